@@ -1,0 +1,55 @@
+"""What a token may do."""
+
+from __future__ import annotations
+
+from clickpipe.catalog import Token
+from clickpipe.diagnostics import ClickpipeError
+
+ADMIN = "ADMIN"
+SCOPES = (
+    ADMIN,
+    "TOKENS",
+    "WORKSPACE:READ_ALL",
+    "WORKSPACE:DEPLOY",
+    "DATASOURCES:CREATE",
+    "DATASOURCES:READ",
+    "DATASOURCES:APPEND",
+    "DATASOURCES:DROP",
+    "PIPES:CREATE",
+    "PIPES:READ",
+    "PIPES:DROP",
+)
+_READS = {"DATASOURCES:READ", "PIPES:READ"}
+
+
+def forbidden(message: str) -> ClickpipeError:
+    """Return the error for a missing, unknown or insufficient token (403, as published clients expect)."""
+    return ClickpipeError(message, status=403, code="forbidden")
+
+
+def allows(token: Token, scope: str, resource: str = "") -> bool:
+    """Tell whether a token has a scope, for one resource or for all of its kind."""
+    granted = token.scopes
+    if ADMIN in granted or scope in granted or (resource and f"{scope}:{resource}" in granted):
+        return True
+    return scope in _READS and "WORKSPACE:READ_ALL" in granted
+
+
+def require(token: Token, scope: str, resource: str = "") -> None:
+    """Raise 403 unless the token has the scope."""
+    if allows(token, scope, resource):
+        return
+    about = f" on '{resource}'" if resource else ""
+    message = f"The token '{token.name}' has not enough permissions: it needs the scope {scope}{about}."
+    raise forbidden(message)
+
+
+def parse_scope(text: str) -> tuple[str, str]:
+    """Return scope and resource of `PIPES:READ:top_pages`. Raises ClickpipeError for an unknown scope."""
+    for scope in sorted(SCOPES, key=len, reverse=True):
+        if text == scope:
+            return scope, ""
+        if text.startswith(f"{scope}:") and scope.startswith(("PIPES:", "DATASOURCES:")):
+            return scope, text[len(scope) + 1 :]
+    message = f"'{text}' is not a scope: the scopes are {', '.join(SCOPES)}"
+    raise ClickpipeError(message, code="unknown_scope")

@@ -1,0 +1,6 @@
+"""What is deployed and known: workspaces, deployments, tokens, jobs, in one transactional store."""
+
+from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Token, Workspace
+from clickpipe.catalog.store import Catalog, now
+
+__all__ = ["Catalog", "Deployment", "DeploymentStatus", "Job", "Live", "Physical", "Token", "Workspace", "now"]

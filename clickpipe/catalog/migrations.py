@@ -1,0 +1,63 @@
+"""The catalog's schema, one step after another. Never edit a step that has been released: add one."""
+
+from __future__ import annotations
+
+import sqlite3
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE workspaces (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created_at TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE deployments (
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        id INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        live INTEGER NOT NULL DEFAULT 0,
+        created_at TEXT NOT NULL,
+        files TEXT NOT NULL,
+        columns TEXT NOT NULL,
+        summary TEXT NOT NULL,
+        physical TEXT NOT NULL,
+        PRIMARY KEY (workspace_id, id)
+    ) STRICT;
+    CREATE UNIQUE INDEX one_live_deployment ON deployments (workspace_id) WHERE live = 1;
+    CREATE TABLE tokens (
+        id TEXT PRIMARY KEY,
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL UNIQUE,
+        scopes TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        UNIQUE (workspace_id, name)
+    ) STRICT;
+    CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        status TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        error TEXT NOT NULL DEFAULT '',
+        result TEXT NOT NULL DEFAULT '{}'
+    ) STRICT;
+    CREATE INDEX jobs_by_time ON jobs (workspace_id, created_at);
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema to the newest version; each step is one transaction.
+
+    Raises sqlite3.DatabaseError when the file was written by a newer clickpipe.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        message = f"the catalog has version {version}, this clickpipe knows {len(MIGRATIONS)}: use a newer clickpipe"
+        raise sqlite3.DatabaseError(message)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")

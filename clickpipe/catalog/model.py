@@ -1,0 +1,108 @@
+"""What the catalog holds, as frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from clickpipe.compiler import CompiledProject, ResultColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace: its id also names its ClickHouse database."""
+
+    id: str
+    name: str
+    created_at: str
+
+    @property
+    def database(self) -> str:
+        """Return the ClickHouse database that holds its tables."""
+        return f"ws_{self.id}"
+
+
+class DeploymentStatus(StrEnum):
+    """The life of a deployment, as published clients poll it."""
+
+    CALCULATING = "calculating"
+    CREATING_SCHEMA = "creating_schema"
+    SCHEMA_READY = "schema_ready"
+    DATA_READY = "data_ready"
+    FAILED = "failed"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Physical:
+    """Where a deployment's data lies in its workspace's database, as it was laid out when it was made.
+
+    `tables` maps the name of a data source (and `<name>_quarantine`) to its quoted physical table;
+    `landings` maps a data source to the table that its events are inserted into; `objects` are the bare
+    names of all tables and views it uses.
+    """
+
+    tables: Mapping[str, str]
+    landings: Mapping[str, str]
+    objects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment: its project's files, the endpoints' columns found when it was checked, its summary."""
+
+    id: int
+    status: DeploymentStatus
+    live: bool
+    created_at: str
+    files: Mapping[str, str] = field(repr=False)
+    columns: Mapping[str, list[ResultColumn]] = field(repr=False)
+    summary: Mapping[str, Any] = field(repr=False)
+    physical: Physical = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A static token and what it may do; `scopes` are texts such as `PIPES:READ:top_pages`."""
+
+    id: str
+    workspace_id: str
+    name: str
+    value: str = field(repr=False)
+    scopes: tuple[str, ...]
+    origin: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work that takes long, by the names the jobs API uses."""
+
+    id: str
+    workspace_id: str
+    kind: str
+    status: str
+    resource: str
+    created_at: str
+    updated_at: str
+    error: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a workspace answers from: a compiled project and where its data lies.
+
+    Immutable: promotion replaces the whole object, queries under way keep theirs.
+    """
+
+    deployment_id: int
+    compiled: CompiledProject
+    physical: Physical
+
+    def table(self, name: str) -> str | None:
+        """Return the quoted physical table of a name in SQL, or None."""
+        return self.physical.tables.get(name)

@@ -1,0 +1,251 @@
+"""The catalog: one SQLite file beside the data, the owner of all metadata.
+
+Every change is one transaction. Calls take a lock and are short; they may come from any thread.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clickpipe.catalog.migrations import migrate
+from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Physical, Token, Workspace
+from clickpipe.compiler import ResultColumn
+
+
+def now() -> str:
+    """Return the time as published clients read it: `YYYY-MM-DD HH:MM:SS.ffffff`, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+class Catalog:
+    """All metadata of one server."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the file (None: in memory) and bring its schema up to date."""
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        migrate(self._db)
+        if path is not None:
+            path.chmod(0o600)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all changes inside at once, or none."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _rows(self, sql: str, *args: object) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(sql, args).fetchall()
+
+    def _run(self, sql: str, *args: object) -> int:
+        with self._lock:
+            return self._db.execute(sql, args).rowcount
+
+    # Workspaces
+
+    def workspaces(self) -> list[Workspace]:
+        """Return all workspaces, oldest first."""
+        return [Workspace(**r) for r in self._rows("SELECT id, name, created_at FROM workspaces ORDER BY created_at")]
+
+    def create_workspace(self, name: str) -> Workspace:
+        """Add a workspace. Raises sqlite3.IntegrityError when the name is taken."""
+        workspace = Workspace(uuid.uuid4().hex[:16], name, now())
+        self._run("INSERT INTO workspaces VALUES (?, ?, ?)", workspace.id, name, workspace.created_at)
+        return workspace
+
+    def delete_workspace(self, workspace_id: str) -> None:
+        """Remove a workspace with all its metadata."""
+        self._run("DELETE FROM workspaces WHERE id = ?", workspace_id)
+
+    # Deployments
+
+    def deployments(self, workspace_id: str) -> list[Deployment]:
+        """Return the deployments of a workspace, oldest first."""
+        rows = self._rows("SELECT * FROM deployments WHERE workspace_id = ? ORDER BY id", workspace_id)
+        return [_deployment(row) for row in rows]
+
+    def deployment(self, workspace_id: str, number: int) -> Deployment | None:
+        """Return one deployment, or None."""
+        rows = self._rows("SELECT * FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
+        return _deployment(rows[0]) if rows else None
+
+    def live_deployment(self, workspace_id: str) -> Deployment | None:
+        """Return the live deployment, or None before the first."""
+        rows = self._rows("SELECT * FROM deployments WHERE workspace_id = ? AND live = 1", workspace_id)
+        return _deployment(rows[0]) if rows else None
+
+    def create_deployment(
+        self,
+        workspace_id: str,
+        files: Mapping[str, str],
+        columns: Mapping[str, Sequence[ResultColumn]],
+        summary: Mapping[str, Any],
+        physical: Physical,
+    ) -> Deployment:
+        """Add a deployment that is being prepared; it is not live."""
+        with self.transaction():
+            last = self._rows("SELECT max(id) FROM deployments WHERE workspace_id = ?", workspace_id)[0][0]
+            number = int(last or 0) + 1
+            written = {name: [asdict(c) for c in found] for name, found in columns.items()}
+            self._run(
+                "INSERT INTO deployments VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)",
+                workspace_id,
+                number,
+                DeploymentStatus.CALCULATING.value,
+                now(),
+                json.dumps(dict(files)),
+                json.dumps(written),
+                json.dumps(dict(summary)),
+                json.dumps(asdict(physical)),
+            )
+        found = self.deployment(workspace_id, number)
+        assert found is not None  # noqa: S101 - inserted above
+        return found
+
+    def set_status(self, workspace_id: str, number: int, status: DeploymentStatus, error: str = "") -> None:
+        """Record how far a deployment is; `error` joins the errors of its summary."""
+        with self.transaction():
+            rows = self._rows("SELECT summary FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
+            summary = json.loads(rows[0][0])
+            if error:
+                summary.setdefault("errors", []).append({"filename": "", "error": error})
+            self._run(
+                "UPDATE deployments SET status = ?, summary = ? WHERE workspace_id = ? AND id = ?",
+                status.value,
+                json.dumps(summary),
+                workspace_id,
+                number,
+            )
+
+    def promote(self, workspace_id: str, number: int) -> None:
+        """Make a deployment the live one and delete the one before, in the transaction of the caller."""
+        self._run(
+            "UPDATE deployments SET live = 0, status = ? WHERE workspace_id = ? AND live = 1",
+            DeploymentStatus.DELETED.value,
+            workspace_id,
+        )
+        self._run(
+            "UPDATE deployments SET live = 1, status = ? WHERE workspace_id = ? AND id = ?",
+            DeploymentStatus.DATA_READY.value,
+            workspace_id,
+            number,
+        )
+
+    # Tokens
+
+    def tokens(self, workspace_id: str | None = None) -> list[Token]:
+        """Return the tokens of a workspace (None: of all), oldest first."""
+        if workspace_id is None:
+            return [_token(r) for r in self._rows("SELECT * FROM tokens ORDER BY created_at")]
+        return [
+            _token(r)
+            for r in self._rows("SELECT * FROM tokens WHERE workspace_id = ? ORDER BY created_at", workspace_id)
+        ]
+
+    def put_token(
+        self, workspace_id: str, name: str, scopes: Sequence[str], *, origin: str, value: str | None = None
+    ) -> Token:
+        """Add a token or set the scopes of the one with this name; its value stays unless one is given."""
+        found = next((t for t in self.tokens(workspace_id) if t.name == name), None)
+        if found is None:
+            token_id = str(uuid.uuid4())
+            new = value or f"p.e{secrets.token_urlsafe(48)}"
+            self._run(
+                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
+                *(token_id, workspace_id, name, new, json.dumps(list(scopes)), origin, now()),
+            )
+        else:
+            token_id, new = found.id, value or found.value
+            self._run("UPDATE tokens SET scopes = ?, value = ? WHERE id = ?", json.dumps(list(scopes)), new, token_id)
+        return _token(self._rows("SELECT * FROM tokens WHERE id = ?", token_id)[0])
+
+    def delete_token(self, token_id: str) -> None:
+        """Remove a token; requests that carry it are refused from now on."""
+        self._run("DELETE FROM tokens WHERE id = ?", token_id)
+
+    # Jobs
+
+    def create_job(self, workspace_id: str, kind: str, resource: str) -> Job:
+        """Add a job that waits."""
+        job = Job(str(uuid.uuid4()), workspace_id, kind, "waiting", resource, now(), now())
+        self._run(
+            "INSERT INTO jobs (id, workspace_id, kind, status, resource, created_at, updated_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(job.id, workspace_id, kind, job.status, resource, job.created_at, job.updated_at),
+        )
+        return job
+
+    def update_job(self, job_id: str, status: str, *, error: str = "", result: Mapping[str, Any] | None = None) -> None:
+        """Record how far a job is."""
+        self._run(
+            "UPDATE jobs SET status = ?, error = ?, result = ?, updated_at = ? WHERE id = ?",
+            *(status, error, json.dumps(dict(result or {})), now(), job_id),
+        )
+
+    def job(self, workspace_id: str, job_id: str) -> Job | None:
+        """Return one job, or None."""
+        rows = self._rows("SELECT * FROM jobs WHERE workspace_id = ? AND id = ?", workspace_id, job_id)
+        return _job(rows[0]) if rows else None
+
+    def jobs(self, workspace_id: str, limit: int = 100) -> list[Job]:
+        """Return the newest jobs first."""
+        rows = self._rows(
+            "SELECT * FROM jobs WHERE workspace_id = ? ORDER BY created_at DESC LIMIT ?", workspace_id, limit
+        )
+        return [_job(row) for row in rows]
+
+    def fail_unfinished_jobs(self) -> None:
+        """Mark jobs that a stopped server left behind as failed."""
+        self._run(
+            "UPDATE jobs SET status = 'error', error = 'the server stopped before the job ended', updated_at = ? "
+            "WHERE status IN ('waiting', 'working')",
+            now(),
+        )
+
+
+def _deployment(row: sqlite3.Row) -> Deployment:
+    columns = {name: [ResultColumn(**c) for c in found] for name, found in json.loads(row["columns"]).items()}
+    return Deployment(
+        row["id"],
+        DeploymentStatus(row["status"]),
+        bool(row["live"]),
+        row["created_at"],
+        json.loads(row["files"]),
+        columns,
+        json.loads(row["summary"]),
+        Physical(**{**(physical := json.loads(row["physical"])), "objects": tuple(physical["objects"])}),
+    )
+
+
+def _token(row: sqlite3.Row) -> Token:
+    return Token(**{**dict(row), "scopes": tuple(json.loads(row["scopes"]))})
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(**{**dict(row), "result": json.loads(row["result"])})

@@ -1,0 +1,31 @@
+"""Project to CompiledProject: names, types, DDL, query functions. Knows no HTTP, no clock, no files."""
+
+from clickpipe.compiler.check import table_ddl_quarantine
+from clickpipe.compiler.compile import compile_project, restore_project
+from clickpipe.compiler.compose import Composer
+from clickpipe.compiler.ddl import fingerprint, table_ddl
+from clickpipe.compiler.model import (
+    Checker,
+    CheckFailure,
+    CompiledProject,
+    CopyPipe,
+    MaterializedView,
+    QueryFunction,
+    ResultColumn,
+)
+
+__all__ = [
+    "CheckFailure",
+    "Checker",
+    "CompiledProject",
+    "Composer",
+    "CopyPipe",
+    "MaterializedView",
+    "QueryFunction",
+    "ResultColumn",
+    "compile_project",
+    "fingerprint",
+    "restore_project",
+    "table_ddl",
+    "table_ddl_quarantine",
+]

@@ -1,0 +1,189 @@
+"""Every node before ClickHouse's own analyzer, on empty tables; its errors become diagnostics in the author's file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from clickpipe.compiler.compose import Composer
+from clickpipe.compiler.ddl import table_ddl
+from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant
+from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
+from clickpipe.diagnostics import Diagnostic, Span
+from clickpipe.project import DataSource, Project
+from clickpipe.sql import check as check_statement, check_create
+from clickpipe.template import Binder
+
+_IN_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
+_MAYBE = re.compile(r"\.?\s*Maybe you meant: (\[.*?\])")
+_EXPECTED = re.compile(r"\. Expected one of: .*$", re.DOTALL)
+_QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
+_FUNCTION = re.compile(r"function (\w+)")
+
+
+def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagnostic]:
+    """Create each data source empty; report what ClickHouse refuses at the column or key it names."""
+    diagnostics = []
+    for source in sources:
+        ddl = table_ddl(source, checker.table(source.name))
+        tree = checker.syntax(ddl, {})
+        if isinstance(tree, str) and (refusal := check_create(tree)) is not None:
+            diagnostics.append(Diagnostic("CP4007", refusal.message, source.span, hint="remove it"))
+            continue
+        failure = tree if isinstance(tree, CheckFailure) else checker.create(ddl)
+        if failure is None:
+            quarantine = table_ddl_quarantine(source, checker.table(f"{source.name}_quarantine"))
+            failure = checker.create(quarantine)
+        if failure is not None:
+            message = clean(failure.message)
+            diagnostics.append(
+                Diagnostic("CP4007", message, _place_in_schema(source, failure.message), hint=_hint(failure))
+            )
+    return diagnostics
+
+
+def table_ddl_quarantine(source: DataSource, table: str) -> str:
+    """Return the CREATE TABLE of a data source's quarantine (docs/ingestion.md)."""
+    columns = "".join(f"    `{c.name}` Nullable(String),\n" for c in source.columns)
+    return (
+        f"CREATE TABLE {table}\n(\n{columns}"
+        "    c__error_column Array(String),\n    c__error Array(String),\n    c__import_id Nullable(String),\n"
+        "    insertion_date DateTime DEFAULT now()\n)\nENGINE = MergeTree\n"
+        "PARTITION BY toYYYYMM(insertion_date)\nORDER BY insertion_date\n"
+        "SETTINGS non_replicated_deduplication_window = 10000"
+    )
+
+
+def check_statements(checker: Checker, nodes: Iterable[NodeInfo]) -> list[Diagnostic]:
+    """Check that every node is one SELECT that reads what it may; names that nothing has are reported then."""
+    diagnostics: list[Diagnostic] = []
+    for info in nodes:
+        problems = (_check_statement(checker, variant) for variant in info.variants)
+        first = next((p for p in problems if p is not None), None)
+        diagnostics += [first] if first is not None else info.unknown
+    return diagnostics
+
+
+def check_nodes(
+    checker: Checker, project: Project, graph: Graph, failed: set[Key]
+) -> tuple[dict[Key, list[ResultColumn]], list[Diagnostic]]:
+    """Type-check every node in every rendering; nodes that read a failed one are left out."""
+    types: dict[Key, list[ResultColumn]] = {}
+    diagnostics: list[Diagnostic] = []
+    samples = _samples(project)
+    for info in graph.nodes:
+        key = (info.pipe.name, info.node.name)
+        if key in failed or any((p.name, n.name) in failed for p, n in info.reads_nodes):
+            failed.add(key)
+            continue
+        columns, problem = _check_node(checker, project, info, samples)
+        if problem is not None:
+            failed.add(key)
+            diagnostics.append(problem)
+        elif columns is not None:
+            types[key] = columns
+    return types, diagnostics
+
+
+def _check_node(
+    checker: Checker, project: Project, info: NodeInfo, samples: Mapping[str, str]
+) -> tuple[list[ResultColumn] | None, Diagnostic | None]:
+    columns: list[ResultColumn] | None = None
+    for variant in info.variants:
+        result = _describe(checker, project, info, variant, samples)
+        if isinstance(result, CheckFailure):
+            message = clean(result.message)
+            span = _place_in_sql(variant, result.message)
+            return None, Diagnostic("CP4002", message, span, hint=_hint(result))
+        columns = columns or result
+    return columns, None
+
+
+def _check_statement(checker: Checker, variant: Variant) -> Diagnostic | None:
+    """Check that the author's own SQL is one SELECT that reads nothing it may not."""
+    rendered = variant.rendered
+    ast = checker.syntax(rendered.text, variant.params)
+    if isinstance(ast, CheckFailure):
+        offset = _character(rendered.text, ast.offset) if ast.offset is not None else 0
+        return Diagnostic("CP4001", clean(ast.message), rendered.locate(offset), hint=_expected(ast.message))
+    refusal = check_statement(ast, ())
+    if refusal is None:
+        return None
+    at = max(0, rendered.text.find(refusal.word)) if refusal.word else 0
+    code = "CP4003" if refusal.statement else "CP4004"
+    hint = "a node is one SELECT; tables are changed by deployments, events and copies" if refusal.statement else ""
+    return Diagnostic(code, refusal.message, rendered.locate(at, len(refusal.word) or 1), hint=hint)
+
+
+def _describe(
+    checker: Checker, project: Project, info: NodeInfo, variant: Variant, samples: Mapping[str, str]
+) -> list[ResultColumn] | CheckFailure:
+    binder = Binder()
+    composer = Composer(project, checker.table)
+    info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
+    values = {**samples, **variant.values}
+    sql = composer.text(variant.rendered.text, info.pipe, info.node, values, binder)
+    return checker.describe(sql, binder.params)
+
+
+def _samples(project: Project) -> Mapping[str, str]:
+    """Return a valid value for every parameter of the project that needs one."""
+    found: dict[str, str] = {}
+    for pipe in project.pipes.values():
+        for node in pipe.nodes:
+            found |= node.program.required_samples()
+    return found
+
+
+def clean(message: str) -> str:
+    """Return ClickHouse's message without its view of our statement and the guesses (they go to the hint)."""
+    text = _MAYBE.sub("", _EXPECTED.sub("", message))
+    text = _IN_SCOPE.sub("", text)
+    text = re.sub(
+        r"failed at position \d+ \((.*?)\)( \(line \d+, col \d+\))?:.*", r"unexpected '\1'", text, flags=re.DOTALL
+    )
+    return text.strip().rstrip(".:")
+
+
+def _hint(failure: CheckFailure) -> str:
+    match = _MAYBE.search(failure.message)
+    if match:
+        return f"did you mean {match[1].strip('[]')}?"
+    return _expected(failure.message)
+
+
+def _expected(message: str) -> str:
+    match = re.search(r"Expected one of: (.*?)\.?$", message, re.DOTALL)
+    if match is None:
+        return ""
+    words = [w.strip() for w in match[1].split(",")]
+    return f"expected one of: {', '.join(words[:8])}{' …' if len(words) > 8 else ''}"  # noqa: PLR2004 - enough to read
+
+
+def _place_in_sql(variant: Variant, message: str) -> Span:
+    """Find the word the message is about in the author's SQL; else the whole first line."""
+    text = variant.rendered.text
+    head = _IN_SCOPE.sub("", message)
+    for word in [*_QUOTED.findall(head), *_FUNCTION.findall(head)]:
+        for candidate in (word, word.rsplit(".", 1)[-1]):
+            match = re.search(rf"(?<![\w.]){re.escape(candidate)}(?!\w)", text)
+            if match:
+                return variant.rendered.locate(match.start(), len(candidate))
+    at = len(text) - len(text.lstrip())
+    return variant.rendered.locate(at, len(text[at:].split("\n", 1)[0]))
+
+
+def _place_in_schema(source: DataSource, message: str) -> Span:
+    for word in _QUOTED.findall(message):
+        column = source.column(word)
+        if column is not None:
+            return column.span
+    for column in source.columns:
+        if column.type in message:
+            return column.span
+    return source.columns[0].span if source.columns else source.span
+
+
+def _character(text: str, byte: int) -> int:
+    """Return the character offset of a byte offset in the UTF-8 of `text`."""
+    return len(text.encode()[:byte].decode(errors="ignore"))

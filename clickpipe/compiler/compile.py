@@ -1,0 +1,102 @@
+"""Project -> CompiledProject: names bound, every node typed, everything wrong reported together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from clickpipe.compiler.check import check_nodes, check_statements, create_tables
+from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph
+from clickpipe.compiler.model import (
+    Checker,
+    CheckFailure,
+    CompiledProject,
+    CopyPipe,
+    MaterializedView,
+    QueryFunction,
+    ResultColumn,
+)
+from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
+from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
+from clickpipe.project import PipeKind, Project
+
+
+def compile_project(project: Project, checker: Checker) -> CompiledProject:
+    """Compile and check a project. Look at `.diagnostics`: with an error among them it is not to be deployed."""
+    graph, diagnostics = build_graph(project)
+    diagnostics = [*project.diagnostics, *diagnostics]
+    broken = _files_with_errors(diagnostics)
+    diagnostics += create_tables(checker, [s for s in project.data_sources.values() if s.file not in broken])
+    diagnostics += check_statements(checker, [i for i in graph.by_key.values() if not _has_error(i, diagnostics)])
+    failed = _failed(graph, diagnostics)
+    types, problems = check_nodes(checker, project, graph, failed)
+    diagnostics += problems
+    compiled = _assemble(project, graph, types, diagnostics)
+    problems = _check_targets(checker, compiled, types) if not has_errors(compiled.diagnostics) else []
+    return _assemble(project, graph, types, [*diagnostics, *problems])
+
+
+def restore_project(project: Project, columns: Mapping[str, Sequence[ResultColumn]]) -> CompiledProject:
+    """Compile a project that was checked before; `columns` are its endpoints' columns from then."""
+    graph, diagnostics = build_graph(project)
+    types = {(p.name, p.output.name): list(columns.get(p.name, ())) for p in project.pipes.values()}
+    return _assemble(project, graph, types, [*project.diagnostics, *diagnostics])
+
+
+def _files_with_errors(diagnostics: Iterable[Diagnostic]) -> set[str]:
+    return {d.span.file for d in diagnostics if d.severity is Severity.ERROR}
+
+
+def _has_error(info: NodeInfo, diagnostics: Iterable[Diagnostic]) -> bool:
+    """Tell whether one of the errors is in the node's SQL."""
+    source = info.node.program.source.span
+    places = (d.span for d in diagnostics if d.severity is Severity.ERROR)
+    return any(p.file == source.file and source.start <= p.start <= source.end for p in places)
+
+
+def _failed(graph: Graph, diagnostics: Sequence[Diagnostic]) -> set[Key]:
+    """Return the nodes that already have an error, or read what has: what ClickHouse would say adds nothing."""
+    broken = {PurePosixPath(file).stem for file in _files_with_errors(diagnostics)}
+    failed = graph.by_key.keys() - {(info.pipe.name, info.node.name) for info in graph.nodes}
+    for info in graph.nodes:
+        reads = any(name in broken or name.removesuffix(QUARANTINE_SUFFIX) in broken for name in info.reads_sources)
+        if reads or _has_error(info, diagnostics):
+            failed.add((info.pipe.name, info.node.name))
+    return failed
+
+
+def _assemble(
+    project: Project, graph: Graph, types: Mapping[Key, list[ResultColumn]], diagnostics: Sequence[Diagnostic]
+) -> CompiledProject:
+    views, view_problems = build_views(project, graph)
+    copies, copy_problems = build_copies(project, graph)
+    endpoints = {
+        pipe.name: QueryFunction(
+            pipe.name,
+            pipe.description or pipe.output.description,
+            parameters(graph, pipe),
+            tuple(types.get((pipe.name, pipe.output.name), ())),
+            pipe,
+            project,
+        )
+        for pipe in project.pipes.values()
+        if pipe.kind is PipeKind.ENDPOINT
+    }
+    found = sort_diagnostics([*diagnostics, *view_problems, *copy_problems])
+    return CompiledProject(project, project.data_sources, endpoints, views, copies, tuple(found))
+
+
+def _check_targets(
+    checker: Checker, compiled: CompiledProject, types: Mapping[Key, list[ResultColumn]]
+) -> list[Diagnostic]:
+    diagnostics: list[Diagnostic] = []
+    writers: list[MaterializedView | CopyPipe] = [*compiled.views.values(), *compiled.copies.values()]
+    for item in writers:
+        source = compiled.data_sources[item.target]
+        described = checker.describe(f"SELECT * FROM {checker.table(item.target)}", {})
+        columns = types.get((item.pipe.name, item.pipe.output.name))
+        if isinstance(described, CheckFailure) or columns is None:
+            continue
+        canonical = {c.name: c.type for c in described}
+        diagnostics += check_target(source, canonical, item.pipe, columns)
+    return diagnostics

@@ -1,0 +1,149 @@
+"""Who reads whom: unknown names, circles, and the order in which nodes can be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from clickpipe.compiler.compose import resolve
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, did_you_mean
+from clickpipe.project import Node, Pipe, Project
+from clickpipe.sql import references
+from clickpipe.template import Binder, Rendered, TemplateError, problem
+
+QUARANTINE_SUFFIX = "_quarantine"
+
+Key = tuple[str, str]  # pipe, node
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One rendering of a node, with the parameter values it was rendered with."""
+
+    rendered: Rendered
+    params: Mapping[str, object]
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """A node with its renderings and the names it reads; `unknown` are those that nothing has."""
+
+    pipe: Pipe
+    node: Node
+    variants: tuple[Variant, ...]
+    reads_nodes: tuple[tuple[Pipe, Node], ...]
+    reads_sources: tuple[str, ...]
+    unknown: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """All nodes of a project by key; `nodes` has each after the nodes it reads, those in circles left out."""
+
+    nodes: tuple[NodeInfo, ...]
+    by_key: Mapping[Key, NodeInfo]
+
+    def reachable(self, pipe: Pipe, node: Node) -> list[NodeInfo]:
+        """Return the node's info and that of every node it reads, itself first."""
+        seen: dict[Key, NodeInfo] = {}
+        stack = [(pipe.name, node.name)]
+        while stack:
+            key = stack.pop()
+            info = self.by_key.get(key)
+            if info is None or key in seen:
+                continue
+            seen[key] = info
+            stack.extend((p.name, n.name) for p, n in reversed(info.reads_nodes))
+        return list(seen.values())
+
+
+def build_graph(project: Project) -> tuple[Graph, list[Diagnostic]]:
+    """Render every node, resolve what it reads, order the nodes; report templates that fail, and circles."""
+    diagnostics: list[Diagnostic] = []
+    by_key: dict[Key, NodeInfo] = {}
+    for pipe in project.pipes.values():
+        for node in pipe.nodes:
+            info, problems = _inspect(project, pipe, node)
+            by_key[(pipe.name, node.name)] = info
+            diagnostics += problems
+    ordered, circles = _order(by_key)
+    return Graph(tuple(ordered), by_key), diagnostics + circles
+
+
+def _inspect(project: Project, pipe: Pipe, node: Node) -> tuple[NodeInfo, list[Diagnostic]]:
+    diagnostics: list[Diagnostic] = []
+    variants: list[Variant] = []
+    for values in node.program.samples():
+        binder = Binder()
+        try:
+            rendered = node.program.trace(values, binder)
+        except TemplateError as error:
+            message = error.message.removeprefix("Template Syntax Error: ")
+            hint = "the template was rendered with its default values"
+            diagnostics.append(problem(node.program.source, "CP3004", message, error.line, "", hint))
+            continue
+        except ClickpipeError:
+            continue  # the author's own error(): a branch that ends there has no SQL
+        variants.append(Variant(rendered, binder.params, values))
+    nodes: dict[Key, tuple[Pipe, Node]] = {}
+    sources: dict[str, None] = {}
+    unknown: list[Diagnostic] = []
+    for variant in variants:
+        for reference in references(variant.rendered.text):
+            if reference.database:
+                continue
+            found = resolve(project, pipe, node, reference.name)
+            if found is not None:
+                nodes[(found[0].name, found[1].name)] = found
+            elif _known_table(project, reference.name):
+                sources[reference.name] = None
+            else:
+                span = variant.rendered.locate(reference.start, reference.end - reference.start)
+                known = [*project.data_sources, *project.pipes, *(n.name for n in pipe.nodes)]
+                hint = did_you_mean(reference.name, known) or "data sources and pipes are named by their files"
+                message = f"'{reference.name}' is not a data source, a pipe or a node of this pipe"
+                unknown.append(Diagnostic("CP2003", message, span, hint=hint))
+    info = NodeInfo(pipe, node, tuple(variants), tuple(nodes.values()), tuple(sources), tuple(unknown))
+    return info, diagnostics
+
+
+def _known_table(project: Project, name: str) -> bool:
+    """Tell whether a name is a data source or its quarantine, or has a file that could not be read."""
+    unread = {PurePosixPath(file).stem for file in project.sources.texts} - project.pipes.keys()
+    return name in unread or name.removesuffix(QUARANTINE_SUFFIX) in project.data_sources
+
+
+def _order(by_key: Mapping[Key, NodeInfo]) -> tuple[list[NodeInfo], list[Diagnostic]]:
+    """Sort so that what a node reads comes first; a circle is reported once, with its path."""
+    done: dict[Key, NodeInfo] = {}
+    diagnostics: list[Diagnostic] = []
+    reported: set[Key] = set()
+
+    def visit(key: Key, path: tuple[Key, ...]) -> None:
+        if key in done or key in reported:
+            return
+        info = by_key.get(key)
+        if info is None:
+            return
+        if key in path:
+            circle = path[path.index(key) :]
+            reported.update(circle)
+            diagnostics.append(_circle(by_key, [*circle, key]))
+            return
+        for pipe, node in info.reads_nodes:
+            visit((pipe.name, node.name), (*path, key))
+        if key not in reported:
+            done[key] = info
+
+    for key in by_key:
+        visit(key, ())
+    return list(done.values()), diagnostics
+
+
+def _circle(by_key: Mapping[Key, NodeInfo], path: Iterable[Key]) -> Diagnostic:
+    keys = list(path)
+    shown = " -> ".join(f"{pipe}.{node}" for pipe, node in keys)
+    span = by_key[keys[0]].node.span
+    return Diagnostic("CP2004", f"nodes read each other in a circle: {shown}", span, hint="break the circle")

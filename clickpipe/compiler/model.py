@@ -1,0 +1,115 @@
+"""What a project compiles to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from clickpipe.compiler.compose import Composer
+from clickpipe.compiler.ddl import fingerprint
+from clickpipe.diagnostics import Diagnostic
+from clickpipe.project import DataSource, Pipe, Project
+from clickpipe.template import Binder, BoundSQL, Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class ResultColumn:
+    """A column that a query function returns: name and ClickHouse type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFunction:
+    """An endpoint as a function from parameters to rows."""
+
+    name: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    columns: tuple[ResultColumn, ...]
+    _pipe: Pipe
+    _project: Project
+
+    def bind(self, **values: Any) -> BoundSQL:
+        """Return SQL over the data sources' own names, with the values as query parameters.
+
+        Raises TemplateError (MissingParameter, a value that is not of its type) or what the pipe's
+        author raises with `error()`.
+        """
+        return self.bind_to(lambda _: None, values)
+
+    def bind_to(self, table: Callable[[str], str | None], values: Mapping[str, Any]) -> BoundSQL:
+        """Return SQL over physical tables; `table` gives the quoted name for a data source's name."""
+        binder = Binder()
+        text = Composer(self._project, table).pipe(self._pipe, values, binder)
+        return BoundSQL(text, binder.params)
+
+
+@dataclass(frozen=True, slots=True)
+class MaterializedView:
+    """A materialized pipe: rows of `source`, as they arrive, go through the query into `target`."""
+
+    name: str
+    source: str
+    target: str
+    pipe: Pipe
+
+
+@dataclass(frozen=True, slots=True)
+class CopyPipe:
+    """A copy pipe: run on demand or by `schedule` (cron, UTC), its rows append to or replace `target`."""
+
+    name: str
+    target: str
+    schedule: str
+    mode: str
+    parameters: tuple[Parameter, ...]
+    pipe: Pipe
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledProject:
+    """A project that was checked: data sources, query functions, views and copies by name."""
+
+    project: Project
+    data_sources: Mapping[str, DataSource]
+    endpoints: Mapping[str, QueryFunction]
+    views: Mapping[str, MaterializedView]
+    copies: Mapping[str, CopyPipe]
+    diagnostics: tuple[Diagnostic, ...]
+
+    def fingerprint(self) -> str:
+        """Return a stable name for the project's whole text."""
+        texts = self.project.sources.texts
+        return fingerprint(*(part for file in sorted(texts) for part in (file, texts[file])))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFailure:
+    """What ClickHouse said against a statement: its error's name, the message, the byte offset if known."""
+
+    name: str
+    message: str
+    offset: int | None = None
+
+
+class Checker(Protocol):
+    """ClickHouse's analyzer on empty tables; every method returns a failure instead of raising."""
+
+    def create(self, ddl: str) -> CheckFailure | None:
+        """Run a CREATE TABLE in the scratch database."""
+        ...
+
+    def table(self, name: str) -> str:
+        """Return the quoted name of a scratch table."""
+        ...
+
+    def syntax(self, sql: str, params: Mapping[str, Any]) -> str | CheckFailure:
+        """Return the `EXPLAIN AST` text of a statement."""
+        ...
+
+    def describe(self, sql: str, params: Mapping[str, Any]) -> list[ResultColumn] | CheckFailure:
+        """Return the columns a SELECT gives."""
+        ...

@@ -1,0 +1,139 @@
+"""Materialized views and copies: their queries against their target data sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from clickpipe.compiler.compose import resolve
+from clickpipe.compiler.graph import Graph, Key
+from clickpipe.compiler.model import CopyPipe, MaterializedView, ResultColumn
+from clickpipe.diagnostics import Diagnostic, Related, Span, did_you_mean
+from clickpipe.project import DataSource, Pipe, PipeKind, Project
+from clickpipe.sql import main_table
+from clickpipe.template import Parameter
+
+_AGGREGATE = re.compile(r"\bAggregateFunction\(")
+_SIMPLE = re.compile(r"^SimpleAggregateFunction\(\w+,\s*(.*)\)$")
+
+
+def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedView], list[Diagnostic]]:
+    """Return the materialized views: source (the left-most data source), target, query."""
+    views: dict[str, MaterializedView] = {}
+    diagnostics: list[Diagnostic] = []
+    for pipe in project.pipes.values():
+        if pipe.kind is not PipeKind.MATERIALIZED or pipe.target is None:
+            continue
+        if (problem := _target_exists(project, pipe)) is not None:
+            diagnostics.append(problem)
+            continue
+        if parameters(graph, pipe):
+            message = "a materialized view takes no parameters: it runs when rows arrive"
+            span = pipe.output.program.source.span.sub(0, 1)
+            hint = "remove the template calls, or make this an endpoint"
+            diagnostics.append(Diagnostic("CP3005", message, span, hint=hint))
+            continue
+        source = trigger(graph, project, pipe)
+        if source is None:
+            message = "a materialized view must read a data source"
+            diagnostics.append(Diagnostic("CP2003", message, pipe.output.span, hint="read one in FROM"))
+            continue
+        views[pipe.name] = MaterializedView(pipe.name, source, pipe.target.text, pipe)
+    return views, diagnostics
+
+
+def build_copies(project: Project, graph: Graph) -> tuple[dict[str, CopyPipe], list[Diagnostic]]:
+    """Return the copy pipes; a scheduled one must have a default for every parameter."""
+    copies: dict[str, CopyPipe] = {}
+    diagnostics: list[Diagnostic] = []
+    for pipe in project.pipes.values():
+        if pipe.kind is not PipeKind.COPY or pipe.target is None:
+            continue
+        if (problem := _target_exists(project, pipe)) is not None:
+            diagnostics.append(problem)
+            continue
+        found = parameters(graph, pipe)
+        required = [p.name for p in found if p.required]
+        if required and pipe.copy_schedule:
+            message = f"a scheduled copy needs a default for every parameter: {', '.join(required)}"
+            span = pipe.output.program.source.span.sub(0, 1)
+            diagnostics.append(Diagnostic("CP3005", message, span, hint="give defaults, or COPY_SCHEDULE @on-demand"))
+            continue
+        copies[pipe.name] = CopyPipe(pipe.name, pipe.target.text, pipe.copy_schedule, pipe.copy_mode, found, pipe)
+    return copies, diagnostics
+
+
+def parameters(graph: Graph, pipe: Pipe) -> tuple[Parameter, ...]:
+    """Return the parameters of a pipe: its own, then those that flow down into what it reads."""
+    found: dict[str, Parameter] = {}
+    for info in graph.reachable(pipe, pipe.output):
+        for parameter in info.node.program.parameters:
+            found.setdefault(parameter.name, parameter)
+    return tuple(found.values())
+
+
+def trigger(graph: Graph, project: Project, pipe: Pipe) -> str | None:
+    """Return the data source whose inserts run the view: the left-most one of its query."""
+    key: Key = (pipe.name, pipe.output.name)
+    seen: set[Key] = set()
+    while key not in seen:
+        seen.add(key)
+        info = graph.by_key.get(key)
+        table = main_table(info.variants[0].rendered.text) if info and info.variants else None
+        if info is None or table is None or table.database:
+            return None
+        found = resolve(project, info.pipe, info.node, table.name)
+        if found is None:
+            return table.name if table.name in project.data_sources else None
+        key = (found[0].name, found[1].name)
+    return None
+
+
+def check_target(
+    source: DataSource, canonical: Mapping[str, str], pipe: Pipe, columns: list[ResultColumn]
+) -> list[Diagnostic]:
+    """Compare a query's columns with its target's; `canonical` are the target's types as ClickHouse writes them."""
+    diagnostics = []
+    for column in columns:
+        target = canonical.get(column.name)
+        span = _column_span(pipe, column.name)
+        if target is None:
+            related = (Related("the target data source", source.span),)
+            hint = did_you_mean(column.name, canonical) or f"add `{column.name} {column.type}` to {source.file}"
+            message = f"column '{column.name}' of the query is not in the data source '{source.name}'"
+            diagnostics.append(Diagnostic("CP4005", message, span, related=related, hint=hint))
+        elif not _fits(column.type, target):
+            definition = source.column(column.name)
+            places = (Related("the column is here", definition.span),) if definition else ()
+            message = f"column '{column.name}' is {column.type} in the query and {target} in '{source.name}'"
+            hint = f"write `{column.name} {column.type}` in {source.file}"
+            diagnostics.append(Diagnostic("CP4006", message, span, related=places, hint=hint))
+    given = {c.name for c in columns}
+    for definition in source.columns:
+        if definition.name not in given and _AGGREGATE.search(definition.type):
+            message = f"the query gives no column '{definition.name}' for the data source '{source.name}'"
+            diagnostics.append(
+                Diagnostic("CP4005", message, pipe.output.span, related=(Related("the column", definition.span),))
+            )
+    return diagnostics
+
+
+def _fits(given: str, target: str) -> bool:
+    """Tell whether a column can be stored: equal types, or plain types that ClickHouse casts on insert."""
+    given, target = _SIMPLE.sub(r"\1", given), _SIMPLE.sub(r"\1", target)
+    return given == target or not (_AGGREGATE.search(given) or _AGGREGATE.search(target))
+
+
+def _column_span(pipe: Pipe, name: str) -> Span:
+    source = pipe.output.program.source
+    match = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", source.text)
+    return source.span.sub(match.start(), match.end()) if match else pipe.output.span
+
+
+def _target_exists(project: Project, pipe: Pipe) -> Diagnostic | None:
+    assert pipe.target is not None  # noqa: S101 - the callers look
+    if pipe.target.text in project.data_sources:
+        return None
+    hint = did_you_mean(pipe.target.text, project.data_sources) or "add its .datasource file"
+    message = f"the target data source '{pipe.target.text}' does not exist"
+    return Diagnostic("CP2003", message, pipe.target.span, hint=hint)

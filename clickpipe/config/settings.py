@@ -1,0 +1,75 @@
+"""Settings with their defaults, and where they are read from."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
+
+DEFAULT_PORT = 7181
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every limit and address. Set in `clickpipe.toml` by these names, or as `CLICKPIPE_<NAME>` in the environment.
+
+    Sizes are bytes, times seconds.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    data_dir: str = ".clickpipe"
+    admin_token: str = ""
+    workers: int = 4
+    max_body_bytes: int = 10_000_000
+    ingest_batch_bytes: int = 16_777_216
+    ingest_queue_bytes: int = 268_435_456
+    query_max_seconds: int = 10
+    deploy_wait_seconds: float = 5.0
+    log_level: str = "info"
+
+
+def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Return the settings for a project folder; `flags` that are not None win over all else.
+
+    Raises ClickpipeError for an unknown name or a value that is not of its type.
+    """
+    values: dict[str, Any] = {}
+    path = (folder or Path()) / "clickpipe.toml"
+    if path.is_file():
+        values |= _read(path)
+    for field in fields(Settings):
+        text = os.environ.get(f"CLICKPIPE_{field.name.upper()}")
+        if text is not None and field.name != "host":  # CLICKPIPE_HOST is the URL that the client commands use
+            values[field.name] = _convert(field.name, text, f"CLICKPIPE_{field.name.upper()}")
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    return Settings(**values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"{path}: {error}"
+        raise ClickpipeError(message, code="bad_settings") from None
+    known = {field.name for field in fields(Settings)}
+    for name in found:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            message = f"{path}: '{name}' is not a setting" + (f": {hint}" if hint else "")
+            raise ClickpipeError(message, code="bad_settings")
+    return {name: _convert(name, value, str(path)) for name, value in found.items()}
+
+
+def _convert(name: str, value: Any, where: str) -> Any:
+    kind = type(getattr(Settings(), name))
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        message = f"{where}: {name} is to be of type {kind.__name__}, this is {value!r}"
+        raise ClickpipeError(message, code="bad_settings") from None

@@ -1,0 +1,146 @@
+"""The physical objects of a compiled project: tables and views named by what they are.
+
+A physical name is the resource's name with a fingerprint of its definition, so what did not change
+has the same name in the next deployment and is shared, and what changed is a new object beside the
+old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clickpipe.catalog import Physical
+from clickpipe.compiler import (
+    CompiledProject,
+    Composer,
+    MaterializedView,
+    fingerprint,
+    table_ddl,
+    table_ddl_quarantine,
+)
+from clickpipe.ingest import Names, build_mapping, can_ingest
+from clickpipe.project import DataSource
+from clickpipe.sql import quote_identifier
+from clickpipe.template import Binder
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalObject:
+    """One table or view: its bare physical name and the statement that makes it."""
+
+    name: str
+    ddl: str
+    is_view: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalView:
+    """A materialized view in place: where it reads and writes, and its SELECT over physical tables."""
+
+    view: MaterializedView
+    object: PhysicalObject
+    select: str
+
+
+@dataclass(slots=True)
+class Layout:
+    """Where everything of a compiled project lies in a workspace's database."""
+
+    database: str
+    data_tables: dict[str, PhysicalObject] = field(default_factory=dict)
+    quarantines: dict[str, PhysicalObject] = field(default_factory=dict)
+    landings: dict[str, str] = field(default_factory=dict)
+    ingestion: list[PhysicalObject] = field(default_factory=list)
+    views: dict[str, PhysicalView] = field(default_factory=dict)
+
+    def qualified(self, name: str) -> str:
+        """Return a physical name quoted with its database."""
+        return f"{quote_identifier(self.database)}.{quote_identifier(name)}"
+
+    def tables(self) -> dict[str, str]:
+        """Return the quoted physical table for each name that SQL may use."""
+        found = {name: self.qualified(o.name) for name, o in self.data_tables.items()}
+        found |= {f"{name}_quarantine": self.qualified(o.name) for name, o in self.quarantines.items()}
+        return found
+
+    def objects(self) -> list[PhysicalObject]:
+        """Return all objects, each after those it needs."""
+        tables = [*self.data_tables.values(), *self.quarantines.values()]
+        return [*tables, *(v.object for v in self.views.values()), *self.ingestion]
+
+    def physical(self) -> Physical:
+        """Return the layout as the catalog keeps it: names only."""
+        landings = {name: self.qualified(landing) for name, landing in self.landings.items()}
+        return Physical(self.tables(), landings, tuple(o.name for o in self.objects()))
+
+
+def layout(compiled: CompiledProject, database: str) -> Layout:
+    """Return the physical layout of a project."""
+    plan = Layout(database)
+    fed_by: dict[str, list[str]] = {}
+    for view in compiled.views.values():
+        fed_by.setdefault(view.target, []).append(_logical_select(compiled, view))
+    for source in compiled.data_sources.values():
+        _add_tables(plan, source, fed_by.get(source.name, []))
+    tables = plan.tables()
+    for view in compiled.views.values():
+        plan.views[view.name] = _view(plan, compiled, view, tables)
+    for source in compiled.data_sources.values():
+        if can_ingest(source):
+            _add_ingestion(plan, source)
+    return plan
+
+
+def _logical_select(compiled: CompiledProject, view: MaterializedView) -> str:
+    return Composer(compiled.project, lambda _: None).pipe(view.pipe, {}, Binder())
+
+
+def _add_tables(plan: Layout, source: DataSource, selects: list[str]) -> None:
+    name = f"{source.name}_{fingerprint(table_ddl(source, ''), *sorted(selects))}"
+    plan.data_tables[source.name] = PhysicalObject(name, table_ddl(source, plan.qualified(name)))
+    quarantine = f"{source.name}_quarantine_{fingerprint(table_ddl_quarantine(source, ''))}"
+    ddl = table_ddl_quarantine(source, plan.qualified(quarantine))
+    plan.quarantines[source.name] = PhysicalObject(quarantine, ddl)
+
+
+def _view(plan: Layout, compiled: CompiledProject, view: MaterializedView, tables: Mapping[str, str]) -> PhysicalView:
+    select = Composer(compiled.project, tables.get).pipe(view.pipe, {}, Binder())
+    target = tables[view.target]
+    name = f"{view.name}_{fingerprint(select, target)}"
+    ddl = f"CREATE MATERIALIZED VIEW {plan.qualified(name)} TO {target} AS\n{select}"
+    return PhysicalView(view, PhysicalObject(name, ddl, is_view=True), select)
+
+
+def _add_ingestion(plan: Layout, source: DataSource) -> None:
+    table, quarantine = plan.data_tables[source.name].name, plan.quarantines[source.name].name
+    draft = _names(plan, source.name, "", table, quarantine)
+    mapping = build_mapping(source, draft)
+    mark = fingerprint(mapping.landing, mapping.staged, *mapping.views)
+    names = _names(plan, source.name, mark, table, quarantine)
+    mapping = build_mapping(source, names)
+    bare = {part: f"{source.name}_{part}_{mark}" for part in ("landing", "staged", "good", "bad", "map")}
+    plan.landings[source.name] = bare["landing"]
+    plan.ingestion += [
+        PhysicalObject(bare["landing"], mapping.landing),
+        PhysicalObject(bare["staged"], mapping.staged),
+        *(
+            PhysicalObject(bare[part], ddl, is_view=True)
+            for part, ddl in zip(("good", "bad", "map"), mapping.views, strict=True)
+        ),
+    ]
+
+
+def _names(plan: Layout, source: str, mark: str, table: str, quarantine: str) -> Names:
+    def part(word: str) -> str:
+        return plan.qualified(f"{source}_{word}_{mark}")
+
+    return Names(
+        landing=part("landing"),
+        staged=part("staged"),
+        map_view=part("map"),
+        good_view=part("good"),
+        bad_view=part("bad"),
+        table=plan.qualified(table),
+        quarantine=plan.qualified(quarantine),
+    )

@@ -1,0 +1,26 @@
+"""Where in the text, what is wrong, and how to mend it; and the one error base for callers' mistakes."""
+
+from clickpipe.diagnostics.codes import CODES, CodeInfo
+from clickpipe.diagnostics.errors import ClickpipeError, ProjectError
+from clickpipe.diagnostics.model import Diagnostic, Related, Severity, Sources, Span, Word, has_errors, sort_diagnostics
+from clickpipe.diagnostics.render import as_dict, render_json, render_text
+from clickpipe.diagnostics.suggest import did_you_mean
+
+__all__ = [
+    "CODES",
+    "ClickpipeError",
+    "CodeInfo",
+    "Diagnostic",
+    "ProjectError",
+    "Related",
+    "Severity",
+    "Sources",
+    "Span",
+    "Word",
+    "as_dict",
+    "did_you_mean",
+    "has_errors",
+    "render_json",
+    "render_text",
+    "sort_diagnostics",
+]

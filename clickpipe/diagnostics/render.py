@@ -1,0 +1,83 @@
+"""Diagnostics as text for a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from clickpipe.diagnostics.model import Diagnostic, Severity, Sources, Span
+
+_RED, _YELLOW, _BLUE, _BOLD, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[1m", "\x1b[0m"
+
+
+class _Paint:
+    """Wraps words in ANSI colours, or leaves them alone."""
+
+    def __init__(self, *, color: bool) -> None:
+        self._color = color
+
+    def __call__(self, text: str, *codes: str) -> str:
+        return "".join(codes) + text + _RESET if self._color else text
+
+
+def render_text(diagnostics: Sequence[Diagnostic], sources: Sources, *, color: bool = False) -> str:
+    """Return the diagnostics as a person reads them: place, line, caret, hint; ends without a newline."""
+    paint = _Paint(color=color)
+    return "\n\n".join(_one(d, sources, paint) for d in diagnostics)
+
+
+def _one(diagnostic: Diagnostic, sources: Sources, paint: _Paint) -> str:
+    tone = _RED if diagnostic.severity is Severity.ERROR else _YELLOW
+    at = sources.position(diagnostic.span)
+    head = f"{diagnostic.span.file}:{at.line}:{at.column}: "
+    kind = paint(f"{diagnostic.severity.value}[{diagnostic.code}]", _BOLD, tone)
+    lines = [f"{paint(head, _BOLD)}{kind}: {diagnostic.message}", *_excerpt(diagnostic.span, sources, paint, tone)]
+    for related in diagnostic.related:
+        where = sources.position(related.span)
+        lines.append(f"  {paint('note', _BOLD)}: {related.message}: {related.span.file}:{where.line}:{where.column}")
+    if diagnostic.hint:
+        lines.append(f"  {paint('hint', _BOLD, _BLUE)}: {diagnostic.hint}")
+    return "\n".join(lines)
+
+
+def _excerpt(span: Span, sources: Sources, paint: _Paint, tone: str) -> list[str]:
+    """Return the line the span starts in, with carets below it."""
+    source = sources.source(span.file)
+    at = source.position(span.start)
+    text = source.line(at.line)
+    if not text.strip():
+        return []
+    width = max(1, min(span.end - span.start, len(text) - at.column + 1))
+    number = str(at.line)
+    pad = "".join("\t" if c == "\t" else " " for c in text[: at.column - 1])
+    return [f"  {number} | {text}", f"  {' ' * len(number)} | {pad}{paint('^' * width, tone)}"]
+
+
+def as_dict(diagnostic: Diagnostic, sources: Sources) -> dict[str, Any]:
+    """Return one diagnostic as plain data, with lines and columns counted from 1."""
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.value,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+        **_place(diagnostic.span, sources),
+        "related": [{"message": r.message, **_place(r.span, sources)} for r in diagnostic.related],
+    }
+
+
+def _place(span: Span, sources: Sources) -> dict[str, Any]:
+    source = sources.source(span.file)
+    start, end = source.position(span.start), source.position(span.end)
+    return {
+        "file": span.file,
+        "line": start.line,
+        "column": start.column,
+        "end_line": end.line,
+        "end_column": end.column,
+    }
+
+
+def render_json(diagnostics: Iterable[Diagnostic], sources: Sources) -> str:
+    """Return the diagnostics as a JSON array of objects (see `as_dict`)."""
+    return json.dumps([as_dict(d, sources) for d in diagnostics], indent=2, ensure_ascii=False)

@@ -1,0 +1,22 @@
+"""ClickHouse behind one protocol. The only room that knows chdb and clickhouse-driver."""
+
+from clickpipe.engine.checker import EngineChecker, scratch
+from clickpipe.engine.embedded import EmbeddedEngine, default_workers
+from clickpipe.engine.encode import encode_param, encode_params
+from clickpipe.engine.protocol import Engine, EngineError, Param, Params, QueryResult, ResultColumn, Settings
+
+__all__ = [
+    "EmbeddedEngine",
+    "Engine",
+    "EngineChecker",
+    "EngineError",
+    "Param",
+    "Params",
+    "QueryResult",
+    "ResultColumn",
+    "Settings",
+    "default_workers",
+    "encode_param",
+    "encode_params",
+    "scratch",
+]

@@ -1,0 +1,49 @@
+"""The embedded engine's configuration files: default settings, and a user without grants on sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+# What projects written for the original need on ClickHouse 26.x, and the JSON form clients expect.
+PROFILE: dict[str, str | int] = {
+    "joined_subquery_requires_alias": 0,
+    "allow_suspicious_types_in_group_by": 1,
+    "allow_suspicious_types_in_order_by": 1,
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_quote_denormals": 0,
+    "date_time_input_format": "best_effort",
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "fsync_metadata": 1,
+    "print_pretty_type_names": 0,
+}
+
+# No READ or WRITE on FILE, URL, REMOTE, S3 …: a hole in the SQL check opens no file and no connection.
+GRANTS = "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, SYSTEM, dictGet ON *.*"
+
+_CONFIG = "<clickhouse>\n  <users_config>{users}</users_config>\n</clickhouse>\n"
+_USERS = """<clickhouse>
+  <profiles><default>{profile}</default></profiles>
+  <users>
+    <default>
+      <password></password>
+      <networks><ip>127.0.0.1</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <grants><query>{grants}</query></grants>
+    </default>
+  </users>
+  <quotas><default/></quotas>
+</clickhouse>
+"""
+
+
+def write_config(folder: Path) -> Path:
+    """Write the configuration into `folder` and return the main file's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    users = folder / "users.xml"
+    profile = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in PROFILE.items())
+    users.write_text(_USERS.format(profile=profile, grants=GRANTS), encoding="utf-8")
+    main = folder / "config.xml"
+    main.write_text(_CONFIG.format(users=escape(str(users))), encoding="utf-8")
+    return main

@@ -1,0 +1,137 @@
+"""ClickHouse in this process, through chdb: one session for each worker thread, one process for each folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from clickpipe.engine.config import write_config
+from clickpipe.engine.encode import encode_params, settings_clause
+from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
+
+DEFAULT_WORKERS = 4
+
+
+class EmbeddedEngine:
+    """The `Engine` on chdb. `path` is the data folder; None keeps everything in memory until close.
+
+    chdb allows one data folder in a process at a time, so a second engine on another folder is
+    refused until the first is closed.
+    """
+
+    def __init__(self, path: Path | None = None, *, workers: int = DEFAULT_WORKERS) -> None:
+        """Open the folder (made when absent). Raises EngineError when it cannot be opened."""
+        from chdb import session
+
+        self._session_type = session.Session
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._address = self._locate(path)
+        self._sessions: list[Any] = []
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._sessions.append(self._open())  # keeps the folder open, and fails here when it cannot be
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
+
+    def _locate(self, path: Path | None) -> str:
+        if path is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="clickpipe-")
+            return f":memory:?config-file={write_config(Path(self._scratch.name))}"
+        path.mkdir(parents=True, exist_ok=True)
+        return f"{path / 'data'}?config-file={write_config(path / 'config')}"
+
+    def _open(self) -> Any:
+        try:
+            return self._session_type(self._address)
+        except RuntimeError as error:
+            raise EngineError(str(error)) from error
+
+    def _session(self) -> Any:
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._open()
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def execute(
+        self, sql: str, params: Params | None = None, *, output: str = "JSON", settings: Settings | None = None
+    ) -> QueryResult:
+        """Run one statement on a worker and wait for it. Raises EngineError."""
+        return self.submit(sql, params, output=output, settings=settings).result()
+
+    def submit(
+        self, sql: str, params: Params | None = None, *, output: str = "JSON", settings: Settings | None = None
+    ) -> Future[QueryResult]:
+        """Run one statement on a worker; the future raises EngineError."""
+        return self._pool.submit(self._query, sql + settings_clause(settings), encode_params(params or {}), output)
+
+    def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
+        try:
+            result = self._session().query(sql, output, params=params)
+        except RuntimeError as error:
+            raise EngineError(str(error)) from error
+        except Exception as error:
+            if type(error).__name__ != "ChdbError":
+                raise
+            raise EngineError(str(error)) from error
+        return QueryResult(result.bytes() or b"", result.rows_read(), result.bytes_read(), result.elapsed())
+
+    def insert(self, into: str, data: Iterable[bytes], *, format_: str, settings: Settings | None = None) -> None:
+        """Insert encoded rows on a worker and wait until they are written. Raises EngineError."""
+        statement = f"INSERT INTO {into}{settings_clause(settings)}"
+        self._pool.submit(self._insert, statement, data, format_).result()
+
+    def _insert(self, statement: str, data: Iterable[bytes], format_: str) -> None:
+        try:
+            with self._session().send_insert(statement, format_) as inserter:
+                for chunk in data:
+                    inserter.append(chunk)
+                inserter.finish()
+        except RuntimeError as error:
+            raise EngineError(str(error)) from error
+
+    def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
+        """Return the result columns of a SELECT. Raises EngineError."""
+        result = self.execute(f"DESCRIBE (\n{sql}\n)", params, output="JSONCompact")
+        return [ResultColumn(row[0], row[1]) for row in json.loads(result.body)["data"]]
+
+    def syntax_tree(self, sql: str, params: Params | None = None) -> str:
+        """Return the `EXPLAIN AST` text of one SELECT or CREATE, or another statement's first word. Raises EngineError.
+
+        chdb runs every statement of a text that holds several, so the text goes to ClickHouse's parser
+        as a value first: `formatQuery` takes one statement only. (The data of an INSERT may hide more of
+        them; its tree is never asked for.)
+        """
+        try:
+            formatted = self.execute("SELECT formatQuery({sql:String})", {"sql": sql}, output="TSVRaw").body.decode()
+        except EngineError as error:
+            error.message = error.message.split(": In scope SELECT formatQuery(", 1)[0]
+            raise
+        first = formatted.lstrip("( \n").split(maxsplit=1)[0]
+        if first not in {"SELECT", "WITH", "CREATE"}:
+            return first
+        return self.execute(f"EXPLAIN AST {sql}", params, output="TSVRaw").body.decode()
+
+    def close(self) -> None:
+        """Wait for what runs, then close every session."""
+        if self._closed:
+            return
+        self._closed = True
+        self._pool.shutdown(wait=True)
+        for session in self._sessions:
+            session.close()
+        self._sessions.clear()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+
+def default_workers() -> int:
+    """Return how many queries run at once unless a setting says otherwise: one for each core, at least 4."""
+    return max(DEFAULT_WORKERS, os.cpu_count() or 1)

@@ -1,0 +1,46 @@
+"""Values to the text ClickHouse reads query parameters from. The only place that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clickpipe.engine.protocol import Param, Params, Settings
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"})
+_LITERAL_ESCAPES = str.maketrans(
+    {"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
+)
+
+
+def encode_params(params: Params) -> dict[str, str]:
+    """Return each parameter as the TSV-escaped text that ClickHouse parses by the declared type."""
+    return {name: encode_param(value) for name, value in params.items()}
+
+
+def encode_param(value: Param) -> str:
+    """Return one value as parameter text."""
+    if isinstance(value, str):
+        return value.translate(_ESCAPES)
+    if isinstance(value, Sequence):
+        return _literal(value)
+    return _number(value)
+
+
+def _literal(value: Param) -> str:
+    if isinstance(value, str):
+        return f"'{value.translate(_LITERAL_ESCAPES)}'"
+    if isinstance(value, Sequence):
+        return f"[{','.join(_literal(item) for item in value)}]"
+    return _number(value)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def settings_clause(settings: Settings | None) -> str:
+    """Return ` SETTINGS a = 1, b = 'x'`, or '' for none; strings are quoted and escaped."""
+    if not settings:
+        return ""
+    parts = [f"{name} = {_literal(value)}" for name, value in settings.items()]
+    return f"\nSETTINGS {', '.join(parts)}"

@@ -1,0 +1,91 @@
+"""What the rest of the house asks of ClickHouse, whichever way it is reached."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+Param = str | int | float | Sequence["Param"]
+Params = Mapping[str, Param]
+Settings = Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """A finished query: the format's bytes untouched, rows and bytes read, seconds taken."""
+
+    body: bytes
+    rows_read: int
+    bytes_read: int
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResultColumn:
+    """A column of a query's result."""
+
+    name: str
+    type: str
+
+
+class EngineError(Exception):
+    """ClickHouse refused a statement: its error number and name, its message without the frame."""
+
+    _FRAME = re.compile(
+        r"^.*?(?:Code: (?P<code>\d+)\. DB::Exception: )+(?P<text>.*?)"
+        r"(?: \((?P<name>[A-Z_0-9]+)\)| \(version [^()]*\))*\s*$",
+        re.DOTALL,
+    )
+    _POSITION = re.compile(r"failed at position (\d+)")
+
+    def __init__(self, text: str) -> None:
+        """Take ClickHouse's error text apart."""
+        match = self._FRAME.match(text)
+        self.code = int(match["code"]) if match else 0
+        self.name = (match["name"] or "") if match else ""
+        self.message = (match["text"] if match else text).strip()
+        super().__init__(self.message)
+
+    @property
+    def offset(self) -> int | None:
+        """Return the offset (in bytes of the statement, from 0) of a syntax error, when it is one."""
+        match = self._POSITION.search(self.message)
+        return int(match[1]) - 1 if match else None
+
+
+class Engine(Protocol):
+    """One ClickHouse, embedded or a server. Methods may be called from any thread; each blocks."""
+
+    def execute(
+        self, sql: str, params: Params | None = None, *, output: str = "JSON", settings: Settings | None = None
+    ) -> QueryResult:
+        """Run one statement; `output` is a ClickHouse format. Raises EngineError."""
+        ...
+
+    def submit(
+        self, sql: str, params: Params | None = None, *, output: str = "JSON", settings: Settings | None = None
+    ) -> Future[QueryResult]:
+        """Run one statement as `execute` does, without waiting."""
+        ...
+
+    def insert(self, into: str, data: Iterable[bytes], *, format_: str, settings: Settings | None = None) -> None:
+        """Insert encoded rows; `into` is `table (column, …)`. Raises EngineError."""
+        ...
+
+    def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
+        """Return the columns that a SELECT gives, without running it. Raises EngineError."""
+        ...
+
+    def syntax_tree(self, sql: str, params: Params | None = None) -> str:
+        """Return the text that `EXPLAIN AST` gives for one SELECT or CREATE; for another statement, its first word.
+
+        Safe for any text: nothing in it is run. Raises EngineError, also for more than one statement.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish what runs and let go of the data. May be called twice."""
+        ...

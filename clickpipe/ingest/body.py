@@ -1,0 +1,98 @@
+"""A request's body to lines, one JSON document each, and lines to the bytes ClickHouse reads."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from clickpipe.diagnostics import ClickpipeError
+
+
+def decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    """Return the body without its `Content-Encoding`. Raises 400 (broken, unknown) or 413 (over `limit` bytes)."""
+    if encoding in {"", "identity"}:
+        return body
+    if encoding != "gzip":
+        message = f"Content-Encoding '{encoding}' is not supported: send gzip, or no encoding."
+        raise ClickpipeError(message, code="unsupported_encoding")
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        data = inflate.decompress(body, limit + 1)
+    except zlib.error:
+        message = "The body is not valid gzip."
+        raise ClickpipeError(message, code="broken_body") from None
+    if len(data) > limit:
+        message = f"The body is larger than {limit} bytes when decompressed."
+        raise ClickpipeError(message, status=413, code="body_too_large")
+    if not inflate.eof:
+        message = "The gzip body is not complete."
+        raise ClickpipeError(message, code="broken_body")
+    return data
+
+
+def lines_of(body: bytes, *, json: bool = False) -> list[bytes]:
+    """Return the documents of an NDJSON body, of one JSON object over several lines, or of a JSON array.
+
+    With `json` the body is one JSON value, an object or an array of objects. Lines that are no JSON
+    stay as they are: they go to quarantine with the reason.
+    """
+    text = body.removeprefix(b"\xef\xbb\xbf").strip()
+    if json or _spans_lines(text):
+        documents = _one_document(text)
+        if documents is not None:
+            return documents
+    return [line for line in (part.strip() for part in text.split(b"\n")) if line]
+
+
+def _spans_lines(text: bytes) -> bool:
+    """Tell whether the body may be one object written over several lines."""
+    first, newline, _ = text.partition(b"\n")
+    return bool(newline) and text[:1] == b"{" and first.rstrip()[-1:] != b"}"
+
+
+def _one_document(text: bytes) -> list[bytes] | None:
+    try:
+        if text[:1] == b"[":
+            return [_compact(item) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
+        msgspec.json.decode(text, type=msgspec.Raw)
+        return [_compact(text)]
+    except msgspec.DecodeError:
+        return None
+
+
+def _compact(document: bytes | msgspec.Raw) -> bytes:
+    data = bytes(document)
+    return msgspec.json.format(data, indent=-1) if b"\n" in data else data
+
+
+_LOW_BITS, _MORE = 0x7F, 0x80  # a varint's byte: seven bits, and whether another follows
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > _LOW_BITS:
+        out.append(number & _LOW_BITS | _MORE)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+_LENGTHS = [_varint(n) for n in range(4096)]
+
+
+def row_binary(import_id: str, lines: Iterable[bytes]) -> bytes:
+    """Return rows (import id, line) as ClickHouse's RowBinary."""
+    name = import_id.encode()
+    prefix = _varint(len(name)) + name
+    parts: list[bytes] = []
+    for line in lines:
+        size = len(line)
+        parts += (prefix, _LENGTHS[size] if size < len(_LENGTHS) else _varint(size), line)
+    return b"".join(parts)
+
+
+def join_lines(lines: Sequence[bytes]) -> bytes:
+    """Return lines as the log keeps them."""
+    return b"\n".join(lines)

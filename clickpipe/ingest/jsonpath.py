@@ -1,0 +1,46 @@
+"""Steps of a jsonpath to a ClickHouse expression. Rules: docs/ingestion.md."""
+
+from __future__ import annotations
+
+from clickpipe.project import Each, Key, Step
+
+
+def text_at(document: str, steps: tuple[Step, ...]) -> str:
+    """Return SQL for the value at a path as Nullable(String): text as it is, objects and arrays as JSON.
+
+    A missing value and a JSON null are both NULL.
+    """
+    if not steps:
+        return f"toNullable({document})"
+    each = next((n for n, step in enumerate(steps) if isinstance(step, Each)), None)
+    if each is None:
+        return f"JSONExtract({document}, {_keys(steps)}, 'Nullable(String)')"
+    return _elements(document, steps, each, "e")
+
+
+def _elements(document: str, steps: tuple[Step, ...], each: int, variable: str) -> str:
+    """Return SQL for a path with `[:]`: the elements, put together as the text of a JSON array."""
+    before, after = steps[:each], steps[each + 1 :]
+    keys = f", {_keys(before)}" if before else ""
+    elements = f"JSONExtractArrayRaw({document}{keys})"
+    if after:
+        deeper = next((n for n, step in enumerate(after) if isinstance(step, Each)), None)
+        if deeper is None:
+            inner = f"JSONExtractRaw({variable}, {_keys(after)})"
+        else:
+            inner = f"ifNull({_elements(variable, after, deeper, variable + 'e')}, '')"
+        elements = f"arrayMap({variable} -> if({inner} = '', 'null', {inner}), {elements})"
+    joined = f"concat('[', arrayStringConcat({elements}, ','), ']')"
+    present = f"JSONType({document}{keys}) = 'Array'"
+    whole = f"JSONExtract({document}{keys}, 'Nullable(String)')"
+    return f"if({present}, {joined}, {whole})"
+
+
+def _keys(steps: tuple[Step, ...]) -> str:
+    return ", ".join(literal(step.name) for step in steps if isinstance(step, Key))
+
+
+def literal(text: str) -> str:
+    """Return a ClickHouse string literal of text that comes from a datafile (never from a request)."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

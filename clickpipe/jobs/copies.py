@@ -1,0 +1,57 @@
+"""Copy pipes: rows of a query into a data source, appended or as its new content."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from clickpipe.catalog import Live
+from clickpipe.compiler import Composer
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine
+from clickpipe.query import judge
+from clickpipe.sql import quote_identifier
+from clickpipe.template import Binder
+
+
+def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], mode: str | None = None) -> int:
+    """Run a copy pipe now and return how many rows it wrote.
+
+    `replace` is atomic for readers: the new rows are written to a table beside the target, which then
+    takes the target's name in one exchange. Raises ClickpipeError 404 for an unknown copy pipe, what
+    its template raises, and EngineError.
+    """
+    copy = live.compiled.copies.get(name)
+    if copy is None:
+        message = f"The pipe '{name}' is not a copy pipe"
+        raise ClickpipeError(message, status=404, code="not_found")
+    mode = mode or copy.mode
+    if mode not in {"append", "replace"}:
+        message = f"The copy mode is append or replace, not '{mode}'"
+        raise ClickpipeError(message, code="bad_mode")
+    binder = Binder()
+    given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
+    select = Composer(live.compiled.project, live.table).pipe(copy.pipe, given, binder)
+    judge(engine, live, select, binder.params)
+    columns = ", ".join(quote_identifier(c.name) for c in engine.describe(select, binder.params))
+    target = live.physical.tables[copy.target]
+    if mode == "append":
+        before = _rows(engine, target)
+        engine.execute(f"INSERT INTO {target} ({columns})\n{select}", binder.params)
+        return _rows(engine, target) - before
+    beside = f"{target[:-1]}_copy_{uuid.uuid4().hex[:12]}`"
+    engine.execute(f"CREATE TABLE {beside} AS {target}")
+    try:
+        engine.execute(f"INSERT INTO {beside} ({columns})\n{select}", binder.params)
+        written = _rows(engine, beside)
+        engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
+    finally:
+        engine.execute(f"DROP TABLE {beside}")
+    return written
+
+
+def _rows(engine: Engine, table: str) -> int:
+    return int(json.loads(engine.execute(f"SELECT count() FROM {table}", output="JSONCompact").body)["data"][0][0])

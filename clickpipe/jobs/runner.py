@@ -1,0 +1,108 @@
+"""The job runner: work that takes long, in threads, recorded in the catalog; and the copy schedule."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from typing import Any
+
+from croniter import croniter
+
+from clickpipe.catalog import Catalog, Job, Live
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError
+from clickpipe.jobs.copies import run_copy
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class JobRunner:
+    """Runs jobs of all workspaces, a few at once."""
+
+    def __init__(self, engine: Engine, catalog: Catalog, *, workers: int = 2) -> None:
+        """Mark what an earlier server left unfinished as failed."""
+        self._engine = engine
+        self._catalog = catalog
+        catalog.fail_unfinished_jobs()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="jobs")
+        self._running: dict[str, Future[None]] = {}
+
+    def submit(self, workspace: str, kind: str, resource: str, work: Callable[[], Mapping[str, Any]]) -> Job:
+        """Record a job and run it soon; what `work` returns becomes the job's result."""
+        job = self._catalog.create_job(workspace, kind, resource)
+        future = self._pool.submit(self._run, job, work)
+        self._running[job.id] = future
+        future.add_done_callback(lambda _: self._running.pop(job.id, None))
+        return job
+
+    def wait(self, job_id: str, timeout: float | None = None) -> None:
+        """Wait until a job has ended, or for `timeout` seconds."""
+        future = self._running.get(job_id)
+        if future is not None:
+            wait([future], timeout)
+
+    def _run(self, job: Job, work: Callable[[], Mapping[str, Any]]) -> None:
+        self._catalog.update_job(job.id, "working")
+        try:
+            result = work()
+        except (ClickpipeError, EngineError) as error:
+            self._catalog.update_job(job.id, "error", error=str(error))
+        except Exception:
+            _LOGGER.exception("job %s (%s of %s) failed", job.id, job.kind, job.resource)
+            self._catalog.update_job(job.id, "error", error="internal error, see the server's log")
+        else:
+            self._catalog.update_job(job.id, "done", result=result)
+
+    def copy(self, workspace: str, live: Live, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
+        """Start a copy pipe. Raises ClickpipeError 404 when there is none of that name."""
+        if name not in live.compiled.copies:
+            message = f"The pipe '{name}' is not a copy pipe"
+            raise ClickpipeError(message, status=404, code="not_found")
+        return self.submit(workspace, "copy", name, lambda: {"rows": run_copy(self._engine, live, name, values, mode)})
+
+    def close(self) -> None:
+        """Finish what runs, then stop."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class CopySchedule:
+    """Starts scheduled copies when they are due (cron, UTC). Runs missed while the server was down are not made up."""
+
+    def __init__(self, runner: JobRunner, live: Callable[[], Mapping[str, Live]], *, tick: float = 1.0) -> None:
+        """`live` gives what each workspace answers from, by workspace id."""
+        self._runner = runner
+        self._live = live
+        self._tick = tick
+        self._stop = threading.Event()
+        self._last = datetime.now(UTC)
+        self._thread = threading.Thread(target=self._loop, name="copy-schedule", daemon=True)
+
+    def start(self) -> None:
+        """Start watching the clock."""
+        self._thread.start()
+
+    def run_due(self, until: datetime) -> list[Job]:
+        """Start every copy that was due after the last call and up to `until`."""
+        since, self._last = self._last, until
+        return [
+            self._runner.copy(workspace, live, copy.name, {})
+            for workspace, live in self._live().items()
+            for copy in live.compiled.copies.values()
+            if copy.schedule and croniter(copy.schedule, since).get_next(datetime) <= until
+        ]
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._tick):
+            try:
+                self.run_due(datetime.now(UTC))
+            except Exception:
+                _LOGGER.exception("the copy schedule stumbled")
+
+    def close(self) -> None:
+        """Stop watching the clock."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()

@@ -1,0 +1,43 @@
+"""What data sources and pipes share: description, tags, tokens."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+
+from clickpipe.datafile import Statement
+from clickpipe.diagnostics import Diagnostic, did_you_mean
+from clickpipe.project.model import Grant
+
+
+def description(statements: Iterable[Statement]) -> str:
+    """Return the DESCRIPTION, its block's indentation removed; '' when there is none."""
+    for statement in statements:
+        if statement.directive == "DESCRIPTION":
+            return textwrap.dedent(statement.argument.text).strip()
+    return ""
+
+
+def tags(statements: Iterable[Statement]) -> tuple[str, ...]:
+    """Return the TAGS, split at commas and line ends."""
+    found = [t for s in statements if s.directive == "TAGS" for t in re.split(r"[,\n]", s.argument.text)]
+    return tuple(t.strip() for t in found if t.strip())
+
+
+def grants(statements: Iterable[Statement], allowed: tuple[str, ...]) -> tuple[list[Grant], list[Diagnostic]]:
+    """Return the TOKEN lines; `allowed` are the permissions this kind of file knows."""
+    found: list[Grant] = []
+    diagnostics: list[Diagnostic] = []
+    for statement in statements:
+        if statement.directive != "TOKEN":
+            continue
+        name, permission = statement.words
+        if permission.text.upper() in allowed:
+            found.append(Grant(name.text, permission.text.upper(), name.span))
+            continue
+        only = " and ".join(allowed) + (" are supported" if len(allowed) > 1 else " is allowed for pipes")
+        message = f"Invalid permission: {permission.text}. Only {only}"
+        hint = did_you_mean(permission.text, allowed)
+        diagnostics.append(Diagnostic("CP1008", message, permission.span, hint=hint))
+    return found, diagnostics

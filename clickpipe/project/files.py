@@ -1,0 +1,40 @@
+"""A folder on disk to file texts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from clickpipe.diagnostics import Diagnostic, Span
+
+ENDINGS = (".datasource", ".pipe")
+_SKIPPED = {"node_modules", "vendor", "venv", "__pycache__", "dist", "build"}
+
+
+def datafile_paths(root: Path) -> Iterator[Path]:
+    """Yield the datafiles below `root`, sorted; hidden folders, virtual environments and builds left out."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED)
+        for name in sorted(names):
+            if name.endswith(ENDINGS) and not name.startswith("."):
+                yield Path(folder) / name
+
+
+def read_folder(root: Path) -> tuple[dict[str, str], list[Diagnostic]]:
+    """Return the texts of the datafiles below `root` by relative path (with `/`), and what is unreadable."""
+    texts: dict[str, str] = {}
+    diagnostics: list[Diagnostic] = []
+    for path in datafile_paths(root):
+        name = path.relative_to(root).as_posix()
+        try:
+            texts[name] = decode(path.read_bytes())
+        except (OSError, UnicodeDecodeError) as error:
+            reason = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
+            diagnostics.append(Diagnostic("CP2005", f"the file cannot be read: {reason}", Span(name, 0, 0)))
+    return texts, diagnostics
+
+
+def decode(data: bytes) -> str:
+    """Return a file's text with line ends as LF (offsets in diagnostics count in it)."""
+    return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")

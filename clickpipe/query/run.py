@@ -1,0 +1,146 @@
+"""Running queries for a caller: bind, compose, check, execute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.catalog import Live
+from clickpipe.compiler import Composer
+from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
+from clickpipe.engine import Engine, EngineError, QueryResult, Settings
+from clickpipe.query.formats import OutputFormat
+from clickpipe.sql import Refusal, check, references
+from clickpipe.template import Binder, BoundSQL, compile_template
+
+_STATUS = {"TIMEOUT_EXCEEDED": 408, "MEMORY_LIMIT_EXCEEDED": 413, "TOO_MANY_SIMULTANEOUS_QUERIES": 429}
+_PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}`?")
+_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
+_JUDGED_TEXTS = 10_000
+_FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """Bounds of one query."""
+
+    max_seconds: int = 10
+
+    def settings(self) -> Settings:
+        """Return them as ClickHouse settings."""
+        return {"max_execution_time": self.max_seconds}
+
+
+class QueryRunner:
+    """Answers queries of one workspace. `live` is asked anew for each."""
+
+    def __init__(self, engine: Engine, live: Callable[[], Live | None], limits: QueryLimits | None = None) -> None:
+        """Run on `engine`."""
+        self._engine = engine
+        self._live = live
+        self._settings = (limits or QueryLimits()).settings()
+        self._judged: set[str] = set()
+
+    def live(self) -> Live:
+        """Return what the workspace answers from. Raises 404 before the first deployment."""
+        live = self._live()
+        if live is None:
+            message = "Nothing is deployed in this workspace yet. Deploy a project with `clickpipe deploy`."
+            raise ClickpipeError(message, status=404, code="not_deployed")
+        return live
+
+    def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> Future[QueryResult]:
+        """Start an endpoint's query.
+
+        Raises ClickpipeError: 404 for an unknown endpoint, 400 for parameters. The future raises
+        EngineError; `failure` turns it into what a caller is told.
+        """
+        live = self.live()
+        bound = self._bind_endpoint(live, name, values)
+        if bound.text in self._judged:
+            return self._submit(bound, output)
+        return _FIRST_QUERIES.submit(self._first, live, bound, output)
+
+    def _first(self, live: Live, bound: BoundSQL, output: OutputFormat) -> QueryResult:
+        """Judge a text that was not seen before, then run it: which branches it holds depends on the parameters."""
+        judge(self._engine, live, bound.text, bound.params)
+        if len(self._judged) >= _JUDGED_TEXTS:
+            self._judged.clear()
+        self._judged.add(bound.text)
+        return self._submit(bound, output).result()
+
+    def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
+        function = live.compiled.endpoints.get(name)
+        if function is None:
+            pipe = live.compiled.project.pipes.get(name)
+            known = did_you_mean(name, live.compiled.endpoints)
+            reason = "is not an endpoint" if pipe else "does not exist"
+            message = f"The pipe '{name}' {reason}" + (f": {known}" if known else "")
+            raise ClickpipeError(message, status=404, code="not_found")
+        return function.bind_to(live.table, values)
+
+    def sql(self, text: str, output: OutputFormat, allowed: Callable[[str, str], None]) -> Future[QueryResult]:
+        """Start a caller's own SELECT (a template when it starts with `%`).
+
+        `allowed(kind, name)` is called for each data source (`DATASOURCES`) and pipe (`PIPES`) the text
+        names, and raises when the caller may not read it. Raises ClickpipeError for what is not one
+        read-only SELECT over known names.
+        """
+        live = self.live()
+        if not text.strip():
+            message = "The query is empty."
+            raise ClickpipeError(message, code="empty_query")
+        rendered, binder = self._render(text)
+        for reference in references(rendered):
+            if not reference.database:
+                self._authorise(live, reference.name, allowed)
+        sql = Composer(live.compiled.project, live.table).text(rendered, None, None, {}, binder)
+        try:
+            _refuse(check(self._engine.syntax_tree(rendered, binder.params), (), settings=False))
+            judge(self._engine, live, sql, binder.params)
+        except EngineError as error:
+            raise failure(error) from None
+        return self._submit(BoundSQL(sql, binder.params), output)
+
+    def _render(self, text: str) -> tuple[str, Binder]:
+        binder = Binder()
+        program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
+        if program is None:
+            raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
+        return program.render({}, binder), binder
+
+    def _authorise(self, live: Live, name: str, allowed: Callable[[str, str], None]) -> None:
+        if name in live.compiled.project.pipes:
+            allowed("PIPES", name)
+        elif live.table(name) is not None:
+            allowed("DATASOURCES", name.removesuffix("_quarantine"))
+        else:
+            known = [*live.compiled.data_sources, *live.compiled.project.pipes]
+            hint = did_you_mean(name, known)
+            message = f"Resource '{name}' not found" + (f": {hint}" if hint else "")
+            raise ClickpipeError(message, code="not_found")
+
+    def _submit(self, bound: BoundSQL, output: OutputFormat) -> Future[QueryResult]:
+        settings = {**self._settings, **bound.settings}
+        return self._engine.submit(bound.text, bound.params, output=output.clickhouse, settings=settings)
+
+
+def judge(engine: Engine, live: Live, sql: str, params: Mapping[str, Any]) -> None:
+    """Raise ClickpipeError unless the text is one SELECT over the workspace's tables. Raises EngineError."""
+    tables = {table.replace("`", "") for table in live.physical.tables.values()}
+    _refuse(check(engine.syntax_tree(sql, params), tables))
+
+
+def _refuse(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise ClickpipeError(refusal.message, code="not_allowed")
+
+
+def failure(error: EngineError) -> ClickpipeError:
+    """Return what a caller is told of an engine's refusal: its message without physical names."""
+    message = _PHYSICAL.sub(r"\1", _SCOPE.sub("", error.message)).strip()
+    status = _STATUS.get(error.name, 400)
+    return ClickpipeError(f"[Error] {message} ({error.name})", status=status, code=error.name.lower() or "engine_error")

@@ -1,0 +1,140 @@
+"""A running clickpipe: one data folder with its engine, catalog, log and workspaces."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from clickpipe.auth import TokenIndex, ensure_admin_token
+from clickpipe.catalog import Catalog, Live, Token
+from clickpipe.config import Settings
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EmbeddedEngine, Engine, EngineError
+from clickpipe.ingest import Ingester, WriteAheadLog
+from clickpipe.jobs import CopySchedule, JobRunner
+from clickpipe.runtime.workspace import Workspace
+
+DEFAULT_WORKSPACE = "default"
+
+
+class Instance:
+    """Everything one process holds. Open it with a folder, or with None for one that leaves nothing behind."""
+
+    def __init__(self, data_dir: Path | None, settings: Settings | None = None) -> None:
+        """Open the folder, bring back what was live, insert what the log still holds.
+
+        Raises ClickpipeError when another process holds the folder or the engine cannot open it.
+        """
+        self.settings = settings or Settings()
+        self._scratch = tempfile.TemporaryDirectory(prefix="clickpipe-") if data_dir is None else None
+        self.data_dir = data_dir or Path(self._scratch.name if self._scratch else "")
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.data_dir)
+        self.engine: Engine = self._open_engine(in_memory=data_dir is None)
+        self.catalog = Catalog(self.data_dir / "catalog.sqlite")
+        self.tokens = TokenIndex(self.catalog)
+        self.ingester = Ingester(
+            self.engine,
+            WriteAheadLog(self.data_dir / "wal"),
+            self._live_of,
+            batch_bytes=self.settings.ingest_batch_bytes,
+            queue_bytes=self.settings.ingest_queue_bytes,
+        )
+        self.jobs = JobRunner(self.engine, self.catalog)
+        self._workspaces: dict[str, Workspace] = {}
+        for found in self.catalog.workspaces():
+            self._workspaces[found.id] = Workspace(self, found)
+        if not self._workspaces:
+            self.create_workspace(DEFAULT_WORKSPACE)
+        self.recovered_segments = self.ingester.recover()
+        self.schedule = CopySchedule(self.jobs, self._all_live)
+        self.schedule.start()
+
+    def _open_engine(self, *, in_memory: bool) -> Engine:
+        path = None if in_memory else self.data_dir / "engine"
+        try:
+            return EmbeddedEngine(path, workers=self.settings.workers)
+        except EngineError as error:
+            message = f"The engine cannot open {self.data_dir}: {error.message}"
+            raise ClickpipeError(message, status=503, code="engine_unavailable") from error
+
+    def _live_of(self, workspace_id: str) -> Live | None:
+        workspace = self._workspaces.get(workspace_id)
+        return workspace.live if workspace else None
+
+    def _all_live(self) -> dict[str, Live]:
+        return {w.id: w.live for w in list(self._workspaces.values()) if w.live is not None}
+
+    @property
+    def default(self) -> Workspace:
+        """Return the workspace made at first start."""
+        return next(w for w in self._workspaces.values() if w.name == DEFAULT_WORKSPACE)
+
+    def workspace(self, workspace_id: str) -> Workspace:
+        """Return the workspace of a token. Raises KeyError."""
+        return self._workspaces[workspace_id]
+
+    def create_workspace(self, name: str) -> Workspace:
+        """Make a workspace with its admin token. Raises sqlite3.IntegrityError for a name that is taken."""
+        made = self.catalog.create_workspace(name)
+        ensure_admin_token(self.catalog, made.id)
+        self.tokens.refresh()
+        workspace = self._workspaces[made.id] = Workspace(self, made)
+        return workspace
+
+    def delete_workspace(self, workspace: Workspace) -> None:
+        """Remove a workspace with its data, metadata and tokens."""
+        del self._workspaces[workspace.id]
+        self.engine.execute(f"DROP DATABASE IF EXISTS {workspace.database} SYNC")
+        self.catalog.delete_workspace(workspace.id)
+        self.tokens.refresh()
+
+    def admin_token(self) -> tuple[Token, bool]:
+        """Return the default workspace's admin token, set by the settings if they name one; and whether it is new."""
+        token, new = ensure_admin_token(self.catalog, self.default.id, self.settings.admin_token or None)
+        self.tokens.refresh()
+        return token, new
+
+    def close(self) -> None:
+        """Write what waits, finish what runs, let go of the folder."""
+        self.schedule.close()
+        self.ingester.close()
+        self.jobs.close()
+        self.engine.close()
+        self.catalog.close()
+        os.close(self._lock)
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def __enter__(self) -> Self:
+        """Return the instance."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+def _lock(folder: Path) -> int:
+    """Hold the folder for this process. Raises ClickpipeError that names the process that has it."""
+    path = folder / "lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+        os.close(descriptor)
+        message = (
+            f"The data folder {folder} is in use by another clickpipe (process {holder}). "
+            "Stop it first, or choose another folder with --data-dir."
+        )
+        raise ClickpipeError(message, status=503, code="folder_in_use") from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor

@@ -1,0 +1,150 @@
+"""A workspace as the server, the command line and Python programs use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from clickpipe.auth import reconcile
+from clickpipe.catalog import Deployment, Job, Live, Workspace as WorkspaceRecord
+from clickpipe.compiler import CompiledProject
+from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.engine import EngineError, QueryResult
+from clickpipe.ingest import IngestResult
+from clickpipe.query import FORMATS, OutputFormat, QueryLimits, QueryRunner, failure, split_format_clause
+
+if TYPE_CHECKING:
+    from clickpipe.runtime.instance import Instance
+
+
+class Workspace:
+    """One workspace of a running instance. Its methods may be called from any thread."""
+
+    def __init__(self, instance: Instance, record: WorkspaceRecord) -> None:
+        """Bring back what was live."""
+        self._instance = instance
+        self.id = record.id
+        self.name = record.name
+        self.database = record.database
+        self.live: Live | None = None
+        self._deployer = Deployer(
+            instance.engine,
+            instance.catalog,
+            record,
+            Hooks(live=lambda: self.live, paused=self._paused, promote=self._promote, promoted=self._promoted),
+        )
+        self.queries = QueryRunner(instance.engine, lambda: self.live, QueryLimits(instance.settings.query_max_seconds))
+        self.live = self._deployer.restore()
+
+    def _paused(self) -> AbstractContextManager[None]:
+        return self._instance.ingester.paused(self.id)
+
+    def _promote(self, compiled: CompiledProject) -> None:
+        reconcile(self._instance.catalog, self.id, compiled)
+
+    def _promoted(self, live: Live) -> None:
+        self.live = live
+        self._instance.tokens.refresh()
+
+    # Deployments
+
+    def prepare(self, files: Mapping[str, str], *, allow_destructive: bool = False) -> Prepared:
+        """Compile files and plan their deployment; nothing changes. Raises ProjectError."""
+        return self._deployer.prepare(files, allow_destructive=allow_destructive)
+
+    def start(self, prepared: Prepared) -> Deployment:
+        """Record a deployment that `apply` carries out."""
+        return self._deployer.start(prepared)
+
+    def apply(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
+        """Carry out a started deployment and promote it."""
+        self._deployer.apply(deployment, prepared, progress)
+
+    def deploy(
+        self, files: Mapping[str, str], *, allow_destructive: bool = False, progress: Progress = lambda _: None
+    ) -> Plan:
+        """Deploy a project's files and promote them; return what changed.
+
+        Raises ProjectError for a project with errors, ClickpipeError for a plan that may not be applied.
+        """
+        prepared = self.prepare(files, allow_destructive=allow_destructive)
+        if prepared.plan.errors:
+            raise ClickpipeError("\n".join(f.message for f in prepared.plan.errors), code="plan_refused")
+        if not prepared.plan.is_empty:
+            self.apply(self.start(prepared), prepared, progress)
+        return prepared.plan
+
+    # Data in
+
+    def data_source_for_events(self, name: str) -> None:
+        """Raise 404 unless events can be sent to the data source."""
+        live = self.queries.live()
+        if name in live.physical.landings:
+            return
+        if name in live.compiled.data_sources:
+            message = f"The data source '{name}' holds aggregate states: a materialized view fills it, events cannot."
+            raise ClickpipeError(message, code="not_ingestible")
+        hint = did_you_mean(name, live.physical.landings)
+        message = f'Data Source "{name}" does not exist' + (f": {hint}" if hint else "")
+        raise ClickpipeError(message, status=404, code="not_found")
+
+    def submit(self, data_source: str, lines: Sequence[bytes]) -> Future[IngestResult]:
+        """Queue JSON lines for a data source; see `Ingester.submit`."""
+        self.data_source_for_events(data_source)
+        return self._instance.ingester.submit(self.id, data_source, lines)
+
+    def ingest(self, data_source: str, rows: Iterable[Mapping[str, Any]]) -> IngestResult:
+        """Write rows (mappings as JSON documents) and wait until they can be read."""
+        return self.submit(data_source, [msgspec.json.encode(row) for row in rows]).result()
+
+    # Data out
+
+    def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
+        """Call an endpoint and wait for the bytes. Raises ClickpipeError."""
+        return _wait(self.queries.endpoint(name, values, output))
+
+    def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Call an endpoint and return its rows."""
+        rows: list[dict[str, Any]] = json.loads(self.endpoint(name, parameters, FORMATS["json"]).body)["data"]
+        return rows
+
+    def sql(self, text: str) -> list[dict[str, Any]]:
+        """Run a SELECT over data sources and pipes and return its rows."""
+        sql, _ = split_format_clause(text)
+        result = _wait(self.queries.sql(sql, FORMATS["json"], lambda _kind, _name: None))
+        rows: list[dict[str, Any]] = json.loads(result.body)["data"]
+        return rows
+
+    def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
+        """Start a copy pipe as a job."""
+        return self._instance.jobs.copy(self.id, self.queries.live(), name, values or {}, mode)
+
+    def deployed_at(self) -> str:
+        """Return when the live deployment was made; '' before the first."""
+        found = self._instance.catalog.live_deployment(self.id)
+        return found.created_at if found else ""
+
+    def row_counts(self) -> dict[str, tuple[int, int]]:
+        """Return rows and bytes on disk of each data source and quarantine table."""
+        live = self.queries.live()
+        sql = (
+            "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts "
+            "WHERE active AND database = {database:String} GROUP BY table"
+        )
+        body = self._instance.engine.execute(sql, {"database": self.database}, output="JSONCompact").body
+        found = {table: (int(rows), int(size)) for table, rows, size in json.loads(body)["data"]}
+        names = {name: table.split(".")[1].strip("`") for name, table in live.physical.tables.items()}
+        return {name: found.get(table, (0, 0)) for name, table in names.items()}
+
+
+def _wait(future: Future[QueryResult]) -> QueryResult:
+    try:
+        return future.result()
+    except EngineError as error:
+        raise failure(error) from error

@@ -1,0 +1,6 @@
+"""The HTTP server: one module for each API family, thin. The only room that knows starlette and uvicorn."""
+
+from clickpipe.server.app import create_app
+from clickpipe.server.run import run
+
+__all__ = ["create_app", "run"]

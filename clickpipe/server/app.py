@@ -1,0 +1,54 @@
+"""The application: routes and what wraps them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.runtime import Instance
+from clickpipe.server.datasources import get_data_source, list_data_sources
+from clickpipe.server.deployments import get_deployment, list_deployments, post_deploy
+from clickpipe.server.events import post_events
+from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
+from clickpipe.server.misc import get_health, get_job, list_jobs, list_tokens
+from clickpipe.server.pipes import get_endpoint, get_pipe, list_pipes, post_copy
+from clickpipe.server.sql import query_sql
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
+    ("POST", "/v0/events", post_events),
+    ("GET", "/v0/pipes", list_pipes),
+    ("GET", "/v0/pipes/{name}.{format}", get_endpoint),
+    ("GET", "/v0/pipes/{name}", get_pipe),
+    ("POST", "/v0/pipes/{name}/copy", post_copy),
+    ("GET", "/v0/sql", query_sql),
+    ("POST", "/v0/sql", query_sql),
+    ("GET", "/v0/datasources", list_data_sources),
+    ("GET", "/v0/datasources/{name}", get_data_source),
+    ("GET", "/v0/tokens", list_tokens),
+    ("GET", "/v0/jobs", list_jobs),
+    ("GET", "/v0/jobs/{id}", get_job),
+    ("POST", "/v1/deploy", post_deploy),
+    ("GET", "/v1/deployments", list_deployments),
+    ("GET", "/v1/deployments/{id:int}", get_deployment),
+    ("GET", "/v0/health", get_health),
+)
+
+
+def create_app(instance: Instance) -> ASGIApp:
+    """Return the ASGI application that serves an instance."""
+    app = Starlette(
+        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in ROUTES],
+        exception_handlers={ClickpipeError: on_clickpipe_error, HTTPException: on_http_error, Exception: on_bug},
+    )
+    app.router.redirect_slashes = False
+    app.state.instance = instance
+    return GeneralRules(app)  # outside Starlette's own error handling, so that its answers get the headers too

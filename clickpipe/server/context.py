@@ -1,0 +1,72 @@
+"""What every route needs of a request: the instance, the token, the workspace, the parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from clickpipe.auth import require
+from clickpipe.catalog import Token
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.runtime import Instance, Workspace
+
+# Sent by published clients with any request; never parameters of a pipe.
+_NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain"}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the token and the workspace it belongs to."""
+
+    token: Token
+    workspace: Workspace
+
+    def require(self, scope: str, resource: str = "") -> None:
+        """Raise 403 unless the token has the scope."""
+        require(self.token, scope, resource)
+
+
+def instance_of(request: Request) -> Instance:
+    """Return the running instance."""
+    found: Instance = request.app.state.instance
+    return found
+
+
+def caller(request: Request) -> Caller:
+    """Return who asks. Raises 403 for a missing or unknown token."""
+    header = request.headers.get("authorization", "")
+    scheme, _, value = header.partition(" ")
+    given = value.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
+    instance = instance_of(request)
+    token = instance.tokens.find(given)
+    return Caller(token, instance.workspace(token.workspace_id))
+
+
+def pipe_parameters(request: Request) -> dict[str, str | list[str]]:
+    """Return the query string's parameters for a pipe; a repeated one is a list."""
+    found: dict[str, str | list[str]] = {}
+    for name in request.query_params:
+        if name in _NOT_PARAMETERS or name.startswith("__tb__"):
+            continue
+        values = request.query_params.getlist(name)
+        found[name] = values if len(values) > 1 else values[0]
+    return found
+
+
+def flag(request: Request, name: str) -> bool:
+    """Return a yes/no query parameter."""
+    return request.query_params.get(name, "").lower() in {"1", "true", "yes"}
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the request's body. Raises 413 when it is longer than `limit` bytes."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            message = f"The body is larger than {limit} bytes. Send less at once, or raise max_body_bytes."
+            raise ClickpipeError(message, status=413, code="body_too_large")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,33 @@
+"""The Events API: `POST /v0/events?name=<data source>`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import decompress, lines_of
+from clickpipe.server.context import caller, flag, instance_of, read_body
+
+
+async def post_events(request: Request) -> JSONResponse:
+    """Take NDJSON or one JSON object, whatever the Content-Type; answer when the rows are durable and readable.
+
+    202, or 200 with `wait=true`; the counts are exact in both.
+    """
+    who = caller(request)
+    name = request.query_params.get("name", "")
+    if not name:
+        message = "The query parameter 'name' is missing: the data source that the events are for."
+        raise ClickpipeError(message, code="missing_name")
+    who.require("DATASOURCES:APPEND", name)
+    who.workspace.data_source_for_events(name)
+    limit = instance_of(request).settings.max_body_bytes
+    body = await read_body(request, limit)
+    body = decompress(body, request.headers.get("content-encoding", "").strip().lower(), limit * 10)
+    lines = lines_of(body, json=request.query_params.get("format") == "json")
+    result = await asyncio.wrap_future(who.workspace.submit(name, lines))
+    counts = {"successful_rows": result.successful_rows, "quarantined_rows": result.quarantined_rows}
+    return JSONResponse(counts, status_code=200 if flag(request, "wait") else 202)

@@ -1,0 +1,118 @@
+"""Endpoints and pipes: `/v0/pipes`, `/v0/pipes/<name>.<format>`, copies."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from clickpipe.auth import allows
+from clickpipe.catalog import Live
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError
+from clickpipe.project import Pipe, PipeKind
+from clickpipe.query import FORMATS, failure
+from clickpipe.server.context import Caller, caller, pipe_parameters
+from clickpipe.server.shapes import job_reply, resource_id
+
+
+async def get_endpoint(request: Request) -> Response:
+    """Answer `GET /v0/pipes/<name>.<format>` with the engine's bytes."""
+    who = caller(request)
+    name, ending = request.path_params["name"], request.path_params["format"]
+    output = FORMATS.get(ending)
+    if output is None:
+        message = f"The format '{ending}' is not known: use {', '.join(FORMATS)}"
+        raise ClickpipeError(message, status=404, code="unknown_format")
+    who.require("PIPES:READ", name)
+    values = pipe_parameters(request)
+    queries = who.workspace.queries
+    for last_try in (False, True):
+        live = queries.live()
+        try:
+            result = await asyncio.wrap_future(queries.endpoint(name, values, output))
+        except EngineError as error:
+            if error.name == "UNKNOWN_TABLE" and not last_try and queries.live() is not live:
+                continue  # a deployment was promoted, and the old tables removed, just in between
+            raise failure(error) from error
+        return Response(result.body, media_type=output.content_type)
+    raise AssertionError
+
+
+async def list_pipes(request: Request) -> JSONResponse:
+    """Answer `GET /v0/pipes`: the pipes that the token may read."""
+    who = caller(request)
+    live = who.workspace.live
+    pipes = live.compiled.project.pipes.values() if live else ()
+    found = [_pipe(who, live, p) for p in pipes if live and allows(who.token, "PIPES:READ", p.name)]
+    return JSONResponse({"pipes": found})
+
+
+async def get_pipe(request: Request) -> JSONResponse:
+    """Answer `GET /v0/pipes/<name>`."""
+    who = caller(request)
+    name = request.path_params["name"]
+    who.require("PIPES:READ", name)
+    live = who.workspace.queries.live()
+    pipe = live.compiled.project.pipes.get(name)
+    if pipe is None:
+        message = f"Pipe '{name}' not found"
+        raise ClickpipeError(message, status=404, code="not_found")
+    return JSONResponse(_pipe(who, live, pipe))
+
+
+def _pipe(who: Caller, live: Live, pipe: Pipe) -> dict[str, Any]:
+    function = live.compiled.endpoints.get(pipe.name)
+    parameters = function.parameters if function else ()
+    columns = function.columns if function else ()
+    node_type = pipe.kind.value if pipe.kind is not PipeKind.DEFAULT else "default"
+    created = who.workspace.deployed_at()
+    return {
+        "id": resource_id(who.workspace.id, "pipe", pipe.name),
+        "name": pipe.name,
+        "description": pipe.description,
+        "type": pipe.kind.value,
+        "endpoint": resource_id(who.workspace.id, "node", pipe.name, pipe.output.name) if function else None,
+        "url": f"/v0/pipes/{pipe.name}.json" if function else None,
+        "tags": list(pipe.tags),
+        "created_at": created,
+        "updated_at": created,
+        "parameters": [
+            {
+                "name": p.name,
+                "type": p.type,
+                "default": p.default,
+                "required": p.required,
+                "description": p.description,
+            }
+            for p in parameters
+        ],
+        "columns": [{"name": c.name, "type": c.type} for c in columns],
+        "nodes": [
+            {
+                "id": resource_id(who.workspace.id, "node", pipe.name, node.name),
+                "name": node.name,
+                "description": node.description,
+                "sql": node.program.source.text,
+                "node_type": node_type if node is pipe.output else "default",
+            }
+            for node in pipe.nodes
+        ],
+    }
+
+
+async def post_copy(request: Request) -> JSONResponse:
+    """Answer `POST /v0/pipes/<name>/copy`: start a copy as a job."""
+    who = caller(request)
+    name = request.path_params["name"]
+    who.require("PIPES:CREATE", name)
+    values = pipe_parameters(request)
+    mode = values.pop("_mode", None)
+    job = await asyncio.to_thread(who.workspace.copy, name, values, str(mode) if mode else None)
+    live = who.workspace.queries.live()
+    target = live.compiled.copies[name].target
+    reply = job_reply(job)
+    tags = {"copy_target_datasource": resource_id(who.workspace.id, "datasource", target)}
+    return JSONResponse({**reply, "job": reply, "tags": tags})

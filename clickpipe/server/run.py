@@ -1,0 +1,67 @@
+"""Serving an instance over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.runtime import Instance
+from clickpipe.server.app import create_app
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            await asyncio.to_thread(self._ready)
+
+
+def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called with the URL once the port answers.
+
+    Port 0 takes a free one. Raises ClickpipeError when the address cannot be taken. The log has no
+    URLs: they may carry tokens.
+    """
+    listener = _listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        create_app(instance),
+        loop="uvloop",
+        http="httptools",
+        log_level=instance.settings.log_level if instance.settings.log_level != "info" else "warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        lifespan="off",
+    )
+    server = _Server(config, lambda: ready(url))
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass  # uvicorn re-raises the signal it handled: the shutdown was clean
+    finally:
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        message = f"Cannot listen on {host}:{port}: {error.strerror}. Is another clickpipe running? Use --port."
+        raise ClickpipeError(message, status=503, code="address_in_use") from None
+    return listener

@@ -1,0 +1,15 @@
+"""Reading SQL without changing it: table references with offsets, statement checks. Only room with sqlglot."""
+
+from clickpipe.sql.guard import Refusal, check, check_create
+from clickpipe.sql.references import TableReference, main_table, quote_identifier, references, splice
+
+__all__ = [
+    "Refusal",
+    "TableReference",
+    "check",
+    "check_create",
+    "main_table",
+    "quote_identifier",
+    "references",
+    "splice",
+]

@@ -1,0 +1,21 @@
+"""Templated SQL to query programs: parameters, bound SQL. The only room that knows jinja2."""
+
+from clickpipe.template.binding import Binder, BoundSQL
+from clickpipe.template.discover import Parameter, problem
+from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
+from clickpipe.template.program import Rendered, TemplateProgram, compile_template
+from clickpipe.template.values import ParamValue
+
+__all__ = [
+    "AuthorError",
+    "Binder",
+    "BoundSQL",
+    "MissingParameter",
+    "ParamValue",
+    "Parameter",
+    "Rendered",
+    "TemplateError",
+    "TemplateProgram",
+    "compile_template",
+    "problem",
+]

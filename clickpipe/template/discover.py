@@ -1,0 +1,174 @@
+"""What a template asks for: its parameters, read from its syntax tree without running it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jinja2 import nodes
+
+from clickpipe.diagnostics import Diagnostic, Word, did_you_mean
+from clickpipe.template.environment import environment
+from clickpipe.template.functions import FUNCTIONS, TYPED_CALLS
+from clickpipe.template.types import TYPES
+
+_RESERVED = {"format", "q"}
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a query function, as the template's calls declare it.
+
+    `type` is the dialect's name (`Int32`, `Array(String)`); `required` is True when a call has no
+    default; `default` is the Python constant of the call, or None; `typed` is False for a bare name.
+    """
+
+    name: str
+    type: str = "String"
+    default: Any = None
+    required: bool = True
+    description: str = ""
+    enum: tuple[str, ...] = ()
+    example: str = ""
+    typed: bool = False
+
+
+def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter], list[Diagnostic]]:
+    """Return the parameters in order of appearance, and what is wrong with the calls."""
+    local = _assigned(tree)
+    found: dict[str, Parameter] = {}
+    diagnostics: list[Diagnostic] = []
+    for node in tree.find_all((nodes.Call, nodes.Name)):
+        if isinstance(node, nodes.Call):
+            parameter, problem = _from_call(node, local, source)
+            if problem is not None:
+                diagnostics.append(problem)
+            if parameter is not None:
+                known = found.get(parameter.name)
+                if known is None or not known.typed:
+                    found[parameter.name] = parameter
+                elif parameter.required:
+                    found[parameter.name] = replace(known, required=True)
+        elif (
+            isinstance(node, nodes.Name)
+            and node.ctx == "load"
+            and node.name not in local
+            and node.name not in environment().globals
+        ):
+            found.setdefault(node.name, Parameter(node.name))
+    diagnostics += [_reserved(name, source) for name in found if name in _RESERVED]
+    return list(found.values()), diagnostics
+
+
+# Tags whose output jinja joins to a text of its own: values in it could not be bound. And what reads other templates.
+_FORBIDDEN: dict[type[nodes.Node], str] = {
+    nodes.AssignBlock: "set",
+    nodes.Block: "block",
+    nodes.CallBlock: "call",
+    nodes.Extends: "extends",
+    nodes.FilterBlock: "filter",
+    nodes.FromImport: "from",
+    nodes.Import: "import",
+    nodes.Include: "include",
+    nodes.Macro: "macro",
+    nodes.ScopedEvalContextModifier: "autoescape",
+}
+
+
+def forbidden_tags(tree: nodes.Template, source: Word) -> Iterator[Diagnostic]:
+    """Report tags that are jinja's but not the dialect's."""
+    for node in tree.find_all(tuple(_FORBIDDEN)):
+        tag = _FORBIDDEN[type(node)]
+        hint = "give it a value: {% set name = value %}" if tag == "set" else "use if, for and set"
+        message = "set without a value is forbidden" if tag == "set" else f"{tag} is forbidden"
+        yield problem(source, "CP3001", message, node.lineno, tag, hint)
+
+
+def _assigned(tree: nodes.Template) -> set[str]:
+    """Return the names that the template itself sets: loops, `set`, macros and their arguments."""
+    names = {n.name for n in tree.find_all(nodes.Name) if n.ctx in {"store", "param"}}
+    return names | {m.name for m in tree.find_all(nodes.Macro)} | {"loop", "caller", "varargs", "kwargs"}
+
+
+def _from_call(call: nodes.Call, local: set[str], source: Word) -> tuple[Parameter | None, Diagnostic | None]:
+    if not isinstance(call.node, nodes.Name):
+        return None, None
+    function = call.node.name
+    if function in local:
+        return None, None
+    if function not in FUNCTIONS and function not in environment().globals:
+        hint = (
+            did_you_mean(function, FUNCTIONS)
+            or "the functions of the template language are listed in docs/templates.md"
+        )
+        return None, problem(source, "CP3002", f"Invalid function name: {function}", call.lineno, function, hint)
+    if function not in TYPED_CALLS or not call.args:
+        return None, None
+    first = call.args[0]
+    if isinstance(first, nodes.Const):
+        message = f'"{first.value}" can not be used as a variable name'
+        hint = f"give {function}() the name of a parameter first, then its default: {function}(name, {first.value!r})"
+        return None, problem(source, "CP3003", message, call.lineno, function, hint)
+    if not isinstance(first, nodes.Name) or first.name in local:
+        return None, None
+    return _declared(call, function, first.name), None
+
+
+def _declared(call: nodes.Call, function: str, name: str) -> Parameter:
+    keywords = {k.key: _constant(k.value) for k in call.kwargs}
+    position = 2 if function == "Array" else 1
+    default = _constant(call.args[position]) if len(call.args) > position else keywords.get("default", _MISSING)
+    type_ = function
+    if function == "Array":
+        item = _constant(call.args[1]) if len(call.args) > 1 else "String"
+        type_ = f"Array({item if item in TYPES else 'String'})"
+    enum = keywords.get("enum")
+    return Parameter(
+        name,
+        type_,
+        None if default is _MISSING else default,
+        default is _MISSING,
+        str(keywords.get("description", "")),
+        tuple(str(e) for e in enum) if isinstance(enum, list | tuple) else (),
+        str(keywords.get("example", "")),
+        typed=True,
+    )
+
+
+def _constant(node: nodes.Expr) -> Any:
+    """Return the value of a constant expression; None for one that is computed."""
+    try:
+        return node.as_const()
+    except nodes.Impossible:
+        return None
+
+
+def _reserved(name: str, source: Word) -> Diagnostic:
+    message = f"'{name}' cannot be a parameter name: requests use it for something else"
+    return problem(source, "CP3006", message, 1, name, f"rename it, for example {name}_param")
+
+
+def problem(source: Word, code: str, message: str, lineno: int, word: str, hint: str = "") -> Diagnostic:
+    """Return a diagnostic at the first whole `word` on or after template line `lineno`."""
+    start = _line_start(source.text, lineno)
+    places: Iterator[re.Match[str]] = re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", source.text) if word else iter(())
+    at = next((m.start() for m in places if m.start() >= start), -1)
+    if at < 0:
+        end = source.text.find("\n", start)
+        end = len(source.text) if end < 0 else end
+        at = start + len(source.text[start:end]) - len(source.text[start:end].lstrip())
+        return Diagnostic(code, message, source.span.sub(at, max(at + 1, end)), hint=hint)
+    return Diagnostic(code, message, source.span.sub(at, at + len(word)), hint=hint)
+
+
+def _line_start(text: str, lineno: int) -> int:
+    at = 0
+    for _ in range(lineno - 1):
+        newline = text.find("\n", at)
+        if newline < 0:
+            break
+        at = newline + 1
+    return at

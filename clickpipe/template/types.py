@@ -1,0 +1,103 @@
+"""The types a template call may declare: how each validates a text and how it binds.
+
+A new type is a new entry in `TYPES`. Rules: reference of the dialect, summed up in docs/templates.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.template.values import ParamValue
+
+
+@dataclass(frozen=True, slots=True)
+class ParamType:
+    """A declared type: its ClickHouse parameter type, its validation, a valid sample, its JSON kind."""
+
+    name: str
+    bind: str
+    parse: Callable[[str], ParamValue]
+    sample: str
+
+
+def _integer(bits: int, *, signed: bool) -> Callable[[str], int]:
+    low = -(1 << (bits - 1)) if signed else 0
+    high = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+def _boolean(text: str) -> int:
+    return 0 if text.lower() in {"0", "false"} else 1
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def parse(text: str) -> str:
+        if not compiled.match(text):
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+_DATE = r"\d\d\d\d-\d\d-\d\d\Z"
+_DATETIME = r"\d\d\d\d.?\d\d.?\d\d[T ]\d\d:\d\d:\d\d"
+
+TYPES: dict[str, ParamType] = {
+    t.name: t
+    for t in (
+        ParamType("String", "String", str, "x"),
+        ParamType("Boolean", "UInt8", _boolean, "1"),
+        ParamType("Date", "String", _matching(_DATE), "2023-01-01"),
+        ParamType("DateTime", "String", _matching(_DATETIME), "2023-01-01 00:00:00"),
+        ParamType("DateTime64", "String", _matching(_DATETIME + r"\.\d\d\d"), "2023-01-01 00:00:00.000"),
+        ParamType("Float32", "Float32", float, "1.5"),
+        ParamType("Float64", "Float64", float, "1.5"),
+        ParamType("Int", "Int32", _integer(32, signed=True), "1"),
+        ParamType("Integer", "Int32", _integer(32, signed=True), "1"),
+        *(
+            ParamType(f"{'Int' if signed else 'UInt'}{bits}", f"{'Int' if signed else 'UInt'}{bits}", parse, "1")
+            for signed in (True, False)
+            for bits in (8, 16, 32, 64, 128, 256)
+            for parse in (_integer(bits, signed=signed),)
+        ),
+    )
+}
+
+
+def validate(type_: ParamType, value: Any) -> ParamValue:
+    """Return the value that the text (or Python default) `value` stands for.
+
+    Raises ValueError with the text of the original's error when it is not one.
+    """
+    text = str(int(value)) if isinstance(value, bool) else str(value)
+    try:
+        return type_.parse(text)
+    except ValueError:
+        raise ValueError(f"Error validating '{text}' to type {type_.name}") from None
+
+
+def validate_items(type_: ParamType, value: Any) -> list[ParamValue]:
+    """Return the list that a comma-separated text, or a list of texts, stands for; raises ValueError."""
+    items = value if isinstance(value, list | tuple) else str(value).split(",")
+    if len(items) == 1 and isinstance(value, list) and "," in str(items[0]):
+        items = str(items[0]).split(",")
+    parsed: list[ParamValue] = []
+    for number, item in enumerate(items):
+        try:
+            parsed.append(type_.parse(str(item)))
+        except ValueError:
+            shown = ",".join(str(i) for i in items)
+            raise ValueError(f"Error validating [{shown}][{number}] ({item}) to type {type_.name}") from None
+    return parsed

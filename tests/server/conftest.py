@@ -1,0 +1,123 @@
+"""A server in the process: one instance for all tests, a workspace of its own for each."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from clickpipe.catalog import Token
+from clickpipe.runtime import Instance, Workspace
+from clickpipe.server import create_app
+
+EVENTS = """\
+TOKEN "writer" APPEND
+
+SCHEMA >
+    id String `json:$.id`,
+    amount Int32 `json:$.amount`,
+    at DateTime `json:$.at`
+
+ENGINE MergeTree
+ENGINE_SORTING_KEY at
+"""
+
+TOTALS = """\
+TOKEN "reader" READ
+
+NODE totals
+SQL >
+    %
+    SELECT id, sum(amount) AS total
+    FROM events
+    WHERE amount >= {{Int32(least, 0)}}
+    {% if defined(ids) %} AND id IN {{Array(ids, 'String')}} {% end %}
+    GROUP BY id
+    ORDER BY id
+    LIMIT {{Int32(limit, 10)}}
+TYPE endpoint
+"""
+
+STRICT = """\
+NODE strict
+SQL >
+    %
+    SELECT {{String(a)}} AS a, {{Int32(b)}} AS b
+TYPE endpoint
+"""
+
+SNAPSHOT = """\
+NODE snapshot
+SQL >
+    SELECT id, toInt32(sum(amount)) AS amount, max(at) AS at FROM events GROUP BY id
+TYPE copy
+TARGET_DATASOURCE totals_copy
+COPY_MODE replace
+"""
+
+FILES = {
+    "datasources/events.datasource": EVENTS,
+    "datasources/totals_copy.datasource": EVENTS.replace('TOKEN "writer" APPEND\n', ""),
+    "pipes/totals.pipe": TOTALS,
+    "pipes/strict.pipe": STRICT,
+    "pipes/snapshot.pipe": SNAPSHOT,
+}
+
+
+@dataclass
+class Client:
+    """Calls the application as a client would, with a token in the header unless told otherwise."""
+
+    instance: Instance
+    workspace: Workspace
+
+    def token(self, name: str) -> Token:
+        return next(t for t in self.instance.catalog.tokens(self.workspace.id) if t.name == name)
+
+    def __call__(
+        self, method: str, path: str, token: str | None = "workspace admin token", **more: Any
+    ) -> httpx.Response:
+        headers = dict(more.pop("headers", {}))
+        if token is not None:
+            headers["Authorization"] = f"Bearer {self.token(token).value}"
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(create_app(self.instance), raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, headers=headers, **more)
+
+        return asyncio.run(send())
+
+
+@pytest.fixture(scope="session")
+def server_instance() -> Iterator[Instance]:
+    with Instance(None) as instance:
+        yield instance
+
+
+@pytest.fixture
+def empty(server_instance: Instance) -> Iterator[Client]:
+    """A workspace with nothing deployed."""
+    workspace = server_instance.create_workspace(f"test_{uuid.uuid4().hex}")
+    yield Client(server_instance, workspace)
+    server_instance.delete_workspace(workspace)
+
+
+@pytest.fixture
+def client(empty: Client) -> Client:
+    """A workspace with the files above deployed and three events in it."""
+    empty.workspace.deploy(FILES)
+    empty.workspace.ingest(
+        "events",
+        [
+            {"id": "a", "amount": 1, "at": "2026-01-01 00:00:00"},
+            {"id": "b", "amount": 2, "at": "2026-01-01 00:00:00"},
+            {"id": "a", "amount": 3, "at": "2026-01-02 00:00:00"},
+        ],
+    )
+    return empty

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from clickpipe.catalog import DeploymentStatus
+from tests.server.conftest import EVENTS, FILES, TOTALS, Client
+
+
+def deploy(client: Client, files: dict[str, str], query: str = "auto_promote=true") -> httpx.Response:
+    parts: list[tuple[str, tuple[str, bytes, str]]] = [("context://", ("cli-version", b"1.0.0", "text/plain"))]
+    parts += [("data_project://", (name, text.encode(), "text/plain")) for name, text in files.items()]
+    return client("POST", f"/v1/deploy?{query}", files=parts)
+
+
+def listed(client: Client, query: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client("GET", f"/v1/deployments{query}").json()["deployments"]
+    return found
+
+
+def test_a_fresh_workspace_shows_the_seed(empty: Client) -> None:
+    seed = listed(empty)
+    assert [(d["id"], d["live"], d["status"]) for d in seed] == [("0", True, "data_ready")]
+    assert empty("GET", "/v1/deployments/0").json()["deployment"]["live"] is True
+    assert empty("GET", "/v0/pipes/totals.json").status_code == 404
+
+
+def test_the_first_deployment_is_promoted_and_the_seed_goes(empty: Client) -> None:
+    reply = deploy(empty, FILES)
+    assert reply.status_code == 200
+    body = reply.json()
+    assert body["result"] == "success"
+    assert body["deployment"]["id"] == "1"
+    assert body["deployment"]["live"] is True
+    assert body["deployment"]["errors"] == []
+    assert body["deployment"]["new_datasource_names"] == ["events", "totals_copy"]
+    assert body["deployment"]["new_pipe_names"] == ["snapshot", "strict", "totals"]
+    assert [d["id"] for d in listed(empty)] == ["1"]
+    assert empty("GET", "/v1/deployments/0").json()["deployment"]["status"] == "deleted"
+    assert empty("GET", "/v0/pipes/totals.json").json()["data"] == []
+    assert [j["deployment_id"] for j in empty("GET", "/v0/jobs?kind=deployment").json()["jobs"]] == ["1"]
+
+
+def test_the_same_files_again_change_nothing(client: Client) -> None:
+    body = deploy(client, FILES).json()
+    assert body["result"] == "no_changes"
+    assert body["deployment"]["errors"] == []
+    assert [d["id"] for d in listed(client)] == ["1"]
+
+
+def test_check_changes_nothing(client: Client) -> None:
+    changed = {**FILES, "pipes/totals.pipe": TOTALS.replace("sum(amount)", "max(amount)")}
+    body = deploy(client, changed, "check=true").json()
+    assert body["result"] == "success"
+    assert body["deployment"]["changed_pipe_names"] == ["totals"]
+    assert [d["id"] for d in listed(client)] == ["1"]
+    assert client("GET", "/v0/pipes/totals.json").json()["data"][0] == {"id": "a", "total": 4}
+
+
+def test_a_change_replaces_the_old_deployment(client: Client) -> None:
+    changed = {**FILES, "pipes/totals.pipe": TOTALS.replace("sum(amount)", "max(amount)")}
+    assert deploy(client, changed).json()["deployment"]["id"] == "2"
+    assert client("GET", "/v0/pipes/totals.json").json()["data"][0] == {"id": "a", "total": 3}
+    assert [(d["id"], d["live"]) for d in listed(client)] == [("2", True)]
+    assert [d["id"] for d in listed(client, "?include_deleted=true")] == ["1", "2"]
+    assert client("GET", "/v1/deployments/1").json()["deployment"]["status"] == "deleted"
+
+
+def test_rows_are_carried_into_a_changed_schema(client: Client) -> None:
+    wider = EVENTS.replace("amount Int32", "amount Int64").replace(
+        "`json:$.at`", "`json:$.at`,\n    tag String DEFAULT 'none'"
+    )
+    body = deploy(client, {**FILES, "datasources/events.datasource": wider}).json()
+    steps = {s["resource"]: s for s in body["deployment"]["steps"]}
+    assert steps["events"]["category"] == "rewrite with backfill"
+    assert steps["events"]["rows"] == 3
+    rows = client.workspace.sql("SELECT sum(amount) AS s, any(tag) AS t FROM events")
+    assert rows == [{"s": 6, "t": "none"}]
+
+
+def test_an_invalid_project_is_refused_with_places(client: Client) -> None:
+    broken = {**FILES, "pipes/totals.pipe": TOTALS.replace("FROM events", "FROM event")}
+    reply = deploy(client, broken)
+    assert reply.status_code == 400
+    body = reply.json()
+    assert body["result"] == "failed"
+    assert body["deployment"]["errors"][0]["filename"] == "pipes/totals.pipe"
+    assert "7:10: [CP2003] 'event' is not a data source" in body["deployment"]["errors"][0]["error"]
+    diagnostic = body["deployment"]["diagnostics"][0]
+    assert (diagnostic["file"], diagnostic["line"], diagnostic["column"]) == ("pipes/totals.pipe", 7, 10)
+    assert client("GET", "/v0/pipes/totals.json").status_code == 200
+
+
+def test_deleting_a_data_source_needs_a_word(client: Client) -> None:
+    fewer = {f: t for f, t in FILES.items() if "copy" not in f and "snapshot" not in f}
+    reply = deploy(client, fewer)
+    assert reply.status_code == 400
+    feedback = reply.json()["deployment"]["feedback"]
+    assert [f["level"] for f in feedback] == ["ERROR"]
+    assert "totals_copy" in feedback[0]["message"]
+    allowed = deploy(client, fewer, "auto_promote=true&allow_destructive_operations=true")
+    assert allowed.json()["deployment"]["deleted_datasource_names"] == ["totals_copy"]
+
+
+@pytest.mark.parametrize(
+    ("query", "token", "status"),
+    [("auto_promote=true", "reader", 403), ("", "workspace admin token", 400)],
+)
+def test_requests_that_are_refused(client: Client, query: str, token: str, status: int) -> None:
+    reply = client(
+        "POST", f"/v1/deploy?{query}", token=token, files=[("data_project://", ("a.pipe", b"", "text/plain"))]
+    )
+    assert reply.status_code == status
+    assert reply.json()["error"]
+
+
+def test_a_body_without_files_is_refused(client: Client) -> None:
+    reply = client("POST", "/v1/deploy?auto_promote=true", files=[("other", ("x", b"y", "text/plain"))])
+    assert reply.status_code == 400
+    assert "data_project://" in reply.json()["error"]
+
+
+def test_a_deployment_that_fails_while_it_is_applied_leaves_live_answering(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(client.workspace._deployer, "_apply", fail)
+    changed = {**FILES, "pipes/totals.pipe": TOTALS.replace("sum(amount)", "max(amount)")}
+    reply = deploy(client, changed)
+    assert reply.status_code == 400
+    assert reply.json()["deployment"]["status"] == DeploymentStatus.FAILED
+    assert client("GET", "/v0/pipes/totals.json").json()["data"][0] == {"id": "a", "total": 4}
+    monkeypatch.undo()
+    assert deploy(client, changed).json()["result"] == "success"

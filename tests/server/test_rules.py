@@ -1,0 +1,71 @@
+"""What holds for every route."""
+
+from __future__ import annotations
+
+import pytest
+
+from clickpipe.server.app import ROUTES
+from tests.server.conftest import Client
+
+PATHS = [
+    (m, p.replace("{name}", "x").replace("{format}", "json").replace("{id:int}", "1").replace("{id}", "1"))
+    for m, p, _ in ROUTES
+]
+PRIVATE = [(m, p) for m, p in PATHS if p != "/v0/health"]
+
+
+@pytest.mark.parametrize(("method", "path"), PRIVATE)
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_without_a_token_every_route_answers_403(empty: Client, method: str, path: str, slash: str) -> None:
+    for query in ("", "?token=", "?token=wrong&cli_version=5.0.2"):
+        response = empty(method, f"{path}{slash}{query}", token=None)
+        assert response.status_code == 403
+        assert isinstance(response.json()["error"], str)
+        assert "wrong" not in response.text
+
+
+def test_health_needs_no_token(empty: Client) -> None:
+    assert empty("GET", "/v0/health", token=None).json()["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/", 404), ("GET", "/v0/nope", 404), ("DELETE", "/v0/sql", 405), ("GET", "/v1/deployments/99", 404)],
+)
+def test_every_refusal_is_json_with_an_error(empty: Client, method: str, path: str, status: int) -> None:
+    response = empty(method, path)
+    assert response.status_code == status
+    assert response.json()["error"]
+
+
+def test_cors_is_open(empty: Client) -> None:
+    preflight = empty("OPTIONS", "/v0/events?name=x", token=None)
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert "Authorization" in preflight.headers["access-control-allow-headers"]
+    assert empty("GET", "/v0/nope").headers["access-control-allow-origin"] == "*"
+
+
+def test_a_bug_gives_a_request_id_and_no_details(empty: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> None:
+        raise RuntimeError("password is hunter2")
+
+    monkeypatch.setattr(empty.instance.catalog, "jobs", broken)
+    response = empty("GET", "/v0/jobs")
+    assert response.status_code == 500
+    assert "hunter2" not in response.text
+    assert response.headers["x-request-id"] in response.json()["error"]
+
+
+def test_listings(client: Client) -> None:
+    sources = client("GET", "/v0/datasources").json()["datasources"]
+    assert [s["name"] for s in sources] == ["events", "totals_copy"]
+    assert sources[0]["statistics"]["row_count"] == 3
+    assert sources[0]["columns"][0]["jsonpath"] == "$.id"
+    assert client("GET", "/v0/datasources", token="reader").json()["datasources"] == []
+    assert client("GET", "/v0/datasources/events").json()["engine"]["engine"] == "MergeTree"
+    assert client("GET", "/v0/datasources/x").json()["error"] == 'Data Source "x" does not exist'
+    tokens = {t["name"]: t for t in client("GET", "/v0/tokens").json()["tokens"]}
+    assert tokens["reader"]["scopes"] == [{"type": "PIPES:READ", "resource": "totals"}]
+    assert tokens["workspace admin token"]["scopes"] == [{"type": "ADMIN"}]
+    assert client("GET", "/v0/tokens", token="reader").status_code == 403
