@@ -1,5 +1,14 @@
-"""The one configuration object, read once: `clickpipe.toml`, then the environment, then flags."""
+"""The one configuration object, read once (`clickpipe.toml`, environment, flags), and where a server listens."""
 
-from clickpipe.config.settings import Settings, load_settings
+from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
+from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
 
-__all__ = ["Settings", "load_settings"]
+__all__ = [
+    "DEFAULT_PORT",
+    "ServerAddress",
+    "Settings",
+    "find_address",
+    "load_settings",
+    "publish_address",
+    "withdraw_address",
+]

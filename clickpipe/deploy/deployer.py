@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -60,9 +60,8 @@ class Deployer:
         with scratch(self._engine) as checker:
             return compile_project(project, checker)
 
-    def prepare(self, files: Mapping[str, str], *, allow_destructive: bool = False) -> Prepared:
-        """Compile the files and plan the deployment; changes nothing. Raises ProjectError."""
-        project = load_texts(files)
+    def prepare(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
+        """Compile a project and plan its deployment; changes nothing. Raises ProjectError."""
         compiled = self.compile(project)
         if has_errors(compiled.diagnostics):
             raise ProjectError(compiled.diagnostics, project.sources)

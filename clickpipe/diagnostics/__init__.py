@@ -3,7 +3,7 @@
 from clickpipe.diagnostics.codes import CODES, CodeInfo
 from clickpipe.diagnostics.errors import ClickpipeError, ProjectError
 from clickpipe.diagnostics.model import Diagnostic, Related, Severity, Sources, Span, Word, has_errors, sort_diagnostics
-from clickpipe.diagnostics.render import as_dict, render_json, render_text
+from clickpipe.diagnostics.render import as_dict, from_dict, render_github, render_json, render_text
 from clickpipe.diagnostics.suggest import did_you_mean
 
 __all__ = [
@@ -19,7 +19,9 @@ __all__ = [
     "Word",
     "as_dict",
     "did_you_mean",
+    "from_dict",
     "has_errors",
+    "render_github",
     "render_json",
     "render_text",
     "sort_diagnostics",

@@ -88,6 +88,11 @@ class SourceText:
         line = bisect_right(self._starts, offset)
         return Position(line, offset - self._starts[line - 1] + 1)
 
+    def offset(self, line: int, column: int) -> int:
+        """Return the character offset of a line and column (clamped to the text)."""
+        start = self._starts[max(0, min(line, len(self._starts)) - 1)]
+        return min(start + max(0, column - 1), len(self.text))
+
     def line(self, number: int) -> str:
         """Return the line with this number (from 1), without its line end; '' when there is none."""
         if not 1 <= number <= len(self._starts):

@@ -1,12 +1,12 @@
-"""Diagnostics as text for a terminal and as JSON."""
+"""Diagnostics as text for a terminal, as JSON, and as annotations of GitHub Actions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clickpipe.diagnostics.model import Diagnostic, Severity, Sources, Span
+from clickpipe.diagnostics.model import Diagnostic, Related, Severity, Sources, Span
 
 _RED, _YELLOW, _BLUE, _BOLD, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[1m", "\x1b[0m"
 
@@ -76,6 +76,44 @@ def _place(span: Span, sources: Sources) -> dict[str, Any]:
         "end_line": end.line,
         "end_column": end.column,
     }
+
+
+def from_dict(data: Mapping[str, Any], sources: Sources) -> Diagnostic:
+    """Return the diagnostic that `as_dict` made plain data of, over the same texts."""
+    related = tuple(Related(r["message"], _span(r, sources)) for r in data["related"])
+    severity = Severity(data["severity"])
+    return Diagnostic(data["code"], data["message"], _span(data, sources), severity, data["hint"], related)
+
+
+def _span(place: Mapping[str, Any], sources: Sources) -> Span:
+    source = sources.source(place["file"])
+    start = source.offset(place["line"], place["column"])
+    return Span(place["file"], start, source.offset(place["end_line"], place["end_column"]))
+
+
+def render_github(diagnostics: Iterable[Diagnostic], sources: Sources) -> str:
+    """Return the diagnostics as workflow commands: GitHub Actions shows them at their lines of a pull request."""
+    lines = []
+    for diagnostic in diagnostics:
+        place = _place(diagnostic.span, sources)
+        properties = {
+            "file": place["file"],
+            "line": place["line"],
+            "col": place["column"],
+            "endLine": place["end_line"],
+            "endColumn": place["end_column"],
+            "title": diagnostic.code,
+        }
+        shown = ",".join(f"{name}={_escape(str(value), ':,')}" for name, value in properties.items())
+        text = diagnostic.message + (f"\n{diagnostic.hint}" if diagnostic.hint else "")
+        lines.append(f"::{diagnostic.severity.value} {shown}::{_escape(text)}")
+    return "\n".join(lines)
+
+
+def _escape(text: str, more: str = "") -> str:
+    for char in f"%\r\n{more}":
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
 
 
 def render_json(diagnostics: Iterable[Diagnostic], sources: Sources) -> str:

@@ -47,7 +47,7 @@ def fits(type_: str, raw: str) -> str:
     if match := _FIXED.match(own):
         return f"length(assumeNotNull({raw})) <= {match[1]}"
     if match := _HOLDER.match(own):
-        return _holder_fits(match[1], _arguments(match[2]), raw)
+        return _holder_fits(match[1], split_arguments(match[2]), raw)
     if own.startswith(_DOCUMENTS):
         return f"JSONType(assumeNotNull({raw})) IN ('Object', 'Array')"
     return f"isNotNull({_scalar(own, raw)})"
@@ -57,7 +57,7 @@ def value(type_: str, raw: str) -> str:
     """Return SQL for the value that a fitting text is; NULL stays NULL where the type takes it."""
     own = base(type_)
     if match := _HOLDER.match(own):
-        return _holder_value(own, match[1], _arguments(match[2]), raw)
+        return _holder_value(own, match[1], split_arguments(match[2]), raw)
     if own.startswith(_DOCUMENTS):
         return f"JSONExtract(ifNull({raw}, ''), {literal(own)})"
     parsed = raw if own == "String" or _FIXED.match(own) else _scalar(own, raw)
@@ -129,12 +129,23 @@ def _pairs(raw: str) -> str:
 def _parts(arguments: list[str], raw: str) -> Iterator[tuple[str, str]]:
     """Yield type and text of each element of a tuple: by name from an object, by place from an array."""
     for number, argument in enumerate(arguments, 1):
-        match = _FIELD.match(argument)
-        key = literal(match[1] or match[2]) if match else str(number)
+        name, type_ = named_field(argument)
+        key = literal(name) if name else str(number)
         by_place = f"JSONExtract(ifNull({raw}, ''), {number}, 'Nullable(String)')"
         by_name = f"JSONExtract(ifNull({raw}, ''), {key}, 'Nullable(String)')"
-        text = f"if(JSONType(ifNull({raw}, '')) = 'Array', {by_place}, {by_name})" if match else by_place
-        yield (match[3] if match else argument), text
+        text = f"if(JSONType(ifNull({raw}, '')) = 'Array', {by_place}, {by_name})" if name else by_place
+        yield type_, text
+
+
+def named_field(argument: str) -> tuple[str, str]:
+    """Return name ('' without one) and type of a tuple's element."""
+    match = _FIELD.match(argument)
+    return (match[1] or match[2], match[3]) if match else ("", argument)
+
+
+def enum_names(own: str) -> list[str]:
+    """Return the names of an Enum type."""
+    return [quoted[1:-1].replace("\\'", "'").replace("\\\\", "\\") for quoted in _ENUM_NAME.findall(own)]
 
 
 def _variable(raw: str) -> str:
@@ -143,7 +154,7 @@ def _variable(raw: str) -> str:
     return f"x{max(used, default=0) + 1}"
 
 
-def _arguments(text: str) -> list[str]:
+def split_arguments(text: str) -> list[str]:
     """Split a type's arguments at the commas outside brackets and quotes."""
     found, depth = [""], 0
     for piece in _ARGUMENT.findall(text):

@@ -12,13 +12,19 @@ ENDINGS = (".datasource", ".pipe")
 _SKIPPED = {"node_modules", "vendor", "venv", "__pycache__", "dist", "build"}
 
 
-def datafile_paths(root: Path) -> Iterator[Path]:
-    """Yield the datafiles below `root`, sorted; hidden folders, virtual environments and builds left out."""
-    for folder, folders, names in os.walk(root):
+def project_folders(root: Path) -> Iterator[Path]:
+    """Yield `root` and the folders below it, sorted; hidden ones, virtual environments and builds left out."""
+    for folder, folders, _ in os.walk(root):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED)
-        for name in sorted(names):
-            if name.endswith(ENDINGS) and not name.startswith("."):
-                yield Path(folder) / name
+        yield Path(folder)
+
+
+def datafile_paths(root: Path) -> Iterator[Path]:
+    """Yield the datafiles in the project's folders, sorted by folder and name."""
+    for folder in project_folders(root):
+        for path in sorted(folder.iterdir()):
+            if path.name.endswith(ENDINGS) and not path.name.startswith(".") and path.is_file():
+                yield path
 
 
 def read_folder(root: Path) -> tuple[dict[str, str], list[Diagnostic]]:

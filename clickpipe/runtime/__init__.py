@@ -1,7 +1,22 @@
 """A running clickpipe, put together from the rooms below: instances and their workspaces."""
 
+from clickpipe.runtime.fixtures import LoadedFixture, fixture_path, load_fixtures
 from clickpipe.runtime.instance import DEFAULT_WORKSPACE, Instance
 from clickpipe.runtime.opening import check_folder, load, open_project
+from clickpipe.runtime.watch import FolderDeployment, deploy_folder, watch_folder
 from clickpipe.runtime.workspace import Workspace
 
-__all__ = ["DEFAULT_WORKSPACE", "Instance", "Workspace", "check_folder", "load", "open_project"]
+__all__ = [
+    "DEFAULT_WORKSPACE",
+    "FolderDeployment",
+    "Instance",
+    "LoadedFixture",
+    "Workspace",
+    "check_folder",
+    "deploy_folder",
+    "fixture_path",
+    "load",
+    "load_fixtures",
+    "open_project",
+    "watch_folder",
+]

@@ -17,6 +17,7 @@ from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult
 from clickpipe.ingest import IngestResult
+from clickpipe.project import Project, load_texts
 from clickpipe.query import FORMATS, OutputFormat, QueryLimits, QueryRunner, failure, split_format_clause
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ class Workspace:
 
     def prepare(self, files: Mapping[str, str], *, allow_destructive: bool = False) -> Prepared:
         """Compile files and plan their deployment; nothing changes. Raises ProjectError."""
-        return self._deployer.prepare(files, allow_destructive=allow_destructive)
+        return self.prepare_project(load_texts(files), allow_destructive=allow_destructive)
+
+    def prepare_project(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
+        """Compile a project that was read and plan its deployment. Raises ProjectError."""
+        return self._deployer.prepare(project, allow_destructive=allow_destructive)
 
     def start(self, prepared: Prepared) -> Deployment:
         """Record a deployment that `apply` carries out."""

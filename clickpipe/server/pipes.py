@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import allows
 from clickpipe.catalog import Live
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
 from clickpipe.project import Pipe, PipeKind
 from clickpipe.query import FORMATS, failure
@@ -58,7 +58,8 @@ async def get_pipe(request: Request) -> JSONResponse:
     live = who.workspace.queries.live()
     pipe = live.compiled.project.pipes.get(name)
     if pipe is None:
-        message = f"Pipe '{name}' not found"
+        hint = did_you_mean(name, live.compiled.project.pipes)
+        message = f"Pipe '{name}' not found" + (f": {hint}" if hint else "")
         raise ClickpipeError(message, status=404, code="not_found")
     return JSONResponse(_pipe(who, live, pipe))
 

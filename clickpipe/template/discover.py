@@ -23,7 +23,8 @@ class Parameter:
     """One parameter of a query function, as the template's calls declare it.
 
     `type` is the dialect's name (`Int32`, `Array(String)`); `required` is True when a call has no
-    default; `default` is the Python constant of the call, or None; `typed` is False for a bare name.
+    default and runs when nothing is given; `default` is the Python constant of the call, or None;
+    `typed` is False for a bare name.
     """
 
     name: str

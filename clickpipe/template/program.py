@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jinja2 import Template, TemplateError as JinjaError, TemplateSyntaxError
@@ -159,7 +159,7 @@ def _at(template: Template, cause: BaseException, error: TemplateError) -> Templ
 def _sample(parameter: Parameter) -> str:
     if parameter.enum:
         return parameter.enum[0]
-    if parameter.default not in {None, ""} and not isinstance(parameter.default, list | dict):
+    if isinstance(parameter.default, str | int | float) and parameter.default != "":
         return str(parameter.default)
     name = parameter.type.removeprefix("Array(").removesuffix(")")
     return TYPES[name].sample
@@ -187,7 +187,18 @@ def compile_template(source: Word) -> tuple[TemplateProgram | None, list[Diagnos
     except TemplateSyntaxError as error:
         return None, [problem(source, "CP3001", error.message or "template cannot be read", error.lineno, "")]
     required = tuple(p.name for p in parameters if p.required and p.typed)
-    return TemplateProgram(source, tuple(parameters), template, required), []
+    program = TemplateProgram(source, tuple(parameters), template, required)
+    return replace(program, parameters=_really_required(program)), []
+
+
+def _really_required(program: TemplateProgram) -> tuple[Parameter, ...]:
+    """Take `required` from parameters whose call does not run when nothing is given."""
+    needed = program.samples()[0]
+    try:
+        program.bind(**needed)
+    except ClickpipeError:
+        return program.parameters  # the author's own error(): it may be about a parameter that is missing
+    return tuple(replace(p, required=p.required and p.name in needed) for p in program.parameters)
 
 
 def _forgotten_percent(source: Word) -> list[Diagnostic]:

@@ -17,8 +17,9 @@ from tests.template.test_renders import program
         ("%\n{{Array(ids, 'Int32')}}", [Parameter("ids", "Array(Int32)", typed=True)]),
         ("%\n{{Array(ids, 'Int32', '1,2')}}", [Parameter("ids", "Array(Int32)", "1,2", required=False, typed=True)]),
         ("%\n{{x}}", [Parameter("x")]),
-        ("%\n{% if defined(x) %}{{Date(x)}}{% end %}", [Parameter("x", "Date", typed=True)]),
-        # A call without a default makes it required, wherever it stands.
+        # A call without a default makes it required, where it runs when nothing is given.
+        ("%\n{% if defined(x) %}{{Date(x)}}{% end %}", [Parameter("x", "Date", required=False, typed=True)]),
+        ("%\n{% if not defined(x) %}{{error('no x')}}{% end %}{{Date(x)}}", [Parameter("x", "Date", typed=True)]),
         ("%\n{{String(x, 'a')}} {{String(x)}}", [Parameter("x", "String", "a", required=True, typed=True)]),
         (
             "%\n{{String(x, 'a', description='what', enum=['a', 'b'], example='b')}}",

@@ -1,0 +1,5 @@
+"""The command line. The only room that knows click and rich; rich and everything behind load when used."""
+
+from clickpipe.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,100 @@
+"""The server that a command calls: which one it is, and how its answers and failures are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from clickpipe.diagnostics import ClickpipeError
+
+if TYPE_CHECKING:
+    import httpx
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_TIMEOUT = 600.0
+FilePart = tuple[str, tuple[str, bytes, str]]
+
+
+def server_options(function: _Function) -> _Function:
+    """Add --host and --token to a command."""
+    host = click.option("--host", metavar="URL", help="The server. Default: CLICKPIPE_HOST, else the one run here.")
+    token = click.option("--token", metavar="TOKEN", help="A token of it. Default: CLICKPIPE_TOKEN, else likewise.")
+    return host(token(function))
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A server and a token of it."""
+
+    url: str
+    token: str = field(repr=False)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Sequence[tuple[str, str]] = (),
+        content: bytes | None = None,
+        files: Sequence[FilePart] | None = None,
+        accept: Sequence[int] = (),
+    ) -> httpx.Response:
+        """Send one request. Raises ClickpipeError for a status of 400 and above (but those in `accept`)."""
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "clickpipe-cli"}
+        try:
+            response = httpx.request(
+                method,
+                self.url + path,
+                params=list(params),
+                content=content,
+                files=files,
+                headers=headers,
+                timeout=_TIMEOUT,
+            )
+        except httpx.HTTPError as error:
+            message = (
+                f"no server answers at {self.url} ({type(error).__name__}). "
+                "Start one with `clickpipe dev` or `clickpipe serve`, or name another with --host."
+            )
+            raise ClickpipeError(message, status=503, code="unreachable") from None
+        if response.is_error and response.status_code not in accept:
+            raise ClickpipeError(_reason(response), status=response.status_code)
+        return response
+
+    def get(self, path: str, *params: tuple[str, str]) -> Any:
+        """Return the JSON of a GET."""
+        return self.request("GET", path, params=params).json()
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        text = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        text = response.text.strip()[:500]
+    hint = " Is --token or CLICKPIPE_TOKEN right?" if response.status_code in {401, 403} else ""
+    return f"{text or response.reason_phrase} (status {response.status_code}){hint}"
+
+
+def connect(host: str | None, token: str | None) -> Client:
+    """Return the server that is meant; see the help of `clickpipe`. Raises ClickpipeError without a token."""
+    from clickpipe.config import DEFAULT_PORT, find_address, load_settings
+
+    found = find_address(Path(load_settings().data_dir))
+    url = host or os.environ.get("CLICKPIPE_HOST") or (found.url if found else f"http://127.0.0.1:{DEFAULT_PORT}")
+    url = (url if "://" in url else f"http://{url}").rstrip("/")
+    own = found.token if found and found.url == url else ""
+    secret = token or os.environ.get("CLICKPIPE_TOKEN") or own
+    if not secret:
+        message = (
+            f"a token for {url} is needed: --token, or CLICKPIPE_TOKEN in the environment. "
+            "In the folder of a running `clickpipe dev` it is found by itself."
+        )
+        raise ClickpipeError(message, status=403, code="no_token")
+    return Client(url, secret)

@@ -1,0 +1,139 @@
+"""`clickpipe deploy`: send the project to a server, show the plan, apply it, promote it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clickpipe.cli.check import FOLDER
+from clickpipe.cli.client import Client, FilePart, connect, server_options
+from clickpipe.cli.output import fail, plural, print_diagnostics, print_json, print_table, progress, say, style
+from clickpipe.diagnostics import ClickpipeError, ProjectError, Sources, from_dict
+
+_POLL_SECONDS = 0.5
+_ENDED = {"failed", "deleting", "deleted"}
+_Reply = Mapping[str, Any]
+
+
+@click.command(short_help="Deploy the project to a server.")
+@click.argument("folder", type=FOLDER, default=Path())
+@click.option("--check", "only_check", is_flag=True, help="Stop after the plan: nothing changes on the server.")
+@click.option(
+    "--allow-destructive-operations",
+    "destructive",
+    is_flag=True,
+    help="Let the plan remove data sources whose files are gone, with their rows.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the server's reply as JSON.")
+@server_options
+@click.pass_context
+def deploy(
+    ctx: click.Context,
+    folder: Path,
+    host: str | None,
+    token: str | None,
+    *,
+    only_check: bool,
+    destructive: bool,
+    as_json: bool,
+) -> None:
+    """Deploy the project in FOLDER (here by default) to a server.
+
+    The server compiles the project and plans what changes; the plan is shown, applied and promoted. What is
+    live stays as it is until all is ready, and when anything fails. Exits with 1 for a project with errors, a
+    refused plan or a failed deployment.
+    """
+    sources, parts = _read(folder)
+    client = connect(host, token)
+    options = [("allow_destructive_operations", "true")] if destructive else []
+    with progress() as tell:
+        tell(f"checking the project on {client.url}")
+        reply = _post(client, [("check", "true"), *options], parts)
+    if not as_json or reply["result"] == "failed":
+        _show_plan(reply, sources, quiet=as_json)
+    if reply["result"] == "success" and not only_check:
+        started = time.monotonic()
+        with progress() as tell:
+            tell("deploying")
+            reply = _post(client, [("auto_promote", "true"), *options], parts)
+            reply = _wait(client, reply, tell)
+        if not as_json:
+            _show_end(reply, time.monotonic() - started, client)
+    if as_json:
+        print_json(reply)
+    ctx.exit(1 if reply["result"] == "failed" else 0)
+
+
+def _read(folder: Path) -> tuple[Sources, list[FilePart]]:
+    from clickpipe.project import read_folder
+
+    texts, unreadable = read_folder(folder)
+    if unreadable:
+        raise ProjectError(unreadable, Sources(texts))
+    if not texts:
+        message = f"there are no datafiles (.datasource, .pipe) in {folder.resolve()}"
+        raise ClickpipeError(message, code="no_datafiles")
+    return Sources(texts), [("data_project://", (name, text.encode(), "text/plain")) for name, text in texts.items()]
+
+
+def _post(client: Client, params: Sequence[tuple[str, str]], parts: Sequence[FilePart]) -> _Reply:
+    response = client.request("POST", "/v1/deploy", params=params, files=parts, accept=(400,))
+    reply: dict[str, Any] = response.json()
+    if "deployment" not in reply:
+        raise ClickpipeError(reply.get("error", response.text), status=response.status_code)
+    return reply
+
+
+def _wait(client: Client, reply: _Reply, tell: Any) -> _Reply:
+    """Poll until the deployment is live or has failed."""
+    deployment = reply["deployment"]
+    while reply["result"] == "success" and not deployment["live"] and deployment["status"] not in _ENDED:
+        tell(f"deploying: {deployment['status'].replace('_', ' ')}")
+        time.sleep(_POLL_SECONDS)
+        deployment = client.get(f"/v1/deployments/{deployment['id']}")["deployment"]
+        result = "failed" if deployment["status"] == "failed" else "success"
+        reply = {**reply, "result": result, "deployment": deployment}
+    return reply
+
+
+def _show_plan(reply: _Reply, sources: Sources, *, quiet: bool) -> None:
+    deployment = reply["deployment"]
+    diagnostics = [from_dict(d, sources) for d in deployment.get("diagnostics", ())]
+    if diagnostics:
+        print_diagnostics(diagnostics, sources)
+    if not quiet:
+        _show_changes(deployment)
+    for remark in deployment["feedback"]:
+        if remark["level"] == "ERROR":
+            fail(f"{remark['resource']}: {remark['message']}")
+        else:
+            say(f"{remark['level'].lower()}: {remark['resource']}: {remark['message']}")
+    if reply["result"] == "no_changes":
+        say("nothing changes: the server has this project already")
+
+
+def _show_changes(deployment: _Reply) -> None:
+    for kind, mark, tone in (("new", "+", "green"), ("changed", "~", "yellow"), ("deleted", "-", "red")):
+        for what, ending in (("datasource", ".datasource"), ("pipe", ".pipe")):
+            for name in deployment.get(f"{kind}_{what}_names", ()):
+                click.echo(style(f"  {mark} {name}{ending}", fg=tone))
+    steps = deployment.get("steps", ())
+    if steps:
+        rows = [(s["category"], s["resource"], s["reason"], f"{s['rows']:,}") for s in steps]
+        print_table(["step", "resource", "reason", "rows"], rows, right=("rows",))
+
+
+def _show_end(reply: _Reply, seconds: float, client: Client) -> None:
+    deployment = reply["deployment"]
+    if reply["result"] == "failed":
+        for error in deployment["errors"]:
+            fail(f"{error['filename']} {error['error']}".strip())
+        say("the deployment failed; what was live before is live still")
+        return
+    changed = sum(len(deployment.get(f"{kind}_pipe_names", ())) for kind in ("new", "changed"))
+    what = f", {plural(changed, 'pipe')} new or changed" if changed else ""
+    click.echo(f"deployment {deployment['id']} is live on {client.url} ({seconds:.1f} s{what})")

@@ -1,0 +1,181 @@
+"""`clickpipe dev`: serve the project in a folder, and deploy it again whenever a file is saved."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clickpipe import __version__
+from clickpipe.cli.check import FOLDER
+from clickpipe.cli.curl import Curl
+from clickpipe.cli.output import fail, plural, print_diagnostics, progress, style
+from clickpipe.cli.serve import announce, listening_options, open_instance
+
+if TYPE_CHECKING:
+    from clickpipe.catalog import Live
+    from clickpipe.project import DataSource
+    from clickpipe.runtime import FolderDeployment, Instance
+
+_SHOWN_NAMES = 12
+
+
+@click.command(short_help="Serve the project; deploy again on save.")
+@click.argument("folder", type=FOLDER, default=Path())
+@listening_options
+@click.option("--fixtures/--no-fixtures", default=True, help="Load fixtures/<data source>.ndjson into empty ones.")
+@click.option("--watch/--no-watch", default=True, help="Deploy again when a datafile is saved.")
+@click.option(
+    "--allow-destructive-operations",
+    "destructive",
+    is_flag=True,
+    help="Drop a data source with its rows when its file is removed.",
+)
+def dev(
+    folder: Path,
+    data_dir: str | None,
+    host: str | None,
+    port: int | None,
+    *,
+    fixtures: bool,
+    watch: bool,
+    destructive: bool,
+) -> None:
+    """Serve the project in FOLDER (here by default), with its fixtures, and redeploy when a file is saved.
+
+    Data is kept in the project's .clickpipe folder from one run to the next. A mistake is shown with its line,
+    and what was deployed before goes on answering. Ctrl-C ends it.
+    """
+    from clickpipe.config import load_settings
+    from clickpipe.server import run
+
+    settings = load_settings(folder, flags={"data_dir": data_dir, "host": host, "port": port})
+    place = Path(settings.data_dir) if data_dir else folder / settings.data_dir
+    stop = threading.Event()
+    with open_instance(place, settings) as instance:
+        _start(instance, folder, fixtures=fixtures, destructive=destructive)
+
+        def ready(url: str) -> None:
+            announce(instance, url)
+            _greet(instance, folder, url)
+            if watch:
+                watcher = threading.Thread(
+                    target=_watch, args=(instance, folder, url, stop), kwargs={"destructive": destructive}, name="watch"
+                )
+                watchers.append(watcher)
+                watcher.start()
+
+        watchers: list[threading.Thread] = []
+        try:
+            run(instance, host=settings.host, port=settings.port, ready=ready)
+        finally:
+            stop.set()
+            for watcher in watchers:
+                watcher.join()
+
+
+def _start(instance: Instance, folder: Path, *, fixtures: bool, destructive: bool) -> None:
+    from clickpipe.runtime import deploy_folder, load_fixtures
+
+    with progress() as tell:
+        tell("checking and deploying the project")
+        found = deploy_folder(instance.default, folder, allow_destructive=destructive, progress=tell.detail)
+    _report(found)
+    if not fixtures or instance.default.live is None:
+        return
+    with progress() as tell:
+        loaded = load_fixtures(instance.default, folder, tell)
+    for one in loaded:
+        good, bad = one.result.successful_rows, one.result.quarantined_rows
+        click.echo(f"loaded {one.file}: {plural(good, 'row')}" + (f", {bad} bad ones to quarantine" if bad else ""))
+
+
+def _report(found: FolderDeployment) -> None:
+    """Print what a deployment changed, or why there was none."""
+    if found.diagnostics:
+        print_diagnostics(found.diagnostics, found.sources)
+    if found.refusal:
+        fail(found.refusal)
+    if found.plan is None:
+        click.echo(style("not deployed; what was live before goes on answering", fg="red"))
+        return
+    if found.plan.is_empty:
+        click.echo("the project is deployed as it is: nothing changes")
+        return
+    names = [
+        f"{mark}{name}"
+        for mark, which in (("+", "new"), ("~", "changed"), ("-", "deleted"))
+        for changes in (found.plan.data_sources, found.plan.pipes)
+        for name in getattr(changes, which)
+    ]
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    shown = ", ".join(names[:_SHOWN_NAMES]) + more
+    click.echo(f"{style('deployed', fg='green')} in {found.seconds:.2f} s: {shown}")
+
+
+def _watch(instance: Instance, folder: Path, url: str, stop: threading.Event, *, destructive: bool) -> None:
+    from clickpipe.engine import EngineError
+    from clickpipe.runtime import deploy_folder, watch_folder
+
+    curl = Curl(url, instance.admin_token()[0].value)
+    for _ in watch_folder(folder, stop):
+        try:
+            found = deploy_folder(instance.default, folder, allow_destructive=destructive)
+        except EngineError as error:
+            fail(f"the deployment failed: {error.message}")
+            continue
+        _report(found)
+        if found.plan is None or instance.default.live is None:
+            continue
+        endpoints = instance.default.live.compiled.endpoints
+        for name in (*found.plan.pipes.new, *found.plan.pipes.changed):
+            if name in endpoints:
+                click.echo(f"  {curl.endpoint(endpoints[name])}")
+
+
+def _greet(instance: Instance, folder: Path, url: str) -> None:
+    """Print what is served, and lines to paste."""
+    head = style(f"clickpipe {__version__}", bold=True)
+    click.echo(f"\n{head} serves {folder.resolve().name} on {style(url, bold=True)}")
+    click.echo("Save a datafile to deploy it; Ctrl-C stops the server, the data stays.")
+    live = instance.default.live
+    if live is None or not live.compiled.data_sources:
+        click.echo("\nThere is no data source yet: add datasources/<name>.datasource (see docs/datafiles.md).")
+        return
+    from clickpipe.runtime import fixture_path
+
+    curl = Curl(url, instance.admin_token()[0].value)
+    _section("Data sources", _counts(instance, live))
+    _section("Endpoints", [curl.endpoint(function) for function in live.compiled.endpoints.values()])
+    if live.physical.landings:
+        source = _landing(live, folder)
+        _section("Send an event", [curl.event(source, fixture_path(folder, source.name))])
+    _section("Run a copy", [curl.copy(name) for name in live.compiled.copies])
+    click.echo()
+
+
+def _section(title: str, lines: list[str]) -> None:
+    if lines:
+        click.echo(f"\n{style(title, bold=True)}")
+        for line in lines:
+            click.echo(f"  {line}")
+
+
+def _counts(instance: Instance, live: Live) -> list[str]:
+    counts = instance.default.row_counts()
+    lines = []
+    for name in live.compiled.data_sources:
+        bad = counts[f"{name}_quarantine"][0]
+        lines.append(f"{name}: {plural(counts[name][0], 'row')}" + (f", {bad:,} in quarantine" if bad else ""))
+    return lines
+
+
+def _landing(live: Live, folder: Path) -> DataSource:
+    """Return the data source to show: one with a fixture, else one that no view or copy fills."""
+    from clickpipe.runtime import fixture_path
+
+    filled = {v.target for v in live.compiled.views.values()} | {c.target for c in live.compiled.copies.values()}
+    names = sorted(live.physical.landings, key=lambda n: (not fixture_path(folder, n).is_file(), n in filled))
+    return live.compiled.data_sources[names[0]]

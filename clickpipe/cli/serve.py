@@ -1,0 +1,80 @@
+"""`clickpipe serve`: an engine that waits for deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clickpipe import __version__
+from clickpipe.cli.output import plural, progress, say
+
+if TYPE_CHECKING:
+    from clickpipe.config import Settings
+    from clickpipe.runtime import Instance
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def listening_options(function: click.decorators.FC) -> click.decorators.FC:
+    """Add --data-dir, --host and --port to a command."""
+    folder = click.option("--data-dir", metavar="FOLDER", help="Where data lies. Default: .clickpipe")
+    host = click.option("--host", metavar="ADDRESS", help="The address to listen on. Default: 127.0.0.1")
+    port = click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one. Default: 7181")
+    return folder(host(port(function)))
+
+
+@click.command(short_help="Serve an engine that waits for deployments.")
+@listening_options
+def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
+    """Serve an engine without a project: it keeps what is deployed to it with `clickpipe deploy`.
+
+    The admin token is that of CLICKPIPE_ADMIN_TOKEN; without it one is made and printed once. Ctrl-C ends it.
+    """
+    from clickpipe.config import load_settings
+    from clickpipe.server import run
+
+    settings = load_settings(flags={"data_dir": data_dir, "host": host, "port": port})
+    with open_instance(Path(settings.data_dir), settings) as instance:
+        token, new = instance.admin_token()
+
+        def ready(url: str) -> None:
+            announce(instance, url)
+            click.echo(f"clickpipe {__version__} serves {instance.data_dir} on {url} (Ctrl-C stops it)")
+            if new and not settings.admin_token:
+                click.echo(f"The admin token, printed this once: {token.value}")
+            if settings.host not in _LOOPBACK:
+                say("It can be reached from other machines, in plain HTTP: put a proxy with TLS before it.")
+
+        run(instance, host=settings.host, port=settings.port, ready=ready)
+
+
+def announce(instance: Instance, url: str) -> None:
+    """Let commands on this machine find the server by its data folder."""
+    from clickpipe.config import ServerAddress, publish_address
+
+    publish_address(instance.data_dir, ServerAddress(url, instance.admin_token()[0].value))
+
+
+@contextmanager
+def open_instance(data_dir: Path, settings: Settings) -> Iterator[Instance]:
+    """Open a data folder, telling what takes long; close it cleanly afterwards."""
+    from clickpipe.config import withdraw_address
+    from clickpipe.runtime import Instance
+
+    with progress() as tell:
+        tell(f"opening {data_dir}")
+        instance = Instance(data_dir, settings)
+    if instance.recovered_segments:
+        say(f"{plural(instance.recovered_segments, 'batch')} of events from before the last stop brought in")
+    try:
+        yield instance
+    finally:
+        withdraw_address(data_dir)
+        with progress() as tell:
+            tell("stopping: writing what waits")
+            instance.close()
+        say(f"stopped; the data is in {data_dir}")

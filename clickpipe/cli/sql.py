@@ -1,0 +1,57 @@
+"""`clickpipe sql`: one SELECT on a server."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from clickpipe.cli.client import connect, server_options
+from clickpipe.cli.output import print_json, print_table, say
+
+_FORMATS = {"json": "JSON", "ndjson": "JSONEachRow", "csv": "CSVWithNames", "tsv": "TSVWithNames"}
+
+
+@click.command(short_help="Run one SELECT and print its rows.")
+@click.argument("query", required=False)
+@click.option("--format", "form", type=click.Choice(list(_FORMATS)), help="Print the server's bytes in this format.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON array.")
+@click.option("--stats", is_flag=True, help="Print time, rows and bytes read (standard error).")
+@server_options
+def sql(
+    query: str | None, form: str | None, host: str | None, token: str | None, *, as_json: bool, stats: bool
+) -> None:
+    """Run one SELECT over data sources and pipes and print its rows.
+
+    Without QUERY, or with -, the SQL is read from standard input.
+
+    \b
+    clickpipe sql "SELECT event_type, count() FROM clickstream_events GROUP BY event_type"
+    """
+    text = sys.stdin.read() if query in {None, "-"} else str(query)
+    wanted = _FORMATS[form or "json"]
+    client = connect(host, token)
+    statement = text.strip().rstrip(";").rstrip()
+    response = client.request("POST", "/v0/sql", content=f"{statement}\nFORMAT {wanted}".encode())
+    if form is not None:
+        click.echo(response.content, nl=False)
+        return
+    print_result(response.json(), as_json=as_json, stats=stats)
+
+
+def print_result(result: dict[str, object], *, as_json: bool, stats: bool = False) -> None:
+    """Print a JSON result of the server: meta, data, statistics."""
+    rows, meta = result["data"], result["meta"]
+    assert isinstance(rows, list)  # noqa: S101 - the form of ClickHouse's JSON
+    assert isinstance(meta, list)  # noqa: S101 - the same
+    if as_json:
+        print_json(rows)
+    else:
+        names = [m["name"] for m in meta]
+        numbers = [m["name"] for m in meta if m["type"].startswith(("Int", "UInt", "Float", "Decimal"))]
+        print_table(names, [[row[name] for name in names] for row in rows], right=numbers)
+    if stats:
+        found = result["statistics"]
+        assert isinstance(found, dict)  # noqa: S101 - the same
+        read = f"{found['rows_read']} rows and {found['bytes_read']} bytes read"
+        say(f"{len(rows)} rows, {found['elapsed']:.3f} s, {read}")

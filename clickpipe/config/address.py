@@ -1,0 +1,40 @@
+"""Where the server that holds a data folder listens: `server.json` in it, for commands on the same machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+_FILE = "server.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """The URL of a server and an admin token of its default workspace."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+def publish_address(data_dir: Path, address: ServerAddress) -> None:
+    """Write the address into the data folder, readable by its owner only."""
+    partial = data_dir / f"{_FILE}.new"
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(address), file)
+    partial.replace(data_dir / _FILE)
+
+
+def withdraw_address(data_dir: Path) -> None:
+    """Remove the address: the server has stopped."""
+    (data_dir / _FILE).unlink(missing_ok=True)
+
+
+def find_address(data_dir: Path) -> ServerAddress | None:
+    """Return what the last server wrote (it may have been killed since), or None."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return ServerAddress(**json.loads((data_dir / _FILE).read_text(encoding="utf-8")))
+    return None

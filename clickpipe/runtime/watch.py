@@ -1,0 +1,83 @@
+"""Development: deploy a project's folder as it is, and again whenever a datafile is saved."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clickpipe.deploy import Category, Plan, Progress
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, ProjectError, Sources
+from clickpipe.project import ENDINGS, load_folder, project_folders
+from clickpipe.runtime.workspace import Workspace
+
+_LOOK_UP_MS = 200
+_QUIET_MS = 50  # an editor may write several files at once: wait until none was written for so long
+
+
+@dataclass(frozen=True, slots=True)
+class FolderDeployment:
+    """What became of deploying a folder: the plan that was applied, or why there is none; and the seconds it took."""
+
+    plan: Plan | None
+    seconds: float
+    diagnostics: tuple[Diagnostic, ...] = ()
+    sources: Sources = field(default_factory=Sources)
+    refusal: str = ""
+
+
+def deploy_folder(
+    workspace: Workspace, root: Path, *, allow_destructive: bool = False, progress: Progress = lambda _: None
+) -> FolderDeployment:
+    """Deploy what lies in `root`. Nothing is raised for a mistake in the project: live stays as it was then.
+
+    Without `allow_destructive`, a data source that has rows is not removed when its file is.
+    """
+    started = time.perf_counter()
+    project = load_folder(root)
+    try:
+        prepared = workspace.prepare_project(project, allow_destructive=True)
+        refusal = "" if allow_destructive else _lost_rows(prepared.plan)
+        refusal = "\n".join([refusal, *(f.message for f in prepared.plan.errors)]).strip()
+        if not refusal and not prepared.plan.is_empty:
+            workspace.apply(workspace.start(prepared), prepared, progress)
+    except ProjectError as error:
+        return FolderDeployment(None, time.perf_counter() - started, error.diagnostics, error.sources)
+    except ClickpipeError as error:
+        return FolderDeployment(None, time.perf_counter() - started, refusal=error.message)
+    warnings, sources = prepared.compiled.diagnostics, project.sources
+    plan = None if refusal else prepared.plan
+    return FolderDeployment(plan, time.perf_counter() - started, warnings, sources, refusal)
+
+
+def _lost_rows(plan: Plan) -> str:
+    lost = [f"'{s.resource}' ({s.rows} rows)" for s in plan.steps if s.category is Category.DESTRUCTIVE and s.rows]
+    if not lost:
+        return ""
+    return f"The file of {', '.join(lost)} is gone; its data is kept until you allow destructive operations."
+
+
+def watch_folder(root: Path, stop: threading.Event) -> Iterator[None]:
+    """Yield whenever datafiles below `root` were saved, added or removed, until `stop` is set."""
+    from watchfiles import watch
+
+    moved = False  # a folder came or went: look at the files once more when the new folders are watched
+    while not stop.is_set():
+        folders = set(project_folders(root))
+        for changes in watch(
+            *folders,
+            watch_filter=None,
+            recursive=False,  # the data folder lies inside, and changes all the time
+            step=_QUIET_MS,
+            rust_timeout=_LOOK_UP_MS,
+            yield_on_timeout=True,
+            stop_event=stop,
+        ):
+            saved = moved or any(path.endswith(ENDINGS) for _, path in changes)
+            moved = bool(changes) and set(project_folders(root)) != folders
+            if moved:
+                break
+            if saved:
+                yield None
