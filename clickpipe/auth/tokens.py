@@ -44,12 +44,12 @@ def _digest(value: str) -> bytes:
     return hashlib.sha256(value.encode()).digest()
 
 
-def ensure_admin_token(catalog: Catalog, workspace_id: str, value: str | None = None) -> tuple[Token, bool]:
-    """Return a workspace's admin token, and whether it was made just now; `value` sets its value."""
+def ensure_admin_token(catalog: Catalog, workspace_id: str, value: str | None = None) -> Token:
+    """Return a workspace's admin token, made when there is none; `value` sets its value."""
     found = next((t for t in catalog.tokens(workspace_id) if t.name == ADMIN_TOKEN), None)
     if found is not None and (value is None or found.value == value):
-        return found, False
-    return catalog.put_token(workspace_id, ADMIN_TOKEN, [ADMIN], origin="default", value=value), found is None
+        return found
+    return catalog.put_token(workspace_id, ADMIN_TOKEN, [ADMIN], origin="default", value=value)
 
 
 def reconcile(catalog: Catalog, workspace_id: str, compiled: CompiledProject) -> None:

@@ -13,6 +13,7 @@ from clickpipe.cli.check import FOLDER
 from clickpipe.cli.curl import Curl
 from clickpipe.cli.output import fail, plural, print_diagnostics, progress, style
 from clickpipe.cli.serve import announce, listening_options, open_instance
+from clickpipe.diagnostics import Sources
 
 if TYPE_CHECKING:
     from clickpipe.catalog import Live
@@ -55,14 +56,17 @@ def dev(
     place = Path(settings.data_dir) if data_dir else folder / settings.data_dir
     stop = threading.Event()
     with open_instance(place, settings) as instance:
-        _start(instance, folder, fixtures=fixtures, destructive=destructive)
+        seen = _start(instance, folder, fixtures=fixtures, destructive=destructive)
 
         def ready(url: str) -> None:
             announce(instance, url)
             _greet(instance, folder, url)
             if watch:
                 watcher = threading.Thread(
-                    target=_watch, args=(instance, folder, url, stop), kwargs={"destructive": destructive}, name="watch"
+                    target=_watch,
+                    args=(instance, folder, url, seen, stop),
+                    kwargs={"destructive": destructive},
+                    name="watch",
                 )
                 watchers.append(watcher)
                 watcher.start()
@@ -76,7 +80,8 @@ def dev(
                 watcher.join()
 
 
-def _start(instance: Instance, folder: Path, *, fixtures: bool, destructive: bool) -> None:
+def _start(instance: Instance, folder: Path, *, fixtures: bool, destructive: bool) -> Sources:
+    """Deploy the folder and load its fixtures; return the texts that were deployed."""
     from clickpipe.runtime import deploy_folder, load_fixtures
 
     with progress() as tell:
@@ -84,12 +89,13 @@ def _start(instance: Instance, folder: Path, *, fixtures: bool, destructive: boo
         found = deploy_folder(instance.default, folder, allow_destructive=destructive, progress=tell.detail)
     _report(found)
     if not fixtures or instance.default.live is None:
-        return
+        return found.sources
     with progress() as tell:
         loaded = load_fixtures(instance.default, folder, tell)
     for one in loaded:
         good, bad = one.result.successful_rows, one.result.quarantined_rows
         click.echo(f"loaded {one.file}: {plural(good, 'row')}" + (f", {bad} bad ones to quarantine" if bad else ""))
+    return found.sources
 
 
 def _report(found: FolderDeployment) -> None:
@@ -115,12 +121,14 @@ def _report(found: FolderDeployment) -> None:
     click.echo(f"{style('deployed', fg='green')} in {found.seconds:.2f} s: {shown}")
 
 
-def _watch(instance: Instance, folder: Path, url: str, stop: threading.Event, *, destructive: bool) -> None:
+def _watch(
+    instance: Instance, folder: Path, url: str, seen: Sources, stop: threading.Event, *, destructive: bool
+) -> None:
     from clickpipe.engine import EngineError
     from clickpipe.runtime import deploy_folder, watch_folder
 
-    curl = Curl(url, instance.admin_token()[0].value)
-    for _ in watch_folder(folder, stop):
+    curl = Curl(url, instance.admin_token().value)
+    for _ in watch_folder(folder, stop, seen.texts):
         try:
             found = deploy_folder(instance.default, folder, allow_destructive=destructive)
         except EngineError as error:
@@ -146,7 +154,7 @@ def _greet(instance: Instance, folder: Path, url: str) -> None:
         return
     from clickpipe.runtime import fixture_path
 
-    curl = Curl(url, instance.admin_token()[0].value)
+    curl = Curl(url, instance.admin_token().value)
     _section("Data sources", _counts(instance, live))
     _section("Endpoints", [curl.endpoint(function) for function in live.compiled.endpoints.values()])
     if live.physical.landings:

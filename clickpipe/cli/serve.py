@@ -39,13 +39,12 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
 
     settings = load_settings(flags={"data_dir": data_dir, "host": host, "port": port})
     with open_instance(Path(settings.data_dir), settings) as instance:
-        token, new = instance.admin_token()
 
         def ready(url: str) -> None:
             announce(instance, url)
             click.echo(f"clickpipe {__version__} serves {instance.data_dir} on {url} (Ctrl-C stops it)")
-            if new and not settings.admin_token:
-                click.echo(f"The admin token, printed this once: {token.value}")
+            if instance.is_new and not settings.admin_token:
+                click.echo(f"The admin token, printed this once: {instance.admin_token().value}")
             if settings.host not in _LOOPBACK:
                 say("It can be reached from other machines, in plain HTTP: put a proxy with TLS before it.")
 
@@ -56,7 +55,7 @@ def announce(instance: Instance, url: str) -> None:
     """Let commands on this machine find the server by its data folder."""
     from clickpipe.config import ServerAddress, publish_address
 
-    publish_address(instance.data_dir, ServerAddress(url, instance.admin_token()[0].value))
+    publish_address(instance.data_dir, ServerAddress(url, instance.admin_token().value))
 
 
 @contextmanager

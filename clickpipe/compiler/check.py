@@ -111,7 +111,9 @@ def _check_statement(checker: Checker, variant: Variant) -> Diagnostic | None:
         return None
     at = max(0, rendered.text.find(refusal.word)) if refusal.word else 0
     code = "CP4003" if refusal.statement else "CP4004"
-    hint = "a node is one SELECT; tables are changed by deployments, events and copies" if refusal.statement else ""
+    hint = "what SQL may read: data sources, pipes, nodes, and the functions listed in docs/datafiles.md"
+    if refusal.statement:
+        hint = "a node is one SELECT; tables are changed by deployments, events and copies"
     return Diagnostic(code, refusal.message, rendered.locate(at, len(refusal.word) or 1), hint=hint)
 
 

@@ -25,7 +25,6 @@ _TITLES = {
     "CP1009": "empty block",
     "CP1101": "column cannot be read",
     "CP1102": "column defined twice",
-    "CP1103": "type cannot be read",
     "CP1104": "column form not supported",
     "CP1105": "data source without a schema",
     "CP1106": "jsonpath cannot be read",

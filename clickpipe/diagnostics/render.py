@@ -37,7 +37,8 @@ def _one(diagnostic: Diagnostic, sources: Sources, paint: _Paint) -> str:
         where = sources.position(related.span)
         lines.append(f"  {paint('note', _BOLD)}: {related.message}: {related.span.file}:{where.line}:{where.column}")
     if diagnostic.hint:
-        lines.append(f"  {paint('hint', _BOLD, _BLUE)}: {diagnostic.hint}")
+        hint = diagnostic.hint.replace("\n", "\n        ")
+        lines.append(f"  {paint('hint', _BOLD, _BLUE)}: {hint}")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from clickpipe.engine.encode import encode_params, settings_clause
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
 
 DEFAULT_WORKERS = 4
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?P<name>(?:[^`\\]|\\.)*)`", re.DOTALL)
 
 
 class EmbeddedEngine:
@@ -114,6 +116,9 @@ class EmbeddedEngine:
         except EngineError as error:
             error.message = error.message.split(": In scope SELECT formatQuery(", 1)[0]
             raise
+        if any("\\n" in (name["name"] or "") for name in _QUOTED.finditer(formatted)):
+            # The tree is lines of text: such a name could write lines of its own into it.
+            raise EngineError("Code: 62. DB::Exception: Syntax error: a name holds a line break. (SYNTAX_ERROR)")
         first = formatted.lstrip("( \n").split(maxsplit=1)[0]
         if first not in {"SELECT", "WITH", "CREATE"}:
             return first

@@ -27,6 +27,8 @@ class Instance:
     def __init__(self, data_dir: Path | None, settings: Settings | None = None) -> None:
         """Open the folder, bring back what was live, insert what the log still holds.
 
+        `is_new` tells afterwards whether this was the folder's first start.
+
         Raises ClickpipeError when another process holds the folder or the engine cannot open it.
         """
         self.settings = settings or Settings()
@@ -48,7 +50,8 @@ class Instance:
         self._workspaces: dict[str, Workspace] = {}
         for found in self.catalog.workspaces():
             self._workspaces[found.id] = Workspace(self, found)
-        if not self._workspaces:
+        self.is_new = not self._workspaces
+        if self.is_new:
             self.create_workspace(DEFAULT_WORKSPACE)
         self.recovered_segments = self.ingester.recover()
         self.schedule = CopySchedule(self.jobs, self._all_live)
@@ -93,11 +96,11 @@ class Instance:
         self.catalog.delete_workspace(workspace.id)
         self.tokens.refresh()
 
-    def admin_token(self) -> tuple[Token, bool]:
-        """Return the default workspace's admin token, set by the settings if they name one; and whether it is new."""
-        token, new = ensure_admin_token(self.catalog, self.default.id, self.settings.admin_token or None)
+    def admin_token(self) -> Token:
+        """Return the default workspace's admin token, its value set by the settings if they name one."""
+        token = ensure_admin_token(self.catalog, self.default.id, self.settings.admin_token or None)
         self.tokens.refresh()
-        return token, new
+        return token
 
     def close(self) -> None:
         """Write what waits, finish what runs, let go of the folder."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from clickpipe.deploy import Category, Plan, Progress
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, ProjectError, Sources
-from clickpipe.project import ENDINGS, load_folder, project_folders
+from clickpipe.project import ENDINGS, load_folder, project_folders, read_folder
 from clickpipe.runtime.workspace import Workspace
 
 _LOOK_UP_MS = 200
@@ -19,7 +19,10 @@ _QUIET_MS = 50  # an editor may write several files at once: wait until none was
 
 @dataclass(frozen=True, slots=True)
 class FolderDeployment:
-    """What became of deploying a folder: the plan that was applied, or why there is none; and the seconds it took."""
+    """What became of deploying a folder: the plan that was applied, or why there is none; and the seconds it took.
+
+    `sources` has the files' texts as they were.
+    """
 
     plan: Plan | None
     seconds: float
@@ -46,7 +49,7 @@ def deploy_folder(
     except ProjectError as error:
         return FolderDeployment(None, time.perf_counter() - started, error.diagnostics, error.sources)
     except ClickpipeError as error:
-        return FolderDeployment(None, time.perf_counter() - started, refusal=error.message)
+        return FolderDeployment(None, time.perf_counter() - started, (), project.sources, error.message)
     warnings, sources = prepared.compiled.diagnostics, project.sources
     plan = None if refusal else prepared.plan
     return FolderDeployment(plan, time.perf_counter() - started, warnings, sources, refusal)
@@ -59,11 +62,16 @@ def _lost_rows(plan: Plan) -> str:
     return f"The file of {', '.join(lost)} is gone; its data is kept until you allow destructive operations."
 
 
-def watch_folder(root: Path, stop: threading.Event) -> Iterator[None]:
-    """Yield whenever datafiles below `root` were saved, added or removed, until `stop` is set."""
+def watch_folder(root: Path, stop: threading.Event, seen: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Yield whenever datafiles below `root` were saved, added or removed, until `stop` is set.
+
+    `seen` are the files' texts as last deployed (None: as they are now): a save between that and the first
+    look is not missed, one that changes nothing is passed over.
+    """
     from watchfiles import watch
 
-    moved = False  # a folder came or went: look at the files once more when the new folders are watched
+    texts = read_folder(root)[0] if seen is None else seen
+    look = True  # what happened before the folders were watched is seen only by looking
     while not stop.is_set():
         folders = set(project_folders(root))
         for changes in watch(
@@ -75,9 +83,12 @@ def watch_folder(root: Path, stop: threading.Event) -> Iterator[None]:
             yield_on_timeout=True,
             stop_event=stop,
         ):
-            saved = moved or any(path.endswith(ENDINGS) for _, path in changes)
             moved = bool(changes) and set(project_folders(root)) != folders
+            if look or moved or any(path.endswith(ENDINGS) for _, path in changes):
+                found, _ = read_folder(root)
+                if found != texts:
+                    texts = found
+                    yield None
+            look = moved
             if moved:
                 break
-            if saved:
-                yield None

@@ -14,13 +14,19 @@ ALLOWED_TABLE_FUNCTIONS = frozenset(
     {"generaterandom", "null", "numbers", "numbers_mt", "values", "view", "zeros", "zeros_mt"}
 )
 ALLOWED_SYSTEM_TABLES = frozenset({"system.functions", "system.numbers", "system.one"})
+# Matched against a function's name in lower case without underscores: most have a second name with them.
 _READS_BY_NAME = re.compile(
-    r"^(joinget(ornull)?|dict(get|has|is|getchildren)\w*|(not|global|globalnot)?(null)?in(ignoreset)?|file|"
-    r"filesystem\w+|catboost\w*|hastable|currentuser|currentdatabase|executable|addresstoline\w*|demangle|"
-    r"sleep\w*|getsetting|getserversetting|getmergetreesetting|getmacro|hostname|fqdn|serveruuid|displayname|"
-    r"mysql_port|tcpport|getserverport|showcertificate|initialqueryid|queryid|zookeeper\w*|"
-    r"structureto\w+schema|currentprofiles|currentroles|defaultprofiles|enabledprofiles|enabledroles|defaultroles)$"
+    r"^(joinget(ornull)?|dict(get|has|is|getchildren)\w*|naivebayesclassifier\w*|region(hierarchy|in|to\w+)|file|"
+    r"filesystem\w+|catboost\w*|executable|ai(classify|embed|extract|filter|generate|redact|similarity|translate)|"
+    r"has(columnin)?table|getmaxtablenamelength\w*|addressto\w+|demangle|trap|logtrace|sleep\w*|generateserialid|"
+    r"get(setting|serversetting|mergetreesetting)\w*|getmacro|getserverport|mysqlport|tcpport|showcertificate|"
+    r"(full)?hostname|fqdn|displayname|serveruuid|buildid|getoskernelversion|zookeeper\w*|structureto\w+schema|"
+    r"(current|initial)?queryid|connectionid|getclienthttpheader|currentrequesturl|currenthandler|"
+    r"(current|session|authenticated|auth)?user|pggetuserbyid|(current)?(database|schemas?)|"
+    r"(current|default|enabled)(profiles|roles))$"
 )
+_STRUCTURES = frozenset({"generaterandom", "null", "values"})
+_COMPUTED_COLUMN = re.compile(r"\b(alias|default|ephemeral|materialized)\b", re.IGNORECASE)
 _IN_FUNCTIONS = re.compile(r"^(global)?(not)?(null)?in(ignoreset)?$", re.IGNORECASE)
 _LINE = re.compile(r"^(?P<indent> *)(?P<kind>\w+) ?(?P<rest>.*)$")
 
@@ -48,7 +54,7 @@ def check(ast: str, tables: Collection[str], *, settings: bool = True) -> Refusa
     whether it may have a SETTINGS clause, which wins over the limits of the query. Returns None when the
     statement may run.
     """
-    items = [_item(line) for line in ast.splitlines() if line.strip()]
+    items = _items(ast)
     if not items or items[0].kind not in {"SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"}:
         return Refusal("Only SELECT queries are allowed.", statement=True)
     for number, item in enumerate(items):
@@ -62,11 +68,14 @@ def check(ast: str, tables: Collection[str], *, settings: bool = True) -> Refusa
 
 
 def check_create(ast: str) -> Refusal | None:
-    """Judge the `EXPLAIN AST` text of a data source's CREATE TABLE: columns and an engine, no query in it."""
-    items = [_item(line) for line in ast.splitlines() if line.strip()]
-    if items and items[0].kind == "CreateQuery" and not any(i.kind.startswith("Select") for i in items):
-        return None
-    return Refusal("A data source's definition cannot hold a query.", "SELECT")
+    """Judge the `EXPLAIN AST` text of a data source's CREATE TABLE: columns and an engine, no query in it.
+
+    Its defaults and keys run with every insert, so they may call what a SELECT may call.
+    """
+    items = _items(ast)
+    if not items or items[0].kind != "CreateQuery" or any(i.kind.startswith("Select") for i in items):
+        return Refusal("A data source's definition cannot hold a query.", "SELECT")
+    return next((r for number in range(len(items)) if (r := _judge(items, number, ())) is not None), None)
 
 
 def _judge(items: list[_Item], number: int, tables: Collection[str]) -> Refusal | None:
@@ -75,13 +84,28 @@ def _judge(items: list[_Item], number: int, tables: Collection[str]) -> Refusal 
         return _table(item.value, tables)
     if item.kind == "Function":
         if number and items[number - 1].kind == "TableExpression" and items[number - 1].depth == item.depth - 1:
-            if item.value.lower() not in ALLOWED_TABLE_FUNCTIONS:
-                return Refusal(f"The table function '{item.value}' is not allowed.", item.value)
-            return None
+            return _table_function(items, number)
         if _IN_FUNCTIONS.match(item.value):
             return _in_function(items, number, tables)
-        if _READS_BY_NAME.match(item.value.lower()):
+        if item.value.startswith("__") or _READS_BY_NAME.match(item.value.lower().replace("_", "")):
             return Refusal(f"The function '{item.value}' is not allowed.", item.value)
+    if item.kind == "ColumnsApplyTransformer":  # the tree does not show what is applied
+        return Refusal("APPLY is not allowed.", "APPLY")
+    return None
+
+
+def _table_function(items: list[_Item], number: int) -> Refusal | None:
+    """Only those that make rows of nothing; a structure is a plain text, of columns that compute nothing."""
+    item = items[number]
+    name = item.value.lower()
+    if name not in ALLOWED_TABLE_FUNCTIONS:
+        return Refusal(f"The table function '{item.value}' is not allowed.", item.value)
+    first = next((i for i in items[number + 1 :] if i.depth != item.depth + 1), None)
+    if name not in _STRUCTURES or first is None or first.depth <= item.depth:
+        return None
+    plain = first.kind == "Literal" or (first.kind == "Function" and first.value == "tuple")
+    if not plain or _COMPUTED_COLUMN.search(re.sub(r"\\.", " ", first.value)):
+        return Refusal(f"'{item.value}' takes a plain structure: names and types in one text.", item.value)
     return None
 
 
@@ -103,6 +127,11 @@ def _in_function(items: list[_Item], number: int, tables: Collection[str]) -> Re
     if len(operands) > 1 and operands[1].kind == "Identifier":
         return _table(operands[1].value, tables)
     return None
+
+
+def _items(ast: str) -> list[_Item]:
+    """Read the tree; only LF ends a line (names may hold the other characters that end one elsewhere)."""
+    return [_item(line) for line in ast.split("\n") if line.strip()]
 
 
 def _item(line: str) -> _Item:

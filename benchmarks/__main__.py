@@ -1,0 +1,26 @@
+"""`python -m benchmarks [name …]`: run all benchmarks, or the named ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from benchmarks import endpoint
+
+BENCHMARKS: dict[str, Callable[[], None]] = {"endpoint": endpoint.main}
+
+
+def main(names: list[str]) -> int:
+    """Run benchmarks by name; return the exit code."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"no benchmark named {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        print(f"== {name}", flush=True)
+        BENCHMARKS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

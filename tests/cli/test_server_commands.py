@@ -1,0 +1,155 @@
+"""Commands that call a server: deploy a project, send events, ask."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clickpipe.config import ServerAddress, publish_address
+from tests.cli.conftest import ADMIN_TOKEN, Run
+from tests.conftest import ROOT
+
+EVENT = {
+    "event_id": "e1",
+    "user_id": "u1",
+    "session_id": "s1",
+    "event_type": "page_view",
+    "page_url": "/",
+    "page_title": "Home",
+    "referrer": "",
+    "timestamp": "2023-05-01 10:00:00",
+    "device_type": "desktop",
+    "browser": "Firefox",
+    "properties": "{}",
+}
+
+
+@pytest.fixture
+def deployed(on_server: Run) -> Run:
+    """The example project on the server (deployed once; the second time nothing changes)."""
+    assert on_server("deploy", ROOT, "--allow-destructive-operations").code == 0
+    return on_server
+
+
+def test_deploy_shows_the_plan_and_promotes(on_server: Run, tmp_path: Path) -> None:
+    on_server("init", tmp_path)
+    (tmp_path / "datasources/page_views.datasource").rename(tmp_path / "datasources/views.datasource")
+    pipe = tmp_path / "pipes/top_pages.pipe"
+    pipe.write_text(pipe.read_text().replace("FROM page_views", "FROM views"))
+    arguments = ("deploy", tmp_path, "--allow-destructive-operations")
+    checked = on_server(*arguments, "--check")
+    assert checked.code == 0
+    assert "+ views.datasource" in checked.out
+    assert "is live" not in checked.out
+    done = on_server(*arguments)
+    assert done.code == 0
+    assert re.search(r"deployment \d+ is live on http://127", done.out)
+    again = on_server(*arguments)
+    assert (again.code, "nothing changes" in again.err) == (0, True)
+    assert json.loads(on_server(*arguments, "--json").out)["result"] == "no_changes"
+
+
+def test_deploy_refuses_with_the_place_in_the_file(deployed: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.pipe").write_text("NODE n\nSQL >\n    SELECT nope FROM numbers(3)\nTYPE endpoint\n")
+    result = deployed("deploy", tmp_path)
+    assert result.code == 1
+    assert "p.pipe:3:12: error[CP4002]" in result.err
+    assert "  3 |     SELECT nope FROM numbers(3)\n    |            ^^^^" in result.err
+    assert deployed("endpoint", "data", "get_popular_pages").code == 0
+
+
+def test_deploy_does_not_drop_data_by_itself(deployed: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.pipe").write_text("NODE n\nSQL >\n    SELECT 1 AS one\nTYPE endpoint\n")
+    result = deployed("deploy", tmp_path)
+    assert result.code == 1
+    assert "'clickstream_events'" in result.err
+    assert "--allow-destructive-operations" in result.err
+
+
+def test_events_in_and_rows_out(deployed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = json.loads(deployed("sql", "SELECT count() AS n FROM clickstream_events", "--json").out)[0]["n"]
+    rows = [json.dumps({**EVENT, "event_id": f"e{n}"}) for n in range(3)]
+    (tmp_path / "rows.ndjson").write_text("\n".join([*rows, "no json", ""]))
+    (tmp_path / "rows.ndjson.gz").write_bytes(gzip.compress(rows[0].encode()))
+    (tmp_path / "rows.json").write_text(json.dumps([EVENT, EVENT], indent=1))
+    result = deployed("datasource", "append", "clickstream_events", tmp_path / "rows.ndjson")
+    assert result.out == "3 rows appended to clickstream_events, 1 went to quarantine\n"
+    assert "clickstream_events_quarantine" in result.err
+    assert deployed("datasource", "append", "clickstream_events", tmp_path / "rows.ndjson.gz").out.startswith("1 row ")
+    assert deployed("datasource", "append", "clickstream_events", tmp_path / "rows.json").out.startswith("2 rows ")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rows[0].encode())))
+    counts = json.loads(deployed("datasource", "append", "clickstream_events", "-", "--json").out)
+    assert counts == {"successful_rows": 1, "quarantined_rows": 0}
+    after = json.loads(deployed("sql", "SELECT count() AS n FROM clickstream_events", "--json").out)[0]["n"]
+    assert after == before + 7
+    found = {s["name"]: s for s in json.loads(deployed("datasource", "ls", "--json").out)}
+    assert found["clickstream_events"]["statistics"]["row_count"] == after
+
+
+def test_sql_prints_tables_and_formats(deployed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = "SELECT number AS n, if(number = 1, NULL, 'x') AS s, [1, 2] AS a FROM numbers(2);"
+    shown = deployed("sql", query, "--stats")
+    assert [line.split() for line in shown.out.splitlines()][-2:] == [
+        ["0", "x", "[1,", "2]"],
+        ["1", "NULL", "[1,", "2]"],
+    ]
+    assert shown.err.startswith("2 rows, ")
+    assert deployed("sql", query, "--format", "csv").out == '"n","s","a"\n0,"x","[1,2]"\n1,\\N,"[1,2]"\n'
+    assert json.loads(deployed("sql", query, "--json").out)[0] == {"n": 0, "s": "x", "a": [1, 2]}
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 7 AS seven -- a comment"))
+    assert json.loads(deployed("sql", "--json").out) == [{"seven": 7}]
+    refused = deployed("sql", "DROP TABLE clickstream_events")
+    assert (refused.code, "Only SELECT" in refused.err) == (1, True)
+
+
+def test_endpoints(deployed: Run) -> None:
+    listed = deployed("endpoint", "ls").out
+    assert re.search(r"get_popular_pages +\[limit Int32\], \[start_date DateTime\], \[end_date DateTime\]", listed)
+    deployed("datasource", "append", "clickstream_events", ROOT / "fixtures/clickstream_events.ndjson")
+    rows = json.loads(deployed("endpoint", "data", "get_popular_pages", "-p", "limit=1", "--json").out)
+    assert rows[0]["page_url"] == "/"
+    csv = deployed("endpoint", "data", "get_popular_pages", "-p", "limit=1", "--format", "csv").out
+    assert csv.splitlines()[0] == '"page_url","title","views","visitors"'
+    wrong = deployed("endpoint", "data", "get_popular_pages", "-p", "limt=1")
+    assert (wrong.code, "did you mean 'limit'?" in wrong.err) == (1, True)
+    bad = deployed("endpoint", "data", "get_popular_pages", "-p", "limit=x")
+    assert "Error validating 'x' to type Int32" in bad.err
+    missing = deployed("endpoint", "url", "get_popular_page")
+    assert (missing.code, "did you mean 'get_popular_pages'?" in missing.err) == (1, True)
+
+
+def test_the_url_of_an_endpoint_answers(deployed: Run) -> None:
+    plain = deployed("endpoint", "url", "get_user_journey", "-p", "user_id=u 1").out.strip()
+    assert plain.endswith("/v0/pipes/get_user_journey.json?user_id=u+1")
+    url = deployed("endpoint", "url", "get_user_journey", "--with-token").out.strip()
+    assert httpx.get(url).json()["meta"][0]["name"] == "timestamp"
+
+
+def test_tokens_are_hidden_unless_asked_for(deployed: Run) -> None:
+    hidden = deployed("token", "ls").out
+    assert "clickstream_read" in hidden
+    assert ADMIN_TOKEN not in hidden
+    assert ADMIN_TOKEN in deployed("token", "ls", "--show").out
+    shown = {t["name"]: t["token"] for t in json.loads(deployed("token", "ls", "--json", "--show").out)}
+    reader = ("--token", shown["clickstream_read"])
+    assert deployed("endpoint", "data", "get_popular_pages", *reader).code == 0
+    refused = deployed("token", "ls", *reader)
+    assert (refused.code, "status 403" in refused.err) == (1, True)
+
+
+def test_a_server_of_this_folder_is_found(
+    run: Run, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".clickpipe").mkdir()
+    publish_address(tmp_path / ".clickpipe", ServerAddress(server, ADMIN_TOKEN))
+    assert run("sql", "SELECT 1 AS one", "--json").code == 0
+    # Its token is not sent to another server.
+    assert "a token for http://127.0.0.1:1 is needed" in run("sql", "SELECT 1", "--host", "http://127.0.0.1:1").err

@@ -1,0 +1,133 @@
+"""`clickpipe dev` and `clickpipe serve` from start to end, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.conftest import ADMIN_TOKEN, Run, start
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def ask(url: str, path: str, token: str = ADMIN_TOKEN) -> Any:
+    return httpx.get(url + path, headers={"Authorization": f"Bearer {token}"}).raise_for_status().json()
+
+
+def copy_example(folder: Path) -> Path:
+    for part in ("datasources", "pipes", "fixtures"):
+        for path in sorted((ROOT / part).iterdir()):
+            if path.is_file():
+                (folder / part).mkdir(exist_ok=True)
+                (folder / part / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_dev_serves_the_example_and_its_lines_work_when_pasted(tmp_path: Path) -> None:
+    with start("dev", cwd=copy_example(tmp_path)) as dev:
+        dev.read_until("snapshot_sessions/copy")
+        assert "loaded fixtures/clickstream_events.ndjson: 3,000 rows, 10 bad ones to quarantine" in dev.printed
+        lines = [line.strip() for line in dev.printed.splitlines() if line.strip().startswith("curl ")]
+        answers = {}
+        for line in lines:
+            done = subprocess.run([*shlex.split(line), "-sS", "--fail"], capture_output=True, text=True, check=True)
+            answers[line] = json.loads(done.stdout)
+        assert [a["successful_rows"] for a in answers.values() if "successful_rows" in a] == [1]
+        assert sum("data" in a for a in answers.values()) == 5
+        assert dev.stop() == 0
+    assert not (tmp_path / ".clickpipe/server.json").exists()
+
+
+def test_dev_keeps_data_and_deploys_what_is_saved(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("init", tmp_path)
+    pipe = tmp_path / "pipes/top_pages.pipe"
+    text = pipe.read_text()
+    with start("dev", cwd=tmp_path) as dev:
+        dev.read_until("events?name=")
+        pipe.write_text(text.replace("ORDER BY views DESC", "ORDER BY views ASC"))
+        dev.read_until("~top_pages")
+        first = json.loads(run("endpoint", "data", "top_pages", "--json").out)
+        pipe.write_text(text.replace("uniq(visitor)", "unq(visitor)"))
+        assert "pipes/top_pages.pipe:9:36: error[CP4002]" in dev.read_until("error[")
+        dev.read_until("what was live before goes on answering")
+        assert json.loads(run("endpoint", "data", "top_pages", "--json").out) == first
+        (tmp_path / "other.pipe").write_text("NODE n\nSQL >\n    SELECT 1 AS one\nTYPE endpoint\n")
+        (tmp_path / "datasources/page_views.datasource").unlink()
+        pipe.unlink()
+        dev.read_until("'page_views' (5 rows) is gone; its data is kept")
+    with start("dev", "--allow-destructive-operations", cwd=tmp_path):
+        assert json.loads(run("datasource", "ls", "--json").out) == []
+
+
+def test_dev_starts_with_a_broken_project_and_mends(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("init", tmp_path)
+    pipe = tmp_path / "pipes/top_pages.pipe"
+    text = pipe.read_text()
+    pipe.write_text(text.replace("FROM page_views", "FROM page_vews"))
+    with start("dev", cwd=tmp_path) as dev:
+        assert "did you mean 'page_views'?" in dev.printed
+        pipe.write_text(text)
+        dev.read_until("+page_views, +top_pages")
+        assert run("endpoint", "data", "top_pages").code == 0
+
+
+def test_serve_prints_the_token_it_made_once(tmp_path: Path) -> None:
+    with start("serve", "--data-dir", "data", cwd=tmp_path) as first:
+        token = first.read_until("admin token").split()[-1]
+        assert ask(first.url, "/v0/pipes", token) == {"pipes": []}
+        assert first.stop(signal.SIGTERM) in {0, -signal.SIGTERM}
+    with start("serve", "--data-dir", "data", cwd=tmp_path) as second:
+        assert ask(second.url, "/v0/pipes", token) == {"pipes": []}
+        second.stop()
+        assert token not in second.printed
+
+
+def test_one_process_holds_a_data_folder(tmp_path: Path, run: Run) -> None:
+    with start("serve", "--data-dir", "data", cwd=tmp_path) as server:
+        refused = run("serve", "--data-dir", tmp_path / "data", "--port", "0")
+        assert refused.code == 1
+        assert f"is in use by another clickpipe (process {server.popen.pid})" in refused.err
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path, run: Run) -> None:
+    with start("serve", "--data-dir", "data", cwd=tmp_path) as server:
+        port = server.url.rsplit(":", 1)[1]
+        refused = run("serve", "--data-dir", tmp_path / "other", "--port", port)
+        assert refused.code == 1
+        assert "Cannot listen on 127.0.0.1" in refused.err
+
+
+def test_kill_9_loses_neither_the_deployment_nor_an_event(tmp_path: Path, run: Run) -> None:
+    options = ("serve", "--data-dir", "data")
+    environment = {"CLICKPIPE_ADMIN_TOKEN": ADMIN_TOKEN}
+    sent = 0
+    for _ in range(3):
+        with start(*options, cwd=tmp_path, **environment) as server:
+            target = ("--host", server.url, "--token", ADMIN_TOKEN)
+            assert run("deploy", ROOT, *target).code == 0
+            headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+            stop = time.monotonic() + 1
+            while time.monotonic() < stop:
+                event = {"event_id": f"e{sent}", "user_id": "u", "session_id": "s", "event_type": "page_view"}
+                event |= {"page_url": "/", "page_title": "t", "referrer": "", "timestamp": "2023-01-01 00:00:00"}
+                event |= {"device_type": "d", "browser": "b", "properties": "{}"}
+                reply = httpx.post(f"{server.url}/v0/events?name=clickstream_events", json=event, headers=headers)
+                assert reply.status_code == 202
+                sent += 1
+            server.stop(signal.SIGKILL)
+    with start(*options, cwd=tmp_path, **environment) as server:
+        count = "SELECT count() AS n, uniqExact(event_id) AS u FROM clickstream_events"
+        assert ask(server.url, f"/v0/sql?q={count}")["data"] == [{"n": sent, "u": sent}]
+        views = ask(server.url, "/v0/pipes/get_daily_pages.json")["data"]
+        assert [row["views"] for row in views] == [sent]

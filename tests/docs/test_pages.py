@@ -1,0 +1,90 @@
+"""The pages in docs/ against the code they describe."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from clickpipe.config import Settings
+from clickpipe.datafile.directives import DIRECTIVES
+from clickpipe.diagnostics import CODES, render_text
+from clickpipe.server.app import ROUTES
+from clickpipe.template.functions import FUNCTIONS
+from tests.conftest import ROOT, Compile
+
+DOCS = ROOT / "docs"
+_FILE = re.compile(r"`([\w./-]+)`\n\n```\n(.*?)```\n", re.DOTALL)
+_OUTPUT = re.compile(r"```text\n(.*?)\n```\n", re.DOTALL)
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def sections() -> dict[str, tuple[str, str]]:
+    """The sections of docs/diagnostics.md: code -> (title, text)."""
+    parts = re.split(r"^## (CP\d+): (.*)$", page("diagnostics.md"), flags=re.MULTILINE)[1:]
+    return {code: (title, text) for code, title, text in zip(*[iter(parts)] * 3, strict=True)}
+
+
+def test_every_diagnostic_has_its_section() -> None:
+    assert {code: title for code, (title, _) in sections().items()} == {c: i.title for c, i in CODES.items()}
+
+
+@pytest.mark.parametrize("code", [code for code, (_, text) in sections().items() if "```text" in text])
+def test_the_example_of_a_diagnostic_gives_what_stands_under_it(code: str, compile_files: Compile) -> None:
+    text = sections()[code][1]
+    compiled = compile_files(dict(_FILE.findall(text)))
+    expected = _OUTPUT.search(text)
+    assert expected is not None
+    assert render_text(compiled.diagnostics, compiled.project.sources) == expected[1]
+    assert [d.code for d in compiled.diagnostics] == [code]
+
+
+def test_settings_are_listed_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page("settings.md"), flags=re.MULTILINE)
+    defaults = {f.name: str(f.default) for f in dataclasses.fields(Settings)}
+    assert {name: default.strip("`").replace("none", "") for name, default in rows} == defaults
+
+
+def test_every_route_is_described() -> None:
+    text = page("http-api.md")
+    for method, path, _ in ROUTES:
+        shown = re.sub(r"\{(\w+)(?::\w+)?\}", r"<\1>", path).replace(".<format>", ".json")
+        assert re.search(rf"`{method} {re.escape(shown)}[`?]", text), f"{method} {shown}"
+
+
+def test_every_directive_and_function_is_described() -> None:
+    datafiles, templates = page("datafiles.md"), page("templates.md")
+    directives = {d.name for table in DIRECTIVES.values() for d in table.values()}
+    assert [d for d in directives if f"`{d}" not in datafiles and f"{d} " not in datafiles] == []
+    sized = re.compile(r"U?Int\d+$")  # described as a range
+    assert [f for f in FUNCTIONS if not sized.match(f) and f"`{f}" not in templates] == []
+
+
+def test_every_dependency_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = project["dependency-groups"]
+    wanted = [*project["project"]["dependencies"], *groups["test"], *groups["lint"]]
+    text = page("dependencies.md")
+    for requirement in wanted:
+        name = re.split(r"[<>=;]", requirement)[0].strip()
+        assert re.search(rf"^\| .*{re.escape(name)}", text, flags=re.MULTILINE), name
+
+
+def test_every_room_is_in_the_picture() -> None:
+    rooms = {p.parent.name for p in (ROOT / "clickpipe").glob("*/__init__.py")}
+    picture = page("architecture.md").split("## Who may import whom")[0]
+    described = set(re.findall(r"^\| `(\w+)` \|", picture, flags=re.MULTILINE))
+    assert described == rooms
+
+
+@pytest.mark.parametrize("path", [*DOCS.glob("*.md"), *ROOT.glob("*.md")], ids=lambda p: p.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in _LINK.findall(path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
