@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clickpipe.runtime import FolderDeployment, Instance
 
 _SHOWN_NAMES = 12
+_NO_DATAFILES = "CP2006"  # how a new project begins: no mistake here
 
 
 @click.command(short_help="Serve the project; deploy again on save.")
@@ -100,6 +101,8 @@ def _start(instance: Instance, folder: Path, *, fixtures: bool, destructive: boo
 
 def _report(found: FolderDeployment) -> None:
     """Print what a deployment changed, or why there was none."""
+    if [d.code for d in found.diagnostics] == [_NO_DATAFILES]:
+        return
     if found.diagnostics:
         print_diagnostics(found.diagnostics, found.sources)
     if found.refusal:
@@ -125,7 +128,7 @@ def _watch(
     instance: Instance, folder: Path, url: str, seen: Sources, stop: threading.Event, *, destructive: bool
 ) -> None:
     from clickpipe.engine import EngineError
-    from clickpipe.runtime import deploy_folder, watch_folder
+    from clickpipe.runtime import deploy_folder, fixture_path, watch_folder
 
     curl = Curl(url, instance.admin_token().value)
     for _ in watch_folder(folder, stop, seen.texts):
@@ -137,10 +140,13 @@ def _watch(
         _report(found)
         if found.plan is None or instance.default.live is None:
             continue
-        endpoints = instance.default.live.compiled.endpoints
-        for name in (*found.plan.pipes.new, *found.plan.pipes.changed):
-            if name in endpoints:
-                click.echo(f"  {curl.endpoint(endpoints[name])}")
+        live = instance.default.live
+        landings = [n for n in found.plan.data_sources.new if n in live.physical.landings and n not in _filled(live)]
+        endpoints = [n for n in (*found.plan.pipes.new, *found.plan.pipes.changed) if n in live.compiled.endpoints]
+        for name in landings:
+            click.echo(f"  {curl.event(live.compiled.data_sources[name], fixture_path(folder, name))}")
+        for name in endpoints:
+            click.echo(f"  {curl.endpoint(live.compiled.endpoints[name])}")
 
 
 def _greet(instance: Instance, folder: Path, url: str) -> None:
@@ -184,6 +190,10 @@ def _landing(live: Live, folder: Path) -> DataSource:
     """Return the data source to show: one with a fixture, else one that no view or copy fills."""
     from clickpipe.runtime import fixture_path
 
-    filled = {v.target for v in live.compiled.views.values()} | {c.target for c in live.compiled.copies.values()}
-    names = sorted(live.physical.landings, key=lambda n: (not fixture_path(folder, n).is_file(), n in filled))
+    names = sorted(live.physical.landings, key=lambda n: (not fixture_path(folder, n).is_file(), n in _filled(live)))
     return live.compiled.data_sources[names[0]]
+
+
+def _filled(live: Live) -> set[str]:
+    """Return the data sources that a view or a copy fills."""
+    return {v.target for v in live.compiled.views.values()} | {c.target for c in live.compiled.copies.values()}

@@ -11,6 +11,7 @@ import pytest
 
 from clickpipe.cli.app import cli
 from clickpipe.ingest import lines_of
+from clickpipe.project import scaffold_files
 from clickpipe.runtime import Workspace
 from tests.conftest import ROOT, RunPython
 
@@ -47,12 +48,22 @@ def test_commands_exist_with_their_options(command: str) -> None:
             found = current.get_command(context, name)
             assert found is not None, f"there is no command '{name}'"
             current = found
-        known = {option for p in current.params for option in p.opts} | {"--help", "-h", "--version"}
+        known = {option for p in current.params for option in (*p.opts, *p.secondary_opts)} | {
+            "--help",
+            "-h",
+            "--version",
+        }
     assert {w.split("=")[0] for w in words if w.startswith("-") and w != "-"} <= known
 
 
 def test_commands_are_found() -> None:
     assert len(commands()) > 8
+
+
+def test_the_workflow_is_the_one_that_init_writes() -> None:
+    (workflow,) = fences(README, "yaml")
+    written = scaffold_files(workflow=True)[".github/workflows/clickpipe.yml"]
+    assert workflow.split("\n", 1)[1] == written
 
 
 def own_project() -> dict[str, str]:
