@@ -49,7 +49,7 @@ def parse_scope(text: str) -> tuple[str, str]:
     for scope in sorted(SCOPES, key=len, reverse=True):
         if text == scope:
             return scope, ""
-        if text.startswith(f"{scope}:") and scope.startswith(("PIPES:", "DATASOURCES:")):
+        if text.startswith(f"{scope}:") and text != f"{scope}:" and scope.startswith(("PIPES:", "DATASOURCES:")):
             return scope, text[len(scope) + 1 :]
     message = f"'{text}' is not a scope: the scopes are {', '.join(SCOPES)}"
     raise ClickpipeError(message, code="unknown_scope")

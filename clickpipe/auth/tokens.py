@@ -41,7 +41,7 @@ class TokenIndex:
 
 
 def _digest(value: str) -> bytes:
-    return hashlib.sha256(value.encode()).digest()
+    return hashlib.sha256(value.encode(errors="surrogatepass")).digest()
 
 
 def ensure_admin_token(catalog: Catalog, workspace_id: str, value: str | None = None) -> Token:

@@ -33,14 +33,15 @@ class Catalog:
     def __init__(self, path: Path | None) -> None:
         """Open the file (None: in memory) and bring its schema up to date."""
         self._lock = threading.RLock()
+        if path is not None:  # before SQLite opens it: its other files get the mode of this one
+            path.touch(mode=0o600)
+            path.chmod(0o600)
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
         migrate(self._db)
-        if path is not None:
-            path.chmod(0o600)
 
     def close(self) -> None:
         """Close the file."""

@@ -22,7 +22,8 @@ class ServerAddress:
 def publish_address(data_dir: Path, address: ServerAddress) -> None:
     """Write the address into the data folder, readable by its owner only."""
     partial = data_dir / f"{_FILE}.new"
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    partial.unlink(missing_ok=True)  # one left behind would keep its mode
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(asdict(address), file)
     partial.replace(data_dir / _FILE)

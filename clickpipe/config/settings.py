@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -68,8 +69,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _convert(name: str, value: Any, where: str) -> Any:
     kind = type(getattr(Settings(), name))
-    try:
-        return kind(value)
-    except (TypeError, ValueError):
-        message = f"{where}: {name} is to be of type {kind.__name__}, this is {value!r}"
-        raise ClickpipeError(message, code="bad_settings") from None
+    if type(value) in {kind, str} or (kind is float and type(value) is int):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    message = f"{where}: {name} is to be of type {kind.__name__}, this is {value!r}"
+    raise ClickpipeError(message, code="bad_settings")

@@ -18,7 +18,8 @@ PROFILE: dict[str, str | int] = {
     "print_pretty_type_names": 0,
 }
 
-# No READ or WRITE on FILE, URL, REMOTE, S3 …: a hole in the SQL check opens no file and no connection.
+# No READ or WRITE on FILE, URL, REMOTE, S3 …: a table function that slips through the SQL check opens nothing.
+# (Scalar functions such as file() know no grant: only the check stops them.)
 GRANTS = "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, SYSTEM, dictGet ON *.*"
 
 _CONFIG = "<clickhouse>\n  <users_config>{users}</users_config>\n</clickhouse>\n"

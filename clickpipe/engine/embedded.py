@@ -83,7 +83,8 @@ class EmbeddedEngine:
             if type(error).__name__ != "ChdbError":
                 raise
             raise EngineError(str(error)) from error
-        return QueryResult(result.bytes() or b"", result.rows_read(), result.bytes_read(), result.elapsed())
+        read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
+        return QueryResult(result.bytes() or b"", *read, result.elapsed())
 
     def insert(self, into: str, data: Iterable[bytes], *, format_: str, settings: Settings | None = None) -> None:
         """Insert encoded rows on a worker and wait until they are written. Raises EngineError."""

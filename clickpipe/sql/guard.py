@@ -104,7 +104,8 @@ def _table_function(items: list[_Item], number: int) -> Refusal | None:
     if name not in _STRUCTURES or first is None or first.depth <= item.depth:
         return None
     plain = first.kind == "Literal" or (first.kind == "Function" and first.value == "tuple")
-    if not plain or _COMPUTED_COLUMN.search(re.sub(r"\\.", " ", first.value)):
+    structure = re.sub(r"\\.", " ", first.value) if first.value.startswith("'") else ""
+    if not plain or _COMPUTED_COLUMN.search(structure):
         return Refusal(f"'{item.value}' takes a plain structure: names and types in one text.", item.value)
     return None
 
@@ -138,6 +139,8 @@ def _item(line: str) -> _Item:
     match = _LINE.match(line)
     if match is None:
         return _Item(0, "", line)
-    rest = re.sub(r" ?\((children \d+|alias .*)\)$", "", match.group("rest"))
-    rest = re.sub(r" ?\(alias .*\)$", "", rest)
+    rest = match.group("rest")
+    if match.group("kind") != "Literal":  # a text may hold what looks like an alias
+        rest = re.sub(r" ?\((children \d+|alias .*)\)$", "", rest)
+        rest = re.sub(r" ?\(alias .*\)$", "", rest)
     return _Item(len(match.group("indent")), match.group("kind"), rest.strip())

@@ -1,0 +1,94 @@
+"""Finding tokens, and keeping those of datafiles in step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from clickpipe.auth import ADMIN_TOKEN, TokenIndex, ensure_admin_token, reconcile
+from clickpipe.catalog import Catalog
+from clickpipe.diagnostics import ClickpipeError
+from tests.conftest import Compile
+
+SOURCE = "SCHEMA >\n    id String\n"
+PIPE = "NODE n\nSQL >\n    SELECT id FROM events\nTYPE endpoint\n"
+
+
+@pytest.fixture
+def catalog() -> Iterator[Catalog]:
+    made = Catalog(None)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def workspace(catalog: Catalog) -> str:
+    return catalog.create_workspace("one").id
+
+
+def scopes(catalog: Catalog, workspace: str) -> dict[str, tuple[str, ...]]:
+    return {t.name: t.scopes for t in catalog.tokens(workspace)}
+
+
+def test_a_token_is_found_by_its_value_once_the_index_is_refreshed(catalog: Catalog, workspace: str) -> None:
+    index = TokenIndex(catalog)
+    made = catalog.put_token(workspace, "t", ["TOKENS"], origin="api", value="é-secret")
+    with pytest.raises(ClickpipeError, match="not valid"):
+        index.find("é-secret")
+    index.refresh()
+    assert index.find("é-secret") == made
+    catalog.delete_token(made.id)
+    index.refresh()
+    with pytest.raises(ClickpipeError, match="not valid") as caught:
+        index.find("é-secret")
+    assert (caught.value.status, "secret" in caught.value.message) == (403, False)
+
+
+@pytest.mark.parametrize("value", ["", "t", "SECRET", "secret ", "secre", "\ud800", "\0"])
+def test_no_other_value_finds_it(catalog: Catalog, workspace: str, value: str) -> None:
+    catalog.put_token(workspace, "t", ["TOKENS"], origin="api", value="secret")
+    with pytest.raises(ClickpipeError) as caught:
+        TokenIndex(catalog).find(value)
+    assert caught.value.status == 403
+
+
+def test_a_workspace_has_one_admin_token(catalog: Catalog, workspace: str) -> None:
+    made = ensure_admin_token(catalog, workspace)
+    assert made.scopes == ("ADMIN",)
+    assert ensure_admin_token(catalog, workspace) == made
+    changed = ensure_admin_token(catalog, workspace, "mine")
+    assert (changed.id, changed.value) == (made.id, "mine")
+    assert ensure_admin_token(catalog, workspace, "mine") == changed
+    assert catalog.tokens(workspace) == [changed]
+
+
+def test_the_tokens_of_datafiles_follow_their_lines(catalog: Catalog, workspace: str, compile_files: Compile) -> None:
+    files = {
+        "events.datasource": f'TOKEN "writer" APPEND\nTOKEN both READ\n{SOURCE}',
+        "top.pipe": f"TOKEN reader READ\nTOKEN both READ\n{PIPE}",
+    }
+    admin = ensure_admin_token(catalog, workspace)
+    own = catalog.put_token(workspace, "own", ["TOKENS"], origin="api")
+    other = catalog.put_token(catalog.create_workspace("two").id, "gone", [], origin="datafile")
+    reconcile(catalog, workspace, compile_files(files))
+    first = {t.name: t for t in catalog.tokens(workspace)}
+    assert scopes(catalog, workspace) == {
+        ADMIN_TOKEN: ("ADMIN",),
+        "own": ("TOKENS",),
+        "writer": ("DATASOURCES:APPEND:events",),
+        "both": ("DATASOURCES:READ:events", "PIPES:READ:top"),
+        "reader": ("PIPES:READ:top",),
+    }
+    reconcile(catalog, workspace, compile_files({"events.datasource": SOURCE, "top.pipe": f"TOKEN both READ\n{PIPE}"}))
+    assert scopes(catalog, workspace) == {ADMIN_TOKEN: ("ADMIN",), "own": ("TOKENS",), "both": ("PIPES:READ:top",)}
+    kept = {t.name: t for t in catalog.tokens(workspace)}
+    assert (kept[ADMIN_TOKEN], kept["own"]) == (admin, own)
+    assert (kept["both"].id, kept["both"].value) == (first["both"].id, first["both"].value)
+    assert other in catalog.tokens()
+
+
+def test_a_datafile_cannot_take_the_admin_token(catalog: Catalog, workspace: str, compile_files: Compile) -> None:
+    admin = ensure_admin_token(catalog, workspace)
+    reconcile(catalog, workspace, compile_files({"events.datasource": f'TOKEN "{ADMIN_TOKEN}" READ\n{SOURCE}'}))
+    assert catalog.tokens(workspace) == [admin]

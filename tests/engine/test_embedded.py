@@ -1,0 +1,246 @@
+"""ClickHouse in the process: values arrive whole, errors say where, nothing runs that should not."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from clickpipe.engine import Engine, EngineError, Param, ResultColumn, encode_param
+from clickpipe.engine.encode import settings_clause
+from tests.conftest import RunPython
+
+TRICKY = st.text(st.one_of(st.sampled_from("\0\b\t\n\f\r\\'\"`{}$;N?é😀\u2028\ufeff"), st.characters(codec="utf-8")))
+
+
+@pytest.fixture
+def database(engine: Engine) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    engine.execute(f"CREATE DATABASE {name}")
+    yield name
+    engine.execute(f"DROP DATABASE {name} SYNC")
+
+
+def value(engine: Engine, sql: str, **params: Param) -> Any:
+    (row,) = json.loads(engine.execute(sql, params, output="JSONCompact").body)["data"]
+    return row[0]
+
+
+@settings(max_examples=50)
+@given(s=TRICKY, items=st.lists(TRICKY, max_size=4), nested=st.lists(st.lists(TRICKY, max_size=2), max_size=2))
+def test_texts_come_back_as_they_went(engine: Engine, s: str, items: list[str], nested: list[list[str]]) -> None:
+    sql = "SELECT ({s:String}, {items:Array(String)}, {nested:Array(Array(String))})"
+    assert value(engine, sql, s=s, items=items, nested=nested) == [s, items, nested]
+
+
+@settings(max_examples=50)
+@given(
+    i=st.integers(-(2**63), 2**63 - 1),
+    u=st.integers(0, 2**64 - 1),
+    f=st.floats(allow_nan=False, allow_infinity=False),
+    numbers=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
+)
+def test_numbers_come_back_as_they_went(engine: Engine, i: int, u: int, f: float, numbers: list[int]) -> None:
+    sql = "SELECT ({i:Int64}, {u:UInt64}, {f:Float64}, {numbers:Array(Int64)})"
+    found = value(engine, sql, i=i, u=u, f=f, numbers=numbers)
+    assert found[:2] + found[3:] == [i, u, numbers]
+    assert float(found[2]) == f
+
+
+@pytest.mark.parametrize(
+    ("param", "text"),
+    [
+        (True, "1"),
+        (1.5, "1.5"),
+        ("a\tb", "a\\tb"),
+        (["o'b", "\\"], "['o\\'b','\\\\']"),
+        ([], "[]"),
+        ([[1], []], "[[1],[]]"),
+    ],
+)
+def test_parameters_are_sent_as_clickhouse_reads_them(param: Param, text: str) -> None:
+    assert encode_param(param) == text
+
+
+def test_parameters_do_not_leak_into_the_next_query(engine: Engine) -> None:
+    assert value(engine, "SELECT {a:String}", a="first") == "first"
+    for _ in range(8):  # more than there are workers
+        with pytest.raises(EngineError) as caught:
+            engine.execute("SELECT {a:String}")
+        assert caught.value.name == "UNKNOWN_QUERY_PARAMETER"
+    assert value(engine, "SELECT {a:Int8}", a=2) == 2
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0")))
+@settings(max_examples=25)
+def test_settings_are_quoted(engine: Engine, text: str) -> None:
+    sql = "SELECT (getSetting('log_comment'), getSetting('max_block_size'))"
+    found = engine.execute(sql, output="JSONCompact", settings={"log_comment": text, "max_block_size": 77}).body
+    assert json.loads(found)["data"] == [[[text, 77]]]
+
+
+def test_no_settings_are_no_clause() -> None:
+    assert settings_clause({}) == settings_clause(None) == ""
+
+
+def test_an_error_has_name_number_and_place(engine: Engine) -> None:
+    with pytest.raises(EngineError) as caught:
+        engine.execute("SELECT 'é' FROM (")
+    assert (caught.value.name, caught.value.code) == ("SYNTAX_ERROR", 62)
+    assert caught.value.offset == len("SELECT 'é' FROM (".encode())
+    with pytest.raises(EngineError) as caught:
+        engine.execute("SELECT nothing")
+    error = caught.value
+    assert (error.name, error.code, error.offset) == ("UNKNOWN_IDENTIFIER", 47, None)
+    assert error.message.startswith("Unknown expression identifier `nothing`")
+
+
+def test_what_clickhouse_does_not_say_in_its_form_is_kept() -> None:
+    error = EngineError("out of luck")
+    assert (error.name, error.code, error.message, error.offset) == ("", 0, "out of luck", None)
+
+
+def test_a_query_tells_what_it_read(engine: Engine) -> None:
+    result = engine.execute("SELECT sum(number) FROM numbers(1000)", output="TSV")
+    assert (result.body, result.rows_read) == (b"499500\n", 1000)
+
+
+def test_an_insert_with_the_same_token_is_made_once_through_a_view_too(engine: Engine, database: str) -> None:
+    window = "ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 100"
+    engine.execute(f"CREATE TABLE {database}.rows (s String) ENGINE = MergeTree {window}")
+    engine.execute(f"CREATE TABLE {database}.sizes (n UInt64) ENGINE = MergeTree {window}")
+    engine.execute(
+        f"CREATE MATERIALIZED VIEW {database}.v TO {database}.sizes AS SELECT length(s) AS n FROM {database}.rows"
+    )
+    for token in ("one", "one", "two"):
+        data = [b'{"s": "a\\n\\u00e9"}\n{"s"', b': "b"}\n']
+        engine.insert(
+            f"{database}.rows (s)", data, format_="JSONEachRow", settings={"insert_deduplication_token": token}
+        )
+    assert value(engine, f"SELECT arraySort(groupArray(s)) FROM {database}.rows") == ["a\né", "a\né", "b", "b"]
+    assert value(engine, f"SELECT arraySort(groupArray(n)) FROM {database}.sizes") == [1, 1, 4, 4]
+
+
+def test_an_insert_that_fails_says_so(engine: Engine, database: str) -> None:
+    engine.execute(f"CREATE TABLE {database}.t (n Int8) ENGINE = Memory")
+    with pytest.raises(EngineError):
+        engine.insert(f"{database}.t", [b'{"n": "x"}\n'], format_="JSONEachRow")
+    with pytest.raises(EngineError):
+        engine.insert(f"{database}.missing", [b"1\n"], format_="TSV")
+    assert value(engine, f"SELECT count() FROM {database}.t") == 0
+
+
+def test_describe_gives_names_and_types_without_running(engine: Engine) -> None:
+    sql = "SELECT {n:Int32} AS n, ['a'] AS tags, throwIf(number > 0) AS boom FROM numbers(5) -- a comment"
+    assert engine.describe(sql, {"n": 1}) == [
+        ResultColumn("n", "Int32"),
+        ResultColumn("tags", "Array(String)"),
+        ResultColumn("boom", "UInt8"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "tree"),
+    [
+        ("INSERT INTO {t} VALUES (1)", "INSERT"),
+        ("DROP TABLE {t}", "DROP"),
+        ("SELECT 1; DROP TABLE {t}", None),
+        ("SELECT 1;;\n--\nDROP TABLE {t}", None),
+        ("CREATE TABLE {t}2 (n Int8) ENGINE = Memory", "CreateQuery"),
+        ("SELECT throwIf(1)", "SelectWithUnionQuery"),
+        ("INSERT INTO {t} VALUES (1); DROP TABLE {t}", "INSERT"),
+        ("SELECT 1 AS `a\nb`", None),
+        ("SELECT ((", None),
+        ("", None),
+    ],
+)
+def test_a_syntax_tree_runs_nothing(engine: Engine, database: str, sql: str, tree: str | None) -> None:
+    engine.execute(f"CREATE TABLE {database}.t (n Int8) ENGINE = Memory")
+    text = sql.replace("{t}", f"{database}.t")
+    if tree is None:
+        with pytest.raises(EngineError) as caught:
+            engine.syntax_tree(text)
+        assert caught.value.name == "SYNTAX_ERROR"
+    else:
+        assert engine.syntax_tree(text).split()[0] == tree
+    assert value(engine, f"SELECT groupArray(name) FROM system.tables WHERE database = '{database}'") == ["t"]
+    assert value(engine, f"SELECT count() FROM {database}.t") == 0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "file('/etc/passwd', 'LineAsString')",
+        "url('http://127.0.0.1:1/', 'CSV', 'a String')",
+        "s3('http://127.0.0.1:1/bucket/x', 'CSV', 'a String')",
+        "remote('127.0.0.1', 'system.one')",
+        "mysql('127.0.0.1:1', 'a', 'b', 'c', 'd')",
+        "sqlite('/tmp/x', 'a')",
+        "`/etc/passwd`",
+    ],
+)
+def test_the_engine_itself_opens_no_file_and_no_connection(engine: Engine, source: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        engine.execute(f"SELECT * FROM {source}")
+    assert caught.value.name == "ACCESS_DENIED"
+
+
+def test_threads_get_their_own_answers(engine: Engine) -> None:
+    barrier = threading.Barrier(4)
+
+    def ask(n: int) -> list[int]:
+        barrier.wait()
+        return [value(engine, "SELECT {n:Int32} + number FROM numbers({n:Int32}, 1)", n=n) for n in range(n, n + 20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(0, 400, 100))) == [
+            [2 * n for n in range(k, k + 20)] for k in range(0, 400, 100)
+        ]
+
+
+def test_submitted_queries_run_side_by_side(engine: Engine) -> None:
+    futures = [engine.submit("SELECT {n:Int8}", {"n": n}, output="TSV") for n in range(10)]
+    assert [f.result().body for f in futures] == [b"%d\n" % n for n in range(10)]
+
+
+@pytest.mark.slow
+def test_a_folder_keeps_its_data_and_closing_twice_does_no_harm(run_python: RunPython, tmp_path: Path) -> None:
+    code = """
+        import sys
+        from pathlib import Path
+        from clickpipe.engine import EmbeddedEngine
+
+        engine = EmbeddedEngine(Path(sys.argv[1]), workers=2)
+        engine.execute("CREATE DATABASE IF NOT EXISTS d")
+        engine.execute("CREATE TABLE IF NOT EXISTS d.t (n Int8) ENGINE = MergeTree ORDER BY n")
+        engine.insert("d.t", [b"1\\n"], format_="TSV")
+        print(engine.execute("SELECT count() FROM d.t", output="TSV").body.decode())
+        engine.close()
+        engine.close()
+    """
+    assert [run_python(code, tmp_path).stdout.strip() for _ in range(2)] == ["1", "2"]
+
+
+@pytest.mark.slow
+def test_a_second_folder_is_refused_until_the_first_is_closed(run_python: RunPython, tmp_path: Path) -> None:
+    code = """
+        import sys
+        from pathlib import Path
+        from clickpipe.engine import EmbeddedEngine, EngineError
+
+        first = EmbeddedEngine(Path(sys.argv[1]) / "a")
+        try:
+            EmbeddedEngine(Path(sys.argv[1]) / "b")
+        except EngineError as error:
+            print("refused")
+        first.close()
+        EmbeddedEngine(Path(sys.argv[1]) / "b").close()
+    """
+    assert run_python(code, tmp_path).stdout.strip() == "refused"
