@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clickpipe.ingest.log import Record, Segment, WriteAheadLog
+
+RECORDS = [Record("one", b'{"a":1}\n{"a":2}'), Record("two", b"x"), Record("three", b"")]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> WriteAheadLog:
+    return WriteAheadLog(tmp_path / "wal")
+
+
+def written(log: WriteAheadLog) -> Segment:
+    return log.write("w", "events", RECORDS)
+
+
+def test_what_is_written_is_read(log: WriteAheadLog) -> None:
+    segment = written(log)
+    assert list(log.read(segment)) == RECORDS
+    assert log.unfinished() == [segment]
+
+
+def test_tokens_differ_and_segments_come_in_order(log: WriteAheadLog) -> None:
+    segments = [log.write(workspace, source, RECORDS) for workspace, source in [("w", "b"), ("v", "a"), ("w", "a")] * 3]
+    assert log.unfinished() == segments
+    assert len({s.token for s in segments}) == len(segments)
+
+
+def test_a_new_log_on_the_folder_finds_the_same(log: WriteAheadLog, tmp_path: Path) -> None:
+    segment = written(log)
+    again = WriteAheadLog(tmp_path / "wal")
+    assert again.unfinished() == [segment]
+    assert again.write("w", "events", RECORDS).path.name > segment.path.name
+
+
+def test_what_is_removed_or_set_aside_is_not_found_again(log: WriteAheadLog) -> None:
+    log.remove(written(log))
+    kept = log.set_aside(written(log))
+    assert log.unfinished() == []
+    assert kept.suffix == ".rejected"
+    assert kept.exists()
+
+
+def test_a_torn_tail_gives_whole_records_only(log: WriteAheadLog) -> None:
+    segment = written(log)
+    whole = segment.path.read_bytes()
+    seen = set()
+    for length in range(len(whole)):
+        segment.path.write_bytes(whole[:length])
+        found = list(log.read(segment))
+        assert found == RECORDS[: len(found)]
+        seen.add(len(found))
+    assert seen == {0, 1, 2}
+
+
+def test_a_damaged_record_ends_the_reading(log: WriteAheadLog) -> None:
+    segment = written(log)
+    segment.path.write_bytes(segment.path.read_bytes().replace(b"twox", b"twoy"))
+    assert list(log.read(segment)) == RECORDS[:1]
+
+
+def test_another_file_is_no_segment(log: WriteAheadLog) -> None:
+    segment = written(log)
+    segment.path.write_bytes(b"something else")
+    assert list(log.read(segment)) == []

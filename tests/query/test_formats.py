@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from clickpipe.query import split_format_clause
+
+
+@pytest.mark.parametrize(
+    ("sql", "rest", "clickhouse"),
+    [
+        ("SELECT 1", "SELECT 1", "JSON"),
+        ("SELECT 1;", "SELECT 1", "JSON"),
+        ("SELECT 1 FORMAT JSON", "SELECT 1", "JSON"),
+        ("SELECT 1\nformat  jsoneachrow ;\n", "SELECT 1", "JSONEachRow"),
+        ("SELECT 1 FORMAT CSVWithNames", "SELECT 1", "CSVWithNames"),
+        # What it does not know, or what is no clause, stays for the SQL check to see.
+        ("SELECT 1 FORMAT Native", "SELECT 1 FORMAT Native", "JSON"),
+        ("SELECT 'FORMAT CSV'", "SELECT 'FORMAT CSV'", "JSON"),
+        ("SELECT format FROM t", "SELECT format FROM t", "JSON"),
+    ],
+)
+def test_the_format_clause_is_split_off(sql: str, rest: str, clickhouse: str) -> None:
+    found, output = split_format_clause(sql)
+    assert (found, output.clickhouse) == (rest, clickhouse)
