@@ -24,10 +24,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A project that compiled and was planned, ready to apply."""
+    """A project that compiled and was planned, ready to apply; `base` is what was live then."""
 
     compiled: CompiledProject
     plan: Plan
+    base: Live | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,18 @@ class Deployer:
         self._create_database()
         live = self._hooks.live()
         plan = make_plan(self._engine, compiled, physical, live, allow_destructive=allow_destructive)
-        return Prepared(compiled, plan)
+        return Prepared(compiled, plan, live)
 
     def start(self, prepared: Prepared) -> Deployment:
-        """Record the deployment that `apply` will carry out. Raises ClickpipeError 400 while another runs."""
+        """Record the deployment that `apply` will carry out.
+
+        Raises ClickpipeError 400 while another runs, or when another was promoted since the plan was made.
+        """
         if not self._busy.acquire(blocking=False):
             message = "A deployment is already in progress in this workspace."
             raise ClickpipeError(message, code="deployment_in_progress")
         try:
+            self._require_current(prepared)
             columns = {name: list(e.columns) for name, e in prepared.compiled.endpoints.items()}
             texts = prepared.compiled.project.sources.texts
             physical = prepared.plan.layout.physical()
@@ -87,45 +92,56 @@ class Deployer:
             self._busy.release()
             raise
 
+    def _require_current(self, prepared: Prepared) -> None:
+        if self._hooks.live() is not prepared.base:
+            message = "Another deployment was promoted since this one was planned. Please deploy again."
+            raise ClickpipeError(message, code="deployment_outdated")
+
     def apply(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> Live:
         """Carry out a started deployment and promote it. Live is untouched when anything is raised."""
-        physical = prepared.plan.layout
         try:
-            before = existing_objects(self._engine, physical.database)
-            try:
-                live = self._apply(deployment, prepared, progress)
-            except BaseException as error:
-                self._undo(physical, before)
-                reason = error.message if isinstance(error, EngineError) else str(error)
-                self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
-                raise
-            self._collect(deployment.physical.objects, progress)
-            return live
+            with self._hooks.paused():  # to the end: an old and a new view may write to one table
+                live = self._apply_or_undo(deployment, prepared, progress)
+                try:
+                    self._collect(deployment.physical.objects, progress)
+                except EngineError:  # the deployment is live; the next one, or the next start, removes the rest
+                    _LOGGER.exception("could not remove what the deployment before used")
+                return live
         finally:
             self._busy.release()
+
+    def _apply_or_undo(self, deployment: Deployment, prepared: Prepared, progress: Progress) -> Live:
+        physical = prepared.plan.layout
+        before = existing_objects(self._engine, physical.database)
+        try:
+            return self._apply(deployment, prepared, progress)
+        except BaseException as error:
+            self._undo(physical, before)
+            reason = error.message if isinstance(error, EngineError) else str(error)
+            self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
+            raise
 
     def _apply(self, deployment: Deployment, prepared: Prepared, progress: Progress) -> Live:
         workspace, steps = self._workspace.id, prepared.plan.steps
         made = [item for step in steps for item in step.create]
         self._catalog.set_status(workspace, deployment.id, DeploymentStatus.CREATING_SCHEMA)
-        with self._hooks.paused():
-            self._create([item for item in made if not item.is_view], progress)
-            self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
-            for step in steps:
-                if step.backfill:
-                    progress(f"copying {step.rows} rows of {step.resource}")
-                    self._engine.execute(step.backfill)
-            for step in steps:
-                for statement in step.populate:
-                    progress(f"filling {step.resource} from {step.rows} rows")
-                    self._engine.execute(statement)
-            self._create([item for item in made if item.is_view], progress)
-            self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)
-            live = Live(deployment.id, prepared.compiled, deployment.physical)
-            with self._catalog.transaction():
-                self._catalog.promote(workspace, deployment.id)
-                self._hooks.promote(prepared.compiled)
-            self._hooks.promoted(live)
+        self._create([item for item in made if not item.is_view], progress)
+        self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
+        for step in steps:
+            if step.backfill:
+                progress(f"copying {step.rows} rows of {step.resource}")
+                self._engine.execute(step.backfill)
+        for step in steps:
+            for statement in step.populate:
+                progress(f"filling {step.resource} from {step.rows} rows")
+                self._engine.execute(statement)
+        self._create([item for item in made if item.is_view], progress)
+        self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)
+        live = Live(deployment.id, prepared.compiled, deployment.physical)
+        with self._catalog.transaction():
+            self._catalog.promote(workspace, deployment.id)
+            self._hooks.promote(prepared.compiled)
+        self._hooks.promoted(live)
         return live
 
     def _create(self, objects: Sequence[PhysicalObject], progress: Progress) -> None:

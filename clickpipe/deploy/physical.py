@@ -78,11 +78,8 @@ class Layout:
 def layout(compiled: CompiledProject, database: str) -> Layout:
     """Return the physical layout of a project."""
     plan = Layout(database)
-    fed_by: dict[str, list[str]] = {}
-    for view in compiled.views.values():
-        fed_by.setdefault(view.target, []).append(_logical_select(compiled, view))
     for source in compiled.data_sources.values():
-        _add_tables(plan, source, fed_by.get(source.name, []))
+        _add_tables(plan, source, sorted(_origins(compiled, source.name, frozenset())))
     tables = plan.tables()
     for view in compiled.views.values():
         plan.views[view.name] = _view(plan, compiled, view, tables)
@@ -92,12 +89,28 @@ def layout(compiled: CompiledProject, database: str) -> Layout:
     return plan
 
 
+def _origins(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set[str]:
+    """Return what makes the rows of a view's target: the SELECTs of its views, and what fills their sources alike."""
+    found: set[str] = set()
+    for view in compiled.views.values():
+        if view.target == name and name not in seen:
+            found.add(_logical_select(compiled, view))
+            found |= _upstream(compiled, view.source, seen | {name})
+    return found
+
+
+def _upstream(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set[str]:
+    """Return the origins of a data source that views fill, with its definition: it is filled anew when that changes."""
+    origins = _origins(compiled, name, seen)
+    return origins | {table_ddl(compiled.data_sources[name], "")} if origins else set()
+
+
 def _logical_select(compiled: CompiledProject, view: MaterializedView) -> str:
     return Composer(compiled.project, lambda _: None).pipe(view.pipe, {}, Binder())
 
 
-def _add_tables(plan: Layout, source: DataSource, selects: list[str]) -> None:
-    name = f"{source.name}_{fingerprint(table_ddl(source, ''), *sorted(selects))}"
+def _add_tables(plan: Layout, source: DataSource, origins: list[str]) -> None:
+    name = f"{source.name}_{fingerprint(table_ddl(source, ''), *origins)}"
     plan.data_tables[source.name] = PhysicalObject(name, table_ddl(source, plan.qualified(name)))
     quarantine = f"{source.name}_quarantine_{fingerprint(table_ddl_quarantine(source, ''))}"
     ddl = table_ddl_quarantine(source, plan.qualified(quarantine))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +16,10 @@ from clickpipe.deploy.physical import Layout, PhysicalObject
 from clickpipe.engine import Engine, EngineError
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
+
+_LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
+_NULLABLE = re.compile(r"^(?:LowCardinality\(|SimpleAggregateFunction\(\s*\w+\s*,\s*)?Nullable\(")
+_CONTEXT = re.compile(r": (?:while executing|In scope) |\n")
 
 
 class Category(StrEnum):
@@ -175,15 +180,16 @@ def _table_step(
         engine, live.compiled.data_sources[name], compiled.data_sources[name], old, layout, target
     )
     rows = _count(engine, old)
-    return Step(
-        Category.REWRITE, name, "the table's definition changed", rows, (target,), backfill if rows else ""
-    ), problem
+    return Step(Category.REWRITE, name, "the table's definition changed", rows, (target,), backfill), problem
 
 
 def _backfill(
     engine: Engine, before: DataSource, after: DataSource, old: str, layout: Layout, target: PhysicalObject
 ) -> tuple[str, Feedback | None]:
-    """Return the INSERT … SELECT that carries the rows over; columns keep their name, types are cast exactly."""
+    """Return the INSERT … SELECT that carries the rows over; columns keep their name, types are cast exactly.
+
+    It is carried out for an empty table too: rows may come before the deployment is applied.
+    """
     names: list[str] = []
     values: list[str] = []
     for column in after.columns:
@@ -196,7 +202,7 @@ def _backfill(
             values.append(quoted)
             continue
         literal = column.type.replace("\\", "\\\\").replace("'", "\\'")
-        values.append(f"CAST({quoted}, '{literal}')")
+        values.append(f"accurateCast({quoted}, '{literal}')")
         if (lost := _lossy(engine, old, quoted, literal)) != "":
             message = f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}"
             return "", Feedback("ERROR", f"Datasource {after.name}.datasource", message)
@@ -206,14 +212,17 @@ def _backfill(
 
 def _lossy(engine: Engine, table: str, column: str, type_: str) -> str:
     """Say why a column's values cannot all be cast without loss, '' when they can."""
-    kept = f"accurateCastOrNull({column}, '{type_}')"
-    sql = f"SELECT countIf(isNull({kept}) AND isNotNull({column})) FROM {table}"
+    plain = _LOW_CARDINALITY.sub(r"\1", type_)
+    kept = f"accurateCastOrNull({column}, '{plain}')"
+    null = f" AND isNotNull({column})" if _NULLABLE.match(type_) else ""
+    sql = f"SELECT countIf(isNull({kept}){null}) FROM {table}"
     try:
         lost = int(json.loads(engine.execute(sql, output="JSONCompact").body)["data"][0][0])
-    except EngineError:
+    except EngineError:  # not every type can be asked so
         try:
-            engine.describe(f"SELECT CAST({column}, '{type_}') FROM {table}")
+            sql = f"SELECT sum(ignore(accurateCast({column}, '{type_}'))) FROM {table}"
+            engine.execute(sql, output="Null")
         except EngineError as error:
-            return f"ClickHouse cannot convert it ({error.message.splitlines()[0]})"
+            return f"ClickHouse cannot convert it ({_CONTEXT.split(error.message, maxsplit=1)[0]})"
         return ""
     return f"{lost} rows do not fit the new type" if lost else ""

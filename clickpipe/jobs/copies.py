@@ -49,7 +49,7 @@ def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], m
         written = _rows(engine, beside)
         engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
     finally:
-        engine.execute(f"DROP TABLE {beside}")
+        engine.execute(f"DROP TABLE IF EXISTS {beside}")
     return written
 
 

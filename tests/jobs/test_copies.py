@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from clickpipe.catalog import Job
+from clickpipe.deploy.plan import existing_objects
+from clickpipe.diagnostics import ClickpipeError, ProjectError
+from clickpipe.engine import Engine, EngineError
+from clickpipe.jobs import run_copy
+from clickpipe.runtime import Instance, Workspace
+
+EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
+COPY = """\
+NODE chosen
+SQL >
+    %
+    SELECT id, n FROM events WHERE n >= {{Int32(least, 0)}} AND throwIf(n > 100) = 0
+TYPE copy
+TARGET_DATASOURCE kept
+COPY_MODE append
+"""
+STAMP = (
+    "NODE n\nSQL >\n    %\n    SELECT {{String(job_timestamp)}} AS id, toInt32(1) AS n\n"
+    "TYPE copy\nTARGET_DATASOURCE stamps\n"
+)
+FILES = {
+    "events.datasource": EVENTS,
+    "kept.datasource": EVENTS,
+    "stamps.datasource": EVENTS,
+    "seen.datasource": EVENTS,
+    "choose.pipe": COPY,
+    "stamp.pipe": STAMP,
+    "seen_mv.pipe": "NODE n\nSQL >\n    SELECT id, n FROM kept\nTYPE materialized\nDATASOURCE seen\n",
+}
+
+
+@pytest.fixture(scope="module")
+def shared(instance: Instance) -> Iterator[Workspace]:
+    made = instance.create_workspace("copies")
+    made.deploy(FILES)
+    yield made
+    instance.delete_workspace(made)
+
+
+@pytest.fixture
+def deployed(engine: Engine, shared: Workspace) -> Workspace:
+    """Two events, nothing else: tables are emptied before each test, which is quicker than making them."""
+    for table in shared.queries.live().physical.tables.values():
+        engine.execute(f"TRUNCATE TABLE {table}")
+    shared.ingest("events", [{"id": "a", "n": 1}, {"id": "b", "n": 2}])
+    return shared
+
+
+def copy(engine: Engine, workspace: Workspace, mode: str | None = None, **values: Any) -> int:
+    return run_copy(engine, workspace.queries.live(), "choose", values, mode)
+
+
+def kept(workspace: Workspace, name: str = "kept") -> list[tuple[str, int]]:
+    return [(row["id"], row["n"]) for row in workspace.sql(f"SELECT id, n FROM {name} ORDER BY n, id")]
+
+
+def finished(instance: Instance, workspace: Workspace, job: Job) -> Job:
+    instance.jobs.wait(job.id)
+    found = instance.catalog.job(workspace.id, job.id)
+    assert found is not None
+    return found
+
+
+def test_append_adds_also_the_same_rows_again(engine: Engine, deployed: Workspace) -> None:
+    assert copy(engine, deployed) == 2
+    assert copy(engine, deployed) == 2
+    assert kept(deployed) == [("a", 1), ("a", 1), ("b", 2), ("b", 2)]
+
+
+def test_replace_leaves_the_new_rows_only(engine: Engine, deployed: Workspace) -> None:
+    deployed.ingest("kept", [{"id": "old", "n": 9}])
+    before = existing_objects(engine, deployed.database)
+    assert copy(engine, deployed, "replace") == 2
+    assert kept(deployed) == [("a", 1), ("b", 2)]
+    assert existing_objects(engine, deployed.database) == before
+
+
+def test_parameters_choose_the_rows(engine: Engine, deployed: Workspace) -> None:
+    assert copy(engine, deployed, "replace", least=2) == 1
+    assert kept(deployed) == [("b", 2)]
+    assert copy(engine, deployed, "replace", least=3) == 0
+    assert kept(deployed) == []
+    with pytest.raises(ClickpipeError):
+        copy(engine, deployed, least="many")
+
+
+def test_events_and_views_still_find_the_target_after_a_replace(engine: Engine, deployed: Workspace) -> None:
+    copy(engine, deployed, "replace")
+    deployed.ingest("kept", [{"id": "c", "n": 3}])
+    assert kept(deployed) == [("a", 1), ("b", 2), ("c", 3)]
+    assert kept(deployed, "seen") == [("c", 3)]
+    copy(engine, deployed, "append", least=2)
+    assert kept(deployed, "seen") == [("b", 2), ("c", 3)]
+
+
+def test_the_template_may_ask_for_the_time_of_the_job(engine: Engine, deployed: Workspace) -> None:
+    assert run_copy(engine, deployed.queries.live(), "stamp", {"job_timestamp": "2026-01-02 03:04:05"}) == 1
+    assert run_copy(engine, deployed.queries.live(), "stamp", {}) == 1
+    rows = kept(deployed, "stamps")
+    assert ("2026-01-02 03:04:05", 1) in rows
+    assert [len(text) for text, _ in rows] == [19, 19]
+
+
+@pytest.mark.parametrize("name", ["nothing", "seen_mv", "events"])
+def test_what_is_no_copy_is_not_found(engine: Engine, instance: Instance, deployed: Workspace, name: str) -> None:
+    before = instance.catalog.jobs(deployed.id)
+    for start in (lambda: run_copy(engine, deployed.queries.live(), name, {}), lambda: deployed.copy(name)):
+        with pytest.raises(ClickpipeError, match=f"'{name}' is not a copy pipe") as error:
+            start()
+        assert error.value.status == 404
+    assert instance.catalog.jobs(deployed.id) == before
+
+
+def test_a_mode_that_does_not_exist_is_refused(engine: Engine, deployed: Workspace) -> None:
+    with pytest.raises(ClickpipeError, match="append or replace, not 'merge'"):
+        copy(engine, deployed, "merge")
+    assert kept(deployed) == []
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_a_copy_that_fails_leaves_the_target_as_it_was(engine: Engine, deployed: Workspace, mode: str) -> None:
+    copy(engine, deployed)
+    deployed.ingest("events", [{"id": "huge", "n": 101}])
+    before = existing_objects(engine, deployed.database)
+    with pytest.raises(EngineError, match="throwIf"):
+        copy(engine, deployed, mode)
+    assert kept(deployed) == [("a", 1), ("b", 2)]
+    assert existing_objects(engine, deployed.database) == before
+
+
+def test_a_copy_is_a_job_with_its_rows_or_its_error(instance: Instance, deployed: Workspace) -> None:
+    done = finished(instance, deployed, deployed.copy("choose", {"least": 2}, "replace"))
+    assert (done.status, done.kind, done.resource, done.result) == ("done", "copy", "choose", {"rows": 1})
+    failed = finished(instance, deployed, deployed.copy("choose", {"least": "many"}))
+    assert (failed.status, failed.result) == ("error", {})
+    assert "'many'" in failed.error
+    assert kept(deployed) == [("b", 2)]
+
+
+def test_a_scheduled_copy_needs_defaults(workspace: Workspace) -> None:
+    needy = COPY.replace("Int32(least, 0)", "Int32(least)") + "COPY_SCHEDULE */5 * * * *\n"
+    with pytest.raises(ProjectError, match="needs a default for every parameter: least"):
+        workspace.deploy({**FILES, "choose.pipe": needy})

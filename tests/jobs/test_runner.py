@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clickpipe.catalog import Job
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError
+from clickpipe.jobs import CopySchedule, JobRunner
+from clickpipe.runtime import Instance, Workspace
+
+TARGET = "SCHEMA >\n    n Int32\n\nENGINE_SORTING_KEY n\n"
+COPY = (
+    "NODE n\nSQL >\n    SELECT toInt32(1) AS n\n"
+    "TYPE copy\nTARGET_DATASOURCE ticks\nCOPY_MODE replace\nCOPY_SCHEDULE {}\n"
+)
+FILES = {
+    "ticks.datasource": TARGET,
+    "often.pipe": COPY.format("*/5 * 29 2 *"),
+    "daily.pipe": COPY.format("0 3 29 2 *"),
+    "asked.pipe": COPY.format("@on-demand"),
+}
+MIDNIGHT = datetime(2028, 2, 29, tzinfo=UTC)  # the instance has a schedule of its own, by the real clock
+
+
+@pytest.fixture(scope="module")
+def deployed(instance: Instance) -> Iterator[Workspace]:
+    """One workspace for all: jobs have nothing to do with each other."""
+    made = instance.create_workspace("jobs")
+    made.deploy(FILES)
+    yield made
+    instance.delete_workspace(made)
+
+
+@pytest.fixture
+def runner(instance: Instance) -> Iterator[JobRunner]:
+    made = JobRunner(instance.engine, instance.catalog, workers=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run(instance: Instance, deployed: Workspace, runner: JobRunner) -> Callable[[Callable[[], Any]], Job]:
+    def run_job(work: Callable[[], Mapping[str, Any]]) -> Job:
+        job = runner.submit(deployed.id, "test", "thing", work)
+        runner.wait(job.id)
+        return state(instance, job)
+
+    return run_job
+
+
+def state(instance: Instance, job: Job) -> Job:
+    found = instance.catalog.job(job.workspace_id, job.id)
+    assert found is not None
+    return found
+
+
+def fail(error: Exception) -> Callable[[], Mapping[str, Any]]:
+    def work() -> Mapping[str, Any]:
+        raise error
+
+    return work
+
+
+def test_a_job_waits_works_and_is_done(instance: Instance, deployed: Workspace, runner: JobRunner) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def work() -> dict[str, int]:
+        started.set()
+        go_on.wait()
+        return {"rows": 3}
+
+    first = runner.submit(deployed.id, "copy", "one", work)
+    second = runner.submit(deployed.id, "copy", "two", dict)  # there is one worker
+    started.wait()
+    assert [state(instance, job).status for job in (first, second)] == ["working", "waiting"]
+    runner.wait(second.id, timeout=0)
+    go_on.set()
+    runner.wait(first.id)
+    runner.wait(second.id)
+    runner.wait("nothing")
+    assert [state(instance, job).status for job in (first, second)] == ["done", "done"]
+    assert state(instance, first).result == {"rows": 3}
+    assert state(instance, second).result == {}
+    assert runner._running == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ClickpipeError("The copy mode is odd"), "The copy mode is odd"),
+        (EngineError("Code: 60. DB::Exception: Unknown table. (UNKNOWN_TABLE) (version 26.9)"), "Unknown table."),
+    ],
+)
+def test_a_mistake_is_told_in_words(run: Callable[[Any], Job], error: Exception, text: str) -> None:
+    job = run(fail(error))
+    assert (job.status, job.error, job.result) == ("error", text, {})
+
+
+def test_an_internal_error_goes_to_the_log_and_leaks_nothing(
+    run: Callable[[Any], Job], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        job = run(fail(RuntimeError("password is hunter2")))
+    assert (job.status, job.error) == ("error", "internal error, see the server's log")
+    assert "hunter2" in caplog.text
+    assert run(dict).status == "done"  # the runner goes on
+
+
+def test_jobs_of_a_server_that_stopped_have_failed(instance: Instance, deployed: Workspace) -> None:
+    job = instance.catalog.create_job(deployed.id, "copy", "thing")
+    JobRunner(instance.engine, instance.catalog).close()
+    found = state(instance, job)
+    assert found.status == "error"
+    assert found.error
+
+
+@pytest.fixture
+def schedule(runner: JobRunner, deployed: Workspace) -> CopySchedule:
+    """Last called at midnight."""
+    made = CopySchedule(runner, lambda: {deployed.id: deployed.queries.live()})
+    made._last = MIDNIGHT
+    return made
+
+
+def due(schedule: CopySchedule, runner: JobRunner, until: datetime) -> list[str]:
+    jobs = schedule.run_due(until)
+    for job in jobs:
+        runner.wait(job.id)
+    return sorted(job.resource for job in jobs)
+
+
+@pytest.mark.parametrize(("start", "tick"), [(0, 1.0), (0.25, 1.0), (0.999999, 1.0), (0, 60.0), (59.5, 60.0)])
+def test_every_run_starts_once_whatever_the_ticks(
+    schedule: CopySchedule, monkeypatch: pytest.MonkeyPatch, start: float, tick: float
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(schedule._runner, "copy", lambda _workspace, _live, name, _values: started.append(name))
+    at = schedule._last = MIDNIGHT + timedelta(minutes=4) + timedelta(seconds=start)
+    while at < MIDNIGHT + timedelta(minutes=17):
+        at += timedelta(seconds=tick)
+        schedule.run_due(at)
+    assert started == ["often"] * 3  # 00:05, 00:10 and 00:15
+
+
+@pytest.mark.parametrize(
+    ("hours", "minutes", "seconds", "names"),
+    [
+        (0, 4, 59.999999, []),
+        (0, 5, 0, ["often"]),
+        (2, 59, 59.999999, ["often"]),  # one run, however many were missed
+        (3, 0, 0, ["daily", "often"]),
+    ],
+)
+def test_what_was_due_since_the_last_call_runs_at_its_minute(
+    schedule: CopySchedule, runner: JobRunner, hours: int, minutes: int, seconds: float, names: list[str]
+) -> None:
+    until = MIDNIGHT + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    assert due(schedule, runner, until) == names
+    assert due(schedule, runner, until) == []
+
+
+def test_a_scheduled_copy_writes_and_is_a_job(
+    instance: Instance, deployed: Workspace, schedule: CopySchedule, runner: JobRunner
+) -> None:
+    (job,) = schedule.run_due(MIDNIGHT + timedelta(minutes=5))
+    runner.wait(job.id)
+    assert (state(instance, job).status, state(instance, job).result) == ("done", {"rows": 1})
+    assert deployed.sql("SELECT count() AS c FROM ticks") == [{"c": 1}]
+
+
+def test_the_clock_is_watched_until_close(runner: JobRunner) -> None:
+    looked = threading.Event()
+
+    def live() -> dict[str, Any]:
+        looked.set()
+        raise RuntimeError("stumble")  # is logged, the next tick comes
+
+    watching = CopySchedule(runner, live, tick=0.001)
+    watching.start()
+    for _ in range(2):
+        assert looked.wait(10)
+        looked.clear()
+    watching.close()
+    watching.close()
+    assert not watching._thread.is_alive()

@@ -1,0 +1,142 @@
+"""Processes that are killed while they write; what they acknowledged has to be there, once."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunPython, python_environment
+
+pytestmark = pytest.mark.slow
+
+EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
+SUMS = (
+    "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\n\n"
+    "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n"
+)
+VIEW = "NODE n\nSQL >\n    SELECT id, sum(n) AS n FROM events GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
+FILES = {"events.datasource": EVENTS, "sums.datasource": SUMS, "sums_mv.pipe": VIEW}
+CHANGED = {
+    **FILES,
+    "events.datasource": EVENTS.replace("Int32", "Int64"),
+    "sums_mv.pipe": VIEW.replace("(n)", "(n * 2)"),
+}
+
+# Four threads send events one by one, each named after the round, and print a name when it is acknowledged.
+WRITER = """
+    import json, sys, threading
+    from pathlib import Path
+    from clickpipe.runtime import Instance
+
+    with Instance(Path(sys.argv[1])) as instance:
+        workspace, prefix = instance.default, sys.argv[2]
+        workspace.deploy(json.loads(sys.argv[3]))
+
+        def write(number):
+            for turn in range(1_000_000):
+                name = f"{prefix}-{number}-{turn}"
+                assert workspace.ingest("events", [{"id": name, "n": 1}]).successful_rows == 1
+                sys.stdout.write(name + "\\n")
+                sys.stdout.flush()
+
+        for number in range(4):
+            threading.Thread(target=write, args=(number,)).start()
+"""
+
+# Deploys the files, says so before each step, and stops for good at the step whose name is given.
+DEPLOYER = """
+    import json, sys, time
+    from pathlib import Path
+    from clickpipe.runtime import Instance
+
+    def progress(message):
+        if message.startswith(sys.argv[3]):
+            print(message, flush=True)
+            time.sleep(600)
+
+    with Instance(Path(sys.argv[1])) as instance:
+        instance.default.deploy(json.loads(sys.argv[2]), progress=progress)
+"""
+
+STATE = """
+    import json, sys
+    from pathlib import Path
+    from clickpipe.deploy.plan import existing_objects
+    from clickpipe.runtime import Instance
+
+    with Instance(Path(sys.argv[1])) as instance:
+        workspace = instance.default
+        live = workspace.queries.live()
+        found = {
+            "events": [row["id"] for row in workspace.sql("SELECT id FROM events")],
+            "sums": {row["id"]: row["n"] for row in workspace.sql("SELECT id, sum(n) AS n FROM sums GROUP BY id")},
+            "live": live.deployment_id,
+            "statuses": [d.status.value for d in instance.catalog.deployments(workspace.id)],
+            "tidy": existing_objects(instance.engine, workspace.database) == set(live.physical.objects),
+            "left": [p.name for p in Path(sys.argv[1], "wal").rglob("*.*")],
+        }
+        if len(sys.argv) > 2:
+            workspace.deploy(json.loads(sys.argv[2]))
+            found["after"] = workspace.sql("SELECT sum(n) AS n FROM sums")[0]["n"]
+        print(json.dumps(found))
+"""
+
+
+def state(run_python: RunPython, folder: Path, *more: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run_python(STATE, folder, *more).stdout)
+    return found
+
+
+def killed(code: str, *args: str | Path, wait: float = 0) -> list[str]:
+    """Start a process, kill it some time after its first line of output; return the lines that it finished."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]
+    with subprocess.Popen(command, env=python_environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        time.sleep(wait)
+        process.kill()
+        rest = process.stdout.read()
+    assert first.endswith("\n"), "the process ended before it printed anything"
+    text = first + rest
+    return text[: text.rindex("\n")].split("\n")
+
+
+def test_what_was_acknowledged_survives_kills_once(run_python: RunPython, tmp_path: Path) -> None:
+    moments = random.Random(7)  # noqa: S311 - a seed, for the same moments each time
+    acknowledged: set[str] = set()
+    for number in range(6):
+        acknowledged.update(killed(WRITER, tmp_path, f"r{number}", json.dumps(FILES), wait=moments.uniform(0, 0.7)))
+    found = state(run_python, tmp_path)
+    assert len(acknowledged) > 6
+    assert len(found["events"]) == len(set(found["events"]))
+    assert acknowledged <= set(found["events"])
+    assert found["sums"] == dict.fromkeys(found["events"], 1)
+    assert (found["live"], found["statuses"], found["tidy"], found["left"]) == (1, ["data_ready"], True, [])
+
+
+@pytest.mark.parametrize("step", ["creating sums_", "copying", "filling", "creating sums_mv", "creating events_map"])
+def test_a_kill_during_a_deployment_leaves_the_old_one_live(run_python: RunPython, tmp_path: Path, step: str) -> None:
+    acknowledged = killed(WRITER, tmp_path, "e", json.dumps(FILES), wait=0.1)
+    assert killed(DEPLOYER, tmp_path, json.dumps(CHANGED), step)[0].startswith(step)
+    found = state(run_python, tmp_path, json.dumps(CHANGED))
+    assert (found["live"], found["statuses"], found["tidy"]) == (1, ["data_ready", "failed"], True)
+    assert set(acknowledged) <= set(found["events"])
+    assert found["sums"] == dict.fromkeys(found["events"], 1)
+    assert found["after"] == 2 * len(found["events"])
+
+
+def test_a_kill_after_the_promotion_leaves_the_new_one_live(run_python: RunPython, tmp_path: Path) -> None:
+    acknowledged = killed(WRITER, tmp_path, "e", json.dumps(FILES))
+    assert killed(DEPLOYER, tmp_path, json.dumps(CHANGED), "removing")[0].startswith("removing")
+    found = state(run_python, tmp_path)
+    assert (found["live"], found["statuses"], found["tidy"]) == (2, ["deleted", "data_ready"], True)
+    assert set(acknowledged) <= set(found["events"])
+    assert found["sums"] == dict.fromkeys(found["events"], 2)

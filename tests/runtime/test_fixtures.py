@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clickpipe.engine import Engine
+from clickpipe.ingest import IngestResult
+from clickpipe.runtime import Instance, LoadedFixture, Workspace, fixture_path, fixtures, load_fixtures
+
+EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
+STATES = "SCHEMA >\n    n AggregateFunction(count)\n\nENGINE AggregatingMergeTree\nENGINE_SORTING_KEY tuple()\n"
+FILES = {"events.datasource": EVENTS, "others.datasource": EVENTS, "states.datasource": STATES}
+GOOD, BAD = '{"id": "a", "n": 1}\n', '{"id": "a", "n": "many"}\n'
+
+
+@pytest.fixture(scope="module")
+def shared(instance: Instance) -> Iterator[Workspace]:
+    made = instance.create_workspace("fixtures")
+    made.deploy(FILES)
+    yield made
+    instance.delete_workspace(made)
+
+
+@pytest.fixture
+def deployed(engine: Engine, shared: Workspace) -> Workspace:
+    """Without rows: tables are emptied before each test, which is quicker than making them."""
+    for table in shared.queries.live().physical.tables.values():
+        engine.execute(f"TRUNCATE TABLE {table}")
+    return shared
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "fixtures").mkdir()
+    return tmp_path
+
+
+def counts(workspace: Workspace) -> tuple[int, int, int]:
+    found = workspace.row_counts()
+    return found["events"][0], found["events_quarantine"][0], found["others"][0]
+
+
+def test_fixtures_are_loaded_once(deployed: Workspace, root: Path) -> None:
+    fixture_path(root, "events").write_text(GOOD + GOOD + BAD)
+    messages: list[str] = []
+    loaded = load_fixtures(deployed, root, messages.append)
+    assert loaded == [LoadedFixture("events", "fixtures/events.ndjson", IngestResult(2, 1))]
+    assert messages == ["loading fixtures/events.ndjson into events"]
+    assert load_fixtures(deployed, root) == []
+    assert counts(deployed) == (2, 1, 0)
+
+
+def test_a_data_source_with_rows_is_left_as_it_is(deployed: Workspace, root: Path) -> None:
+    for name in ("events", "others"):
+        fixture_path(root, name).write_text(GOOD + GOOD)
+    deployed.ingest("events", [{"id": "own", "n": "no number"}])  # a row in quarantine is one too
+    assert [f.data_source for f in load_fixtures(deployed, root)] == ["others"]
+    assert counts(deployed) == (0, 1, 2)
+
+
+def test_a_long_fixture_is_loaded_in_batches(deployed: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fixtures, "_BATCH_BYTES", len(GOOD) * 2)
+    fixture_path(root, "events").write_text(GOOD * 5 + BAD * 2)
+    assert [f.result for f in load_fixtures(deployed, root)] == [IngestResult(5, 2)]
+    assert counts(deployed) == (5, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("events.csv", "fixtures/events.csv is not loaded: only .ndjson fixtures are"),
+        ("events.sql", "fixtures/events.sql is not loaded: only .ndjson fixtures are"),
+        ("nothing.ndjson", None),  # no such data source
+        ("states.ndjson", None),  # events cannot be sent to it
+    ],
+)
+def test_what_is_not_loaded(deployed: Workspace, root: Path, file: str, message: str | None) -> None:
+    (root / "fixtures" / file).write_text(GOOD)
+    messages: list[str] = []
+    assert load_fixtures(deployed, root, messages.append) == []
+    assert messages == ([message] if message else [])
+
+
+def test_an_empty_fixture_adds_nothing(deployed: Workspace, root: Path) -> None:
+    fixture_path(root, "events").write_text("")
+    assert [f.result for f in load_fixtures(deployed, root)] == [IngestResult(0, 0)]

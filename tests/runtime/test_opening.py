@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import clickpipe
+from tests.conftest import RunPython, python_environment
+
+EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
+TOP = """\
+NODE n
+SQL >
+    %
+    SELECT id, n FROM events WHERE n >= {{Int32(least, 0)}} ORDER BY n LIMIT {{Int32(limit, 10)}}
+TYPE endpoint
+"""
+HOLD = """
+    import sys
+    import clickpipe
+
+    with clickpipe.open(sys.argv[1], data_dir=sys.argv[2]):
+        print("open", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "events.datasource").write_text(EVENTS)
+    (tmp_path / "top.pipe").write_text(TOP)
+    return tmp_path
+
+
+def test_load_compiles_a_folder_and_leaves_nothing_in_it(run_python: RunPython, folder: Path) -> None:
+    code = """
+        import sys
+        import clickpipe
+
+        compiled = clickpipe.load(sys.argv[1])
+        bound = compiled.endpoints["top"].bind(limit=5)
+        assert "LIMIT {" in bound.text, bound.text
+        assert 5 in bound.params.values(), bound.params
+        assert list(compiled.data_sources) == ["events"]
+    """
+    run_python(code, folder)
+    assert sorted(p.name for p in folder.iterdir()) == ["events.datasource", "top.pipe"]
+
+
+def test_a_folder_with_a_mistake_is_refused_with_its_place(run_python: RunPython, folder: Path) -> None:
+    (folder / "top.pipe").write_text(TOP.replace("FROM events", "FROM event"))
+    done = run_python("import sys, clickpipe\nclickpipe.load(sys.argv[1])", folder, check=False)
+    assert done.returncode == 1
+    assert "ProjectError" in done.stderr
+    assert "top.pipe:4:23: 'event' is not a data source" in done.stderr
+
+
+def test_open_deploys_the_folder_and_keeps_its_rows(run_python: RunPython, folder: Path) -> None:
+    code = """
+        import sys
+        import clickpipe
+
+        with clickpipe.open(sys.argv[1]) as workspace:
+            workspace.ingest("events", [{"id": sys.argv[2], "n": 1}])
+            print(*(row["id"] for row in workspace.query("top", limit=5)))
+    """
+    assert run_python(code, folder, "a").stdout == "a\n"
+    assert (folder / ".clickpipe").is_dir()
+    (folder / "events.datasource").write_text(EVENTS.replace("Int32", "Int64"))  # deployed when opened again
+    assert sorted(run_python(code, folder, "b").stdout.split()) == ["a", "b"]
+
+
+def test_a_second_process_on_the_same_folder_is_refused(run_python: RunPython, folder: Path) -> None:
+    data = folder / "elsewhere"
+    command = [sys.executable, "-c", textwrap.dedent(HOLD), str(folder), str(data)]
+    with subprocess.Popen(
+        command, env=python_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        done = run_python(HOLD, folder, data, check=False)
+        holder.communicate("")
+    assert done.returncode == 1
+    assert f"is in use by another clickpipe (process {holder.pid})" in done.stderr
+    assert "--data-dir" in done.stderr
+    assert holder.returncode == 0
+    assert (data / "catalog.sqlite").is_file()
+
+
+def test_other_names_are_no_attributes() -> None:
+    with pytest.raises(AttributeError, match="module 'clickpipe' has no attribute 'close'"):
+        _ = clickpipe.close
