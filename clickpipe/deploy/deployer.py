@@ -112,6 +112,7 @@ class Deployer:
 
     def _apply_or_undo(self, deployment: Deployment, prepared: Prepared, progress: Progress) -> Live:
         physical = prepared.plan.layout
+        self._collect(prepared.base.physical.objects if prepared.base else (), progress)  # what a failed undo left
         before = existing_objects(self._engine, physical.database)
         try:
             return self._apply(deployment, prepared, progress)

@@ -109,7 +109,7 @@ def make_plan(
     pipes = _changes(old_texts, compiled.project.sources.texts, ".pipe")
     feedback: list[Feedback] = []
     steps: list[Step] = []
-    existing = existing_objects(engine, layout.database)
+    existing = set(live.physical.objects) if live else set()  # what else lies there is half made, and goes
     for name in sorted(layout.data_tables, key=lambda n: _depth(layout, n)):
         if layout.data_tables[name].name not in existing:
             step, problem = _table_step(engine, compiled, layout, live, name)

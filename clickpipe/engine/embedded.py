@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -75,12 +76,12 @@ class EmbeddedEngine:
         return self._pool.submit(self._query, sql + settings_clause(settings), encode_params(params or {}), output)
 
     def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
+        session = self._session()
         try:
-            result = self._session().query(sql, output, params=params)
-        except RuntimeError as error:
-            raise EngineError(str(error)) from error
+            result = session.query(sql, output, params=params)
         except Exception as error:
-            if type(error).__name__ != "ChdbError":
+            _forget_output(session)
+            if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
                 raise
             raise EngineError(str(error)) from error
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
@@ -98,6 +99,7 @@ class EmbeddedEngine:
                     inserter.append(chunk)
                 inserter.finish()
         except RuntimeError as error:
+            _forget_output(self._session())
             raise EngineError(str(error)) from error
 
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
@@ -136,6 +138,12 @@ class EmbeddedEngine:
         self._sessions.clear()
         if self._scratch is not None:
             self._scratch.cleanup()
+
+
+def _forget_output(session: Any) -> None:
+    """Take what a failed query had already put out: the session would give it with the next query's result."""
+    with contextlib.suppress(Exception):
+        session.query("SELECT 1", "Null")
 
 
 def default_workers() -> int:

@@ -13,8 +13,7 @@ from croniter import croniter
 
 from clickpipe.catalog import Catalog, Job, Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError
-from clickpipe.jobs.copies import run_copy
+from clickpipe.engine import EngineError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -22,9 +21,8 @@ _LOGGER = logging.getLogger(__name__)
 class JobRunner:
     """Runs jobs of all workspaces, a few at once."""
 
-    def __init__(self, engine: Engine, catalog: Catalog, *, workers: int = 2) -> None:
+    def __init__(self, catalog: Catalog, *, workers: int = 2) -> None:
         """Mark what an earlier server left unfinished as failed."""
-        self._engine = engine
         self._catalog = catalog
         catalog.fail_unfinished_jobs()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="jobs")
@@ -56,13 +54,6 @@ class JobRunner:
         else:
             self._catalog.update_job(job.id, "done", result=result)
 
-    def copy(self, workspace: str, live: Live, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
-        """Start a copy pipe. Raises ClickpipeError 404 when there is none of that name."""
-        if name not in live.compiled.copies:
-            message = f"The pipe '{name}' is not a copy pipe"
-            raise ClickpipeError(message, status=404, code="not_found")
-        return self.submit(workspace, "copy", name, lambda: {"rows": run_copy(self._engine, live, name, values, mode)})
-
     def close(self) -> None:
         """Finish what runs, then stop."""
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -71,9 +62,11 @@ class JobRunner:
 class CopySchedule:
     """Starts scheduled copies when they are due (cron, UTC). Runs missed while the server was down are not made up."""
 
-    def __init__(self, runner: JobRunner, live: Callable[[], Mapping[str, Live]], *, tick: float = 1.0) -> None:
-        """`live` gives what each workspace answers from, by workspace id."""
-        self._runner = runner
+    def __init__(
+        self, start: Callable[[str, str], Job], live: Callable[[], Mapping[str, Live]], *, tick: float = 1.0
+    ) -> None:
+        """`start` starts a copy by workspace id and name; `live` gives what each workspace answers from."""
+        self._start = start
         self._live = live
         self._tick = tick
         self._stop = threading.Event()
@@ -86,9 +79,11 @@ class CopySchedule:
 
     def run_due(self, until: datetime) -> list[Job]:
         """Start every copy that was due after the last call and up to `until`."""
+        if until <= self._last:
+            return []  # the clock was set back: what was due up to then has run
         since, self._last = self._last, until
         return [
-            self._runner.copy(workspace, live, copy.name, {})
+            self._start(workspace, copy.name)
             for workspace, live in self._live().items()
             for copy in live.compiled.copies.values()
             if copy.schedule and croniter(copy.schedule, since).get_next(datetime) <= until

@@ -46,7 +46,7 @@ class Instance:
             batch_bytes=self.settings.ingest_batch_bytes,
             queue_bytes=self.settings.ingest_queue_bytes,
         )
-        self.jobs = JobRunner(self.engine, self.catalog)
+        self.jobs = JobRunner(self.catalog)
         self._workspaces: dict[str, Workspace] = {}
         for found in self.catalog.workspaces():
             self._workspaces[found.id] = Workspace(self, found)
@@ -54,7 +54,7 @@ class Instance:
         if self.is_new:
             self.create_workspace(DEFAULT_WORKSPACE)
         self.recovered_segments = self.ingester.recover()
-        self.schedule = CopySchedule(self.jobs, self._all_live)
+        self.schedule = CopySchedule(lambda workspace, name: self.workspace(workspace).copy(name), self._all_live)
         self.schedule.start()
 
     def _open_engine(self, *, in_memory: bool) -> Engine:

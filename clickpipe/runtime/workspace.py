@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +18,7 @@ from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult
 from clickpipe.ingest import IngestResult
+from clickpipe.jobs import run_copy
 from clickpipe.project import Project, load_texts
 from clickpipe.query import FORMATS, OutputFormat, QueryLimits, QueryRunner, failure, split_format_clause
 
@@ -34,6 +36,7 @@ class Workspace:
         self.name = record.name
         self.database = record.database
         self.live: Live | None = None
+        self._tables = threading.Lock()  # held by a copy, and by a deployment while it is applied
         self._deployer = Deployer(
             instance.engine,
             instance.catalog,
@@ -43,8 +46,11 @@ class Workspace:
         self.queries = QueryRunner(instance.engine, lambda: self.live, QueryLimits(instance.settings.query_max_seconds))
         self.live = self._deployer.restore()
 
-    def _paused(self) -> AbstractContextManager[None]:
-        return self._instance.ingester.paused(self.id)
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Hold events and copies: what they write while tables are replaced would be lost."""
+        with self._tables, self._instance.ingester.paused(self.id):
+            yield
 
     def _promote(self, compiled: CompiledProject) -> None:
         reconcile(self._instance.catalog, self.id, compiled)
@@ -127,8 +133,15 @@ class Workspace:
         return rows
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
-        """Start a copy pipe as a job."""
-        return self._instance.jobs.copy(self.id, self.queries.live(), name, values or {}, mode)
+        """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
+        if name not in self.queries.live().compiled.copies:
+            message = f"The pipe '{name}' is not a copy pipe"
+            raise ClickpipeError(message, status=404, code="not_found")
+        return self._instance.jobs.submit(self.id, "copy", name, lambda: self._copy(name, values or {}, mode))
+
+    def _copy(self, name: str, values: Mapping[str, Any], mode: str | None) -> Mapping[str, Any]:
+        with self._tables:
+            return {"rows": run_copy(self._instance.engine, self.queries.live(), name, values, mode)}
 
     def deployed_at(self) -> str:
         """Return when the live deployment was made; '' before the first."""

@@ -129,6 +129,7 @@ def test_a_data_source_is_not_removed_without_a_word(deployed: Workspace, name: 
         ("note Nullable(String)", "note String", "1 rows do not fit"),
         ("note Nullable(String)", "note LowCardinality(String)", "1 rows do not fit"),
         ("n Int32", "n Array(Int32)", "ClickHouse cannot convert it"),
+        ("n Int32", "n Enum8('one' = 1, 'two' = 2)", "cannot convert it (Value 300 cannot"),
     ],
 )
 def test_a_cast_that_loses_values_is_refused_with_the_count(

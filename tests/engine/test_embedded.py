@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from clickpipe.engine import Engine, EngineError, Param, ResultColumn, encode_param
+from clickpipe.engine import EmbeddedEngine, Engine, EngineError, Param, ResultColumn, encode_param
 from clickpipe.engine.encode import settings_clause
 from tests.conftest import RunPython
 
@@ -244,3 +244,13 @@ def test_a_second_folder_is_refused_until_the_first_is_closed(run_python: RunPyt
         EmbeddedEngine(Path(sys.argv[1]) / "b").close()
     """
     assert run_python(code, tmp_path).stdout.strip() == "refused"
+
+
+def test_a_failed_query_leaves_nothing_for_the_next() -> None:
+    engine = EmbeddedEngine(workers=1)
+    try:
+        with pytest.raises(EngineError):
+            engine.execute("SELECT number, throwIf(number = 200000) FROM numbers(300000)", output="JSONEachRow")
+        assert engine.execute("SELECT 4 AS four", output="JSONEachRow").body == b'{"four":4}\n'
+    finally:
+        engine.close()

@@ -149,3 +149,16 @@ def test_a_scheduled_copy_needs_defaults(workspace: Workspace) -> None:
     needy = COPY.replace("Int32(least, 0)", "Int32(least)") + "COPY_SCHEDULE */5 * * * *\n"
     with pytest.raises(ProjectError, match="needs a default for every parameter: least"):
         workspace.deploy({**FILES, "choose.pipe": needy})
+
+
+def test_a_copy_waits_for_a_deployment_and_writes_what_is_live_then(instance: Instance, deployed: Workspace) -> None:
+    wider = {**FILES, "kept.datasource": EVENTS.replace("n Int32", "n Int32,\n    more String DEFAULT 'x'")}
+    with deployed._paused():
+        job = deployed.copy("choose")
+        instance.jobs.wait(job.id, 0.2)
+        assert deployed.sql("SELECT count() AS c FROM kept") == [{"c": 0}]
+    instance.jobs.wait(job.id)
+    deployed.deploy(wider)
+    assert finished(instance, deployed, deployed.copy("choose")).status == "done"
+    assert deployed.sql("SELECT count() AS c, any(more) AS m FROM kept") == [{"c": 4, "m": "x"}]
+    deployed.deploy(FILES)

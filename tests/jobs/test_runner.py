@@ -39,7 +39,7 @@ def deployed(instance: Instance) -> Iterator[Workspace]:
 
 @pytest.fixture
 def runner(instance: Instance) -> Iterator[JobRunner]:
-    made = JobRunner(instance.engine, instance.catalog, workers=1)
+    made = JobRunner(instance.catalog, workers=1)
     yield made
     made.close()
 
@@ -114,24 +114,24 @@ def test_an_internal_error_goes_to_the_log_and_leaks_nothing(
 
 def test_jobs_of_a_server_that_stopped_have_failed(instance: Instance, deployed: Workspace) -> None:
     job = instance.catalog.create_job(deployed.id, "copy", "thing")
-    JobRunner(instance.engine, instance.catalog).close()
+    JobRunner(instance.catalog).close()
     found = state(instance, job)
     assert found.status == "error"
     assert found.error
 
 
 @pytest.fixture
-def schedule(runner: JobRunner, deployed: Workspace) -> CopySchedule:
+def schedule(deployed: Workspace) -> CopySchedule:
     """Last called at midnight."""
-    made = CopySchedule(runner, lambda: {deployed.id: deployed.queries.live()})
+    made = CopySchedule(lambda _workspace, name: deployed.copy(name), lambda: {deployed.id: deployed.queries.live()})
     made._last = MIDNIGHT
     return made
 
 
-def due(schedule: CopySchedule, runner: JobRunner, until: datetime) -> list[str]:
+def due(schedule: CopySchedule, instance: Instance, until: datetime) -> list[str]:
     jobs = schedule.run_due(until)
     for job in jobs:
-        runner.wait(job.id)
+        instance.jobs.wait(job.id)
     return sorted(job.resource for job in jobs)
 
 
@@ -140,7 +140,7 @@ def test_every_run_starts_once_whatever_the_ticks(
     schedule: CopySchedule, monkeypatch: pytest.MonkeyPatch, start: float, tick: float
 ) -> None:
     started: list[str] = []
-    monkeypatch.setattr(schedule._runner, "copy", lambda _workspace, _live, name, _values: started.append(name))
+    monkeypatch.setattr(schedule, "_start", lambda _workspace, name: started.append(name))
     at = schedule._last = MIDNIGHT + timedelta(minutes=4) + timedelta(seconds=start)
     while at < MIDNIGHT + timedelta(minutes=17):
         at += timedelta(seconds=tick)
@@ -158,30 +158,30 @@ def test_every_run_starts_once_whatever_the_ticks(
     ],
 )
 def test_what_was_due_since_the_last_call_runs_at_its_minute(
-    schedule: CopySchedule, runner: JobRunner, hours: int, minutes: int, seconds: float, names: list[str]
+    schedule: CopySchedule, instance: Instance, hours: int, minutes: int, seconds: float, names: list[str]
 ) -> None:
     until = MIDNIGHT + timedelta(hours=hours, minutes=minutes, seconds=seconds)
-    assert due(schedule, runner, until) == names
-    assert due(schedule, runner, until) == []
+    assert due(schedule, instance, until) == names
+    assert due(schedule, instance, until) == []
+    assert due(schedule, instance, MIDNIGHT) == []  # the clock was set back
+    assert due(schedule, instance, until) == []
 
 
-def test_a_scheduled_copy_writes_and_is_a_job(
-    instance: Instance, deployed: Workspace, schedule: CopySchedule, runner: JobRunner
-) -> None:
+def test_a_scheduled_copy_writes_and_is_a_job(instance: Instance, deployed: Workspace, schedule: CopySchedule) -> None:
     (job,) = schedule.run_due(MIDNIGHT + timedelta(minutes=5))
-    runner.wait(job.id)
+    instance.jobs.wait(job.id)
     assert (state(instance, job).status, state(instance, job).result) == ("done", {"rows": 1})
     assert deployed.sql("SELECT count() AS c FROM ticks") == [{"c": 1}]
 
 
-def test_the_clock_is_watched_until_close(runner: JobRunner) -> None:
+def test_the_clock_is_watched_until_close(deployed: Workspace) -> None:
     looked = threading.Event()
 
     def live() -> dict[str, Any]:
         looked.set()
         raise RuntimeError("stumble")  # is logged, the next tick comes
 
-    watching = CopySchedule(runner, live, tick=0.001)
+    watching = CopySchedule(lambda _workspace, name: deployed.copy(name), live, tick=0.001)
     watching.start()
     for _ in range(2):
         assert looked.wait(10)
