@@ -16,6 +16,7 @@ from clickpipe.template import Binder
 
 _IN_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
 _MAYBE = re.compile(r"\.?\s*Maybe you meant: (\[.*?\])")
+_AVAILABLE = re.compile(r" while processing: '.*?', required columns: .*$", re.DOTALL)
 _EXPECTED = re.compile(r"\. Expected one of: .*$", re.DOTALL)
 _QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
 _FUNCTION = re.compile(r"function (\w+)")
@@ -139,7 +140,7 @@ def _samples(project: Project) -> Mapping[str, str]:
 
 def clean(message: str) -> str:
     """Return ClickHouse's message without its view of our statement and the guesses (they go to the hint)."""
-    text = _MAYBE.sub("", _EXPECTED.sub("", message))
+    text = _MAYBE.sub("", _EXPECTED.sub("", _AVAILABLE.sub("", message)))
     text = _IN_SCOPE.sub("", text)
     text = re.sub(
         r"failed at position \d+ \((.*?)\)( \(line \d+, col \d+\))?:.*", r"unexpected '\1'", text, flags=re.DOTALL
@@ -180,6 +181,9 @@ def _place_in_schema(source: DataSource, message: str) -> Span:
         column = source.column(word)
         if column is not None:
             return column.span
+        for index in source.indexes:
+            if re.search(rf"\b{re.escape(word)}\b", index.expression):
+                return index.span
     for column in source.columns:
         if column.type in message:
             return column.span

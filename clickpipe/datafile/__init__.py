@@ -3,6 +3,7 @@
 from clickpipe.datafile.parser import parse_datafile
 from clickpipe.datafile.syntax import (
     ColumnDef,
+    ConnectionFile,
     Datafile,
     DataSourceFile,
     Kind,
@@ -14,6 +15,7 @@ from clickpipe.datafile.syntax import (
 
 __all__ = [
     "ColumnDef",
+    "ConnectionFile",
     "DataSourceFile",
     "Datafile",
     "Kind",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clickpipe.diagnostics import Diagnostic, Span
 
-ENDINGS = (".datasource", ".pipe")
+ENDINGS = (".datasource", ".pipe", ".connection", ".incl")
 _SKIPPED = {"node_modules", "vendor", "venv", "__pycache__", "dist", "build"}
 
 
