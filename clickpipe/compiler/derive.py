@@ -72,11 +72,12 @@ def restore_targets(project: Project, columns: Mapping[str, Sequence[ResultColum
 
 
 def _describe(checker: Checker, project: Project, pipe: Pipe) -> list[ResultColumn] | None:
+    binder = Binder()
     try:
-        select = Composer(project, checker.table).pipe(pipe, {}, Binder())
+        select = Composer(project, checker.table).pipe(pipe, {}, binder)
     except ClickpipeError:
         return None
-    found = checker.describe(select, {})
+    found = checker.describe(select, binder.params)
     return None if isinstance(found, CheckFailure) else found
 
 

@@ -29,7 +29,7 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
         if (problem := _target_exists(project, pipe)) is not None:
             diagnostics.append(problem)
             continue
-        if parameters(graph, pipe):
+        if any(n.program.parameters for n in pipe.nodes) or any(p.required for p in parameters(graph, pipe)):
             message = "a materialized view takes no parameters: it runs when rows arrive"
             span = pipe.output.program.source.span.sub(0, 1)
             hint = "remove the template calls, or make this an endpoint"

@@ -12,6 +12,7 @@ from clickpipe.datafile.syntax import (
     Statement,
     TypeExpr,
 )
+from clickpipe.datafile.variables import expand_variables
 
 __all__ = [
     "ColumnDef",
@@ -23,5 +24,6 @@ __all__ = [
     "PipeFile",
     "Statement",
     "TypeExpr",
+    "expand_variables",
     "parse_datafile",
 ]
