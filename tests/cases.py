@@ -39,7 +39,11 @@ class Case:
     @property
     def files(self) -> dict[str, str]:
         """The sections that are datafiles."""
-        return {name: text for name, text in self.sections.items() if name.endswith((".datasource", ".pipe"))}
+        return {
+            name: text
+            for name, text in self.sections.items()
+            if name.endswith((".datasource", ".pipe", ".connection", ".incl"))
+        }
 
 
 def read_cases(path: Path) -> Iterator[Case]:

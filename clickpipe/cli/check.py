@@ -16,9 +16,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "github"]),
+    type=click.Choice(["text", "json", "github", "junit"]),
     default="text",
-    help="text for people; json; github: annotations at the lines of a pull request.",
+    help="text for people; json; github: annotations at the lines of a pull request; junit: XML for CI systems.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_context
@@ -27,7 +27,7 @@ def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool) -> None
 
     Every query is type-checked by ClickHouse on empty tables in memory. Exits with 1 when there are errors.
     """
-    from clickpipe.diagnostics import has_errors, render_github, render_json
+    from clickpipe.diagnostics import has_errors, render_github, render_json, render_junit
     from clickpipe.runtime import check_folder
 
     with progress() as say:
@@ -39,6 +39,8 @@ def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool) -> None
     elif form == "github":
         if found:
             click.echo(render_github(found, sources))
+    elif form == "junit":
+        click.echo(render_junit(found, sources))
     elif found:
         print_diagnostics(found, sources)
     if not has_errors(found) and not as_json and form == "text":

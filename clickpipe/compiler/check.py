@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import table_ddl
@@ -12,12 +13,15 @@ from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
 from clickpipe.diagnostics import Diagnostic, Span
 from clickpipe.project import DataSource, Project
 from clickpipe.sql import check as check_statement, check_create
-from clickpipe.template import Binder
+from clickpipe.template import SAMPLE_TEXT, Binder
 
 _IN_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
 _MAYBE = re.compile(r"\.?\s*Maybe you meant: (\[.*?\])")
+_AVAILABLE = re.compile(r" while processing: '.*?', required columns: .*$", re.DOTALL)
 _EXPECTED = re.compile(r"\. Expected one of: .*$", re.DOTALL)
 _QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
+# The SQL may read a String parameter as something else: toDate(x), toUInt32(x). It is a mistake only if no text fits.
+_OTHER_TEXTS = ("2023-01-01", "2023-01-01 00:00:00", "1", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "127.0.0.1")
 _FUNCTION = re.compile(r"function (\w+)")
 
 
@@ -125,7 +129,19 @@ def _describe(
     info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
     values = {**samples, **variant.values}
     sql = composer.text(variant.rendered.text, info.pipe, info.node, values, binder)
-    return checker.describe(sql, binder.params)
+    result = checker.describe(sql, binder.params)
+    for text in _OTHER_TEXTS:
+        if not isinstance(result, CheckFailure) or not result.name.startswith("CANNOT_PARSE"):
+            break
+        result = checker.describe(sql, {name: _instead(value, text) for name, value in binder.params.items()})
+    return result
+
+
+def _instead(value: Any, text: str) -> Any:
+    """Return another text where the sample of a String parameter stands."""
+    if isinstance(value, list):
+        return [_instead(item, text) for item in value]
+    return text if value == SAMPLE_TEXT else value
 
 
 def _samples(project: Project) -> Mapping[str, str]:
@@ -139,7 +155,7 @@ def _samples(project: Project) -> Mapping[str, str]:
 
 def clean(message: str) -> str:
     """Return ClickHouse's message without its view of our statement and the guesses (they go to the hint)."""
-    text = _MAYBE.sub("", _EXPECTED.sub("", message))
+    text = _MAYBE.sub("", _EXPECTED.sub("", _AVAILABLE.sub("", message)))
     text = _IN_SCOPE.sub("", text)
     text = re.sub(
         r"failed at position \d+ \((.*?)\)( \(line \d+, col \d+\))?:.*", r"unexpected '\1'", text, flags=re.DOTALL
@@ -180,6 +196,9 @@ def _place_in_schema(source: DataSource, message: str) -> Span:
         column = source.column(word)
         if column is not None:
             return column.span
+        for index in source.indexes:
+            if re.search(rf"\b{re.escape(word)}\b", index.expression):
+                return index.span
     for column in source.columns:
         if column.type in message:
             return column.span

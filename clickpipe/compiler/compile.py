@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from clickpipe.compiler.check import check_nodes, check_statements, create_tables
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph
+from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
+from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
 from clickpipe.compiler.model import (
     Checker,
     CheckFailure,
@@ -23,28 +24,36 @@ from clickpipe.project import PipeKind, Project
 
 def compile_project(project: Project, checker: Checker) -> CompiledProject:
     """Compile and check a project. Look at `.diagnostics`: with an error among them it is not to be deployed."""
+    project = infer_types(project, type_of_default(checker))
     graph, diagnostics = build_graph(project)
     diagnostics = [*project.diagnostics, *diagnostics]
-    broken = _files_with_errors(diagnostics)
+    broken = _files_with_errors(project, diagnostics)
     diagnostics += create_tables(checker, [s for s in project.data_sources.values() if s.file not in broken])
     diagnostics += check_statements(checker, [i for i in graph.by_key.values() if not _has_error(i, diagnostics)])
-    failed = _failed(graph, diagnostics)
+    project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()))
+    diagnostics += problems
+    failed = _failed(project, graph, diagnostics, missing)
     types, problems = check_nodes(checker, project, graph, failed)
     diagnostics += problems
     compiled = _assemble(project, graph, types, diagnostics)
-    problems = _check_targets(checker, compiled, types) if not has_errors(compiled.diagnostics) else []
-    return _assemble(project, graph, types, [*diagnostics, *problems])
+    diagnostics += _check_targets(checker, compiled, types) if not has_errors(compiled.diagnostics) else []
+    broken = _files_with_errors(project, diagnostics)
+    diagnostics += [d for d in unused_nodes(graph, project) if d.span.file not in broken]
+    return _assemble(project, graph, types, diagnostics)
 
 
 def restore_project(project: Project, columns: Mapping[str, Sequence[ResultColumn]]) -> CompiledProject:
-    """Compile a project that was checked before; `columns` are its endpoints' columns from then."""
+    """Compile a project that was checked before; `columns` is what `CompiledProject.learned` gave then."""
+    project = restore_targets(project, columns)
     graph, diagnostics = build_graph(project)
     types = {(p.name, p.output.name): list(columns.get(p.name, ())) for p in project.pipes.values()}
     return _assemble(project, graph, types, [*project.diagnostics, *diagnostics])
 
 
-def _files_with_errors(diagnostics: Iterable[Diagnostic]) -> set[str]:
-    return {d.span.file for d in diagnostics if d.severity is Severity.ERROR}
+def _files_with_errors(project: Project, diagnostics: Iterable[Diagnostic]) -> set[str]:
+    """Return the files with an error in them, or in what they include."""
+    wrong = {d.span.file for d in diagnostics if d.severity is Severity.ERROR}
+    return wrong | {file for file, names in project.included.items() if not wrong.isdisjoint(names)}
 
 
 def _has_error(info: NodeInfo, diagnostics: Iterable[Diagnostic]) -> bool:
@@ -54,12 +63,16 @@ def _has_error(info: NodeInfo, diagnostics: Iterable[Diagnostic]) -> bool:
     return any(p.file == source.file and source.start <= p.start <= source.end for p in places)
 
 
-def _failed(graph: Graph, diagnostics: Sequence[Diagnostic]) -> set[Key]:
-    """Return the nodes that already have an error, or read what has: what ClickHouse would say adds nothing."""
-    broken = {PurePosixPath(file).stem for file in _files_with_errors(diagnostics)}
+def _failed(project: Project, graph: Graph, diagnostics: Sequence[Diagnostic], missing: Collection[str]) -> set[Key]:
+    """Return the nodes that already have an error, or read what has one or is `missing`.
+
+    What ClickHouse would say of them adds nothing.
+    """
+    broken = {PurePosixPath(file).stem for file in _files_with_errors(project, diagnostics)}
     failed = graph.by_key.keys() - {(info.pipe.name, info.node.name) for info in graph.nodes}
     for info in graph.nodes:
-        reads = any(name in broken or name.removesuffix(QUARANTINE_SUFFIX) in broken for name in info.reads_sources)
+        names = {n for name in info.reads_sources for n in (name, name.removesuffix(QUARANTINE_SUFFIX))}
+        reads = any(name in broken or name in missing for name in names)
         if reads or _has_error(info, diagnostics):
             failed.add((info.pipe.name, info.node.name))
     return failed
@@ -68,6 +81,7 @@ def _failed(graph: Graph, diagnostics: Sequence[Diagnostic]) -> set[Key]:
 def _assemble(
     project: Project, graph: Graph, types: Mapping[Key, list[ResultColumn]], diagnostics: Sequence[Diagnostic]
 ) -> CompiledProject:
+    project = publish_untyped(project, graph)
     views, view_problems = build_views(project, graph)
     copies, copy_problems = build_copies(project, graph)
     endpoints = {
@@ -93,6 +107,8 @@ def _check_targets(
     writers: list[MaterializedView | CopyPipe] = [*compiled.views.values(), *compiled.copies.values()]
     for item in writers:
         source = compiled.data_sources[item.target]
+        if source.derived:
+            continue
         described = checker.describe(f"SELECT * FROM {checker.table(item.target)}", {})
         columns = types.get((item.pipe.name, item.pipe.output.name))
         if isinstance(described, CheckFailure) or columns is None:

@@ -38,7 +38,7 @@ class Composer:
                 return None
             found = resolve(self._project, pipe, node, reference.name)
             if found is None:
-                return self._table(reference.name)
+                return self._table(self._project.canonical(reference.name))
             return f"(\n{self.node(*found, values, binder)}\n)"
 
         return splice(sql, replace)
@@ -50,7 +50,7 @@ def resolve(project: Project, pipe: Pipe | None, node: Node | None, name: str) -
         own = pipe.node(name)
         if own is not None and own is not node:
             return pipe, own
-    other = project.pipes.get(name)
-    if other is not None and other is not pipe:
+    other = project.pipes.get(project.canonical(name))
+    if other is not None and (pipe is None or other.name != pipe.name):
         return other, other.output
     return None

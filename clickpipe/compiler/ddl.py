@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from clickpipe.project import Column, DataSource
+from clickpipe.project import Column, DataSource, TableEngine
 from clickpipe.sql import quote_identifier
 
 # How many inserts back a repeated one is still recognised (exactly-once after a crash).
@@ -20,21 +20,40 @@ def column_ddl(column: Column) -> str:
 
 def table_ddl(source: DataSource, table: str) -> str:
     """Return the CREATE TABLE of a data source; `table` is the quoted, qualified physical name."""
-    columns = ",\n    ".join(column_ddl(c) for c in source.columns)
-    return f"CREATE TABLE {table}\n(\n    {columns}\n)\n{engine_ddl(source)}"
+    lines = [column_ddl(c) for c in source.columns]
+    lines += [
+        f"INDEX {quote_identifier(i.name)} {i.expression} TYPE {i.type} GRANULARITY {i.granularity}"
+        for i in source.indexes
+    ]
+    columns = ",\n    ".join(lines)
+    return f"CREATE TABLE {table}\n(\n    {columns}\n)\n{engine_ddl(source.engine)}"
 
 
-def engine_ddl(source: DataSource) -> str:
+# What stands in an engine's brackets, by ENGINE_* option; a list of columns has brackets of its own.
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "ReplacingMergeTree": ("VER", "IS_DELETED"),
+    "SummingMergeTree": ("COLUMNS",),
+    "CoalescingMergeTree": ("COLUMNS",),
+    "CollapsingMergeTree": ("SIGN",),
+    "VersionedCollapsingMergeTree": ("SIGN", "VERSION"),
+    "Join": ("JOIN_STRICTNESS", "JOIN_TYPE", "KEY_COLUMNS"),
+}
+
+
+def engine_ddl(engine: TableEngine) -> str:
     """Return the ENGINE clause with keys, TTL and settings."""
-    engine = source.engine
     name = engine.name.text
-    arguments = {
-        "ReplacingMergeTree": [engine.option("VER"), engine.option("IS_DELETED")],
-        "SummingMergeTree": [f"({engine.option('COLUMNS')})" if engine.option("COLUMNS") else ""],
-        "CollapsingMergeTree": [engine.option("SIGN")],
-        "VersionedCollapsingMergeTree": [engine.option("SIGN"), engine.option("VERSION")],
-    }.get(name, [])
-    parts = [f"ENGINE = {name}({', '.join(a for a in arguments if a)})"]
+    values = [(option, engine.option(option)) for option in _ARGUMENTS.get(name, ())]
+    arguments = ", ".join(f"({v})" if option == "COLUMNS" else v for option, v in values if v)
+    parts = [f"ENGINE = {name}({arguments})" if name.endswith("MergeTree") or arguments else f"ENGINE = {name}"]
+    if name.endswith("MergeTree"):
+        parts += _merge_tree_clauses(engine)
+    settings = _settings(engine)
+    return "\n".join([*parts, *([f"SETTINGS {', '.join(settings)}"] if settings else [])])
+
+
+def _merge_tree_clauses(engine: TableEngine) -> list[str]:
+    parts = []
     if partition := engine.option("PARTITION_KEY"):
         parts.append(f"PARTITION BY {_key(partition)}")
     parts.append(f"ORDER BY {_key(engine.option('SORTING_KEY'))}")
@@ -44,13 +63,18 @@ def engine_ddl(source: DataSource) -> str:
         parts.append(f"SAMPLE BY {sampling}")
     if ttl := engine.option("TTL"):
         parts.append(f"TTL {ttl}")
-    settings = [f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"]
-    if name == "AggregatingMergeTree":
-        settings.append("allow_dimensions_outside_sorting_key = 1")
-    if own := engine.option("SETTINGS"):
-        settings.append(own)
-    parts.append(f"SETTINGS {', '.join(settings)}")
-    return "\n".join(parts)
+    return parts
+
+
+def _settings(engine: TableEngine) -> list[str]:
+    """Return the author's settings and ours, where the author says nothing of them."""
+    own = engine.option("SETTINGS")
+    ours = {}
+    if engine.name.text.endswith("MergeTree"):
+        ours["non_replicated_deduplication_window"] = DEDUPLICATION_WINDOW
+    if engine.name.text == "AggregatingMergeTree":
+        ours["allow_dimensions_outside_sorting_key"] = 1
+    return [f"{name} = {value}" for name, value in ours.items() if name not in own] + ([own] if own else [])
 
 
 def _key(expression: str) -> str:

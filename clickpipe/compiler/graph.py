@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from clickpipe.compiler.compose import resolve
-from clickpipe.diagnostics import ClickpipeError, Diagnostic, did_you_mean
-from clickpipe.project import Node, Pipe, Project
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, did_you_mean
+from clickpipe.project import Node, Pipe, PipeKind, Project
 from clickpipe.sql import references
 from clickpipe.template import Binder, Rendered, TemplateError, problem
 
@@ -72,6 +72,31 @@ def build_graph(project: Project) -> tuple[Graph, list[Diagnostic]]:
     return Graph(tuple(ordered), by_key), diagnostics + circles
 
 
+def publish_untyped(project: Project, graph: Graph) -> Project:
+    """Make endpoints of Classic pipes: no node has a TYPE, and nothing else reads the pipe."""
+    read = {pipe.name for info in graph.by_key.values() for pipe, _ in info.reads_nodes if pipe.name != info.pipe.name}
+    pipes = {
+        name: replace(pipe, kind=PipeKind.ENDPOINT) if pipe.untyped and name not in read else pipe
+        for name, pipe in project.pipes.items()
+    }
+    return replace(project, pipes=pipes)
+
+
+def unused_nodes(graph: Graph, project: Project) -> list[Diagnostic]:
+    """Warn of nodes that neither are what their pipe publishes nor are read on the way to it."""
+    found = []
+    for pipe in project.pipes.values():
+        used = {info.node.name for info in graph.reachable(pipe, pipe.output) if info.pipe.name == pipe.name}
+        for node in pipe.nodes:
+            if node.name not in used:
+                message = (
+                    f"node '{node.name}' is not used: '{pipe.output.name}', which the pipe publishes, does not read it"
+                )
+                hint = "remove the node, or read it"
+                found.append(Diagnostic("CP2008", message, node.span, Severity.WARNING, hint))
+    return found
+
+
 def _inspect(project: Project, pipe: Pipe, node: Node) -> tuple[NodeInfo, list[Diagnostic]]:
     diagnostics: list[Diagnostic] = []
     variants: list[Variant] = []
@@ -97,8 +122,8 @@ def _inspect(project: Project, pipe: Pipe, node: Node) -> tuple[NodeInfo, list[D
             found = resolve(project, pipe, node, reference.name)
             if found is not None:
                 nodes[(found[0].name, found[1].name)] = found
-            elif _known_table(project, reference.name):
-                sources[reference.name] = None
+            elif _known_table(project, project.canonical(reference.name)):
+                sources[project.canonical(reference.name)] = None
             else:
                 span = variant.rendered.locate(reference.start, reference.end - reference.start)
                 known = [*project.data_sources, *project.pipes, *(n.name for n in pipe.nodes)]
@@ -111,8 +136,9 @@ def _inspect(project: Project, pipe: Pipe, node: Node) -> tuple[NodeInfo, list[D
 
 def _known_table(project: Project, name: str) -> bool:
     """Tell whether a name is a data source or its quarantine, or has a file that could not be read."""
-    unread = {PurePosixPath(file).stem for file in project.sources.texts} - project.pipes.keys()
-    return name in unread or name.removesuffix(QUARANTINE_SUFFIX) in project.data_sources
+    unread = {PurePosixPath(file).stem for file in project.files} - project.pipes.keys()
+    base = name.removesuffix(QUARANTINE_SUFFIX)
+    return name in unread or base in project.data_sources or base in project.undefined_targets()
 
 
 def _order(by_key: Mapping[Key, NodeInfo]) -> tuple[list[NodeInfo], list[Diagnostic]]:

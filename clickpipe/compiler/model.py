@@ -80,9 +80,17 @@ class CompiledProject:
     copies: Mapping[str, CopyPipe]
     diagnostics: tuple[Diagnostic, ...]
 
+    def learned(self) -> dict[str, list[ResultColumn]]:
+        """Return what only ClickHouse could tell, for `restore_project`: columns of endpoints and derived tables."""
+        found = {name: list(endpoint.columns) for name, endpoint in self.endpoints.items()}
+        for source in self.data_sources.values():
+            if source.derived:
+                found[source.name] = [ResultColumn(c.name, c.type) for c in source.columns]
+        return found
+
     def fingerprint(self) -> str:
         """Return a stable name for the project's whole text."""
-        texts = self.project.sources.texts
+        texts = self.project.files
         return fingerprint(*(part for file in sorted(texts) for part in (file, texts[file])))
 
 

@@ -24,10 +24,12 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
     for pipe in project.pipes.values():
         if pipe.kind is not PipeKind.MATERIALIZED or pipe.target is None:
             continue
+        if pipe.engine is not None and pipe.target.text in project.undefined_targets():
+            continue  # its SELECT has an error, which is told already
         if (problem := _target_exists(project, pipe)) is not None:
             diagnostics.append(problem)
             continue
-        if parameters(graph, pipe):
+        if any(n.program.parameters for n in pipe.nodes) or any(p.required for p in parameters(graph, pipe)):
             message = "a materialized view takes no parameters: it runs when rows arrive"
             span = pipe.output.program.source.span.sub(0, 1)
             hint = "remove the template calls, or make this an endpoint"
@@ -38,7 +40,7 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
             message = "a materialized view must read a data source"
             diagnostics.append(Diagnostic("CP2003", message, pipe.output.span, hint="read one in FROM"))
             continue
-        views[pipe.name] = MaterializedView(pipe.name, source, pipe.target.text, pipe)
+        views[pipe.name] = MaterializedView(pipe.name, source, project.canonical(pipe.target.text), pipe)
     return views, diagnostics
 
 
@@ -59,7 +61,9 @@ def build_copies(project: Project, graph: Graph) -> tuple[dict[str, CopyPipe], l
             span = pipe.output.program.source.span.sub(0, 1)
             diagnostics.append(Diagnostic("CP3005", message, span, hint="give defaults, or COPY_SCHEDULE @on-demand"))
             continue
-        copies[pipe.name] = CopyPipe(pipe.name, pipe.target.text, pipe.copy_schedule, pipe.copy_mode, found, pipe)
+        copies[pipe.name] = CopyPipe(
+            pipe.name, project.canonical(pipe.target.text), pipe.copy_schedule, pipe.copy_mode, found, pipe
+        )
     return copies, diagnostics
 
 
@@ -84,7 +88,8 @@ def trigger(graph: Graph, project: Project, pipe: Pipe) -> str | None:
             return None
         found = resolve(project, info.pipe, info.node, table.name)
         if found is None:
-            return table.name if table.name in project.data_sources else None
+            name = project.canonical(table.name)
+            return name if name in project.data_sources else None
         key = (found[0].name, found[1].name)
     return None
 
@@ -132,7 +137,7 @@ def _column_span(pipe: Pipe, name: str) -> Span:
 
 def _target_exists(project: Project, pipe: Pipe) -> Diagnostic | None:
     assert pipe.target is not None  # noqa: S101 - the callers look
-    if pipe.target.text in project.data_sources:
+    if project.canonical(pipe.target.text) in project.data_sources:
         return None
     hint = did_you_mean(pipe.target.text, project.data_sources) or "add its .datasource file"
     message = f"the target data source '{pipe.target.text}' does not exist"

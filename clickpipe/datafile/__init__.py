@@ -3,6 +3,7 @@
 from clickpipe.datafile.parser import parse_datafile
 from clickpipe.datafile.syntax import (
     ColumnDef,
+    ConnectionFile,
     Datafile,
     DataSourceFile,
     Kind,
@@ -11,9 +12,11 @@ from clickpipe.datafile.syntax import (
     Statement,
     TypeExpr,
 )
+from clickpipe.datafile.variables import expand_variables
 
 __all__ = [
     "ColumnDef",
+    "ConnectionFile",
     "DataSourceFile",
     "Datafile",
     "Kind",
@@ -21,5 +24,6 @@ __all__ = [
     "PipeFile",
     "Statement",
     "TypeExpr",
+    "expand_variables",
     "parse_datafile",
 ]

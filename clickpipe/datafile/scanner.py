@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from clickpipe.datafile.directives import DIRECTIVES, Directive, Form, not_a_directive
+from clickpipe.datafile.directives import DIRECTIVES, Directive, Form, not_a_directive, taken_with_a_word
 from clickpipe.datafile.syntax import Kind, Statement
 from clickpipe.diagnostics import Diagnostic, Span, Word, did_you_mean
 
@@ -74,7 +74,10 @@ def _statements(state: _Scan, kind: Kind) -> Iterator[Statement]:
             statement = _with_block(state, directive, keyword, block)
         else:
             statement = _on_line(state, directive, keyword, rest, end)
-        if statement is not None:
+        remark = taken_with_a_word(directive, keyword.span)
+        if remark is not None:
+            state.diagnostics.append(remark)
+        if statement is not None and not directive.refused:
             yield statement
 
 
@@ -164,11 +167,14 @@ def _without_comment(text: str, start: int, end: int) -> int:
 def _unquote(state: _Scan, start: int, end: int) -> Word:
     """Return the value without the pair of quotes around the whole of it."""
     text = state.text[start:end]
-    if len(text) > 1 and text[0] in "'\"" and text.find(text[0], 1) == len(text) - 1:
-        return state.word(start + 1, end - 1)
+    if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]:
+        inside = _TEMPLATE.sub("", text[1:-1])  # a template call has quotes of its own
+        if text[0] not in inside:
+            return state.word(start + 1, end - 1)
     return state.word(start, end)
 
 
+_TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _SHELL_WORD = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^\s"']\S*))""")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from clickpipe.diagnostics import Span, Word
@@ -81,6 +82,7 @@ class DataSourceFile:
     text: str
     statements: tuple[Statement, ...]
     columns: tuple[ColumnDef, ...] | None
+    included: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,17 @@ class PipeFile:
     text: str
     statements: tuple[Statement, ...]
     nodes: tuple[NodeClause, ...]
+    included: Mapping[str, str] = field(default_factory=dict)
 
 
-Datafile = DataSourceFile | PipeFile
+@dataclass(frozen=True, slots=True)
+class ConnectionFile:
+    """A `.connection` file. `included`, here and above, are the texts that INCLUDE brought in, by the name shown."""
+
+    file: str
+    text: str
+    statements: tuple[Statement, ...]
+    included: Mapping[str, str] = field(default_factory=dict)
+
+
+Datafile = DataSourceFile | PipeFile | ConnectionFile

@@ -82,8 +82,8 @@ class Deployer:
             raise ClickpipeError(message, code="deployment_in_progress")
         try:
             self._require_current(prepared)
-            columns = {name: list(e.columns) for name, e in prepared.compiled.endpoints.items()}
-            texts = prepared.compiled.project.sources.texts
+            columns = prepared.compiled.learned()
+            texts = prepared.compiled.project.files
             physical = prepared.plan.layout.physical()
             return self._catalog.create_deployment(
                 self._workspace.id, texts, columns, prepared.plan.as_dict(), physical

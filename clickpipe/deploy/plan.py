@@ -104,9 +104,9 @@ def make_plan(
     engine: Engine, compiled: CompiledProject, layout: Layout, live: Live | None, *, allow_destructive: bool
 ) -> Plan:
     """Compare a compiled project with what is live. Reads row counts; changes nothing."""
-    old_texts = dict(live.compiled.project.sources.texts) if live else {}
-    sources = _changes(old_texts, compiled.project.sources.texts, ".datasource")
-    pipes = _changes(old_texts, compiled.project.sources.texts, ".pipe")
+    old_texts = dict(live.compiled.project.files) if live else {}
+    sources = _changes(old_texts, compiled.project.files, ".datasource")
+    pipes = _changes(old_texts, compiled.project.files, ".pipe")
     feedback: list[Feedback] = []
     steps: list[Step] = []
     existing = set(live.physical.objects) if live else set()  # what else lies there is half made, and goes

@@ -2,6 +2,7 @@
 
 from clickpipe.diagnostics.codes import CODES, CodeInfo
 from clickpipe.diagnostics.errors import ClickpipeError, ProjectError
+from clickpipe.diagnostics.junit import render_junit
 from clickpipe.diagnostics.model import Diagnostic, Related, Severity, Sources, Span, Word, has_errors, sort_diagnostics
 from clickpipe.diagnostics.render import as_dict, from_dict, render_github, render_json, render_text
 from clickpipe.diagnostics.suggest import did_you_mean
@@ -23,6 +24,7 @@ __all__ = [
     "has_errors",
     "render_github",
     "render_json",
+    "render_junit",
     "render_text",
     "sort_diagnostics",
 ]

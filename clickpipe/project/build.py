@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from clickpipe.datafile import DataSourceFile, PipeFile, parse_datafile
-from clickpipe.diagnostics import Diagnostic, Related, Sources, Span, sort_diagnostics
+from clickpipe.datafile import ConnectionFile, Datafile, DataSourceFile, parse_datafile
+from clickpipe.diagnostics import (
+    Diagnostic,
+    Related,
+    Severity,
+    Sources,
+    Span,
+    did_you_mean,
+    has_errors,
+    sort_diagnostics,
+)
+from clickpipe.project.connectors import build_connection
 from clickpipe.project.datasource import build_data_source
-from clickpipe.project.files import ENDINGS, read_folder
-from clickpipe.project.model import DataSource, Pipe, Project
+from clickpipe.project.files import read_folder
+from clickpipe.project.model import Connection, DataSource, Pipe, Project
 from clickpipe.project.pipe import build_pipe
 
 # What a file lacks is not told where a line of it cannot be read: that line may be the one.
 _MISSING = {"CP1105", "CP1202", "CP1301", "CP1303", "CP1304"}
+_PARSED = (".datasource", ".pipe", ".connection")  # .incl files are read where they are included
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
@@ -30,28 +42,44 @@ def load_folder(root: Path) -> Project:
 
 def load_texts(texts: Mapping[str, str], diagnostics: Iterable[Diagnostic] = ()) -> Project:
     """Build a project from file texts by relative path; other files than datafiles are ignored."""
-    found = list(diagnostics)
-    data_sources: dict[str, DataSource] = {}
-    pipes: dict[str, Pipe] = {}
+    state = _Loading(list(diagnostics))
+    shown = dict(texts)
     for file in sorted(texts):
-        if not file.endswith(ENDINGS):
+        if not file.endswith(_PARSED):
             continue
-        tree, unread = parse_datafile(file, texts[file])
-        found += unread
+        tree, unread = parse_datafile(file, texts[file], texts)
+        shown |= tree.included
+        state.included[file] = tuple(tree.included)
+        state.diagnostics += unread
         name = PurePosixPath(file).stem
         if not _NAME.match(name):
             hint = "name the file with letters, digits and _ only: it names a resource in SQL"
-            found.append(Diagnostic("CP2002", f"'{name}' cannot be a name", Span(file, 0, 0), hint=hint))
+            state.diagnostics.append(Diagnostic("CP2002", f"'{name}' cannot be a name", Span(file, 0, 0), hint=hint))
             continue
-        problems = _add(name, tree, data_sources, pipes)
-        found += [p for p in problems if not unread or p.code not in _MISSING]
-    found += _quarantine_names(data_sources)
-    return Project(data_sources, pipes, Sources(dict(texts)), tuple(sort_diagnostics(found)))
+        problems = _add(state, name, tree)
+        state.diagnostics += [p for p in problems if not has_errors(unread) or p.code not in _MISSING]
+    found = [*state.diagnostics, *_quarantine_names(state.data_sources), *_unknown_connections(state)]
+    diagnostics = tuple(sort_diagnostics(found))
+    return Project(
+        *(state.data_sources, state.pipes, Sources(shown), diagnostics, state.connections, dict(texts), state.included)
+    )
 
 
-def _add(
-    name: str, tree: DataSourceFile | PipeFile, data_sources: dict[str, DataSource], pipes: dict[str, Pipe]
-) -> list[Diagnostic]:
+@dataclass(slots=True)
+class _Loading:
+    diagnostics: list[Diagnostic]
+    data_sources: dict[str, DataSource] = field(default_factory=dict)
+    pipes: dict[str, Pipe] = field(default_factory=dict)
+    connections: dict[str, Connection] = field(default_factory=dict)
+    included: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _add(state: _Loading, name: str, tree: Datafile) -> list[Diagnostic]:
+    if isinstance(tree, ConnectionFile):  # a name space of its own: SQL does not name connections
+        connection, problems = build_connection(name, tree)
+        if connection is not None:
+            state.connections[name] = connection
+        return problems
     resource: DataSource | Pipe | None
     if isinstance(tree, DataSourceFile):
         resource, problems = build_data_source(name, tree)
@@ -59,14 +87,25 @@ def _add(
         resource, problems = build_pipe(name, tree)
     if resource is None:
         return problems
-    first = data_sources.get(name) or pipes.get(name)
+    first = state.data_sources.get(name) or state.pipes.get(name)
     if first is not None:
         return [*problems, _used_twice(resource, Related("first defined here", first.span))]
     if isinstance(resource, DataSource):
-        data_sources[name] = resource
+        state.data_sources[name] = resource
     else:
-        pipes[name] = resource
+        state.pipes[name] = resource
     return problems
+
+
+def _unknown_connections(state: _Loading) -> Iterator[Diagnostic]:
+    """Warn of connections that no file defines: they have to exist where the project is deployed."""
+    uses = [s.connector for s in state.data_sources.values()] + [p.export for p in state.pipes.values()]
+    for options in uses:
+        for option, word in options.items():
+            if option.endswith("_CONNECTION_NAME") and word.text not in state.connections:
+                hint = did_you_mean(word.text, state.connections) or f"add connections/{word.text}.connection"
+                message = f"the connection '{word.text}' is not in the project"
+                yield Diagnostic("CP2007", message, word.span, Severity.WARNING, hint)
 
 
 def _quarantine_names(data_sources: Mapping[str, DataSource]) -> list[Diagnostic]:

@@ -20,9 +20,19 @@ def description(statements: Iterable[Statement]) -> str:
 
 
 def tags(statements: Iterable[Statement]) -> tuple[str, ...]:
-    """Return the TAGS, split at commas and line ends."""
-    found = [t for s in statements if s.directive == "TAGS" for t in re.split(r"[,\n]", s.argument.text)]
+    """Return the TAGS."""
+    return listed(statements, "TAGS")
+
+
+def listed(statements: Iterable[Statement], directive: str) -> tuple[str, ...]:
+    """Return the values of a directive that takes a list, split at commas and line ends."""
+    found = [t for s in statements if s.directive == directive for t in re.split(r"[,\n]", s.argument.text)]
     return tuple(t.strip() for t in found if t.strip())
+
+
+def version(statements: Iterable[Statement]) -> str:
+    """Return Classic's VERSION, '' when there is none."""
+    return next((s.argument.text.strip() for s in statements if s.directive == "VERSION"), "")
 
 
 def grants(statements: Iterable[Statement], allowed: tuple[str, ...]) -> tuple[list[Grant], list[Diagnostic]]:

@@ -1,54 +1,69 @@
-"""`.datasource` trees to DataSource resources, with the rules of schema and engine."""
+"""`.datasource` trees to DataSource resources."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
 
-from clickpipe.datafile import ColumnDef, DataSourceFile
-from clickpipe.diagnostics import Diagnostic, Related, Span, Word, did_you_mean
-from clickpipe.project.common import description, grants, tags
+from clickpipe.datafile import ColumnDef, DataSourceFile, Statement
+from clickpipe.diagnostics import Diagnostic, Span, Word
+from clickpipe.project.common import description, grants, listed, tags, version
+from clickpipe.project.connectors import source_options
+from clickpipe.project.engine import build_engine, check_engine
+from clickpipe.project.indexes import parse_indexes
 from clickpipe.project.jsonpath import JsonpathError, parse_jsonpath
-from clickpipe.project.model import Column, DataSource, TableEngine
+from clickpipe.project.model import Column, DataSource, Index
+from clickpipe.project.secrets import find_secrets
 
-# Engine name -> (ENGINE_* options it must have, options it may have).
-_KEYS = {"PARTITION_KEY", "SORTING_KEY", "PRIMARY_KEY", "SAMPLING_KEY", "TTL", "SETTINGS"}
-ENGINES: dict[str, tuple[set[str], set[str]]] = {
-    "MergeTree": (set(), set()),
-    "AggregatingMergeTree": (set(), set()),
-    "SummingMergeTree": (set(), {"COLUMNS"}),
-    "ReplacingMergeTree": ({"SORTING_KEY"}, {"VER", "IS_DELETED"}),
-    "CollapsingMergeTree": ({"SIGN", "SORTING_KEY"}, set()),
-    "VersionedCollapsingMergeTree": ({"SIGN", "VERSION"}, set()),
-}
-_COLUMN_OPTIONS = ("VER", "IS_DELETED", "SIGN", "VERSION", "COLUMNS")
-_IDENTIFIER = re.compile(r"'(?:[^'\\]|\\.)*'|`([^`]+)`|([A-Za-z_][\w.]*)(\s*\()?")
-_KEYWORDS = {"tuple", "and", "or", "not", "interval", "div", "mod", "asc", "desc"}
+# What a Kafka data source stores of each message besides the schema's columns: name, type, and whether it is asked for.
+_KAFKA_COLUMNS = (
+    ("__value", "String", "''"),
+    ("__topic", "LowCardinality(String)", "''"),
+    ("__partition", "Int16", "0"),
+    ("__offset", "Int64", "0"),
+    ("__timestamp", "DateTime", "toDateTime(0)"),
+    ("__key", "String", "''"),
+)
+_KAFKA_HEADERS = ("__headers", "Map(String, String)", "map()")
 
 
 def build_data_source(name: str, tree: DataSourceFile) -> tuple[DataSource | None, list[Diagnostic]]:
     """Return the data source of a file, or None where there is no readable schema, and the problems."""
+    statements = tree.statements
     if tree.columns is None:
         return None, _no_schema(tree)
-    found, diagnostics = grants(tree.statements, ("READ", "APPEND"))
+    found, diagnostics = grants(statements, ("READ", "APPEND"))
     columns = []
     for definition in tree.columns:
         column, problems = _column(definition)
         diagnostics += problems
         if column is not None:
             columns.append(column)
-    engine = _engine(tree)
+    connector, problems = source_options(statements)
+    columns += _hidden_columns(tree.file, columns, connector)
+    indexes, index_problems = _indexes(statements)
+    secrets, secret_problems = find_secrets(statements)
+    engine = build_engine(tree.file, statements)
+    forward, forward_problems = _forward_query(statements)
     source = DataSource(
         name,
         tree.file,
         Span(tree.file, 0, 0),
         tuple(columns),
         engine,
-        description(tree.statements),
-        tags(tree.statements),
+        description(statements),
+        tags(statements),
         tuple(found),
+        tuple(indexes),
+        connector,
+        forward,
+        any(s.directive == "BACKFILL" for s in statements),
+        listed(statements, "SHARED_WITH"),
+        tuple(secrets),
+        version(statements),
     )
-    return source, diagnostics + check_engine(engine, columns)
+    more = [*problems, *index_problems, *secret_problems, *forward_problems]
+    return source, [*diagnostics, *more, *check_engine(engine, columns)]
 
 
 def _no_schema(tree: DataSourceFile) -> list[Diagnostic]:
@@ -60,15 +75,14 @@ def _no_schema(tree: DataSourceFile) -> list[Diagnostic]:
 
 
 def _column(definition: ColumnDef) -> tuple[Column | None, list[Diagnostic]]:
-    if definition.type is None:
+    if definition.type is None and definition.default is None:
         message = f"column '{definition.name.text}' has no type"
-        return None, [
-            Diagnostic("CP1101", message, definition.name.span, hint="write name Type, for example: id String")
-        ]
+        hint = "write name Type, for example: id String (a DEFAULT may stand for the type)"
+        return None, [Diagnostic("CP1101", message, definition.name.span, hint=hint)]
     column = Column(
         definition.name.text,
-        definition.type.text,
-        definition.type.nullable,
+        definition.type.text if definition.type else "",
+        definition.type.nullable if definition.type else False,
         definition.name.span,
         definition.jsonpath.text if definition.jsonpath else None,
         definition.default,
@@ -87,61 +101,33 @@ def _check_jsonpath(path: Word | None) -> list[Diagnostic]:
     return []
 
 
-def _engine(tree: DataSourceFile) -> TableEngine:
-    engine = next((s.argument for s in tree.statements if s.directive == "ENGINE"), None)
-    options = {
-        s.directive.removeprefix("ENGINE_"): s.argument for s in tree.statements if s.directive.startswith("ENGINE_")
-    }
-    return TableEngine(engine or Word("MergeTree", Span(tree.file, 0, 0)), options)
+def _hidden_columns(file: str, columns: Sequence[Column], connector: Mapping[str, Word]) -> Iterator[Column]:
+    """Yield the columns that a Kafka data source has besides those of its schema."""
+    if not any(option.startswith("KAFKA_") for option in connector):
+        return
+    span = next(iter(connector.values())).span
+    given = {c.name for c in columns}
+    headers = connector.get("KAFKA_STORE_HEADERS")
+    for name, type_, default in (*_KAFKA_COLUMNS, _KAFKA_HEADERS):
+        asked = name != "__headers" or (headers is not None and headers.text.lower() == "true")
+        if name not in given and asked:
+            yield Column(name, type_, nullable=False, span=span, default=Word(default, Span(file, 0, 0)))
 
 
-def check_engine(engine: TableEngine, columns: Iterable[Column]) -> list[Diagnostic]:
-    """Check an engine's name, options and keys against the columns."""
-    rules = ENGINES.get(engine.name.text)
-    if rules is None:
-        known = ", ".join(ENGINES)
-        hint = did_you_mean(engine.name.text, ENGINES)
-        message = f"Engine {engine.name.text} is not supported, supported engines include: {known}"
-        return [Diagnostic("CP1201", message, engine.name.span, hint=hint)]
-    required, optional = rules
-    diagnostics = []
-    for option in sorted(required):
-        if not engine.option(option) or (option == "SORTING_KEY" and engine.option(option) == "tuple()"):
-            message = f"{engine.name.text} needs ENGINE_{option}"
-            diagnostics.append(Diagnostic("CP1202", message, engine.name.span, hint=f"add ENGINE_{option} <column>"))
-    for option, word in engine.options.items():
-        if option not in _KEYS | required | optional:
-            message = f"{engine.name.text} takes no ENGINE_{option}"
-            diagnostics.append(
-                Diagnostic("CP1002", message, word.span, hint="remove the line, or choose another engine")
-            )
-    by_name = {c.name: c for c in columns}
-    for option in (*_COLUMN_OPTIONS, "PARTITION_KEY", "SORTING_KEY", "PRIMARY_KEY", "SAMPLING_KEY"):
-        key = engine.options.get(option)
-        if key is not None:
-            diagnostics += _key(option, key, by_name)
-    return diagnostics
+def _indexes(statements: Sequence[Statement]) -> tuple[list[Index], list[Diagnostic]]:
+    block = next((s.argument for s in statements if s.directive == "INDEXES"), None)
+    return parse_indexes(block) if block is not None else ([], [])
 
 
-def _key(option: str, word: Word, columns: dict[str, Column]) -> list[Diagnostic]:
-    """Check the column names in a key expression."""
-    diagnostics = []
-    for match in _IDENTIFIER.finditer(word.text):
-        name = match.group(1) or match.group(2)
-        if name is None or match.group(3) or name.lower() in _KEYWORDS:
-            continue
-        column = columns.get(name)
-        group = 1 if match.group(1) else 2
-        span = word.span.sub(match.start(group), match.end(group))
-        if column is None:
-            if name.split(".")[0] in columns or any(c.startswith(f"{name}.") for c in columns):
-                continue
-            hint = did_you_mean(name, columns) or f"the columns are: {', '.join(columns)}"
-            message = f"ENGINE_{option} names '{name}', which is not a column"
-            diagnostics.append(Diagnostic("CP1203", message, span, hint=hint))
-        elif column.nullable and option == "SORTING_KEY":
-            related = (Related("the column is here", column.span),)
-            message = f"Sorting key contains nullable column '{name}'"
-            hint = "remove Nullable(...) from the column's type (give it a DEFAULT), or leave it out of the key"
-            diagnostics.append(Diagnostic("CP1204", message, span, related=related, hint=hint))
-    return diagnostics
+def _forward_query(statements: Sequence[Statement]) -> tuple[Word | None, list[Diagnostic]]:
+    """Return the FORWARD_QUERY: the SELECT of a list of expressions, with nothing behind it."""
+    block = next((s.block for s in statements if s.directive == "FORWARD_QUERY" and s.block), None)
+    if block is None:
+        return None, []
+    start = len(block.text) - len(block.text.lstrip())
+    query = Word(block.text.strip(), block.span.sub(start, start + len(block.text.strip())))
+    if re.match(r"(?i)select\b", query.text):
+        return query, []
+    hint = "write the columns of the new schema over those of the live one: SELECT id, toUInt64(amount) AS amount"
+    span = query.span.sub(0, len(query.text.split("\n", 1)[0]))
+    return None, [Diagnostic("CP1008", "FORWARD_QUERY takes a SELECT", span, hint=hint)]

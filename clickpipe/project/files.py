@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from clickpipe.datafile import expand_variables
 from clickpipe.diagnostics import Diagnostic, Span
 
-ENDINGS = (".datasource", ".pipe")
+ENDINGS = (".datasource", ".pipe", ".connection", ".incl")
 _SKIPPED = {"node_modules", "vendor", "venv", "__pycache__", "dist", "build"}
 
 
@@ -27,14 +28,17 @@ def datafile_paths(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def read_folder(root: Path) -> tuple[dict[str, str], list[Diagnostic]]:
-    """Return the texts of the datafiles below `root` by relative path (with `/`), and what is unreadable."""
+def read_folder(root: Path, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[Diagnostic]]:
+    """Return the texts of the datafiles below `root` by relative path (with `/`), and what is unreadable.
+
+    `$NAME` in values is what `environment` has under that name.
+    """
     texts: dict[str, str] = {}
     diagnostics: list[Diagnostic] = []
     for path in datafile_paths(root):
         name = path.relative_to(root).as_posix()
         try:
-            texts[name] = decode(path.read_bytes())
+            texts[name] = expand_variables(name, decode(path.read_bytes()), environment)
         except (OSError, UnicodeDecodeError) as error:
             reason = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
             diagnostics.append(Diagnostic("CP2005", f"the file cannot be read: {reason}", Span(name, 0, 0)))

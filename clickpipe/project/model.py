@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from clickpipe.diagnostics import Diagnostic, Sources, Span, Word
@@ -46,8 +46,46 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Index:
+    """A data skipping index: expression, type with its arguments, granularity (in granules)."""
+
+    name: str
+    expression: str
+    type: str
+    granularity: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that a file names, and the default it gives (None: it has to exist)."""
+
+    name: str
+    default: str | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection to another system; `options` are its directives' values, secrets not put in."""
+
+    name: str
+    file: str
+    span: Span
+    type: str
+    options: Mapping[str, Word]
+    description: str = ""
+    secrets: tuple[Secret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DataSource:
-    """A data source: a table with a schema, fed by events, files, views or copies."""
+    """A data source: a table with a schema, fed by events, files, views or copies.
+
+    `connector` are its KAFKA_*, IMPORT_* and PG_* values; `forward_query` carries rows over to a new schema;
+    `version` is Classic's, by which `<name>__v<version>` means it too; `derived` tells that types of it were
+    found by ClickHouse, not written.
+    """
 
     name: str
     file: str
@@ -57,6 +95,14 @@ class DataSource:
     description: str = ""
     tags: tuple[str, ...] = ()
     grants: tuple[Grant, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    connector: Mapping[str, Word] = field(default_factory=dict)
+    forward_query: Word | None = None
+    backfill_skip: bool = False
+    shared_with: tuple[str, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    version: str = ""
+    derived: bool = False
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name, or None."""
@@ -70,6 +116,7 @@ class PipeKind(StrEnum):
     ENDPOINT = "endpoint"
     MATERIALIZED = "materialized"
     COPY = "copy"
+    SINK = "sink"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +131,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Pipe:
-    """A pipe; `output` is the node it publishes (the typed one, else the last)."""
+    """A pipe; `output` is the node it publishes (the typed one, else the last).
+
+    `untyped` tells that no node has a TYPE; `engine` is that of a target which a Classic materialized node
+    defines itself; `export` are a sink's EXPORT_* values; `version` is Classic's.
+    """
 
     name: str
     file: str
@@ -98,6 +149,11 @@ class Pipe:
     target: Word | None = None
     copy_schedule: str = ""
     copy_mode: str = "append"
+    engine: TableEngine | None = None
+    export: Mapping[str, Word] = field(default_factory=dict)
+    deployment_alter: bool = False
+    version: str = ""
+    untyped: bool = False
 
     def node(self, name: str) -> Node | None:
         """Return the node of that name, or None."""
@@ -106,9 +162,38 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """All resources of a folder by name, the files' texts, and what is wrong with them so far."""
+    """All resources of a folder by name, the files' texts, and what is wrong with them so far.
+
+    `files` are the texts of the files alone, `sources` also those that INCLUDE made of them; `included` names
+    these by the file they are part of.
+    """
 
     data_sources: Mapping[str, DataSource]
     pipes: Mapping[str, Pipe]
     sources: Sources
     diagnostics: tuple[Diagnostic, ...]
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    included: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def canonical(self, name: str) -> str:
+        """Return the resource that a name means: `events__v2` is `events` when that has VERSION 2 or is Classic."""
+        if name in self.data_sources or name in self.pipes:
+            return name
+        base, mark, version = name.rpartition("__v")
+        if mark and version.isdigit():
+            resource = self.data_sources.get(base) or self.pipes.get(base)
+            if resource is not None and resource.version == version:
+                return base
+        return name
+
+    def undefined_targets(self) -> dict[str, Pipe]:
+        """Return the materialized pipes that define their target by an ENGINE of their own, by the target's name."""
+        return {
+            pipe.target.text: pipe
+            for pipe in self.pipes.values()
+            if pipe.kind is PipeKind.MATERIALIZED
+            and pipe.engine is not None
+            and pipe.target is not None
+            and self.canonical(pipe.target.text) not in self.data_sources
+        }

@@ -8,7 +8,9 @@ from croniter import croniter
 
 from clickpipe.datafile import NodeClause, PipeFile, Statement
 from clickpipe.diagnostics import Diagnostic, Related, Span, Word
-from clickpipe.project.common import description, grants, tags
+from clickpipe.project.common import description, grants, tags, version
+from clickpipe.project.connectors import sink_options
+from clickpipe.project.engine import build_engine
 from clickpipe.project.model import Grant, Node, Pipe, PipeKind
 from clickpipe.template import compile_template
 
@@ -16,6 +18,7 @@ _KINDS = {
     "endpoint": PipeKind.ENDPOINT,
     "materialized": PipeKind.MATERIALIZED,
     "copy": PipeKind.COPY,
+    "sink": PipeKind.SINK,
     "standard": PipeKind.DEFAULT,
 }
 _TARGETS = {PipeKind.MATERIALIZED: "DATASOURCE", PipeKind.COPY: "TARGET_DATASOURCE"}
@@ -46,6 +49,14 @@ def build_pipe(name: str, tree: PipeFile) -> tuple[Pipe | None, list[Diagnostic]
     target = statements[_TARGETS[kind]].argument if kind in _TARGETS and _TARGETS[kind] in statements else None
     schedule, problems = _schedule(statements.get("COPY_SCHEDULE"))
     diagnostics += problems
+    body = published[0].statements if published else ()
+    export: dict[str, Word] = {}
+    if kind is PipeKind.SINK:
+        export, problems = sink_options(body, statements["TYPE"].keyword.span)
+        diagnostics += problems
+    engine = build_engine(tree.file, body) if any(d.startswith("ENGINE") for d in statements) else None
+    if engine is not None and target is None and published:  # Classic: the node defines its target itself
+        target = Word(f"{name}_data", published[0].name.span)
     mode = statements["COPY_MODE"].argument.text.lower() if "COPY_MODE" in statements else "append"
     head = tree.statements
     pipe = Pipe(
@@ -61,6 +72,11 @@ def build_pipe(name: str, tree: PipeFile) -> tuple[Pipe | None, list[Diagnostic]
         target,
         schedule,
         mode,
+        engine,
+        export,
+        "DEPLOYMENT_METHOD" in statements,
+        version(_all(tree)),
+        untyped=not any(s.directive == "TYPE" for s in _all(tree)),
     )
     return pipe, diagnostics
 
@@ -130,7 +146,8 @@ def _published(tree: PipeFile) -> tuple[tuple[NodeClause, PipeKind] | None, list
         hint = "move one of the nodes into a pipe of its own"
         diagnostics.append(Diagnostic("CP1302", message, other.keyword.span, related=related, hint=hint))
     needed = _TARGETS.get(kind)
-    if needed and not any(s.directive == needed for s in node.statements):
+    given = {s.directive for s in node.statements}
+    if needed and needed not in given and not (kind is PipeKind.MATERIALIZED and "ENGINE" in given):
         message = f"TYPE {kind.value} needs {needed}"
         hint = f"add {needed} <data source> after TYPE"
         diagnostics.append(Diagnostic("CP1303", message, statement.keyword.span, hint=hint))

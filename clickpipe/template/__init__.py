@@ -4,9 +4,11 @@ from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.discover import Parameter, problem
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
 from clickpipe.template.program import Rendered, TemplateProgram, compile_template
+from clickpipe.template.types import SAMPLE_TEXT
 from clickpipe.template.values import ParamValue
 
 __all__ = [
+    "SAMPLE_TEXT",
     "AuthorError",
     "Binder",
     "BoundSQL",

@@ -124,7 +124,8 @@ def _declared(call: nodes.Call, function: str, name: str) -> Parameter:
     default = _constant(call.args[position]) if len(call.args) > position else keywords.get("default", _MISSING)
     type_ = function
     if function == "Array":
-        item = _constant(call.args[1]) if len(call.args) > 1 else "String"
+        of = call.args[1] if len(call.args) > 1 else nodes.Const("String")
+        item = of.name if isinstance(of, nodes.Name) else _constant(of)
         type_ = f"Array({item if item in TYPES else 'String'})"
     enum = keywords.get("enum")
     return Parameter(

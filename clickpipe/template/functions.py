@@ -28,12 +28,13 @@ def _typed_call(type_: ParamType) -> Callable[..., TypedValue]:
         _check_enum(enum, given)
         return typed(parsed, _binding(value, default, type_.bind))
 
+    call.type_name = type_.name  # type: ignore[attr-defined]  # so that Array() can take the function for its type
     return call
 
 
-def _array(value: Any = _NONE, of: str = "String", default: Any = _NONE, **_documentation: Any) -> TypedValue:
+def _array(value: Any = _NONE, of: Any = "String", default: Any = _NONE, **_documentation: Any) -> TypedValue:
     """`Array(x, 'Int32', default)`: a comma-separated text or a repeated parameter."""
-    type_ = TYPES.get(of)
+    type_ = TYPES.get(getattr(of, "type_name", of))  # also the bare name: Array(x, Int32)
     if type_ is None:
         message = f"Array of '{of}' is not known"
         raise TemplateError(message)

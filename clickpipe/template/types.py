@@ -51,13 +51,14 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return parse
 
 
+SAMPLE_TEXT = "x"  # what a String parameter is checked with, when nothing says what it holds
 _DATE = r"\d\d\d\d-\d\d-\d\d\Z"
 _DATETIME = r"\d\d\d\d.?\d\d.?\d\d[T ]\d\d:\d\d:\d\d"
 
 TYPES: dict[str, ParamType] = {
     t.name: t
     for t in (
-        ParamType("String", "String", str, "x"),
+        ParamType("String", "String", str, SAMPLE_TEXT),
         ParamType("Boolean", "UInt8", _boolean, "1"),
         ParamType("Date", "String", _matching(_DATE), "2023-01-01"),
         ParamType("DateTime", "String", _matching(_DATETIME), "2023-01-01 00:00:00"),

@@ -1,7 +1,7 @@
 """Projects that compile, and what they compile to.
 
 A case in `must_compile/*.txt` has the project's files, then `--- expect` with a line for each
-endpoint, view and copy (and each warning).
+endpoint, view, copy, derived data source and connection (and each warning).
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ def summary(compiled: CompiledProject) -> Iterator[str]:
         yield f"view {name}: {view.source} -> {view.target}"
     for name, copy in compiled.copies.items():
         yield f"copy {name}: {copy.mode} {copy.target} ({copy.schedule or 'on demand'})"
+    for name, source in compiled.data_sources.items():
+        if source.derived:
+            yield f"derived {name}: " + ", ".join(f"{c.name} {c.type}" for c in source.columns)
+    for name, connection in compiled.project.connections.items():
+        secrets = ", ".join(s.name for s in connection.secrets)
+        yield f"connection {name}: {connection.type} ({secrets})"
 
 
 @pytest.mark.parametrize("case", case_parameters(Path(__file__).parent / "must_compile"))

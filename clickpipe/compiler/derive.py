@@ -1,0 +1,94 @@
+"""What files leave out and ClickHouse knows.
+
+Types of columns that have only a DEFAULT, and the target data sources that Classic materialized nodes define
+by an ENGINE of their own: their columns are those of the SELECT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from clickpipe.compiler.check import create_tables
+from clickpipe.compiler.compose import Composer
+from clickpipe.compiler.graph import Key
+from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, has_errors
+from clickpipe.project import Column, DataSource, Pipe, Project, check_engine
+from clickpipe.template import Binder
+
+
+def infer_types(project: Project, type_of: Callable[[DataSource, Column], str]) -> Project:
+    """Give each column without a type what `type_of` says."""
+    sources = {}
+    for source in project.data_sources.values():
+        if any(not c.type for c in source.columns):
+            columns = tuple(c if c.type else replace(c, type=type_of(source, c)) for c in source.columns)
+            sources[source.name] = replace(source, columns=columns, derived=True)
+    return _with(project, sources.values())
+
+
+def type_of_default(checker: Checker) -> Callable[[DataSource, Column], str]:
+    """Return a function that asks ClickHouse; where it refuses, creating the table tells why."""
+
+    def ask(_: DataSource, column: Column) -> str:
+        found = checker.describe(f"SELECT {column.default.text if column.default else 'NULL'} AS value", {})
+        return "String" if isinstance(found, CheckFailure) else found[0].type
+
+    return ask
+
+
+def derive_targets(
+    checker: Checker, project: Project, failed: Collection[Key]
+) -> tuple[Project, list[Diagnostic], set[str]]:
+    """Add the data sources that materialized nodes define, and create them empty.
+
+    A view may read the target of another, so they are taken in the order in which that works out. Also returns
+    the targets of those whose SELECT has an error, which the check of the node tells.
+    """
+    diagnostics: list[Diagnostic] = []
+    waiting = project.undefined_targets()
+    found = True
+    while found:
+        found = False
+        for name, pipe in list(waiting.items()):
+            columns = None if (pipe.name, pipe.output.name) in failed else _describe(checker, project, pipe)
+            if columns is None:
+                continue
+            found = True
+            del waiting[name]
+            source, problems = _target(name, pipe, columns)
+            project = _with(project, [source])
+            diagnostics += problems or create_tables(checker, [source])
+    return project, diagnostics, set(waiting)
+
+
+def restore_targets(project: Project, columns: Mapping[str, Sequence[ResultColumn]]) -> Project:
+    """Add what `derive_targets` and `infer_types` found when the project was checked."""
+    known = {name: {c.name: c.type for c in found} for name, found in columns.items()}
+    project = infer_types(project, lambda source, column: known.get(source.name, {}).get(column.name, "String"))
+    targets = project.undefined_targets().items()
+    return _with(project, (_target(name, pipe, columns.get(name, ()))[0] for name, pipe in targets))
+
+
+def _describe(checker: Checker, project: Project, pipe: Pipe) -> list[ResultColumn] | None:
+    binder = Binder()
+    try:
+        select = Composer(project, checker.table).pipe(pipe, {}, binder)
+    except ClickpipeError:
+        return None
+    found = checker.describe(select, binder.params)
+    return None if isinstance(found, CheckFailure) else found
+
+
+def _target(name: str, pipe: Pipe, columns: Iterable[ResultColumn]) -> tuple[DataSource, list[Diagnostic]]:
+    assert pipe.engine is not None  # noqa: S101 - this is what makes it one
+    span = pipe.output.span
+    made = [Column(c.name, c.type, c.type.startswith("Nullable("), span) for c in columns]
+    source = DataSource(name, pipe.file, span, tuple(made), pipe.engine, pipe.description, derived=True)
+    problems = check_engine(pipe.engine, made)
+    return source, problems if has_errors(problems) else []
+
+
+def _with(project: Project, sources: Iterable[DataSource]) -> Project:
+    return replace(project, data_sources={**project.data_sources, **{s.name: s for s in sources}})

@@ -1,0 +1,137 @@
+"""Connections, and what data sources and sinks take from or send to: which directives belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from croniter import croniter
+
+from clickpipe.datafile import ConnectionFile, Statement
+from clickpipe.diagnostics import Diagnostic, Severity, Span, Word, did_you_mean
+from clickpipe.project.common import description
+from clickpipe.project.model import Connection
+from clickpipe.project.secrets import find_secrets
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Directives that make one thing: it is there when `sign` is, and then needs all of one of `needs`."""
+
+    what: str
+    sign: str
+    needs: tuple[tuple[str, ...], ...]
+
+
+_SOURCES = (
+    _Group("a Kafka data source", "KAFKA_", (("KAFKA_CONNECTION_NAME", "KAFKA_TOPIC", "KAFKA_GROUP_ID"),)),
+    _Group(
+        "an import",
+        "IMPORT_",
+        (
+            ("IMPORT_CONNECTION_NAME", "IMPORT_BUCKET_URI", "IMPORT_SCHEDULE"),
+            ("IMPORT_CONNECTION_NAME", "IMPORT_TABLE_ARN", "IMPORT_EXPORT_BUCKET"),
+            ("IMPORT_SERVICE",),  # Classic: BigQuery, Snowflake
+        ),
+    ),
+    _Group("a Postgres data source", "PG_", (("PG_CONNECTION_NAME", "PG_TABLE"),)),
+)
+_SINKS = (
+    _Group(
+        "a sink",
+        "EXPORT_",
+        (
+            ("EXPORT_CONNECTION_NAME", "EXPORT_BUCKET_URI", "EXPORT_FILE_TEMPLATE", "EXPORT_SCHEDULE"),
+            ("EXPORT_CONNECTION_NAME", "EXPORT_KAFKA_TOPIC", "EXPORT_SCHEDULE"),
+        ),
+    ),
+)
+CONNECTIONS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "kafka": (("KAFKA_BOOTSTRAP_SERVERS",),),
+    "s3": (("S3_REGION", "S3_ARN"), ("S3_REGION", "S3_ACCESS_KEY", "S3_SECRET")),
+    "gcs": (("GCS_SERVICE_ACCOUNT_CREDENTIALS_JSON",), ("GCS_HMAC_ACCESS_ID", "GCS_HMAC_SECRET")),
+    "dynamodb": (("DYNAMODB_ARN", "DYNAMODB_REGION"),),
+    "postgres": (("PG_HOST", "PG_DATABASE", "PG_USER", "PG_PASSWORD"),),
+}
+_IMPORT_SCHEDULES = ("@once", "@on-demand", "@auto")
+
+
+def source_options(statements: Sequence[Statement]) -> tuple[dict[str, Word], list[Diagnostic]]:
+    """Return the KAFKA_*, IMPORT_* and PG_* values of a data source, and what is missing or wrong among them."""
+    options = _options(statements, ("KAFKA_", "IMPORT_", "PG_"))
+    diagnostics = [d for group in _SOURCES for d in _incomplete(group, statements, options)]
+    schedule = options.get("IMPORT_SCHEDULE")
+    classic = "IMPORT_SERVICE" in options
+    if schedule is not None and not classic and schedule.text not in _IMPORT_SCHEDULES:
+        message = f"IMPORT_SCHEDULE takes one of: {', '.join(_IMPORT_SCHEDULES)}"
+        diagnostics.append(Diagnostic("CP1008", message, schedule.span, hint="for files as they come: @auto"))
+    return options, diagnostics
+
+
+def sink_options(statements: Sequence[Statement], keyword: Span) -> tuple[dict[str, Word], list[Diagnostic]]:
+    """Return the EXPORT_* values of a sink, and what is missing or wrong among them."""
+    options = _options(statements, ("EXPORT_",))
+    if "EXPORT_KAFKA_TOPIC" in options and "EXPORT_BUCKET_URI" in options:
+        span = options["EXPORT_KAFKA_TOPIC"].span
+        hint = "keep EXPORT_KAFKA_TOPIC or EXPORT_BUCKET_URI, and make a second pipe for the other"
+        return options, [Diagnostic("CP1303", "a sink writes to Kafka or to files, not to both", span, hint=hint)]
+    diagnostics = list(_incomplete(_SINKS[0], statements, options, keyword))
+    schedule = options.get("EXPORT_SCHEDULE")
+    if schedule is not None and schedule.text.lower() != "@on-demand" and not croniter.is_valid(schedule.text):
+        message = f"EXPORT_SCHEDULE '{schedule.text}' cannot be read"
+        hint = 'write a cron expression (UTC) such as "0 1 * * *", or @on-demand'
+        diagnostics.append(Diagnostic("CP1305", message, schedule.span, hint=hint))
+    if "EXPORT_KAFKA_TOPIC" in options:
+        diagnostics += [
+            Diagnostic("CP1011", f"{name} means nothing for Kafka", word.span, Severity.WARNING, "remove the line")
+            for name, word in options.items()
+            if name in {"EXPORT_FORMAT", "EXPORT_COMPRESSION", "EXPORT_STRATEGY", "EXPORT_WRITE_STRATEGY"}
+        ]
+    return options, diagnostics
+
+
+def build_connection(name: str, tree: ConnectionFile) -> tuple[Connection | None, list[Diagnostic]]:
+    """Return the connection of a file, or None where it has no type, and the problems."""
+    secrets, diagnostics = find_secrets(tree.statements)
+    type_ = next((s.argument for s in tree.statements if s.directive == "TYPE"), None)
+    if type_ is None:
+        end = max(0, len(tree.text.rstrip()) - 1)
+        hint = f"add TYPE with one of: {', '.join(CONNECTIONS)}"
+        diagnostics.append(Diagnostic("CP1303", "the connection has no TYPE", Span(tree.file, end, end + 1), hint=hint))
+        return None, diagnostics
+    options = {s.directive: s.argument for s in tree.statements if s.directive not in {"TYPE", "DESCRIPTION", "TAGS"}}
+    needs = CONNECTIONS.get(type_.text.lower())
+    if needs is None:
+        hint = did_you_mean(type_.text, CONNECTIONS) or f"the types are: {', '.join(CONNECTIONS)}"
+        message = f"'{type_.text}' is not a type of connection"
+        return None, [*diagnostics, Diagnostic("CP1008", message, type_.span, hint=hint)]
+    missing = _missing(needs, options)
+    if missing:
+        message = f"a {type_.text.lower()} connection needs {' and '.join(missing)}"
+        diagnostics.append(Diagnostic("CP1303", message, type_.span, hint=f"add {missing[0]} <value>"))
+    connection = Connection(
+        name, tree.file, type_.span, type_.text.lower(), options, description(tree.statements), tuple(secrets)
+    )
+    return connection, diagnostics
+
+
+def _options(statements: Sequence[Statement], prefixes: tuple[str, ...]) -> dict[str, Word]:
+    return {s.directive: s.argument for s in statements if s.directive.startswith(prefixes)}
+
+
+def _incomplete(
+    group: _Group, statements: Sequence[Statement], options: Mapping[str, Word], keyword: Span | None = None
+) -> list[Diagnostic]:
+    """Tell what a group lacks: of the needs that it comes nearest to."""
+    sign = next((s.keyword.span for s in statements if s.directive.startswith(group.sign)), keyword)
+    if sign is None or not (missing := _missing(group.needs, options)):
+        return []
+    message = f"{group.what} needs {' and '.join(missing)}"
+    return [Diagnostic("CP1303", message, sign, hint=f"add {missing[0]} <value>")]
+
+
+def _missing(needs: Sequence[Sequence[str]], options: Mapping[str, Word]) -> list[str]:
+    lacking = [[name for name in names if name not in options] for names in needs]
+    if any(not names for names in lacking):
+        return []
+    return min(lacking, key=len)

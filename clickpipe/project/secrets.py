@@ -1,0 +1,36 @@
+"""`{{ tb_secret("NAME", "default") }}` in data source and connection files: which secrets a project needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from clickpipe.datafile import Statement
+from clickpipe.diagnostics import Diagnostic, Word
+from clickpipe.project.model import Secret
+
+_CALL = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_SECRET = re.compile(r"""^\s*tb_secret\(\s*(["'])(?P<name>\w+)\1\s*(?:,\s*(["'])(?P<default>.*?)\3\s*)?\)\s*$""")
+
+
+def find_secrets(statements: Iterable[Statement]) -> tuple[list[Secret], list[Diagnostic]]:
+    """Return the secrets that values name, and calls of anything else: only secrets are known there."""
+    found: list[Secret] = []
+    diagnostics: list[Diagnostic] = []
+    for statement in statements:
+        if statement.directive in {"DESCRIPTION", "FORWARD_QUERY"}:
+            continue
+        for word in _arguments(statement):
+            for call in _CALL.finditer(word.text):
+                match = _SECRET.match(call[1])
+                span = word.span.sub(call.start(), call.end())
+                if match is not None:
+                    found.append(Secret(match["name"], match["default"], span))
+                    continue
+                hint = 'write {{ tb_secret("NAME") }} or {{ tb_secret("NAME", "default") }}'
+                diagnostics.append(Diagnostic("CP1013", "only tb_secret() can be called here", span, hint=hint))
+    return found, diagnostics
+
+
+def _arguments(statement: Statement) -> tuple[Word, ...]:
+    return statement.words or (statement.argument,)
