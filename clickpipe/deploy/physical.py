@@ -19,6 +19,7 @@ from clickpipe.compiler import (
     table_ddl,
     table_ddl_quarantine,
 )
+from clickpipe.engine import inline
 from clickpipe.ingest import Names, build_mapping, can_ingest
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
@@ -106,7 +107,8 @@ def _upstream(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set
 
 
 def _logical_select(compiled: CompiledProject, view: MaterializedView) -> str:
-    return Composer(compiled.project, lambda _: None).pipe(view.pipe, {}, Binder())
+    binder = Binder()
+    return inline(Composer(compiled.project, lambda _: None).pipe(view.pipe, {}, binder), binder.params)
 
 
 def _add_tables(plan: Layout, source: DataSource, origins: list[str]) -> None:
@@ -118,7 +120,8 @@ def _add_tables(plan: Layout, source: DataSource, origins: list[str]) -> None:
 
 
 def _view(plan: Layout, compiled: CompiledProject, view: MaterializedView, tables: Mapping[str, str]) -> PhysicalView:
-    select = Composer(compiled.project, tables.get).pipe(view.pipe, {}, Binder())
+    binder = Binder()
+    select = inline(Composer(compiled.project, tables.get).pipe(view.pipe, {}, binder), binder.params)
     target = tables[view.target]
     name = f"{view.name}_{fingerprint(select, target)}"
     ddl = f"CREATE MATERIALIZED VIEW {plan.qualified(name)} TO {target} AS\n{select}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -12,14 +11,10 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import CompiledProject
+from clickpipe.deploy.backfill import carry_over
 from clickpipe.deploy.physical import Layout, PhysicalObject
-from clickpipe.engine import Engine, EngineError
-from clickpipe.project import DataSource
-from clickpipe.sql import quote_identifier
-
-_LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
-_NULLABLE = re.compile(r"^(?:LowCardinality\(|SimpleAggregateFunction\(\s*\w+\s*,\s*)?Nullable\(")
-_CONTEXT = re.compile(r": (?:while executing|In scope) |\n")
+from clickpipe.engine import Engine
+from clickpipe.project import PipeKind
 
 
 class Category(StrEnum):
@@ -124,9 +119,23 @@ def make_plan(
         if not allow_destructive:
             message = f"The data source '{name}' ({rows} rows) would be deleted. Use --allow-destructive-operations."
             feedback.append(Feedback("ERROR", f"Datasource {name}.datasource", message))
+    feedback += _remarks(compiled, {step.resource for step in steps})
     for diagnostic in compiled.diagnostics:
         feedback.append(Feedback("WARNING", diagnostic.span.file, f"{diagnostic.message}. {diagnostic.hint}".strip()))
     return Plan(tuple(steps), sources, pipes, tuple(feedback), layout)
+
+
+def _remarks(compiled: CompiledProject, changing: Collection[str]) -> Iterator[Feedback]:
+    """Yield what an author should know of files that do not do what they say, or do no longer."""
+    for source in compiled.data_sources.values():
+        resource = f"Datasource {source.name}.datasource"
+        if source.connector:
+            yield Feedback("INFO", resource, "The connector is checked, but clickpipe does not fetch data by it yet.")
+        if source.forward_query is not None and source.name not in changing:
+            yield Feedback("WARNING", resource, "FORWARD_QUERY has no use any more: remove it.")
+    for pipe in compiled.project.pipes.values():
+        if pipe.kind is PipeKind.SINK:
+            yield Feedback("INFO", f"Pipe {pipe.name}.pipe", "The sink is checked, but clickpipe does not run it yet.")
 
 
 def _depth(layout: Layout, name: str) -> int:
@@ -161,7 +170,10 @@ def _table_step(
 ) -> tuple[Step, Feedback | None]:
     """Return the step that makes a data source's new table, with its rows from the old one or its views."""
     target = layout.data_tables[name]
+    source = compiled.data_sources[name]
     feeding = [v for v in layout.views.values() if v.view.target == name]
+    if source.backfill_skip and live is not None:
+        return Step(Category.CREATE, name, "BACKFILL skip: the new table begins empty", create=(target,)), None
     if feeding:
         into = layout.qualified(target.name)
         populate = tuple(f"INSERT INTO {into}\n{v.select}" for v in feeding)
@@ -176,53 +188,8 @@ def _table_step(
     old = live.physical.tables.get(name) if live else None
     if live is None or old is None:
         return Step(Category.CREATE, name, "new data source", create=(target,)), None
-    backfill, problem = _backfill(
-        engine, live.compiled.data_sources[name], compiled.data_sources[name], old, layout, target
-    )
+    before = live.compiled.data_sources[name]
+    backfill, problem = carry_over(engine, before, source, old, layout.qualified(target.name))
+    feedback = Feedback("ERROR", f"Datasource {name}.datasource", problem) if problem else None
     rows = _count(engine, old)
-    return Step(Category.REWRITE, name, "the table's definition changed", rows, (target,), backfill), problem
-
-
-def _backfill(
-    engine: Engine, before: DataSource, after: DataSource, old: str, layout: Layout, target: PhysicalObject
-) -> tuple[str, Feedback | None]:
-    """Return the INSERT … SELECT that carries the rows over; columns keep their name, types are cast exactly.
-
-    It is carried out for an empty table too: rows may come before the deployment is applied.
-    """
-    names: list[str] = []
-    values: list[str] = []
-    for column in after.columns:
-        source = before.column(column.name)
-        if source is None:
-            continue
-        quoted = quote_identifier(column.name)
-        names.append(quoted)
-        if source.type == column.type:
-            values.append(quoted)
-            continue
-        literal = column.type.replace("\\", "\\\\").replace("'", "\\'")
-        values.append(f"accurateCast({quoted}, '{literal}')")
-        if (lost := _lossy(engine, old, quoted, literal)) != "":
-            message = f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}"
-            return "", Feedback("ERROR", f"Datasource {after.name}.datasource", message)
-    into = layout.qualified(target.name)
-    return f"INSERT INTO {into} ({', '.join(names)}) SELECT {', '.join(values)} FROM {old}", None
-
-
-def _lossy(engine: Engine, table: str, column: str, type_: str) -> str:
-    """Say why a column's values cannot all be cast without loss, '' when they can."""
-    plain = _LOW_CARDINALITY.sub(r"\1", type_)
-    kept = f"accurateCastOrNull({column}, '{plain}')"
-    null = f" AND isNotNull({column})" if _NULLABLE.match(type_) else ""
-    sql = f"SELECT countIf(isNull({kept}){null}) FROM {table}"
-    try:
-        lost = int(json.loads(engine.execute(sql, output="JSONCompact").body)["data"][0][0])
-    except EngineError:  # not every type can be asked so
-        try:
-            sql = f"SELECT sum(ignore(accurateCast({column}, '{type_}'))) FROM {table}"
-            engine.execute(sql, output="Null")
-        except EngineError as error:
-            return f"ClickHouse cannot convert it ({_CONTEXT.split(error.message, maxsplit=1)[0]})"
-        return ""
-    return f"{lost} rows do not fit the new type" if lost else ""
+    return Step(Category.REWRITE, name, "the table's definition changed", rows, (target,), backfill), feedback

@@ -2,7 +2,7 @@
 
 from clickpipe.engine.checker import EngineChecker, scratch
 from clickpipe.engine.embedded import EmbeddedEngine, default_workers
-from clickpipe.engine.encode import encode_param, encode_params
+from clickpipe.engine.encode import encode_param, encode_params, inline
 from clickpipe.engine.protocol import Engine, EngineError, Param, Params, QueryResult, ResultColumn, Settings
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "default_workers",
     "encode_param",
     "encode_params",
+    "inline",
     "scratch",
 ]

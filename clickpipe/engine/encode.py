@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from clickpipe.engine.protocol import Param, Params, Settings
@@ -44,3 +45,20 @@ def settings_clause(settings: Settings | None) -> str:
         return ""
     parts = [f"{name} = {_literal(value)}" for name, value in settings.items()]
     return f"\nSETTINGS {', '.join(parts)}"
+
+
+_PLACEHOLDER = re.compile(r"\{(?P<name>\w+):(?P<type>[^{}]+)\}")
+
+
+def inline(sql: str, params: Params) -> str:
+    """Return SQL with its parameters as literals of their types, for what ClickHouse keeps: a view takes none.
+
+    Only for values that the project's files hold (defaults of parameters), never for a request's.
+    """
+
+    def literal(match: re.Match[str]) -> str:
+        if match["name"] not in params:
+            return match[0]
+        return f"CAST({_literal(params[match['name']])}, {_literal(match['type'])})"
+
+    return _PLACEHOLDER.sub(literal, sql) if params else sql

@@ -1,0 +1,73 @@
+"""Rows of a table into the one that takes its place: by FORWARD_QUERY, else column by column, cast without loss."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from clickpipe.engine import Engine, EngineError
+from clickpipe.project import DataSource
+from clickpipe.sql import check, quote_identifier
+
+_LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
+_NULLABLE = re.compile(r"^(?:LowCardinality\(|SimpleAggregateFunction\(\s*\w+\s*,\s*)?Nullable\(")
+_CONTEXT = re.compile(r"[.:] (?:while executing|In scope|Maybe you meant)|\n")
+
+
+def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str, into: str) -> tuple[str, str]:
+    """Return the INSERT … SELECT from the old table into the new one, and '' or why it cannot be done.
+
+    It is carried out for an empty table too: rows may come before the deployment is applied.
+    """
+    if after.forward_query is not None:
+        return _forward(engine, after, after.forward_query.text, old, into)
+    names: list[str] = []
+    values: list[str] = []
+    for column in after.columns:
+        source = before.column(column.name)
+        if source is None:
+            continue
+        quoted = quote_identifier(column.name)
+        names.append(quoted)
+        if source.type == column.type:
+            values.append(quoted)
+            continue
+        literal = column.type.replace("\\", "\\\\").replace("'", "\\'")
+        values.append(f"accurateCast({quoted}, '{literal}')")
+        if (lost := _lossy(engine, old, quoted, literal)) != "":
+            hint = "say with FORWARD_QUERY what becomes of them"
+            return "", f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}; {hint}"
+    return f"INSERT INTO {into} ({', '.join(names)}) SELECT {', '.join(values)} FROM {old}", ""
+
+
+def _forward(engine: Engine, after: DataSource, query: str, old: str, into: str) -> tuple[str, str]:
+    """Put the old table behind the author's SELECT, which has no FROM of its own."""
+    try:
+        refusal = check(engine.syntax_tree(query), (), settings=False)
+        if refusal is not None:
+            return "", f"FORWARD_QUERY: {refusal.message}"
+        columns = [c.name for c in engine.describe(f"{query}\nFROM {old}")]
+    except EngineError as error:
+        return "", f"FORWARD_QUERY over the live table: {_CONTEXT.split(error.message, maxsplit=1)[0]}"
+    unknown = [name for name in columns if after.column(name) is None]
+    if unknown:
+        return "", f"FORWARD_QUERY gives {', '.join(unknown)}, which the schema does not have"
+    return f"INSERT INTO {into} ({', '.join(map(quote_identifier, columns))})\n{query}\nFROM {old}", ""
+
+
+def _lossy(engine: Engine, table: str, column: str, type_: str) -> str:
+    """Say why a column's values cannot all be cast without loss, '' when they can."""
+    plain = _LOW_CARDINALITY.sub(r"\1", type_)
+    kept = f"accurateCastOrNull({column}, '{plain}')"
+    null = f" AND isNotNull({column})" if _NULLABLE.match(type_) else ""
+    sql = f"SELECT countIf(isNull({kept}){null}) FROM {table}"
+    try:
+        lost = int(json.loads(engine.execute(sql, output="JSONCompact").body)["data"][0][0])
+    except EngineError:  # not every type can be asked so
+        try:
+            sql = f"SELECT sum(ignore(accurateCast({column}, '{type_}'))) FROM {table}"
+            engine.execute(sql, output="Null")
+        except EngineError as error:
+            return f"ClickHouse cannot convert it ({_CONTEXT.split(error.message, maxsplit=1)[0]})"
+        return ""
+    return f"{lost} rows do not fit the new type" if lost else ""

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.runtime import Workspace
+
+EVENTS = "SCHEMA >\n    id String,\n    price String\n\nENGINE_SORTING_KEY id\n"
+NUMBERS = EVENTS.replace("price String", "price Float64,\n    cheap UInt8 DEFAULT 7")
+ROWS = [{"id": "a", "price": "1.5"}, {"id": "b", "price": "free"}]
+
+
+def forward(query: str) -> dict[str, str]:
+    return {"events.datasource": f"{NUMBERS}\nFORWARD_QUERY >\n    {query}\n"}
+
+
+@pytest.fixture
+def deployed(workspace: Workspace) -> Workspace:
+    workspace.deploy({"events.datasource": EVENTS})
+    workspace.ingest("events", ROWS)
+    return workspace
+
+
+def test_a_forward_query_carries_the_rows_over(deployed: Workspace) -> None:
+    with pytest.raises(ClickpipeError, match="1 rows do not fit the new type; say with FORWARD_QUERY"):
+        deployed.deploy({"events.datasource": NUMBERS})
+    plan = deployed.deploy(forward("SELECT id, toFloat64OrZero(price) AS price"))
+    assert [s.rows for s in plan.steps if s.resource == "events"] == [2]
+    rows = [{"id": "a", "price": 1.5, "cheap": 7}, {"id": "b", "price": 0, "cheap": 7}]
+    assert deployed.sql("SELECT * FROM events ORDER BY id") == rows
+    again = deployed.deploy(forward("SELECT id, toFloat64OrZero(price) AS price -- once more"))
+    assert [(f.level, f.message) for f in again.feedback] == [
+        ("WARNING", "FORWARD_QUERY has no use any more: remove it.")
+    ]
+    assert deployed.sql("SELECT * FROM events ORDER BY id") == rows
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("SELECT id, toFloat64OrZero(prize) AS price", "identifier `prize`"),
+        ("SELECT id, 1.5 AS cost", "gives cost, which the schema does not have"),
+        ("SELECT id, 1.5 AS price FROM numbers(3)", "Syntax error"),
+        ("SELECT id, file('/etc/passwd') AS price", "The function 'file' is not allowed"),
+        ("SELECT id, (SELECT max(x) FROM other.t) AS price", "The table 'other.t' is not allowed"),
+    ],
+)
+def test_a_forward_query_that_cannot_run_is_refused_when_planned(deployed: Workspace, query: str, reason: str) -> None:
+    with pytest.raises(ClickpipeError) as error:
+        deployed.deploy(forward(query))
+    assert error.value.code == "plan_refused"
+    assert reason in error.value.message
+    assert deployed.sql("SELECT count() AS c FROM events") == [{"c": 2}]
+
+
+def test_a_skipped_backfill_begins_empty(deployed: Workspace) -> None:
+    deployed.deploy({"events.datasource": NUMBERS + "BACKFILL skip\n"})
+    assert deployed.sql("SELECT count() AS c FROM events") == [{"c": 0}]
+
+
+def test_connectors_and_sinks_are_said_not_to_run(workspace: Workspace) -> None:
+    kafka = EVENTS + "KAFKA_CONNECTION_NAME k\nKAFKA_TOPIC t\nKAFKA_GROUP_ID g\n"
+    sink = (
+        "NODE n\nSQL >\n    SELECT id FROM events\nTYPE sink\n"
+        "EXPORT_CONNECTION_NAME k\nEXPORT_KAFKA_TOPIC t\nEXPORT_SCHEDULE @on-demand\n"
+    )
+    connection = "TYPE kafka\nKAFKA_BOOTSTRAP_SERVERS localhost:9092\n"
+    plan = workspace.deploy({"events.datasource": kafka, "out.pipe": sink, "k.connection": connection})
+    assert [(f.level, f.resource) for f in plan.feedback] == [
+        ("INFO", "Datasource events.datasource"),
+        ("INFO", "Pipe out.pipe"),
+    ]
+    workspace.ingest("events", [{"id": "a", "price": "1"}])
+    assert workspace.sql("SELECT id, __topic, __offset FROM events") == [{"id": "a", "__topic": "", "__offset": 0}]
+    assert workspace.sql("SELECT * FROM out") == [{"id": "a"}]
+
+
+def test_a_classic_view_keeps_its_derived_target(workspace: Workspace) -> None:
+    inner = 'NODE n\nSQL >\n    %\n    SELECT * FROM events WHERE id != {{String(not_this, "it\'s")}}\nTYPE standard\n'
+    view = (
+        "NODE n\nSQL >\n    SELECT id, countState() AS hits FROM inner GROUP BY id\n"
+        "TYPE materialized\nDATASOURCE hits\nENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n"
+    )
+    read = "NODE n\nSQL >\n    SELECT id, countMerge(hits) AS hits FROM hits GROUP BY id ORDER BY id\n"
+    files = {"events.datasource": EVENTS, "inner.pipe": inner, "hits_mv.pipe": view, "read.pipe": read}
+    workspace.deploy(files)
+    workspace.ingest("events", [*ROWS, {"id": "it's", "price": ""}, ROWS[0]])
+    rows = [{"id": "a", "hits": 2}, {"id": "b", "hits": 1}]
+    assert workspace.query("read") == rows
+    assert workspace.deploy(files).is_empty
+    workspace.live = workspace._deployer.restore()  # as after a start
+    assert workspace.query("read") == rows
+    assert workspace.deploy(files).is_empty
