@@ -10,7 +10,7 @@ from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import table_ddl
 from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant
 from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
-from clickpipe.diagnostics import Diagnostic, Span
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Span
 from clickpipe.project import DataSource, Project
 from clickpipe.sql import check as check_statement, check_create
 from clickpipe.template import SAMPLE_TEXT, Binder
@@ -52,8 +52,8 @@ def table_ddl_quarantine(source: DataSource, table: str) -> str:
     return (
         f"CREATE TABLE {table}\n(\n{columns}"
         "    c__error_column Array(String),\n    c__error Array(String),\n    c__import_id Nullable(String),\n"
-        "    insertion_date DateTime DEFAULT now()\n)\nENGINE = MergeTree\n"
-        "PARTITION BY toYYYYMM(insertion_date)\nORDER BY insertion_date\n"
+        f"    {source.quarantine_time} DateTime DEFAULT now()\n)\nENGINE = MergeTree\n"
+        f"PARTITION BY toYYYYMM({source.quarantine_time})\nORDER BY {source.quarantine_time}\n"
         "SETTINGS non_replicated_deduplication_window = 10000"
     )
 
@@ -95,6 +95,8 @@ def _check_node(
     columns: list[ResultColumn] | None = None
     for variant in info.variants:
         result = _describe(checker, project, info, variant, samples)
+        if result is None:
+            result = _describe(checker, project, info, variant, _every_sample(project))
         if isinstance(result, CheckFailure):
             message = clean(result.message)
             span = _place_in_sql(variant, result.message)
@@ -123,12 +125,16 @@ def _check_statement(checker: Checker, variant: Variant) -> Diagnostic | None:
 
 def _describe(
     checker: Checker, project: Project, info: NodeInfo, variant: Variant, samples: Mapping[str, str]
-) -> list[ResultColumn] | CheckFailure:
+) -> list[ResultColumn] | CheckFailure | None:
+    """Return the columns; None where what the node reads ends in an `error()` of its author's: there is no SQL."""
     binder = Binder()
     composer = Composer(project, checker.table)
     info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
     values = {**samples, **variant.values}
-    sql = composer.text(variant.rendered.text, info.pipe, info.node, values, binder)
+    try:
+        sql = composer.text(variant.rendered.text, info.pipe, info.node, values, binder)
+    except ClickpipeError:
+        return None
     result = checker.describe(sql, binder.params)
     for text in _OTHER_TEXTS:
         if not isinstance(result, CheckFailure) or not result.name.startswith("CANNOT_PARSE"):
@@ -151,6 +157,12 @@ def _samples(project: Project) -> Mapping[str, str]:
         for node in pipe.nodes:
             found |= node.program.required_samples()
     return found
+
+
+def _every_sample(project: Project) -> Mapping[str, str]:
+    """Return a valid value for every parameter of the project."""
+    programs = [node.program for pipe in project.pipes.values() for node in pipe.nodes]
+    return {name: value for program in programs for name, value in program.samples()[-1].items()}
 
 
 def clean(message: str) -> str:

@@ -20,6 +20,7 @@ from clickpipe.compiler.model import (
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
 from clickpipe.project import PipeKind, Project
+from clickpipe.sql import quote_literal
 
 
 def compile_project(project: Project, checker: Checker) -> CompiledProject:
@@ -96,7 +97,9 @@ def _assemble(
         for pipe in project.pipes.values()
         if pipe.kind is PipeKind.ENDPOINT
     }
-    found = sort_diagnostics([*diagnostics, *view_problems, *copy_problems])
+    broken = _files_with_errors(project, diagnostics)
+    problems = [p for p in (*view_problems, *copy_problems) if p.span.file not in broken]
+    found = sort_diagnostics([*diagnostics, *problems])
     return CompiledProject(project, project.data_sources, endpoints, views, copies, tuple(found))
 
 
@@ -114,5 +117,12 @@ def _check_targets(
         if isinstance(described, CheckFailure) or columns is None:
             continue
         canonical = {c.name: c.type for c in described}
-        diagnostics += check_target(source, canonical, item.pipe, columns)
+        diagnostics += check_target(source, canonical, item.pipe, columns, lambda g, t: _casts(checker, g, t))
     return diagnostics
+
+
+def _casts(checker: Checker, given: str, target: str) -> bool:
+    """Ask ClickHouse whether states of one type are states of the other, as those of count() with any argument."""
+    none, into = (quote_literal(t) for t in (f"Array({given})", target))
+    sql = f"SELECT CAST(arrayJoin(CAST([], {none})), {into}) AS value"
+    return not isinstance(checker.describe(sql, {}), CheckFailure)

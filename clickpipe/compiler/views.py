@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from clickpipe.compiler.compose import resolve
+from clickpipe.compiler.compose import Composer, resolve
 from clickpipe.compiler.graph import Graph, Key
 from clickpipe.compiler.model import CopyPipe, MaterializedView, ResultColumn
-from clickpipe.diagnostics import Diagnostic, Related, Span, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Related, Span, did_you_mean
 from clickpipe.project import DataSource, Pipe, PipeKind, Project
 from clickpipe.sql import main_table
-from clickpipe.template import Parameter
+from clickpipe.template import Binder, Parameter
 
 _AGGREGATE = re.compile(r"\bAggregateFunction\(")
 _SIMPLE = re.compile(r"^SimpleAggregateFunction\(\w+,\s*(.*)\)$")
@@ -35,6 +35,9 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
             hint = "remove the template calls, or make this an endpoint"
             diagnostics.append(Diagnostic("CP3005", message, span, hint=hint))
             continue
+        if (problem := _renders(project, pipe)) is not None:
+            diagnostics.append(problem)
+            continue
         source = trigger(graph, project, pipe)
         if source is None:
             message = "a materialized view must read a data source"
@@ -42,6 +45,17 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
             continue
         views[pipe.name] = MaterializedView(pipe.name, source, project.canonical(pipe.target.text), pipe)
     return views, diagnostics
+
+
+def _renders(project: Project, pipe: Pipe) -> Diagnostic | None:
+    """Tell what stops a view's SELECT when nothing is given, as when rows arrive."""
+    try:
+        Composer(project, lambda _: None).pipe(pipe, {}, Binder())
+    except ClickpipeError as error:
+        span = pipe.output.program.source.span.sub(0, 1)
+        hint = "what a view reads must render without parameters: it runs when rows arrive"
+        return Diagnostic("CP3004", error.message, span, hint=hint)
+    return None
 
 
 def build_copies(project: Project, graph: Graph) -> tuple[dict[str, CopyPipe], list[Diagnostic]]:
@@ -95,9 +109,16 @@ def trigger(graph: Graph, project: Project, pipe: Pipe) -> str | None:
 
 
 def check_target(
-    source: DataSource, canonical: Mapping[str, str], pipe: Pipe, columns: list[ResultColumn]
+    source: DataSource,
+    canonical: Mapping[str, str],
+    pipe: Pipe,
+    columns: list[ResultColumn],
+    casts: Callable[[str, str], bool],
 ) -> list[Diagnostic]:
-    """Compare a query's columns with its target's; `canonical` are the target's types as ClickHouse writes them."""
+    """Compare a query's columns with its target's; `canonical` are the target's types as ClickHouse writes them.
+
+    `casts` tells whether ClickHouse takes aggregate states of one type for those of another.
+    """
     diagnostics = []
     for column in columns:
         target = canonical.get(column.name)
@@ -107,7 +128,7 @@ def check_target(
             hint = did_you_mean(column.name, canonical) or f"add `{column.name} {column.type}` to {source.file}"
             message = f"column '{column.name}' of the query is not in the data source '{source.name}'"
             diagnostics.append(Diagnostic("CP4005", message, span, related=related, hint=hint))
-        elif not _fits(column.type, target):
+        elif not _fits(column.type, target) and not casts(column.type, target):
             definition = source.column(column.name)
             places = (Related("the column is here", definition.span),) if definition else ()
             message = f"column '{column.name}' is {column.type} in the query and {target} in '{source.name}'"

@@ -54,6 +54,8 @@ def _include(state: _Expansion, file: str, words: Sequence[Word], stack: tuple[s
     if target is None:
         known = [name for name in state.texts if name.endswith(".incl")]
         hint = did_you_mean(path.text, known) or "the path is meant from this file's folder, or from the project's"
+        if variable := _VARIABLE.search(path.text):
+            hint = f"set {variable[1] or variable[2]} in the environment"
         return state.refuse(f"the file '{path.text}' is not in the project", path, hint)
     if target in stack:
         return state.refuse(f"files include each other in a circle: {' -> '.join([*stack, target])}", path, "break it")

@@ -10,7 +10,7 @@ from clickpipe.datafile.syntax import Kind, Statement
 from clickpipe.diagnostics import Word
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_PROSE = {"DESCRIPTION", "INCLUDE"}  # INCLUDE has variables of its own
+_PROSE = {"DESCRIPTION"}
 
 
 def expand_variables(file: str, text: str, environment: Mapping[str, str]) -> str:
@@ -30,4 +30,6 @@ def expand_variables(file: str, text: str, environment: Mapping[str, str]) -> st
 
 
 def _values(statement: Statement) -> tuple[Word, ...]:
+    if statement.directive == "INCLUDE":
+        return statement.words[:1]  # the path; the variables behind it are INCLUDE's own
     return (*statement.words, *([statement.value] if statement.value else []))

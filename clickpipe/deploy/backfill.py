@@ -7,7 +7,7 @@ import re
 
 from clickpipe.engine import Engine, EngineError
 from clickpipe.project import DataSource
-from clickpipe.sql import check, quote_identifier
+from clickpipe.sql import check, quote_identifier, quote_literal
 
 _LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
 _NULLABLE = re.compile(r"^(?:LowCardinality\(|SimpleAggregateFunction\(\s*\w+\s*,\s*)?Nullable\(")
@@ -32,9 +32,8 @@ def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str, 
         if source.type == column.type:
             values.append(quoted)
             continue
-        literal = column.type.replace("\\", "\\\\").replace("'", "\\'")
-        values.append(f"accurateCast({quoted}, '{literal}')")
-        if (lost := _lossy(engine, old, quoted, literal)) != "":
+        values.append(f"accurateCast({quoted}, {quote_literal(column.type)})")
+        if (lost := _lossy(engine, old, quoted, column.type)) != "":
             hint = "say with FORWARD_QUERY what becomes of them"
             return "", f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}; {hint}"
     return f"INSERT INTO {into} ({', '.join(names)}) SELECT {', '.join(values)} FROM {old}", ""
@@ -58,14 +57,14 @@ def _forward(engine: Engine, after: DataSource, query: str, old: str, into: str)
 def _lossy(engine: Engine, table: str, column: str, type_: str) -> str:
     """Say why a column's values cannot all be cast without loss, '' when they can."""
     plain = _LOW_CARDINALITY.sub(r"\1", type_)
-    kept = f"accurateCastOrNull({column}, '{plain}')"
+    kept = f"accurateCastOrNull({column}, {quote_literal(plain)})"
     null = f" AND isNotNull({column})" if _NULLABLE.match(type_) else ""
     sql = f"SELECT countIf(isNull({kept}){null}) FROM {table}"
     try:
         lost = int(json.loads(engine.execute(sql, output="JSONCompact").body)["data"][0][0])
     except EngineError:  # not every type can be asked so
         try:
-            sql = f"SELECT sum(ignore(accurateCast({column}, '{type_}'))) FROM {table}"
+            sql = f"SELECT sum(ignore(accurateCast({column}, {quote_literal(type_)}))) FROM {table}"
             engine.execute(sql, output="Null")
         except EngineError as error:
             return f"ClickHouse cannot convert it ({_CONTEXT.split(error.message, maxsplit=1)[0]})"

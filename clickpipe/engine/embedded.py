@@ -75,7 +75,7 @@ class EmbeddedEngine:
         """Run one statement on a worker; the future raises EngineError."""
         return self._pool.submit(self._query, sql + settings_clause(settings), encode_params(params or {}), output)
 
-    def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
+    def _query(self, sql: str | bytes, params: dict[str, str], output: str) -> QueryResult:
         session = self._session()
         try:
             result = session.query(sql, output, params=params)
@@ -89,18 +89,9 @@ class EmbeddedEngine:
 
     def insert(self, into: str, data: Iterable[bytes], *, format_: str, settings: Settings | None = None) -> None:
         """Insert encoded rows on a worker and wait until they are written. Raises EngineError."""
-        statement = f"INSERT INTO {into}{settings_clause(settings)}"
-        self._pool.submit(self._insert, statement, data, format_).result()
-
-    def _insert(self, statement: str, data: Iterable[bytes], format_: str) -> None:
-        try:
-            with self._session().send_insert(statement, format_) as inserter:
-                for chunk in data:
-                    inserter.append(chunk)
-                inserter.finish()
-        except RuntimeError as error:
-            _forget_output(self._session())
-            raise EngineError(str(error)) from error
+        # The rows stand behind the statement: `send_insert` keeps to itself what a materialized view raises.
+        statement = f"INSERT INTO {into}{settings_clause(settings)} FORMAT {format_}\n".encode()
+        self._pool.submit(self._query, b"".join([statement, *data]), {}, "Null").result()
 
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
         """Return the result columns of a SELECT. Raises EngineError."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import zlib
 from collections.abc import Iterable, Sequence
 
@@ -17,19 +19,26 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding != "gzip":
         message = f"Content-Encoding '{encoding}' is not supported: send gzip, or no encoding."
         raise ClickpipeError(message, code="unsupported_encoding")
-    inflate = zlib.decompressobj(wbits=31)
     try:
-        data = inflate.decompress(body, limit + 1)
-    except zlib.error:
+        data = _gunzip(body, limit + 1)
+    except EOFError:
+        message = "The gzip body is not complete."
+        raise ClickpipeError(message, code="broken_body") from None
+    except (gzip.BadGzipFile, zlib.error):
         message = "The body is not valid gzip."
         raise ClickpipeError(message, code="broken_body") from None
     if len(data) > limit:
         message = f"The body is larger than {limit} bytes when decompressed."
         raise ClickpipeError(message, status=413, code="body_too_large")
-    if not inflate.eof:
-        message = "The gzip body is not complete."
-        raise ClickpipeError(message, code="broken_body")
     return data
+
+
+def _gunzip(body: bytes, size: int) -> bytes:
+    """Return at most `size` bytes of what may be several gzip files one after another. Raises EOFError."""
+    if not body:
+        raise EOFError
+    with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+        return file.read(size)
 
 
 def lines_of(body: bytes, *, json: bool = False) -> list[bytes]:

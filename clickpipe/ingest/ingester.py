@@ -85,6 +85,7 @@ class Ingester:
         could not be written: then none of them was acknowledged.
         """
         request = _Request(str(uuid.uuid4()), lines, sum(map(len, lines)))
+        request.done.set_running_or_notify_cancel()  # a client that goes away takes nothing back
         if not lines:
             request.done.set_result(IngestResult(0, 0))
             return request.done
@@ -113,16 +114,22 @@ class Ingester:
                     self._state.notify_all()
                     return
             try:
-                self._write(channel, batch)
+                results = self._write(channel, batch)
             except BaseException as error:
+                self._release(batch)
                 for request in batch:
-                    if not request.done.done():
-                        request.done.set_exception(error)
+                    request.done.set_exception(error)
                 if not isinstance(error, Exception):
                     raise
-            finally:
-                with self._state:
-                    self._waiting -= sum(r.size for r in batch)
+            else:
+                self._release(batch)
+                for request, result in zip(batch, results, strict=True):
+                    request.done.set_result(result)
+
+    def _release(self, batch: Sequence[_Request]) -> None:
+        """Make room, before the answer: the next request may follow at once."""
+        with self._state:
+            self._waiting -= sum(r.size for r in batch)
 
     def _take(self, channel: _Channel) -> list[_Request]:
         if channel.workspace in self._paused:
@@ -136,7 +143,7 @@ class Ingester:
         batch, channel.pending = channel.pending[:count], channel.pending[count:]
         return batch
 
-    def _write(self, channel: _Channel, batch: Sequence[_Request]) -> None:
+    def _write(self, channel: _Channel, batch: Sequence[_Request]) -> list[IngestResult]:
         live = self._live(channel.workspace)
         landing = live.physical.landings.get(channel.data_source) if live else None
         if live is None or landing is None:
@@ -157,10 +164,9 @@ class Ingester:
             message = "The events could not be written: a materialized view or the table refused them."
             raise ClickpipeError(message, status=422, code="insert_failed") from error
         self._log.remove(segment)
-        bad = self._quarantined(live, channel.data_source, batch)
-        for request in batch:
-            count = bad.get(request.import_id, 0)
-            request.done.set_result(IngestResult(len(request.lines) - count, count))
+        found = self._quarantined(live, channel.data_source, batch)
+        counts = [(len(r.lines), found.get(r.import_id, 0)) for r in batch]
+        return [IngestResult(lines - bad, bad) for lines, bad in counts]
 
     def _insert(self, landing: str, segment: Segment, rows: Sequence[bytes]) -> None:
         settings: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": segment.token}
@@ -169,9 +175,10 @@ class Ingester:
     def _quarantined(self, live: Live, data_source: str, batch: Sequence[_Request]) -> dict[str, int]:
         """Count each request's quarantined rows."""
         table = live.physical.tables[f"{data_source}_quarantine"]
+        time = live.compiled.data_sources[data_source].quarantine_time
         sql = (
             f"SELECT c__import_id, count() FROM {table} "
-            "WHERE insertion_date >= now() - 3600 AND c__import_id IN {ids:Array(String)} GROUP BY c__import_id"
+            f"WHERE {time} >= now() - 3600 AND c__import_id IN {{ids:Array(String)}} GROUP BY c__import_id"
         )
         ids = [r.import_id for r in batch]
         body = self._engine.execute(sql, {"ids": ids}, output="JSONCompact").body
@@ -195,7 +202,11 @@ class Ingester:
                 kept = self._log.set_aside(segment)
                 _LOGGER.exception("events that cannot be inserted are kept in %s", kept)
                 continue
-            self._log.remove(segment)
+            if self._log.whole(segment):
+                self._log.remove(segment)
+            else:
+                kept = self._log.set_aside(segment)
+                _LOGGER.warning("a segment of the log that cannot be read to its end is kept in %s", kept)
         return len(segments)
 
     @contextmanager
@@ -206,6 +217,7 @@ class Ingester:
             self._state.wait_for(
                 lambda: not any(c.running for c in self._channels.values() if c.workspace == workspace)
             )
+        self._log.sync(workspace)  # a segment that came back would be new to tables made from now on
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clickpipe.project import Each, Key, Step
+from clickpipe.sql import quote_literal
 
 
 def text_at(document: str, steps: tuple[Step, ...]) -> str:
@@ -37,10 +38,4 @@ def _elements(document: str, steps: tuple[Step, ...], each: int, variable: str) 
 
 
 def _keys(steps: tuple[Step, ...]) -> str:
-    return ", ".join(literal(step.name) for step in steps if isinstance(step, Key))
-
-
-def literal(text: str) -> str:
-    """Return a ClickHouse string literal of text that comes from a datafile (never from a request)."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return ", ".join(quote_literal(step.name) for step in steps if isinstance(step, Key))

@@ -99,8 +99,18 @@ class WriteAheadLog:
         found = [Segment(p.parent.parent.name, p.parent.name, p) for p in self._folder.glob("*/*/*.wal")]
         return sorted(found, key=lambda s: s.path.name)
 
+    def sync(self, workspace: str) -> None:
+        """Make the removal of a workspace's segments as durable as their writing was."""
+        for folder in (self._folder / workspace).glob("*/"):
+            _sync_folder(folder)
+
+    def whole(self, segment: Segment) -> bool:
+        """Tell whether all of a segment can be read: one that is not holds what nobody was told of, or is damaged."""
+        size = len(_MAGIC) + sum(_HEADER.size + len(r.import_id.encode()) + len(r.lines) for r in self.read(segment))
+        return size == segment.path.stat().st_size
+
     def read(self, segment: Segment) -> Iterator[Record]:
-        """Yield a segment's records up to the first that is torn (it was never acknowledged)."""
+        """Yield a segment's records up to the first that is torn or damaged."""
         data = segment.path.read_bytes()
         if not data.startswith(_MAGIC):
             return

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clickpipe.ingest.jsonpath import literal, text_at
+from clickpipe.ingest.jsonpath import text_at
 from clickpipe.ingest.types import base, fits, is_array, value
 from clickpipe.project import Column, DataSource, parse_jsonpath
-from clickpipe.sql import quote_identifier
+from clickpipe.sql import quote_identifier, quote_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def build_mapping(source: DataSource, names: Names) -> Mapping:
             f"FROM {names.staged} WHERE empty(__errors)",
             f"CREATE MATERIALIZED VIEW {names.bad_view} TO {names.quarantine} AS SELECT {bad}, "
             "__errors.1 AS c__error_column, __errors.2 AS c__error, __import_id AS c__import_id, "
-            "now() AS insertion_date\n"
+            f"now() AS {source.quarantine_time}\n"
             f"FROM {names.staged} WHERE notEmpty(__errors)",
             f"CREATE MATERIALIZED VIEW {names.map_view} TO {names.staged} AS SELECT\n    import_id AS __import_id,\n"
             f"    {texts},\n    {broken} AS __errors\nFROM {names.landing}",
@@ -86,12 +86,12 @@ def _text(source: DataSource, column: Column) -> str:
         return text_at("line", parse_jsonpath(column.jsonpath))
     if any(c.jsonpath is not None for c in source.columns):
         return "CAST(NULL, 'Nullable(String)')"
-    return f"JSONExtract(line, {literal(column.name)}, 'Nullable(String)')"
+    return f"JSONExtract(line, {quote_literal(column.name)}, 'Nullable(String)')"
 
 
 def _value(column: Column, raw: str) -> str:
     """Return SQL for the column's final value; only rows without errors get here."""
-    target = literal(column.type)
+    target = quote_literal(column.type)
     present = f"CAST({value(column.type, raw)}, {target})"
     if column.default is None:
         return present
@@ -100,12 +100,12 @@ def _value(column: Column, raw: str) -> str:
 
 def _error(column: Column, raw: str) -> str:
     """Return SQL for `(column, message)`; an empty message is no error."""
-    name = literal(column.name)
+    name = quote_literal(column.name)
     missing = "''"
     if not (column.nullable or column.default is not None or is_array(column.type)):
         text = f"value is missing or null on column '{column.name}', which is {column.type} and has no DEFAULT"
-        missing = literal(text)
-    head = literal("value '")
-    tail = literal(f"' on column '{column.name}' is not {base(column.type)}")
+        missing = quote_literal(text)
+    head = quote_literal("value '")
+    tail = quote_literal(f"' on column '{column.name}' is not {base(column.type)}")
     wrong = f"concat({head}, leftUTF8(assumeNotNull({raw}), 200), {tail})"
     return f"({name}, multiIf(isNull({raw}), {missing}, {fits(column.type, raw)}, '', {wrong}))"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from clickpipe.ingest.jsonpath import literal
+from clickpipe.sql import quote_literal
 
 _WRAPPER = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$", re.DOTALL)
 _SIMPLE = re.compile(r"^SimpleAggregateFunction\(\s*\w+\s*,\s*(.*)\)$", re.DOTALL)
@@ -59,7 +59,7 @@ def value(type_: str, raw: str) -> str:
     if match := _HOLDER.match(own):
         return _holder_value(own, match[1], split_arguments(match[2]), raw)
     if own.startswith(_DOCUMENTS):
-        return f"JSONExtract(ifNull({raw}, ''), {literal(own)})"
+        return f"JSONExtract(ifNull({raw}, ''), {quote_literal(own)})"
     parsed = raw if own == "String" or _FIXED.match(own) else _scalar(own, raw)
     return parsed if _nullable(type_) else f"assumeNotNull({parsed})"
 
@@ -82,10 +82,10 @@ def _scalar(own: str, raw: str) -> str:
         return day if own == "Date32" else f"if(toInt32({day}) BETWEEN 0 AND {_LAST_DAY}, toDate({day}), NULL)"
     if own.startswith("Enum"):
         names = ", ".join(_ENUM_NAME.findall(own))
-        return f"CAST(if({raw} IN ({names}), {raw}, NULL), {literal(f'Nullable({own})')})"
+        return f"CAST(if({raw} IN ({names}), {raw}, NULL), {quote_literal(f'Nullable({own})')})"
     if own == "UInt8":  # where projects keep booleans
         raw = f"multiIf({raw} = 'true', '1', {raw} = 'false', '0', {raw})"
-    return f"accurateCastOrNull({raw}, {literal(own)})"
+    return f"accurateCastOrNull({raw}, {quote_literal(own)})"
 
 
 def _holder_fits(kind: str, arguments: list[str], raw: str) -> str:
@@ -108,12 +108,12 @@ def _item_fits(type_: str, raw: str) -> str:
 def _holder_value(own: str, kind: str, arguments: list[str], raw: str) -> str:
     item = _variable(raw)
     if kind == "Array":
-        return f"CAST(arrayMap({item} -> {value(arguments[0], item)}, {_items(raw)}), {literal(own)})"
+        return f"CAST(arrayMap({item} -> {value(arguments[0], item)}, {_items(raw)}), {quote_literal(own)})"
     if kind == "Map":
         pair = f"({value(arguments[0], f'{item}.1')}, {value(arguments[1], f'{item}.2')})"
-        return f"CAST(arrayMap({item} -> {pair}, {_pairs(raw)}), {literal(own)})"
+        return f"CAST(arrayMap({item} -> {pair}, {_pairs(raw)}), {quote_literal(own)})"
     parts = ", ".join(value(type_, part) for type_, part in _parts(arguments, raw))
-    return f"CAST(tuple({parts}), {literal(own)})"
+    return f"CAST(tuple({parts}), {quote_literal(own)})"
 
 
 def _items(raw: str) -> str:
@@ -130,7 +130,7 @@ def _parts(arguments: list[str], raw: str) -> Iterator[tuple[str, str]]:
     """Yield type and text of each element of a tuple: by name from an object, by place from an array."""
     for number, argument in enumerate(arguments, 1):
         name, type_ = named_field(argument)
-        key = literal(name) if name else str(number)
+        key = quote_literal(name) if name else str(number)
         by_place = f"JSONExtract(ifNull({raw}, ''), {number}, 'Nullable(String)')"
         by_name = f"JSONExtract(ifNull({raw}, ''), {key}, 'Nullable(String)')"
         text = f"if(JSONType(ifNull({raw}, '')) = 'Array', {by_place}, {by_name})" if name else by_place

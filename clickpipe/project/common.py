@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable
 
 from clickpipe.datafile import Statement
-from clickpipe.diagnostics import Diagnostic, did_you_mean
+from clickpipe.diagnostics import Diagnostic, Severity, did_you_mean
 from clickpipe.project.model import Grant
 
 
@@ -43,6 +43,12 @@ def grants(statements: Iterable[Statement], allowed: tuple[str, ...]) -> tuple[l
         if statement.directive != "TOKEN":
             continue
         name, permission = statement.words
+        if permission.text.upper() == "CREATE" and "APPEND" in allowed:
+            hint = "write APPEND: deployments create data sources"
+            message = "the permission CREATE is deprecated"
+            diagnostics.append(Diagnostic("CP1011", message, permission.span, Severity.WARNING, hint))
+            found.append(Grant(name.text, "APPEND", name.span))
+            continue
         if permission.text.upper() in allowed:
             found.append(Grant(name.text, permission.text.upper(), name.span))
             continue

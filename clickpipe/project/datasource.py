@@ -15,7 +15,7 @@ from clickpipe.project.jsonpath import JsonpathError, parse_jsonpath
 from clickpipe.project.model import Column, DataSource, Index
 from clickpipe.project.secrets import find_secrets
 
-# What a Kafka data source stores of each message besides the schema's columns: name, type, and whether it is asked for.
+# What connectors store besides the schema's columns: name, type, default.
 _KAFKA_COLUMNS = (
     ("__value", "String", "''"),
     ("__topic", "LowCardinality(String)", "''"),
@@ -25,6 +25,13 @@ _KAFKA_COLUMNS = (
     ("__key", "String", "''"),
 )
 _KAFKA_HEADERS = ("__headers", "Map(String, String)", "map()")
+_DYNAMODB_COLUMNS = (
+    ("_record", "Nullable(String)", "NULL"),
+    ("_old_record", "Nullable(String)", "NULL"),
+    ("_timestamp", "DateTime64(3)", "toDateTime64(0, 3)"),
+    ("_event_name", "LowCardinality(String)", "''"),
+    ("_is_deleted", "UInt8", "0"),
+)
 
 
 def build_data_source(name: str, tree: DataSourceFile) -> tuple[DataSource | None, list[Diagnostic]]:
@@ -43,7 +50,7 @@ def build_data_source(name: str, tree: DataSourceFile) -> tuple[DataSource | Non
     columns += _hidden_columns(tree.file, columns, connector)
     indexes, index_problems = _indexes(statements)
     secrets, secret_problems = find_secrets(statements)
-    engine = build_engine(tree.file, statements)
+    engine, remarks = build_engine(tree.file, statements)
     forward, forward_problems = _forward_query(statements)
     source = DataSource(
         name,
@@ -62,7 +69,7 @@ def build_data_source(name: str, tree: DataSourceFile) -> tuple[DataSource | Non
         tuple(secrets),
         version(statements),
     )
-    more = [*problems, *index_problems, *secret_problems, *forward_problems]
+    more = [*remarks, *problems, *index_problems, *secret_problems, *forward_problems]
     return source, [*diagnostics, *more, *check_engine(engine, columns)]
 
 
@@ -102,16 +109,19 @@ def _check_jsonpath(path: Word | None) -> list[Diagnostic]:
 
 
 def _hidden_columns(file: str, columns: Sequence[Column], connector: Mapping[str, Word]) -> Iterator[Column]:
-    """Yield the columns that a Kafka data source has besides those of its schema."""
-    if not any(option.startswith("KAFKA_") for option in connector):
-        return
-    span = next(iter(connector.values())).span
+    """Yield the columns that a connector adds to those of the schema."""
+    added: tuple[tuple[str, str, str], ...] = ()
+    if any(option.startswith("KAFKA_") for option in connector):
+        headers = connector.get("KAFKA_STORE_HEADERS")
+        added = _KAFKA_COLUMNS + ((_KAFKA_HEADERS,) if headers and headers.text.lower() == "true" else ())
+    elif "IMPORT_TABLE_ARN" in connector:
+        added = _DYNAMODB_COLUMNS
     given = {c.name for c in columns}
-    headers = connector.get("KAFKA_STORE_HEADERS")
-    for name, type_, default in (*_KAFKA_COLUMNS, _KAFKA_HEADERS):
-        asked = name != "__headers" or (headers is not None and headers.text.lower() == "true")
-        if name not in given and asked:
-            yield Column(name, type_, nullable=False, span=span, default=Word(default, Span(file, 0, 0)))
+    for name, type_, default in added:
+        if name not in given:
+            span = next(iter(connector.values())).span
+            nullable = type_.startswith("Nullable(")
+            yield Column(name, type_, nullable, span=span, default=Word(default, Span(file, 0, 0)))
 
 
 def _indexes(statements: Sequence[Statement]) -> tuple[list[Index], list[Diagnostic]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clickpipe.datafile import Statement
-from clickpipe.diagnostics import Diagnostic, Related, Span, Word, did_you_mean
+from clickpipe.diagnostics import Diagnostic, Related, Severity, Span, Word, did_you_mean
 from clickpipe.project.model import Column, TableEngine
 
 _MERGE_TREE_KEYS = frozenset({"PARTITION_KEY", "SORTING_KEY", "PRIMARY_KEY", "SAMPLING_KEY", "TTL", "SETTINGS"})
@@ -48,19 +48,24 @@ _KEYWORDS = {"tuple", "and", "or", "not", "interval", "div", "mod", "asc", "desc
 _PREFIX = re.compile(r"^(Replicated|Shared)(?=\w*MergeTree$)", re.IGNORECASE)
 
 
-def build_engine(file: str, statements: Sequence[Statement]) -> TableEngine:
-    """Return the engine that ENGINE and ENGINE_* statements describe; MergeTree where none is named.
+def build_engine(file: str, statements: Sequence[Statement]) -> tuple[TableEngine, list[Diagnostic]]:
+    """Return the engine that ENGINE and ENGINE_* statements describe (MergeTree where none is named), and remarks.
 
-    `ReplicatedX` and `X(arguments)` are X: replication is the server's business, arguments are ENGINE_* options.
+    `ReplicatedX` is X: replication is the server's business.
     """
     named = next((s.argument for s in statements if s.directive == "ENGINE"), None)
     options = {s.directive.removeprefix("ENGINE_"): s.argument for s in statements if s.directive.startswith("ENGINE_")}
     if named is None:
-        return TableEngine(Word("MergeTree", Span(file, 0, 0)), options)
+        return TableEngine(Word("MergeTree", Span(file, 0, 0)), options), []
     text = named.text.strip()
     bare = _PREFIX.sub("", text.removesuffix("()"))
     known = next((name for name in ENGINES if name.lower() == bare.lower()), bare)
-    return TableEngine(Word(known, named.span), options)
+    remarks = []
+    if known == "ReplacingMergeTree" and "VERSION" in options and "VER" not in options:
+        options["VER"] = word = options.pop("VERSION")
+        message = "ENGINE_VERSION is deprecated for ReplacingMergeTree"
+        remarks.append(Diagnostic("CP1011", message, word.span, Severity.WARNING, "write ENGINE_VER"))
+    return TableEngine(Word(known, named.span), options), remarks
 
 
 def check_engine(engine: TableEngine, columns: Iterable[Column]) -> list[Diagnostic]:

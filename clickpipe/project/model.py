@@ -104,6 +104,11 @@ class DataSource:
     version: str = ""
     derived: bool = False
 
+    @property
+    def quarantine_time(self) -> str:
+        """Return the quarantine's column with the time a row came in: not one of the data source's own."""
+        return "c__insertion_date" if self.column("insertion_date") else "insertion_date"
+
     def column(self, name: str) -> Column | None:
         """Return the column of that name, or None."""
         return next((c for c in self.columns if c.name == name), None)

@@ -11,7 +11,7 @@ from clickpipe.diagnostics import Diagnostic, Related, Span, Word
 from clickpipe.project.common import description, grants, tags, version
 from clickpipe.project.connectors import sink_options
 from clickpipe.project.engine import build_engine
-from clickpipe.project.model import Grant, Node, Pipe, PipeKind
+from clickpipe.project.model import Grant, Node, Pipe, PipeKind, TableEngine
 from clickpipe.template import compile_template
 
 _KINDS = {
@@ -54,7 +54,10 @@ def build_pipe(name: str, tree: PipeFile) -> tuple[Pipe | None, list[Diagnostic]
     if kind is PipeKind.SINK:
         export, problems = sink_options(body, statements["TYPE"].keyword.span)
         diagnostics += problems
-    engine = build_engine(tree.file, body) if any(d.startswith("ENGINE") for d in statements) else None
+    engine: TableEngine | None = None
+    if any(directive.startswith("ENGINE") for directive in statements):
+        engine, problems = build_engine(tree.file, body)
+        diagnostics += problems
     if engine is not None and target is None and published:  # Classic: the node defines its target itself
         target = Word(f"{name}_data", published[0].name.span)
     mode = statements["COPY_MODE"].argument.text.lower() if "COPY_MODE" in statements else "append"

@@ -11,6 +11,8 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import decompress, lines_of
 from clickpipe.server.context import caller, flag, instance_of, read_body
 
+_LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
+
 
 async def post_events(request: Request) -> JSONResponse:
     """Take NDJSON or one JSON object, whatever the Content-Type; answer when the rows are durable and readable.
@@ -26,8 +28,12 @@ async def post_events(request: Request) -> JSONResponse:
     who.workspace.data_source_for_events(name)
     limit = instance_of(request).settings.max_body_bytes
     body = await read_body(request, limit)
-    body = decompress(body, request.headers.get("content-encoding", "").strip().lower(), limit * 10)
-    lines = lines_of(body, json=request.query_params.get("format") == "json")
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    as_json = request.query_params.get("format") == "json"
+    if encoding or len(body) > _LARGE:
+        lines = await asyncio.to_thread(lambda: lines_of(decompress(body, encoding, limit * 10), json=as_json))
+    else:
+        lines = lines_of(body, json=as_json)
     result = await asyncio.wrap_future(who.workspace.submit(name, lines))
     counts = {"successful_rows": result.successful_rows, "quarantined_rows": result.quarantined_rows}
     return JSONResponse(counts, status_code=200 if flag(request, "wait") else 202)

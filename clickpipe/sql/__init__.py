@@ -1,7 +1,7 @@
 """Reading SQL without changing it: table references with offsets, statement checks. Only room with sqlglot."""
 
 from clickpipe.sql.guard import Refusal, check, check_create
-from clickpipe.sql.references import TableReference, main_table, quote_identifier, references, splice
+from clickpipe.sql.references import TableReference, main_table, quote_identifier, quote_literal, references, splice
 
 __all__ = [
     "Refusal",
@@ -10,6 +10,7 @@ __all__ = [
     "check_create",
     "main_table",
     "quote_identifier",
+    "quote_literal",
     "references",
     "splice",
 ]

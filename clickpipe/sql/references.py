@@ -97,6 +97,12 @@ def quote_identifier(name: str) -> str:
     return f"`{escaped}`"
 
 
+def quote_literal(text: str) -> str:
+    """Return text as a ClickHouse string literal. For text of a project's files, never of a request."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def _tables(tree: exp.Expr) -> Iterator[TableReference]:
     from sqlglot import exp
 

@@ -28,7 +28,7 @@ def summary(compiled: CompiledProject) -> Iterator[str]:
     for name, endpoint in compiled.endpoints.items():
         parameters = ", ".join(shown(p) for p in endpoint.parameters)
         columns = ", ".join(f"{c.name} {c.type}" for c in endpoint.columns)
-        yield f"endpoint {name}({parameters}): {columns}"
+        yield f"endpoint {name}({parameters}): {columns}".rstrip()
     for name, view in compiled.views.items():
         yield f"view {name}: {view.source} -> {view.target}"
     for name, copy in compiled.copies.items():

@@ -17,7 +17,7 @@ ENVIRONMENT = {"TOPIC": "orders", "KEY": "id, at", "SQL": "never"}
         ("a.connection", "KAFKA_KEY $UNKNOWN$TOPIC", "KAFKA_KEY $UNKNOWNorders"),
         # Not values: prose, jsonpaths, what INCLUDE replaces itself, other files.
         ("a.datasource", "DESCRIPTION $TOPIC\nSCHEMA >\n    a String `json:$.TOPIC`", None),
-        ("a.datasource", 'INCLUDE "x.incl" "A=$TOPIC"', None),
+        ("a.datasource", 'INCLUDE "x_$TOPIC.incl" "A=$TOPIC"', 'INCLUDE "x_orders.incl" "A=$TOPIC"'),
         ("a.incl", "KAFKA_TOPIC $TOPIC", None),
         ("a.datasource", "KAFKA_TOPIC $NOTHING", None),
     ],

@@ -254,3 +254,25 @@ def test_a_failed_query_leaves_nothing_for_the_next() -> None:
         assert engine.execute("SELECT 4 AS four", output="JSONEachRow").body == b'{"four":4}\n'
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("size", [0, 9, 10, 13, 32, 127, 128])
+def test_rows_behind_an_insert_arrive_as_they_are(engine: Engine, database: str, size: int) -> None:
+    """Also where the first byte, here a length, is one that a parser might skip."""
+    engine.execute(f"CREATE TABLE {database}.bytes (line String) ENGINE = Memory")
+    line = bytes(n % 256 for n in range(size))
+    length = bytes([size]) if size < 128 else bytes([size & 127 | 128, 1])
+    engine.insert(f"{database}.bytes (line)", [length, line], format_="RowBinary")
+    assert json.loads(engine.execute(f"SELECT hex(line) FROM {database}.bytes", output="JSONCompact").body)["data"] == [
+        [line.hex().upper()]
+    ]
+
+
+def test_what_a_view_raises_is_the_inserts_error(engine: Engine, database: str) -> None:
+    engine.execute(f"CREATE TABLE {database}.source (n Int64) ENGINE = MergeTree ORDER BY n")
+    engine.execute(f"CREATE TABLE {database}.target (n Int64) ENGINE = MergeTree ORDER BY n")
+    select = f"SELECT n FROM {database}.source WHERE throwIf(n > 100) = 0"
+    engine.execute(f"CREATE MATERIALIZED VIEW {database}.view TO {database}.target AS {select}")
+    with pytest.raises(EngineError) as error:
+        engine.insert(f"{database}.source (n)", [b"1\n101\n"], format_="TSV")
+    assert error.value.name == "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"

@@ -12,6 +12,7 @@ from clickpipe.ingest.body import row_binary
 from clickpipe.runtime import Instance
 
 LIMIT = 1000
+FULL = bytes(range(250)) * 4  # as much as is allowed
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,9 @@ LIMIT = 1000
         (b"no json\n\xff\xfe", [b"no json", b"\xff\xfe"]),
         (b"", []),
         (b" \n\n", []),
+        (b'\xef\xbb\xbf{\r\n "a": {"b": [1,\r\n 2]}\r\n}\r\n', [b'{"a":{"b":[1,2]}}']),
+        (b'{"a":"x\\ny"}\n{"a":"\xc3\xa9"}', [b'{"a":"x\\ny"}', b'{"a":"\xc3\xa9"}']),
+        (b'{\n"a": 1}\n{\n"a": 2}', [b"{", b'"a": 1}', b"{", b'"a": 2}']),  # one object at most: to quarantine
     ],
 )
 def test_ndjson(body: bytes, lines: list[bytes]) -> None:
@@ -53,11 +57,22 @@ def test_an_array_gives_its_elements(events: list[dict[str, object]]) -> None:
         assert [json.loads(line) for line in found] == events
 
 
-def test_gzip_is_taken_off() -> None:
-    body = b"x" * LIMIT
-    assert decompress(gzip.compress(body), "gzip", LIMIT) == body
-    assert decompress(body, "", LIMIT) == body
-    assert decompress(body, "identity", LIMIT) == body
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (FULL, ""),
+        (FULL, "identity"),
+        (gzip.compress(FULL), "gzip"),
+        (gzip.compress(FULL[:400]) + gzip.compress(b"") + gzip.compress(FULL[400:]), "gzip"),  # files joined by `cat`
+        (gzip.compress(FULL) + b"\0" * 8, "gzip"),  # padding is no data
+    ],
+)
+def test_the_encoding_is_taken_off(body: bytes, encoding: str) -> None:
+    assert decompress(body, encoding, LIMIT) == FULL
+
+
+def test_nothing_compressed_is_nothing() -> None:
+    assert decompress(gzip.compress(b""), "gzip", LIMIT) == b""
 
 
 @pytest.mark.parametrize(
@@ -65,7 +80,10 @@ def test_gzip_is_taken_off() -> None:
     [
         (gzip.compress(b"x" * (LIMIT + 1)), "gzip", 413),
         (gzip.compress(b"\0" * 10_000_000), "gzip", 413),
+        (gzip.compress(FULL) + gzip.compress(b"x"), "gzip", 413),
         (gzip.compress(b"hello")[:-9], "gzip", 400),
+        (gzip.compress(b"hello") + gzip.compress(b"hello")[:-1], "gzip", 400),
+        (gzip.compress(b"hello") + b"more", "gzip", 400),
         (b"plain text", "gzip", 400),
         (b"", "gzip", 400),
         (b"x", "br", 400),

@@ -63,6 +63,22 @@ def test_a_damaged_record_ends_the_reading(log: WriteAheadLog) -> None:
     assert list(log.read(segment)) == RECORDS[:1]
 
 
+@pytest.mark.parametrize("full", ["fsync", "open"])
+def test_a_segment_that_cannot_be_written_is_not_left_behind(
+    log: WriteAheadLog, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    log.remove(written(log))  # the folders are there
+
+    def fail(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"clickpipe.ingest.log.os.{full}", fail)
+    with pytest.raises(OSError, match="No space left"):
+        written(log)
+    monkeypatch.undo()
+    assert log.unfinished() == []
+
+
 def test_another_file_is_no_segment(log: WriteAheadLog) -> None:
     segment = written(log)
     segment.path.write_bytes(b"something else")

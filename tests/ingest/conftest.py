@@ -1,0 +1,62 @@
+"""A data source with a view behind it, and ingesters of their own: the instance's would take what waits at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clickpipe.ingest import Ingester, WriteAheadLog
+from clickpipe.runtime import Instance, Workspace
+
+FILES = {
+    "events.datasource": "SCHEMA >\n    id String `json:$.id`,\n    n Int32 `json:$.n`\n\nENGINE_SORTING_KEY id\n",
+    "sums.datasource": "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\n"
+    "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n",
+    "sums_mv.pipe": "NODE n\nSQL >\n    SELECT id, sum(e.n) AS n FROM events AS e\n"
+    "    WHERE throwIf(e.n > 100) = 0 GROUP BY id\nTYPE materialized\nDATASOURCE sums\n",
+}
+GOOD, BAD, REFUSED = b'{"id":"a","n":1}', b'{"id":"a","n":"many"}', b'{"id":"a","n":101}'
+
+MakeIngester = Callable[..., Ingester]
+
+
+@pytest.fixture
+def deployed(workspace: Workspace) -> Workspace:
+    workspace.deploy(FILES)
+    return workspace
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> WriteAheadLog:
+    return WriteAheadLog(tmp_path)
+
+
+@pytest.fixture
+def make_ingester(instance: Instance, deployed: Workspace, log: WriteAheadLog) -> Iterator[MakeIngester]:
+    made: list[Ingester] = []
+
+    def make(**limits: int) -> Ingester:
+        live = {deployed.id: deployed.live}.get
+        made.append(Ingester(instance.engine, log, live, **limits))
+        return made[-1]
+
+    yield make
+    for ingester in made:
+        ingester.close()
+
+
+@pytest.fixture
+def taker(make_ingester: MakeIngester) -> Ingester:
+    return make_ingester()
+
+
+def counts(workspace: Workspace) -> tuple[int, int, int]:
+    """Rows in the data source, its quarantine, and what the view has summed up."""
+    sql = (
+        "SELECT (SELECT count() FROM events) AS a, (SELECT count() FROM events_quarantine) AS b, sum(n) AS c FROM sums"
+    )
+    row: dict[str, Any] = workspace.sql(sql)[0]
+    return row["a"], row["b"], row["c"]
