@@ -6,6 +6,7 @@ import json
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import ADMIN_TOKEN, Run, start
-from tests.conftest import ROOT
+from tests.conftest import ROOT, python_environment
 
 pytestmark = pytest.mark.slow
 
@@ -93,19 +94,27 @@ def test_serve_prints_the_token_it_made_once(tmp_path: Path) -> None:
         assert token not in second.printed
 
 
-def test_one_process_holds_a_data_folder(tmp_path: Path, run: Run) -> None:
+def refused(*args: str | Path) -> str:
+    """What a `clickpipe serve` says that cannot start, in a process of its own: an engine has one folder."""
+    command = [sys.executable, "-m", "clickpipe", "serve", *map(str, args)]
+    done = subprocess.run(  # noqa: PLW1510 - its code is what is tested
+        command, env=python_environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_one_process_holds_a_data_folder(tmp_path: Path) -> None:
     with start("serve", "--data-dir", "data", cwd=tmp_path) as server:
-        refused = run("serve", "--data-dir", tmp_path / "data", "--port", "0")
-        assert refused.code == 1
-        assert f"is in use by another clickpipe (process {server.popen.pid})" in refused.err
+        said = refused("--data-dir", tmp_path / "data", "--port", "0")
+        assert f"is in use by another clickpipe (process {server.popen.pid})" in said
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path, run: Run) -> None:
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with start("serve", "--data-dir", "data", cwd=tmp_path) as server:
         port = server.url.rsplit(":", 1)[1]
-        refused = run("serve", "--data-dir", tmp_path / "other", "--port", port)
-        assert refused.code == 1
-        assert "Cannot listen on 127.0.0.1" in refused.err
+        assert "Cannot listen on 127.0.0.1" in refused("--data-dir", tmp_path / "other", "--port", port)
 
 
 def test_kill_9_loses_neither_the_deployment_nor_an_event(tmp_path: Path, run: Run) -> None:
