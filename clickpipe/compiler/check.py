@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import table_ddl
-from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant
+from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, Variant
 from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
-from clickpipe.diagnostics import ClickpipeError, Diagnostic, Span
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, Span, has_errors
 from clickpipe.project import DataSource, Project
 from clickpipe.sql import check as check_statement, check_create
 from clickpipe.template import SAMPLE_TEXT, Binder
@@ -23,27 +25,52 @@ _QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
 # The SQL may read a String parameter as something else: toDate(x), toUInt32(x). It is a mistake only if no text fits.
 _OTHER_TEXTS = ("2023-01-01", "2023-01-01 00:00:00", "1", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "127.0.0.1")
 _FUNCTION = re.compile(r"function (\w+)")
+_QUARANTINE_COLUMNS = frozenset({"c__error_column", "c__error", "c__import_id", "insertion_date"})
+_SYNTAX = "Syntax error"  # told of the author's own text, by check_statements
+_LONG_NAME = 100  # a table's file has its name in it, and file systems have limits
+
+_Statement = tuple[str, Mapping[str, Any]]
+_Answer = TypeVar("_Answer")
 
 
-def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagnostic]:
-    """Create each data source empty; report what ClickHouse refuses at the column or key it names."""
+def create_tables(checker: Checker, sources: Iterable[DataSource], read: Collection[str] = ()) -> list[Diagnostic]:
+    """Create each data source empty; report what ClickHouse refuses at the column or key it names.
+
+    Their quarantine tables are created where `read` has their names, or where they could be refused.
+    """
+    wanted = [(source, table_ddl(source, checker.table(source.name))) for source in sources]
     diagnostics = []
-    for source in sources:
-        ddl = table_ddl(source, checker.table(source.name))
-        tree = checker.syntax(ddl, {})
-        if isinstance(tree, str) and (refusal := check_create(tree)) is not None:
+    made: list[tuple[DataSource, str]] = []
+    failures: list[tuple[DataSource, CheckFailure]] = []
+    for (source, ddl), tree in zip(wanted, checker.syntax_all([(ddl, {}) for _, ddl in wanted]), strict=True):
+        if isinstance(tree, CheckFailure):
+            failures.append((source, tree))
+        elif (refusal := check_create(tree)) is not None:
             diagnostics.append(Diagnostic("CP4007", refusal.message, source.span, hint="remove it"))
-            continue
-        failure = tree if isinstance(tree, CheckFailure) else checker.create(ddl)
-        if failure is None:
-            quarantine = table_ddl_quarantine(source, checker.table(f"{source.name}_quarantine"))
-            failure = checker.create(quarantine)
-        if failure is not None:
-            message = clean(failure.message)
-            diagnostics.append(
-                Diagnostic("CP4007", message, _place_in_schema(source, failure.message), hint=_hint(failure))
-            )
+        else:
+            made.append((source, ddl))
+    refused = _create(checker, made)
+    names = {source.name for source, _ in refused}
+    quarantines = [
+        (source, table_ddl_quarantine(source, checker.table(f"{source.name}{QUARANTINE_SUFFIX}")))
+        for source, _ in made
+        if source.name not in names and (f"{source.name}{QUARANTINE_SUFFIX}" in read or _doubtful(source))
+    ]
+    for source, failure in [*failures, *refused, *_create(checker, quarantines)]:
+        message = clean(failure.message)
+        place = _place_in_schema(source, failure.message)
+        diagnostics.append(Diagnostic("CP4007", message, place, hint=_hint(failure)))
     return diagnostics
+
+
+def _create(checker: Checker, tables: Sequence[tuple[DataSource, str]]) -> list[tuple[DataSource, CheckFailure]]:
+    answers = checker.create_all([ddl for _, ddl in tables])
+    return [(source, failure) for (source, _), failure in zip(tables, answers, strict=True) if failure is not None]
+
+
+def _doubtful(source: DataSource) -> bool:
+    """Tell whether ClickHouse may refuse a quarantine table whose data source it takes: two columns of one name."""
+    return len(source.name) > _LONG_NAME or any(c.name in _QUARANTINE_COLUMNS for c in source.columns)
 
 
 def table_ddl_quarantine(source: DataSource, table: str) -> str:
@@ -60,55 +87,150 @@ def table_ddl_quarantine(source: DataSource, table: str) -> str:
 
 def check_statements(checker: Checker, nodes: Iterable[NodeInfo]) -> list[Diagnostic]:
     """Check that every node is one SELECT that reads what it may; names that nothing has are reported then."""
+    infos = list(nodes)
+    answers = _Answers(checker.syntax_all)
+    answers.ask([(v.rendered.text, v.params) for info in infos for v in info.variants])
     diagnostics: list[Diagnostic] = []
-    for info in nodes:
-        problems = (_check_statement(checker, variant) for variant in info.variants)
-        first = next((p for p in problems if p is not None), None)
+    for info in infos:
+        problems = [_check_statement(answers.of(v.rendered.text, v.params), v) for v in info.variants]
+        found = _of_all_calls(info, problems) if all(p is None or p.code == "CP4001" for p in problems) else problems
+        first = next((p for p in found if p is not None), None)
         diagnostics += [first] if first is not None else info.unknown
     return diagnostics
+
+
+def _of_all_calls(info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic | None]:
+    """Make warnings of what is wrong with some calls only: as long as others work, so does the project."""
+    if all(p is not None for p in problems):
+        return list(problems)
+    when = ["when only the required parameters are given", "when every parameter is given"]
+    return [
+        replace(p, message=f"{p.message}, {when[n > 0]}", severity=Severity.WARNING) if p is not None else None
+        for n, p in enumerate(problems[: len(info.variants)])
+    ]
+
+
+class _Answers(Generic[_Answer]):
+    """What was answered to statements, each of which is asked once."""
+
+    def __init__(self, ask: Callable[[Sequence[_Statement]], list[_Answer]]) -> None:
+        self._ask = ask
+        self._found: dict[tuple[str, str], _Answer] = {}
+
+    def ask(self, statements: Iterable[_Statement]) -> None:
+        """Ask them together."""
+        new = {(sql, repr(params)): (sql, params) for sql, params in statements}
+        new = {key: statement for key, statement in new.items() if key not in self._found}
+        self._found.update(zip(new, self._ask(list(new.values())), strict=True))
+
+    def of(self, sql: str, params: Mapping[str, Any]) -> _Answer:
+        """Return the answer to one."""
+        key = (sql, repr(params))
+        if key not in self._found:
+            self._found[key] = self._ask([(sql, params)])[0]
+        return self._found[key]
 
 
 def check_nodes(
     checker: Checker, project: Project, graph: Graph, failed: set[Key]
 ) -> tuple[dict[Key, list[ResultColumn]], list[Diagnostic]]:
-    """Type-check every node in every rendering; nodes that read a failed one are left out."""
+    """Type-check every node in every rendering; nodes that read a failed one are left out.
+
+    Returns the columns of what pipes publish.
+    """
     types: dict[Key, list[ResultColumn]] = {}
     diagnostics: list[Diagnostic] = []
-    samples = _samples(project)
+    check = _NodeCheck(checker, project)
+    check.ask_ahead(info for info in graph.nodes if not _left_out(info, failed))
     for info in graph.nodes:
         key = (info.pipe.name, info.node.name)
-        if key in failed or any((p.name, n.name) in failed for p, n in info.reads_nodes):
+        if _left_out(info, failed):
             failed.add(key)
             continue
-        columns, problem = _check_node(checker, project, info, samples)
-        if problem is not None:
+        columns, problems = check.node(info)
+        diagnostics += problems
+        if has_errors(problems):
             failed.add(key)
-            diagnostics.append(problem)
         elif columns is not None:
             types[key] = columns
     return types, diagnostics
 
 
-def _check_node(
-    checker: Checker, project: Project, info: NodeInfo, samples: Mapping[str, str]
-) -> tuple[list[ResultColumn] | None, Diagnostic | None]:
-    columns: list[ResultColumn] | None = None
-    for variant in info.variants:
-        result = _describe(checker, project, info, variant, samples)
-        if result is None:
-            result = _describe(checker, project, info, variant, _every_sample(project))
-        if isinstance(result, CheckFailure):
-            message = clean(result.message)
-            span = _place_in_sql(variant, result.message)
-            return None, Diagnostic("CP4002", message, span, hint=_hint(result))
-        columns = columns or result
-    return columns, None
+def _left_out(info: NodeInfo, failed: Collection[Key]) -> bool:
+    return (info.pipe.name, info.node.name) in failed or any((p.name, n.name) in failed for p, n in info.reads_nodes)
 
 
-def _check_statement(checker: Checker, variant: Variant) -> Diagnostic | None:
-    """Check that the author's own SQL is one SELECT that reads nothing it may not."""
+class _NodeCheck:
+    """Asks ClickHouse about nodes: for columns where a pipe publishes them, else only whether it takes the SELECT."""
+
+    def __init__(self, checker: Checker, project: Project) -> None:
+        self._checker = checker
+        self._composer = Composer(project, checker.table)
+        self._samples = _samples(project)
+        self._every = _every_sample(project)
+        self._columns = _Answers(checker.describe_all)
+        self._refusals = _Answers(checker.refusals)
+
+    def ask_ahead(self, infos: Iterable[NodeInfo]) -> None:
+        """Ask about all nodes together."""
+        columns: list[_Statement] = []
+        refusals: list[_Statement] = []
+        for info in infos:
+            for variant in info.variants:
+                if (statement := self._select(info, variant)) is not None:
+                    (columns if _publishes(info, variant) else refusals).append(statement)
+        self._columns.ask(columns)
+        self._refusals.ask(refusals)
+
+    def node(self, info: NodeInfo) -> tuple[list[ResultColumn] | None, list[Diagnostic]]:
+        """Return the node's columns if its pipe publishes them, and what is wrong with it."""
+        columns: list[ResultColumn] | None = None
+        problems: list[Diagnostic | None] = []
+        for variant in info.variants:
+            statement = self._select(info, variant)
+            if statement is None:
+                continue
+            result = self._answer(info, variant, *statement)
+            if not isinstance(result, CheckFailure):
+                problems.append(None)
+                if columns is None and info.node is info.pipe.output:
+                    found = result or self._columns.of(*statement)
+                    columns = None if isinstance(found, CheckFailure) else found
+                continue
+            place = _place_in_sql(variant, result.message)
+            problems.append(Diagnostic("CP4002", clean(result.message), place, hint=_hint(result)))
+        told = [p for p in _of_all_calls(info, problems) if p is not None]
+        return columns, [p for p in told[:1] if not p.message.startswith(_SYNTAX)]
+
+    def _answer(
+        self, info: NodeInfo, variant: Variant, sql: str, params: Mapping[str, Any]
+    ) -> list[ResultColumn] | CheckFailure | None:
+        result = self._columns.of(sql, params) if _publishes(info, variant) else self._refusals.of(sql, params)
+        for text in _OTHER_TEXTS:
+            if not isinstance(result, CheckFailure) or not result.name.startswith("CANNOT_PARSE"):
+                break
+            result = self._checker.describe(sql, {name: _instead(value, text) for name, value in params.items()})
+        return result
+
+    def _select(self, info: NodeInfo, variant: Variant) -> _Statement | None:
+        """Return the SELECT, or None where what the node reads ends in an `error()` of its author's."""
+        for samples in (self._samples, self._every):
+            binder = Binder()
+            info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
+            values = {**samples, **variant.values}
+            with contextlib.suppress(ClickpipeError):
+                sql = self._composer.text(variant.rendered.text, info.pipe, info.node, values, binder)
+                return sql, binder.params
+        return None
+
+
+def _publishes(info: NodeInfo, variant: Variant) -> bool:
+    return info.node is info.pipe.output and variant is info.variants[0]
+
+
+def _check_statement(ast: str | CheckFailure, variant: Variant) -> Diagnostic | None:
+    """Check by its tree that the author's own SQL is one SELECT that reads nothing it may not."""
     rendered = variant.rendered
-    ast = checker.syntax(rendered.text, variant.params)
     if isinstance(ast, CheckFailure):
         offset = _character(rendered.text, ast.offset) if ast.offset is not None else 0
         return Diagnostic("CP4001", clean(ast.message), rendered.locate(offset), hint=_expected(ast.message))
@@ -121,26 +243,6 @@ def _check_statement(checker: Checker, variant: Variant) -> Diagnostic | None:
     if refusal.statement:
         hint = "a node is one SELECT; tables are changed by deployments, events and copies"
     return Diagnostic(code, refusal.message, rendered.locate(at, len(refusal.word) or 1), hint=hint)
-
-
-def _describe(
-    checker: Checker, project: Project, info: NodeInfo, variant: Variant, samples: Mapping[str, str]
-) -> list[ResultColumn] | CheckFailure | None:
-    """Return the columns; None where what the node reads ends in an `error()` of its author's: there is no SQL."""
-    binder = Binder()
-    composer = Composer(project, checker.table)
-    info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
-    values = {**samples, **variant.values}
-    try:
-        sql = composer.text(variant.rendered.text, info.pipe, info.node, values, binder)
-    except ClickpipeError:
-        return None
-    result = checker.describe(sql, binder.params)
-    for text in _OTHER_TEXTS:
-        if not isinstance(result, CheckFailure) or not result.name.startswith("CANNOT_PARSE"):
-            break
-        result = checker.describe(sql, {name: _instead(value, text) for name, value in binder.params.items()})
-    return result
 
 
 def _instead(value: Any, text: str) -> Any:

@@ -29,9 +29,11 @@ def compile_project(project: Project, checker: Checker) -> CompiledProject:
     graph, diagnostics = build_graph(project)
     diagnostics = [*project.diagnostics, *diagnostics]
     broken = _files_with_errors(project, diagnostics)
-    diagnostics += create_tables(checker, [s for s in project.data_sources.values() if s.file not in broken])
+    read = {name for info in graph.by_key.values() for name in info.reads_sources}
+    sources = [s for s in project.data_sources.values() if s.file not in broken]
+    diagnostics += create_tables(checker, sources, read)
     diagnostics += check_statements(checker, [i for i in graph.by_key.values() if not _has_error(i, diagnostics)])
-    project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()))
+    project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()), read)
     diagnostics += problems
     failed = _failed(project, graph, diagnostics, missing)
     types, problems = check_nodes(checker, project, graph, failed)
@@ -108,11 +110,9 @@ def _check_targets(
 ) -> list[Diagnostic]:
     diagnostics: list[Diagnostic] = []
     writers: list[MaterializedView | CopyPipe] = [*compiled.views.values(), *compiled.copies.values()]
-    for item in writers:
-        source = compiled.data_sources[item.target]
-        if source.derived:
-            continue
-        described = checker.describe(f"SELECT * FROM {checker.table(item.target)}", {})
+    written = [(w, compiled.data_sources[w.target]) for w in writers if not compiled.data_sources[w.target].derived]
+    answers = checker.describe_all([(f"SELECT * FROM {checker.table(w.target)}", {}) for w, _ in written])
+    for (item, source), described in zip(written, answers, strict=True):
         columns = types.get((item.pipe.name, item.pipe.output.name))
         if isinstance(described, CheckFailure) or columns is None:
             continue

@@ -39,12 +39,13 @@ def type_of_default(checker: Checker) -> Callable[[DataSource, Column], str]:
 
 
 def derive_targets(
-    checker: Checker, project: Project, failed: Collection[Key]
+    checker: Checker, project: Project, failed: Collection[Key], read: Collection[str] = ()
 ) -> tuple[Project, list[Diagnostic], set[str]]:
     """Add the data sources that materialized nodes define, and create them empty.
 
     A view may read the target of another, so they are taken in the order in which that works out. Also returns
-    the targets of those whose SELECT has an error, which the check of the node tells.
+    the targets of those whose SELECT has an error, which the check of the node tells. `read` are the tables that
+    nodes read.
     """
     diagnostics: list[Diagnostic] = []
     waiting = project.undefined_targets()
@@ -59,7 +60,7 @@ def derive_targets(
             del waiting[name]
             source, problems = _target(name, pipe, columns)
             project = _with(project, [source])
-            diagnostics += problems or create_tables(checker, [source])
+            diagnostics += problems or create_tables(checker, [source], read)
     return project, diagnostics, set(waiting)
 
 

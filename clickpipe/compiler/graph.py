@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -63,9 +63,10 @@ def build_graph(project: Project) -> tuple[Graph, list[Diagnostic]]:
     """Render every node, resolve what it reads, order the nodes; report templates that fail, and circles."""
     diagnostics: list[Diagnostic] = []
     by_key: dict[Key, NodeInfo] = {}
+    tables = _tables(project)
     for pipe in project.pipes.values():
         for node in pipe.nodes:
-            info, problems = _inspect(project, pipe, node)
+            info, problems = _inspect(project, tables, pipe, node)
             by_key[(pipe.name, node.name)] = info
             diagnostics += problems
     ordered, circles = _order(by_key)
@@ -97,7 +98,7 @@ def unused_nodes(graph: Graph, project: Project) -> list[Diagnostic]:
     return found
 
 
-def _inspect(project: Project, pipe: Pipe, node: Node) -> tuple[NodeInfo, list[Diagnostic]]:
+def _inspect(project: Project, tables: Collection[str], pipe: Pipe, node: Node) -> tuple[NodeInfo, list[Diagnostic]]:
     diagnostics: list[Diagnostic] = []
     variants: list[Variant] = []
     for values in node.program.samples():
@@ -122,7 +123,7 @@ def _inspect(project: Project, pipe: Pipe, node: Node) -> tuple[NodeInfo, list[D
             found = resolve(project, pipe, node, reference.name)
             if found is not None:
                 nodes[(found[0].name, found[1].name)] = found
-            elif _known_table(project, project.canonical(reference.name)):
+            elif project.canonical(reference.name) in tables:
                 sources[project.canonical(reference.name)] = None
             else:
                 span = variant.rendered.locate(reference.start, reference.end - reference.start)
@@ -134,11 +135,11 @@ def _inspect(project: Project, pipe: Pipe, node: Node) -> tuple[NodeInfo, list[D
     return info, diagnostics
 
 
-def _known_table(project: Project, name: str) -> bool:
-    """Tell whether a name is a data source or its quarantine, or has a file that could not be read."""
+def _tables(project: Project) -> set[str]:
+    """Return the names of data sources and their quarantines, and of files that could not be read."""
     unread = {PurePosixPath(file).stem for file in project.files} - project.pipes.keys()
-    base = name.removesuffix(QUARANTINE_SUFFIX)
-    return name in unread or base in project.data_sources or base in project.undefined_targets()
+    bases = project.data_sources.keys() | project.undefined_targets().keys()
+    return unread | bases | {f"{base}{QUARANTINE_SUFFIX}" for base in bases}
 
 
 def _order(by_key: Mapping[Key, NodeInfo]) -> tuple[list[NodeInfo], list[Diagnostic]]:

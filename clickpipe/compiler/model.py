@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -120,4 +120,22 @@ class Checker(Protocol):
 
     def describe(self, sql: str, params: Mapping[str, Any]) -> list[ResultColumn] | CheckFailure:
         """Return the columns a SELECT gives."""
+        ...
+
+    def create_all(self, statements: Sequence[str]) -> list[CheckFailure | None]:
+        """Run several CREATE TABLEs."""
+        ...
+
+    def syntax_all(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str | CheckFailure]:
+        """Return what `syntax` does for each statement."""
+        ...
+
+    def describe_all(
+        self, statements: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> list[list[ResultColumn] | CheckFailure]:
+        """Return what `describe` does for each SELECT."""
+        ...
+
+    def refusals(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[CheckFailure | None]:
+        """Return the failure that `describe` gives for each SELECT, or None: faster, where columns do not matter."""
         ...

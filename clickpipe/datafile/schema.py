@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import cast
 
@@ -12,6 +12,7 @@ from lark.exceptions import UnexpectedEOF, UnexpectedToken
 from lark.tree import Meta
 
 from clickpipe.datafile.directives import not_a_directive
+from clickpipe.datafile.plain import plain_columns
 from clickpipe.datafile.syntax import ColumnDef, Kind, TypeExpr
 from clickpipe.diagnostics import Diagnostic, Related, Span, Word
 
@@ -89,11 +90,22 @@ def _parser() -> Lark:
 def parse_schema(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
     """Return the columns of a SCHEMA block; one diagnostic for each column that cannot be read."""
     diagnostics: list[Diagnostic] = []
+    columns = plain_columns(block, _type) or []
     try:
-        columns = _parse(block)
+        columns = columns or _parse(block)
     except UnexpectedInput:
         columns, diagnostics = _column_by_column(block)
     return columns, diagnostics + _duplicates(columns)
+
+
+@lru_cache(maxsize=4096)
+def _type(text: str) -> TypeExpr | None:
+    """Return a type read by itself, None for what is not one; its spans count from its start."""
+    try:
+        columns = _parse(Word(f"x {text}", Span("", -2, len(text))))
+    except UnexpectedInput:
+        return None
+    return columns[0].type if len(columns) == 1 else None
 
 
 def _parse(block: Word) -> list[ColumnDef]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from clickpipe.compiler import CheckFailure, ResultColumn as CompiledColumn
+from clickpipe.engine.batches import Statement, compatible
 from clickpipe.engine.protocol import Engine, EngineError
 from clickpipe.sql import quote_identifier
 
 _SUFFIX = "_to_check"
+_AT_ONCE, _TEXT_AT_ONCE = 25, 60_000  # SELECTs, and characters of them, that one query checks
+
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
 
 
 class EngineChecker:
@@ -48,17 +55,54 @@ class EngineChecker:
         except EngineError as error:
             return self._failure(error)
 
+    def create_all(self, statements: Sequence[str]) -> list[CheckFailure | None]:
+        """Create tables, several at once; return each one's refusal."""
+        return self._map(self.create, statements)
+
+    def syntax_all(self, statements: Sequence[Statement]) -> list[str | CheckFailure]:
+        """Return the syntax trees' texts."""
+        found = self._engine.syntax_trees(statements)
+        return [self._failure(tree) if isinstance(tree, EngineError) else tree for tree in found]
+
+    def describe_all(self, statements: Sequence[Statement]) -> list[list[CompiledColumn] | CheckFailure]:
+        """Return the columns of each SELECT."""
+        return self._map(lambda statement: self.describe(*statement), statements)
+
+    def refusals(self, statements: Sequence[Statement]) -> list[CheckFailure | None]:
+        """Return what is wrong with each SELECT; their columns are not asked, so that many fit in one query."""
+        found: list[CheckFailure | None] = [None] * len(statements)
+
+        def ask(numbers: Sequence[int]) -> None:
+            selects = [f"SELECT count() FROM (\n{statements[n][0]}\n)" for n in numbers]
+            params = {name: value for n in numbers for name, value in statements[n][1].items()}
+            if not isinstance(self.describe("\nUNION ALL\n".join(selects), params), CheckFailure):
+                return
+            for n in numbers:
+                answer = self.describe(*statements[n])
+                found[n] = answer if isinstance(answer, CheckFailure) else None
+
+        self._map(ask, list(compatible(statements, _AT_ONCE, _TEXT_AT_ONCE)))
+        return found
+
+    @staticmethod
+    def _map(ask: Callable[[_Asked], _Answer], items: Sequence[_Asked]) -> list[_Answer]:
+        with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as pool:
+            return list(pool.map(ask, items))
+
     def _failure(self, error: EngineError) -> CheckFailure:
         message = error.message.replace(f"{self._database}.", "").replace(_SUFFIX, "")
         return CheckFailure(error.name, message, error.offset)
 
 
 @contextmanager
-def scratch(engine: Engine) -> Iterator[EngineChecker]:
-    """Give a checker on an empty database; the database is gone afterwards."""
+def scratch(engine: Engine, *, kept: bool = True) -> Iterator[EngineChecker]:
+    """Give a checker on an empty database; the database is gone afterwards.
+
+    `kept` tells that the engine has a data folder: after a crash the database is still known then, and can be dropped.
+    """
     database = f"check_{uuid.uuid4().hex[:12]}"
     quoted = quote_identifier(database)
-    engine.execute(f"CREATE DATABASE {quoted} ENGINE = Atomic")
+    engine.execute(f"CREATE DATABASE {quoted} ENGINE = {'Atomic' if kept else 'Memory'}")
     try:
         yield EngineChecker(engine, database)
     finally:

@@ -8,16 +8,18 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from clickpipe.engine.batches import batches
 from clickpipe.engine.config import write_config
 from clickpipe.engine.encode import encode_params, settings_clause
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
 
 DEFAULT_WORKERS = 4
+_AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query formats
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?P<name>(?:[^`\\]|\\.)*)`", re.DOTALL)
 
 
@@ -40,6 +42,7 @@ class EmbeddedEngine:
         self._lock = threading.Lock()
         self._closed = False
         self._sessions.append(self._open())  # keeps the folder open, and fails here when it cannot be
+        self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
 
     def _locate(self, path: Path | None) -> str:
@@ -110,6 +113,28 @@ class EmbeddedEngine:
         except EngineError as error:
             error.message = error.message.split(": In scope SELECT formatQuery(", 1)[0]
             raise
+        return self._tree(sql, params, formatted)
+
+    def syntax_trees(self, statements: Sequence[tuple[str, Params]]) -> list[str | EngineError]:
+        """Return what `syntax_tree` gives for each statement, or the error it raises."""
+        formatted: list[str | None] = []
+        for part in batches(statements, _AT_ONCE, _TEXT_AT_ONCE):
+            texts = {"sql": [sql for sql, _ in part]}
+            body = self.execute("SELECT formatQueryOrNull(arrayJoin({sql:Array(String)}))", texts, output="JSONCompact")
+            formatted += [row[0] for row in json.loads(body.body)["data"]]
+
+        def tree(item: tuple[tuple[str, Params], str | None]) -> str | EngineError:
+            (sql, params), text = item
+            try:
+                return self.syntax_tree(sql, params) if text is None else self._tree(sql, params, text)
+            except EngineError as error:
+                return error
+
+        with ThreadPoolExecutor(self._workers) as pool:
+            return list(pool.map(tree, zip(statements, formatted, strict=True)))
+
+    def _tree(self, sql: str, params: Params | None, formatted: str) -> str:
+        """Return the tree of a statement that `formatQuery` took, its result being `formatted`."""
         if any("\\n" in (name["name"] or "") for name in _QUOTED.finditer(formatted)):
             # The tree is lines of text: such a name could write lines of its own into it.
             raise EngineError("Code: 62. DB::Exception: Syntax error: a name holds a line break. (SYNTAX_ERROR)")

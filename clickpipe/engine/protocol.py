@@ -86,6 +86,10 @@ class Engine(Protocol):
         """
         ...
 
+    def syntax_trees(self, statements: Sequence[tuple[str, Params]]) -> list[str | EngineError]:
+        """Return for each statement what `syntax_tree` returns or raises: faster than asking one by one."""
+        ...
+
     def close(self) -> None:
         """Finish what runs and let go of the data. May be called twice."""
         ...

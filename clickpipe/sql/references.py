@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from clickpipe.sql.simple import simple_tables
+
 if TYPE_CHECKING:
     from sqlglot import exp
 
@@ -40,6 +42,13 @@ class TableReference:
 @lru_cache(maxsize=4096)
 def references(sql: str) -> tuple[TableReference, ...]:
     """Return the table names that `sql` reads, in text order, without those a CTE defines."""
+    simple = simple_tables(sql)
+    if simple is not None:
+        return tuple(TableReference(t.name, "", t.start, t.end, t.alias) for t in simple)
+    return _parsed_references(sql)
+
+
+def _parsed_references(sql: str) -> tuple[TableReference, ...]:
     from sqlglot import errors, parse_one
 
     try:

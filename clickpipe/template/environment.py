@@ -19,7 +19,7 @@ from clickpipe.template.errors import TemplateError
 from clickpipe.template.functions import FUNCTIONS
 
 EMIT = "_clickpipe_emit"
-DATA = "_clickpipe_data"
+MARK = "\0"  # before the number of a stretch of the author's text
 _BLOCKS = {"if", "for", "macro", "call", "filter", "block", "with"}
 _ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|[^'\"])*?\)\s*)>>")
 
@@ -29,13 +29,6 @@ class Emitted:
     """A value that an expression in `{{ }}` gave, on its way to the binder."""
 
     value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """A stretch of the author's own text: its number in the template (traced rendering only)."""
-
-    number: int
 
 
 def _emit(value: Any) -> Emitted:
@@ -95,7 +88,6 @@ def environment() -> _Environment:
     env.globals.update(FUNCTIONS)
     env.globals["range"] = _bounded_range
     env.globals[EMIT] = _emit
-    env.globals[DATA] = Data
     return env
 
 
@@ -132,8 +124,8 @@ def parse(source: str) -> nodes.Template:
     return environment().parse(source)
 
 
-def build(source: str, *, traced: bool) -> Template:
-    """Compile normalised text. A traced template yields `Data` in place of the author's text."""
+def build(source: str) -> Template:
+    """Compile normalised text to a template that yields, for the author's text, marks of its stretches' numbers."""
     env = environment()
     tree = env.parse(source)
     number = 0
@@ -141,20 +133,17 @@ def build(source: str, *, traced: bool) -> Template:
         children: list[nodes.Expr] = []
         for child in output.nodes:
             if isinstance(child, nodes.TemplateData):
-                replacement: nodes.Expr = child
-                if traced:
-                    replacement = _call(DATA, nodes.Const(number), child.lineno)
+                children.append(nodes.TemplateData(f"{MARK}{number}", lineno=child.lineno))
                 number += 1
             else:
-                replacement = _call(EMIT, child, child.lineno)
-            children.append(replacement)
+                children.append(_emitted(child))
         output.nodes = children
     code = env.compile(tree)
     return Template.from_code(env, code, env.globals)
 
 
-def _call(name: str, argument: nodes.Expr, lineno: int) -> nodes.Call:
-    function = nodes.Name(name, "load", lineno=lineno)
-    call = nodes.Call(function, [argument], [], None, None, lineno=lineno)
+def _emitted(value: nodes.Expr) -> nodes.Call:
+    function = nodes.Name(EMIT, "load", lineno=value.lineno)
+    call = nodes.Call(function, [value], [], None, None, lineno=value.lineno)
     call.set_environment(environment())
     return call

@@ -110,7 +110,7 @@ def killed(code: str, *args: str | Path, wait: float = 0) -> list[str]:
 
 
 def test_what_was_acknowledged_survives_kills_once(run_python: RunPython, tmp_path: Path) -> None:
-    moments = random.Random(7)  # noqa: S311 - a seed, for the same moments each time
+    moments = random.Random(7)
     acknowledged: set[str] = set()
     for number in range(6):
         acknowledged.update(killed(WRITER, tmp_path, f"r{number}", json.dumps(FILES), wait=moments.uniform(0, 0.7)))

@@ -1,0 +1,52 @@
+"""SCHEMA blocks of plain columns (name, type, jsonpath, a simple DEFAULT), split by one pattern.
+
+The same columns as by the grammar, of which each type's text is asked once: most blocks hold nothing else, and
+few types. A block with anything else is left to the grammar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from clickpipe.datafile.syntax import ColumnDef, TypeExpr
+from clickpipe.diagnostics import Word
+
+_IN_BRACKETS = r"[\w.,=\x20]|'[^'\\\n]*'"
+_BRACKETS = rf"\((?:{_IN_BRACKETS}|\((?:{_IN_BRACKETS}|\((?:{_IN_BRACKETS})*\))*\))*\)"
+_COLUMN = re.compile(
+    r"\s*(?P<name>[A-Za-z_]\w*)[ \t]+(?!(?:DEFAULT|CODEC)\b)(?P<type>[A-Za-z_]\w*"
+    rf"(?:{_BRACKETS})?)"
+    r"(?:[ \t]+`json:(?P<jsonpath>[^`\n]*)`)?"
+    r"(?:[ \t]+DEFAULT[ \t]+(?P<default>'[^'\\\n]*'|\d+|[A-Za-z_]\w*(?:\(\))?))?"
+    r"[ \t]*(?:,\s*|\s*\Z)",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def plain_columns(block: Word, type_of: Callable[[str], TypeExpr | None]) -> list[ColumnDef] | None:
+    """Return the columns of a block, or None when it is not a plain one; `type_of` reads a type by itself."""
+    columns: list[ColumnDef] = []
+    at = 0
+    while at < len(block.text):
+        match = _COLUMN.match(block.text, at)
+        type_ = type_of(match["type"]) if match else None
+        if match is None or type_ is None:
+            return None
+        name, default = _part(block, match, "name"), match["default"]
+        if name is None or (default is not None and default.upper() in {"DEFAULT", "CODEC"}):
+            return None
+        moved = _moved(type_, block, match.start("type"))
+        columns.append(ColumnDef(name, moved, _part(block, match, "jsonpath"), _part(block, match, "default")))
+        at = match.end()
+    return columns or None
+
+
+def _part(block: Word, match: re.Match[str], group: str) -> Word | None:
+    return None if match[group] is None else Word(match[group], block.span.sub(*match.span(group)))
+
+
+def _moved(type_: TypeExpr, block: Word, by: int) -> TypeExpr:
+    """Return a type that was read by itself as it stands in the block."""
+    span = block.span.sub(by + type_.span.start, by + type_.span.end)
+    return TypeExpr(type_.name, type_.text, span, tuple(_moved(a, block, by) for a in type_.arguments))

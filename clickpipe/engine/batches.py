@@ -1,0 +1,44 @@
+"""Statements put together for one query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Statement = tuple[str, Mapping[str, Any]]  # SQL and its parameters
+
+
+def batches(statements: Sequence[Statement], count: int, characters: int) -> Iterator[list[Statement]]:
+    """Yield the statements in order, so many at once and with so much text at the most (one has to go anyhow)."""
+    batch: list[Statement] = []
+    size = 0
+    for statement in statements:
+        if batch and (len(batch) == count or size + len(statement[0]) > characters):
+            yield batch
+            batch, size = [], 0
+        batch.append(statement)
+        size += len(statement[0])
+    if batch:
+        yield batch
+
+
+def compatible(statements: Sequence[Statement], count: int, characters: int) -> Iterator[list[int]]:
+    """Yield the statements' numbers in batches in which a parameter's name has one value."""
+    opened: list[tuple[list[int], dict[str, Any], int]] = []
+    for number, (sql, params) in enumerate(statements):
+        for at, (numbers, values, size) in enumerate(opened):
+            if size + len(sql) <= characters and all(_same(values, name, value) for name, value in params.items()):
+                numbers.append(number)
+                values.update(params)
+                opened[at] = (numbers, values, size + len(sql))
+                if len(numbers) == count:
+                    yield opened.pop(at)[0]
+                break
+        else:
+            opened.append(([number], dict(params), len(sql)))
+    for numbers, _, _ in opened:
+        yield numbers
+
+
+def _same(values: Mapping[str, Any], name: str, value: object) -> bool:
+    return name not in values or (type(values[name]) is type(value) and values[name] == value)

@@ -1,0 +1,113 @@
+"""Templates that differ in their plain text only share one parse and one compiled program.
+
+What is read of a template (its parameters) and its control flow depend on the tags alone: the shape is the
+template with one line end for each stretch of plain text between them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jinja2 import Template, TemplateError as JinjaError, nodes
+
+from clickpipe.diagnostics import Span, Word
+from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags
+from clickpipe.template.environment import build, data_offsets, environment, normalise, parse
+
+# A tag without a delimiter inside of it. What does not consist of these and plain text is a shape of its own.
+_TAG = re.compile(r"\{\{(?![-+])[^{}%#\0]*(?<![-+])\}\}|\{%(?![-+])[^{}%#\0]*(?<![-+])%\}")
+_DELIMITER = re.compile(r"\{[{%#]|[}%#]\}|[\0\r]|^\}|\{\Z")
+_RAW = re.compile(r"\{%\s*raw\b")
+_KEPT = 4096
+# Code can be generated for trees of these; for others (an unknown filter) only trying tells.
+_CERTAIN = frozenset(
+    {
+        *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.Name, nodes.Const, nodes.Call),
+        *(nodes.Keyword, nodes.List, nodes.Tuple, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not),
+        *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Neg),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Plain text of the author's, and its offset in the template."""
+
+    text: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A template's shape, and what of its own it fills in: `tags` are (offset in the shape, in the template)."""
+
+    text: str
+    stretches: tuple[Stretch, ...]
+    tags: tuple[tuple[int, int], ...] = ()
+
+    def line(self, line: int, source: str) -> int:
+        """Return the template's line for a line of the shape."""
+        if not self.tags:
+            return line
+        start = 0
+        for _ in range(line - 1):
+            start = self.text.find("\n", start) + 1
+        before = [tag for tag in self.tags if tag[0] <= start] or [self.tags[0]]
+        at, offset = before[-1]
+        return source.count("\n", 0, offset + max(0, start - at)) + 1
+
+
+def template_shape(sql: str) -> Shape:
+    """Take a node's SQL apart."""
+    source = normalise(sql)
+    parts: list[str] = []
+    stretches: list[Stretch] = []
+    tags: list[tuple[int, int]] = []
+    at = length = 0
+    for match in _TAG.finditer(source):
+        if match.start() > at:
+            stretches.append(Stretch(source[at : match.start()], at))
+            parts.append("\n")
+            length += 1
+        tags.append((length, match.start()))
+        parts.append(match.group())
+        length += len(match.group())
+        at = match.end()
+    if at < len(source):
+        stretches.append(Stretch(source[at:], at))
+        parts.append("\n")
+    if any(_DELIMITER.search(s.text) for s in stretches) or _RAW.search(source):
+        return Shape(source, _stretches(source))
+    return Shape("".join(parts), tuple(stretches), tuple(tags))
+
+
+def _stretches(source: str) -> tuple[Stretch, ...]:
+    try:
+        offsets = data_offsets(source)
+        texts = [text for _, kind, text in environment().lexer.tokeniter(source, None) if kind == "data" and text]
+    except JinjaError:
+        return ()  # parsing it tells what is wrong
+    assert len(texts) == len(offsets)  # noqa: S101 - one walk over the same tokens
+    return tuple(Stretch(text, offset) for text, offset in zip(texts, offsets, strict=True))
+
+
+@lru_cache(maxsize=_KEPT)
+def known_parameters(text: str) -> tuple[Parameter, ...] | None:
+    """Return the parameters of a shape; None where something is wrong with it, or cannot be read."""
+    word = Word(text, Span("", 0, len(text)))
+    try:
+        tree = parse(text)
+        if any(type(node) not in _CERTAIN for node in tree.find_all(nodes.Node)):
+            program(text)
+    except JinjaError:
+        return None
+    parameters, diagnostics = find_parameters(tree, word)
+    return None if diagnostics or any(forbidden_tags(tree, word)) else tuple(parameters)
+
+
+@lru_cache(maxsize=_KEPT)
+def program(text: str) -> Template:
+    """Return a shape's compiled program."""
+    return build(text)
