@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import table_ddl
+from clickpipe.compiler.explain import character, clean, expected, hint_of, place_in_schema, place_in_sql
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, Variant
 from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
-from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, Span, has_errors
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, has_errors
 from clickpipe.project import DataSource, Project
 from clickpipe.sql import check as check_statement, check_create
 from clickpipe.template import SAMPLE_TEXT, Binder
 
-_IN_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
-_MAYBE = re.compile(r"\.?\s*Maybe you meant: (\[.*?\])")
-_AVAILABLE = re.compile(r" while processing: '.*?', required columns: .*$", re.DOTALL)
-_EXPECTED = re.compile(r"\. Expected one of: .*$", re.DOTALL)
-_QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
 # The SQL may read a String parameter as something else: toDate(x), toUInt32(x). It is a mistake only if no text fits.
 _OTHER_TEXTS = ("2023-01-01", "2023-01-01 00:00:00", "1", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "127.0.0.1")
-_FUNCTION = re.compile(r"function (\w+)")
 _QUARANTINE_COLUMNS = frozenset({"c__error_column", "c__error", "c__import_id", "insertion_date"})
 _SYNTAX = "Syntax error"  # told of the author's own text, by check_statements
 _LONG_NAME = 100  # a table's file has its name in it, and file systems have limits
@@ -58,8 +52,8 @@ def create_tables(checker: Checker, sources: Iterable[DataSource], read: Collect
     ]
     for source, failure in [*failures, *refused, *_create(checker, quarantines)]:
         message = clean(failure.message)
-        place = _place_in_schema(source, failure.message)
-        diagnostics.append(Diagnostic("CP4007", message, place, hint=_hint(failure)))
+        place = place_in_schema(source, failure.message)
+        diagnostics.append(Diagnostic("CP4007", message, place, hint=hint_of(failure)))
     return diagnostics
 
 
@@ -197,8 +191,8 @@ class _NodeCheck:
                     found = result or self._columns.of(*statement)
                     columns = None if isinstance(found, CheckFailure) else found
                 continue
-            place = _place_in_sql(variant, result.message)
-            problems.append(Diagnostic("CP4002", clean(result.message), place, hint=_hint(result)))
+            place = place_in_sql(variant, result.message)
+            problems.append(Diagnostic("CP4002", clean(result.message), place, hint=hint_of(result)))
         told = [p for p in _of_all_calls(info, problems) if p is not None]
         return columns, [p for p in told[:1] if not p.message.startswith(_SYNTAX)]
 
@@ -232,8 +226,8 @@ def _check_statement(ast: str | CheckFailure, variant: Variant) -> Diagnostic | 
     """Check by its tree that the author's own SQL is one SELECT that reads nothing it may not."""
     rendered = variant.rendered
     if isinstance(ast, CheckFailure):
-        offset = _character(rendered.text, ast.offset) if ast.offset is not None else 0
-        return Diagnostic("CP4001", clean(ast.message), rendered.locate(offset), hint=_expected(ast.message))
+        offset = character(rendered.text, ast.offset) if ast.offset is not None else 0
+        return Diagnostic("CP4001", clean(ast.message), rendered.locate(offset), hint=expected(ast.message))
     refusal = check_statement(ast, ())
     if refusal is None:
         return None
@@ -265,60 +259,3 @@ def _every_sample(project: Project) -> Mapping[str, str]:
     """Return a valid value for every parameter of the project."""
     programs = [node.program for pipe in project.pipes.values() for node in pipe.nodes]
     return {name: value for program in programs for name, value in program.samples()[-1].items()}
-
-
-def clean(message: str) -> str:
-    """Return ClickHouse's message without its view of our statement and the guesses (they go to the hint)."""
-    text = _MAYBE.sub("", _EXPECTED.sub("", _AVAILABLE.sub("", message)))
-    text = _IN_SCOPE.sub("", text)
-    text = re.sub(
-        r"failed at position \d+ \((.*?)\)( \(line \d+, col \d+\))?:.*", r"unexpected '\1'", text, flags=re.DOTALL
-    )
-    return text.strip().rstrip(".:")
-
-
-def _hint(failure: CheckFailure) -> str:
-    match = _MAYBE.search(failure.message)
-    if match:
-        return f"did you mean {match[1].strip('[]')}?"
-    return _expected(failure.message)
-
-
-def _expected(message: str) -> str:
-    match = re.search(r"Expected one of: (.*?)\.?$", message, re.DOTALL)
-    if match is None:
-        return ""
-    words = [w.strip() for w in match[1].split(",")]
-    return f"expected one of: {', '.join(words[:8])}{' …' if len(words) > 8 else ''}"  # noqa: PLR2004 - enough to read
-
-
-def _place_in_sql(variant: Variant, message: str) -> Span:
-    """Find the word the message is about in the author's SQL; else the whole first line."""
-    text = variant.rendered.text
-    head = _IN_SCOPE.sub("", message)
-    for word in [*_QUOTED.findall(head), *_FUNCTION.findall(head)]:
-        for candidate in (word, word.rsplit(".", 1)[-1]):
-            match = re.search(rf"(?<![\w.]){re.escape(candidate)}(?!\w)", text)
-            if match:
-                return variant.rendered.locate(match.start(), len(candidate))
-    at = len(text) - len(text.lstrip())
-    return variant.rendered.locate(at, len(text[at:].split("\n", 1)[0]))
-
-
-def _place_in_schema(source: DataSource, message: str) -> Span:
-    for word in _QUOTED.findall(message):
-        column = source.column(word)
-        if column is not None:
-            return column.span
-        for index in source.indexes:
-            if re.search(rf"\b{re.escape(word)}\b", index.expression):
-                return index.span
-    for column in source.columns:
-        if column.type in message:
-            return column.span
-    return source.columns[0].span if source.columns else source.span
-
-
-def _character(text: str, byte: int) -> int:
-    """Return the character offset of a byte offset in the UTF-8 of `text`."""
-    return len(text.encode()[:byte].decode(errors="ignore"))

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import nodes
 
 from clickpipe.diagnostics import Diagnostic, Word, did_you_mean
+from clickpipe.template.dates import DATE_FUNCTIONS, DAYS
 from clickpipe.template.environment import environment
 from clickpipe.template.functions import FUNCTIONS, TYPED_CALLS
 from clickpipe.template.types import TYPES
@@ -44,6 +45,8 @@ def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter]
     diagnostics: list[Diagnostic] = []
     for node in tree.find_all((nodes.Call, nodes.Name)):
         if isinstance(node, nodes.Call):
+            for name, type_ in _moments(node, local):
+                found.setdefault(name, Parameter(name, type_))
             parameter, problem = _from_call(node, local, source)
             if problem is not None:
                 diagnostics.append(problem)
@@ -92,6 +95,13 @@ def _assigned(tree: nodes.Template) -> set[str]:
     """Return the names that the template itself sets: loops, `set`, macros and their arguments."""
     names = {n.name for n in tree.find_all(nodes.Name) if n.ctx in {"store", "param"}}
     return names | {m.name for m in tree.find_all(nodes.Macro)} | {"loop", "caller", "varargs", "kwargs"}
+
+
+def _moments(call: nodes.Call, local: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield the parameters of which a call takes the difference, with the type that their texts have to be of."""
+    if isinstance(call.node, nodes.Name) and call.node.name in DATE_FUNCTIONS:
+        type_ = "Date" if call.node.name in DAYS else "DateTime"
+        yield from ((a.name, type_) for a in call.args[:2] if isinstance(a, nodes.Name) and a.name not in local)
 
 
 def _from_call(call: nodes.Call, local: set[str], source: Word) -> tuple[Parameter | None, Diagnostic | None]:

@@ -121,7 +121,11 @@ def data_offsets(source: str) -> list[int]:
 
 def parse(source: str) -> nodes.Template:
     """Parse normalised text; raises jinja2.TemplateSyntaxError."""
-    return environment().parse(source)
+    try:
+        return environment().parse(source)
+    except RecursionError:
+        message = "brackets or tags are nested too deeply"
+        raise TemplateSyntaxError(message, 1) from None
 
 
 def build(source: str) -> Template:

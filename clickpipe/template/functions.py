@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2.runtime import Undefined
 
+from clickpipe.template.dates import DATE_FUNCTIONS
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
 from clickpipe.template.types import TYPES, ParamType, validate, validate_items
 from clickpipe.template.values import Binding, TypedValue, typed
@@ -92,6 +93,7 @@ TYPED_CALLS: Mapping[str, Callable[..., TypedValue]] = {
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **TYPED_CALLS,
+    **DATE_FUNCTIONS,
     "defined": _defined,
     "not_defined": lambda value=_NONE: not _defined(value),
     "error": _error,

@@ -1,0 +1,77 @@
+"""ClickHouse's messages in an author's words: what is wrong, where in the file, how to mend it."""
+
+from __future__ import annotations
+
+import re
+
+from clickpipe.compiler.graph import Variant
+from clickpipe.compiler.model import CheckFailure
+from clickpipe.diagnostics import Span
+from clickpipe.project import DataSource
+
+_IN_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
+_MAYBE = re.compile(r"\.?\s*Maybe you meant: (\[.*?\])")
+_AVAILABLE = re.compile(r" while processing: '.*?', required columns: .*$", re.DOTALL)
+_EXPECTED = re.compile(r"\. Expected one of: .*$", re.DOTALL)
+_QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
+_FUNCTION = re.compile(r"function (\w+)")
+
+
+def clean(message: str) -> str:
+    """Return ClickHouse's message without its view of our statement and the guesses (they go to the hint)."""
+    text = _MAYBE.sub("", _EXPECTED.sub("", _AVAILABLE.sub("", message)))
+    text = _IN_SCOPE.sub("", text)
+    text = re.sub(
+        r"failed at position \d+ \((.*?)\)( \(line \d+, col \d+\))?:.*", r"unexpected '\1'", text, flags=re.DOTALL
+    )
+    return text.strip().rstrip(".:")
+
+
+def hint_of(failure: CheckFailure) -> str:
+    """Return what ClickHouse guesses was meant, or expected."""
+    match = _MAYBE.search(failure.message)
+    if match:
+        return f"did you mean {match[1].strip('[]')}?"
+    return expected(failure.message)
+
+
+def expected(message: str) -> str:
+    """Return the first few words that the parser expected; '' when the message lists none."""
+    match = re.search(r"Expected one of: (.*?)\.?$", message, re.DOTALL)
+    if match is None:
+        return ""
+    words = [w.strip() for w in match[1].split(",")]
+    return f"expected one of: {', '.join(words[:8])}{' …' if len(words) > 8 else ''}"  # noqa: PLR2004 - enough to read
+
+
+def place_in_sql(variant: Variant, message: str) -> Span:
+    """Find the word the message is about in the author's SQL; else the whole first line."""
+    text = variant.rendered.text
+    head = _IN_SCOPE.sub("", message)
+    for word in [*_QUOTED.findall(head), *_FUNCTION.findall(head)]:
+        for candidate in (word, word.rsplit(".", 1)[-1]):
+            match = re.search(rf"(?<![\w.]){re.escape(candidate)}(?!\w)", text)
+            if match:
+                return variant.rendered.locate(match.start(), len(candidate))
+    at = len(text) - len(text.lstrip())
+    return variant.rendered.locate(at, len(text[at:].split("\n", 1)[0]))
+
+
+def place_in_schema(source: DataSource, message: str) -> Span:
+    """Find the column or index the message is about; else the first column."""
+    for word in _QUOTED.findall(message):
+        column = source.column(word)
+        if column is not None:
+            return column.span
+        for index in source.indexes:
+            if re.search(rf"\b{re.escape(word)}\b", index.expression):
+                return index.span
+    for column in source.columns:
+        if column.type in message:
+            return column.span
+    return source.columns[0].span if source.columns else source.span
+
+
+def character(text: str, byte: int) -> int:
+    """Return the character offset of a byte offset in the UTF-8 of `text`."""
+    return len(text.encode()[:byte].decode(errors="ignore"))
