@@ -12,6 +12,7 @@ from clickpipe.compiler.ddl import table_ddl
 from clickpipe.compiler.explain import character, clean, expected, hint_of, place_in_schema, place_in_sql
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, Variant
 from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
+from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, has_errors
 from clickpipe.project import DataSource, Project
 from clickpipe.sql import check as check_statement, check_create
@@ -21,6 +22,7 @@ from clickpipe.template import SAMPLE_TEXT, Binder
 _OTHER_TEXTS = ("2023-01-01", "2023-01-01 00:00:00", "1", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "127.0.0.1")
 _QUARANTINE_COLUMNS = frozenset({"c__error_column", "c__error", "c__import_id", "insertion_date"})
 _SYNTAX = "Syntax error"  # told of the author's own text, by check_statements
+_SERVICE_NAMES = frozenset(qualified(name) for name in SERVICE_SOURCES)
 _LONG_NAME = 100  # a table's file has its name in it, and file systems have limits
 
 _Statement = tuple[str, Mapping[str, Any]]
@@ -55,6 +57,12 @@ def create_tables(checker: Checker, sources: Iterable[DataSource], read: Collect
         place = place_in_schema(source, failure.message)
         diagnostics.append(Diagnostic("CP4007", message, place, hint=hint_of(failure)))
     return diagnostics
+
+
+def create_services(checker: Checker, read: Iterable[str]) -> None:
+    """Create the service data sources among the names, empty."""
+    wanted = sorted(set(read) & _SERVICE_NAMES)
+    checker.create_all([service_ddl(name.removeprefix(f"{DATABASE}."), checker.table(name)) for name in wanted])
 
 
 def _create(checker: Checker, tables: Sequence[tuple[DataSource, str]]) -> list[tuple[DataSource, CheckFailure]]:
@@ -228,7 +236,7 @@ def _check_statement(ast: str | CheckFailure, variant: Variant) -> Diagnostic | 
     if isinstance(ast, CheckFailure):
         offset = character(rendered.text, ast.offset) if ast.offset is not None else 0
         return Diagnostic("CP4001", clean(ast.message), rendered.locate(offset), hint=expected(ast.message))
-    refusal = check_statement(ast, ())
+    refusal = check_statement(ast, _SERVICE_NAMES)
     if refusal is None:
         return None
     at = max(0, rendered.text.find(refusal.word)) if refusal.word else 0

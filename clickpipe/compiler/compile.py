@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from clickpipe.compiler.check import check_nodes, check_statements, create_tables
+from clickpipe.compiler.check import check_nodes, check_statements, create_services, create_tables
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
 from clickpipe.compiler.model import (
@@ -32,6 +32,7 @@ def compile_project(project: Project, checker: Checker) -> CompiledProject:
     read = {name for info in graph.by_key.values() for name in info.reads_sources}
     sources = [s for s in project.data_sources.values() if s.file not in broken]
     diagnostics += create_tables(checker, sources, read)
+    create_services(checker, read)
     diagnostics += check_statements(checker, [i for i in graph.by_key.values() if not _has_error(i, diagnostics)])
     project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()), read)
     diagnostics += problems

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified
 from clickpipe.project import Node, Pipe, Project
 from clickpipe.sql import TableReference, splice
 from clickpipe.template import Binder
@@ -35,13 +36,18 @@ class Composer:
 
         def replace(reference: TableReference) -> str | None:
             if reference.database:
-                return None
+                return self._table(qualified(reference.name)) if is_service(reference) else None
             found = resolve(self._project, pipe, node, reference.name)
             if found is None:
                 return self._table(self._project.canonical(reference.name))
             return f"(\n{self.node(*found, values, binder)}\n)"
 
         return splice(sql, replace)
+
+
+def is_service(reference: TableReference) -> bool:
+    """Tell whether a name is that of a service data source."""
+    return reference.database == DATABASE and reference.name in SERVICE_SOURCES
 
 
 def resolve(project: Project, pipe: Pipe | None, node: Node | None, name: str) -> tuple[Pipe, Node] | None:

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from clickpipe.compiler.compose import resolve
+from clickpipe.compiler.compose import is_service, resolve
+from clickpipe.compiler.service import qualified
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, did_you_mean
 from clickpipe.project import Node, Pipe, PipeKind, Project
-from clickpipe.sql import references
+from clickpipe.sql import TableReference, references
 from clickpipe.template import Binder, Rendered, TemplateError, problem
 
 QUARANTINE_SUFFIX = "_quarantine"
@@ -28,7 +29,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """A node with its renderings and the names it reads; `unknown` are those that nothing has."""
+    """A node with its renderings and the names it reads; `unknown` tells of those that nothing has or serves."""
 
     pipe: Pipe
     node: Node
@@ -119,6 +120,9 @@ def _inspect(project: Project, tables: Collection[str], pipe: Pipe, node: Node) 
     for variant in variants:
         for reference in references(variant.rendered.text):
             if reference.database:
+                if is_service(reference):
+                    sources[qualified(reference.name)] = None
+                    unknown.append(_not_served(variant.rendered, reference))
                 continue
             found = resolve(project, pipe, node, reference.name)
             if found is not None:
@@ -133,6 +137,13 @@ def _inspect(project: Project, tables: Collection[str], pipe: Pipe, node: Node) 
                 unknown.append(Diagnostic("CP2003", message, span, hint=hint))
     info = NodeInfo(pipe, node, tuple(variants), tuple(nodes.values()), tuple(sources), tuple(unknown))
     return info, diagnostics
+
+
+def _not_served(rendered: Rendered, reference: TableReference) -> Diagnostic:
+    span = rendered.locate(reference.start, reference.end - reference.start)
+    message = f"the service data source '{qualified(reference.name)}' is not served yet"
+    hint = "its columns are checked; calls of what reads it are refused"
+    return Diagnostic("CP2009", message, span, Severity.WARNING, hint)
 
 
 def _tables(project: Project) -> set[str]:

@@ -51,6 +51,7 @@ _TITLES = {
     "CP2006": "no datafiles found",
     "CP2007": "connection not in the project",
     "CP2008": "node is not used",
+    "CP2009": "service data source not served yet",
     "CP3001": "template cannot be read",
     "CP3002": "unknown template function",
     "CP3003": "wrong template call",

@@ -61,10 +61,11 @@ def build_engine(file: str, statements: Sequence[Statement]) -> tuple[TableEngin
     bare = _PREFIX.sub("", text.removesuffix("()"))
     known = next((name for name in ENGINES if name.lower() == bare.lower()), bare)
     remarks = []
-    if known == "ReplacingMergeTree" and "VERSION" in options and "VER" not in options:
-        options["VER"] = word = options.pop("VERSION")
-        message = "ENGINE_VERSION is deprecated for ReplacingMergeTree"
-        remarks.append(Diagnostic("CP1011", message, word.span, Severity.WARNING, "write ENGINE_VER"))
+    if known == "ReplacingMergeTree" and "VERSION" in options:
+        word = options.pop("VERSION")
+        message = "ENGINE_VERSION means nothing for ReplacingMergeTree: the row that came last is kept"
+        hint = "write ENGINE_VER to keep the row with the highest version, or remove the line"
+        remarks.append(Diagnostic("CP1011", message, word.span, Severity.WARNING, hint))
     return TableEngine(Word(known, named.span), options), remarks
 
 

@@ -21,6 +21,8 @@ from clickpipe.template.functions import FUNCTIONS
 EMIT = "_clickpipe_emit"
 MARK = "\0"  # before the number of a stretch of the author's text
 _BLOCKS = {"if", "for", "macro", "call", "filter", "block", "with"}
+_TAG = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
+_QUOTED_OR_AND = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|&")
 _ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|[^'\"])*?\)\s*)>>")
 
 
@@ -103,7 +105,12 @@ def normalise(sql: str) -> str:
     """Return the text jinja reads: the leading `%` blanked, `<<Call()>>` as `{{Call()}}`; same offsets."""
     start = len(sql) - len(sql.lstrip())
     body = f"{sql[:start]} {sql[start + 1 :]}" if sql[start : start + 1] == "%" else sql
-    return _ANGLE_CALL.sub(r"{{\1}}", body)
+    return _TAG.sub(_and, _ANGLE_CALL.sub(r"{{\1}}", body))
+
+
+def _and(tag: re.Match[str]) -> str:
+    """Take `&` between conditions for what is meant: of jinja's operators `*` binds and decides alike."""
+    return _QUOTED_OR_AND.sub(lambda m: "*" if m[0] == "&" else m[0], tag[0]) if "&" in tag[0] else tag[0]
 
 
 def data_offsets(source: str) -> list[int]:
