@@ -1,5 +1,6 @@
 """Datafiles: text to syntax tree with spans. The only room that knows lark."""
 
+from clickpipe.datafile.format import FormatSQL, format_datafile
 from clickpipe.datafile.parser import parse_datafile
 from clickpipe.datafile.syntax import (
     ColumnDef,
@@ -19,11 +20,13 @@ __all__ = [
     "ConnectionFile",
     "DataSourceFile",
     "Datafile",
+    "FormatSQL",
     "Kind",
     "NodeClause",
     "PipeFile",
     "Statement",
     "TypeExpr",
     "expand_variables",
+    "format_datafile",
     "parse_datafile",
 ]

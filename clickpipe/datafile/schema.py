@@ -117,7 +117,7 @@ def _column_by_column(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
     """Read on after a mistake: split at the commas outside brackets and parse each part alone."""
     columns: list[ColumnDef] = []
     diagnostics: list[Diagnostic] = []
-    for start, end in _split(block.text):
+    for start, end in split_columns(block.text):
         if not _without_comments(block.text[start:end]).strip():
             continue
         part = Word(block.text[start:end], block.span.sub(start, end))
@@ -136,7 +136,8 @@ def _without_comments(text: str) -> str:
     return re.sub(r"--[^\n]*|#[^\n]*", "", text)
 
 
-def _split(text: str) -> list[tuple[int, int]]:
+def split_columns(text: str) -> list[tuple[int, int]]:
+    """Return where the parts between the commas outside brackets stand, the empty one behind a last comma too."""
     parts: list[tuple[int, int]] = []
     depth = start = 0
     for match in _TOKEN.finditer(text):

@@ -138,7 +138,7 @@ def parse(source: str) -> nodes.Template:
 def build(source: str) -> Template:
     """Compile normalised text to a template that yields, for the author's text, marks of its stretches' numbers."""
     env = environment()
-    tree = env.parse(source)
+    tree = parse(source)
     number = 0
     for output in list(tree.find_all(nodes.Output)):
         children: list[nodes.Expr] = []
@@ -149,7 +149,11 @@ def build(source: str) -> Template:
             else:
                 children.append(_emitted(child))
         output.nodes = children
-    code = env.compile(tree)
+    try:
+        code = env.compile(tree)
+    except (SyntaxError, RecursionError) as error:  # what Python refuses of the program that jinja writes
+        message = error.msg if isinstance(error, SyntaxError) else "brackets or tags are nested too deeply"
+        raise TemplateSyntaxError(message, 1) from None
     return Template.from_code(env, code, env.globals)
 
 

@@ -99,12 +99,17 @@ def known_parameters(text: str) -> tuple[Parameter, ...] | None:
     word = Word(text, Span("", 0, len(text)))
     try:
         tree = parse(text)
-        if any(type(node) not in _CERTAIN for node in tree.find_all(nodes.Node)):
+        if any(type(node) not in _CERTAIN or _repeats(node) for node in tree.find_all(nodes.Node)):
             program(text)
     except JinjaError:
         return None
     parameters, diagnostics = find_parameters(tree, word)
     return None if diagnostics or any(forbidden_tags(tree, word)) else tuple(parameters)
+
+
+def _repeats(node: nodes.Node) -> bool:
+    """Tell whether a call gives a keyword twice, which Python refuses."""
+    return isinstance(node, nodes.Call) and len({k.key for k in node.kwargs}) < len(node.kwargs)
 
 
 @lru_cache(maxsize=_KEPT)

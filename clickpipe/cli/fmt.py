@@ -1,0 +1,113 @@
+"""`clickpipe fmt`: datafiles in their canonical layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import unified_diff
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clickpipe.cli.output import plural, print_diagnostics, print_json
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Sources
+
+if TYPE_CHECKING:
+    from clickpipe.datafile import FormatSQL
+
+_ENDINGS = (".datasource", ".pipe", ".connection")
+
+
+@click.command(short_help="Put datafiles into their canonical layout.")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 when a file would change.")
+@click.option("--diff", is_flag=True, help="Change nothing; print what would change.")
+@click.option("--sql", is_flag=True, help="Also format SQL that has neither template nor comment, as ClickHouse does.")
+@click.option("--json", "as_json", is_flag=True, help="Print the files' names as JSON.")
+@click.pass_context
+def fmt(ctx: click.Context, paths: tuple[Path, ...], *, check: bool, diff: bool, sql: bool, as_json: bool) -> None:
+    """Format the datafiles in PATHS, files or folders (here by default), in place.
+
+    Every comment and the author's SQL are kept as they are, but for the indentation. A file with errors is
+    left alone.
+    """
+    changed: list[str] = []
+    errors: list[Diagnostic] = []
+    texts: dict[str, str] = {}
+    with _formatter(wanted=sql) as format_sql:
+        for path in _files(paths or (Path(),)):
+            name = str(path)
+            texts[name] = before = _read(path)
+            after, found = _format(name, before, format_sql)
+            errors += found
+            if after is None or after == before:
+                continue
+            changed.append(name)
+            if diff:
+                lines = unified_diff(before.split("\n"), after.split("\n"), name, name, lineterm="")
+                click.echo("\n".join(lines))
+            elif not check:
+                path.write_text(after, encoding="utf-8")
+    _tell(changed, len(texts), kept=check or diff, as_json=as_json, quiet=diff)
+    if errors:
+        print_diagnostics(errors, Sources(texts))
+    ctx.exit(1 if errors or (check and changed) else 0)
+
+
+def _tell(changed: list[str], count: int, *, kept: bool, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        print_json({"changed": changed, "files": count})
+        return
+    if not quiet:
+        for name in changed:
+            click.echo(f"{'would format' if kept else 'formatted'} {name}")
+    click.echo(f"{plural(count, 'file')}: {len(changed)} {'to format' if kept else 'formatted'}", err=quiet)
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    from clickpipe.project import datafile_paths
+
+    for path in paths:
+        for found in datafile_paths(path) if path.is_dir() else (path,):
+            if found.suffix in _ENDINGS:
+                yield found
+
+
+def _read(path: Path) -> str:
+    from clickpipe.project import decode
+
+    try:
+        return decode(path.read_bytes())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
+        message = f"{path} cannot be read: {reason}"
+        raise ClickpipeError(message, code="unreadable") from None
+
+
+def _format(name: str, text: str, format_sql: FormatSQL | None) -> tuple[str | None, list[Diagnostic]]:
+    from clickpipe.datafile import format_datafile
+
+    return format_datafile(name, text, format_sql)
+
+
+@contextmanager
+def _formatter(*, wanted: bool) -> Iterator[FormatSQL | None]:
+    """Give ClickHouse's own formatter; it keeps SQL that it cannot read as it is."""
+    if not wanted:
+        yield None
+        return
+    from clickpipe.engine import EmbeddedEngine, EngineError
+
+    engine = EmbeddedEngine()
+
+    def format_sql(sql: str) -> str:
+        try:
+            return engine.execute("SELECT formatQuery({sql:String})", {"sql": sql}, output="TSVRaw").body.decode()
+        except EngineError:
+            return sql
+
+    try:
+        yield format_sql
+    finally:
+        engine.close()
