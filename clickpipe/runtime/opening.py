@@ -20,7 +20,7 @@ def check_folder(path: str | Path) -> CompiledProject:
     project = load_folder(Path(path))
     engine = EmbeddedEngine()
     try:
-        with scratch(engine) as checker:
+        with scratch(engine, kept=False) as checker:
             return compile_project(project, checker)
     finally:
         engine.close()

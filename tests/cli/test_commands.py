@@ -70,7 +70,7 @@ def test_a_bug_shows_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError("wheels came off")
 
     monkeypatch.setattr("clickpipe.runtime.check_folder", broken)
-    result = run("check", ROOT)
+    result = run("check", "--no-cache", ROOT)
     assert result.code == 1
     assert "this is a bug in clickpipe: RuntimeError: wheels came off" in result.err
 
