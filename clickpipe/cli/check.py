@@ -59,18 +59,18 @@ def _check_cached(folder: Path) -> CheckResult:
     cache, state = CheckCache(folder), folder_state(folder)
     result = cache.load(state)
     if result is None:
-        result = _check(folder)
+        result = _check(folder, remember=True)
         if result.sources.texts and folder_state(folder) == state:  # nothing was saved meanwhile
             cache.store(state, result)
     return result
 
 
-def _check(folder: Path) -> CheckResult:
+def _check(folder: Path, *, remember: bool = False) -> CheckResult:
     from clickpipe.folder import CheckResult
     from clickpipe.runtime import check_folder
 
     with progress() as say:
         say("checking the project")
-        compiled = check_folder(folder)
+        compiled = check_folder(folder, remember=remember)
     project = compiled.project
     return CheckResult(compiled.diagnostics, project.sources, len(project.data_sources), len(project.pipes))

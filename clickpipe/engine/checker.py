@@ -31,7 +31,7 @@ class EngineChecker:
 
     def table(self, name: str) -> str:
         """Return the quoted name of a scratch table: not its own name alone, as it will not be when deployed."""
-        return f"{quote_identifier(self._database)}.{quote_identifier(name + _SUFFIX)}"
+        return scratch_table(self._database, name)
 
     def create(self, ddl: str) -> CheckFailure | None:
         """Create a table; return ClickHouse's refusal."""
@@ -94,15 +94,23 @@ class EngineChecker:
         return CheckFailure(error.name, message, error.offset)
 
 
-@contextmanager
-def scratch(engine: Engine, *, kept: bool = True) -> Iterator[EngineChecker]:
-    """Give a checker on an empty database; the database is gone afterwards.
+def scratch_table(database: str, name: str) -> str:
+    """Return the quoted name of a table in a scratch database."""
+    return f"{quote_identifier(database)}.{quote_identifier(name + _SUFFIX)}"
 
-    `kept` tells that the engine has a data folder: after a crash the database is still known then, and can be dropped.
-    """
+
+def throwaway(engine: Engine, database: str) -> EngineChecker:
+    """Return a checker on an engine of its own in memory, which is closed afterwards: nothing is dropped."""
+    engine.execute(f"CREATE DATABASE {quote_identifier(database)} ENGINE = Memory")
+    return EngineChecker(engine, database)
+
+
+@contextmanager
+def scratch(engine: Engine) -> Iterator[EngineChecker]:
+    """Give a checker on an empty database; the database is gone afterwards."""
     database = f"check_{uuid.uuid4().hex[:12]}"
     quoted = quote_identifier(database)
-    engine.execute(f"CREATE DATABASE {quoted} ENGINE = {'Atomic' if kept else 'Memory'}")
+    engine.execute(f"CREATE DATABASE {quoted} ENGINE = Atomic")
     try:
         yield EngineChecker(engine, database)
     finally:

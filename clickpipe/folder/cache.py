@@ -10,19 +10,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from clickpipe.diagnostics import Diagnostic, Related, Severity, Sources, Span
+from clickpipe.folder.disk import cache_folder, make_folder, replace_file
 
 _FORM = 1
 _KEPT = 16
-_LEFT_BEHIND_SECONDS = 3600
 _MISTAKES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -41,7 +38,7 @@ class CheckCache:
 
     def __init__(self, root: Path) -> None:
         """Look into the folder's cache; it is made when something is stored."""
-        self._folder = root / ".clickpipe" / "cache"
+        self._folder = cache_folder(root)
 
     def load(self, state: str) -> CheckResult | None:
         """Return the result for a folder state, or None."""
@@ -56,13 +53,12 @@ class CheckCache:
         """Keep a result, and let go of the oldest."""
         payload = json.dumps(_encode(result), ensure_ascii=False).encode(errors="surrogatepass")
         with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(self._folder / ".gitignore", b"*\n")
-            self._write(self._payload(state), payload)
+            make_folder(self._folder)
+            replace_file(self._payload(state), payload)
             others = [entry for entry in self._entries() if entry[0] != state]
             entries = [(state, hashlib.sha256(payload).hexdigest()), *others][:_KEPT]
             index = json.dumps({"form": _FORM, "entries": entries})
-            self._write(self._folder / "index.json", index.encode())
+            replace_file(self._folder / "index.json", index.encode())
             self._prune({state for state, _ in entries})
 
     def _entries(self) -> list[tuple[str, str]]:
@@ -75,23 +71,10 @@ class CheckCache:
     def _payload(self, state: str) -> Path:
         return self._folder / f"check-{state}.json"
 
-    def _write(self, path: Path, data: bytes) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self._folder, prefix="new-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            Path(name).replace(path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
-
     def _prune(self, states: Iterable[str]) -> None:
         kept = {self._payload(state).name for state in states}
-        long_ago = time.time() - _LEFT_BEHIND_SECONDS
-        for path in self._folder.iterdir():
-            old = path.name.startswith("check-") and path.name not in kept
-            left_behind = path.name.startswith("new-") and path.stat().st_mtime < long_ago
-            if old or left_behind:
+        for path in self._folder.glob("check-*"):
+            if path.name not in kept:
                 path.unlink(missing_ok=True)
 
 

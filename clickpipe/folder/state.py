@@ -26,8 +26,13 @@ def folder_state(root: Path, environment: Mapping[str, str] = os.environ) -> str
     return state.hexdigest()
 
 
+def code_state() -> str:
+    """Return a hash of the versions that read a project."""
+    return hashlib.sha256("\n".join(_versions()).encode(errors="surrogateescape")).hexdigest()
+
+
 def _parts(root: Path, environment: Mapping[str, str]) -> Iterator[bytes]:
-    yield from (part.encode() for part in _versions())
+    yield code_state().encode()
     variables: set[bytes] = set()
     for path in datafile_paths(root):
         yield os.fsencode(path.relative_to(root))
@@ -51,5 +56,5 @@ def _versions() -> Iterator[str]:
             yield from sorted(entry.name for entry in found if _METADATA.match(entry.name))
     for path in sorted(Path(__file__).parent.parent.glob("*/*")):
         if path.suffix in {".py", ".lark"}:
-            found = path.stat()
-            yield f"{path.parent.name}/{path.name} {found.st_size} {found.st_mtime_ns}"
+            status = path.stat()
+            yield f"{path.parent.name}/{path.name} {status.st_size} {status.st_mtime_ns}"

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from clickpipe.compiler import CompiledProject, compile_project
 from clickpipe.config import load_settings
 from clickpipe.diagnostics import ProjectError, has_errors
-from clickpipe.engine import EmbeddedEngine, scratch
+from clickpipe.engine import EmbeddedEngine, EngineChecker, throwaway
+from clickpipe.folder import AnswerStore
 from clickpipe.project import load_folder, read_folder
 from clickpipe.runtime.instance import Instance
+from clickpipe.runtime.remember import DATABASE, RememberingChecker
 from clickpipe.runtime.workspace import Workspace
 
 
-def check_folder(path: str | Path) -> CompiledProject:
-    """Compile a project folder on an engine in memory. Look at `.diagnostics`: nothing is raised for them."""
-    project = load_folder(Path(path))
-    engine = EmbeddedEngine()
-    try:
-        with scratch(engine, kept=False) as checker:
-            return compile_project(project, checker)
-    finally:
-        engine.close()
+def check_folder(path: str | Path, *, remember: bool = False) -> CompiledProject:
+    """Compile a project folder on an engine in memory. Look at `.diagnostics`: nothing is raised for them.
+
+    `remember` keeps what ClickHouse says in the folder's cache, and asks only what is not kept there.
+    """
+    root = Path(path)
+    project = load_folder(root)
+    answers = AnswerStore(root) if remember and project.files else None
+    known = answers.load() if answers else {}
+    with ExitStack() as stack:
+
+        def start() -> EngineChecker:
+            engine = EmbeddedEngine()
+            stack.callback(engine.close)
+            return throwaway(engine, DATABASE)
+
+        checker = RememberingChecker(known, start)
+        compiled = compile_project(project, checker)
+    if answers:
+        answers.store(known, checker.used)
+    return compiled
 
 
 def load(path: str | Path) -> CompiledProject:

@@ -22,9 +22,9 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     found: list[Path] = []
     check = runtime.check_folder
 
-    def counted(folder: Path) -> object:
+    def counted(folder: Path, *, remember: bool) -> object:
         found.append(folder)
-        return check(folder)
+        return check(folder, remember=remember)
 
     monkeypatch.setattr("clickpipe.runtime.check_folder", counted)
     return found

@@ -66,7 +66,7 @@ def test_mistakes_end_with_a_word_and_a_code(
 
 
 def test_a_bug_shows_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("wheels came off")
 
     monkeypatch.setattr("clickpipe.runtime.check_folder", broken)
