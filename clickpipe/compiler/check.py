@@ -155,6 +155,7 @@ class _NodeCheck:
         self._samples = samples
         self._columns = _Answers(checker.describe_all)
         self._refusals = _Answers(checker.refusals)
+        self._selects: dict[int, tuple[Variant, _Statement]] = {}  # by the variant's id
 
     def ask_ahead(self, infos: Iterable[NodeInfo]) -> None:
         """Ask about all nodes together, but for those that cannot be composed."""
@@ -190,10 +191,14 @@ class _NodeCheck:
         return result
 
     def _select(self, info: NodeInfo, variant: Variant) -> _Statement:
-        binder = Binder()
-        info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
-        values = {**self._samples, **variant.values}
-        return self._composer.text(variant.rendered.text, info.pipe, info.node, values, binder), binder.params
+        known = self._selects.get(id(variant))
+        if known is None:
+            binder = Binder()
+            info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
+            values = {**self._samples, **variant.values}
+            sql = self._composer.text(variant.rendered.text, info.pipe, info.node, values, binder)
+            known = self._selects[id(variant)] = (variant, (sql, binder.params))
+        return known[1]
 
 
 def _publishes(info: NodeInfo, variant: Variant) -> bool:

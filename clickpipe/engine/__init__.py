@@ -1,6 +1,6 @@
 """ClickHouse behind one protocol. The only room that knows chdb and clickhouse-driver."""
 
-from clickpipe.engine.checker import EngineChecker, scratch, scratch_table, throwaway
+from clickpipe.engine.checker import EngineChecker, scratch, scratch_name, scratch_table
 from clickpipe.engine.embedded import EmbeddedEngine, default_workers
 from clickpipe.engine.encode import encode_param, encode_params
 from clickpipe.engine.protocol import Engine, EngineError, Param, Params, QueryResult, ResultColumn, Settings
@@ -19,6 +19,6 @@ __all__ = [
     "encode_param",
     "encode_params",
     "scratch",
+    "scratch_name",
     "scratch_table",
-    "throwaway",
 ]

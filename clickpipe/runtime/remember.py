@@ -12,28 +12,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clickpipe.compiler import Checker, CheckFailure, ResultColumn
-from clickpipe.engine import scratch_table
+from clickpipe.engine import scratch_name, scratch_table
 
-DATABASE = "check_project"
 _Statement = tuple[str, Mapping[str, Any]]
-_TABLE = re.compile(rf"`{DATABASE}`\.`(?:[^`\\]|\\.)*`")
 
 
 class RememberingChecker:
     """The compiler's `Checker` with a memory: `answers` are those known, `used` the ones of this run."""
 
-    def __init__(self, answers: Mapping[str, Any], start: Callable[[], Checker]) -> None:
-        """Keep the known answers; `start` gives the checker on a database named `DATABASE`, when it is needed."""
+    def __init__(self, answers: Mapping[str, Any], start: Callable[[str], Checker]) -> None:
+        """Keep the known answers; `start` gives the checker on a database of a name, when it is needed."""
         self._known = answers
         self._start = start
         self._checker: Checker | None = None
+        self._database = scratch_name()
+        self._table = re.compile(rf"`{self._database}`\.`(?:[^`\\]|\\.)*`")
         self._definitions: dict[str, str] = {}  # of tables, by their quoted name
         self._waiting: dict[str, str] = {}  # those not created yet
         self.used: dict[str, Any] = {}
 
     def table(self, name: str) -> str:
         """Return the quoted name of a scratch table."""
-        return scratch_table(DATABASE, name)
+        return scratch_table(self._database, name)
 
     def create(self, ddl: str) -> CheckFailure | None:
         """Create a table, or note that it can be."""
@@ -41,7 +41,7 @@ class RememberingChecker:
 
     def create_all(self, statements: Sequence[str]) -> list[CheckFailure | None]:
         """Create those tables that were not before; note the others."""
-        keys = [_key("create", ddl) for ddl in statements]
+        keys = [self._key("create", ddl) for ddl in statements]
         new = [n for n, key in enumerate(keys) if key not in self._known]
         found: list[CheckFailure | None] = [None] * len(statements)
         for number, failure in zip(
@@ -52,7 +52,7 @@ class RememberingChecker:
             if found[number] is not None:
                 continue
             self.used[key] = True
-            match = _TABLE.search(ddl)
+            match = self._table.search(ddl)
             if match is not None:
                 self._definitions[match.group()] = ddl
                 if key in self._known:
@@ -87,9 +87,9 @@ class RememberingChecker:
         write: Callable[[Any], Any],
         read: Callable[[Any], Any],
     ) -> list[Any]:
-        keys = [_key(kind, sql, repr(dict(params)), *self._named(sql)) for sql, params in statements]
+        keys = [self._key(kind, sql, repr(dict(params)), *self._named(sql)) for sql, params in statements]
         new = [n for n, key in enumerate(keys) if key not in self._known]
-        self._make(table for n in new for table in _TABLE.findall(statements[n][0]))
+        self._make(table for n in new for table in self._table.findall(statements[n][0]))
         fresh = dict(zip(new, ask([statements[n] for n in new]) if new else (), strict=True))
         found = []
         for number, key in enumerate(keys):
@@ -101,7 +101,7 @@ class RememberingChecker:
 
     def _named(self, sql: str) -> Iterator[str]:
         """Yield the definitions of the tables in a statement."""
-        for table in sorted(set(_TABLE.findall(sql))):
+        for table in sorted(set(self._table.findall(sql))):
             yield self._definitions.get(table, table)
 
     def _make(self, tables: Iterator[str]) -> None:
@@ -110,14 +110,14 @@ class RememberingChecker:
         if ddls:
             self._ask().create_all(ddls)
 
+    def _key(self, *parts: str) -> str:
+        text = "\0".join(parts).replace(self._database, "")  # its name is another in each run
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
     def _ask(self) -> Checker:
         if self._checker is None:
-            self._checker = self._start()
+            self._checker = self._start(self._database)
         return self._checker
-
-
-def _key(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _same(answer: Any) -> Any:
