@@ -1,17 +1,24 @@
-"""A generated project of 500 data sources and 1,000 pipes: parsing it, and checking it against ClickHouse."""
+"""A generated project of 500 data sources and 1,000 pipes: parsing it; checking it cold, warm, with a file changed."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.generated_project import files
 from clickpipe.compiler import compile_project
 from clickpipe.diagnostics import has_errors
-from clickpipe.engine import EmbeddedEngine, EngineChecker, Params, ResultColumn, scratch
+from clickpipe.engine import EmbeddedEngine, Params, ResultColumn, scratch
 from clickpipe.project import load_texts
+from clickpipe.runtime import check_folder
 
 DATA_SOURCES = 500
 PIPES = 1_000
+_LIMIT = "Int32(limit, "
 
 
 class _Engine(EmbeddedEngine):
@@ -27,33 +34,58 @@ class _Engine(EmbeddedEngine):
 
 
 def main() -> None:
-    """Print times, in total and per file, and the check's ratio to ClickHouse's own part of it."""
+    """Print times, in total and per file, each as a ratio to ClickHouse's own time for the cold check's DESCRIBEs."""
     texts = files(DATA_SOURCES, PIPES)
-    started = time.perf_counter()
-    project = load_texts(texts)
-    parsed = time.perf_counter() - started
-    _report("parse", parsed, len(texts))
+    parsed = _seconds(lambda: load_texts(texts))
+    parsed_again = _seconds(lambda: load_texts(texts))
+    checked, baseline, described = _check(texts)
+    print(f"baseline: ClickHouse types the cold check's {described} queries, one by one: {baseline:.2f} s")
+
+    def report(what: str, seconds: float) -> None:
+        each = seconds / len(texts) * 1000
+        ratio = seconds / baseline
+        print(f"{what}: {seconds:.2f} s for {len(texts)} files, {each:.2f} ms each, ratio {ratio:.2f}", flush=True)
+
+    report("parse, cold", parsed)
+    report("parse, templates and types known", parsed_again)
+    report("check in a running engine, cold", checked)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, text in texts.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        report("check in this process, nothing kept", _seconds(lambda: check_folder(root)))
+        report("clickpipe check, cold", _command(root))
+        report("clickpipe check, nothing changed", min(_command(root) for _ in range(3)))
+        pipe = next(name for name, text in texts.items() if _LIMIT in text)
+        (root / pipe).write_text(texts[pipe].replace(_LIMIT, f"{_LIMIT}1"), encoding="utf-8")
+        report("clickpipe check, one pipe changed", _command(root))
+        source = "datasources/events_0.datasource"
+        (root / source).write_text(texts[source].replace(" c0 ", " renamed "), encoding="utf-8")
+        report("clickpipe check, one data source changed", _command(root))
+        report("clickpipe --help (the command line alone)", min(_command(root, "--help") for _ in range(3)))
+
+
+def _check(texts: dict[str, str]) -> tuple[float, float, int]:
+    """Return the seconds of a check, those of its DESCRIBEs alone, and their number."""
     engine = _Engine()
-    with scratch(engine) as checker:
-        checked, describing = _check(engine, checker, texts)
+    with scratch(engine, in_memory=True) as checker:
+        started = time.perf_counter()
+        compiled = compile_project(load_texts(texts), checker)
+        checked = time.perf_counter() - started
+        assert not has_errors(compiled.diagnostics), compiled.diagnostics[0]
+        asked = list(engine.described)
+        baseline = _seconds(lambda: [EmbeddedEngine.describe(engine, sql, params) for sql, params in asked])
     engine.close()
-    _report("check", checked, len(texts))
-    share = describing / checked
-    print(f"of which ClickHouse types {len(engine.described)} queries: {describing:.2f} s (ratio {share:.2f})")
-    assert not has_errors(project.diagnostics)
+    return checked, baseline, len(asked)
 
 
-def _check(engine: _Engine, checker: EngineChecker, texts: dict[str, str]) -> tuple[float, float]:
+def _command(root: Path, *instead: str) -> float:
+    command = [sys.executable, "-m", "clickpipe", *(instead or ("check", str(root)))]
+    return _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+
+
+def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
-    compiled = compile_project(load_texts(texts), checker)
-    checked = time.perf_counter() - started
-    assert not has_errors(compiled.diagnostics), compiled.diagnostics[0]
-    asked = list(engine.described)
-    started = time.perf_counter()
-    for sql, params in asked:
-        EmbeddedEngine.describe(engine, sql, params)
-    return checked, time.perf_counter() - started
-
-
-def _report(what: str, seconds: float, count: int) -> None:
-    print(f"{what}: {seconds:.2f} s for {count} files, {seconds / count * 1000:.2f} ms each", flush=True)
+    work()
+    return time.perf_counter() - started

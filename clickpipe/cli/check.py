@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clickpipe.cli.output import count_diagnostics, plural, print_diagnostics, progress
+
+if TYPE_CHECKING:
+    from clickpipe.folder import CheckResult
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -21,19 +25,18 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="text for people; json; github: annotations at the lines of a pull request; junit: XML for CI systems.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--no-cache", is_flag=True, help="Check anew, also when nothing changed since the last time.")
 @click.pass_context
-def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool) -> None:
+def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, no_cache: bool) -> None:
     """Compile the project in FOLDER (here by default) and print all diagnostics.
 
     Every query is type-checked by ClickHouse on empty tables in memory. Exits with 1 when there are errors.
+    The result is kept in FOLDER/.clickpipe/cache and told again while no file changed.
     """
     from clickpipe.diagnostics import has_errors, render_github, render_json, render_junit
-    from clickpipe.runtime import check_folder
 
-    with progress() as say:
-        say("checking the project")
-        compiled = check_folder(folder)
-    found, sources = compiled.diagnostics, compiled.project.sources
+    result = _check(folder) if no_cache else _check_cached(folder)
+    found, sources = result.diagnostics, result.sources
     if as_json or form == "json":
         click.echo(render_json(found, sources))
     elif form == "github":
@@ -44,7 +47,30 @@ def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool) -> None
     elif found:
         print_diagnostics(found, sources)
     if not has_errors(found) and not as_json and form == "text":
-        project = compiled.project
-        what = f"{plural(len(project.data_sources), 'data source')}, {plural(len(project.pipes), 'pipe')}"
+        what = f"{plural(result.data_sources, 'data source')}, {plural(result.pipes, 'pipe')}"
         click.echo(f"{what}: {count_diagnostics(found)}")
     ctx.exit(1 if has_errors(found) else 0)
+
+
+def _check_cached(folder: Path) -> CheckResult:
+    """Return what is known about the folder as it is; else check it."""
+    from clickpipe.folder import CheckCache, folder_state
+
+    cache, state = CheckCache(folder), folder_state(folder)
+    result = cache.load(state)
+    if result is None:
+        result = _check(folder, remember=True)
+        if result.sources.texts and folder_state(folder) == state:  # nothing was saved meanwhile
+            cache.store(state, result)
+    return result
+
+
+def _check(folder: Path, *, remember: bool = False) -> CheckResult:
+    from clickpipe.folder import CheckResult
+    from clickpipe.runtime import check_folder
+
+    with progress() as say:
+        say("checking the project")
+        compiled = check_folder(folder, remember=remember)
+    project = compiled.project
+    return CheckResult(compiled.diagnostics, project.sources, len(project.data_sources), len(project.pipes))

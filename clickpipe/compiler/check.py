@@ -172,6 +172,7 @@ class _NodeCheck:
         self._every = _every_sample(project)
         self._columns = _Answers(checker.describe_all)
         self._refusals = _Answers(checker.refusals)
+        self._selects: dict[int, tuple[Variant, _Statement | None]] = {}  # by the variant's id
 
     def ask_ahead(self, infos: Iterable[NodeInfo]) -> None:
         """Ask about all nodes together."""
@@ -216,6 +217,12 @@ class _NodeCheck:
 
     def _select(self, info: NodeInfo, variant: Variant) -> _Statement | None:
         """Return the SELECT, or None where what the node reads ends in an `error()` of its author's."""
+        known = self._selects.get(id(variant))
+        if known is None:
+            known = self._selects[id(variant)] = (variant, self._composed(info, variant))
+        return known[1]
+
+    def _composed(self, info: NodeInfo, variant: Variant) -> _Statement | None:
         for samples in (self._samples, self._every):
             binder = Binder()
             info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from xml.sax.saxutils import escape, quoteattr
 
 from clickpipe.diagnostics.model import Diagnostic, Severity, Sources
 from clickpipe.diagnostics.render import render_text
@@ -25,6 +24,8 @@ def render_junit(diagnostics: Iterable[Diagnostic], sources: Sources) -> str:
 def _case(file: str, found: list[Diagnostic], sources: Sources) -> str:
     errors = [d for d in found if d.severity is Severity.ERROR]
     warnings = [d for d in found if d.severity is not Severity.ERROR]
+    from xml.sax.saxutils import quoteattr  # brings urllib with it
+
     name = quoteattr(_clean(file))
     parts = []
     if errors:
@@ -37,6 +38,8 @@ def _case(file: str, found: list[Diagnostic], sources: Sources) -> str:
 
 
 def _text(found: list[Diagnostic], sources: Sources) -> str:
+    from xml.sax.saxutils import escape
+
     return escape(_clean(render_text(found, sources)))
 
 

@@ -31,7 +31,7 @@ class EngineChecker:
 
     def table(self, name: str) -> str:
         """Return the quoted name of a scratch table: not its own name alone, as it will not be when deployed."""
-        return f"{quote_identifier(self._database)}.{quote_identifier(name + _SUFFIX)}"
+        return scratch_table(self._database, name)
 
     def create(self, ddl: str) -> CheckFailure | None:
         """Create a table; return ClickHouse's refusal."""
@@ -94,15 +94,25 @@ class EngineChecker:
         return CheckFailure(error.name, message, error.offset)
 
 
-@contextmanager
-def scratch(engine: Engine, *, kept: bool = True) -> Iterator[EngineChecker]:
-    """Give a checker on an empty database; the database is gone afterwards.
+def scratch_table(database: str, name: str) -> str:
+    """Return the quoted name of a table in a scratch database."""
+    return f"{quote_identifier(database)}.{quote_identifier(name + _SUFFIX)}"
 
-    `kept` tells that the engine has a data folder: after a crash the database is still known then, and can be dropped.
+
+def scratch_name() -> str:
+    """Return a name for a scratch database that nothing else has."""
+    return f"check_{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def scratch(engine: Engine, database: str = "", *, in_memory: bool = False) -> Iterator[EngineChecker]:
+    """Give a checker on an empty database, by this name if there is one; the database is gone afterwards.
+
+    `in_memory` makes tables faster; they are forgotten, but not their files, when an engine with a data folder crashes.
     """
-    database = f"check_{uuid.uuid4().hex[:12]}"
+    database = database or scratch_name()
     quoted = quote_identifier(database)
-    engine.execute(f"CREATE DATABASE {quoted} ENGINE = {'Atomic' if kept else 'Memory'}")
+    engine.execute(f"CREATE DATABASE {quoted} ENGINE = {'Memory' if in_memory else 'Atomic'}")
     try:
         yield EngineChecker(engine, database)
     finally:

@@ -1,8 +1,9 @@
 """A folder of datafiles to a Project: resources by name."""
 
+from clickpipe.folder import ENDINGS, datafile_paths, project_folders
 from clickpipe.project.build import load_folder, load_texts
 from clickpipe.project.engine import check_engine
-from clickpipe.project.files import ENDINGS, datafile_paths, decode, project_folders, read_folder
+from clickpipe.project.files import decode, read_folder
 from clickpipe.project.jsonpath import Each, JsonpathError, Key, Step, parse_jsonpath
 from clickpipe.project.model import (
     Column,

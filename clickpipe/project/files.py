@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from clickpipe.datafile import expand_variables
 from clickpipe.diagnostics import Diagnostic, Span
-
-ENDINGS = (".datasource", ".pipe", ".connection", ".incl")
-_SKIPPED = {"node_modules", "vendor", "venv", "__pycache__", "dist", "build"}
-
-
-def project_folders(root: Path) -> Iterator[Path]:
-    """Yield `root` and the folders below it, sorted; hidden ones, virtual environments and builds left out."""
-    for folder, folders, _ in os.walk(root):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED)
-        yield Path(folder)
-
-
-def datafile_paths(root: Path) -> Iterator[Path]:
-    """Yield the datafiles in the project's folders, sorted by folder and name."""
-    for folder in project_folders(root):
-        for path in sorted(folder.iterdir()):
-            if path.name.endswith(ENDINGS) and not path.name.startswith(".") and path.is_file():
-                yield path
+from clickpipe.folder import datafile_paths
 
 
 def read_folder(root: Path, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[Diagnostic]]:

@@ -140,7 +140,7 @@ def _item(line: str) -> _Item:
     if match is None:
         return _Item(0, "", line)
     rest = match.group("rest")
-    if match.group("kind") != "Literal":  # a text may hold what looks like an alias
+    if match.group("kind") != "Literal" and rest.endswith(")"):  # a text may hold what looks like an alias
         rest = re.sub(r" ?\((children \d+|alias .*)\)$", "", rest)
         rest = re.sub(r" ?\(alias .*\)$", "", rest)
     return _Item(len(match.group("indent")), match.group("kind"), rest.strip())

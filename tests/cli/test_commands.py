@@ -66,11 +66,11 @@ def test_mistakes_end_with_a_word_and_a_code(
 
 
 def test_a_bug_shows_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("wheels came off")
 
     monkeypatch.setattr("clickpipe.runtime.check_folder", broken)
-    result = run("check", ROOT)
+    result = run("check", "--no-cache", ROOT)
     assert result.code == 1
     assert "this is a bug in clickpipe: RuntimeError: wheels came off" in result.err
 

@@ -1,0 +1,101 @@
+"""Results of checks by folder state, in `.clickpipe/cache` of the project.
+
+`index.json` names the entries, the newest first, each with the digest of its payload file. Files are replaced,
+never written in place; whatever is missing, broken or of another form is no entry. Two processes may write at
+once: the index of one of them is lost, and with it an entry, which is then found out again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clickpipe.diagnostics import Diagnostic, Related, Severity, Sources, Span
+from clickpipe.folder.disk import cache_folder, make_folder, replace_file
+
+_FORM = 1
+_KEPT = 16
+_MISTAKES = (OSError, ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check says: the diagnostics with the texts they point into, and how many resources there are."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    sources: Sources
+    data_sources: int
+    pipes: int
+
+
+class CheckCache:
+    """The results kept for one project folder. Nothing is raised for what the disk does."""
+
+    def __init__(self, root: Path) -> None:
+        """Look into the folder's cache; it is made when something is stored."""
+        self._folder = cache_folder(root)
+
+    def load(self, state: str) -> CheckResult | None:
+        """Return the result for a folder state, or None."""
+        with contextlib.suppress(*_MISTAKES):
+            digest = dict(self._entries())[state]
+            payload = self._payload(state).read_bytes()
+            if hashlib.sha256(payload).hexdigest() == digest:
+                return _decode(json.loads(payload))
+        return None
+
+    def store(self, state: str, result: CheckResult) -> None:
+        """Keep a result, and let go of the oldest."""
+        payload = json.dumps(_encode(result), ensure_ascii=False).encode(errors="surrogatepass")
+        with contextlib.suppress(OSError):
+            make_folder(self._folder)
+            replace_file(self._payload(state), payload)
+            others = [entry for entry in self._entries() if entry[0] != state]
+            entries = [(state, hashlib.sha256(payload).hexdigest()), *others][:_KEPT]
+            index = json.dumps({"form": _FORM, "entries": entries})
+            replace_file(self._folder / "index.json", index.encode())
+            self._prune({state for state, _ in entries})
+
+    def _entries(self) -> list[tuple[str, str]]:
+        with contextlib.suppress(*_MISTAKES):
+            index = json.loads((self._folder / "index.json").read_bytes())
+            if index["form"] == _FORM:
+                return [(str(state), str(digest)) for state, digest in index["entries"]]
+        return []
+
+    def _payload(self, state: str) -> Path:
+        return self._folder / f"check-{state}.json"
+
+    def _prune(self, states: Iterable[str]) -> None:
+        kept = {self._payload(state).name for state in states}
+        for path in self._folder.glob("check-*"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+
+def _encode(result: CheckResult) -> dict[str, Any]:
+    shown = {span.file for d in result.diagnostics for span in (d.span, *(r.span for r in d.related))}
+    return {
+        "diagnostics": [asdict(d) for d in result.diagnostics],
+        "texts": {name: text if name in shown else "" for name, text in result.sources.texts.items()},
+        "data_sources": result.data_sources,
+        "pipes": result.pipes,
+    }
+
+
+def _decode(data: Mapping[str, Any]) -> CheckResult:
+    diagnostics = tuple(_diagnostic(d) for d in data["diagnostics"])
+    texts = {str(name): str(text) for name, text in data["texts"].items()}
+    return CheckResult(diagnostics, Sources(texts), int(data["data_sources"]), int(data["pipes"]))
+
+
+def _diagnostic(data: Mapping[str, Any]) -> Diagnostic:
+    related = tuple(Related(r["message"], Span(**r["span"])) for r in data["related"])
+    return Diagnostic(
+        data["code"], data["message"], Span(**data["span"]), Severity(data["severity"]), data["hint"], related
+    )

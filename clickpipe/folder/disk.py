@@ -1,0 +1,38 @@
+"""How the cache's files are written: replaced as a whole, so that a reader sees the old or the new one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+_LEFT_BEHIND_SECONDS = 3600
+
+
+def cache_folder(root: Path) -> Path:
+    """Return where a project's cache lies."""
+    return root / ".clickpipe" / "cache"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a cache folder that git leaves alone, and remove what a killed process left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / ".gitignore").exists():
+        replace_file(folder / ".gitignore", b"*\n")
+    long_ago = time.time() - _LEFT_BEHIND_SECONDS
+    for path in folder.glob("new-*"):
+        if path.exists() and path.stat().st_mtime < long_ago:
+            path.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file under another name, then rename it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix="new-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
