@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from clickpipe.cli.output import count_diagnostics, plural, print_diagnostics, progress
+from clickpipe.cli.project import project_folder
 
 if TYPE_CHECKING:
     from clickpipe.folder import CheckResult
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
 
 @click.command(short_help="Compile the project and print all diagnostics.")
-@click.argument("folder", type=FOLDER, default=Path())
+@project_folder
 @click.option(
     "--format",
     "form",

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from clickpipe.cli.check import FOLDER
 from clickpipe.cli.client import Client, FilePart, connect, server_options
 from clickpipe.cli.output import fail, plural, print_diagnostics, print_json, print_table, progress, say, style
+from clickpipe.cli.project import project_folder
 from clickpipe.diagnostics import ClickpipeError, ProjectError, Sources, from_dict
 
 _POLL_SECONDS = 0.5
@@ -20,7 +20,7 @@ _Reply = Mapping[str, Any]
 
 
 @click.command(short_help="Deploy the project to a server.")
-@click.argument("folder", type=FOLDER, default=Path())
+@project_folder
 @click.option("--check", "only_check", is_flag=True, help="Stop after the plan: nothing changes on the server.")
 @click.option(
     "--allow-destructive-operations",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from clickpipe import __version__
-from clickpipe.cli.check import FOLDER
 from clickpipe.cli.curl import Curl
 from clickpipe.cli.output import fail, plural, print_diagnostics, progress, style
+from clickpipe.cli.project import project_folder
 from clickpipe.cli.serve import announce, listening_options, open_instance
 from clickpipe.diagnostics import Sources
 
@@ -25,7 +25,7 @@ _NO_DATAFILES = "CP2006"  # how a new project begins: no mistake here
 
 
 @click.command(short_help="Serve the project; deploy again on save.")
-@click.argument("folder", type=FOLDER, default=Path())
+@project_folder
 @listening_options
 @click.option("--fixtures/--no-fixtures", default=True, help="Load fixtures/<data source>.ndjson into empty ones.")
 @click.option("--watch/--no-watch", default=True, help="Deploy again when a datafile is saved.")

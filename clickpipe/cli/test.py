@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from clickpipe.cli.check import FOLDER
 from clickpipe.cli.output import plural, print_json, progress, style
+from clickpipe.cli.project import FOLDER
 
 
 @click.command(short_help="Run the tests in tests/*.yaml.")

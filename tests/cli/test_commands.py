@@ -93,6 +93,13 @@ def test_check_shows_the_line_and_a_caret(run: Run, tmp_path: Path) -> None:
     assert result.err.endswith("\n1 error\n")
 
 
+def test_a_project_is_named_by_folder_or_option(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("check", "--project", ROOT).out == run("check", ROOT).out
+    both = run("check", ROOT, "--project", tmp_path)
+    assert (both.code, "not both" in both.err) == (2, True)
+
+
 def test_check_for_programs(run: Run, tmp_path: Path) -> None:
     (tmp_path / "p.pipe").write_text(BROKEN)
     found = json.loads(run("check", tmp_path, "--json").out)
