@@ -12,6 +12,7 @@ from clickpipe.datafile.syntax import Kind, Statement
 from clickpipe.diagnostics import Diagnostic, Word, did_you_mean
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_MOST = 500
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class _Expansion:
     texts: Mapping[str, str]
     included: dict[str, str] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    followed: int = 0
 
     def refuse(self, message: str, at: Word, hint: str) -> list[Statement]:
         self.diagnostics.append(Diagnostic("CP1012", message, at.span, hint=hint))
@@ -59,6 +61,9 @@ def _include(state: _Expansion, file: str, words: Sequence[Word], stack: tuple[s
         return state.refuse(f"the file '{path.text}' is not in the project", path, hint)
     if target in stack:
         return state.refuse(f"files include each other in a circle: {' -> '.join([*stack, target])}", path, "break it")
+    state.followed += 1
+    if state.followed > _MOST:
+        return state.refuse(f"more than {_MOST} includes in one file", path, "files that include many times over?")
     values: dict[str, str] = {}
     for word in assignments:
         name, equals, value = word.text.partition("=")
