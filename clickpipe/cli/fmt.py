@@ -33,36 +33,50 @@ def fmt(ctx: click.Context, paths: tuple[Path, ...], *, check: bool, diff: bool,
     left alone.
     """
     changed: list[str] = []
+    diffs: dict[str, str] | None = {} if diff else None
     errors: list[Diagnostic] = []
     texts: dict[str, str] = {}
     with _formatter(wanted=sql) as format_sql:
-        for path in _files(paths or (Path(),)):
-            name = str(path)
+        for name, path in {str(path): path for path in _files(paths or (Path(),))}.items():
             texts[name] = before = _read(path)
             after, found = _format(name, before, format_sql)
             errors += found
             if after is None or after == before:
                 continue
             changed.append(name)
-            if diff:
-                lines = unified_diff(before.split("\n"), after.split("\n"), name, name, lineterm="")
-                click.echo("\n".join(lines))
+            if diffs is not None:
+                diffs[name] = _diff(name, before, after)
             elif not check:
-                path.write_text(after, encoding="utf-8")
-    _tell(changed, len(texts), kept=check or diff, as_json=as_json, quiet=diff)
+                _write(path, after)
+    if as_json:
+        failed = sorted({error.span.file for error in errors})
+        shown = {} if diffs is None else {"diffs": diffs}
+        print_json({"changed": changed, "failed": failed, "files": len(texts), **shown})
+    else:
+        _tell(changed, diffs, len(texts), kept=check or diff)
     if errors:
         print_diagnostics(errors, Sources(texts))
     ctx.exit(1 if errors or (check and changed) else 0)
 
 
-def _tell(changed: list[str], count: int, *, kept: bool, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        print_json({"changed": changed, "files": count})
-        return
-    if not quiet:
-        for name in changed:
+def _tell(changed: list[str], diffs: dict[str, str] | None, count: int, *, kept: bool) -> None:
+    for name in changed:
+        if diffs is None:
             click.echo(f"{'would format' if kept else 'formatted'} {name}")
-    click.echo(f"{plural(count, 'file')}: {len(changed)} {'to format' if kept else 'formatted'}", err=quiet)
+        else:
+            click.echo(diffs[name], nl=False)
+    click.echo(f"{plural(count, 'file')}: {len(changed)} {'to format' if kept else 'formatted'}", err=diffs is not None)
+
+
+def _diff(name: str, before: str, after: str) -> str:
+    """Return a unified diff as `patch` takes it."""
+    lines = unified_diff(_lines(before), _lines(after), name, name)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    *whole, last = text.split("\n")
+    return [f"{line}\n" for line in whole] + ([last] if last else [])
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -85,6 +99,13 @@ def _read(path: Path) -> str:
         raise ClickpipeError(message, code="unreadable") from None
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ClickpipeError(f"{path} cannot be written: {error.strerror}", code="unwritable") from None
+
+
 def _format(name: str, text: str, format_sql: FormatSQL | None) -> tuple[str | None, list[Diagnostic]]:
     from clickpipe.datafile import format_datafile
 
@@ -93,7 +114,7 @@ def _format(name: str, text: str, format_sql: FormatSQL | None) -> tuple[str | N
 
 @contextmanager
 def _formatter(*, wanted: bool) -> Iterator[FormatSQL | None]:
-    """Give ClickHouse's own formatter; it keeps SQL that it cannot read as it is."""
+    """Give ClickHouse's own formatter; it has no text for SQL that it cannot read."""
     if not wanted:
         yield None
         return
@@ -101,11 +122,11 @@ def _formatter(*, wanted: bool) -> Iterator[FormatSQL | None]:
 
     engine = EmbeddedEngine()
 
-    def format_sql(sql: str) -> str:
+    def format_sql(sql: str) -> str | None:
         try:
             return engine.execute("SELECT formatQuery({sql:String})", {"sql": sql}, output="TSVRaw").body.decode()
         except EngineError:
-            return sql
+            return None
 
     try:
         yield format_sql

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clickpipe.datafile.schema import parse_schema, split_columns
 from clickpipe.datafile.syntax import ColumnDef
-from clickpipe.diagnostics import Word, has_errors
+from clickpipe.diagnostics import Span, Word, has_errors
 
-_COMMENT = re.compile(r"(?:--|#)[^\n]*")
-_QUOTED_OR_COMMENT = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`\n]*`|(?P<comment>(?:--|#)[^\n]*)", re.DOTALL)
+_QUOTED_OR_COMMENT = re.compile(
+    r"'(?:[^'\\]|\\.|'')*'|`[^`\n]*`|(?P<blank>[ \t]*)(?P<comment>(?:--|#)[^\n]*)", re.DOTALL
+)
+_WORD_AT_0 = re.compile(r"\n[A-Za-z_]")
 
 
 @dataclass(slots=True)
@@ -19,40 +21,55 @@ class _Row:
     """A column's line, the comment lines above it, the comment at its end."""
 
     text: str
-    above: list[str]
+    above: list[str] = field(default_factory=list)
     behind: str = ""
 
+    def add(self, comment: str) -> None:
+        """Put a comment at the line's end, above the column when there is one already."""
+        if self.behind:
+            self.above.append(comment)
+        else:
+            self.behind = comment
 
-def format_columns(block: Word) -> list[str]:
-    """Return a SCHEMA block's lines, not indented; the text as it is where a column cannot be read."""
+
+def comment_starts(text: str) -> set[int]:
+    """Return where the comments in a SCHEMA or INDEXES block start."""
+    return {start for start, _ in _comments(text)}
+
+
+def has_open_quote(text: str) -> bool:
+    """Tell whether a quote in a SCHEMA or INDEXES block closes only behind it, if at all."""
+    return re.search("['`]", _QUOTED_OR_COMMENT.sub("", text)) is not None
+
+
+def format_columns(block: Word) -> list[str] | None:
+    """Return a SCHEMA block's lines, not indented; None where its columns cannot be told apart."""
     rows: list[_Row] = []
     below: list[str] = []
-    for start, end in split_columns(block.text):
+    parts = split_columns(block.text)
+    for number, (start, end) in enumerate(parts):
         part = block.text[start:end]
-        comments = [m for m in _QUOTED_OR_COMMENT.finditer(part) if m["comment"]]
-        first_line = part.partition("\n")[0]
-        if (
-            rows
-            and comments
-            and not first_line[: comments[0].start()].strip()
-            and comments[0].start() < len(first_line)
-        ):
-            rows[-1].behind = _join(rows[-1].behind, comments.pop(0).group())  # `a String, -- about a`
-        bare = _without(part)
+        comments = _comments(part)
+        if rows and comments and "\n" not in part[: comments[0][0]] and not part[: comments[0][0]].strip():
+            rows[-1].add(comments.pop(0)[1])  # `a String, -- about a`
+        bare = _QUOTED_OR_COMMENT.sub(lambda m: " " * len(m[0]) if m["comment"] else m[0], part)
         if not bare.strip():
-            below += [c.group().strip() for c in comments]
+            below += [comment for _, comment in comments]
             continue
-        row = _row(Word(part, block.span.sub(start, end)))
-        if row is None:
-            return [line.strip() for line in block.text.strip().split("\n")]
-        begins = len(bare) - len(bare.lstrip())
-        for comment in comments:
-            if comment.start() < begins:
-                row.above.append(comment.group().strip())
+        text = _column_text(_QUOTED_OR_COMMENT.sub(lambda m: "" if m["comment"] else m[0], part))
+        if text is None:
+            return None
+        row = _Row(text)
+        begins, ends = len(bare) - len(bare.lstrip()), len(bare.rstrip())
+        for at, comment in comments:
+            if at < begins:
+                row.above.append(comment)
+            elif number == len(parts) - 1 and "\n" in part[ends:at]:
+                below.append(comment)
             else:
-                row.behind = _join(row.behind, comment.group())
+                row.add(comment)
         rows.append(row)
-    return list(_lines(rows, below))
+    return list(_lines(rows, below)) if rows else None
 
 
 def _lines(rows: list[_Row], below: list[str]) -> Iterator[str]:
@@ -63,33 +80,31 @@ def _lines(rows: list[_Row], below: list[str]) -> Iterator[str]:
     yield from below
 
 
-def _row(part: Word) -> _Row | None:
-    columns, diagnostics = parse_schema(Word(_without(part.text), part.span))
+def _column_text(part: str) -> str | None:
+    """Return a column as it is printed; None for what is not one, or one that only looks like it."""
+    columns, diagnostics = parse_schema(Word(part, Span("", 0, len(part))))
     if len(columns) != 1 or has_errors(diagnostics):
         return None
-    return _Row(_column(columns[0], part), [])
+    column = columns[0]
+    quoted = part[column.name.span.start - 1 : column.name.span.start] == "`"
+    if not quoted and "'" in column.name.text:  # quotes in names hide where literals and comments begin
+        return None
+    text = " ".join(_parts(column, quoted=quoted))
+    return None if _WORD_AT_0.search(text) else text  # without its comment, such a line could be a directive's
 
 
-def _column(column: ColumnDef, part: Word) -> str:
-    name = column.name.text
-    at = column.name.span.start - part.span.start
-    parts = [f"`{name}`" if part.text[at - 1 : at] == "`" else name]
+def _parts(column: ColumnDef, *, quoted: bool) -> Iterator[str]:
+    yield f"`{column.name.text}`" if quoted else column.name.text
     if column.type is not None:
-        parts.append(column.type.text)
+        yield column.type.text
     if column.jsonpath is not None:
-        parts.append(f"`json:{column.jsonpath.text}`")
+        yield f"`json:{column.jsonpath.text}`"
     if column.default is not None:
-        parts.append(f"DEFAULT {column.default.text}")
+        yield f"DEFAULT {column.default.text}"
     if column.codec is not None:
-        parts.append(column.codec.text)
-    return " ".join(parts)
+        yield column.codec.text
 
 
-def _without(text: str) -> str:
-    """Blank the comments; offsets stay."""
-    return _QUOTED_OR_COMMENT.sub(lambda m: " " * len(m[0]) if m["comment"] else m[0], text)
-
-
-def _join(before: str, comment: str) -> str:
-    text = comment.strip()
-    return f"{before} {text}" if before else text
+def _comments(text: str) -> list[tuple[int, str]]:
+    """Return where each comment starts, and its text."""
+    return [(m.start("comment"), m["comment"].strip()) for m in _QUOTED_OR_COMMENT.finditer(text) if m["comment"]]

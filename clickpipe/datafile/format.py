@@ -8,73 +8,60 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
-from clickpipe.datafile.columns_format import format_columns
+from clickpipe.datafile.columns_format import comment_starts, format_columns, has_open_quote
+from clickpipe.datafile.order_format import Piece, arrange
+from clickpipe.datafile.parser import parse_datafile
 from clickpipe.datafile.scanner import scan
 from clickpipe.datafile.syntax import Kind, Statement
-from clickpipe.diagnostics import Diagnostic, Word, has_errors
+from clickpipe.diagnostics import Diagnostic, Severity, Word
 
-FormatSQL = Callable[[str], str]
+FormatSQL = Callable[[str], str | None]
 
 _INDENT = "    "
-_SPANS_LINES = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
-_COMMENT = re.compile(r"--|/\*|#")
-# Directives in the order of their groups; a blank line stands between groups. A final `*` stands for any ending.
-_GROUPS: dict[Kind, tuple[tuple[str, ...], ...]] = {
-    Kind.DATASOURCE: (
-        ("VERSION",),
-        ("DESCRIPTION",),
-        ("TOKEN",),
-        ("TAGS",),
-        ("SCHEMA",),
-        ("INDEXES",),
-        ("ENGINE", "ENGINE_*"),
-        ("INCLUDE", "KAFKA_*", "IMPORT_*", "PG_*"),
-        ("SHARED_WITH",),
-        ("FORWARD_QUERY",),
-        ("*",),
-    ),
-    Kind.PIPE: (("VERSION",), ("DESCRIPTION",), ("TOKEN",), ("TAGS",), ("*",)),
-    Kind.CONNECTION: (("DESCRIPTION",), ("TAGS",), ("TYPE", "*")),
-}
-_NODE_GROUPS = (("NODE", "DESCRIPTION", "TOKEN", "TAGS"), ("SQL",), ("TYPE", "*"))
-_SORTED = "ENGINE_"
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A statement as it will be printed, the comment lines that stand before it included."""
-
-    directive: str
-    lines: tuple[str, ...]
+_LITERAL = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+_LITERALS = re.compile(_LITERAL, re.DOTALL)
+_SPANS_LINES = re.compile(rf"{_LITERAL}|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(r"--|/\*|//|#")
+_SELECT = re.compile(r"\s*(?:\(|(?:SELECT|WITH)\b)", re.IGNORECASE)
+_SQL = frozenset({"SQL", "FORWARD_QUERY", "IMPORT_QUERY"})
+_LISTS = frozenset({"SCHEMA", "INDEXES"})  # comments in these blocks are comments; in others they are text
 
 
 def format_datafile(file: str, text: str, format_sql: FormatSQL | None = None) -> tuple[str | None, list[Diagnostic]]:
     """Return the formatted text, or None with the errors for which the file is left alone.
 
-    `format_sql` is asked for a new text of each SQL block that has neither a template nor a comment. Raises
-    ValueError for a file of another ending.
+    `format_sql` is asked for a new text of each SQL block that has neither a template nor a comment; where it
+    has none, it returns None. Raises ValueError for a file of another ending.
     """
     kind = Kind(file.rsplit(".", 1)[-1])
-    statements, diagnostics = scan(file, text, kind)
-    if has_errors(diagnostics):
-        return None, [d for d in diagnostics if d.severity == "error"]
+    statements, _ = scan(file, text, kind)
+    if errors := _errors(file, text, statements):
+        return None, errors
     pieces, rest = _pieces(text, statements, format_sql)
-    blocks = list(_arranged(kind, pieces))
-    formatted = "\n\n".join(["\n".join(block) for block in [*blocks, *([rest] if rest else [])]]) + "\n"
-    return (formatted if formatted.strip() else ""), []
+    formatted = "\n\n".join("\n".join(lines) for lines in arrange(kind, pieces, rest))
+    return (formatted + "\n" if formatted else ""), []
 
 
-def _pieces(text: str, statements: Sequence[Statement], format_sql: FormatSQL | None) -> tuple[list[_Piece], list[str]]:
+def _errors(file: str, text: str, statements: Sequence[Statement]) -> list[Diagnostic]:
+    """Return what is wrong with the file by itself: what an INCLUDE brings is not known here."""
+    unknown = {"CP1002", "CP1006", "CP1012"} if any(s.directive == "INCLUDE" for s in statements) else set()
+    _, diagnostics = parse_datafile(file, text)
+    return [d for d in diagnostics if d.severity is Severity.ERROR and d.code not in unknown]
+
+
+def _pieces(text: str, statements: Sequence[Statement], format_sql: FormatSQL | None) -> tuple[list[Piece], list[str]]:
     """Return the statements' pieces, and the comment lines behind the last one."""
     pieces = []
     at = 1 if text.startswith("\ufeff") else 0
     for statement in statements:
-        start = statement.keyword.span.start
         end = _end(text, statement)
-        lines = [*_comments(text[at:start]), *_statement(text, statement, end, format_sql)]
-        pieces.append(_Piece(statement.directive, tuple(lines)))
+        comments = _comments(text[at : statement.keyword.span.start])
+        lines = tuple(_statement(text, statement, end, format_sql))
+        swallows = statement.block is not None and (
+            statement.directive not in _LISTS or has_open_quote(_own(statement))
+        )
+        pieces.append(Piece(statement.directive, tuple(comments), lines, swallows=swallows))
         at = end
     return pieces, _comments(text[at:])
 
@@ -90,12 +77,16 @@ def _end(text: str, statement: Statement) -> int:
 def _own(statement: Statement) -> str:
     """Return a block's text; comments at column 0 behind columns or indexes belong to what follows."""
     body = statement.block.text if statement.block is not None else ""
-    if statement.directive not in {"SCHEMA", "INDEXES"}:
+    if statement.directive not in _LISTS:
         return body
-    lines = body.split("\n")
-    while lines and (lines[-1].startswith("#") or not lines[-1].strip()):
-        lines.pop()
-    return "\n".join(lines)
+    comments = comment_starts(body)
+    end = len(body)
+    while end > 0:
+        start = body.rfind("\n", 0, end) + 1
+        if body[start:end].strip() and not (body[start] == "#" and start in comments):
+            return body[:end]
+        end = start - 1
+    return body
 
 
 def _comments(gap: str) -> list[str]:
@@ -107,71 +98,45 @@ def _statement(text: str, statement: Statement, end: int, format_sql: FormatSQL 
     if statement.block is None:
         yield f"{keyword} {text[statement.keyword.span.end : end].strip()}"
         return
+    body = _own(statement)
+    if statement.directive == "SQL" and format_sql is not None:
+        body = _formatted(body, format_sql)
+    lines = _columns(statement, body) if statement.directive == "SCHEMA" else _indented(statement.directive, body)
     opening = text[statement.keyword.span.end : statement.block.span.start].strip()
-    if opening == ">" and text[statement.block.span.start - 1] == ">":  # the block begins on this line
-        yield f"{keyword} >{statement.block.text.rstrip()}"
+    if lines is None and text[statement.block.span.start - 1] == ">":  # it begins on the directive's line
+        yield f"{keyword} >{body.rstrip()}"
         return
     yield f"{keyword} {opening}"
-    body = _own(statement)
-    if statement.directive == "SCHEMA":
-        block = Word(body, statement.block.span.sub(0, len(body)))
-        yield from (_INDENT + line if line else "" for line in format_columns(block))
-        return
-    if statement.directive == "SQL" and format_sql is not None and _is_plain(body):
-        body = format_sql(body.strip().rstrip(";"))
-    yield from _indented(body, keep_ends=statement.directive == "SQL")
+    yield from _without_empty(body.rstrip().split("\n")) if lines is None else lines
 
 
-def _is_plain(sql: str) -> bool:
-    return not sql.lstrip().startswith("%") and _COMMENT.search(sql) is None
+def _columns(statement: Statement, body: str) -> list[str] | None:
+    if statement.block is None:
+        return None
+    lines = format_columns(Word(body, statement.block.span.sub(0, len(body))))
+    return None if lines is None else [_INDENT + line for line in lines]
 
 
-def _indented(body: str, *, keep_ends: bool) -> list[str]:
-    """Return a block's lines, indented by four; as they are where a literal or a comment spans lines."""
-    lines = body.rstrip().split("\n")
-    while lines and not lines[0].strip():
-        lines.pop(0)
-    if any("\n" in match.group() for match in _SPANS_LINES.finditer(body)):
-        return lines
-    dedented = textwrap.dedent("\n".join(line if line.strip() else "" for line in lines)).split("\n")
-    return [(_INDENT + (line if keep_ends else line.rstrip())) if line else "" for line in dedented]
+def _formatted(sql: str, format_sql: FormatSQL) -> str:
+    """Return a SELECT as `format_sql` puts it; as it is where that would lose a template or a comment."""
+    bare = _LITERALS.sub("''", sql)
+    if _SELECT.match(sql) is None or "{{" in bare or "{%" in bare or _COMMENT.search(bare) is not None:
+        return sql
+    asked = sql.strip().rstrip(";")
+    formatted = format_sql(asked)
+    return sql if formatted is None or formatted == asked else formatted
 
 
-def _arranged(kind: Kind, pieces: Sequence[_Piece]) -> Iterator[list[str]]:
-    """Yield the blocks of lines between which a blank line stands."""
-    first_node = next((n for n, p in enumerate(pieces) if p.directive == "NODE"), len(pieces))
-    yield from _grouped(_GROUPS[kind], pieces[:first_node])
-    nodes: list[list[_Piece]] = []
-    for piece in pieces[first_node:]:
-        if piece.directive == "NODE":
-            nodes.append([])
-        nodes[-1].append(piece)
-    for node in nodes:
-        blocks = list(_grouped(_NODE_GROUPS, node))
-        if sum(p.directive in _NODE_GROUPS[0] for p in node) == 1 and len(blocks) > 1:
-            blocks[:2] = [[*blocks[0], *blocks[1]]]  # SQL follows a NODE that has nothing else
-        yield from blocks
+def _indented(directive: str, body: str) -> list[str] | None:
+    """Return a block's lines, indented by four; None where a literal or a comment of its SQL spans lines."""
+    if directive in {*_SQL, *_LISTS} and any("\n" in m.group() for m in _SPANS_LINES.finditer(body)):
+        return None
+    kept = [(line if directive in _SQL else line.rstrip()) if line.strip() else "" for line in body.split("\n")]
+    dedented = textwrap.dedent("\n".join(kept).rstrip()).split("\n")
+    return [_INDENT + line if line else "" for line in _without_empty(dedented)]
 
 
-def _grouped(groups: Sequence[Sequence[str]], pieces: Sequence[_Piece]) -> Iterator[list[str]]:
-    placed: dict[int, list[tuple[int, _Piece]]] = {}
-    for piece in pieces:
-        group, rank = _place(groups, piece.directive)
-        placed.setdefault(group, []).append((rank, piece))
-    for group in sorted(placed):
-        ordered = sorted(placed[group], key=lambda item: (item[0], _sorting(item[1].directive)))
-        yield [line for _, piece in ordered for line in piece.lines]
-
-
-def _place(groups: Sequence[Sequence[str]], directive: str) -> tuple[int, int]:
-    """Return the group and the place in it."""
-    for exact in (True, False):
-        for number, group in enumerate(groups):
-            for rank, name in enumerate(group):
-                if directive == name or (not exact and name.endswith("*") and directive.startswith(name[:-1])):
-                    return number, rank
-    return len(groups), 0
-
-
-def _sorting(directive: str) -> str:
-    return directive if directive.startswith(_SORTED) else ""
+def _without_empty(lines: list[str]) -> list[str]:
+    """Return the lines from the first one that says something."""
+    first = next((n for n, line in enumerate(lines) if line.strip()), len(lines))
+    return lines[first:]

@@ -61,7 +61,7 @@ REFUSED = [
             "clusterAllReplicas('default', 'ws_2', 'secret')",
             "mysql('127.0.0.1:3306', 'a', 'b', 'c', 'd')",
             "postgresql('127.0.0.1:5432', 'a', 'b', 'c', 'd')",
-            "sqlite('/work/catalog.sqlite', 'tokens')",
+            "sqlite('/srv/catalog.sqlite', 'tokens')",
             "executable('script', 'CSV', 'a String')",
             "merge('ws_2', '.*')",
             "loop(ws_2.secret)",
