@@ -69,7 +69,7 @@ def format_columns(block: Word) -> list[str] | None:
             else:
                 row.add(comment)
         rows.append(row)
-    return list(_lines(rows, below)) if rows else None
+    return list(_lines(rows, below)) or None
 
 
 def _lines(rows: list[_Row], below: list[str]) -> Iterator[str]:
