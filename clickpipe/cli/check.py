@@ -52,24 +52,29 @@ def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, no_cach
 
 
 def _check_cached(folder: Path) -> CheckResult:
-    """Return what is known about the folder as it is; else check it."""
-    from clickpipe.folder import CheckCache, folder_state
+    """Return what is known about the folder as it is; else check what changed in it."""
+    from clickpipe.folder import CheckCache, folder_state, read_datafiles
 
-    cache, state = CheckCache(folder), folder_state(folder)
+    files = read_datafiles(folder)
+    cache, state = CheckCache(folder), folder_state(files)
     result = cache.load(state)
     if result is None:
-        result = _check(folder, remember=True)
-        if result.sources.texts and folder_state(folder) == state:  # nothing was saved meanwhile
+        from clickpipe.checking import check_changes
+
+        with progress() as say:
+            say("checking the project")
+            result = check_changes(folder, files)
+        if files:
             cache.store(state, result)
     return result
 
 
-def _check(folder: Path, *, remember: bool = False) -> CheckResult:
+def _check(folder: Path) -> CheckResult:
+    from clickpipe.checking import check_folder
     from clickpipe.folder import CheckResult
-    from clickpipe.runtime import check_folder
 
     with progress() as say:
         say("checking the project")
-        compiled = check_folder(folder, remember=remember)
+        compiled = check_folder(folder)
     project = compiled.project
     return CheckResult(compiled.diagnostics, project.sources, len(project.data_sources), len(project.pipes))

@@ -13,18 +13,24 @@ from clickpipe.compiler.model import (
     QueryFunction,
     ResultColumn,
 )
+from clickpipe.compiler.names import INCLUDED, FileNames, affected, file_names, needed
 
 __all__ = [
+    "INCLUDED",
     "CheckFailure",
     "Checker",
     "CompiledProject",
     "Composer",
     "CopyPipe",
+    "FileNames",
     "MaterializedView",
     "QueryFunction",
     "ResultColumn",
+    "affected",
     "compile_project",
+    "file_names",
     "fingerprint",
+    "needed",
     "restore_project",
     "table_ddl",
     "table_ddl_quarantine",

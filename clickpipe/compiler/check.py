@@ -38,7 +38,7 @@ def create_tables(checker: Checker, sources: Iterable[DataSource], read: Collect
     diagnostics = []
     made: list[tuple[DataSource, str]] = []
     failures: list[tuple[DataSource, CheckFailure]] = []
-    for (source, ddl), tree in zip(wanted, checker.syntax_all([(ddl, {}) for _, ddl in wanted]), strict=True):
+    for (source, ddl), tree in zip(wanted, checker.syntax_all([ddl for _, ddl in wanted]), strict=True):
         if isinstance(tree, CheckFailure):
             failures.append((source, tree))
         elif (refusal := check_create(tree)) is not None:
@@ -90,11 +90,11 @@ def table_ddl_quarantine(source: DataSource, table: str) -> str:
 def check_statements(checker: Checker, nodes: Iterable[NodeInfo]) -> list[Diagnostic]:
     """Check that every node is one SELECT that reads what it may; names that nothing has are reported then."""
     infos = list(nodes)
-    answers = _Answers(checker.syntax_all)
-    answers.ask([(v.rendered.text, v.params) for info in infos for v in info.variants])
+    texts = list(dict.fromkeys(v.rendered.text for info in infos for v in info.variants))
+    trees = dict(zip(texts, checker.syntax_all(texts), strict=True))
     diagnostics: list[Diagnostic] = []
     for info in infos:
-        problems = [_check_statement(answers.of(v.rendered.text, v.params), v) for v in info.variants]
+        problems = [_check_statement(trees[v.rendered.text], v) for v in info.variants]
         found = _of_all_calls(info, problems) if all(p is None or p.code == "CP4001" for p in problems) else problems
         first = next((p for p in found if p is not None), None)
         diagnostics += [first] if first is not None else info.unknown
@@ -142,7 +142,7 @@ def check_nodes(
     """
     types: dict[Key, list[ResultColumn]] = {}
     diagnostics: list[Diagnostic] = []
-    check = _NodeCheck(checker, project)
+    check = _NodeCheck(checker, project, graph)
     check.ask_ahead(info for info in graph.nodes if not _left_out(info, failed))
     for info in graph.nodes:
         key = (info.pipe.name, info.node.name)
@@ -165,11 +165,10 @@ def _left_out(info: NodeInfo, failed: Collection[Key]) -> bool:
 class _NodeCheck:
     """Asks ClickHouse about nodes: for columns where a pipe publishes them, else only whether it takes the SELECT."""
 
-    def __init__(self, checker: Checker, project: Project) -> None:
+    def __init__(self, checker: Checker, project: Project, graph: Graph) -> None:
         self._checker = checker
         self._composer = Composer(project, checker.table)
-        self._samples = _samples(project)
-        self._every = _every_sample(project)
+        self._graph = graph
         self._columns = _Answers(checker.describe_all)
         self._refusals = _Answers(checker.refusals)
         self._selects: dict[int, tuple[Variant, _Statement | None]] = {}  # by the variant's id
@@ -223,7 +222,10 @@ class _NodeCheck:
         return known[1]
 
     def _composed(self, info: NodeInfo, variant: Variant) -> _Statement | None:
-        for samples in (self._samples, self._every):
+        programs = [read.node.program for read in self._graph.reachable(info.pipe, info.node)]
+        every = {name: value for program in programs for name, value in program.samples()[-1].items()}
+        needed = {name: value for program in programs for name, value in program.required_samples().items()}
+        for samples in (needed, every):
             binder = Binder()
             info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
             values = {**samples, **variant.values}
@@ -237,13 +239,13 @@ def _publishes(info: NodeInfo, variant: Variant) -> bool:
     return info.node is info.pipe.output and variant is info.variants[0]
 
 
-def _check_statement(ast: str | CheckFailure, variant: Variant) -> Diagnostic | None:
+def _check_statement(tree: str | CheckFailure, variant: Variant) -> Diagnostic | None:
     """Check by its tree that the author's own SQL is one SELECT that reads nothing it may not."""
     rendered = variant.rendered
-    if isinstance(ast, CheckFailure):
-        offset = character(rendered.text, ast.offset) if ast.offset is not None else 0
-        return Diagnostic("CP4001", clean(ast.message), rendered.locate(offset), hint=expected(ast.message))
-    refusal = check_statement(ast, _SERVICE_NAMES)
+    if isinstance(tree, CheckFailure):
+        offset = character(rendered.text, tree.offset) if tree.offset is not None else 0
+        return Diagnostic("CP4001", clean(tree.message), rendered.locate(offset), hint=expected(tree.message))
+    refusal = check_statement(tree, _SERVICE_NAMES)
     if refusal is None:
         return None
     at = max(0, rendered.text.find(refusal.word)) if refusal.word else 0
@@ -259,18 +261,3 @@ def _instead(value: Any, text: str) -> Any:
     if isinstance(value, list):
         return [_instead(item, text) for item in value]
     return text if value == SAMPLE_TEXT else value
-
-
-def _samples(project: Project) -> Mapping[str, str]:
-    """Return a valid value for every parameter of the project that needs one."""
-    found: dict[str, str] = {}
-    for pipe in project.pipes.values():
-        for node in pipe.nodes:
-            found |= node.program.required_samples()
-    return found
-
-
-def _every_sample(project: Project) -> Mapping[str, str]:
-    """Return a valid value for every parameter of the project."""
-    programs = [node.program for pipe in project.pipes.values() for node in pipe.nodes]
-    return {name: value for program in programs for name, value in program.samples()[-1].items()}

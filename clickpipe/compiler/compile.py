@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from clickpipe.compiler.check import check_nodes, check_statements, create_services, create_tables
@@ -17,6 +18,7 @@ from clickpipe.compiler.model import (
     QueryFunction,
     ResultColumn,
 )
+from clickpipe.compiler.names import file_names
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
 from clickpipe.project import PipeKind, Project
@@ -43,7 +45,7 @@ def compile_project(project: Project, checker: Checker) -> CompiledProject:
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(compiled.diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
     diagnostics += [d for d in unused_nodes(graph, project) if d.span.file not in broken]
-    return _assemble(project, graph, types, diagnostics)
+    return replace(_assemble(project, graph, types, diagnostics), names=file_names(project, graph))
 
 
 def restore_project(project: Project, columns: Mapping[str, Sequence[ResultColumn]]) -> CompiledProject:

@@ -29,19 +29,26 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """A node with its renderings and the names it reads; `unknown` tells of those that nothing has or serves."""
+    """A node with its renderings and what it reads.
+
+    `names` are as its SQL has them, `unknown` tells of those that nothing has or serves.
+    """
 
     pipe: Pipe
     node: Node
     variants: tuple[Variant, ...]
     reads_nodes: tuple[tuple[Pipe, Node], ...]
     reads_sources: tuple[str, ...]
+    names: frozenset[str]
     unknown: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All nodes of a project by key; `nodes` has each after the nodes it reads, those in circles left out."""
+    """All nodes of a project by key; `nodes` has each after the nodes it reads.
+
+    Those in circles are left out, and those that read them: they cannot be put together.
+    """
 
     nodes: tuple[NodeInfo, ...]
     by_key: Mapping[Key, NodeInfo]
@@ -117,8 +124,10 @@ def _inspect(project: Project, tables: Collection[str], pipe: Pipe, node: Node) 
     nodes: dict[Key, tuple[Pipe, Node]] = {}
     sources: dict[str, None] = {}
     unknown: list[Diagnostic] = []
+    names: set[str] = set()
     for variant in variants:
         for reference in references(variant.rendered.text):
+            names.add(reference.name)
             if reference.database:
                 if is_service(reference):
                     sources[qualified(reference.name)] = None
@@ -132,11 +141,12 @@ def _inspect(project: Project, tables: Collection[str], pipe: Pipe, node: Node) 
             else:
                 span = variant.rendered.locate(reference.start, reference.end - reference.start)
                 known = [*project.data_sources, *project.pipes, *(n.name for n in pipe.nodes)]
+                known += project.names_elsewhere(".datasource", ".pipe")
                 hint = did_you_mean(reference.name, known) or "data sources and pipes are named by their files"
                 message = f"'{reference.name}' is not a data source, a pipe or a node of this pipe"
                 unknown.append(Diagnostic("CP2003", message, span, hint=hint))
-    info = NodeInfo(pipe, node, tuple(variants), tuple(nodes.values()), tuple(sources), tuple(unknown))
-    return info, diagnostics
+    read = (tuple(nodes.values()), tuple(sources), frozenset(names))
+    return NodeInfo(pipe, node, tuple(variants), *read, tuple(unknown)), diagnostics
 
 
 def _not_served(rendered: Rendered, reference: TableReference) -> Diagnostic:
@@ -157,23 +167,25 @@ def _order(by_key: Mapping[Key, NodeInfo]) -> tuple[list[NodeInfo], list[Diagnos
     """Sort so that what a node reads comes first; a circle is reported once, with its path."""
     done: dict[Key, NodeInfo] = {}
     diagnostics: list[Diagnostic] = []
-    reported: set[Key] = set()
+    left: set[Key] = set()
 
     def visit(key: Key, path: tuple[Key, ...]) -> None:
-        if key in done or key in reported:
+        if key in done or key in left:
             return
         info = by_key.get(key)
         if info is None:
             return
         if key in path:
             circle = path[path.index(key) :]
-            reported.update(circle)
+            left.update(circle)
             diagnostics.append(_circle(by_key, [*circle, key]))
             return
         for pipe, node in info.reads_nodes:
             visit((pipe.name, node.name), (*path, key))
-        if key not in reported:
+        if key not in left and all((p.name, n.name) in done for p, n in info.reads_nodes):
             done[key] = info
+        else:
+            left.add(key)
 
     for key in by_key:
         visit(key, ())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import fingerprint
+from clickpipe.compiler.names import FileNames
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource, Pipe, Project
 from clickpipe.template import Binder, BoundSQL, Parameter
@@ -71,7 +72,10 @@ class CopyPipe:
 
 @dataclass(frozen=True, slots=True)
 class CompiledProject:
-    """A project that was checked: data sources, query functions, views and copies by name."""
+    """A project that was checked: data sources, query functions, views and copies by name.
+
+    `names` tells of each file what it defines and reads.
+    """
 
     project: Project
     data_sources: Mapping[str, DataSource]
@@ -79,6 +83,7 @@ class CompiledProject:
     views: Mapping[str, MaterializedView]
     copies: Mapping[str, CopyPipe]
     diagnostics: tuple[Diagnostic, ...]
+    names: Mapping[str, FileNames] = field(default_factory=dict)
 
     def learned(self) -> dict[str, list[ResultColumn]]:
         """Return what only ClickHouse could tell, for `restore_project`: columns of endpoints and derived tables."""
@@ -114,8 +119,8 @@ class Checker(Protocol):
         """Return the quoted name of a scratch table."""
         ...
 
-    def syntax(self, sql: str, params: Mapping[str, Any]) -> str | CheckFailure:
-        """Return the `EXPLAIN AST` text of a statement."""
+    def syntax(self, sql: str) -> str | CheckFailure:
+        """Return the syntax tree of a statement, as `clickpipe.sql.check` reads it."""
         ...
 
     def describe(self, sql: str, params: Mapping[str, Any]) -> list[ResultColumn] | CheckFailure:
@@ -126,7 +131,7 @@ class Checker(Protocol):
         """Run several CREATE TABLEs."""
         ...
 
-    def syntax_all(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str | CheckFailure]:
+    def syntax_all(self, statements: Sequence[str]) -> list[str | CheckFailure]:
         """Return what `syntax` does for each statement."""
         ...
 

@@ -21,6 +21,7 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
     """Return the materialized views: source (the left-most data source), target, query."""
     views: dict[str, MaterializedView] = {}
     diagnostics: list[Diagnostic] = []
+    whole = {(info.pipe.name, info.node.name) for info in graph.nodes}
     for pipe in project.pipes.values():
         if pipe.kind is not PipeKind.MATERIALIZED or pipe.target is None:
             continue
@@ -35,6 +36,8 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
             hint = "remove the template calls, or make this an endpoint"
             diagnostics.append(Diagnostic("CP3005", message, span, hint=hint))
             continue
+        if (pipe.name, pipe.output.name) not in whole:
+            continue  # it is in a circle, or reads one
         if (problem := _renders(project, pipe)) is not None:
             diagnostics.append(problem)
             continue
@@ -160,6 +163,9 @@ def _target_exists(project: Project, pipe: Pipe) -> Diagnostic | None:
     assert pipe.target is not None  # noqa: S101 - the callers look
     if project.canonical(pipe.target.text) in project.data_sources:
         return None
-    hint = did_you_mean(pipe.target.text, project.data_sources) or "add its .datasource file"
+    hint = (
+        did_you_mean(pipe.target.text, [*project.data_sources, *project.names_elsewhere(".datasource")])
+        or "add its .datasource file"
+    )
     message = f"the target data source '{pipe.target.text}' does not exist"
     return Diagnostic("CP2003", message, pipe.target.span, hint=hint)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from clickpipe.datafile.syntax import ColumnDef, TypeExpr
-from clickpipe.diagnostics import Word
+from clickpipe.diagnostics import Span, Word
 
 _IN_BRACKETS = r"[\w.,=\x20]|'[^'\\\n]*'"
 _BRACKETS = rf"\((?:{_IN_BRACKETS}|\((?:{_IN_BRACKETS}|\((?:{_IN_BRACKETS})*\))*\))*\)"
@@ -22,6 +22,38 @@ _COLUMN = re.compile(
     r"[ \t]*(?:,\s*|\s*\Z)",
     re.IGNORECASE | re.ASCII,
 )
+
+_NAME = re.compile(r"(?!(?:default|codec)\b)[a-z_]\w*", re.IGNORECASE | re.ASCII)
+_SIZE = re.compile(r"\d+|'[\w/+-]+'", re.ASCII)
+
+
+def plain_type(text: str) -> TypeExpr | None:
+    """Return a type of names, numbers and texts, read by itself; None for all others, which the grammar reads."""
+    found = _type(text, 0)
+    return found if found is not None and found.span.end == len(text) else None
+
+
+def _type(text: str, start: int) -> TypeExpr | None:
+    name = _NAME.match(text, start)
+    if name is None:
+        return None
+    at, arguments = name.end(), []
+    if text.startswith("(", at):
+        mark = "("
+        while text.startswith(mark, at):
+            at, mark = at + len(mark), ", "
+            if (size := _SIZE.match(text, at)) is not None:
+                at = size.end()
+                continue
+            argument = _type(text, at)
+            if argument is None:
+                return None
+            arguments.append(argument)
+            at = argument.span.end
+        if not text.startswith(")", at):
+            return None
+        at += 1
+    return TypeExpr(name.group(), text[start:at], Span("", start, at), tuple(arguments))
 
 
 def plain_columns(block: Word, type_of: Callable[[str], TypeExpr | None]) -> list[ColumnDef] | None:

@@ -1,116 +1,38 @@
-"""SCHEMA blocks: text to column definitions, by the grammar in `schema.lark`."""
+"""SCHEMA blocks: text to column definitions. Plain ones are split by a pattern, the others read by the grammar."""
 
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
-from importlib.resources import files
-from typing import cast
+from functools import lru_cache
 
-from lark import Lark, Token, Transformer, UnexpectedInput, v_args
-from lark.exceptions import UnexpectedEOF, UnexpectedToken
-from lark.tree import Meta
-
-from clickpipe.datafile.directives import not_a_directive
-from clickpipe.datafile.plain import plain_columns
-from clickpipe.datafile.syntax import ColumnDef, Kind, TypeExpr
+from clickpipe.datafile.plain import plain_columns, plain_type
+from clickpipe.datafile.syntax import ColumnDef, TypeExpr
 from clickpipe.diagnostics import Diagnostic, Related, Span, Word
-
-_UNSUPPORTED = {
-    "MATERIALIZED": "MATERIALIZED columns are not supported",
-    "ALIAS": "ALIAS columns are not supported",
-    "TTL": "TTL on a column is not supported",
-    "NOT": "NOT NULL is not supported",
-    "NULL": "NULL after a type is not supported",
-    "INDEX": "INDEX inside SCHEMA is not supported",
-    "PROJECTION": "PROJECTION inside SCHEMA is not supported",
-}
-_MENDS = {
-    "MATERIALIZED": "compute the column in a materialized view, or use DEFAULT",
-    "ALIAS": "compute the column in the pipe that needs it",
-    "TTL": "use ENGINE_TTL for the whole data source",
-    "NOT": "leave it out: a column is not nullable unless its type is Nullable(...)",
-    "NULL": "write Nullable(...) around the type",
-    "INDEX": "put it in an INDEXES > block",
-    "PROJECTION": "leave it out",
-}
-
-_Part = tuple[str, int, int]  # what a clause is, start, end
-
-
-@v_args(meta=True)
-class _Build(Transformer[Token, list[ColumnDef]]):
-    """Builds columns while lark parses; offsets are relative to the block."""
-
-    def __init__(self, text: str, base: Span) -> None:
-        super().__init__()
-        self._text = text
-        self._base = base
-
-    def _word(self, start: int, end: int) -> Word:
-        return Word(self._text[start:end], self._base.sub(start, end))
-
-    def start(self, _meta: Meta, children: list[ColumnDef]) -> list[ColumnDef]:
-        return children
-
-    def column(self, _meta: Meta, children: list[object]) -> ColumnDef:
-        name = cast(Token, children[0])
-        start, end = cast(int, name.start_pos), cast(int, name.end_pos)
-        word = self._word(start + 1, end - 1) if name.type == "BACKTICK" else self._word(start, end)
-        type_ = next((c for c in children[1:] if isinstance(c, TypeExpr)), None)
-        parts = {c[0]: self._word(c[1], c[2]) for c in children[1:] if isinstance(c, tuple)}
-        return ColumnDef(word, type_, parts.get("jsonpath"), parts.get("default"), parts.get("codec"))
-
-    def type(self, meta: Meta, children: list[object]) -> TypeExpr:
-        word = self._word(meta.start_pos, meta.end_pos)
-        arguments = tuple(c for c in children if isinstance(c, TypeExpr))
-        return TypeExpr(str(children[0]), word.text, word.span, arguments)
-
-    def expr(self, meta: Meta, _children: list[object]) -> tuple[int, int]:
-        return meta.start_pos, meta.end_pos
-
-    def jsonpath(self, _meta: Meta, children: list[Token]) -> _Part:
-        token = children[0]
-        return "jsonpath", cast(int, token.start_pos) + len("`json:"), cast(int, token.end_pos) - 1
-
-    def default(self, _meta: Meta, children: list[object]) -> _Part:
-        start, end = cast("tuple[int, int]", children[1])
-        return "default", start, end
-
-    def codec(self, meta: Meta, _children: list[object]) -> _Part:
-        return "codec", meta.start_pos, meta.end_pos
-
-
-@cache
-def _parser() -> Lark:
-    grammar = files("clickpipe.datafile").joinpath("schema.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="contextual", propagate_positions=True, maybe_placeholders=False)
 
 
 def parse_schema(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
     """Return the columns of a SCHEMA block; one diagnostic for each column that cannot be read."""
     diagnostics: list[Diagnostic] = []
-    columns = plain_columns(block, _type) or []
-    try:
-        columns = columns or _parse(block)
-    except UnexpectedInput:
+    columns: list[ColumnDef] | Diagnostic = plain_columns(block, read_type) or by_grammar(block)
+    if isinstance(columns, Diagnostic):
         columns, diagnostics = _column_by_column(block)
     return columns, diagnostics + _duplicates(columns)
 
 
+def by_grammar(block: Word) -> list[ColumnDef] | Diagnostic:
+    """Return the columns as the grammar reads them, or what is wrong where it stops."""
+    from clickpipe.datafile.grammar import parse_columns  # when it is needed: lark takes time to start
+
+    return parse_columns(block)
+
+
 @lru_cache(maxsize=4096)
-def _type(text: str) -> TypeExpr | None:
+def read_type(text: str) -> TypeExpr | None:
     """Return a type read by itself, None for what is not one; its spans count from its start."""
-    try:
-        columns = _parse(Word(f"x {text}", Span("", -2, len(text))))
-    except UnexpectedInput:
-        return None
-    return columns[0].type if len(columns) == 1 else None
-
-
-def _parse(block: Word) -> list[ColumnDef]:
-    tree = _parser().parse(block.text)
-    return _Build(block.text, block.span).transform(tree)
+    if (plain := plain_type(text)) is not None:
+        return plain
+    columns = by_grammar(Word(f"x {text}", Span("", -2, len(text))))
+    return columns[0].type if isinstance(columns, list) and len(columns) == 1 else None
 
 
 def _column_by_column(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
@@ -121,10 +43,11 @@ def _column_by_column(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
         if not _without_comments(block.text[start:end]).strip():
             continue
         part = Word(block.text[start:end], block.span.sub(start, end))
-        try:
-            columns += _parse(part)
-        except UnexpectedInput as error:
-            diagnostics.append(_explain(error, part))
+        found = by_grammar(part)
+        if isinstance(found, Diagnostic):
+            diagnostics.append(found)
+        else:
+            columns += found
     return columns, diagnostics
 
 
@@ -154,32 +77,6 @@ def split_columns(text: str) -> list[tuple[int, int]]:
             parts.append((start, match.start()))
             start = match.end()
     return [*parts, (start, len(text))]
-
-
-def _explain(error: UnexpectedInput, part: Word) -> Diagnostic:
-    """Turn lark's error into a sentence that says what to write."""
-    if isinstance(error, UnexpectedEOF) or (isinstance(error, UnexpectedToken) and error.token.type == "$END"):
-        at = len(part.text.rstrip())
-        span = part.span.sub(max(0, at - 1), at)
-        hint = "a column is: name Type `json:$.path` DEFAULT value; is a bracket not closed?"
-        return Diagnostic("CP1101", "the column ends too early", span, hint=hint)
-    at = error.pos_in_stream or 0  # type: ignore[redundant-expr]  # lark says int, and gives None
-    found = re.compile(r"`[^`\n]*`|\w+|\S").match(part.text, at)
-    word = found.group() if found else ""
-    span = part.span.sub(at, at + max(1, len(word)))
-    if (message := _UNSUPPORTED.get(word.upper())) is not None:
-        return Diagnostic("CP1104", message, span, hint=_MENDS[word.upper()])
-    before = part.text[:at]
-    if before.strip() and before.endswith("\n") and re.fullmatch("[A-Z][A-Z_]+", word):
-        return not_a_directive(word, Kind.DATASOURCE, span)
-    if before.strip() and before.rstrip(" \t").endswith("\n"):
-        hint = "is a comma missing at the end of the line before?"
-        return Diagnostic("CP1101", f"unexpected '{word}'", span, hint=hint)
-    if word == "`":
-        hint = "a jsonpath is one word in backticks: `json:$.path`"
-        return Diagnostic("CP1101", "Expected closing backtick", span, hint=hint)
-    hint = "a column is: name Type `json:$.path` DEFAULT value CODEC(...)"
-    return Diagnostic("CP1101", f"unexpected '{word}' in the column", span, hint=hint)
 
 
 def _duplicates(columns: list[ColumnDef]) -> list[Diagnostic]:

@@ -1,6 +1,6 @@
 """ClickHouse behind one protocol. The only room that knows chdb and clickhouse-driver."""
 
-from clickpipe.engine.checker import EngineChecker, scratch, scratch_name, scratch_table
+from clickpipe.engine.checker import EngineChecker, scratch, throwaway
 from clickpipe.engine.embedded import EmbeddedEngine, default_workers
 from clickpipe.engine.encode import encode_param, encode_params, inline
 from clickpipe.engine.protocol import Engine, EngineError, Param, Params, QueryResult, ResultColumn, Settings
@@ -20,6 +20,5 @@ __all__ = [
     "encode_params",
     "inline",
     "scratch",
-    "scratch_name",
-    "scratch_table",
+    "throwaway",
 ]

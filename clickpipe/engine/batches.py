@@ -8,16 +8,16 @@ from typing import Any
 Statement = tuple[str, Mapping[str, Any]]  # SQL and its parameters
 
 
-def batches(statements: Sequence[Statement], count: int, characters: int) -> Iterator[list[Statement]]:
+def batches(statements: Sequence[str], count: int, characters: int) -> Iterator[list[str]]:
     """Yield the statements in order, so many at once and with so much text at the most (one has to go anyhow)."""
-    batch: list[Statement] = []
+    batch: list[str] = []
     size = 0
     for statement in statements:
-        if batch and (len(batch) == count or size + len(statement[0]) > characters):
+        if batch and (len(batch) == count or size + len(statement) > characters):
             yield batch
             batch, size = [], 0
         batch.append(statement)
-        size += len(statement[0])
+        size += len(statement)
     if batch:
         yield batch
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 # What projects written for the original need on ClickHouse 26.x, and the JSON form clients expect.
 PROFILE: dict[str, str | int] = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
+import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from clickpipe.engine.batches import batches
 from clickpipe.engine.config import write_config
 from clickpipe.engine.encode import encode_params, settings_clause
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
+from clickpipe.sql import OTHER
 
 DEFAULT_WORKERS = 4
-_AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query formats
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?P<name>(?:[^`\\]|\\.)*)`", re.DOTALL)
+_AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query parses
 
 
 class EmbeddedEngine:
@@ -30,18 +30,22 @@ class EmbeddedEngine:
     refused until the first is closed.
     """
 
-    def __init__(self, path: Path | None = None, *, workers: int = DEFAULT_WORKERS) -> None:
-        """Open the folder (made when absent). Raises EngineError when it cannot be opened."""
-        from chdb import session
+    def __init__(
+        self, path: Path | None = None, *, workers: int = DEFAULT_WORKERS, scratch: Path | None = None
+    ) -> None:
+        """Open the folder (made when absent). Raises EngineError when it cannot be opened.
 
-        self._session_type = session.Session
+        `scratch` is where an engine without a folder makes its files, if not where all temporary files are.
+        """
+        self._session_type = _session_type()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._address = self._locate(path)
         self._sessions: list[Any] = []
         self._local = threading.local()
         self._lock = threading.Lock()
         self._closed = False
-        self._sessions.append(self._open())  # keeps the folder open, and fails here when it cannot be
+        with _temporary_files_in(scratch):
+            self._sessions.append(self._open())  # keeps the folder open, and fails here when it cannot be
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
 
@@ -101,47 +105,36 @@ class EmbeddedEngine:
         result = self.execute(f"DESCRIBE (\n{sql}\n)", params, output="JSONCompact")
         return [ResultColumn(row[0], row[1]) for row in json.loads(result.body)["data"]]
 
-    def syntax_tree(self, sql: str, params: Params | None = None) -> str:
-        """Return the `EXPLAIN AST` text of one SELECT or CREATE, or another statement's first word. Raises EngineError.
+    def syntax_tree(self, sql: str) -> str:
+        """Return the tree of one statement, as JSON; `OTHER` for those that have no form in it. Raises EngineError.
 
-        chdb runs every statement of a text that holds several, so the text goes to ClickHouse's parser
-        as a value first: `formatQuery` takes one statement only. (The data of an INSERT may hide more of
-        them; its tree is never asked for.)
+        The text goes to ClickHouse's parser as a value: nothing in it is run, and more than one statement is an error.
         """
         try:
-            formatted = self.execute("SELECT formatQuery({sql:String})", {"sql": sql}, output="TSVRaw").body.decode()
+            return self.execute("SELECT parseQueryToJSON({sql:String})", {"sql": sql}, output="TSVRaw").body.decode()
         except EngineError as error:
-            error.message = error.message.split(": In scope SELECT formatQuery(", 1)[0]
+            if error.name != "SYNTAX_ERROR" and "parseQueryToJSON" in error.message:
+                return OTHER
+            error.message = error.message.split(": In scope SELECT parseQueryToJSON(", 1)[0]
             raise
-        return self._tree(sql, params, formatted)
 
-    def syntax_trees(self, statements: Sequence[tuple[str, Params]]) -> list[str | EngineError]:
+    def syntax_trees(self, statements: Sequence[str]) -> list[str | EngineError]:
         """Return what `syntax_tree` gives for each statement, or the error it raises."""
-        formatted: list[str | None] = []
+        found: list[str | EngineError] = []
         for part in batches(statements, _AT_ONCE, _TEXT_AT_ONCE):
-            texts = {"sql": [sql for sql, _ in part]}
-            body = self.execute("SELECT formatQueryOrNull(arrayJoin({sql:Array(String)}))", texts, output="JSONCompact")
-            formatted += [row[0] for row in json.loads(body.body)["data"]]
-
-        def tree(item: tuple[tuple[str, Params], str | None]) -> str | EngineError:
-            (sql, params), text = item
             try:
-                return self.syntax_tree(sql, params) if text is None else self._tree(sql, params, text)
-            except EngineError as error:
-                return error
+                sql = "SELECT parseQueryToJSON(arrayJoin({sql:Array(String)}))"
+                body = self.execute(sql, {"sql": part}, output="JSONCompact").body
+                found += [row[0] for row in json.loads(body)["data"]]
+            except EngineError:  # one of them is refused: which?
+                found += [self._tree_or_error(sql) for sql in part]
+        return found
 
-        with ThreadPoolExecutor(self._workers) as pool:
-            return list(pool.map(tree, zip(statements, formatted, strict=True)))
-
-    def _tree(self, sql: str, params: Params | None, formatted: str) -> str:
-        """Return the tree of a statement that `formatQuery` took, its result being `formatted`."""
-        if any("\\n" in (name["name"] or "") for name in _QUOTED.finditer(formatted)):
-            # The tree is lines of text: such a name could write lines of its own into it.
-            raise EngineError("Code: 62. DB::Exception: Syntax error: a name holds a line break. (SYNTAX_ERROR)")
-        first = formatted.lstrip("( \n").split(maxsplit=1)[0]
-        if first not in {"SELECT", "WITH", "CREATE"}:
-            return first
-        return self.execute(f"EXPLAIN AST {sql}", params, output="TSVRaw").body.decode()
+    def _tree_or_error(self, sql: str) -> str | EngineError:
+        try:
+            return self.syntax_tree(sql)
+        except EngineError as error:
+            return error
 
     def close(self) -> None:
         """Wait for what runs, then close every session."""
@@ -154,6 +147,34 @@ class EmbeddedEngine:
         self._sessions.clear()
         if self._scratch is not None:
             self._scratch.cleanup()
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path | None) -> Iterator[None]:
+    """Have ClickHouse take another folder for temporary files while it starts: it asks the environment."""
+    before = os.environ.get("TMPDIR")
+    if folder is not None:
+        os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        if folder is not None:
+            os.environ.pop("TMPDIR")
+            if before is not None:
+                os.environ["TMPDIR"] = before
+
+
+def _session_type() -> Any:
+    """Import chdb without pyarrow, which it would import for Arrow results: nothing here asks for them."""
+    absent = "pyarrow" not in sys.modules
+    if absent:
+        sys.modules["pyarrow"] = None  # type: ignore[assignment]  # how Python is told that a module is not there
+    try:
+        from chdb.session import Session
+    finally:
+        if absent:
+            del sys.modules["pyarrow"]
+    return Session
 
 
 def _forget_output(session: Any) -> None:

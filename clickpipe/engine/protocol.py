@@ -79,14 +79,14 @@ class Engine(Protocol):
         """Return the columns that a SELECT gives, without running it. Raises EngineError."""
         ...
 
-    def syntax_tree(self, sql: str, params: Params | None = None) -> str:
-        """Return the text that `EXPLAIN AST` gives for one SELECT or CREATE; for another statement, its first word.
+    def syntax_tree(self, sql: str) -> str:
+        """Return ClickHouse's syntax tree of one statement as JSON (`parseQueryToJSON`).
 
         Safe for any text: nothing in it is run. Raises EngineError, also for more than one statement.
         """
         ...
 
-    def syntax_trees(self, statements: Sequence[tuple[str, Params]]) -> list[str | EngineError]:
+    def syntax_trees(self, statements: Sequence[str]) -> list[str | EngineError]:
         """Return for each statement what `syntax_tree` returns or raises: faster than asking one by one."""
         ...
 

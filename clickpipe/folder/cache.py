@@ -81,7 +81,7 @@ class CheckCache:
 def _encode(result: CheckResult) -> dict[str, Any]:
     shown = {span.file for d in result.diagnostics for span in (d.span, *(r.span for r in d.related))}
     return {
-        "diagnostics": [asdict(d) for d in result.diagnostics],
+        "diagnostics": [encode_diagnostic(d) for d in result.diagnostics],
         "texts": {name: text if name in shown else "" for name, text in result.sources.texts.items()},
         "data_sources": result.data_sources,
         "pipes": result.pipes,
@@ -89,12 +89,18 @@ def _encode(result: CheckResult) -> dict[str, Any]:
 
 
 def _decode(data: Mapping[str, Any]) -> CheckResult:
-    diagnostics = tuple(_diagnostic(d) for d in data["diagnostics"])
+    diagnostics = tuple(decode_diagnostic(d) for d in data["diagnostics"])
     texts = {str(name): str(text) for name, text in data["texts"].items()}
     return CheckResult(diagnostics, Sources(texts), int(data["data_sources"]), int(data["pipes"]))
 
 
-def _diagnostic(data: Mapping[str, Any]) -> Diagnostic:
+def encode_diagnostic(diagnostic: Diagnostic) -> dict[str, Any]:
+    """Return a diagnostic as plain data."""
+    return asdict(diagnostic)
+
+
+def decode_diagnostic(data: Mapping[str, Any]) -> Diagnostic:
+    """Return the diagnostic that `encode_diagnostic` wrote. Raises KeyError, TypeError or ValueError for other data."""
     related = tuple(Related(r["message"], Span(**r["span"])) for r in data["related"])
     return Diagnostic(
         data["code"], data["message"], Span(**data["span"]), Severity(data["severity"]), data["hint"], related

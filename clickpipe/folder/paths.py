@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,22 @@ def datafile_paths(root: Path) -> Iterator[Path]:
             names = sorted(e.name for e in found if _is_datafile(e))
         for name in names:
             yield folder / name
+
+
+def read_datafiles(root: Path) -> dict[str, bytes | OSError]:
+    """Return the bytes of the datafiles by relative path (with `/`), or why one cannot be read."""
+    found: dict[str, bytes | OSError] = {}
+    for folder in project_folders(root):
+        with os.scandir(folder) as entries:
+            paths = sorted((e.name, e.path) for e in entries if _is_datafile(e))
+        for name, path in paths:
+            try:
+                with open(path, "rb") as file:  # noqa: PTH123 - for so many, pathlib takes as long as reading does
+                    data: bytes | OSError = file.read()
+            except OSError as error:
+                data = error
+            found[posixpath.join(*folder.relative_to(root).parts, name)] = data
+    return found
 
 
 def _is_datafile(entry: os.DirEntry[str]) -> bool:

@@ -8,45 +8,43 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-
-from clickpipe.folder.paths import datafile_paths
 
 # What else decides about the answer; clickpipe's own code is looked at too, for those who work on it.
 _METADATA = re.compile(r"(clickpipe|chdb_core|jinja2|lark|sqlglot|croniter)-.*\.dist-info$", re.IGNORECASE)
 _VARIABLE = re.compile(rb"\$\{?(\w+)")
 
 
-def folder_state(root: Path, environment: Mapping[str, str] = os.environ) -> str:
+def folder_state(files: Mapping[str, bytes | OSError], environment: Mapping[str, str] = os.environ) -> str:
     """Return a hash of the datafiles' names and bytes, the variables they name, and the versions that read them."""
     state = hashlib.sha256()
-    for part in _parts(root, environment):
+    for part in _parts(files, environment):
         state.update(len(part).to_bytes(8, "little"))
         state.update(part)
     return state.hexdigest()
 
 
+@cache
 def code_state() -> str:
     """Return a hash of the versions that read a project."""
     return hashlib.sha256("\n".join(_versions()).encode(errors="surrogateescape")).hexdigest()
 
 
-def _parts(root: Path, environment: Mapping[str, str]) -> Iterator[bytes]:
+def _parts(files: Mapping[str, bytes | OSError], environment: Mapping[str, str]) -> Iterator[bytes]:
     yield code_state().encode()
     variables: set[bytes] = set()
-    for path in datafile_paths(root):
-        yield os.fsencode(path.relative_to(root))
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            yield f"unreadable: {error.strerror}".encode()
+    for name, text in files.items():
+        yield os.fsencode(name)
+        if isinstance(text, OSError):
+            yield f"unreadable: {text.strerror}".encode()
             continue
         yield text
         if b"$" in text:
             variables.update(_VARIABLE.findall(text))
-    for name in sorted(variables):
-        value = environment.get(name.decode(errors="replace"))
-        yield name + (b"" if value is None else b"=" + value.encode(errors="surrogateescape"))
+    for variable in sorted(variables):
+        value = environment.get(variable.decode(errors="replace"))
+        yield variable + (b"" if value is None else b"=" + value.encode(errors="surrogateescape"))
 
 
 def _versions() -> Iterator[str]:

@@ -35,7 +35,7 @@ def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], m
     binder = Binder()
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
     select = Composer(live.compiled.project, live.table).pipe(copy.pipe, given, binder)
-    judge(engine, live, select, binder.params)
+    judge(engine, live, select)
     columns = ", ".join(quote_identifier(c.name) for c in engine.describe(select, binder.params))
     target = live.physical.tables[copy.target]
     if mode == "append":

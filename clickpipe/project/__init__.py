@@ -1,9 +1,10 @@
 """A folder of datafiles to a Project: resources by name."""
 
 from clickpipe.folder import ENDINGS, datafile_paths, project_folders
-from clickpipe.project.build import load_folder, load_texts
+from clickpipe.project.build import load_files, load_folder, load_texts
+from clickpipe.project.connectors import connection_names
 from clickpipe.project.engine import check_engine
-from clickpipe.project.files import decode, read_folder
+from clickpipe.project.files import decode, read_folder, read_texts
 from clickpipe.project.jsonpath import Each, JsonpathError, Key, Step, parse_jsonpath
 from clickpipe.project.model import (
     Column,
@@ -38,13 +39,16 @@ __all__ = [
     "Step",
     "TableEngine",
     "check_engine",
+    "connection_names",
     "datafile_paths",
     "decode",
+    "load_files",
     "load_folder",
     "load_texts",
     "parse_jsonpath",
     "project_folders",
     "read_folder",
+    "read_texts",
     "scaffold",
     "scaffold_files",
 ]

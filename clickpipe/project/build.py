@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -18,10 +18,10 @@ from clickpipe.diagnostics import (
     has_errors,
     sort_diagnostics,
 )
-from clickpipe.project.connectors import build_connection
+from clickpipe.project.connectors import build_connection, connection_names
 from clickpipe.project.datasource import build_data_source
 from clickpipe.project.files import read_folder
-from clickpipe.project.model import Connection, DataSource, Pipe, Project
+from clickpipe.project.model import Connection, DataSource, Pipe, Project, names_of
 from clickpipe.project.pipe import build_pipe
 
 # What a file lacks is not told where a line of it cannot be read: that line may be the one.
@@ -32,7 +32,11 @@ _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 def load_folder(root: Path) -> Project:
     """Read a project folder. Nothing is raised for what is wrong in it: see `Project.diagnostics`."""
-    texts, unreadable = read_folder(root)
+    return load_files(*read_folder(root))
+
+
+def load_files(texts: Mapping[str, str], unreadable: Sequence[Diagnostic]) -> Project:
+    """Build the project of a folder from what `read_folder` gave."""
     if not texts and not unreadable:
         message = "no datafiles found: a project has .datasource and .pipe files"
         hint = "run `clickpipe init` to start one here"
@@ -40,8 +44,13 @@ def load_folder(root: Path) -> Project:
     return load_texts(texts, unreadable)
 
 
-def load_texts(texts: Mapping[str, str], diagnostics: Iterable[Diagnostic] = ()) -> Project:
-    """Build a project from file texts by relative path; other files than datafiles are ignored."""
+def load_texts(
+    texts: Mapping[str, str], diagnostics: Iterable[Diagnostic] = (), elsewhere: Collection[str] = ()
+) -> Project:
+    """Build a project from file texts by relative path; other files than datafiles are ignored.
+
+    Where the texts are not all of the project's, `elsewhere` are the other files.
+    """
     state = _Loading(list(diagnostics))
     shown = dict(texts)
     for file in sorted(texts):
@@ -58,11 +67,10 @@ def load_texts(texts: Mapping[str, str], diagnostics: Iterable[Diagnostic] = ())
             continue
         problems = _add(state, name, tree)
         state.diagnostics += [p for p in problems if not has_errors(unread) or p.code not in _MISSING]
-    found = [*state.diagnostics, *_quarantine_names(state.data_sources), *_unknown_connections(state)]
+    found = [*state.diagnostics, *_quarantine_names(state.data_sources), *_unknown_connections(state, elsewhere)]
     diagnostics = tuple(sort_diagnostics(found))
-    return Project(
-        *(state.data_sources, state.pipes, Sources(shown), diagnostics, state.connections, dict(texts), state.included)
-    )
+    resources = (state.data_sources, state.pipes, Sources(shown), diagnostics, state.connections)
+    return Project(*resources, dict(texts), state.included, elsewhere)
 
 
 @dataclass(slots=True)
@@ -97,13 +105,14 @@ def _add(state: _Loading, name: str, tree: Datafile) -> list[Diagnostic]:
     return problems
 
 
-def _unknown_connections(state: _Loading) -> Iterator[Diagnostic]:
+def _unknown_connections(state: _Loading, elsewhere: Collection[str]) -> Iterator[Diagnostic]:
     """Warn of connections that no file defines: they have to exist where the project is deployed."""
     uses = [s.connector for s in state.data_sources.values()] + [p.export for p in state.pipes.values()]
     for options in uses:
-        for option, word in options.items():
-            if option.endswith("_CONNECTION_NAME") and word.text not in state.connections:
-                hint = did_you_mean(word.text, state.connections) or f"add connections/{word.text}.connection"
+        for word in connection_names(options):
+            if word.text not in state.connections:
+                known = [*state.connections, *names_of(elsewhere, (".connection",))]
+                hint = did_you_mean(word.text, known) or f"add connections/{word.text}.connection"
                 message = f"the connection '{word.text}' is not in the project"
                 yield Diagnostic("CP2007", message, word.span, Severity.WARNING, hint)
 

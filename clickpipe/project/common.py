@@ -35,6 +35,13 @@ def version(statements: Iterable[Statement]) -> str:
     return next((s.argument.text.strip() for s in statements if s.directive == "VERSION"), "")
 
 
+def is_cron(text: str) -> bool:
+    """Tell whether a text is a cron expression."""
+    from croniter import croniter  # few projects have one to read
+
+    return bool(croniter.is_valid(text))
+
+
 def grants(statements: Iterable[Statement], allowed: tuple[str, ...]) -> tuple[list[Grant], list[Diagnostic]]:
     """Return the TOKEN lines; `allowed` are the permissions this kind of file knows."""
     found: list[Grant] = []

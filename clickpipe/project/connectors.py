@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from croniter import croniter
-
 from clickpipe.datafile import ConnectionFile, Statement
 from clickpipe.diagnostics import Diagnostic, Severity, Span, Word, did_you_mean
-from clickpipe.project.common import description
+from clickpipe.project.common import description, is_cron
 from clickpipe.project.model import Connection
 from clickpipe.project.secrets import find_secrets
 
@@ -77,7 +75,7 @@ def sink_options(statements: Sequence[Statement], keyword: Span) -> tuple[dict[s
         return options, [Diagnostic("CP1303", "a sink writes to Kafka or to files, not to both", span, hint=hint)]
     diagnostics = list(_incomplete(_SINKS[0], statements, options, keyword))
     schedule = options.get("EXPORT_SCHEDULE")
-    if schedule is not None and schedule.text.lower() != "@on-demand" and not croniter.is_valid(schedule.text):
+    if schedule is not None and schedule.text.lower() != "@on-demand" and not is_cron(schedule.text):
         message = f"EXPORT_SCHEDULE '{schedule.text}' cannot be read"
         hint = 'write a cron expression (UTC) such as "0 1 * * *", or @on-demand'
         diagnostics.append(Diagnostic("CP1305", message, schedule.span, hint=hint))
@@ -88,6 +86,11 @@ def sink_options(statements: Sequence[Statement], keyword: Span) -> tuple[dict[s
             if name in {"EXPORT_FORMAT", "EXPORT_COMPRESSION", "EXPORT_STRATEGY", "EXPORT_WRITE_STRATEGY"}
         ]
     return options, diagnostics
+
+
+def connection_names(options: Mapping[str, Word]) -> list[Word]:
+    """Return the connections that the options of a data source or a sink name."""
+    return [word for option, word in options.items() if option.endswith("_CONNECTION_NAME")]
 
 
 def build_connection(name: str, tree: ConnectionFile) -> tuple[Connection | None, list[Diagnostic]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clickpipe.datafile import expand_variables
 from clickpipe.diagnostics import Diagnostic, Span
-from clickpipe.folder import datafile_paths
+from clickpipe.folder import read_datafiles
 
 
 def read_folder(root: Path, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[Diagnostic]]:
@@ -16,12 +16,20 @@ def read_folder(root: Path, environment: Mapping[str, str] = os.environ) -> tupl
 
     `$NAME` in values is what `environment` has under that name.
     """
+    return read_texts(read_datafiles(root), environment)
+
+
+def read_texts(
+    files: Mapping[str, bytes | OSError], environment: Mapping[str, str] = os.environ
+) -> tuple[dict[str, str], list[Diagnostic]]:
+    """Return the texts that `read_folder` gives for files that were read already."""
     texts: dict[str, str] = {}
     diagnostics: list[Diagnostic] = []
-    for path in datafile_paths(root):
-        name = path.relative_to(root).as_posix()
+    for name, data in files.items():
         try:
-            texts[name] = expand_variables(name, decode(path.read_bytes()), environment)
+            if isinstance(data, OSError):
+                raise data
+            texts[name] = expand_variables(name, decode(data), environment)
         except (OSError, UnicodeDecodeError) as error:
             reason = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
             diagnostics.append(Diagnostic("CP2005", f"the file cannot be read: {reason}", Span(name, 0, 0)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 from clickpipe.diagnostics import Diagnostic, Sources, Span, Word
 from clickpipe.template import TemplateProgram
@@ -170,7 +171,8 @@ class Project:
     """All resources of a folder by name, the files' texts, and what is wrong with them so far.
 
     `files` are the texts of the files alone, `sources` also those that INCLUDE made of them; `included` names
-    these by the file they are part of.
+    these by the file they are part of. `elsewhere` are files of the folder that were left out: a
+    misspelt name may have meant what they define.
     """
 
     data_sources: Mapping[str, DataSource]
@@ -180,6 +182,11 @@ class Project:
     connections: Mapping[str, Connection] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     included: Mapping[str, Collection[str]] = field(default_factory=dict)
+    elsewhere: Collection[str] = ()
+
+    def names_elsewhere(self, *endings: str) -> list[str]:
+        """Return the names of the resources that files with these endings define, of those left out."""
+        return names_of(self.elsewhere, endings)
 
     def canonical(self, name: str) -> str:
         """Return the resource that a name means: `events__v2` is `events` when that has VERSION 2 or is Classic."""
@@ -202,3 +209,8 @@ class Project:
             and pipe.target is not None
             and self.canonical(pipe.target.text) not in self.data_sources
         }
+
+
+def names_of(files: Iterable[str], endings: tuple[str, ...]) -> list[str]:
+    """Return the names that files with one of these endings give to what they define."""
+    return [PurePosixPath(file).stem for file in files if file.endswith(endings)]

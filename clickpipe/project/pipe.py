@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-from croniter import croniter
-
 from clickpipe.datafile import NodeClause, PipeFile, Statement
 from clickpipe.diagnostics import Diagnostic, Related, Span, Word
-from clickpipe.project.common import description, grants, tags, version
+from clickpipe.project.common import description, grants, is_cron, tags, version
 from clickpipe.project.connectors import sink_options
 from clickpipe.project.engine import build_engine
 from clickpipe.project.model import Grant, Node, Pipe, PipeKind, TableEngine
@@ -162,7 +160,7 @@ def _schedule(statement: Statement | None) -> tuple[str, list[Diagnostic]]:
     if statement is None or statement.argument.text.lower() == "@on-demand":
         return "", []
     text = statement.argument.text
-    if croniter.is_valid(text):
+    if is_cron(text):
         return text, []
     hint = 'write a cron expression (UTC) such as "0 1 * * *", or @on-demand'
     message = f"COPY_SCHEDULE '{text}' cannot be read"

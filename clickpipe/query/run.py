@@ -66,7 +66,7 @@ class QueryRunner:
 
     def _first(self, live: Live, bound: BoundSQL, output: OutputFormat) -> QueryResult:
         """Judge a text that was not seen before, then run it: which branches it holds depends on the parameters."""
-        judge(self._engine, live, bound.text, bound.params)
+        judge(self._engine, live, bound.text)
         if len(self._judged) >= _JUDGED_TEXTS:
             self._judged.clear()
         self._judged.add(bound.text)
@@ -99,8 +99,8 @@ class QueryRunner:
                 self._authorise(live, reference.name, allowed)
         sql = Composer(live.compiled.project, live.table).text(rendered, None, None, {}, binder)
         try:
-            _refuse(check(self._engine.syntax_tree(rendered, binder.params), (), settings=False))
-            judge(self._engine, live, sql, binder.params)
+            _refuse(check(self._engine.syntax_tree(rendered), (), settings=False))
+            judge(self._engine, live, sql)
         except EngineError as error:
             raise failure(error) from None
         return self._submit(BoundSQL(sql, binder.params), output)
@@ -128,10 +128,10 @@ class QueryRunner:
         return self._engine.submit(bound.text, bound.params, output=output.clickhouse, settings=settings)
 
 
-def judge(engine: Engine, live: Live, sql: str, params: Mapping[str, Any]) -> None:
+def judge(engine: Engine, live: Live, sql: str) -> None:
     """Raise ClickpipeError unless the text is one SELECT over the workspace's tables. Raises EngineError."""
     tables = {table.replace("`", "") for table in live.physical.tables.values()}
-    _refuse(check(engine.syntax_tree(sql, params), tables))
+    _refuse(check(engine.syntax_tree(sql), tables))
 
 
 def _refuse(refusal: Refusal | None) -> None:

@@ -2,7 +2,7 @@
 
 from clickpipe.runtime.fixtures import LoadedFixture, fixture_path, load_fixtures
 from clickpipe.runtime.instance import DEFAULT_WORKSPACE, Instance
-from clickpipe.runtime.opening import check_folder, load, open_project
+from clickpipe.runtime.opening import open_project
 from clickpipe.runtime.watch import FolderDeployment, deploy_folder, watch_folder
 from clickpipe.runtime.workspace import Workspace
 
@@ -12,10 +12,8 @@ __all__ = [
     "Instance",
     "LoadedFixture",
     "Workspace",
-    "check_folder",
     "deploy_folder",
     "fixture_path",
-    "load",
     "load_fixtures",
     "open_project",
     "watch_folder",

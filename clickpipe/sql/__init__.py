@@ -2,8 +2,10 @@
 
 from clickpipe.sql.guard import Refusal, check, check_create
 from clickpipe.sql.references import TableReference, main_table, quote_identifier, quote_literal, references, splice
+from clickpipe.sql.tree import OTHER
 
 __all__ = [
+    "OTHER",
     "Refusal",
     "TableReference",
     "check",

@@ -1,14 +1,17 @@
 """The wall before user SQL: one read-only SELECT that reads only what it was given.
 
-It judges ClickHouse's own syntax tree, the text that `EXPLAIN AST` prints, never the SQL text
+It judges ClickHouse's own syntax tree, the JSON that `parseQueryToJSON` gives, never the SQL text
 (rules: docs/security.md). The engine behind it has no grants on files or the network.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.sql.tree import read_tree
 
 ALLOWED_TABLE_FUNCTIONS = frozenset(
     {"generaterandom", "null", "numbers", "numbers_mt", "values", "view", "zeros", "zeros_mt"}
@@ -28,7 +31,10 @@ _READS_BY_NAME = re.compile(
 _STRUCTURES = frozenset({"generaterandom", "null", "values"})
 _COMPUTED_COLUMN = re.compile(r"\b(alias|default|ephemeral|materialized)\b", re.IGNORECASE)
 _IN_FUNCTIONS = re.compile(r"^(global)?(not)?(null)?in(ignoreset)?$", re.IGNORECASE)
-_LINE = re.compile(r"^(?P<indent> *)(?P<kind>\w+) ?(?P<rest>.*)$")
+_SELECTS = frozenset({"SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"})
+_PARTS = _SELECTS | {"TablesInSelectQuery", "SetQuery"}  # the only kinds in a SELECT that are called queries
+
+_Node = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,107 +46,112 @@ class Refusal:
     statement: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    depth: int
-    kind: str
-    value: str
+def check(tree: str, tables: Collection[str], *, settings: bool = True) -> Refusal | None:
+    """Judge the syntax tree of one statement, as `Engine.syntax_tree` gives it.
 
-
-def check(ast: str, tables: Collection[str], *, settings: bool = True) -> Refusal | None:
-    """Judge the `EXPLAIN AST` text of one statement.
-
-    `tables` are the names it may read, `database.table` as they stand in the tree; `settings` tells
-    whether it may have a SETTINGS clause, which wins over the limits of the query. Returns None when the
-    statement may run.
+    `tables` are the names it may read, as `database.table`; `settings` tells whether it may have a
+    SETTINGS clause, which wins over the limits of the query. Returns None when the statement may run.
     """
-    items = _items(ast)
-    if not items or items[0].kind not in {"SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"}:
+    root = read_tree(tree)
+    if root["type"] not in _SELECTS:
         return Refusal("Only SELECT queries are allowed.", statement=True)
-    for number, item in enumerate(items):
-        if item.depth == 1 and item.kind in {"Literal", "Identifier"}:
-            return Refusal("INTO OUTFILE and FORMAT are not allowed here.", item.value)
-        if item.kind == "Set" and not settings:
+    for node in _nodes(root):
+        kind = node["type"]
+        if kind.endswith("Query") and kind not in _PARTS:
+            return Refusal("Only SELECT queries are allowed.", statement=True)
+        if kind == "SetQuery" and not settings:
             return Refusal("SETTINGS are not allowed here.", "SETTINGS")
-        if (refusal := _judge(items, number, tables)) is not None:
+        if "out_file" in node or "format_ast" in node:
+            word = node.get("format_ast", {}).get("name", "OUTFILE")
+            return Refusal("INTO OUTFILE and FORMAT are not allowed here.", word)
+        if (refusal := _judge(node, tables)) is not None:
             return refusal
     return None
 
 
-def check_create(ast: str) -> Refusal | None:
-    """Judge the `EXPLAIN AST` text of a data source's CREATE TABLE: columns and an engine, no query in it.
+def check_create(tree: str) -> Refusal | None:
+    """Judge the syntax tree of a data source's CREATE TABLE: columns and an engine, no query in it.
 
     Its defaults and keys run with every insert, so they may call what a SELECT may call.
     """
-    items = _items(ast)
-    if not items or items[0].kind != "CreateQuery" or any(i.kind.startswith("Select") for i in items):
+    root = read_tree(tree)
+    nodes = list(_nodes(root))
+    if root["type"] != "CreateQuery" or any(node["type"] in _SELECTS for node in nodes):
         return Refusal("A data source's definition cannot hold a query.", "SELECT")
-    return next((r for number in range(len(items)) if (r := _judge(items, number, ())) is not None), None)
+    return next((refusal for node in nodes if (refusal := _judge(node, ())) is not None), None)
 
 
-def _judge(items: list[_Item], number: int, tables: Collection[str]) -> Refusal | None:
-    item = items[number]
-    if item.kind == "TableIdentifier":
-        return _table(item.value, tables)
-    if item.kind == "Function":
-        if number and items[number - 1].kind == "TableExpression" and items[number - 1].depth == item.depth - 1:
-            return _table_function(items, number)
-        if _IN_FUNCTIONS.match(item.value):
-            return _in_function(items, number, tables)
-        if item.value.startswith("__") or _READS_BY_NAME.match(item.value.lower().replace("_", "")):
-            return Refusal(f"The function '{item.value}' is not allowed.", item.value)
-    if item.kind == "ColumnsApplyTransformer":  # the tree does not show what is applied
-        return Refusal("APPLY is not allowed.", "APPLY")
+def _nodes(root: _Node) -> Iterator[_Node]:
+    """Yield every node of a tree, in the order of the text."""
+    stack: list[Any] = [root]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if "type" in item:
+                yield item
+            stack.extend(reversed(item.values()))
+        elif isinstance(item, list):
+            stack.extend(reversed(item))
+
+
+def _judge(node: _Node, tables: Collection[str]) -> Refusal | None:
+    kind = node["type"]
+    if kind == "TableIdentifier":
+        return _table(node, tables)
+    if kind == "TableExpression":
+        function = node.get("table_function")
+        return _table_function(function) if function is not None else None
+    if kind == "Function":
+        if _IN_FUNCTIONS.match(node["name"]):
+            return _in_function(node, tables)
+        return _function(node["name"])
+    if kind == "ColumnsApplyTransformer":
+        return _function(node.get("func_name", ""))
+    if kind == "QueryParameter" and node.get("param_type") == "Identifier":
+        return Refusal("Names cannot be parameters.", node.get("name", ""))
     return None
 
 
-def _table_function(items: list[_Item], number: int) -> Refusal | None:
+def _function(name: str) -> Refusal | None:
+    if name.startswith("__") or _READS_BY_NAME.match(name.lower().replace("_", "")):
+        return Refusal(f"The function '{name}' is not allowed.", name)
+    return None
+
+
+def _table_function(function: _Node) -> Refusal | None:
     """Only those that make rows of nothing; a structure is a plain text, of columns that compute nothing."""
-    item = items[number]
-    name = item.value.lower()
+    shown = function["name"]
+    name = shown.lower()
     if name not in ALLOWED_TABLE_FUNCTIONS:
-        return Refusal(f"The table function '{item.value}' is not allowed.", item.value)
-    first = next((i for i in items[number + 1 :] if i.depth != item.depth + 1), None)
-    if name not in _STRUCTURES or first is None or first.depth <= item.depth:
+        return Refusal(f"The table function '{shown}' is not allowed.", shown)
+    arguments = _arguments(function)
+    if name not in _STRUCTURES or not arguments:
         return None
-    plain = first.kind == "Literal" or (first.kind == "Function" and first.value == "tuple")
-    structure = re.sub(r"\\.", " ", first.value) if first.value.startswith("'") else ""
+    first = arguments[0]
+    value = first.get("value", {}) if first["type"] == "Literal" else {}
+    plain = bool(value) or (first["type"] == "Function" and first["name"] == "tuple")
+    structure = str(value["value"]) if value.get("field_type") == "String" else ""
     if not plain or _COMPUTED_COLUMN.search(structure):
-        return Refusal(f"'{item.value}' takes a plain structure: names and types in one text.", item.value)
+        return Refusal(f"'{shown}' takes a plain structure: names and types in one text.", shown)
     return None
 
 
-def _table(name: str, tables: Collection[str]) -> Refusal | None:
-    if name in tables or name.lower() in ALLOWED_SYSTEM_TABLES or "." not in name:
+def _table(node: _Node, tables: Collection[str]) -> Refusal | None:
+    parts = node.get("name_parts", ())
+    name = ".".join(parts)
+    if not name or name in tables or name.lower() in ALLOWED_SYSTEM_TABLES:
         return None  # a bare name is a CTE or nothing: the engine's own database is empty
     return Refusal(f"The table '{name}' is not allowed.", name)
 
 
-def _in_function(items: list[_Item], number: int, tables: Collection[str]) -> Refusal | None:
+def _in_function(function: _Node, tables: Collection[str]) -> Refusal | None:
     """`x IN name` reads a table when the name is one."""
-    depth = items[number].depth
-    operands = []
-    for item in items[number + 1 :]:
-        if item.depth <= depth:
-            break
-        if item.depth == depth + 2:
-            operands.append(item)
-    if len(operands) > 1 and operands[1].kind == "Identifier":
-        return _table(operands[1].value, tables)
+    arguments = _arguments(function)
+    if len(arguments) > 1 and arguments[1]["type"] == "Identifier":
+        return _table(arguments[1], tables)
     return None
 
 
-def _items(ast: str) -> list[_Item]:
-    """Read the tree; only LF ends a line (names may hold the other characters that end one elsewhere)."""
-    return [_item(line) for line in ast.split("\n") if line.strip()]
-
-
-def _item(line: str) -> _Item:
-    match = _LINE.match(line)
-    if match is None:
-        return _Item(0, "", line)
-    rest = match.group("rest")
-    if match.group("kind") != "Literal" and rest.endswith(")"):  # a text may hold what looks like an alias
-        rest = re.sub(r" ?\((children \d+|alias .*)\)$", "", rest)
-        rest = re.sub(r" ?\(alias .*\)$", "", rest)
-    return _Item(len(match.group("indent")), match.group("kind"), rest.strip())
+def _arguments(function: _Node) -> list[_Node]:
+    found: list[_Node] = function.get("arguments", {}).get("children", [])
+    return found

@@ -17,16 +17,16 @@ BAD = "NODE endpoint\nSQL >\n    SELECT nope FROM missing\n\nTYPE endpoint\n"
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that were checked, not told of."""
-    from clickpipe import runtime
+    from clickpipe.checking import changes
 
     found: list[Path] = []
-    check = runtime.check_folder
+    check = changes.check_changes
 
-    def counted(folder: Path, *, remember: bool) -> object:
+    def counted(folder: Path, files: dict[str, bytes | OSError]) -> object:
         found.append(folder)
-        return check(folder, remember=remember)
+        return check(folder, files)
 
-    monkeypatch.setattr("clickpipe.runtime.check_folder", counted)
+    monkeypatch.setattr("clickpipe.checking.changes.check_changes", counted)
     return found
 
 
@@ -64,9 +64,11 @@ def test_no_cache_neither_reads_nor_writes(run: Run, tmp_path: Path, checked: li
     (tmp_path / "p.pipe").write_text(GOOD)
     run("check", "--no-cache", tmp_path)
     assert not (tmp_path / ".clickpipe").exists()
-    run("check", tmp_path)
-    run("check", "--no-cache", tmp_path)
-    assert len(checked) == 3
+    assert checked == []
+    (tmp_path / "q.pipe").write_text(GOOD)
+    said = [run("check", *how, tmp_path).out for how in ((), ("--no-cache",), ())]
+    assert said == ["0 data sources, 2 pipes: no errors\n"] * 3
+    assert len(checked) == 1
 
 
 def test_a_broken_entry_is_found_out_again(run: Run, tmp_path: Path, checked: list[Path]) -> None:

@@ -69,7 +69,7 @@ def test_a_bug_shows_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("wheels came off")
 
-    monkeypatch.setattr("clickpipe.runtime.check_folder", broken)
+    monkeypatch.setattr("clickpipe.checking.check_folder", broken)
     result = run("check", "--no-cache", ROOT)
     assert result.code == 1
     assert "this is a bug in clickpipe: RuntimeError: wheels came off" in result.err

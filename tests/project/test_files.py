@@ -17,7 +17,7 @@ def write(root: Path, *names: str) -> None:
         )
 
 
-def test_datafiles_are_found_at_any_depth(tmp_path: Path) -> None:
+def test_datafiles_are_found_at_any_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = ["a.datasource", "datasources/b.datasource", "x/y/z/w/c.pipe"]
     write(tmp_path, *found)
     write(
@@ -25,9 +25,11 @@ def test_datafiles_are_found_at_any_depth(tmp_path: Path) -> None:
         *(".git/d.pipe", ".venv/lib/e.pipe", "node_modules/m/f.pipe", "vendor/w/g.datasource", "build/h.pipe"),
         *(".hidden.pipe", "readme.md", "pipe"),
     )
-    texts, unreadable = read_folder(tmp_path)
-    assert sorted(texts) == found
-    assert unreadable == []
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path, Path(), tmp_path / "x" / ".."):
+        texts, unreadable = read_folder(root)
+        assert sorted(texts) == found
+        assert unreadable == []
 
 
 def test_a_file_that_is_no_text_is_reported_and_the_others_read(tmp_path: Path) -> None:

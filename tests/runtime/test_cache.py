@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clickpipe.diagnostics import Diagnostic, Related, Severity, Sources, Span
-from clickpipe.folder import CheckCache, CheckResult, folder_state
+from clickpipe.folder import CheckCache, CheckResult, folder_state, read_datafiles
 from tests.conftest import RunPython
 
 RESULT = CheckResult(
@@ -127,23 +127,23 @@ CHANGES: list[Callable[[Path], object]] = [
 @pytest.mark.parametrize("change", CHANGES)
 def test_any_change_of_the_files_is_another_state(tmp_path: Path, change: Callable[[Path], object]) -> None:
     write(tmp_path, "a.pipe", "NODE n\nSQL >\n    SELECT 1\n")
-    before = folder_state(tmp_path)
-    assert folder_state(tmp_path) == before
+    before = folder_state(read_datafiles(tmp_path))
+    assert folder_state(read_datafiles(tmp_path)) == before
     change(tmp_path)
-    assert folder_state(tmp_path) != before
+    assert folder_state(read_datafiles(tmp_path)) != before
 
 
 def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
     write(tmp_path, "a.pipe", "")
-    before = folder_state(tmp_path)
+    before = folder_state(read_datafiles(tmp_path))
     write(tmp_path, "README.md", "x")
     write(tmp_path, ".hidden/b.pipe", "x")
     write(tmp_path, "node_modules/b.pipe", "x")
-    assert folder_state(tmp_path) == before
+    assert folder_state(read_datafiles(tmp_path)) == before
 
 
 def test_variables_that_files_name_are_part_of_the_state(tmp_path: Path) -> None:
     write(tmp_path, "a.datasource", "TOKEN ${WHO} READ\n")
-    states = {folder_state(tmp_path, env) for env in ({}, {"WHO": ""}, {"WHO": "me"}, {"WHO": "you"})}
+    states = {folder_state(read_datafiles(tmp_path), env) for env in ({}, {"WHO": ""}, {"WHO": "me"}, {"WHO": "you"})}
     assert len(states) == 4
-    assert folder_state(tmp_path, {"OTHER": "1"}) == folder_state(tmp_path, {})
+    assert folder_state(read_datafiles(tmp_path), {"OTHER": "1"}) == folder_state(read_datafiles(tmp_path), {})

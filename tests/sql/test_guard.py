@@ -118,6 +118,9 @@ REFUSED = [
             "SELECT arrayFilter(x -> x IN other, [1])",
             "SELECT * FROM ws_1.orders PREWHERE (a, a) IN other",
             "SELECT (1 AS `a\nb`) IN other",
+            "SELECT 1 IN {t:Identifier}",
+            "SELECT * FROM {t:Identifier}",
+            "SELECT " + "(1 + " * 300 + "(SELECT max(a) FROM other)" + ")" * 300,
             "SELECT * FROM ws_1.orders AS `o\n    TableIdentifier ws_1.orders`, other",
             # functions that take a name, or tell of the machine
             "SELECT file('/etc/passwd')",
@@ -172,6 +175,11 @@ ALLOWED = [
     "SELECT * FROM view(SELECT * FROM ws_1.orders)",
     "SELECT name FROM system.functions",
     "-- a comment\nSELECT /* another */ 1 -- ; SELECT 2",
+    "SELECT * APPLY sum, COLUMNS('a') APPLY(x -> x + 1) FROM ws_1.orders",
+    "SELECT 1 AS `a\nb`, 2 AS `file('x')`",
+    "SELECT a FROM ws_1.orders WHERE a = {a:String} AND b IN {b:Array(UInt8)} LIMIT {limit:UInt8}",
+    "SELECT " + " + ".join(["a"] * 400) + " FROM ws_1.orders",
+    "SELECT '\\'\\\\{}[]\"' FROM (SELECT " + " + ".join(["a"] * 400) + " FROM ws_1.orders)",
 ]
 
 

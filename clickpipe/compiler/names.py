@@ -1,0 +1,104 @@
+"""What each file defines and what it reads, by name: what has to be checked again when a file changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, build_graph
+from clickpipe.project import DataSource, Pipe, Project, connection_names
+
+INCLUDED = ".incl"  # every file that includes reads this name, every .incl file defines it
+
+
+@dataclass(frozen=True, slots=True)
+class FileNames:
+    """The names that a file defines, and those it reads: of data sources and pipes, `@name` of connections."""
+
+    defines: frozenset[str]
+    reads: frozenset[str]
+
+
+def file_names(project: Project, graph: Graph | None = None) -> dict[str, FileNames]:
+    """Return the names of each of the project's files. Made without asking ClickHouse."""
+    graph = build_graph(project)[0] if graph is None else graph
+    reads: dict[str, set[str]] = {file: set() for file in project.files}
+    defines: dict[str, set[str]] = {file: _defined(file) for file in project.files}
+    for source in project.data_sources.values():
+        defines[source.file] |= _versions(source)
+        reads[source.file] |= {f"@{word.text}" for word in connection_names(source.connector)}
+    for pipe in project.pipes.values():
+        defines[pipe.file] |= _versions(pipe)
+        reads[pipe.file] |= {f"@{word.text}" for word in connection_names(pipe.export)}
+        if pipe.target is not None:
+            reads[pipe.file] |= _meant(pipe.target.text)
+            if pipe.engine is not None:
+                defines[pipe.file] |= _with_quarantine(pipe.target.text)
+    for info in graph.by_key.values():
+        for name in info.names:
+            reads[info.pipe.file] |= _meant(name)
+    for file, texts in project.included.items():
+        if texts:
+            reads[file].add(INCLUDED)
+    return {file: FileNames(frozenset(defines[file]), frozenset(reads[file])) for file in project.files}
+
+
+def _defined(file: str) -> set[str]:
+    path = PurePosixPath(file)
+    if path.suffix == INCLUDED:
+        return {INCLUDED}
+    if path.suffix == ".connection":
+        return {f"@{path.stem}"}
+    return _with_quarantine(path.stem) if path.suffix == ".datasource" else {path.stem}
+
+
+def _versions(resource: DataSource | Pipe) -> set[str]:
+    return {f"{resource.name}__v{resource.version}"} if resource.version else set()
+
+
+def _with_quarantine(name: str) -> set[str]:
+    return {name, f"{name}{QUARANTINE_SUFFIX}"}
+
+
+def _meant(name: str) -> set[str]:
+    """Return the names of what a name may mean: `events__v2` is also `events` with VERSION 2."""
+    base, mark, version = name.rpartition("__v")
+    return {name, base} if mark and version.isdigit() else {name}
+
+
+def affected(
+    known: Mapping[str, FileNames], changed: Mapping[str, FileNames], gone: Iterable[str], doubtful: Iterable[str]
+) -> set[str]:
+    """Return the files to check again: those `changed`, those that read what changed, and the `doubtful` ones.
+
+    `known` are all files' names as they were when they were last checked, `gone` files that there are no more.
+    """
+    names = {name for file in (*changed, *gone) if file in known for name in known[file].defines}
+    names |= {name for new in changed.values() for name in new.defines}
+    found = {*changed, *gone}
+    grew = True
+    while grew:
+        grew = False
+        for file, old in known.items():
+            if file not in found and (not names.isdisjoint(old.reads) or not names.isdisjoint(old.defines)):
+                found.add(file)
+                names |= old.defines
+                grew = True
+    return {*found, *doubtful} - set(gone)
+
+
+def needed(names: Mapping[str, FileNames], files: Iterable[str]) -> set[str]:
+    """Return the files with all that they read, directly or not; includes can be needed by any."""
+    owners: dict[str, list[str]] = {}
+    for file, own in names.items():
+        for name in own.defines:
+            owners.setdefault(name, []).append(file)
+    found: set[str] = set()
+    stack = [*files, *owners.get(INCLUDED, ())]
+    while stack:
+        file = stack.pop()
+        if file not in found:
+            found.add(file)
+            stack.extend(owner for name in names[file].reads for owner in owners.get(name, ()))
+    return found

@@ -1,0 +1,69 @@
+"""What the last check found out about each file: `.clickpipe/cache/files.json`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clickpipe.diagnostics import Diagnostic
+from clickpipe.folder.cache import decode_diagnostic, encode_diagnostic
+from clickpipe.folder.disk import cache_folder, make_folder, replace_file
+from clickpipe.folder.state import code_state
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file as it was checked: a digest of its text, the names it defines and reads, the texts it includes."""
+
+    digest: str
+    defines: tuple[str, ...]
+    reads: tuple[str, ...]
+    includes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The files of a folder by relative path, and all that was said of them."""
+
+    files: Mapping[str, FileRecord]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+class RecordStore:
+    """The records kept for one project folder. Nothing is raised for what the disk does."""
+
+    def __init__(self, root: Path) -> None:
+        """Look into the folder's cache; it is made when something is stored."""
+        self._path = cache_folder(root) / "files.json"
+
+    def load(self) -> Records | None:
+        """Return the records: None where they are of other versions, or the file is not as it was written."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            digest, _, body = self._path.read_bytes().partition(b"\n")
+            if digest.decode() == text_digest(body):
+                data = json.loads(body)
+                if data["code"] == code_state():
+                    files = {name: FileRecord(r[0], *map(tuple, r[1:])) for name, r in data["files"].items()}
+                    return Records(files, tuple(map(decode_diagnostic, data["diagnostics"])))
+        return None
+
+    def store(self, records: Records) -> None:
+        """Keep records in place of those that were."""
+        data = {
+            "code": code_state(),
+            "files": {name: [r.digest, r.defines, r.reads, r.includes] for name, r in records.files.items()},
+            "diagnostics": [encode_diagnostic(d) for d in records.diagnostics],
+        }
+        body = json.dumps(data).encode()
+        with contextlib.suppress(OSError):
+            make_folder(self._path.parent)
+            replace_file(self._path, text_digest(body).encode() + b"\n" + body)
+
+
+def text_digest(text: bytes) -> str:
+    """Return a digest of a text."""
+    return hashlib.sha256(text).hexdigest()

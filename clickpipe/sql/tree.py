@@ -1,0 +1,47 @@
+"""Reading ClickHouse's syntax trees, which are JSON of any depth."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+OTHER = '{"type":"Other"}'  # the tree of a statement that `parseQueryToJSON` has no form for: it is no SELECT
+_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]|[^][{}",:\s]+')
+
+
+def read_tree(text: str) -> dict[str, Any]:
+    """Return the tree's root: nodes are dicts with a `type`. Raises ValueError for what is no tree."""
+    try:
+        root = json.loads(text)
+    except RecursionError:
+        root = _read_deep(text)
+    if not isinstance(root, dict) or "type" not in root:
+        message = "not a syntax tree"
+        raise ValueError(message)
+    return root
+
+
+def _read_deep(text: str) -> Any:
+    """Read JSON with a stack of its own: Python's reader goes as deep as its functions may call each other."""
+    top: list[Any] = []
+    stack: list[tuple[list[Any] | dict[str, Any], str | None]] = []
+    here: list[Any] | dict[str, Any] = top
+    key: str | None = None
+    for part in _PART.findall(text):
+        if part in "]}":
+            here, key = stack.pop()
+            continue
+        value: Any = [] if part == "[" else {} if part == "{" else json.loads(part)
+        if isinstance(here, list):
+            here.append(value)
+        elif key is None:
+            key = value
+            continue
+        else:
+            here[key] = value
+            key = None
+        if part in "[{":
+            stack.append((here, key))
+            here, key = value, None
+    return top[0]
