@@ -15,7 +15,7 @@ from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, has_errors
 from clickpipe.project import DataSource, Project
-from clickpipe.sql import check as check_statement, check_create
+from clickpipe.sql import Refusal, check as check_statement, check_create, quote_literal
 from clickpipe.template import SAMPLE_TEXT, Binder
 
 # The SQL may read a String parameter as something else: toDate(x), toUInt32(x). It is a mistake only if no text fits.
@@ -29,11 +29,8 @@ _Statement = tuple[str, Mapping[str, Any]]
 _Answer = TypeVar("_Answer")
 
 
-def create_tables(checker: Checker, sources: Iterable[DataSource], read: Collection[str] = ()) -> list[Diagnostic]:
-    """Create each data source empty; report what ClickHouse refuses at the column or key it names.
-
-    Their quarantine tables are created where `read` has their names, or where they could be refused.
-    """
+def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagnostic]:
+    """Create each data source empty; report what ClickHouse refuses at the column or key it names."""
     wanted = [(source, table_ddl(source, checker.table(source.name))) for source in sources]
     diagnostics = []
     made: list[tuple[DataSource, str]] = []
@@ -45,18 +42,34 @@ def create_tables(checker: Checker, sources: Iterable[DataSource], read: Collect
             diagnostics.append(Diagnostic("CP4007", refusal.message, source.span, hint="remove it"))
         else:
             made.append((source, ddl))
-    refused = _create(checker, made)
-    names = {source.name for source, _ in refused}
-    quarantines = [
+    return diagnostics + [_refused(*failure) for failure in (*failures, *_create(checker, made))]
+
+
+def create_quarantines(checker: Checker, sources: Iterable[DataSource], read: Collection[str]) -> list[Diagnostic]:
+    """Create the quarantine tables that are `read`, and those that could be refused; report what ClickHouse refuses."""
+    wanted = [
         (source, table_ddl_quarantine(source, checker.table(f"{source.name}{QUARANTINE_SUFFIX}")))
-        for source, _ in made
-        if source.name not in names and (f"{source.name}{QUARANTINE_SUFFIX}" in read or _doubtful(source))
+        for source in sources
+        if f"{source.name}{QUARANTINE_SUFFIX}" in read or _doubtful(source)
     ]
-    for source, failure in [*failures, *refused, *_create(checker, quarantines)]:
-        message = clean(failure.message)
-        place = place_in_schema(source, failure.message)
-        diagnostics.append(Diagnostic("CP4007", message, place, hint=hint_of(failure)))
-    return diagnostics
+    return [_refused(*failure) for failure in _create(checker, wanted)]
+
+
+def check_types(checker: Checker, sources: Iterable[DataSource], known: Collection[Diagnostic]) -> list[Diagnostic]:
+    """Report types that ClickHouse does not know in data sources that have an error of another kind already."""
+    told = {(d.span.file, d.span.start) for d in known}
+    columns = [(source, c) for source in sources for c in source.columns if (c.span.file, c.span.start) not in told]
+    answers = checker.describe_all([(f"SELECT CAST([], {quote_literal(f'Array({c.type})')})", {}) for _, c in columns])
+    return [
+        Diagnostic("CP4007", clean(answer.message), column.span, hint=hint_of(answer))
+        for (_, column), answer in zip(columns, answers, strict=True)
+        if isinstance(answer, CheckFailure) and answer.name == "UNKNOWN_TYPE"
+    ]
+
+
+def _refused(source: DataSource, failure: CheckFailure) -> Diagnostic:
+    place = place_in_schema(source, failure.message)
+    return Diagnostic("CP4007", clean(failure.message), place, hint=hint_of(failure))
 
 
 def create_services(checker: Checker, read: Iterable[str]) -> None:
@@ -91,10 +104,13 @@ def check_statements(checker: Checker, nodes: Iterable[NodeInfo]) -> list[Diagno
     """Check that every node is one SELECT that reads what it may; names that nothing has are reported then."""
     infos = list(nodes)
     texts = list(dict.fromkeys(v.rendered.text for info in infos for v in info.variants))
-    trees = dict(zip(texts, checker.syntax_all(texts), strict=True))
+    judged = {
+        text: tree if isinstance(tree, CheckFailure) else check_statement(tree, _SERVICE_NAMES)
+        for text, tree in zip(texts, checker.syntax_all(texts), strict=True)
+    }
     diagnostics: list[Diagnostic] = []
     for info in infos:
-        problems = [_check_statement(trees[v.rendered.text], v) for v in info.variants]
+        problems = [_explained(judged[v.rendered.text], v) for v in info.variants]
         found = _of_all_calls(info, problems) if all(p is None or p.code == "CP4001" for p in problems) else problems
         first = next((p for p in found if p is not None), None)
         diagnostics += [first] if first is not None else info.unknown
@@ -239,13 +255,12 @@ def _publishes(info: NodeInfo, variant: Variant) -> bool:
     return info.node is info.pipe.output and variant is info.variants[0]
 
 
-def _check_statement(tree: str | CheckFailure, variant: Variant) -> Diagnostic | None:
-    """Check by its tree that the author's own SQL is one SELECT that reads nothing it may not."""
+def _explained(refusal: Refusal | CheckFailure | None, variant: Variant) -> Diagnostic | None:
+    """Tell in the author's file why a rendering is not one SELECT that reads what it may."""
     rendered = variant.rendered
-    if isinstance(tree, CheckFailure):
-        offset = character(rendered.text, tree.offset) if tree.offset is not None else 0
-        return Diagnostic("CP4001", clean(tree.message), rendered.locate(offset), hint=expected(tree.message))
-    refusal = check_statement(tree, _SERVICE_NAMES)
+    if isinstance(refusal, CheckFailure):
+        offset = character(rendered.text, refusal.offset) if refusal.offset is not None else 0
+        return Diagnostic("CP4001", clean(refusal.message), rendered.locate(offset), hint=expected(refusal.message))
     if refusal is None:
         return None
     at = max(0, rendered.text.find(refusal.word)) if refusal.word else 0

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from clickpipe.compiler.check import check_nodes, check_statements, create_services, create_tables
+from clickpipe.compiler.check import (
+    check_nodes,
+    check_statements,
+    check_types,
+    create_quarantines,
+    create_services,
+    create_tables,
+)
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
 from clickpipe.compiler.model import (
@@ -28,12 +36,16 @@ from clickpipe.sql import quote_literal
 def compile_project(project: Project, checker: Checker) -> CompiledProject:
     """Compile and check a project. Look at `.diagnostics`: with an error among them it is not to be deployed."""
     project = infer_types(project, type_of_default(checker))
-    graph, diagnostics = build_graph(project)
-    diagnostics = [*project.diagnostics, *diagnostics]
-    broken = _files_with_errors(project, diagnostics)
-    read = {name for info in graph.by_key.values() for name in info.reads_sources}
+    broken = _files_with_errors(project, project.diagnostics)
     sources = [s for s in project.data_sources.values() if s.file not in broken]
-    diagnostics += create_tables(checker, sources, read)
+    with ThreadPoolExecutor(1) as meanwhile:  # ClickHouse makes tables while nodes are rendered
+        tables = meanwhile.submit(create_tables, checker, sources)
+        graph, diagnostics = build_graph(project)
+        diagnostics = [*project.diagnostics, *diagnostics, *tables.result()]
+    read = {name for info in graph.by_key.values() for name in info.reads_sources}
+    refused = _files_with_errors(project, diagnostics)
+    diagnostics += create_quarantines(checker, [s for s in sources if s.file not in refused], read)
+    diagnostics += check_types(checker, [s for s in project.data_sources.values() if s.file in broken], diagnostics)
     create_services(checker, read)
     diagnostics += check_statements(checker, [i for i in graph.by_key.values() if not _has_error(i, diagnostics)])
     project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()), read)
@@ -42,10 +54,11 @@ def compile_project(project: Project, checker: Checker) -> CompiledProject:
     types, problems = check_nodes(checker, project, graph, failed)
     diagnostics += problems
     compiled = _assemble(project, graph, types, diagnostics)
-    diagnostics += _check_targets(checker, compiled, types) if not has_errors(compiled.diagnostics) else []
+    diagnostics = list(compiled.diagnostics)
+    diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
     diagnostics += [d for d in unused_nodes(graph, project) if d.span.file not in broken]
-    return replace(_assemble(project, graph, types, diagnostics), names=file_names(project, graph))
+    return replace(compiled, diagnostics=tuple(sort_diagnostics(diagnostics)), names=file_names(project, graph))
 
 
 def restore_project(project: Project, columns: Mapping[str, Sequence[ResultColumn]]) -> CompiledProject:

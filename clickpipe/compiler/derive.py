@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from clickpipe.compiler.check import create_tables
+from clickpipe.compiler.check import create_quarantines, create_tables
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.graph import Key
 from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
@@ -60,7 +60,7 @@ def derive_targets(
             del waiting[name]
             source, problems = _target(name, pipe, columns)
             project = _with(project, [source])
-            diagnostics += problems or create_tables(checker, [source], read)
+            diagnostics += problems or create_tables(checker, [source]) or create_quarantines(checker, [source], read)
     return project, diagnostics, set(waiting)
 
 

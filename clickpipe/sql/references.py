@@ -62,6 +62,9 @@ def _parsed_references(sql: str) -> tuple[TableReference, ...]:
 @lru_cache(maxsize=4096)
 def main_table(sql: str) -> TableReference | None:
     """Return the left-most table of a SELECT: the one whose inserts run a materialized view."""
+    plain = simple_tables(sql)
+    if plain is not None and len(plain) == 1:
+        return next(iter(references(sql)))
     from sqlglot import errors, exp, parse_one
 
     try:
