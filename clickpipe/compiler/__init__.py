@@ -4,6 +4,7 @@ from clickpipe.compiler.check import table_ddl_quarantine
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import fingerprint, table_ddl
+from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import (
     Checker,
     CheckFailure,
@@ -23,6 +24,7 @@ __all__ = [
     "Composer",
     "CopyPipe",
     "FileNames",
+    "KnownNames",
     "MaterializedView",
     "QueryFunction",
     "ResultColumn",

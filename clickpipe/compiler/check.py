@@ -7,15 +7,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+from clickpipe.compiler.calls import condition, of_all_calls
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import table_ddl
 from clickpipe.compiler.explain import character, clean, expected, hint_of, place_in_schema, place_in_sql
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, Variant
+from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, Variant, sample_secret
+from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, has_errors
 from clickpipe.project import DataSource, Project
-from clickpipe.sql import Refusal, check as check_statement, check_create, quote_literal
+from clickpipe.sql import Refusal, check as check_statement, check_create, columns_part, quote_literal
 from clickpipe.template import SAMPLE_TEXT, Binder
 
 # The SQL may read a String parameter as something else: toDate(x), toUInt32(x). It is a mistake only if no text fits.
@@ -100,32 +102,24 @@ def table_ddl_quarantine(source: DataSource, table: str) -> str:
     )
 
 
-def check_statements(checker: Checker, nodes: Iterable[NodeInfo]) -> list[Diagnostic]:
-    """Check that every node is one SELECT that reads what it may; names that nothing has are reported then."""
+def check_statements(checker: Checker, nodes: Iterable[NodeInfo]) -> tuple[list[Diagnostic], dict[str, str]]:
+    """Check that every node is one SELECT that reads what it may; names that nothing has are reported then.
+
+    Also returns the syntax trees of the renderings, by their text.
+    """
     infos = list(nodes)
     texts = list(dict.fromkeys(v.rendered.text for info in infos for v in info.variants))
+    trees = dict(zip(texts, checker.syntax_all(texts), strict=True))
     judged = {
         text: tree if isinstance(tree, CheckFailure) else check_statement(tree, _SERVICE_NAMES)
-        for text, tree in zip(texts, checker.syntax_all(texts), strict=True)
+        for text, tree in trees.items()
     }
     diagnostics: list[Diagnostic] = []
     for info in infos:
         problems = [_explained(judged[v.rendered.text], v) for v in info.variants]
-        found = _of_all_calls(info, problems) if all(p is None or p.code == "CP4001" for p in problems) else problems
-        first = next((p for p in found if p is not None), None)
-        diagnostics += [first] if first is not None else info.unknown
-    return diagnostics
-
-
-def _of_all_calls(info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic | None]:
-    """Make warnings of what is wrong with some calls only: as long as others work, so does the project."""
-    if all(p is not None for p in problems):
-        return list(problems)
-    when = ["when only the required parameters are given", "when every parameter is given"]
-    return [
-        replace(p, message=f"{p.message}, {when[n > 0]}", severity=Severity.WARNING) if p is not None else None
-        for n, p in enumerate(problems[: len(info.variants)])
-    ]
+        refused = [p for p in problems if p is not None and p.code != "CP4001"]
+        diagnostics += (refused[:1] or of_all_calls(info, problems)) or info.unknown
+    return diagnostics, {text: tree for text, tree in trees.items() if isinstance(tree, str)}
 
 
 class _Answers(Generic[_Answer]):
@@ -150,15 +144,15 @@ class _Answers(Generic[_Answer]):
 
 
 def check_nodes(
-    checker: Checker, project: Project, graph: Graph, failed: set[Key]
+    checker: Checker, project: Project, graph: Graph, failed: set[Key], trees: Mapping[str, str]
 ) -> tuple[dict[Key, list[ResultColumn]], list[Diagnostic]]:
     """Type-check every node in every rendering; nodes that read a failed one are left out.
 
-    Returns the columns of what pipes publish.
+    `trees` are the syntax trees of the renderings. Returns the columns of what pipes publish.
     """
     types: dict[Key, list[ResultColumn]] = {}
     diagnostics: list[Diagnostic] = []
-    check = _NodeCheck(checker, project, graph)
+    check = _NodeCheck(checker, project, graph, trees)
     check.ask_ahead(info for info in graph.nodes if not _left_out(info, failed))
     for info in graph.nodes:
         key = (info.pipe.name, info.node.name)
@@ -181,10 +175,12 @@ def _left_out(info: NodeInfo, failed: Collection[Key]) -> bool:
 class _NodeCheck:
     """Asks ClickHouse about nodes: for columns where a pipe publishes them, else only whether it takes the SELECT."""
 
-    def __init__(self, checker: Checker, project: Project, graph: Graph) -> None:
+    def __init__(self, checker: Checker, project: Project, graph: Graph, trees: Mapping[str, str]) -> None:
         self._checker = checker
         self._composer = Composer(project, checker.table)
         self._graph = graph
+        self._trees = trees
+        self._names = KnownNames(project)
         self._columns = _Answers(checker.describe_all)
         self._refusals = _Answers(checker.refusals)
         self._selects: dict[int, tuple[Variant, _Statement | None]] = {}  # by the variant's id
@@ -204,10 +200,12 @@ class _NodeCheck:
         """Return the node's columns if its pipe publishes them, and what is wrong with it."""
         columns: list[ResultColumn] | None = None
         problems: list[Diagnostic | None] = []
+        asked: list[Variant] = []
         for variant in info.variants:
             statement = self._select(info, variant)
             if statement is None:
                 continue
+            asked.append(variant)
             result = self._answer(info, variant, *statement)
             if not isinstance(result, CheckFailure):
                 problems.append(None)
@@ -217,17 +215,44 @@ class _NodeCheck:
                 continue
             place = place_in_sql(variant, result.message)
             problems.append(Diagnostic("CP4002", clean(result.message), place, hint=hint_of(result)))
-        told = [p for p in _of_all_calls(info, problems) if p is not None]
-        return columns, [p for p in told[:1] if not p.message.startswith(_SYNTAX)]
+        seen = replace(info, variants=tuple(asked))
+        told = [p for p in of_all_calls(seen, problems) if not p.message.startswith(_SYNTAX)]
+        return columns, told or self._differences(seen, problems)
+
+    def _differences(self, info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic]:
+        """Warn where the node's columns depend on which branches are taken."""
+        if not info.variants or not _publishes(info, info.variants[0]):
+            return []
+        parts: dict[str, list[int]] = {}
+        for number, variant in enumerate(info.variants):
+            if problems[number] is None and variant.rendered.text in self._trees:
+                parts.setdefault(columns_part(self._trees[variant.rendered.text]), []).append(number)
+        first: list[ResultColumn] | None = None
+        for numbers in parts.values() if len(parts) > 1 else ():
+            statement = self._select(info, info.variants[numbers[0]])
+            found = self._columns.of(*statement) if statement is not None else None
+            if found is None or isinstance(found, CheckFailure):
+                continue
+            if first is not None and found != first:
+                simplest = min(numbers, key=lambda n: len(info.variants[n].values))
+                message = f"the columns depend on the parameters: {_difference(first, found)}"
+                place = info.node.program.source.span.sub(0, 1)
+                hint = "callers and generated clients expect the same columns from every call"
+                told = f"{message}{condition(info, simplest, numbers)}"
+                return [Diagnostic("CP4008", told, place, Severity.WARNING, hint)]
+            first = first or found
+        return []
 
     def _answer(
         self, info: NodeInfo, variant: Variant, sql: str, params: Mapping[str, Any]
     ) -> list[ResultColumn] | CheckFailure | None:
         result = self._columns.of(sql, params) if _publishes(info, variant) else self._refusals.of(sql, params)
-        for text in _OTHER_TEXTS:
-            if not isinstance(result, CheckFailure) or not result.name.startswith("CANNOT_PARSE"):
-                break
-            result = self._checker.describe(sql, {name: _instead(value, text) for name, value in params.items()})
+        for told_apart in (SAMPLE_TEXT, None):  # first what says nothing, then also what conditions ask for
+            for text in _OTHER_TEXTS:
+                if not isinstance(result, CheckFailure) or not result.name.startswith("CANNOT_PARSE"):
+                    return result
+                others = {name: _instead(value, text, told_apart) for name, value in params.items()}
+                result = self._checker.describe(sql, others)
         return result
 
     def _select(self, info: NodeInfo, variant: Variant) -> _Statement | None:
@@ -239,16 +264,29 @@ class _NodeCheck:
 
     def _composed(self, info: NodeInfo, variant: Variant) -> _Statement | None:
         programs = [read.node.program for read in self._graph.reachable(info.pipe, info.node)]
-        every = {name: value for program in programs for name, value in program.samples()[-1].items()}
+        every = {name: value for program in programs for name, value in program.every_sample().items()}
         needed = {name: value for program in programs for name, value in program.required_samples().items()}
         for samples in (needed, every):
-            binder = Binder()
+            binder = Binder(self._names, sample_secret)
             info.node.program.render(variant.values, binder)  # the node's own placeholders get their names first
             values = {**samples, **variant.values}
             with contextlib.suppress(ClickpipeError):
                 sql = self._composer.text(variant.rendered.text, info.pipe, info.node, values, binder)
                 return sql, binder.params
         return None
+
+
+def _difference(first: Sequence[ResultColumn], other: Sequence[ResultColumn]) -> str:
+    """Say how other columns differ from the first."""
+    ours, theirs = {c.name: c.type for c in first}, {c.name: c.type for c in other}
+    found = [
+        f"`{name}` is {type_} instead of {ours[name]}"
+        for name, type_ in theirs.items()
+        if ours.get(name) not in (None, type_)
+    ]
+    found += [f"there is `{name}`" for name in theirs if name not in ours]
+    found += [f"`{name}` is missing" for name in ours if name not in theirs]
+    return ", ".join(found[:4]) or "their order is another"
 
 
 def _publishes(info: NodeInfo, variant: Variant) -> bool:
@@ -271,8 +309,8 @@ def _explained(refusal: Refusal | CheckFailure | None, variant: Variant) -> Diag
     return Diagnostic(code, refusal.message, rendered.locate(at, len(refusal.word) or 1), hint=hint)
 
 
-def _instead(value: Any, text: str) -> Any:
-    """Return another text where the sample of a String parameter stands."""
+def _instead(value: Any, text: str, of: str | None) -> Any:
+    """Return another text where `of` stands, or any text for None."""
     if isinstance(value, list):
-        return [_instead(item, text) for item in value]
-    return text if value == SAMPLE_TEXT else value
+        return [_instead(item, text, of) for item in value]
+    return text if isinstance(value, str) and of in (None, value) else value

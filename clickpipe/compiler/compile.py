@@ -17,6 +17,7 @@ from clickpipe.compiler.check import (
 )
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
+from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import (
     Checker,
     CheckFailure,
@@ -47,11 +48,13 @@ def compile_project(project: Project, checker: Checker) -> CompiledProject:
     diagnostics += create_quarantines(checker, [s for s in sources if s.file not in refused], read)
     diagnostics += check_types(checker, [s for s in project.data_sources.values() if s.file in broken], diagnostics)
     create_services(checker, read)
-    diagnostics += check_statements(checker, [i for i in graph.by_key.values() if not _has_error(i, diagnostics)])
+    readable = [i for i in graph.by_key.values() if not _has_error(i, diagnostics)]
+    problems, trees = check_statements(checker, readable)
+    diagnostics += problems
     project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()), read)
     diagnostics += problems
     failed = _failed(project, graph, diagnostics, missing)
-    types, problems = check_nodes(checker, project, graph, failed)
+    types, problems = check_nodes(checker, project, graph, failed, trees)
     diagnostics += problems
     compiled = _assemble(project, graph, types, diagnostics)
     diagnostics = list(compiled.diagnostics)
@@ -103,6 +106,7 @@ def _assemble(
     project = publish_untyped(project, graph)
     views, view_problems = build_views(project, graph)
     copies, copy_problems = build_copies(project, graph)
+    names = KnownNames(project)
     endpoints = {
         pipe.name: QueryFunction(
             pipe.name,
@@ -111,6 +115,7 @@ def _assemble(
             tuple(types.get((pipe.name, pipe.output.name), ())),
             pipe,
             project,
+            names,
         )
         for pipe in project.pipes.values()
         if pipe.kind is PipeKind.ENDPOINT

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from clickpipe.compiler.compose import is_service, resolve
+from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.service import qualified
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, did_you_mean
 from clickpipe.project import Node, Pipe, PipeKind, Project
 from clickpipe.sql import TableReference, references
-from clickpipe.template import Binder, Rendered, TemplateError, problem
+from clickpipe.template import SAMPLE_TEXT, Binder, Rendered, problem
 
 QUARANTINE_SUFFIX = "_quarantine"
 
@@ -20,11 +22,16 @@ Key = tuple[str, str]  # pipe, node
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One rendering of a node, with the parameter values it was rendered with."""
+    """One rendering of a node, the values it was rendered with, and the stretches of the template in it.
+
+    `also` are other values that give the same text.
+    """
 
     rendered: Rendered
     params: Mapping[str, object]
     values: Mapping[str, str]
+    stretches: frozenset[int]
+    also: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +78,10 @@ def build_graph(project: Project) -> tuple[Graph, list[Diagnostic]]:
     """Render every node, resolve what it reads, order the nodes; report templates that fail, and circles."""
     diagnostics: list[Diagnostic] = []
     by_key: dict[Key, NodeInfo] = {}
-    tables = _tables(project)
+    tables, known = _tables(project), KnownNames(project)
     for pipe in project.pipes.values():
         for node in pipe.nodes:
-            info, problems = _inspect(project, tables, pipe, node)
+            info, problems = _inspect(project, tables, known, pipe, node)
             by_key[(pipe.name, node.name)] = info
             diagnostics += problems
     ordered, circles = _order(by_key)
@@ -106,21 +113,34 @@ def unused_nodes(graph: Graph, project: Project) -> list[Diagnostic]:
     return found
 
 
-def _inspect(project: Project, tables: Collection[str], pipe: Pipe, node: Node) -> tuple[NodeInfo, list[Diagnostic]]:
+def sample_secret(_name: str) -> str:
+    """Return what stands for a secret when SQL is checked."""
+    return SAMPLE_TEXT
+
+
+def _variants(node: Node, names: KnownNames) -> tuple[list[Variant], list[Diagnostic]]:
+    """Render a node each way that its conditions lead; report what stops it where as little is given as may be."""
+    program = node.program
     diagnostics: list[Diagnostic] = []
-    variants: list[Variant] = []
-    for values in node.program.samples():
-        binder = Binder()
-        try:
-            rendered = node.program.trace(values, binder)
-        except TemplateError as error:
-            message = error.message.removeprefix("Template Syntax Error: ")
-            hint = "the template was rendered with its default values"
-            diagnostics.append(problem(node.program.source, "CP3004", message, error.line, "", hint))
-            continue
-        except ClickpipeError:
-            continue  # the author's own error(): a branch that ends there has no SQL
-        variants.append(Variant(rendered, binder.params, values))
+    if (fault := program.fault(names)) is not None:
+        message = fault.message.removeprefix("Template Syntax Error: ")
+        hint = "the template was rendered with its default values"
+        diagnostics.append(problem(program.source, "CP3004", message, fault.line, "", hint))
+    variants: dict[str, Variant] = {}
+    for sample in program.samples():
+        binder = Binder(names, sample_secret)
+        with contextlib.suppress(ClickpipeError):  # a name that is asked of the caller; a value where none can stand
+            rendered = program.trace(sample.values, binder)
+            variants.setdefault(
+                rendered.text, Variant(rendered, binder.params, sample.values, sample.stretches, sample.also)
+            )
+    return list(variants.values()), diagnostics
+
+
+def _inspect(
+    project: Project, tables: Collection[str], known: KnownNames, pipe: Pipe, node: Node
+) -> tuple[NodeInfo, list[Diagnostic]]:
+    variants, diagnostics = _variants(node, known)
     nodes: dict[Key, tuple[Pipe, Node]] = {}
     sources: dict[str, None] = {}
     unknown: list[Diagnostic] = []
@@ -140,9 +160,9 @@ def _inspect(project: Project, tables: Collection[str], pipe: Pipe, node: Node) 
                 sources[project.canonical(reference.name)] = None
             else:
                 span = variant.rendered.locate(reference.start, reference.end - reference.start)
-                known = [*project.data_sources, *project.pipes, *(n.name for n in pipe.nodes)]
-                known += project.names_elsewhere(".datasource", ".pipe")
-                hint = did_you_mean(reference.name, known) or "data sources and pipes are named by their files"
+                near = [*project.data_sources, *project.pipes, *(n.name for n in pipe.nodes)]
+                near += project.names_elsewhere(".datasource", ".pipe")
+                hint = did_you_mean(reference.name, near) or "data sources and pipes are named by their files"
                 message = f"'{reference.name}' is not a data source, a pipe or a node of this pipe"
                 unknown.append(Diagnostic("CP2003", message, span, hint=hint))
     read = (tuple(nodes.values()), tuple(sources), frozenset(names))

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import fingerprint
+from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.names import FileNames
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource, Pipe, Project
-from clickpipe.template import Binder, BoundSQL, Parameter
+from clickpipe.template import Binder, BoundSQL, Parameter, Secrets, no_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class QueryFunction:
     columns: tuple[ResultColumn, ...]
     _pipe: Pipe
     _project: Project
+    _names: KnownNames
 
     def bind(self, **values: Any) -> BoundSQL:
         """Return SQL over the data sources' own names, with the values as query parameters.
@@ -41,11 +43,13 @@ class QueryFunction:
         """
         return self.bind_to(lambda _: None, values)
 
-    def bind_to(self, table: Callable[[str], str | None], values: Mapping[str, Any]) -> BoundSQL:
+    def bind_to(
+        self, table: Callable[[str], str | None], values: Mapping[str, Any], secret: Secrets = no_secret
+    ) -> BoundSQL:
         """Return SQL over physical tables; `table` gives the quoted name for a data source's name."""
-        binder = Binder()
+        binder = Binder(self._names, secret)
         text = Composer(self._project, table).pipe(self._pipe, values, binder)
-        return BoundSQL(text, binder.params)
+        return BoundSQL(text, binder.params, binder.settings)
 
 
 @dataclass(frozen=True, slots=True)

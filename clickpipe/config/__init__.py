@@ -1,12 +1,14 @@
-"""The one configuration object, read once (`clickpipe.toml`, environment, flags), and where a server listens."""
+"""The configuration object, read once (`clickpipe.toml`, environment, flags); secrets; where a server listens."""
 
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
+from clickpipe.config.secrets import environment_secret
 from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
 
 __all__ = [
     "DEFAULT_PORT",
     "ServerAddress",
     "Settings",
+    "environment_secret",
     "find_address",
     "load_settings",
     "publish_address",

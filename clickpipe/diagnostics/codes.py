@@ -59,6 +59,7 @@ _TITLES = {
     "CP3005": "parameters are not allowed here",
     "CP3006": "parameter name is reserved",
     "CP3007": "template without the leading %",
+    "CP3008": "unknown keyword or item type in a template call",
     "CP4001": "SQL cannot be read",
     "CP4002": "SQL does not type-check",
     "CP4003": "only SELECT is allowed",
@@ -66,6 +67,7 @@ _TITLES = {
     "CP4005": "column missing in the target data source",
     "CP4006": "column type differs from the target data source",
     "CP4007": "data source cannot be created",
+    "CP4008": "columns depend on the parameters",
 }
 
 CODES: dict[str, CodeInfo] = {code: CodeInfo(code, title) for code, title in _TITLES.items()}

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import Composer
+from clickpipe.compiler import Composer, KnownNames
+from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine
 from clickpipe.query import judge
@@ -32,7 +33,7 @@ def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], m
     if mode not in {"append", "replace"}:
         message = f"The copy mode is append or replace, not '{mode}'"
         raise ClickpipeError(message, code="bad_mode")
-    binder = Binder()
+    binder = Binder(KnownNames(live.compiled.project), environment_secret)
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
     select = Composer(live.compiled.project, live.table).pipe(copy.pipe, given, binder)
     judge(engine, live, select)
@@ -40,12 +41,12 @@ def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], m
     target = live.physical.tables[copy.target]
     if mode == "append":
         before = _rows(engine, target)
-        engine.execute(f"INSERT INTO {target} ({columns})\n{select}", binder.params)
+        engine.execute(f"INSERT INTO {target} ({columns})\n{select}", binder.params, settings=binder.settings)
         return _rows(engine, target) - before
     beside = f"{target[:-1]}_copy_{uuid.uuid4().hex[:12]}`"
     engine.execute(f"CREATE TABLE {beside} AS {target}")
     try:
-        engine.execute(f"INSERT INTO {beside} ({columns})\n{select}", binder.params)
+        engine.execute(f"INSERT INTO {beside} ({columns})\n{select}", binder.params, settings=binder.settings)
         written = _rows(engine, beside)
         engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
     finally:

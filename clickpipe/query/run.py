@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import Composer
+from clickpipe.compiler import Composer, KnownNames
+from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
 from clickpipe.query.formats import OutputFormat
@@ -80,7 +81,7 @@ class QueryRunner:
             reason = "is not an endpoint" if pipe else "does not exist"
             message = f"The pipe '{name}' {reason}" + (f": {known}" if known else "")
             raise ClickpipeError(message, status=404, code="not_found")
-        return function.bind_to(live.table, values)
+        return function.bind_to(live.table, values, environment_secret)
 
     def sql(self, text: str, output: OutputFormat, allowed: Callable[[str, str], None]) -> Future[QueryResult]:
         """Start a caller's own SELECT (a template when it starts with `%`).
@@ -93,7 +94,7 @@ class QueryRunner:
         if not text.strip():
             message = "The query is empty."
             raise ClickpipeError(message, code="empty_query")
-        rendered, binder = self._render(text)
+        rendered, binder = self._render(live, text)
         for reference in references(rendered):
             if not reference.database:
                 self._authorise(live, reference.name, allowed)
@@ -103,10 +104,10 @@ class QueryRunner:
             judge(self._engine, live, sql)
         except EngineError as error:
             raise failure(error) from None
-        return self._submit(BoundSQL(sql, binder.params), output)
+        return self._submit(BoundSQL(sql, binder.params, binder.settings), output)
 
-    def _render(self, text: str) -> tuple[str, Binder]:
-        binder = Binder()
+    def _render(self, live: Live, text: str) -> tuple[str, Binder]:
+        binder = Binder(KnownNames(live.compiled.project))  # no secrets: the SQL is the caller's own
         program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
         if program is None:
             raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")

@@ -2,7 +2,7 @@
 
 from clickpipe.sql.guard import Refusal, check, check_create
 from clickpipe.sql.references import TableReference, main_table, quote_identifier, quote_literal, references, splice
-from clickpipe.sql.tree import OTHER
+from clickpipe.sql.tree import OTHER, columns_part
 
 __all__ = [
     "OTHER",
@@ -10,6 +10,7 @@ __all__ = [
     "TableReference",
     "check",
     "check_create",
+    "columns_part",
     "main_table",
     "quote_identifier",
     "quote_literal",

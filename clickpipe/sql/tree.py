@@ -45,3 +45,24 @@ def _read_deep(text: str) -> Any:
             stack.append((here, key))
             here, key = value, None
     return top[0]
+
+
+_NOT_COLUMNS = frozenset(
+    {"where", "prewhere", "having", "qualify", "order_by", "settings"}
+    | {"limit_by", "limit_by_length", "limit_by_offset", "limit_length", "limit_offset", "interpolate"}
+)
+
+
+def columns_part(text: str) -> str:
+    """Return the part of a SELECT's syntax tree that decides about its columns: equal parts, equal columns."""
+
+    def kept(node: Any) -> Any:
+        if isinstance(node, dict):
+            select = node.get("type") == "SelectQuery"
+            return {key: kept(value) for key, value in node.items() if not (select and key in _NOT_COLUMNS)}
+        return [kept(item) for item in node] if isinstance(node, list) else node
+
+    try:
+        return json.dumps(kept(read_tree(text)))
+    except RecursionError:
+        return text

@@ -3,7 +3,9 @@
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.discover import Parameter, problem
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
+from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.program import Rendered, TemplateProgram, compile_template
+from clickpipe.template.run import Secrets, no_secret
 from clickpipe.template.types import SAMPLE_TEXT
 from clickpipe.template.values import ParamValue
 
@@ -13,11 +15,15 @@ __all__ = [
     "Binder",
     "BoundSQL",
     "MissingParameter",
+    "Names",
     "ParamValue",
     "Parameter",
     "Rendered",
+    "Secrets",
     "TemplateError",
     "TemplateProgram",
+    "UnknownName",
     "compile_template",
+    "no_secret",
     "problem",
 ]

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from clickpipe.template.errors import TemplateError
-from clickpipe.template.values import Binding, ParamValue, Raw, RawList, TypedFloat, TypedInt, TypedList, TypedStr
+from clickpipe.template.names import NO_NAMES, Names
+from clickpipe.template.run import Secrets, no_secret
+from clickpipe.template.types import DECIMAL_DIGITS, DECIMAL_SCALE
+from clickpipe.template.values import (
+    Binding,
+    ParamValue,
+    Raw,
+    RawList,
+    TypedDecimal,
+    TypedFloat,
+    TypedInt,
+    TypedList,
+    TypedStr,
+)
+
+_TYPED = (TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,35 +32,44 @@ class BoundSQL:
     """SQL text with `{name:Type}` placeholders, the parameters' values, and query settings."""
 
     text: str
-    params: Mapping[str, ParamValue]
+    params: Mapping[str, Any]
     settings: Mapping[str, str | int] = field(default_factory=dict)
 
 
 class Binder:
-    """Collects the parameters of one request; the nodes of a pipe share one.
+    """Collects the parameters and settings of one request; the nodes of a pipe share one.
 
     The names it gives depend on the calls that ran, never on their values, so equal branches give
-    equal SQL text.
+    equal SQL text. `names` are what templates may put into SQL as names, `secret` gives what `tb_secret`
+    asks for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names = NO_NAMES, secret: Secrets = no_secret) -> None:
         """Start with no parameters."""
         self.params: dict[str, ParamValue] = {}
-        self._names: dict[Binding, str] = {}
+        self.settings: dict[str, str | int] = {}
+        self.names = names
+        self.secret = secret
+        self._names: dict[Binding, tuple[str, str]] = {}
 
     def placeholder(self, value: Any) -> str:
         """Return the `{name:Type}` that stands for a value, and keep the value under that name."""
-        if isinstance(value, TypedStr | TypedInt | TypedFloat | TypedList):
+        return self.bind(value)[0]
+
+    def bind(self, value: Any) -> tuple[str, str]:
+        """Return the placeholder of a value and its ClickHouse type."""
+        if isinstance(value, _TYPED):
             binding = value.binding
-            name = self._names.get(binding)
-            if name is None:
-                name = self._names[binding] = self._free(binding.name)
+            known = self._names.get(binding)
+            if known is None:
+                name = self._free(binding.name)
+                known = self._names[binding] = (f"{{{name}:{binding.type}}}", binding.type)
                 self.params[name] = _plain(value)
-            return f"{{{name}:{binding.type}}}"
+            return known
         plain, type_ = _untyped(value)
         name = self._free(value.name if isinstance(value, Raw | RawList) else "value")
         self.params[name] = plain
-        return f"{{{name}:{type_}}}"
+        return f"{{{name}:{type_}}}", type_
 
     def _free(self, wanted: str) -> str:
         base = wanted if wanted.isascii() and wanted.isidentifier() else "p"
@@ -53,12 +79,15 @@ class Binder:
         return name
 
 
-def _plain(value: TypedStr | TypedInt | TypedFloat | TypedList) -> ParamValue:
+def _plain(value: Any) -> ParamValue:
+    """Return a value without what is remembered of it; decimal numbers as text, which loses no digit."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, int):
         return int(value)
-    return float(value) if isinstance(value, float) else list(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return float(value) if isinstance(value, float) else [_plain(item) for item in value]
 
 
 def _untyped(value: Any) -> tuple[ParamValue, str]:
@@ -66,11 +95,18 @@ def _untyped(value: Any) -> tuple[ParamValue, str]:
     if isinstance(value, bool):
         return int(value), "UInt8"
     if isinstance(value, int):
+        if not -(1 << 255) <= value < 1 << 255:
+            message = "a number is too large"
+            raise TemplateError(message)
         return int(value), "Int64" if -(1 << 63) <= value < 1 << 63 else "Int256"
     if isinstance(value, float):
         return float(value), "Float64"
+    if isinstance(value, Decimal):
+        return format(value, "f"), f"Decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})"
     if isinstance(value, str):
         return str(value), "String"
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=str), "String"
     if isinstance(value, list | tuple):
         return _list(list(value))
     message = f"a value of type {type(value).__name__} cannot be put into SQL"
@@ -78,7 +114,8 @@ def _untyped(value: Any) -> tuple[ParamValue, str]:
 
 
 def _list(items: list[Any]) -> tuple[ParamValue, str]:
-    types = {_untyped(item)[1] for item in items} or {"String"}
+    bound = [_untyped(item) for item in items]
+    types = {type_ for _, type_ in bound} or {"String"}
     if len(types) == 1:
-        return items, f"Array({types.pop()})"
+        return [value for value, _ in bound], f"Array({types.pop()})"
     return [str(item) for item in items], "Array(String)"

@@ -12,11 +12,18 @@ from jinja2 import nodes
 from clickpipe.diagnostics import Diagnostic, Word, did_you_mean
 from clickpipe.template.dates import DATE_FUNCTIONS, DAYS
 from clickpipe.template.environment import environment
-from clickpipe.template.functions import FUNCTIONS, TYPED_CALLS
+from clickpipe.template.functions import FUNCTIONS, KEYWORDS, TYPED_CALLS
+from clickpipe.template.identifiers import FUNCTIONS as NAMING
 from clickpipe.template.types import TYPES
 
 _RESERVED = {"format", "q"}
 _MISSING = object()
+_DECLARING = {*TYPED_CALLS, *NAMING, "split_to_array"}  # calls that say something about a parameter
+_MORE_KEYWORDS = {
+    "Decimal": frozenset({"scale"}),
+    "split_to_array": frozenset({"separator"}),
+    "columns": frozenset({"function"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,7 @@ class Parameter:
 
     `type` is the dialect's name (`Int32`, `Array(String)`); `required` is True when a call has no
     default and runs when nothing is given; `default` is the Python constant of the call, or None;
-    `typed` is False for a bare name.
+    `typed` is False for a bare name; `also` are other types that the same template declares it with.
     """
 
     name: str
@@ -35,7 +42,9 @@ class Parameter:
     description: str = ""
     enum: tuple[str, ...] = ()
     example: str = ""
+    format: str = ""
     typed: bool = False
+    also: tuple[str, ...] = ()
 
 
 def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter], list[Diagnostic]]:
@@ -54,8 +63,8 @@ def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter]
                 known = found.get(parameter.name)
                 if known is None or not known.typed:
                     found[parameter.name] = parameter
-                elif parameter.required:
-                    found[parameter.name] = replace(known, required=True)
+                else:
+                    found[parameter.name] = _with(known, parameter)
         elif (
             isinstance(node, nodes.Name)
             and node.ctx == "load"
@@ -67,17 +76,14 @@ def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter]
     return list(found.values()), diagnostics
 
 
-# Tags whose output jinja joins to a text of its own: values in it could not be bound. And what reads other templates.
+# What reads other templates, and tags that make a text of what is put out: values in it could not be bound.
 _FORBIDDEN: dict[type[nodes.Node], str] = {
-    nodes.AssignBlock: "set",
     nodes.Block: "block",
-    nodes.CallBlock: "call",
     nodes.Extends: "extends",
     nodes.FilterBlock: "filter",
     nodes.FromImport: "from",
     nodes.Import: "import",
     nodes.Include: "include",
-    nodes.Macro: "macro",
     nodes.ScopedEvalContextModifier: "autoescape",
 }
 
@@ -86,14 +92,16 @@ def forbidden_tags(tree: nodes.Template, source: Word) -> Iterator[Diagnostic]:
     """Report tags that are jinja's but not the dialect's."""
     for node in tree.find_all(tuple(_FORBIDDEN)):
         tag = _FORBIDDEN[type(node)]
-        hint = "give it a value: {% set name = value %}" if tag == "set" else "use if, for and set"
-        message = "set without a value is forbidden" if tag == "set" else f"{tag} is forbidden"
-        yield problem(source, "CP3001", message, node.lineno, tag, hint)
+        yield problem(source, "CP3001", f"{tag} is forbidden", node.lineno, tag, "use if, for, while, set and macro")
 
 
 def _assigned(tree: nodes.Template) -> set[str]:
     """Return the names that the template itself sets: loops, `set`, macros and their arguments."""
     names = {n.name for n in tree.find_all(nodes.Name) if n.ctx in {"store", "param"}}
+    for assign in tree.find_all(nodes.Assign):  # {% set limit = Int32(limit, 10) %} is about a parameter
+        target = assign.target
+        if isinstance(target, nodes.Name) and any(n.name == target.name for n in assign.node.find_all(nodes.Name)):
+            names.discard(target.name)
     return names | {m.name for m in tree.find_all(nodes.Macro)} | {"loop", "caller", "varargs", "kwargs"}
 
 
@@ -116,10 +124,15 @@ def _from_call(call: nodes.Call, local: set[str], source: Word) -> tuple[Paramet
             or "the functions of the template language are listed in docs/templates.md"
         )
         return None, problem(source, "CP3002", f"Invalid function name: {function}", call.lineno, function, hint)
-    if function not in TYPED_CALLS or not call.args:
+    if function not in _DECLARING:
+        return None, None
+    if (wrong := _wrong_keyword(call, function) or _wrong_items(call, function)) is not None:
+        message, word, hint = wrong
+        return None, problem(source, "CP3008", message, call.lineno, word, hint)
+    if not call.args:
         return None, None
     first = call.args[0]
-    if isinstance(first, nodes.Const):
+    if isinstance(first, nodes.Const) and function in TYPED_CALLS:
         message = f'"{first.value}" can not be used as a variable name'
         hint = f"give {function}() the name of a parameter first, then its default: {function}(name, {first.value!r})"
         return None, problem(source, "CP3003", message, call.lineno, function, hint)
@@ -132,7 +145,7 @@ def _declared(call: nodes.Call, function: str, name: str) -> Parameter:
     keywords = {k.key: _constant(k.value) for k in call.kwargs}
     position = 2 if function == "Array" else 1
     default = _constant(call.args[position]) if len(call.args) > position else keywords.get("default", _MISSING)
-    type_ = function
+    type_ = function if function in TYPED_CALLS else "String"
     if function == "Array":
         of = call.args[1] if len(call.args) > 1 else nodes.Const("String")
         item = of.name if isinstance(of, nodes.Name) else _constant(of)
@@ -146,8 +159,38 @@ def _declared(call: nodes.Call, function: str, name: str) -> Parameter:
         str(keywords.get("description", "")),
         tuple(str(e) for e in enum) if isinstance(enum, list | tuple) else (),
         str(keywords.get("example", "")),
+        str(keywords.get("format", "")),
         typed=True,
     )
+
+
+def _with(known: Parameter, other: Parameter) -> Parameter:
+    """Return a parameter that is declared twice: the first declaration counts, later ones add what it lacks."""
+    also = known.also if other.type in {known.type, *known.also} else (*known.also, other.type)
+    texts = {k: getattr(known, k) or getattr(other, k) for k in ("description", "enum", "example", "format")}
+    return replace(known, required=known.required or other.required, also=also, **texts)
+
+
+def _wrong_keyword(call: nodes.Call, function: str) -> tuple[str, str, str] | None:
+    """Return what is wrong with a keyword that the function does not know: message, word, hint."""
+    allowed = KEYWORDS | _MORE_KEYWORDS.get(function, frozenset())
+    for keyword in call.kwargs:
+        if keyword.key not in allowed:
+            hint = did_you_mean(keyword.key, allowed) or f"the keywords are: {', '.join(sorted(allowed))}"
+            return f"{function}() has no keyword '{keyword.key}'", keyword.key, hint
+    return None
+
+
+def _wrong_items(call: nodes.Call, function: str) -> tuple[str, str, str] | None:
+    """Return what is wrong with the item type of an Array: message, word, hint."""
+    if function != "Array" or len(call.args) <= 1:
+        return None
+    of = call.args[1]
+    item = of.name if isinstance(of, nodes.Name) else _constant(of)
+    if item is None or item in TYPES:
+        return None
+    hint = did_you_mean(str(item), TYPES) or "for example: Array(name, 'String')"
+    return f"Array of '{item}' is not known", str(item), hint
 
 
 def _constant(node: nodes.Expr) -> Any:

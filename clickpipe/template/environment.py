@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Template, TemplateSyntaxError, nodes
-from jinja2.ext import Extension
-from jinja2.lexer import Token, TokenStream
-from jinja2.nativetypes import NativeCodeGenerator
+from jinja2.ext import LoopControlExtension
 from jinja2.runtime import Undefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
 
 from clickpipe.template.errors import TemplateError
 from clickpipe.template.functions import FUNCTIONS
+from clickpipe.template.run import counted, endless, get_variable, set_variable
+from clickpipe.template.sandbox import FILTERS, Sandbox, join, join_filter, text, total
+from clickpipe.template.tags import ENDLESS, EndTag, While
+from clickpipe.template.values import MOST, Pieces, weight
 
-EMIT = "_clickpipe_emit"
 MARK = "\0"  # before the number of a stretch of the author's text
-_BLOCKS = {"if", "for", "macro", "call", "filter", "block", "with"}
+_OWN = "_clickpipe_"  # before the names of what is put into a template's program
+_EMIT, _COUNTED, _SET, _GET, _JOIN = (f"{_OWN}{name}" for name in ("emit", "counted", "set", "get", "join"))
 _TAG = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
 _QUOTED_OR_AND = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|&")
 _ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|[^'\"])*?\)\s*)>>")
+_COMMENT = re.compile(r"\{%(\s*comment\b.*?)%\}", re.DOTALL)
+_F_STRING = re.compile(r"(?<![\w'\"])[fF](?=['\"])")
+_COMPREHENSION = re.compile(r"[\[({][^\[\](){}]*\bfor\s+\w+(?:\s*,\s*\w+)*\s+in\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,58 +42,24 @@ def _emit(value: Any) -> Emitted:
         name = getattr(value, "_undefined_name", None) or "None"
         message = f'expression "{name}" evaluated to null'
         raise TemplateError(message)
+    if isinstance(value, list | tuple | dict) and type(value) is not Pieces and weight(value) > MOST:
+        message = f"a list is longer than {MOST} characters and items"
+        raise TemplateError(message)
     return Emitted(value)
 
 
-class _EndTag(Extension):
-    """Turns `{% end %}` into the tag that closes the innermost open block."""
-
-    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        open_blocks: list[str] = []
-        tag: list[Token] = []
-        for token in stream:
-            if token.type == "block_begin" or tag:
-                tag.append(token)
-                if token.type == "block_end":
-                    yield from self._tag(tag, open_blocks)
-                    tag = []
-            else:
-                yield token
-        yield from tag
-
-    def _tag(self, tag: list[Token], open_blocks: list[str]) -> list[Token]:
-        if len(tag) < 2 or tag[1].type != "name":  # noqa: PLR2004 - begin, name, …
-            return tag
-        word = str(tag[1].value)
-        block_set = word == "set" and not any(t.type == "assign" for t in tag)
-        if word in _BLOCKS or block_set:
-            open_blocks.append(word)
-        elif word == "end":
-            if not open_blocks:
-                self.fail("Extra {% end %} block", tag[1].lineno)
-            tag[1] = Token(tag[1].lineno, "name", f"end{open_blocks.pop()}")
-        elif word.startswith("end") and open_blocks:
-            open_blocks.pop()
-        return tag
-
-    def fail(self, message: str, lineno: int) -> None:
-        raise TemplateSyntaxError(message, lineno)
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """Expressions reach the output as objects, not as text: the binder turns them into parameters."""
-
-    code_generator_class = NativeCodeGenerator
-
-
 @cache
-def environment() -> _Environment:
+def environment() -> Sandbox:
     """Return the one environment; it holds no state of a template."""
-    env = _Environment(extensions=[_EndTag], keep_trailing_newline=True, autoescape=False, cache_size=0)
+    extensions = [EndTag, While, LoopControlExtension]
+    env = Sandbox(extensions=extensions, keep_trailing_newline=True, autoescape=False, cache_size=0)
     env.globals.clear()
     env.globals.update(FUNCTIONS)
     env.globals["range"] = _bounded_range
-    env.globals[EMIT] = _emit
+    env.globals |= {_EMIT: _emit, _COUNTED: counted, ENDLESS: endless, _SET: set_variable, _GET: get_variable}
+    env.globals[_JOIN] = join
+    env.filters = {name: filter_ for name, filter_ in env.filters.items() if name in FILTERS}
+    env.filters |= {"join": join_filter, "string": text, "sum": total}
     return env
 
 
@@ -102,10 +72,14 @@ def _bounded_range(*args: int) -> range:
 
 
 def normalise(sql: str) -> str:
-    """Return the text jinja reads: the leading `%` blanked, `<<Call()>>` as `{{Call()}}`; same offsets."""
+    """Return the text jinja reads, its offsets the same: the leading `%` blanked, `<<Call()>>` as `{{Call()}}`."""
     start = len(sql) - len(sql.lstrip())
     body = f"{sql[:start]} {sql[start + 1 :]}" if sql[start : start + 1] == "%" else sql
-    return _TAG.sub(_and, _ANGLE_CALL.sub(r"{{\1}}", body))
+    if "<<" in body:
+        body = _ANGLE_CALL.sub(r"{{\1}}", body)
+    if "comment" in body:
+        body = _COMMENT.sub(r"{#\1#}", body)
+    return _TAG.sub(_and, body)
 
 
 def _and(tag: re.Match[str]) -> str:
@@ -117,22 +91,38 @@ def data_offsets(source: str) -> list[int]:
     """Return where each stretch of plain text starts, in the order jinja's parser meets them."""
     offsets = []
     at = 0
-    for _, kind, text in environment().lexer.tokeniter(source, None):
-        found = source.find(text, at)
+    for _, kind, part in environment().lexer.tokeniter(source, None):
+        found = source.find(part, at)
         at = found if found >= 0 else at
-        if kind == "data" and text:
+        if kind == "data" and part:
             offsets.append(at)
-        at += len(text)
+        at += len(part)
     return offsets
 
 
 def parse(source: str) -> nodes.Template:
     """Parse normalised text; raises jinja2.TemplateSyntaxError."""
+    if _OWN in source:
+        message = f"names that start with {_OWN} are taken"
+        raise TemplateSyntaxError(message, source.count("\n", 0, source.index(_OWN)) + 1)
     try:
         return environment().parse(source)
     except RecursionError:
         message = "brackets or tags are nested too deeply"
         raise TemplateSyntaxError(message, 1) from None
+    except TemplateSyntaxError as error:
+        raise _pythonic(source) or error from None
+
+
+def _pythonic(source: str) -> TemplateSyntaxError | None:
+    """Say what to write instead of the two forms of Python's that there are not."""
+    for tag in _TAG.finditer(source):
+        line = source.count("\n", 0, tag.start()) + 1
+        if _F_STRING.search(tag[0]):
+            return TemplateSyntaxError("f-strings are not known here; join texts with ~: 'a' ~ x ~ 'b'", line)
+        if not tag[0].startswith("{% for") and _COMPREHENSION.search(tag[0]):
+            return TemplateSyntaxError("comprehensions are not known here; use a {% for %} loop", line)
+    return None
 
 
 def build(source: str) -> Template:
@@ -147,8 +137,11 @@ def build(source: str) -> Template:
                 children.append(nodes.TemplateData(f"{MARK}{number}", lineno=child.lineno))
                 number += 1
             else:
-                children.append(_emitted(child))
+                children.append(_call(_EMIT, child))
         output.nodes = children
+    tree = _Rewritten(_lasting_variables(tree)).visit(tree)
+    for loop in list(tree.find_all(nodes.For)):
+        loop.iter = _call(_COUNTED, loop.iter)
     try:
         code = env.compile(tree)
     except (SyntaxError, RecursionError) as error:  # what Python refuses of the program that jinja writes
@@ -157,8 +150,61 @@ def build(source: str) -> Template:
     return Template.from_code(env, code, env.globals)
 
 
-def _emitted(value: nodes.Expr) -> nodes.Call:
-    function = nodes.Name(EMIT, "load", lineno=value.lineno)
-    call = nodes.Call(function, [value], [], None, None, lineno=value.lineno)
+class _Rewritten(NodeTransformer):
+    """Has `~` bounded, and variables kept by the run instead of by jinja's scopes."""
+
+    def __init__(self, variables: frozenset[str]) -> None:
+        self._variables = variables
+
+    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
+        """Leave a macro its own variables."""
+        outside, self._variables = self._variables, frozenset()
+        self.generic_visit(node)
+        self._variables = outside
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _call(_JOIN, *node.nodes)
+
+    def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if isinstance(node.target, nodes.Name) and node.target.name in self._variables:
+            value = cast(nodes.Expr, node.node)
+            return nodes.ExprStmt(_call(_SET, nodes.Const(node.target.name), value), lineno=node.lineno)
+        return node
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802
+        if node.ctx == "load" and node.name in self._variables:
+            return _call(_GET, nodes.Const(node.name), node)
+        return node
+
+
+def _lasting_variables(tree: nodes.Template) -> frozenset[str]:
+    """Return the names that `{% set %}` gives, in a template that gives some inside of a loop, or to lists.
+
+    jinja forgets these where the loop ends; Python does not (and lists are weighed). The names of loops themselves
+    are not among them.
+    """
+    inside = any(loop.find(nodes.Assign) for loop in tree.find_all(nodes.For))
+    lists = (nodes.List, nodes.Tuple, nodes.Dict)
+    if not inside and not any(any(a.node.find_all(lists)) for a in tree.find_all(nodes.Assign)):
+        return frozenset()
+    names: set[str] = set()
+    others: list[nodes.Node] = [loop.target for loop in tree.find_all(nodes.For)]
+    for assign in tree.find_all(nodes.Assign):
+        if isinstance(assign.target, nodes.Name):
+            names.add(assign.target.name)
+        else:
+            others.append(assign.target)
+    taken = {n.name for o in others for n in (o, *o.find_all(nodes.Name)) if isinstance(n, nodes.Name)}
+    return frozenset(names - taken)
+
+
+def _call(function: str, *arguments: nodes.Expr) -> nodes.Call:
+    line = arguments[0].lineno
+    call = nodes.Call(nodes.Name(function, "load", lineno=line), list(arguments), [], None, None, lineno=line)
     call.set_environment(environment())
+    for argument in arguments:
+        argument.lineno = argument.lineno or line
     return call

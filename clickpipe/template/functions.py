@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jinja2.runtime import Undefined
+from jinja2 import pass_context
+from jinja2.runtime import Context, Undefined
 
+from clickpipe.template import identifiers
 from clickpipe.template.dates import DATE_FUNCTIONS
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
-from clickpipe.template.types import TYPES, ParamType, validate, validate_items
-from clickpipe.template.values import Binding, TypedValue, typed
+from clickpipe.template.run import run_of
+from clickpipe.template.sandbox import text, total
+from clickpipe.template.settings import SETTING_FUNCTIONS
+from clickpipe.template.types import DECIMAL_DIGITS, DECIMAL_SCALE, TYPES, ParamType, decimal, validate, validate_items
+from clickpipe.template.values import MOST, NOTHING, Binding, Fragment, Nothing, Text, TypedValue, typed, weight
 
-_NONE: Any = object()
+
+class _Left:
+    """What a call left out."""
+
+
+_NONE: Any = _Left()
+# What a typed call may say beside the value and the default; all but `defined` and `enum` only document.
+KEYWORDS = frozenset({"default", "description", "required", "enum", "example", "format", "defined", "type", "values"})
 
 
 def parameter_name(value: object) -> str:
@@ -22,8 +35,12 @@ def parameter_name(value: object) -> str:
     return getattr(value, "name", None) or "value"
 
 
-def _typed_call(type_: ParamType) -> Callable[..., TypedValue]:
-    def call(value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, **_documentation: Any) -> TypedValue:
+def _typed_call(type_: ParamType) -> Callable[..., TypedValue | Nothing]:
+    def call(
+        value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, defined: bool = True, **_documentation: Any
+    ) -> TypedValue | Nothing:
+        if not defined and default is _NONE and _missing(value):
+            return NOTHING
         given = _given(value, default)
         parsed = _validated(validate, type_, given)
         _check_enum(enum, given)
@@ -33,26 +50,113 @@ def _typed_call(type_: ParamType) -> Callable[..., TypedValue]:
     return call
 
 
-def _array(value: Any = _NONE, of: Any = "String", default: Any = _NONE, **_documentation: Any) -> TypedValue:
+def _decimal(value: Any = _NONE, default: Any = _NONE, *, scale: Any = DECIMAL_SCALE, **more: Any) -> Any:
+    """`Decimal(x, default, scale=10)`: a number with so many digits behind the point."""
+    if not isinstance(scale, int) or not 0 <= scale < DECIMAL_DIGITS:
+        message = f"scale is a number from 0 to {DECIMAL_DIGITS - 1}"
+        raise TemplateError(message)
+    type_ = ParamType("Decimal", f"Decimal({DECIMAL_DIGITS}, {scale})", decimal(scale), "1")
+    return _typed_call(type_)(value, default, **more)
+
+
+def _array(
+    value: Any = _NONE, of: Any = "String", default: Any = _NONE, *, defined: bool = True, **_documentation: Any
+) -> TypedValue | Nothing:
     """`Array(x, 'Int32', default)`: a comma-separated text or a repeated parameter."""
     type_ = TYPES.get(getattr(of, "type_name", of))  # also the bare name: Array(x, Int32)
     if type_ is None:
         message = f"Array of '{of}' is not known"
         raise TemplateError(message)
+    if not defined and default is _NONE and _missing(value):
+        return NOTHING
     given = _given(value, default)
     parsed = _validated(validate_items, type_, given)
     return typed(parsed, _binding(value, default, f"Array({type_.bind})"))
 
 
+def _json(value: Any = _NONE, default: Any = _NONE, **_documentation: Any) -> Any:
+    """`JSON(x, default)`: what the text holds, as Python values."""
+    given = _given(value, default)
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(given)
+    except (ValueError, RecursionError):
+        message = f"Error validating '{given}' to type JSON"
+        raise TemplateError(message) from None
+
+
+def _split_to_array(value: Any = _NONE, default: Any = _NONE, separator: str = ",") -> list[str]:
+    given = _given(value, default)
+    items = given if isinstance(given, list | tuple) else str(given).split(str(separator))
+    return [str(item).strip() for item in items]
+
+
+def _enumerate_with_last(items: Iterable[Any]) -> list[tuple[bool, Any]]:
+    listed = list(items)
+    return [(number == len(listed), item) for number, item in enumerate(listed, 1)]
+
+
+_COMPARISONS = {
+    "": "=",
+    "in": "in",
+    "not_in": "not in",
+    "gt": ">",
+    "lt": "<",
+    "gte": ">=",
+    "lte": "<=",
+}
+
+
+def _sql_and(**conditions: Any) -> Fragment:
+    """`sql_and(a=String(x, defined=False), b__in=Array(y, defined=False))`: those that are given, joined by `and`."""
+    parts: list[Any] = []
+    for name, value in conditions.items():
+        column, _, suffix = name.partition("__")
+        if suffix not in _COMPARISONS:
+            message = f"operand {suffix} not supported"
+            raise TemplateError(message)
+        if _missing(value):
+            continue
+        parts += [Text(f"{' and ' if parts else ''}{column} {_COMPARISONS[suffix]} "), value]
+    return Fragment(tuple(parts))
+
+
+def _sql_unescape(text: Any, what: str = "") -> Any:
+    """Give the text back: values are bound, and nothing in them is escaped."""
+    del what
+    return text
+
+
+@pass_context
+def _secret(context: Context, name: Any = _NONE, default: Any = _NONE) -> TypedValue:
+    """`tb_secret('name', default)`: a value that the server keeps."""
+    key = str(parameter_name(name) if isinstance(name, Undefined) or hasattr(name, "name") else name)
+    value = run_of(context).secret(key)
+    if value is None:
+        value = default
+    if value is _NONE:
+        message = f"the secret '{key}' is not set"
+        raise TemplateError(message)
+    return typed(str(value), Binding(f"secret_{key}", "String", ""))
+
+
 def _given(value: Any, default: Any) -> Any:
-    if isinstance(value, Undefined) or value is None:
-        if default is _NONE or isinstance(default, Undefined) or default is None:
-            raise MissingParameter([parameter_name(value)])
-        return default
+    if isinstance(value, list | tuple | dict) and weight(value) > MOST:
+        message = f"a list is longer than {MOST} characters and items"
+        raise TemplateError(message)
     if value is _NONE:
         message = "a parameter name is missing in the call"
         raise TemplateError(message)
+    if _missing(value):
+        if default is _NONE or isinstance(default, Undefined) or default is None:
+            raise MissingParameter([parameter_name(value)])
+        return default
     return value
+
+
+def _missing(value: Any) -> bool:
+    return value is None or isinstance(value, Undefined | Nothing | _Left)
 
 
 def _validated(parse: Callable[[ParamType, Any], Any], type_: ParamType, given: Any) -> Any:
@@ -73,10 +177,6 @@ def _binding(value: Any, default: Any, type_: str) -> Binding:
     return Binding(parameter_name(value), type_, "" if default is _NONE else repr(default))
 
 
-def _defined(value: Any = _NONE) -> bool:
-    return value is not _NONE and value is not None and not isinstance(value, Undefined)
-
-
 def _error(message: Any = "") -> None:
     raise AuthorError(str(message))
 
@@ -86,24 +186,39 @@ def _custom_error(message: Any = "", code: int = 400) -> None:
     raise AuthorError(str(message), status=int(code), payload=payload)
 
 
-TYPED_CALLS: Mapping[str, Callable[..., TypedValue]] = {
+TYPED_CALLS: Mapping[str, Callable[..., Any]] = {
     "Array": _array,
+    "JSON": _json,
     **{name: _typed_call(type_) for name, type_ in TYPES.items()},
+    "Decimal": _decimal,
 }
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **TYPED_CALLS,
     **DATE_FUNCTIONS,
-    "defined": _defined,
-    "not_defined": lambda value=_NONE: not _defined(value),
+    **SETTING_FUNCTIONS,
+    **identifiers.FUNCTIONS,
+    "defined": lambda value=_NONE: not _missing(value),
+    "not_defined": lambda value=_NONE: _missing(value),
+    "split_to_array": _split_to_array,
+    "enumerate_with_last": _enumerate_with_last,
+    "sql_and": _sql_and,
+    "sql_unescape": _sql_unescape,
+    "tb_secret": _secret,
+    "tb_var": _secret,
     "error": _error,
     "custom_error": _custom_error,
-    "len": len,
-    "min": min,
-    "max": max,
-    "int": int,
-    "float": float,
-    "list": list,
-    "sorted": sorted,
+    "abs": abs,
+    "bool": bool,
     "enumerate": enumerate,
+    "float": float,
+    "int": int,
+    "len": len,
+    "list": list,
+    "max": max,
+    "min": min,
+    "round": round,
+    "sorted": sorted,
+    "str": text,
+    "sum": total,
 }

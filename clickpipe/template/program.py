@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from jinja2 import Template, TemplateError as JinjaError, TemplateSyntaxError
+from jinja2 import Template, TemplateSyntaxError
 
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Span, Word
+from clickpipe.template.assemble import Part, assemble
 from clickpipe.template.binding import Binder, BoundSQL
+from clickpipe.template.branches import MISTAKES, Sample, controls, explore, sample
 from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags, problem
 from clickpipe.template.environment import MARK, build, normalise, parse
 from clickpipe.template.errors import MissingParameter, TemplateError
+from clickpipe.template.names import Names, UnknownName
+from clickpipe.template.run import RUN, Run
 from clickpipe.template.shape import Shape, known_parameters, program, template_shape
-from clickpipe.template.types import TYPES
-from clickpipe.template.values import raw
+from clickpipe.template.types import SAMPLE_TEXT
+from clickpipe.template.values import Fragment, Nothing, Pieces, Setting, raw
 
-# What a template's expressions can raise: the template's fault or its values', not ours.
-_MISTAKES = (JinjaError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_ABOUT = re.compile(r"block for (\w+)|Extra {% (\w+) %}|'(else) if'|^(\w+) is forbidden")  # the word to point at
+_LAID_OUT = {Fragment, Nothing, Pieces, Setting}  # values that are more, or less, than one placeholder
+_PATHS = 1_000  # ways through a template that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class TemplateProgram:
     source: Word
     _declared: tuple[Parameter, ...] = ()
     _shape: Shape | None = None
+    _texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # the author's, by their marks
+    _plain: set[tuple[str | None, ...]] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def is_template(self) -> bool:
@@ -67,14 +75,11 @@ class TemplateProgram:
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Return the parameters; `required` are those whose call runs when nothing is given."""
-        if not any(p.required for p in self._declared):
+        if self._shape is None or not any(p.required for p in self._declared):
             return self._declared
-        needed = self._samples[0]
-        try:
-            self.bind(**needed)
-        except ClickpipeError:
-            return self._declared  # the author's own error(): it may be about a parameter that is missing
-        return tuple(replace(p, required=p.required and p.name in needed) for p in self._declared)
+        ways = explore(self._shape.text)
+        needed = ways[0].values if ways else {}
+        return tuple(replace(p, required=p.required and (p.name in needed or not ways)) for p in self._declared)
 
     def render(self, values: Mapping[str, Any], binder: Binder) -> str:
         """Return the SQL text for these parameter values; the values go to `binder`.
@@ -84,49 +89,63 @@ class TemplateProgram:
         """
         if self._shape is None:
             return self.source.text
-        stretches = self._shape.stretches
-        parts: list[str] = []
-        for piece in self._run(self._shape, values):
-            if isinstance(piece, str):
-                parts += [stretches[int(number)].text for number in piece.split(MARK)[1:]]
-            else:
-                parts.append(binder.placeholder(piece.value))
-        return "".join(parts)
+        pieces = self._run(self._shape, values, binder)
+        path = tuple([piece if type(piece) is str else None for piece in pieces])
+        if path in self._plain:
+            return self._joined(pieces, binder)
+        parts = self._assembled(pieces, binder)
+        texts = [part.text for part in parts]
+        if not any(type(getattr(piece, "value", None)) in _LAID_OUT for piece in pieces) and len(self._plain) < _PATHS:
+            self._note(path, texts)
+        return "".join(texts)
+
+    def _joined(self, pieces: Sequence[Any], binder: Binder) -> str:
+        """Join the pieces of a path whose values all stand outside of quotes."""
+        texts = self._texts
+        return "".join([texts[p] if type(p) is str else binder.bind(p.value)[0] for p in pieces])
+
+    def _note(self, path: tuple[str | None, ...], texts: Sequence[str]) -> None:
+        """Remember a path on which nothing stands but the author's text and placeholders."""
+        assert self._shape is not None  # noqa: S101 - a path is a template's
+        if any(text.startswith(("concat('", "', ")) for text in texts):
+            return
+        for mark in path:
+            if mark is not None:
+                numbers = mark.split(MARK)[1:]
+                self._texts[mark] = "".join(self._shape.stretches[int(number)].text for number in numbers)
+        self._plain.add(path)
+
+    def _assembled(self, pieces: Sequence[Any], binder: Binder) -> list[Part]:
+        assert self._shape is not None  # noqa: S101 - the callers look
+        try:
+            return assemble(pieces, self._shape.stretches, binder)
+        except TemplateError as error:
+            error.line = self._shape.line(1, self.source.text)
+            raise
 
     def bind(self, **values: Any) -> BoundSQL:
         """Return this node's own SQL, bound."""
         binder = Binder()
         text = self.render(values, binder)
-        return BoundSQL(text, binder.params)
+        return BoundSQL(text, binder.params, binder.settings)
 
     def trace(self, values: Mapping[str, Any], binder: Binder) -> Rendered:
         """Render as `render` does, keeping where each stretch came from (slower: for checks)."""
         if self._shape is None:
             text = self.source.text
             return Rendered(text, self.source, (Segment(0, 0, len(text)),))
-        parts: list[str] = []
         segments: list[Segment] = []
-        length = last = 0
+        length = 0
+        parts = self._assembled(self._run(self._shape, values, binder), binder)
+        for part in parts:
+            segments.append(Segment(length, part.offset, part.length))
+            length += len(part.text)
+        return Rendered("".join(part.text for part in parts), self.source, tuple(segments))
 
-        def add(part: str, at: int, size: int) -> None:
-            nonlocal length
-            segments.append(Segment(length, at, size))
-            parts.append(part)
-            length += len(part)
-
-        for piece in self._run(self._shape, values):
-            if not isinstance(piece, str):
-                add(binder.placeholder(piece.value), last, 0)
-                continue
-            for number in piece.split(MARK)[1:]:
-                stretch = self._shape.stretches[int(number)]
-                add(stretch.text, stretch.offset, len(stretch.text))
-                last = stretch.offset + len(stretch.text)
-        return Rendered("".join(parts), self.source, tuple(segments))
-
-    def _run(self, shape: Shape, values: Mapping[str, Any]) -> list[Any]:
-        given = {name: raw(name, value) for name, value in values.items() if value is not None}
-        template = program(shape.text)
+    def _run(self, shape: Shape, values: Mapping[str, Any], binder: Binder | None = None) -> list[Any]:
+        given: dict[str, Any] = {name: raw(name, value) for name, value in values.items() if value is not None}
+        template, constants = program(shape.text)
+        given[RUN] = Run(binder.names, binder.secret, constants) if binder else Run(constants=constants)
         try:
             return list(template.root_render_func(template.new_context(given)))
         except MissingParameter as error:
@@ -135,7 +154,7 @@ class TemplateProgram:
             raise self._at(template, error, MissingParameter(listed, error.names)) from None
         except TemplateError as error:
             raise self._at(template, error, error) from None
-        except _MISTAKES as error:
+        except MISTAKES as error:
             raise self._at(template, error, TemplateError(str(error))) from error
 
     def _at(self, template: Template, cause: BaseException, error: TemplateError) -> TemplateError:
@@ -148,47 +167,43 @@ class TemplateProgram:
             trace = trace.tb_next
         return error
 
-    def samples(self) -> Sequence[Mapping[str, str]]:
-        """Return parameter values to check the SQL with: as few as may be given, and all of them."""
-        return self._samples
+    def samples(self) -> Sequence[Sample]:
+        """Return values to check the SQL with, for each way through it: first as few as may be given."""
+        return explore(self._shape.text) if self._shape is not None else (Sample({}, frozenset()),)
 
-    @cached_property
-    def _samples(self) -> Sequence[Mapping[str, str]]:
-        every = {p.name: _sample(p) for p in self._declared}
-        least = self._least(every)
-        return [least, every] if least != every else [least]
-
-    def required_samples(self) -> Mapping[str, str]:
-        """Return a value for each parameter that has no default."""
-        return {p.name: _sample(p) for p in self.parameters if p.required}
-
-    def _least(self, every: Mapping[str, str]) -> Mapping[str, str]:
-        """Return what a rendering with nothing given turns out to need."""
-        least: dict[str, str] = {}
+    def fault(self, names: Names) -> TemplateError | None:
+        """Return what stops the template when as little is given as may be: a mistake of its author's."""
+        values: dict[str, str] = {}
+        every = self.every_sample()
         while self._shape is not None:
             try:
-                self._run(self._shape, least)
+                self._run(self._shape, values, Binder(names, lambda _: SAMPLE_TEXT))
             except MissingParameter as error:
-                more = {name: every[name] for name in error.needed if name in every}
-            except TemplateError:
-                more = {p.name: every[p.name] for p in self._declared if p.required}
+                more = {n: every[n] for n in error.needed if n in every and n not in values}
+                if not more:
+                    return error
+                values |= more
+            except UnknownName:
+                break  # a name that is asked of the caller
+            except TemplateError as error:
+                return error
             except ClickpipeError:
                 break  # the author's own error(): there is no SQL to check
             else:
                 break
-            if more.keys() <= least.keys():
-                break
-            least |= more
-        return least
+        return None
 
+    def conditions(self) -> Collection[str]:
+        """Return the parameters that decide which way is taken."""
+        return controls(self._shape.text).keys() if self._shape is not None else ()
 
-def _sample(parameter: Parameter) -> str:
-    if parameter.enum:
-        return parameter.enum[0]
-    if isinstance(parameter.default, str | int | float) and parameter.default != "":
-        return str(parameter.default)
-    name = parameter.type.removeprefix("Array(").removesuffix(")")
-    return TYPES[name].sample
+    def every_sample(self) -> Mapping[str, str]:
+        """Return a value for each parameter."""
+        return {p.name: sample(p) for p in self._declared}
+
+    def required_samples(self) -> Mapping[str, str]:
+        """Return a value for each parameter that has no default."""
+        return {p.name: sample(p) for p in self.parameters if p.required}
 
 
 def compile_template(source: Word) -> tuple[TemplateProgram | None, list[Diagnostic]]:
@@ -212,7 +227,9 @@ def _faults(source: Word) -> list[Diagnostic]:
         if not diagnostics:
             build(text)
     except TemplateSyntaxError as error:
-        return [problem(source, "CP3001", error.message or "template cannot be read", error.lineno, "")]
+        message = error.message or "template cannot be read"
+        word = _ABOUT.search(message)
+        return [problem(source, "CP3001", message, error.lineno, word[word.lastindex or 0] if word else "")]
     return diagnostics
 
 

@@ -20,7 +20,7 @@ from clickpipe.template.environment import build, data_offsets, environment, nor
 _TAG = re.compile(r"\{\{(?![-+])[^{}%#\0]*(?<![-+])\}\}|\{%(?![-+])[^{}%#\0]*(?<![-+])%\}")
 _DELIMITER = re.compile(r"\{[{%#]|[}%#]\}|[\0\r]|^\}|\{\Z")
 _RAW = re.compile(r"\{%\s*raw\b")
-_KEPT = 4096
+KEPT = 4096
 # Code can be generated for trees of these; for others (an unknown filter) only trying tells.
 _CERTAIN = frozenset(
     {
@@ -93,7 +93,7 @@ def _stretches(source: str) -> tuple[Stretch, ...]:
     return tuple(Stretch(text, offset) for text, offset in zip(texts, offsets, strict=True))
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=KEPT)
 def known_parameters(text: str) -> tuple[Parameter, ...] | None:
     """Return the parameters of a shape; None where something is wrong with it, or cannot be read."""
     word = Word(text, Span("", 0, len(text)))
@@ -112,7 +112,8 @@ def _repeats(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Call) and len({k.key for k in node.kwargs}) < len(node.kwargs)
 
 
-@lru_cache(maxsize=_KEPT)
-def program(text: str) -> Template:
-    """Return a shape's compiled program."""
-    return build(text)
+@lru_cache(maxsize=KEPT)
+def program(text: str) -> tuple[Template, frozenset[str]]:
+    """Return a shape's compiled program, and the texts that stand in its tags."""
+    constants = (node.value for node in parse(text).find_all(nodes.Const))
+    return build(text), frozenset(value for value in constants if isinstance(value, str))

@@ -8,18 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID
 
-from clickpipe.template.values import ParamValue
+from clickpipe.template.values import ParsedValue
 
 
 @dataclass(frozen=True, slots=True)
 class ParamType:
-    """A declared type: its ClickHouse parameter type, its validation, a valid sample, its JSON kind."""
+    """A declared type: its ClickHouse parameter type, its validation, a valid sample."""
 
     name: str
     bind: str
-    parse: Callable[[str], ParamValue]
+    parse: Callable[[str], ParsedValue]
     sample: str
 
 
@@ -34,6 +36,27 @@ def _integer(bits: int, *, signed: bool) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def decimal(scale: int) -> Callable[[str], Decimal]:
+    """Return the parser of decimal numbers with so many digits behind the point."""
+
+    def parse(text: str) -> Decimal:
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            raise ValueError(text) from None
+        if not value.is_finite() or abs(value) >= 10 ** (DECIMAL_DIGITS - scale):
+            raise ValueError(text)
+        if value != round(value, scale):
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+def _uuid(text: str) -> str:
+    return str(UUID(text))
 
 
 def _boolean(text: str) -> int:
@@ -51,6 +74,7 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return parse
 
 
+DECIMAL_DIGITS, DECIMAL_SCALE = 38, 10
 SAMPLE_TEXT = "x"  # what a String parameter is checked with, when nothing says what it holds
 _DATE = r"\d\d\d\d-\d\d-\d\d\Z"
 _DATETIME = r"\d\d\d\d.?\d\d.?\d\d[T ]\d\d:\d\d:\d\d"
@@ -61,6 +85,9 @@ TYPES: dict[str, ParamType] = {
         ParamType("String", "String", str, SAMPLE_TEXT),
         ParamType("Boolean", "UInt8", _boolean, "1"),
         ParamType("Date", "String", _matching(_DATE), "2023-01-01"),
+        ParamType("Date32", "String", _matching(_DATE), "2023-01-01"),
+        ParamType("UUID", "String", _uuid, "61f0c404-5cb3-11e7-907b-a6006ad3dba0"),
+        ParamType("Decimal", f"Decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})", decimal(DECIMAL_SCALE), "1.5"),
         ParamType("DateTime", "String", _matching(_DATETIME), "2023-01-01 00:00:00"),
         ParamType("DateTime64", "String", _matching(_DATETIME + r"\.\d\d\d"), "2023-01-01 00:00:00.000"),
         ParamType("Float32", "Float32", float, "1.5"),
@@ -77,7 +104,7 @@ TYPES: dict[str, ParamType] = {
 }
 
 
-def validate(type_: ParamType, value: Any) -> ParamValue:
+def validate(type_: ParamType, value: Any) -> ParsedValue:
     """Return the value that the text (or Python default) `value` stands for.
 
     Raises ValueError with the text of the original's error when it is not one.
@@ -89,12 +116,12 @@ def validate(type_: ParamType, value: Any) -> ParamValue:
         raise ValueError(f"Error validating '{text}' to type {type_.name}") from None
 
 
-def validate_items(type_: ParamType, value: Any) -> list[ParamValue]:
+def validate_items(type_: ParamType, value: Any) -> list[ParsedValue]:
     """Return the list that a comma-separated text, or a list of texts, stands for; raises ValueError."""
     items = value if isinstance(value, list | tuple) else str(value).split(",")
     if len(items) == 1 and isinstance(value, list) and "," in str(items[0]):
         items = str(items[0]).split(",")
-    parsed: list[ParamValue] = []
+    parsed: list[ParsedValue] = []
     for number, item in enumerate(items):
         try:
             parsed.append(type_.parse(str(item)))

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-ParamValue = str | int | float | list[Any]
+from clickpipe.template.errors import TemplateError
+
+MOST = 1_000_000  # characters of a text, items of a list
+
+ParamValue = str | int | float | list[Any]  # what is bound
+ParsedValue = ParamValue | Decimal  # what a template sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +70,66 @@ class TypedList(list[Any]):
     binding: Binding
 
 
-TypedValue = TypedStr | TypedInt | TypedFloat | TypedList
+class TypedDecimal(Decimal):
+    """A decimal number with its binding; arithmetic gives a plain Decimal."""
+
+    __slots__ = ("binding",)
+    binding: Binding
+
+
+class Text(str):
+    """SQL text that was made of names which were found, or of an author's own words: the only kind that is no value."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of SQL that a call gives: `Text` stands as it is, everything else is a value to bind."""
+
+    parts: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """ClickHouse settings that a call such as `max_threads(4)` asks for; it gives no SQL."""
+
+    values: tuple[tuple[str, str | int], ...]
+
+
+class Pieces(list[Any]):
+    """What a macro or a `{% set %}` block put out: it can be put out again, and nothing else."""
+
+    def __str__(self) -> str:
+        """Refuse: joined to a text, its values could not be bound."""
+        message = "the output of a macro or a set block can only be put out: {{ name }}"
+        raise TemplateError(message)
+
+
+class Nothing:
+    """A parameter that was not given to a call with `defined=False`."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        """Count as not given."""
+        return False
+
+
+NOTHING = Nothing()
+
+TypedValue = TypedStr | TypedInt | TypedFloat | TypedDecimal | TypedList
 
 _WRAPPERS: dict[type, Callable[[Any], TypedValue]] = {
     str: TypedStr,
     int: TypedInt,
     float: TypedFloat,
+    Decimal: TypedDecimal,
     list: TypedList,
 }
 
 
-def typed(value: ParamValue, binding: Binding) -> TypedValue:
+def typed(value: ParsedValue, binding: Binding) -> TypedValue:
     """Return the value as its typed kind."""
     wrapped = _WRAPPERS[type(value)](value)
     wrapped.binding = binding
@@ -102,3 +157,19 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     return str(value)
+
+
+def weight(value: Any) -> int:
+    """Return how many characters and items a value has, with all lists in it; counting ends above `MOST`."""
+    found = 0
+    stack = [value]
+    while stack and found <= MOST:
+        item = stack.pop()
+        found += 1
+        if isinstance(item, str):
+            found += len(item)
+        elif isinstance(item, dict):
+            stack += [*item, *item.values()]
+        elif isinstance(item, list | tuple):
+            stack += item
+    return found

@@ -1,0 +1,146 @@
+"""What a template's run gave, put together to SQL text: the author's stretches, and placeholders for values.
+
+A value inside a quoted text of the author's (`'%{{String(q)}}%'`) becomes part of it without entering the SQL: the
+text is written as `concat('%', {q:String}, '%')`. Where quotes open and close is read from the author's stretches
+alone, so it depends on the branches that ran, never on values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.template.binding import Binder
+from clickpipe.template.environment import MARK, Emitted
+from clickpipe.template.errors import TemplateError
+from clickpipe.template.shape import Stretch
+from clickpipe.template.values import NOTHING, Fragment, Pieces, Setting, Text
+
+_OPENS = re.compile(r"--|#[ !]|/\*|['`\"]")
+_COMMENT_ENDS = {"--": "\n", "# ": "\n", "#!": "\n", "/*": "*/"}
+_CLOSES = {
+    "'": re.compile(r"(?:[^'\\]|\\.|'')*(?P<end>'(?!'))?", re.DOTALL),
+    "`": re.compile(r"(?:[^`\\]|\\.|``)*(?P<end>`(?!`))?", re.DOTALL),
+    '"': re.compile(r'(?:[^"\\]|\\.|"")*(?P<end>"(?!"))?', re.DOTALL),
+}
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of rendered SQL: its text, where it came from in the template, how much of the text is the author's."""
+
+    text: str
+    offset: int
+    length: int
+
+
+def assemble(pieces: Sequence[Any], stretches: Sequence[Stretch], binder: Binder) -> list[Part]:
+    """Return the parts of the SQL in order. Raises TemplateError for a value where none can stand."""
+    return _Assembly(stretches, binder).parts_of(pieces)
+
+
+class _Assembly:
+    def __init__(self, stretches: Sequence[Stretch], binder: Binder) -> None:
+        self._stretches = stretches
+        self._binder = binder
+        self._parts: list[Part] = []
+        self._last = 0  # the template's offset behind the newest stretch
+        self._quote = ""  # the quote that is open
+        self._comment = ""  # what ends the comment that is open
+        self._opened: Part | None = None  # ends with the quote that is open, which holds no value yet
+        self._joined = False  # a value was put into the text that is open
+
+    def parts_of(self, pieces: Sequence[Any]) -> list[Part]:
+        self._add(pieces)
+        return self._parts
+
+    def _add(self, pieces: Sequence[Any]) -> None:
+        for piece in pieces:
+            if isinstance(piece, str):
+                for number in piece.split(MARK)[1:]:
+                    self._stretch(self._stretches[int(number)])
+            elif isinstance(piece, Emitted):
+                self._emitted(piece.value)
+            else:
+                self._emitted(piece)
+
+    def _emitted(self, value: Any) -> None:
+        if isinstance(value, Pieces):
+            self._add(value)
+        elif isinstance(value, Setting):
+            self._binder.settings.update(value.values)
+        elif value is NOTHING:
+            self._text("NULL")
+        elif isinstance(value, Fragment):
+            for part in value.parts:
+                self._text(part) if isinstance(part, Text) else self._value(part)
+        else:
+            self._value(value)
+
+    def _text(self, text: str) -> None:
+        if self._quote:
+            message = "a name cannot be part of a quoted text or name"
+            raise TemplateError(message)
+        self._parts.append(Part(text, self._last, 0))
+
+    def _value(self, value: Any) -> None:
+        placeholder, type_ = self._binder.bind(value)
+        if not self._quote:
+            self._parts.append(Part(placeholder, self._last, 0))
+            return
+        if self._quote != "'":
+            message = f"a value cannot be part of a name in {self._quote}; use column() for names"
+            raise TemplateError(message)
+        if not self._joined and self._opened is not None:  # the quote is the last character of its part
+            head = self._opened
+            head.text, head.length = head.text[:-1], head.length - 1
+            at = next(n for n, part in enumerate(self._parts) if part is head) + 1
+            self._parts.insert(at, Part("concat('", head.offset + head.length, 0))
+        self._joined = True
+        text = placeholder if type_ == "String" else f"toString({placeholder})"
+        self._parts.append(Part(f"', {text}, '", self._last, 0))
+
+    def _stretch(self, stretch: Stretch) -> None:
+        text, offset = stretch.text, stretch.offset
+        self._last = offset + len(text)
+        at = start = 0
+        while at < len(text):
+            if self._comment:
+                end = text.find(self._comment, at)
+                if end < 0:
+                    break
+                at, self._comment = end + len(self._comment), ""
+            elif self._quote:
+                at, start = self._inside(text, at, start, offset)
+            else:
+                match = _OPENS.search(text, at)
+                if match is None:
+                    break
+                at = match.end()
+                self._comment = _COMMENT_ENDS.get(match[0], "")
+                if not self._comment:
+                    self._quote, self._joined = match[0], False
+                    self._opened = self._author(text, start, at, offset)
+                    start = at
+        self._author(text, start, len(text), offset)
+
+    def _inside(self, text: str, at: int, start: int, offset: int) -> tuple[int, int]:
+        """Go on to where the open quote closes, if it does; return where, and what was not added yet."""
+        match = _CLOSES[self._quote].match(text, at)
+        assert match is not None  # noqa: S101 - the pattern takes an empty text
+        if match["end"] is None:
+            return len(text), start
+        at = match.end()
+        self._quote, self._opened = "", None
+        if self._joined:
+            self._author(text, start, at, offset)
+            self._parts.append(Part(")", offset + at, 0))
+            return at, at
+        return at, start
+
+    def _author(self, text: str, start: int, end: int, offset: int) -> Part:
+        part = Part(text[start:end], offset + start, end - start)
+        self._parts.append(part)
+        return part

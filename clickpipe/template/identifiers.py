@@ -1,0 +1,75 @@
+"""Functions that put a name into SQL: `column`, `symbol`, `columns`, `table`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context, Undefined
+
+from clickpipe.template import names
+from clickpipe.template.errors import MissingParameter, TemplateError
+from clickpipe.template.run import run_of
+from clickpipe.template.values import Fragment, Text
+
+_NONE: Any = object()
+_FUNCTION = re.compile(r"^[A-Za-z_]\w*$", re.ASCII)
+_Quote = Callable[[str, Collection[str], Iterable[str]], Text]
+
+
+def _name(value: Any, default: Any) -> str:
+    if isinstance(value, Undefined) or value is None or value is _NONE:
+        if default is _NONE:
+            raise MissingParameter([getattr(value, "_undefined_name", None) or "value"])
+        return str(default)
+    return str(value)
+
+
+def _call(quote: _Quote, known: Callable[[names.Names], Collection[str]]) -> Callable[..., Fragment]:
+    @pass_context
+    def call(context: Context, value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, **_more: Any) -> Fragment:
+        name = _name(value, default)
+        run = run_of(context)
+        own = [*([] if default is _NONE else [str(default)]), *(str(choice) for choice in enum or ())]
+        if enum and name not in own:
+            message = f"'{name}' is not one of the allowed values: {', '.join(dict.fromkeys(own))}"
+            raise TemplateError(message)
+        return Fragment((quote(name, known(run.names), [*own, *run.constants]),))
+
+    return call
+
+
+@pass_context
+def _columns(
+    context: Context, value: Any = _NONE, default: Any = _NONE, function: Any = None, **_more: Any
+) -> Fragment:
+    """`columns(x, 'a,b', 'sum')`: names separated by commas, each in the function's brackets."""
+    if default is _NONE:
+        message = "Missing columns() default value, use `columns(column_names, 'default_column_name')`"
+        raise TemplateError(message)
+    run = run_of(context)
+    if function is not None and not (_FUNCTION.match(str(function)) and str(function) in run.constants):
+        message = "the function of columns() is a name that the template gives as a text"
+        raise TemplateError(message)
+    own = [part.strip() for part in str(default).split(",")]
+    given = value if isinstance(value, list) else _name(value, default).split(",")
+    quoted = [names.column(str(part).strip(), run.names.columns, [*own, *run.constants]) for part in given]
+    shown = quoted if function is None else [f"{function}({name}) as {name}" for name in quoted]
+    return Fragment((Text(",".join(shown)),))
+
+
+_column = _call(names.column, lambda known: known.columns)
+_symbol = _call(names.identifier, lambda known: {*known.columns, *known.tables})
+_table = _call(names.table, lambda known: known.tables)
+
+FUNCTIONS: Mapping[str, Callable[..., Fragment]] = {
+    "column": _column,
+    "Column": _column,
+    "columns": _columns,
+    "symbol": _symbol,
+    "Symbol": _symbol,
+    "table": _table,
+    "TABLE": _table,
+}

@@ -1,0 +1,80 @@
+"""Names that a call may put into SQL: they become text only after they were found among these."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from clickpipe.diagnostics import did_you_mean
+from clickpipe.template.errors import TemplateError
+from clickpipe.template.values import Text
+
+_SHOWN = 20
+
+
+class Names(Protocol):
+    """What a template's `column()`, `symbol()`, `columns()` and `table()` may name."""
+
+    @property
+    def columns(self) -> Collection[str]:
+        """Return names of columns."""
+        ...
+
+    @property
+    def tables(self) -> Collection[str]:
+        """Return names of data sources and pipes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NameSet:
+    """Names that are known at once."""
+
+    columns: Collection[str] = frozenset()
+    tables: Collection[str] = frozenset()
+
+
+NO_NAMES = NameSet()
+
+
+class UnknownName(TemplateError):
+    """A call names what does not exist."""
+
+
+def column(name: str, known: Collection[str], own: Iterable[str]) -> Text:
+    """Return a column's name as SQL text: dots are between names, each is quoted.
+
+    It has to be among the `known` ones or the author's `own` (the default, the choices), in whole, without the table's
+    alias before it, or without the path inside of it behind. Raises TemplateError.
+    """
+    parts = name.split(".")
+    if name not in own and not any(part in known for part in (name, parts[-1], parts[0])):
+        raise UnknownName(_unknown("column", name, [*own, *known]))
+    return Text(".".join(_quoted(part) for part in parts))
+
+
+def identifier(name: str, known: Collection[str], own: Iterable[str]) -> Text:
+    """Return one name as SQL text, the dots in it kept. Raises TemplateError when nothing is called so."""
+    if name not in own and name not in known:
+        raise UnknownName(_unknown("name", name, [*own, *known]))
+    return Text(_quoted(name))
+
+
+def table(name: str, known: Collection[str], own: Iterable[str]) -> Text:
+    """Return a table's name as SQL text. Raises TemplateError when it is no data source or pipe."""
+    if name not in known and name not in own:
+        raise UnknownName(_unknown("data source or pipe", name, [*own, *known]))
+    return Text(_quoted(name))
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    names = sorted(set(known))
+    listed = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+    hint = did_you_mean(name, names)
+    return f"the {what} '{name}' does not exist; there are: {listed or 'none'}" + (f" ({hint})" if hint else "")
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"

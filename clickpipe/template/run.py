@@ -1,0 +1,84 @@
+"""One run of a template: what its calls may look at, what it set, and how much it may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+from clickpipe.template.errors import TemplateError
+from clickpipe.template.names import NO_NAMES, Names
+from clickpipe.template.values import weight
+
+RUN = "\0run"  # where a run lies among a template's variables: no template can write this name
+MOST_STEPS = 20_000
+
+Secrets = Callable[[str], str | None]  # a secret's value by its name
+
+
+def no_secret(_name: str) -> None:
+    """Know no secret."""
+
+
+@dataclass(slots=True)
+class Run:
+    """The names that may become SQL, the secrets there are, the variables, and the steps of loops and macros so far.
+
+    `constants` are the texts in the template's own tags.
+    """
+
+    names: Names = NO_NAMES
+    secret: Secrets = no_secret
+    constants: Collection[str] = frozenset()
+    variables: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0
+
+    def step(self, weight: int = 0) -> None:
+        """Count a step, and more for what weighs more. Raises TemplateError after too many: a template ends."""
+        self.steps += 1 + weight // 20
+        if self.steps > MOST_STEPS:
+            message = f"loops and macros may take {MOST_STEPS} steps together"
+            raise TemplateError(message)
+
+
+def run_of(context: Context) -> Run:
+    """Return the run that a context belongs to."""
+    found = context.resolve(RUN)
+    assert isinstance(found, Run)  # noqa: S101 - each program is run with one
+    return found
+
+
+@pass_context
+def counted(context: Context, items: Iterable[Any]) -> Iterator[Any]:
+    """Give the items of a loop, each counted as a step."""
+    run = run_of(context)
+    for item in items:
+        run.step()
+        yield item
+
+
+@pass_context
+def endless(context: Context) -> Iterator[int]:
+    """Give the rounds of a `while`, each counted as a step."""
+    run = run_of(context)
+    while True:
+        run.step()
+        yield run.steps
+
+
+@pass_context
+def set_variable(context: Context, name: str, value: Any) -> None:
+    """Keep what `{% set %}` says in a template with loops or lists: it lasts to the template's end, as in Python."""
+    run = run_of(context)
+    if isinstance(value, list | tuple | dict):
+        run.step(weight(value))
+    run.variables[name] = value
+
+
+@pass_context
+def get_variable(context: Context, name: str, otherwise: Any) -> Any:
+    """Return a variable, or what its name means where nothing was set yet: a parameter."""
+    return run_of(context).variables.get(name, otherwise)

@@ -1,0 +1,171 @@
+"""What a template's expressions may do: known methods of plain values, results of bounded size, no way out."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Sized
+from decimal import Decimal
+from types import BuiltinMethodType
+from typing import Any
+
+from jinja2.exceptions import SecurityError
+from jinja2.nativetypes import NativeCodeGenerator
+from jinja2.runtime import Context, Macro, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from clickpipe.template.errors import TemplateError
+from clickpipe.template.run import run_of
+from clickpipe.template.values import MOST, Pieces, weight
+
+_MOST_BITS = 4_096  # of a number
+_METHODS: dict[type, frozenset[str]] = {
+    str: frozenset(
+        (
+            *(
+                "capitalize",
+                "count",
+                "endswith",
+                "find",
+                "index",
+                "isalnum",
+                "isalpha",
+                "isdigit",
+                "islower",
+                "isnumeric",
+            ),
+            *("isupper", "join", "lower", "lstrip", "removeprefix", "removesuffix", "replace", "rsplit", "rstrip"),
+            *("split", "splitlines", "startswith", "strip", "title", "upper"),
+        )
+    ),
+    list: frozenset({"count", "index"}),
+    tuple: frozenset({"count", "index"}),
+    dict: frozenset({"get", "items", "keys", "values"}),
+}
+_LOOP = frozenset({"index", "index0", "first", "last", "length", "revindex", "revindex0", "previtem", "nextitem"})
+FILTERS = frozenset(
+    (
+        *("abs", "capitalize", "count", "d", "default", "first", "float", "int", "join", "last", "length", "list"),
+        *("lower", "max", "min", "reverse", "round", "sort", "string", "sum", "title", "trim", "unique", "upper"),
+    )
+)
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """jinja2's sandbox with an allow-list of methods, and limits on what an operation may make."""
+
+    # Expressions reach the output as objects, not as text: the binder turns them into parameters.
+    code_generator_class = NativeCodeGenerator
+    concat = staticmethod(Pieces)  # type: ignore[assignment]  # what a macro puts out stays apart, too
+    intercepted_binops = frozenset({"+", "*", "**", "%", "/", "//"})
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ARG002 - jinja2 asks so
+        """Allow the methods of plain values that are known to be harmless, and what loops tell of themselves."""
+        for kind, methods in _METHODS.items():
+            if isinstance(obj, kind):
+                return attr in methods
+        return type(obj).__name__ == "LoopContext" and attr in _LOOP
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Do an operation whose result has a bounded size."""
+        if isinstance(left, int | float) and isinstance(right, int | float):
+            return _number(operator, left, right)
+        if operator == "%" and isinstance(left, str):
+            message = "% does not format texts here; join them with ~"
+            raise TemplateError(message)
+        if operator == "*" and (isinstance(left, int) or isinstance(right, int)):
+            sized, times = (left, right) if isinstance(left, Sized) else (right, left)
+            if isinstance(sized, Sized):
+                _bounded(weight(sized) * max(0, int(times)))
+        elif operator == "+" and isinstance(left, Sized) and isinstance(right, Sized):
+            _bounded(weight(left) + weight(right))
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Context, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a function; methods of texts only where the result has a bounded size."""
+        if isinstance(function, Macro):
+            run_of(context).step(sum(map(weight, (*args, *kwargs.values()))))
+        elif isinstance(function, BuiltinMethodType) and isinstance(function.__self__, str):
+            _bounded(_size(function, args, kwargs))
+        elif isinstance(function, Undefined):
+            message = f"'{function._undefined_name}' is not a function that can be called here"  # noqa: SLF001 - as above
+            raise TemplateError(message)
+        return context.call(function, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Refuse `format`: widths make texts of any size."""
+        if isinstance(value, BuiltinMethodType) and value.__name__ in {"format", "format_map"}:
+            message = "format() is not allowed; join texts with ~"
+            raise SecurityError(message)
+        return None
+
+
+def text(value: Any = "") -> str:
+    """Return a value as text, as `str()` does, where that is not too long."""
+    if isinstance(value, Pieces):
+        return str(value)  # raises
+    _bounded(weight(value))
+    return str(value)
+
+
+def join(*parts: Any) -> str:
+    """Join texts as `~` does."""
+    texts = [text(part) for part in parts]
+    _bounded(sum(len(t) for t in texts))
+    return "".join(texts)
+
+
+def join_filter(items: Iterable[Any], separator: str = "") -> str:
+    """Join the items' texts, as jinja2's filter does."""
+    texts = [text(item) for item in items]
+    _bounded(sum(len(t) + len(separator) for t in texts))
+    return separator.join(texts)
+
+
+def total(numbers: Iterable[Any], start: Any = 0) -> Any:
+    """Add numbers, as `sum()` does."""
+    for number in numbers:
+        if not isinstance(number, int | float | Decimal):
+            message = "sum() adds numbers"
+            raise TemplateError(message)
+        start = start + number
+    return start
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "*": operator.mul,
+    "**": operator.pow,
+    "%": operator.mod,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+}
+
+
+def _number(operator_: str, left: float, right: float) -> Any:
+    if isinstance(left, int) and isinstance(right, int):
+        bits = left.bit_length() * abs(right) if operator_ == "**" else left.bit_length() + right.bit_length()
+        if bits > _MOST_BITS:
+            message = "a number is too large"
+            raise TemplateError(message)
+    return _OPERATORS[operator_](left, right)
+
+
+def _bounded(size: int) -> None:
+    if size > MOST:
+        message = f"a text or list is longer than {MOST} characters or items"
+        raise TemplateError(message)
+
+
+def _size(method: BuiltinMethodType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """Return how long a text the method may make, at most."""
+    own = str(method.__self__)
+    values = [*args, *kwargs.values()]
+    if method.__name__ == "replace":
+        new = max((len(v) for v in values[1:] if isinstance(v, str)), default=0)
+        return (len(own) + 1) * max(1, new)
+    if method.__name__ == "join":
+        if not values or not isinstance(values[0], list | tuple | dict | str):
+            message = "join() takes a list of texts"
+            raise TemplateError(message)
+        return sum(len(part) + len(own) for part in values[0] if isinstance(part, str))
+    return len(own)

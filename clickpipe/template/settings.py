@@ -1,0 +1,58 @@
+"""Functions that ask for settings of the query: they give no SQL, and nothing that is not listed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clickpipe.template.errors import TemplateError
+from clickpipe.template.values import Setting
+
+_MOST_THREADS = 64
+_CACHED = {"5s": 5, "1m": 60, "5m": 300, "30m": 1_800, "1h": 3_600}
+_SWITCHES: Mapping[str, str] = {
+    "analyzer": "enable_analyzer",
+    "parallel_replicas": "enable_parallel_replicas",
+    "optimize_aggregation_in_order": "optimize_aggregation_in_order",
+}
+
+
+def _max_threads(number: Any) -> Setting:
+    threads = int(number)
+    if not 1 <= threads <= _MOST_THREADS:
+        message = f"max_threads() takes a number from 1 to {_MOST_THREADS}"
+        raise TemplateError(message)
+    return Setting((("max_threads", threads),))
+
+
+def _cache_ttl(time: Any) -> Setting:
+    """Have ClickHouse keep the result for a while; never that of a query with now() or the like in it."""
+    if str(time) not in _CACHED:
+        message = f"cache_ttl() takes one of {', '.join(_CACHED)}"
+        raise TemplateError(message)
+    ignore = ("query_cache_nondeterministic_function_handling", "ignore")
+    return Setting((("use_query_cache", 1), ("query_cache_ttl", _CACHED[str(time)]), ignore))
+
+
+def _backend_hint(_hint: Any = None) -> Setting:
+    """Take a hint for another database's router: there is none here."""
+    return Setting(())
+
+
+def _switch(name: str, value: int, allowed: tuple[str, ...]) -> Callable[[Any], Setting]:
+    def call(feature: Any) -> Setting:
+        if str(feature) not in allowed:
+            message = f"{name}() takes one of {', '.join(allowed)}"
+            raise TemplateError(message)
+        return Setting(((_SWITCHES[str(feature)], value),))
+
+    return call
+
+
+SETTING_FUNCTIONS: Mapping[str, Callable[..., Setting]] = {
+    "max_threads": _max_threads,
+    "cache_ttl": _cache_ttl,
+    "backend_hint": _backend_hint,
+    "activate": _switch("activate", 1, tuple(_SWITCHES)),
+    "disable": _switch("disable", 0, ("analyzer",)),
+}
