@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import compile as compile_, endpoint
+from benchmarks import compile as compile_, endpoint, template
 
-BENCHMARKS: dict[str, Callable[[], None]] = {"compile": compile_.main, "endpoint": endpoint.main}
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "compile": compile_.main,
+    "template": template.main,
+    "endpoint": endpoint.main,
+}
 
 
 def main(names: list[str]) -> int:

@@ -58,13 +58,11 @@ class _Assembly:
 
     def _add(self, pieces: Sequence[Any]) -> None:
         for piece in pieces:
-            if isinstance(piece, str):
+            if type(piece) is str:
                 for number in piece.split(MARK)[1:]:
                     self._stretch(self._stretches[int(number)])
-            elif isinstance(piece, Emitted):
-                self._emitted(piece.value)
             else:
-                self._emitted(piece)
+                self._emitted(piece.value if type(piece) is Emitted else piece)
 
     def _emitted(self, value: Any) -> None:
         if isinstance(value, Pieces):

@@ -24,7 +24,7 @@ from clickpipe.template.values import (
     TypedStr,
 )
 
-_TYPED = (TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList)
+_TYPED = frozenset({TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Binder:
 
     def bind(self, value: Any) -> tuple[str, str]:
         """Return the placeholder of a value and its ClickHouse type."""
-        if isinstance(value, _TYPED):
+        if type(value) in _TYPED:
             binding = value.binding
             known = self._names.get(binding)
             if known is None:

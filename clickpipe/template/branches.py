@@ -21,10 +21,10 @@ from clickpipe.template.dates import DATE_FUNCTIONS
 from clickpipe.template.discover import Parameter
 from clickpipe.template.environment import MARK, Emitted, parse
 from clickpipe.template.errors import MissingParameter
-from clickpipe.template.run import RUN, Run
+from clickpipe.template.run import Run
 from clickpipe.template.shape import KEPT, known_parameters, program
 from clickpipe.template.types import TYPES
-from clickpipe.template.values import Fragment, Pieces, raw
+from clickpipe.template.values import Fragment, Pieces
 
 MISTAKES = (JinjaError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _MOST_COMBINATIONS = 512
@@ -69,10 +69,8 @@ class _AnyNames:
 
 def run(text: str, values: Mapping[str, str]) -> list[Any]:
     """Return what a shape's program puts out for texts of parameters; raises what its expressions raise."""
-    template, constants = program(text)
-    given: dict[str, Any] = {name: raw(name, value) for name, value in values.items()}
-    given[RUN] = Run(_AnyNames(), lambda _: "x", constants)
-    return list(template.root_render_func(template.new_context(given)))
+    compiled = program(text)
+    return compiled.run(values, Run(_AnyNames(), lambda _: "x", compiled.constants))
 
 
 def sample(parameter: Parameter) -> str:
@@ -201,8 +199,8 @@ def _reach(
 def _flat(pieces: Iterable[Any]) -> Iterator[str]:
     """Yield what a way puts out: marks of the author's text, names, and a sign for each value."""
     for piece in pieces:
-        value = piece.value if isinstance(piece, Emitted) else piece
-        if isinstance(piece, str):
+        value = piece.value if type(piece) is Emitted else piece
+        if type(piece) is str:
             yield piece
         elif isinstance(value, Pieces):
             yield from _flat(value)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
+from keyword import iskeyword
 from typing import Any, cast
 
 from jinja2 import Template, TemplateSyntaxError, nodes
@@ -12,16 +12,31 @@ from jinja2.ext import LoopControlExtension
 from jinja2.runtime import Undefined
 from jinja2.visitor import NodeTransformer
 
+from clickpipe.template import functions
 from clickpipe.template.errors import TemplateError
-from clickpipe.template.functions import FUNCTIONS
+from clickpipe.template.functions import DIRECT, FUNCTIONS
 from clickpipe.template.run import counted, endless, get_variable, set_variable
 from clickpipe.template.sandbox import FILTERS, Sandbox, join, join_filter, text, total
 from clickpipe.template.tags import ENDLESS, EndTag, While
-from clickpipe.template.values import MOST, Pieces, weight
+from clickpipe.template.values import (
+    MOST,
+    Fragment,
+    Pieces,
+    Raw,
+    Setting,
+    TypedDecimal,
+    TypedFloat,
+    TypedInt,
+    TypedList,
+    TypedStr,
+    weight,
+)
 
+_PLAIN = frozenset({TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList, Raw, Fragment, Setting, int, float, bool})
 MARK = "\0"  # before the number of a stretch of the author's text
 _OWN = "_clickpipe_"  # before the names of what is put into a template's program
-_EMIT, _COUNTED, _SET, _GET, _JOIN = (f"{_OWN}{name}" for name in ("emit", "counted", "set", "get", "join"))
+_COUNTED, _SET, _GET, _JOIN = (f"{_OWN}{name}" for name in ("counted", "set", "get", "join"))
+OWN = (_COUNTED, _SET, _GET, _JOIN, ENDLESS)  # functions that any program may call
 _TAG = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
 _QUOTED_OR_AND = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|&")
 _ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|[^'\"])*?\)\s*)>>")
@@ -30,22 +45,31 @@ _F_STRING = re.compile(r"(?<![\w'\"])[fF](?=['\"])")
 _COMPREHENSION = re.compile(r"[\[({][^\[\](){}]*\bfor\s+\w+(?:\s*,\s*\w+)*\s+in\b")
 
 
-@dataclass(frozen=True, slots=True)
 class Emitted:
-    """A value that an expression in `{{ }}` gave, on its way to the binder."""
+    """A text that an expression in `{{ }}` gave: in what a template puts out, other texts are marks."""
 
-    value: Any
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        """Keep the text."""
+        self.value = value
 
 
-def _emit(value: Any) -> Emitted:
+def emit(value: Any) -> Any:
+    """Return what an expression gave, on its way to the binder. Raises TemplateError where there is nothing."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is str:
+        return Emitted(value)
     if value is None or isinstance(value, Undefined):
         name = getattr(value, "_undefined_name", None) or "None"
         message = f'expression "{name}" evaluated to null'
         raise TemplateError(message)
-    if isinstance(value, list | tuple | dict) and type(value) is not Pieces and weight(value) > MOST:
+    if isinstance(value, list | tuple | dict) and kind is not Pieces and weight(value) > MOST:
         message = f"a list is longer than {MOST} characters and items"
         raise TemplateError(message)
-    return Emitted(value)
+    return value
 
 
 @cache
@@ -56,7 +80,7 @@ def environment() -> Sandbox:
     env.globals.clear()
     env.globals.update(FUNCTIONS)
     env.globals["range"] = _bounded_range
-    env.globals |= {_EMIT: _emit, _COUNTED: counted, ENDLESS: endless, _SET: set_variable, _GET: get_variable}
+    env.globals |= {_COUNTED: counted, ENDLESS: endless, _SET: set_variable, _GET: get_variable}
     env.globals[_JOIN] = join
     env.filters = {name: filter_ for name, filter_ in env.filters.items() if name in FILTERS}
     env.filters |= {"join": join_filter, "string": text, "sum": total}
@@ -137,9 +161,11 @@ def build(source: str) -> Template:
                 children.append(nodes.TemplateData(f"{MARK}{number}", lineno=child.lineno))
                 number += 1
             else:
-                children.append(_call(_EMIT, child))
+                children.append(_direct(f"{__name__}.emit", child))
         output.nodes = children
-    tree = _Rewritten(_lasting_variables(tree)).visit(tree)
+    local = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
+    local |= {macro.name for macro in tree.find_all(nodes.Macro)}
+    tree = _Rewritten(_lasting_variables(tree), frozenset(local)).visit(tree)
     for loop in list(tree.find_all(nodes.For)):
         loop.iter = _call(_COUNTED, loop.iter)
     try:
@@ -153,8 +179,9 @@ def build(source: str) -> Template:
 class _Rewritten(NodeTransformer):
     """Has `~` bounded, and variables kept by the run instead of by jinja's scopes."""
 
-    def __init__(self, variables: frozenset[str]) -> None:
+    def __init__(self, variables: frozenset[str], local: frozenset[str]) -> None:
         self._variables = variables
+        self._local = local
 
     def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
         """Leave a macro its own variables."""
@@ -172,6 +199,15 @@ class _Rewritten(NodeTransformer):
         if isinstance(node.target, nodes.Name) and node.target.name in self._variables:
             value = cast(nodes.Expr, node.node)
             return nodes.ExprStmt(_call(_SET, nodes.Const(node.target.name), value), lineno=node.lineno)
+        return node
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        """Name the dialect's own functions directly, where nothing else in the template has the name."""
+        self.generic_visit(node)
+        name = node.node.name if isinstance(node.node, nodes.Name) else ""
+        plain = node.dyn_args is None and node.dyn_kwargs is None and not any(iskeyword(k.key) for k in node.kwargs)
+        if plain and name in DIRECT and name not in self._local:
+            node.node = nodes.ImportedName(f"{functions.__name__}.{name}", lineno=node.lineno)
         return node
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802
@@ -199,6 +235,12 @@ def _lasting_variables(tree: nodes.Template) -> frozenset[str]:
             others.append(assign.target)
     taken = {n.name for o in others for n in (o, *o.find_all(nodes.Name)) if isinstance(n, nodes.Name)}
     return frozenset(names - taken)
+
+
+def _direct(function: str, argument: nodes.Expr) -> nodes.Call:
+    call = _call("", argument)
+    call.node = nodes.ImportedName(function, lineno=argument.lineno)
+    return call
 
 
 def _call(function: str, *arguments: nodes.Expr) -> nodes.Call:

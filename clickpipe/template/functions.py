@@ -16,7 +16,9 @@ from clickpipe.template.run import run_of
 from clickpipe.template.sandbox import text, total
 from clickpipe.template.settings import SETTING_FUNCTIONS
 from clickpipe.template.types import DECIMAL_DIGITS, DECIMAL_SCALE, TYPES, ParamType, decimal, validate, validate_items
-from clickpipe.template.values import MOST, NOTHING, Binding, Fragment, Nothing, Text, TypedValue, typed, weight
+from clickpipe.template.values import MOST, NOTHING, Binding, Fragment, Nothing, Raw, Text, TypedValue, typed, weight
+
+_BINDINGS = 4_096
 
 
 class _Left:
@@ -35,16 +37,49 @@ def parameter_name(value: object) -> str:
     return getattr(value, "name", None) or "value"
 
 
+class _Bindings:
+    """The bindings of a type's calls, by the parameter and the author's default."""
+
+    def __init__(self, type_: str) -> None:
+        self._type = type_
+        self._known: dict[tuple[str, Any], Binding] = {}
+
+    def of(self, value: Any, default: Any) -> Binding:
+        """Return the binding of a call; calls with the same name and default share one."""
+        name = value.name if value.__class__ is Raw else parameter_name(value)
+        if default.__class__ is not str and default.__class__ is not int and default is not _NONE:
+            return _binding(value, default, self._type)
+        known = self._known.get((name, default))
+        if known is None:
+            if len(self._known) > _BINDINGS:  # defaults may be computed from what requests say
+                self._known.clear()
+            known = self._known[(name, default)] = _binding(value, default, self._type)
+        return known
+
+
 def _typed_call(type_: ParamType) -> Callable[..., TypedValue | Nothing]:
+    parse, bindings = type_.parse, _Bindings(type_.bind)
+
     def call(
         value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, defined: bool = True, **_documentation: Any
     ) -> TypedValue | Nothing:
-        if not defined and default is _NONE and _missing(value):
+        if value.__class__ is Raw:
+            given = value
+        elif not defined and default is _NONE and _missing(value):
             return NOTHING
-        given = _given(value, default)
-        parsed = _validated(validate, type_, given)
-        _check_enum(enum, given)
-        return typed(parsed, _binding(value, default, type_.bind))
+        else:
+            given = _given(value, default)
+        if given.__class__ is Raw or given.__class__ is str:
+            try:
+                parsed = parse(str(given))
+            except ValueError:
+                message = f"Error validating '{given}' to type {type_.name}"
+                raise TemplateError(message) from None
+        else:
+            parsed = _validated(validate, type_, given)
+        if enum:
+            _check_enum(enum, given)
+        return typed(parsed, bindings.of(value, default))
 
     call.type_name = type_.name  # type: ignore[attr-defined]  # so that Array() can take the function for its type
     return call
@@ -222,3 +257,12 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "str": text,
     "sum": total,
 }
+
+# Functions that need nothing of the run: templates call them by importing them from here.
+DIRECT = frozenset(name for name, function in FUNCTIONS.items() if not hasattr(function, "jinja_pass_arg"))
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    raise AttributeError(name)

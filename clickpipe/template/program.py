@@ -15,13 +15,13 @@ from clickpipe.template.assemble import Part, assemble
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.branches import MISTAKES, Sample, controls, explore, sample
 from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags, problem
-from clickpipe.template.environment import MARK, build, normalise, parse
+from clickpipe.template.environment import MARK, Emitted, build, normalise, parse
 from clickpipe.template.errors import MissingParameter, TemplateError
 from clickpipe.template.names import Names, UnknownName
-from clickpipe.template.run import RUN, Run
+from clickpipe.template.run import Run
 from clickpipe.template.shape import Shape, known_parameters, program, template_shape
 from clickpipe.template.types import SAMPLE_TEXT
-from clickpipe.template.values import Fragment, Nothing, Pieces, Setting, raw
+from clickpipe.template.values import Fragment, Nothing, Pieces, Setting
 
 _ABOUT = re.compile(r"block for (\w+)|Extra {% (\w+) %}|'(else) if'|^(\w+) is forbidden")  # the word to point at
 _LAID_OUT = {Fragment, Nothing, Pieces, Setting}  # values that are more, or less, than one placeholder
@@ -95,14 +95,15 @@ class TemplateProgram:
             return self._joined(pieces, binder)
         parts = self._assembled(pieces, binder)
         texts = [part.text for part in parts]
-        if not any(type(getattr(piece, "value", None)) in _LAID_OUT for piece in pieces) and len(self._plain) < _PATHS:
+        if not any(type(piece) in _LAID_OUT for piece in pieces) and len(self._plain) < _PATHS:
             self._note(path, texts)
         return "".join(texts)
 
     def _joined(self, pieces: Sequence[Any], binder: Binder) -> str:
         """Join the pieces of a path whose values all stand outside of quotes."""
         texts = self._texts
-        return "".join([texts[p] if type(p) is str else binder.bind(p.value)[0] for p in pieces])
+        bind = binder.bind
+        return "".join([texts[p] if type(p) is str else bind(p.value if type(p) is Emitted else p)[0] for p in pieces])
 
     def _note(self, path: tuple[str | None, ...], texts: Sequence[str]) -> None:
         """Remember a path on which nothing stands but the author's text and placeholders."""
@@ -143,11 +144,11 @@ class TemplateProgram:
         return Rendered("".join(part.text for part in parts), self.source, tuple(segments))
 
     def _run(self, shape: Shape, values: Mapping[str, Any], binder: Binder | None = None) -> list[Any]:
-        given: dict[str, Any] = {name: raw(name, value) for name, value in values.items() if value is not None}
-        template, constants = program(shape.text)
-        given[RUN] = Run(binder.names, binder.secret, constants) if binder else Run(constants=constants)
+        compiled = program(shape.text)
+        template = compiled.template
+        run = Run(binder.names, binder.secret, compiled.constants) if binder else Run(constants=compiled.constants)
         try:
-            return list(template.root_render_func(template.new_context(given)))
+            return compiled.run(values, run)
         except MissingParameter as error:
             missing = [p.name for p in self._declared if p.required and p.typed and values.get(p.name) is None]
             listed = error.names if set(missing) <= set(error.names) else missing

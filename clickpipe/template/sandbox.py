@@ -8,6 +8,8 @@ from decimal import Decimal
 from types import BuiltinMethodType
 from typing import Any
 
+from jinja2 import nodes
+from jinja2.compiler import Frame
 from jinja2.exceptions import SecurityError
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context, Macro, Undefined
@@ -50,11 +52,26 @@ FILTERS = frozenset(
 )
 
 
+class _Generator(NativeCodeGenerator):
+    """Writes calls of the dialect's own functions (nodes of imported names) as plain calls: they need no guard."""
+
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: FBT001, FBT002, N802
+        if not isinstance(node.node, nodes.ImportedName):
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.visit(node.node, frame)
+        self.write("(")
+        for argument in (*node.args, *node.kwargs):
+            self.visit(argument, frame)
+            self.write(", ")
+        self.write(")")
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """jinja2's sandbox with an allow-list of methods, and limits on what an operation may make."""
 
     # Expressions reach the output as objects, not as text: the binder turns them into parameters.
-    code_generator_class = NativeCodeGenerator
+    code_generator_class = _Generator
     concat = staticmethod(Pieces)  # type: ignore[assignment]  # what a macro puts out stays apart, too
     intercepted_binops = frozenset({"+", "*", "**", "%", "/", "//"})
 

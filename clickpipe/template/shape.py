@@ -7,14 +7,19 @@ template with one line end for each stretch of plain text between them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from jinja2 import Template, TemplateError as JinjaError, nodes
+from jinja2.runtime import Context
 
 from clickpipe.diagnostics import Span, Word
 from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags
-from clickpipe.template.environment import build, data_offsets, environment, normalise, parse
+from clickpipe.template.environment import OWN, build, data_offsets, environment, normalise, parse
+from clickpipe.template.run import RUN, Run
+from clickpipe.template.values import raw
 
 # A tag without a delimiter inside of it. What does not consist of these and plain text is a shape of its own.
 _TAG = re.compile(r"\{\{(?![-+])[^{}%#\0]*(?<![-+])\}\}|\{%(?![-+])[^{}%#\0]*(?<![-+])%\}")
@@ -112,8 +117,29 @@ def _repeats(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Call) and len({k.key for k in node.kwargs}) < len(node.kwargs)
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A shape's program: `constants` are the texts in its tags, `functions` those that it names, by name."""
+
+    template: Template
+    constants: frozenset[str]
+    functions: Mapping[str, Any]
+
+    def run(self, values: Mapping[str, Any], run: Run) -> list[Any]:
+        """Return what the program puts out for values of parameters; raises what its expressions raise."""
+        scope = {**self.functions, RUN: run}
+        for name, value in values.items():
+            if value is not None:
+                scope[name] = raw(name, value)
+        return list(self.template.root_render_func(Context(environment(), scope, None, {})))
+
+
 @lru_cache(maxsize=KEPT)
-def program(text: str) -> tuple[Template, frozenset[str]]:
-    """Return a shape's compiled program, and the texts that stand in its tags."""
-    constants = (node.value for node in parse(text).find_all(nodes.Const))
-    return build(text), frozenset(value for value in constants if isinstance(value, str))
+def program(text: str) -> Compiled:
+    """Return a shape's compiled program."""
+    tree = parse(text)
+    constants = frozenset(node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str))
+    known = environment().globals
+    named = {name.name for name in tree.find_all(nodes.Name)} & known.keys()
+    own = {name: known[name] for name in (*named, *OWN)}
+    return Compiled(build(text), constants, own)

@@ -20,13 +20,32 @@ ParamValue = str | int | float | list[Any]  # what is bound
 ParsedValue = ParamValue | Decimal  # what a template sees
 
 
-@dataclass(frozen=True, slots=True)
 class Binding:
-    """How a typed value is bound: parameter name, ClickHouse type, and the call's default as a key."""
+    """How a typed value is bound: parameter name, ClickHouse type, and the call's default as a key.
 
-    name: str
-    type: str
-    key: str
+    Equal bindings share a placeholder.
+    """
+
+    __slots__ = ("_hash", "key", "name", "type")
+
+    def __init__(self, name: str, type_: str, key: str) -> None:
+        """Keep the three, and their hash: it is asked for with every value."""
+        self.name = name
+        self.type = type_
+        self.key = key
+        self._hash = hash((name, type_, key))
+
+    def __hash__(self) -> int:
+        """Return the hash of all three."""
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all three."""
+        if self is other:
+            return True
+        if not isinstance(other, Binding):
+            return NotImplemented
+        return (self.name, self.type, self.key) == (other.name, other.type, other.key)
 
 
 class Raw(str):
