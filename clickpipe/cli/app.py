@@ -9,7 +9,21 @@ from collections.abc import Sequence
 import click
 
 from clickpipe import __version__
-from clickpipe.cli import check, data_sources, deploy, dev, endpoints, fmt, init, serve, sql, test, tokens
+from clickpipe.cli import (
+    check,
+    data_sources,
+    deploy,
+    dev,
+    endpoints,
+    fmt,
+    generate,
+    init,
+    render,
+    serve,
+    sql,
+    test,
+    tokens,
+)
 from clickpipe.cli.output import fail, print_diagnostics
 from clickpipe.diagnostics import ClickpipeError, ProjectError, did_you_mean
 
@@ -53,8 +67,8 @@ def cli() -> None:
 
 
 for _command in (
-    *(init.init, check.check, dev.dev, test.test, fmt.fmt, serve.serve, deploy.deploy),
-    *(sql.sql, endpoints.endpoint, data_sources.datasource, tokens.token),
+    *(init.init, check.check, dev.dev, test.test, fmt.fmt, generate.generate, serve.serve, deploy.deploy),
+    *(render.render, render.explain, sql.sql, endpoints.endpoint, data_sources.datasource, tokens.token),
 ):
     cli.add_command(_command)
 

@@ -15,6 +15,7 @@ from clickpipe.compiler.model import (
     ResultColumn,
 )
 from clickpipe.compiler.names import INCLUDED, FileNames, affected, file_names, needed
+from clickpipe.compiler.nodes import bind_node, node_parameters
 
 __all__ = [
     "INCLUDED",
@@ -29,10 +30,12 @@ __all__ = [
     "QueryFunction",
     "ResultColumn",
     "affected",
+    "bind_node",
     "compile_project",
     "file_names",
     "fingerprint",
     "needed",
+    "node_parameters",
     "restore_project",
     "table_ddl",
     "table_ddl_quarantine",

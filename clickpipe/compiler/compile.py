@@ -15,6 +15,7 @@ from clickpipe.compiler.check import (
     create_services,
     create_tables,
 )
+from clickpipe.compiler.conflicts import conflicting_types
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
 from clickpipe.compiler.known import KnownNames
@@ -60,7 +61,8 @@ def compile_project(project: Project, checker: Checker) -> CompiledProject:
     diagnostics = list(compiled.diagnostics)
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
-    diagnostics += [d for d in unused_nodes(graph, project) if d.span.file not in broken]
+    remarks = [*unused_nodes(graph, project), *conflicting_types(graph, project)]
+    diagnostics += [d for d in remarks if d.span.file not in broken]
     return replace(compiled, diagnostics=tuple(sort_diagnostics(diagnostics)), names=file_names(project, graph))
 
 

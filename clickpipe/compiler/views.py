@@ -9,7 +9,7 @@ from clickpipe.compiler.compose import Composer, resolve
 from clickpipe.compiler.graph import Graph, Key
 from clickpipe.compiler.model import CopyPipe, MaterializedView, ResultColumn
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Related, Span, did_you_mean
-from clickpipe.project import DataSource, Pipe, PipeKind, Project
+from clickpipe.project import DataSource, Node, Pipe, PipeKind, Project
 from clickpipe.sql import main_table
 from clickpipe.template import Binder, Parameter
 
@@ -84,10 +84,10 @@ def build_copies(project: Project, graph: Graph) -> tuple[dict[str, CopyPipe], l
     return copies, diagnostics
 
 
-def parameters(graph: Graph, pipe: Pipe) -> tuple[Parameter, ...]:
-    """Return the parameters of a pipe: its own, then those that flow down into what it reads."""
+def parameters(graph: Graph, pipe: Pipe, node: Node | None = None) -> tuple[Parameter, ...]:
+    """Return the parameters of a pipe (or of one of its nodes): its own, then those of what it reads."""
     found: dict[str, Parameter] = {}
-    for info in graph.reachable(pipe, pipe.output):
+    for info in graph.reachable(pipe, node or pipe.output):
         for parameter in info.node.program.parameters:
             found.setdefault(parameter.name, parameter)
     return tuple(found.values())

@@ -60,6 +60,7 @@ _TITLES = {
     "CP3006": "parameter name is reserved",
     "CP3007": "template without the leading %",
     "CP3008": "unknown keyword or item type in a template call",
+    "CP3009": "parameter with two types",
     "CP4001": "SQL cannot be read",
     "CP4002": "SQL does not type-check",
     "CP4003": "only SELECT is allowed",

@@ -83,6 +83,21 @@ class QueryRunner:
             raise ClickpipeError(message, status=404, code="not_found")
         return function.bind_to(live.table, values, environment_secret)
 
+    def explain(self, name: str, values: Mapping[str, Any]) -> list[str]:
+        """Return ClickHouse's plan for an endpoint's query, line by line, with what indexes leave out.
+
+        Raises ClickpipeError as `endpoint` does.
+        """
+        live = self.live()
+        bound = self._bind_endpoint(live, name, values)
+        judge(self._engine, live, bound.text)
+        statement = f"EXPLAIN indexes = 1 {bound.text}"
+        try:
+            body = self._engine.execute(statement, bound.params, output="TSVRaw").body.decode()
+        except EngineError as error:
+            raise failure(error) from None
+        return _PHYSICAL.sub(r"\1", body).rstrip("\n").split("\n")
+
     def sql(self, text: str, output: OutputFormat, allowed: Callable[[str, str], None]) -> Future[QueryResult]:
         """Start a caller's own SELECT (a template when it starts with `%`).
 

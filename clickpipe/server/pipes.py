@@ -12,6 +12,7 @@ from clickpipe.auth import allows
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
+from clickpipe.generate import openapi_document
 from clickpipe.project import Pipe, PipeKind
 from clickpipe.query import FORMATS, failure
 from clickpipe.server.context import Caller, caller, pipe_parameters
@@ -62,6 +63,25 @@ async def get_pipe(request: Request) -> JSONResponse:
         message = f"Pipe '{name}' not found" + (f": {hint}" if hint else "")
         raise ClickpipeError(message, status=404, code="not_found")
     return JSONResponse(_pipe(who, live, pipe))
+
+
+async def get_explain(request: Request) -> JSONResponse:
+    """Answer `GET /v0/pipes/<name>/explain`: ClickHouse's plan for a call."""
+    who = caller(request)
+    name = request.path_params["name"]
+    who.require("PIPES:READ", name)
+    plan = await asyncio.to_thread(who.workspace.queries.explain, name, pipe_parameters(request))
+    return JSONResponse({"name": name, "plan": plan})
+
+
+async def get_openapi(request: Request) -> JSONResponse:
+    """Answer `GET /v0/pipes/openapi.json`: the endpoints that the token may read."""
+    who = caller(request)
+    live = who.workspace.live
+    endpoints = live.compiled.endpoints if live else {}
+    readable = [endpoints[n] for n in sorted(endpoints) if allows(who.token, "PIPES:READ", n)]
+    version = live.compiled.fingerprint() if live else "0"
+    return JSONResponse(openapi_document(readable, who.workspace.name, version))
 
 
 def _pipe(who: Caller, live: Live, pipe: Pipe) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from clickpipe.template.functions import FUNCTIONS, KEYWORDS, TYPED_CALLS
 from clickpipe.template.identifiers import FUNCTIONS as NAMING
 from clickpipe.template.types import TYPES
 
-_RESERVED = {"format", "q"}
+_RESERVED = {"format", "q", "self", "super"}
 _MISSING = object()
 _DECLARING = {*TYPED_CALLS, *NAMING, "split_to_array"}  # calls that say something about a parameter
 _MORE_KEYWORDS = {
@@ -202,7 +202,8 @@ def _constant(node: nodes.Expr) -> Any:
 
 
 def _reserved(name: str, source: Word) -> Diagnostic:
-    message = f"'{name}' cannot be a parameter name: requests use it for something else"
+    who = "templates use" if name in {"self", "super"} else "requests use"
+    message = f"'{name}' cannot be a parameter name: {who} it for something else"
     return problem(source, "CP3006", message, 1, name, f"rename it, for example {name}_param")
 
 

@@ -118,3 +118,20 @@ def test_json_is_the_engines_bytes(client: Client) -> None:
     text = client("GET", "/v0/pipes/totals.json").text
     assert text.startswith('{\n\t"meta":\n')
     assert json.loads(text)["rows"] == 2
+
+
+def test_openapi_tells_of_what_the_token_may_read(client: Client) -> None:
+    whole = client("GET", "/v0/pipes/openapi.json").json()
+    assert list(whole["paths"]) == ["/v0/pipes/strict.json", "/v0/pipes/totals.json"]
+    some = client("GET", "/v0/pipes/openapi.json", "reader").json()
+    assert list(some["paths"]) == ["/v0/pipes/totals.json"]
+    assert client("GET", "/v0/pipes/openapi.json", None).status_code == 403
+
+
+def test_explain_has_the_plan_by_the_authors_names(client: Client) -> None:
+    plan = client("GET", "/v0/pipes/totals/explain?least=2", "reader").json()["plan"]
+    assert any("ReadFromMergeTree (events)" in line for line in plan)
+    assert not any("ws_" in line for line in plan)
+    assert client("GET", "/v0/pipes/strict/explain", "reader").status_code == 403
+    assert client("GET", "/v0/pipes/strict/explain").status_code == 400
+    assert client("GET", "/v0/pipes/nope/explain").status_code == 404

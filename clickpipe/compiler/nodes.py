@@ -1,0 +1,28 @@
+"""A node of a pipe by itself: its parameters, and its SQL over the data sources' own names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clickpipe.compiler.compose import Composer
+from clickpipe.compiler.graph import build_graph, sample_secret
+from clickpipe.compiler.known import KnownNames
+from clickpipe.compiler.views import parameters
+from clickpipe.project import Node, Pipe, Project
+from clickpipe.template import Binder, BoundSQL, Parameter
+
+
+def node_parameters(project: Project, pipe: Pipe, node: Node) -> list[Parameter]:
+    """Return the parameters of a node and of all that it reads."""
+    return list(parameters(build_graph(project)[0], pipe, node))
+
+
+def bind_node(project: Project, pipe: Pipe, node: Node, values: Mapping[str, Any]) -> BoundSQL:
+    """Return the SQL of a node with what it reads, and what is bound in it; a secret is shown as a sample.
+
+    Raises what its template raises.
+    """
+    binder = Binder(KnownNames(project), sample_secret)
+    text = Composer(project, lambda _: None).node(pipe, node, values, binder)
+    return BoundSQL(text, binder.params, binder.settings)

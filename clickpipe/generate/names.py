@@ -1,0 +1,26 @@
+"""Names in generated code: of types, of attributes, in comments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+def type_names(names: Iterable[str]) -> dict[str, str]:
+    """Return a name in PascalCase for each name, all of them different."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        wanted = "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", name)) or "Pipe"
+        wanted = f"_{wanted}" if wanted[0].isdigit() else wanted
+        free, number = wanted, 2
+        while free in taken:
+            free, number = f"{wanted}{number}", number + 1
+        taken.add(free)
+        found[name] = free
+    return found
+
+
+def one_line(text: str) -> str:
+    """Return a text with its line breaks and blanks made one blank."""
+    return " ".join(text.split())
