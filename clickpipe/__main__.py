@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clickpipe.cli import main
+from clickpipe.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

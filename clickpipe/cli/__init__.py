@@ -1,5 +1,5 @@
 """The command line. The only room that knows click and rich; rich and everything behind load when used."""
 
-from clickpipe.cli.app import main
+from clickpipe.cli.app import main, run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
 from clickpipe import __version__
-from clickpipe.cli import (
-    check,
-    data_sources,
-    deploy,
-    dev,
-    endpoints,
-    fmt,
-    generate,
-    init,
-    render,
-    serve,
-    sql,
-    test,
-    tokens,
-)
 from clickpipe.cli.output import fail, print_diagnostics
 from clickpipe.diagnostics import ClickpipeError, ProjectError, did_you_mean
 
@@ -40,12 +27,39 @@ by the `clickpipe dev` or `clickpipe serve` that runs in this folder.
 """
 
 
+# The commands in the order in which they are used, by the module and the name in it: imported when they are asked for.
+_COMMANDS = {
+    "init": ("init", "init"),
+    "check": ("check", "check"),
+    "dev": ("dev", "dev"),
+    "test": ("test", "test"),
+    "fmt": ("fmt", "fmt"),
+    "generate": ("generate", "generate"),
+    "serve": ("serve", "serve"),
+    "deploy": ("deploy", "deploy"),
+    "render": ("render", "render"),
+    "explain": ("render", "explain"),
+    "sql": ("sql", "sql"),
+    "endpoint": ("endpoints", "endpoint"),
+    "datasource": ("data_sources", "datasource"),
+    "token": ("tokens", "token"),
+}
+
+
 class _Commands(click.Group):
-    """A group that suggests the command that was meant."""
+    """A group that imports the command that is run, and suggests the one that was meant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the commands in the order in which they are used."""
-        return list(self.commands)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
+        """Return a command, None where there is none of the name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        found: click.Command = getattr(import_module(f"clickpipe.cli.{module}"), name)
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -64,13 +78,6 @@ class _Commands(click.Group):
 @click.version_option(__version__, "-V", "--version", message="clickpipe %(version)s")
 def cli() -> None:
     """Do nothing by itself: commands do."""
-
-
-for _command in (
-    *(init.init, check.check, dev.dev, test.test, fmt.fmt, generate.generate, serve.serve, deploy.deploy),
-    *(render.render, render.explain, sql.sql, endpoints.endpoint, data_sources.datasource, tokens.token),
-):
-    cli.add_command(_command)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -99,3 +106,16 @@ def main(args: Sequence[str] | None = None) -> None:
         fail(f"this is a bug in clickpipe: {type(error).__name__}: {error}\nCLICKPIPE_DEBUG=1 shows where.")
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def run() -> None:
+    """Be the program. After a check the process ends at once: taking apart what it holds would take time."""
+    try:
+        main()
+    except SystemExit as end:
+        if sys.argv[1:2] != ["check"] or not isinstance(end.code, int):
+            raise
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(end.code)

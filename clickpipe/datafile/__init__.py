@@ -1,6 +1,7 @@
 """Datafiles: text to syntax tree with spans. The only room that knows lark."""
 
-from clickpipe.datafile.format import FormatSQL, format_datafile
+from typing import TYPE_CHECKING, Any
+
 from clickpipe.datafile.parser import parse_datafile
 from clickpipe.datafile.syntax import (
     ColumnDef,
@@ -14,6 +15,9 @@ from clickpipe.datafile.syntax import (
     TypeExpr,
 )
 from clickpipe.datafile.variables import expand_variables
+
+if TYPE_CHECKING:
+    from clickpipe.datafile.format import FormatSQL, format_datafile
 
 __all__ = [
     "ColumnDef",
@@ -30,3 +34,13 @@ __all__ = [
     "format_datafile",
     "parse_datafile",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the formatter only when it is used."""
+    if name in {"FormatSQL", "format_datafile"}:
+        from clickpipe.datafile import format as formatter
+
+        return getattr(formatter, name)
+    message = f"module 'clickpipe.datafile' has no attribute '{name}'"
+    raise AttributeError(message)

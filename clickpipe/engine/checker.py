@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -116,4 +115,4 @@ def throwaway(engine: Engine) -> EngineChecker:
 
 
 def _free_name() -> str:
-    return f"check_{uuid.uuid4().hex[:12]}"
+    return f"check_{os.urandom(6).hex()}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ENDINGS = (".datasource", ".pipe", ".connection", ".incl")
+_AT_ONCE = 1 << 16
 _SKIPPED = {"node_modules", "vendor", "venv", "__pycache__", "dist", "build"}
 
 
@@ -33,14 +34,26 @@ def read_datafiles(root: Path) -> dict[str, bytes | OSError]:
     for folder in project_folders(root):
         with os.scandir(folder) as entries:
             paths = sorted((e.name, e.path) for e in entries if _is_datafile(e))
+        parts = folder.relative_to(root).parts
         for name, path in paths:
             try:
-                with open(path, "rb") as file:  # noqa: PTH123 - for so many, pathlib takes as long as reading does
-                    data: bytes | OSError = file.read()
+                data: bytes | OSError = _read(path)
             except OSError as error:
                 data = error
-            found[posixpath.join(*folder.relative_to(root).parts, name)] = data
+            found[posixpath.join(*parts, name)] = data
     return found
+
+
+def _read(path: str) -> bytes:
+    """Read a file: for thousands of small ones, what opens a file object takes as long as reading does."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        parts = []
+        while part := os.read(descriptor, _AT_ONCE):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def _is_datafile(entry: os.DirEntry[str]) -> bool:

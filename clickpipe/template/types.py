@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from uuid import UUID
 
 from clickpipe.template.values import ParsedValue
 
@@ -56,7 +55,10 @@ def decimal(scale: int) -> Callable[[str], Decimal]:
 
 
 def _uuid(text: str) -> str:
-    return str(UUID(text))
+    digits = text.strip("{}").replace("-", "").lower()
+    if not _UUID.match(digits):
+        raise ValueError(text)
+    return "-".join(digits[a:b] for a, b in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
 
 
 def _boolean(text: str) -> int:
@@ -76,6 +78,7 @@ def _matching(pattern: str) -> Callable[[str], str]:
 
 DECIMAL_DIGITS, DECIMAL_SCALE = 38, 10
 SAMPLE_TEXT = "x"  # what a String parameter is checked with, when nothing says what it holds
+_UUID = re.compile(r"[0-9a-f]{32}\Z")
 _DATE = r"\d\d\d\d-\d\d-\d\d\Z"
 _DATETIME = r"\d\d\d\d.?\d\d.?\d\d[T ]\d\d:\d\d:\d\d"
 
