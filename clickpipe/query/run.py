@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
 from clickpipe.query.formats import OutputFormat
 from clickpipe.sql import Refusal, check, references
-from clickpipe.template import Binder, BoundSQL, compile_template
+from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, compile_template
 
 _STATUS = {"TIMEOUT_EXCEEDED": 408, "MEMORY_LIMIT_EXCEEDED": 413, "TOO_MANY_SIMULTANEOUS_QUERIES": 429}
 _PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}`?")
@@ -141,7 +141,27 @@ class QueryRunner:
 
     def _submit(self, bound: BoundSQL, output: OutputFormat) -> Future[QueryResult]:
         settings = {**self._settings, **bound.settings}
-        return self._engine.submit(bound.text, bound.params, output=output.clickhouse, settings=settings)
+        running = self._engine.submit(bound.text, bound.params, output=output.clickhouse, settings=settings)
+        secrets = [str(value) for name, value in bound.params.items() if name.startswith(SECRET_NAMES) and value]
+        return _without(secrets, running) if secrets else running
+
+
+def _without(secrets: Sequence[str], running: Future[QueryResult]) -> Future[QueryResult]:
+    """Return a query's result, its error without the secrets that ClickHouse may show in it."""
+    told: Future[QueryResult] = Future()
+
+    def tell(done: Future[QueryResult]) -> None:
+        error = done.exception()
+        if isinstance(error, EngineError):
+            for secret in secrets:
+                error.message = error.message.replace(secret, "***")
+        if error is not None:
+            told.set_exception(error)
+        else:
+            told.set_result(done.result())
+
+    running.add_done_callback(tell)
+    return told
 
 
 def judge(engine: Engine, live: Live, sql: str) -> None:

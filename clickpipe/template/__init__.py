@@ -3,6 +3,7 @@
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.discover import Parameter, problem
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
+from clickpipe.template.functions import SECRET_NAMES
 from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.program import Rendered, TemplateProgram, compile_template
 from clickpipe.template.run import Secrets, no_secret
@@ -11,6 +12,7 @@ from clickpipe.template.values import ParamValue
 
 __all__ = [
     "SAMPLE_TEXT",
+    "SECRET_NAMES",
     "AuthorError",
     "Binder",
     "BoundSQL",

@@ -7,9 +7,12 @@ alone, so it depends on the branches that ran, never on values.
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from clickpipe.template.binding import Binder
@@ -19,6 +22,13 @@ from clickpipe.template.shape import Stretch
 from clickpipe.template.values import NOTHING, Fragment, Pieces, Setting, Text
 
 _OPENS = re.compile(r"--|#[ !]|/\*|['`\"]")
+# Behind these ClickHouse's grammar takes a literal only, never a parameter.
+_LITERAL_ONLY = re.compile(r"\b(?:ESCAPE|SAMPLE(?:\s+\S+\s+OFFSET)?)\s*$", re.IGNORECASE)
+_TEXT_ONLY = re.compile(r"\b(?:DATE|TIMESTAMP|INTERVAL|ESCAPE)\s*$", re.IGNORECASE)  # before a quote
+_LOOK_BACK = 80  # characters
+_ESCAPES = str.maketrans(
+    {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
+)
 _COMMENT_ENDS = {"--": "\n", "# ": "\n", "#!": "\n", "/*": "*/"}
 _CLOSES = {
     "'": re.compile(r"(?:[^'\\]|\\.|'')*(?P<end>'(?!'))?", re.DOTALL),
@@ -34,6 +44,7 @@ class Part:
     text: str
     offset: int
     length: int
+    literal: bool = False  # a value stands in it, as a literal
 
 
 def assemble(pieces: Sequence[Any], stretches: Sequence[Stretch], binder: Binder) -> list[Part]:
@@ -84,6 +95,9 @@ class _Assembly:
         self._parts.append(Part(text, self._last, 0))
 
     def _value(self, value: Any) -> None:
+        if self._literal_only():
+            self._parts.append(Part(_literal(value, quoted=not self._quote), self._last, 0, literal=True))
+            return
         placeholder, type_ = self._binder.bind(value)
         if not self._quote:
             self._parts.append(Part(placeholder, self._last, 0))
@@ -99,6 +113,21 @@ class _Assembly:
         self._joined = True
         text = placeholder if type_ == "String" else f"toString({placeholder})"
         self._parts.append(Part(f"', {text}, '", self._last, 0))
+
+    def _literal_only(self) -> bool:
+        """Tell whether a value stands where ClickHouse takes a literal; inside of a text, the text has to be one."""
+        if self._quote not in {"", "'"} or self._comment or self._joined:
+            return False
+        before = ""
+        parts = reversed(self._parts)
+        if self._quote:
+            parts = itertools.dropwhile(lambda part: part is not self._opened, parts)
+        for part in parts:
+            before = part.text + before
+            if len(before) > _LOOK_BACK:
+                break
+        found = _TEXT_ONLY.search(before[:-1]) if self._quote else _LITERAL_ONLY.search(before)
+        return found is not None
 
     def _stretch(self, stretch: Stretch) -> None:
         text, offset = stretch.text, stretch.offset
@@ -142,3 +171,18 @@ class _Assembly:
         part = Part(text[start:end], offset + start, end - start)
         self._parts.append(part)
         return part
+
+
+def _literal(value: Any, *, quoted: bool) -> str:
+    """Return a value as ClickHouse writes it; a text without its quotes where it stands inside of some."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, int | Decimal):
+        return format(value, "f") if isinstance(value, Decimal) else str(int(value))
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(float(value))
+    if not isinstance(value, str):
+        message = f"a value of type {type(value).__name__} cannot stand here"
+        raise TemplateError(message)
+    escaped = str(value).translate(_ESCAPES)
+    return f"'{escaped}'" if quoted else escaped

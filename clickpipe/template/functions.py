@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import Any
 
 from jinja2 import pass_context
@@ -16,9 +17,23 @@ from clickpipe.template.run import run_of
 from clickpipe.template.sandbox import text, total
 from clickpipe.template.settings import SETTING_FUNCTIONS
 from clickpipe.template.types import DECIMAL_DIGITS, DECIMAL_SCALE, TYPES, ParamType, decimal, validate, validate_items
-from clickpipe.template.values import MOST, NOTHING, Binding, Fragment, Nothing, Raw, Text, TypedValue, typed, weight
+from clickpipe.template.values import (
+    MOST,
+    NOTHING,
+    Binding,
+    Fragment,
+    Nothing,
+    Raw,
+    RawList,
+    Text,
+    TypedValue,
+    typed,
+    weight,
+)
 
 _BINDINGS = 4_096
+SECRET_NAMES = "secret_"  # what the names of bound secrets begin with
+_COMPUTED = count()
 
 
 class _Left:
@@ -46,6 +61,8 @@ class _Bindings:
 
     def of(self, value: Any, default: Any) -> Binding:
         """Return the binding of a call; calls with the same name and default share one."""
+        if value.__class__ is not Raw and value.__class__ is not Undefined:
+            return _binding(value, default, self._type)
         name = value.name if value.__class__ is Raw else parameter_name(value)
         if default.__class__ is not str and default.__class__ is not int and default is not _NONE:
             return _binding(value, default, self._type)
@@ -173,7 +190,7 @@ def _secret(context: Context, name: Any = _NONE, default: Any = _NONE) -> TypedV
     if value is _NONE:
         message = f"the secret '{key}' is not set"
         raise TemplateError(message)
-    return typed(str(value), Binding(f"secret_{key}", "String", ""))
+    return typed(str(value), Binding(f"{SECRET_NAMES}{key}", "String", ""))
 
 
 def _given(value: Any, default: Any) -> Any:
@@ -209,7 +226,10 @@ def _check_enum(enum: Any, given: Any) -> None:
 
 
 def _binding(value: Any, default: Any, type_: str) -> Binding:
-    return Binding(parameter_name(value), type_, "" if default is _NONE else repr(default))
+    """Return the binding of a call: those of one parameter with one default share it, computed values never do."""
+    if isinstance(value, Raw | RawList | Undefined) or value is None:
+        return Binding(parameter_name(value), type_, "" if default is _NONE else repr(default))
+    return Binding(parameter_name(value), type_, f"computed {next(_COMPUTED)}")
 
 
 def _error(message: Any = "") -> None:

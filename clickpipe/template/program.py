@@ -95,7 +95,8 @@ class TemplateProgram:
             return self._joined(pieces, binder)
         parts = self._assembled(pieces, binder)
         texts = [part.text for part in parts]
-        if not any(type(piece) in _LAID_OUT for piece in pieces) and len(self._plain) < _PATHS:
+        plain = not any(part.literal for part in parts) and not any(type(piece) in _LAID_OUT for piece in pieces)
+        if plain and len(self._plain) < _PATHS:
             self._note(path, texts)
         return "".join(texts)
 

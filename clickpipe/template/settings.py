@@ -10,8 +10,9 @@ from clickpipe.template.values import Setting
 
 _MOST_THREADS = 64
 _CACHED = {"5s": 5, "1m": 60, "5m": 300, "30m": 1_800, "1h": 3_600}
+# ClickHouse's setting for a feature; none for the analyzer, which is always on and cannot be switched off any more.
 _SWITCHES: Mapping[str, str] = {
-    "analyzer": "enable_analyzer",
+    "analyzer": "",
     "parallel_replicas": "enable_parallel_replicas",
     "optimize_aggregation_in_order": "optimize_aggregation_in_order",
 }
@@ -44,7 +45,8 @@ def _switch(name: str, value: int, allowed: tuple[str, ...]) -> Callable[[Any], 
         if str(feature) not in allowed:
             message = f"{name}() takes one of {', '.join(allowed)}"
             raise TemplateError(message)
-        return Setting(((_SWITCHES[str(feature)], value),))
+        setting = _SWITCHES[str(feature)]
+        return Setting(((setting, value),) if setting else ())
 
     return call
 

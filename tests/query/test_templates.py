@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError
 from clickpipe.query import FORMATS
 from clickpipe.runtime import Workspace
 
@@ -24,6 +25,7 @@ FILES = {
         "    SELECT id FROM events WHERE id LIKE '%{{String(part)}}%' ORDER BY id\n\nTYPE endpoint\n"
     ),
     "secret.pipe": "NODE n\nSQL >\n    %\n    SELECT {{tb_secret('KEY')}} AS key\n\nTYPE endpoint\n",
+    "leak.pipe": "NODE n\nSQL >\n    %\n    SELECT toUInt8({{tb_secret('KEY')}}) AS n FROM events\n\nTYPE endpoint\n",
     "cached.pipe": (
         "NODE n\nSQL >\n    %\n    {{cache_ttl('1h')}}{{max_threads(2)}}SELECT rand() AS r FROM events\n\n"
         "TYPE endpoint\n"
@@ -69,6 +71,14 @@ def test_a_secret_comes_from_the_servers_environment(deployed: Workspace, monkey
     assert rows(deployed, "secret") == [{"key": "s'3"}]
     with pytest.raises(ClickpipeError, match="the secret 'KEY' is not set"):  # not for a caller's own SQL
         deployed.queries.sql("% SELECT {{tb_secret('KEY')}}", FORMATS["json"], lambda *_: None)
+
+
+def test_an_error_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKPIPE_SECRET_KEY", "hunter2")
+    with pytest.raises(EngineError) as caught:
+        rows(deployed, "leak")
+    assert "hunter2" not in caught.value.message
+    assert "'***'" in caught.value.message
 
 
 def test_settings_of_a_template_reach_the_query(deployed: Workspace) -> None:
