@@ -32,7 +32,7 @@ from clickpipe.template.values import (
 )
 
 _BINDINGS = 4_096
-SECRET_NAMES = "secret_"  # what the names of bound secrets begin with
+SECRET_NAMES = "secret_"  # noqa: S105 - what the names of bound secrets begin with
 _COMPUTED = count()
 
 
