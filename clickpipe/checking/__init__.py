@@ -19,24 +19,26 @@ if TYPE_CHECKING:
 __all__ = ["check_changes", "check_folder", "load"]
 
 
-def check_changes(root: Path, files: Mapping[str, bytes | OSError]) -> CheckResult:
+def check_changes(root: Path, files: Mapping[str, bytes | OSError], *, lenient: bool = False) -> CheckResult:
     """Check the files of a project folder, and keep what was found for the next time.
 
-    The result is that of a whole check.
+    The result is that of a whole check. `lenient`: see the setting `broken_branches`.
     """
     with _no_garbage_collection():
         from clickpipe.checking import changes
 
-        return changes.check_changes(root, files)
+        return changes.check_changes(root, files, lenient=lenient)
 
 
 def check_folder(path: str | Path) -> CompiledProject:
     """Compile a project folder on an engine in memory. Look at `.diagnostics`: nothing is raised for them."""
     with _no_garbage_collection():
         from clickpipe.checking.whole import compile_alone
+        from clickpipe.config import load_settings
         from clickpipe.project import load_folder
 
-        return compile_alone(load_folder(Path(path)))
+        lenient = load_settings(Path(path)).broken_branches == "warning"
+        return compile_alone(load_folder(Path(path)), lenient=lenient)
 
 
 def load(path: str | Path) -> CompiledProject:

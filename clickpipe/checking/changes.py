@@ -19,22 +19,25 @@ from clickpipe.folder import CheckResult, FileRecord, Records, RecordStore, text
 from clickpipe.project import load_files, load_texts, read_texts
 
 
-def check_changes(root: Path, files: Mapping[str, bytes | OSError]) -> CheckResult:
+def check_changes(root: Path, files: Mapping[str, bytes | OSError], *, lenient: bool = False) -> CheckResult:
     """Check the files, and keep what was found: see `clickpipe.checking.check_changes`."""
     store = RecordStore(root)
     texts, unreadable = read_texts(files)
     known = None if unreadable else store.load()
-    found = None if known is None or _ambiguous(known.diagnostics) else _check_again(texts, known)
-    result, records = found or _check_all(texts, unreadable)
+    usable = known is not None and known.lenient == lenient and not _ambiguous(known.diagnostics)
+    found = _check_again(texts, known) if known is not None and usable else None
+    result, records = found or _check_all(texts, unreadable, lenient=lenient)
     if texts and not unreadable:
         store.store(records)
     return result
 
 
-def _check_all(texts: Mapping[str, str], unreadable: Sequence[Diagnostic]) -> tuple[CheckResult, Records]:
-    compiled = compile_alone(load_files(texts, unreadable))
+def _check_all(
+    texts: Mapping[str, str], unreadable: Sequence[Diagnostic], *, lenient: bool
+) -> tuple[CheckResult, Records]:
+    compiled = compile_alone(load_files(texts, unreadable), lenient=lenient)
     result = CheckResult(compiled.diagnostics, compiled.project.sources, *_counts(compiled.project.files))
-    return result, Records(_records(compiled), compiled.diagnostics)
+    return result, Records(_records(compiled), compiled.diagnostics, lenient)
 
 
 def _check_again(texts: Mapping[str, str], known: Records) -> tuple[CheckResult, Records] | None:
@@ -42,7 +45,7 @@ def _check_again(texts: Mapping[str, str], known: Records) -> tuple[CheckResult,
     again, names = _what_to_check(texts, known)
     loaded = {file: texts[file] for file in sorted(needed(names, again))} if again else {}
     project = load_texts(loaded, elsewhere=texts.keys() - loaded.keys())
-    compiled = compile_alone(project) if again else None
+    compiled = compile_alone(project, lenient=known.lenient) if again else None
     if compiled is not None and _ambiguous(compiled.diagnostics):
         return None
     files = {file: record for file, record in known.files.items() if file in texts}
@@ -53,7 +56,7 @@ def _check_again(texts: Mapping[str, str], known: Records) -> tuple[CheckResult,
     new = compiled.diagnostics if compiled is not None else ()
     diagnostics = tuple(sort_diagnostics([*kept, *(d for d in new if not again.isdisjoint(_owners(files, d)))]))
     sources = Sources({**texts, **project.sources.texts})
-    return CheckResult(diagnostics, sources, *_counts(texts)), Records(files, diagnostics)
+    return CheckResult(diagnostics, sources, *_counts(texts)), Records(files, diagnostics, known.lenient)
 
 
 def _ambiguous(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -15,11 +15,11 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has a name of its 
 _ENOUGH = 1 << 28  # bytes; containers have 64 MB there unless told otherwise
 
 
-def compile_alone(project: Project) -> CompiledProject:
+def compile_alone(project: Project, *, lenient: bool = False) -> CompiledProject:
     """Compile a project on an engine that is made for it, and gone afterwards with all its tables."""
     engine = EmbeddedEngine(workers=max(2, os.cpu_count() or 1), scratch=_in_memory())
     try:
-        return compile_project(project, throwaway(engine))
+        return compile_project(project, throwaway(engine), lenient=lenient)
     finally:
         engine.close()
 

@@ -11,11 +11,12 @@ from clickpipe.diagnostics import Diagnostic, Severity
 _MOST = 5  # problems told of one node
 
 
-def of_all_calls(info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic]:
+def of_all_calls(info: NodeInfo, problems: Sequence[Diagnostic | None], *, lenient: bool = False) -> list[Diagnostic]:
     """Return what to tell of a node, given what is wrong with each of its variants.
 
     A branch that works in no variant is an error, told with the condition that leads to it; a combination of branches
-    that work otherwise is a warning. Where no variant works, the first problem is told as it is.
+    that work otherwise is a warning, and when `lenient` so is such a branch. Where no variant works, the first problem
+    is told as it is.
     """
     failing = [n for n, problem in enumerate(problems) if problem is not None]
     if len(failing) == len(problems):
@@ -25,7 +26,8 @@ def of_all_calls(info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[
     for number in sorted(failing, key=lambda n: len(info.variants[n].values)):
         problem = problems[number]
         assert problem is not None  # noqa: S101 - it is among the failing
-        severity = Severity.WARNING if info.variants[number].stretches <= working else problem.severity
+        seen = lenient or info.variants[number].stretches <= working
+        severity = Severity.WARNING if seen else problem.severity
         when = condition(info, number, set(failing))
         key = (problem.code, problem.message, problem.span.start)
         if key not in told or (told[key].severity is Severity.WARNING and severity is Severity.ERROR):

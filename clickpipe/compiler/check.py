@@ -102,7 +102,9 @@ def table_ddl_quarantine(source: DataSource, table: str) -> str:
     )
 
 
-def check_statements(checker: Checker, nodes: Iterable[NodeInfo]) -> tuple[list[Diagnostic], dict[str, str]]:
+def check_statements(
+    checker: Checker, nodes: Iterable[NodeInfo], *, lenient: bool = False
+) -> tuple[list[Diagnostic], dict[str, str]]:
     """Check that every node is one SELECT that reads what it may; names that nothing has are reported then.
 
     Also returns the syntax trees of the renderings, by their text.
@@ -118,7 +120,7 @@ def check_statements(checker: Checker, nodes: Iterable[NodeInfo]) -> tuple[list[
     for info in infos:
         problems = [_explained(judged[v.rendered.text], v) for v in info.variants]
         refused = [p for p in problems if p is not None and p.code != "CP4001"]
-        diagnostics += (refused[:1] or of_all_calls(info, problems)) or info.unknown
+        diagnostics += (refused[:1] or of_all_calls(info, problems, lenient=lenient)) or info.unknown
     return diagnostics, {text: tree for text, tree in trees.items() if isinstance(tree, str)}
 
 
@@ -144,7 +146,13 @@ class _Answers(Generic[_Answer]):
 
 
 def check_nodes(
-    checker: Checker, project: Project, graph: Graph, failed: set[Key], trees: Mapping[str, str]
+    checker: Checker,
+    project: Project,
+    graph: Graph,
+    failed: set[Key],
+    trees: Mapping[str, str],
+    *,
+    lenient: bool = False,
 ) -> tuple[dict[Key, list[ResultColumn]], list[Diagnostic]]:
     """Type-check every node in every rendering; nodes that read a failed one are left out.
 
@@ -152,7 +160,7 @@ def check_nodes(
     """
     types: dict[Key, list[ResultColumn]] = {}
     diagnostics: list[Diagnostic] = []
-    check = _NodeCheck(checker, project, graph, trees)
+    check = _NodeCheck(checker, project, graph, trees, lenient=lenient)
     check.ask_ahead(info for info in graph.nodes if not _left_out(info, failed))
     for info in graph.nodes:
         key = (info.pipe.name, info.node.name)
@@ -175,11 +183,14 @@ def _left_out(info: NodeInfo, failed: Collection[Key]) -> bool:
 class _NodeCheck:
     """Asks ClickHouse about nodes: for columns where a pipe publishes them, else only whether it takes the SELECT."""
 
-    def __init__(self, checker: Checker, project: Project, graph: Graph, trees: Mapping[str, str]) -> None:
+    def __init__(
+        self, checker: Checker, project: Project, graph: Graph, trees: Mapping[str, str], *, lenient: bool
+    ) -> None:
         self._checker = checker
         self._composer = Composer(project, checker.table)
         self._graph = graph
         self._trees = trees
+        self._lenient = lenient
         self._names = KnownNames(project)
         self._columns = _Answers(checker.describe_all)
         self._refusals = _Answers(checker.refusals)
@@ -216,7 +227,7 @@ class _NodeCheck:
             place = place_in_sql(variant, result.message)
             problems.append(Diagnostic("CP4002", clean(result.message), place, hint=hint_of(result)))
         seen = replace(info, variants=tuple(asked))
-        told = [p for p in of_all_calls(seen, problems) if not p.message.startswith(_SYNTAX)]
+        told = [p for p in of_all_calls(seen, problems, lenient=self._lenient) if not p.message.startswith(_SYNTAX)]
         return columns, told or self._differences(seen, problems)
 
     def _differences(self, info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic]:

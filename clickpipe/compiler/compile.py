@@ -35,8 +35,11 @@ from clickpipe.project import PipeKind, Project
 from clickpipe.sql import quote_literal
 
 
-def compile_project(project: Project, checker: Checker) -> CompiledProject:
-    """Compile and check a project. Look at `.diagnostics`: with an error among them it is not to be deployed."""
+def compile_project(project: Project, checker: Checker, *, lenient: bool = False) -> CompiledProject:
+    """Compile and check a project. Look at `.diagnostics`: with an error among them it is not to be deployed.
+
+    `lenient` makes warnings of template branches that cannot work, as long as other calls of their pipe do.
+    """
     project = infer_types(project, type_of_default(checker))
     broken = _files_with_errors(project, project.diagnostics)
     sources = [s for s in project.data_sources.values() if s.file not in broken]
@@ -50,12 +53,12 @@ def compile_project(project: Project, checker: Checker) -> CompiledProject:
     diagnostics += check_types(checker, [s for s in project.data_sources.values() if s.file in broken], diagnostics)
     create_services(checker, read)
     readable = [i for i in graph.by_key.values() if not _has_error(i, diagnostics)]
-    problems, trees = check_statements(checker, readable)
+    problems, trees = check_statements(checker, readable, lenient=lenient)
     diagnostics += problems
     project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()), read)
     diagnostics += problems
     failed = _failed(project, graph, diagnostics, missing)
-    types, problems = check_nodes(checker, project, graph, failed, trees)
+    types, problems = check_nodes(checker, project, graph, failed, trees, lenient=lenient)
     diagnostics += problems
     compiled = _assemble(project, graph, types, diagnostics)
     diagnostics = list(compiled.diagnostics)

@@ -32,6 +32,7 @@ class Settings:
     ingest_queue_bytes: int = 268_435_456
     query_max_seconds: int = 10
     deploy_wait_seconds: float = 5.0
+    broken_branches: str = "error"
     log_level: str = "info"
 
 
@@ -49,6 +50,9 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
         if text is not None and field.name != "host":  # CLICKPIPE_HOST is the URL that the client commands use
             values[field.name] = _convert(field.name, text, f"CLICKPIPE_{field.name.upper()}")
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    if values.get("broken_branches", "error") not in {"error", "warning"}:
+        message = f"broken_branches is error or warning, not {values['broken_branches']!r}"
+        raise ClickpipeError(message, code="bad_settings")
     return Settings(**values)
 
 

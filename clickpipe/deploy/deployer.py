@@ -48,18 +48,21 @@ class Hooks:
 class Deployer:
     """Deploys to one workspace, one deployment at a time."""
 
-    def __init__(self, engine: Engine, catalog: Catalog, workspace: Workspace, hooks: Hooks) -> None:
-        """Deploy into the workspace's own database."""
+    def __init__(
+        self, engine: Engine, catalog: Catalog, workspace: Workspace, hooks: Hooks, *, lenient: bool = False
+    ) -> None:
+        """Deploy into the workspace's own database; `lenient` as in `compile_project`."""
         self._engine = engine
         self._catalog = catalog
         self._workspace = workspace
         self._hooks = hooks
+        self._lenient = lenient
         self._busy = threading.Lock()
 
     def compile(self, project: Project) -> CompiledProject:
         """Compile and check on the engine; look at the diagnostics."""
         with scratch(self._engine) as checker:
-            return compile_project(project, checker)
+            return compile_project(project, checker, lenient=self._lenient)
 
     def prepare(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
         """Compile a project and plan its deployment; changes nothing. Raises ProjectError."""

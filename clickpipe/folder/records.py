@@ -27,10 +27,11 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The files of a folder by relative path, and all that was said of them."""
+    """The files of a folder by relative path, and all that was said of them; `lenient` is how they were checked."""
 
     files: Mapping[str, FileRecord]
     diagnostics: tuple[Diagnostic, ...]
+    lenient: bool = False
 
 
 class RecordStore:
@@ -48,13 +49,14 @@ class RecordStore:
                 data = json.loads(body)
                 if data["code"] == code_state():
                     files = {name: FileRecord(r[0], *map(tuple, r[1:])) for name, r in data["files"].items()}
-                    return Records(files, tuple(map(decode_diagnostic, data["diagnostics"])))
+                    return Records(files, tuple(map(decode_diagnostic, data["diagnostics"])), bool(data["lenient"]))
         return None
 
     def store(self, records: Records) -> None:
         """Keep records in place of those that were."""
         data = {
             "code": code_state(),
+            "lenient": records.lenient,
             "files": {name: [r.digest, r.defines, r.reads, r.includes] for name, r in records.files.items()},
             "diagnostics": [encode_diagnostic(d) for d in records.diagnostics],
         }

@@ -107,6 +107,9 @@ def _pipe(who: Caller, live: Live, pipe: Pipe) -> dict[str, Any]:
                 "default": p.default,
                 "required": p.required,
                 "description": p.description,
+                "enum": list(p.enum),
+                "example": p.example,
+                "format": p.format,
             }
             for p in parameters
         ],

@@ -12,6 +12,7 @@ import pytest
 from clickpipe.checking import changes
 from clickpipe.checking.changes import check_changes
 from clickpipe.compiler import CompiledProject, FileNames, affected, compile_project, needed
+from clickpipe.diagnostics import Severity
 from clickpipe.engine import EmbeddedEngine, scratch
 from clickpipe.folder import CheckResult, RecordStore
 from clickpipe.project import Project, load_texts
@@ -45,10 +46,10 @@ class Checked:
         self.engine = engine
         self.compiled: set[str] = set()
 
-    def compile(self, project: Project) -> CompiledProject:
+    def compile(self, project: Project, *, lenient: bool = False) -> CompiledProject:
         self.compiled = {file for file in project.files if not file.endswith(".incl")}
         with scratch(self.engine) as checker:
-            return compile_project(project, checker)
+            return compile_project(project, checker, lenient=lenient)
 
     def changes(self, texts: Mapping[str, str]) -> CheckResult:
         self.compiled = set()
@@ -117,6 +118,14 @@ def test_a_broken_memory_is_none(checked: Checked) -> None:
         assert checked.changes(FILES).diagnostics == first.diagnostics
         assert checked.compiled == {file for file in FILES if not file.endswith(".incl")}
     assert RecordStore(checked.root).load() is not None
+
+
+def test_another_setting_has_everything_checked(checked: Checked) -> None:
+    broken = "NODE n\nSQL >\n    %\n    SELECT {% if defined(a) %} nope {% else %} 1 {% end %} AS x\n\nTYPE endpoint\n"
+    files: dict[str, bytes | OSError] = {"p.pipe": broken.encode()}
+    for lenient, severity in ((False, Severity.ERROR), (True, Severity.WARNING), (True, Severity.WARNING)):
+        found = check_changes(checked.root, files, lenient=lenient)
+        assert [(d.code, d.severity) for d in found.diagnostics] == [("CP4002", severity)]
 
 
 def test_an_unreadable_file_has_everything_checked(checked: Checked) -> None:

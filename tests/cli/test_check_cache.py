@@ -22,9 +22,9 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     found: list[Path] = []
     check = changes.check_changes
 
-    def counted(folder: Path, files: dict[str, bytes | OSError]) -> object:
+    def counted(folder: Path, files: dict[str, bytes | OSError], *, lenient: bool) -> object:
         found.append(folder)
-        return check(folder, files)
+        return check(folder, files, lenient=lenient)
 
     monkeypatch.setattr("clickpipe.checking.changes.check_changes", counted)
     return found
@@ -98,3 +98,15 @@ def test_a_hit_imports_no_compiler(tmp_path: Path, run: Run, run_python: RunPyth
     """
     done = run_python(code, tmp_path)
     assert re.search(r"1 pipe: no errors\n\[\]", done.stdout)
+
+
+def test_a_broken_branch_stops_nothing_where_the_settings_say_so(run: Run, tmp_path: Path) -> None:
+    text = "NODE n\nSQL >\n    %\n    SELECT {% if defined(a) %} nope {% else %} 1 {% end %} AS x\n\nTYPE endpoint\n"
+    (tmp_path / "p.pipe").write_text(text)
+    assert run("check", tmp_path).code == 1
+    (tmp_path / "clickpipe.toml").write_text('broken_branches = "warning"\n')
+    for how in ((), ("--no-cache",)):
+        found = run("check", *how, tmp_path)
+        assert (found.code, "warning[CP4002]" in found.err + found.out) == (0, True)
+    (tmp_path / "clickpipe.toml").write_text('broken_branches = "no"\n')
+    assert "broken_branches is error or warning, not 'no'" in run("check", tmp_path).err
