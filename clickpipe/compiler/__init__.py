@@ -1,6 +1,5 @@
 """Project to CompiledProject: names, types, DDL, query functions. Knows no HTTP, no clock, no files."""
 
-from clickpipe.compiler.check import table_ddl_quarantine
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import fingerprint, table_ddl
@@ -16,6 +15,7 @@ from clickpipe.compiler.model import (
 )
 from clickpipe.compiler.names import INCLUDED, FileNames, affected, file_names, needed
 from clickpipe.compiler.nodes import bind_node, node_parameters
+from clickpipe.compiler.tables import table_ddl_quarantine
 
 __all__ = [
     "INCLUDED",

@@ -9,97 +9,22 @@ from typing import Any, Generic, TypeVar
 
 from clickpipe.compiler.calls import condition, of_all_calls
 from clickpipe.compiler.compose import Composer
-from clickpipe.compiler.ddl import table_ddl
-from clickpipe.compiler.explain import character, clean, expected, hint_of, place_in_schema, place_in_sql
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, Variant, sample_secret
+from clickpipe.compiler.explain import character, clean, expected, hint_of, place_in_sql
+from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant, sample_secret
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
-from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
+from clickpipe.compiler.tables import SERVICE_NAMES
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, has_errors
-from clickpipe.project import DataSource, Project
-from clickpipe.sql import Refusal, check as check_statement, check_create, columns_part, quote_literal
+from clickpipe.project import Project
+from clickpipe.sql import Refusal, check as check_statement, columns_part
 from clickpipe.template import SAMPLE_TEXT, Binder
 
 # The SQL may read a String parameter as something else: toDate(x), toUInt32(x). It is a mistake only if no text fits.
 _OTHER_TEXTS = ("2023-01-01", "2023-01-01 00:00:00", "1", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "127.0.0.1")
-_QUARANTINE_COLUMNS = frozenset({"c__error_column", "c__error", "c__import_id", "insertion_date"})
 _SYNTAX = "Syntax error"  # told of the author's own text, by check_statements
-_SERVICE_NAMES = frozenset(qualified(name) for name in SERVICE_SOURCES)
-_LONG_NAME = 100  # a table's file has its name in it, and file systems have limits
 
 _Statement = tuple[str, Mapping[str, Any]]
 _Answer = TypeVar("_Answer")
-
-
-def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagnostic]:
-    """Create each data source empty; report what ClickHouse refuses at the column or key it names."""
-    wanted = [(source, table_ddl(source, checker.table(source.name))) for source in sources]
-    diagnostics = []
-    made: list[tuple[DataSource, str]] = []
-    failures: list[tuple[DataSource, CheckFailure]] = []
-    for (source, ddl), tree in zip(wanted, checker.syntax_all([ddl for _, ddl in wanted]), strict=True):
-        if isinstance(tree, CheckFailure):
-            failures.append((source, tree))
-        elif (refusal := check_create(tree)) is not None:
-            diagnostics.append(Diagnostic("CP4007", refusal.message, source.span, hint="remove it"))
-        else:
-            made.append((source, ddl))
-    return diagnostics + [_refused(*failure) for failure in (*failures, *_create(checker, made))]
-
-
-def create_quarantines(checker: Checker, sources: Iterable[DataSource], read: Collection[str]) -> list[Diagnostic]:
-    """Create the quarantine tables that are `read`, and those that could be refused; report what ClickHouse refuses."""
-    wanted = [
-        (source, table_ddl_quarantine(source, checker.table(f"{source.name}{QUARANTINE_SUFFIX}")))
-        for source in sources
-        if f"{source.name}{QUARANTINE_SUFFIX}" in read or _doubtful(source)
-    ]
-    return [_refused(*failure) for failure in _create(checker, wanted)]
-
-
-def check_types(checker: Checker, sources: Iterable[DataSource], known: Collection[Diagnostic]) -> list[Diagnostic]:
-    """Report types that ClickHouse does not know in data sources that have an error of another kind already."""
-    told = {(d.span.file, d.span.start) for d in known}
-    columns = [(source, c) for source in sources for c in source.columns if (c.span.file, c.span.start) not in told]
-    answers = checker.describe_all([(f"SELECT CAST([], {quote_literal(f'Array({c.type})')})", {}) for _, c in columns])
-    return [
-        Diagnostic("CP4007", clean(answer.message), column.span, hint=hint_of(answer))
-        for (_, column), answer in zip(columns, answers, strict=True)
-        if isinstance(answer, CheckFailure) and answer.name == "UNKNOWN_TYPE"
-    ]
-
-
-def _refused(source: DataSource, failure: CheckFailure) -> Diagnostic:
-    place = place_in_schema(source, failure.message)
-    return Diagnostic("CP4007", clean(failure.message), place, hint=hint_of(failure))
-
-
-def create_services(checker: Checker, read: Iterable[str]) -> None:
-    """Create the service data sources among the names, empty."""
-    wanted = sorted(set(read) & _SERVICE_NAMES)
-    checker.create_all([service_ddl(name.removeprefix(f"{DATABASE}."), checker.table(name)) for name in wanted])
-
-
-def _create(checker: Checker, tables: Sequence[tuple[DataSource, str]]) -> list[tuple[DataSource, CheckFailure]]:
-    answers = checker.create_all([ddl for _, ddl in tables])
-    return [(source, failure) for (source, _), failure in zip(tables, answers, strict=True) if failure is not None]
-
-
-def _doubtful(source: DataSource) -> bool:
-    """Tell whether ClickHouse may refuse a quarantine table whose data source it takes: two columns of one name."""
-    return len(source.name) > _LONG_NAME or any(c.name in _QUARANTINE_COLUMNS for c in source.columns)
-
-
-def table_ddl_quarantine(source: DataSource, table: str) -> str:
-    """Return the CREATE TABLE of a data source's quarantine (docs/ingestion.md)."""
-    columns = "".join(f"    `{c.name}` Nullable(String),\n" for c in source.columns)
-    return (
-        f"CREATE TABLE {table}\n(\n{columns}"
-        "    c__error_column Array(String),\n    c__error Array(String),\n    c__import_id Nullable(String),\n"
-        f"    {source.quarantine_time} DateTime DEFAULT now()\n)\nENGINE = MergeTree\n"
-        f"PARTITION BY toYYYYMM({source.quarantine_time})\nORDER BY {source.quarantine_time}\n"
-        "SETTINGS non_replicated_deduplication_window = 10000"
-    )
 
 
 def check_statements(
@@ -113,7 +38,7 @@ def check_statements(
     texts = list(dict.fromkeys(v.rendered.text for info in infos for v in info.variants))
     trees = dict(zip(texts, checker.syntax_all(texts), strict=True))
     judged = {
-        text: tree if isinstance(tree, CheckFailure) else check_statement(tree, _SERVICE_NAMES)
+        text: tree if isinstance(tree, CheckFailure) else check_statement(tree, SERVICE_NAMES)
         for text, tree in trees.items()
     }
     diagnostics: list[Diagnostic] = []

@@ -7,14 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from clickpipe.compiler.check import (
-    check_nodes,
-    check_statements,
-    check_types,
-    create_quarantines,
-    create_services,
-    create_tables,
-)
+from clickpipe.compiler.check import check_nodes, check_statements
 from clickpipe.compiler.conflicts import conflicting_types
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
@@ -29,6 +22,7 @@ from clickpipe.compiler.model import (
     ResultColumn,
 )
 from clickpipe.compiler.names import file_names
+from clickpipe.compiler.tables import check_types, create_quarantines, create_services, create_tables
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
 from clickpipe.project import PipeKind, Project

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from clickpipe.compiler.check import create_quarantines, create_tables
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.graph import Key
 from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
+from clickpipe.compiler.tables import create_quarantines, create_tables
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, has_errors
 from clickpipe.project import Column, DataSource, Pipe, Project, check_engine
 from clickpipe.template import Binder
