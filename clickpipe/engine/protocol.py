@@ -49,6 +49,10 @@ class EngineError(Exception):
         self.message = (match["text"] if match else text).strip()
         super().__init__(self.message)
 
+    def __str__(self) -> str:
+        """Return the message, as it is now."""
+        return self.message
+
     @property
     def offset(self) -> int | None:
         """Return the offset (in bytes of the statement, from 0) of a syntax error, when it is one."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from clickpipe.compiler import QueryFunction, ResultColumn
-from clickpipe.generate.types import JSONType, Kind, json_type
+from clickpipe.generate.types import JSONType, Kind, items_of, json_type
 from clickpipe.template import Parameter
 
 _NUMBERS = {"type": "integer", "minimum": 0}
@@ -71,8 +71,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def parameter_schema(parameter: Parameter) -> dict[str, Any]:
     """Return the JSON Schema of a parameter's value."""
-    listed = parameter.type.startswith("Array(")
-    name = parameter.type.removeprefix("Array(").removesuffix(")") if listed else parameter.type
+    name, listed = items_of(parameter.type)
     items = _parameter_type(name)
     if parameter.enum:
         items = {**items, "enum": [_as(choice, items) for choice in parameter.enum]}

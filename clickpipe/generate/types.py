@@ -104,6 +104,12 @@ def _tuple(parts: list[str], *, nested: bool) -> JSONType:
     return JSONType(Kind.ARRAY, (found,)) if nested else found
 
 
+def items_of(type_: str) -> tuple[str, bool]:
+    """Return the type of a parameter's values, and whether it takes a list of them."""
+    listed = type_.startswith("Array(")
+    return (type_.removeprefix("Array(").removesuffix(")") if listed else type_), listed
+
+
 def _split(text: str) -> list[str]:
     """Split at the commas outside of brackets and quotes."""
     parts, depth, start = [], 0, 0

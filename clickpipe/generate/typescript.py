@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from clickpipe.compiler import QueryFunction
 from clickpipe.generate.names import one_line, type_names
-from clickpipe.generate.types import JSONType, Kind, json_type
+from clickpipe.generate.types import JSONType, Kind, items_of, json_type
 from clickpipe.template import Parameter
 
 _IDENTIFIER = re.compile(r"^[A-Za-z_$][\w$]*$", re.ASCII)
@@ -102,8 +102,7 @@ def _about(parameter: Parameter) -> str:
 
 
 def _parameter_type(parameter: Parameter) -> str:
-    listed = parameter.type.startswith("Array(")
-    name = parameter.type.removeprefix("Array(").removesuffix(")") if listed else parameter.type
+    name, listed = items_of(parameter.type)
     if name == "Boolean":
         one = "boolean | 0 | 1"
     elif name in {"DateTime", "DateTime64", "JSON"}:

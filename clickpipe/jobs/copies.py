@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import Composer, KnownNames
+from clickpipe.compiler import Composer, CopyPipe, KnownNames
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine
-from clickpipe.query import judge
+from clickpipe.engine import Engine, EngineError
+from clickpipe.query import hide_secrets, judge
 from clickpipe.sql import quote_identifier
-from clickpipe.template import Binder
+from clickpipe.template import Binder, BoundSQL
 
 
 def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], mode: str | None = None) -> int:
@@ -37,16 +37,24 @@ def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], m
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
     select = Composer(live.compiled.project, live.table).pipe(copy.pipe, given, binder)
     judge(engine, live, select)
-    columns = ", ".join(quote_identifier(c.name) for c in engine.describe(select, binder.params))
+    try:
+        return _write(engine, live, copy, BoundSQL(select, binder.params, binder.settings), mode)
+    except EngineError as error:
+        error.message = hide_secrets(error.message, binder.params)
+        raise
+
+
+def _write(engine: Engine, live: Live, copy: CopyPipe, bound: BoundSQL, mode: str) -> int:
+    columns = ", ".join(quote_identifier(c.name) for c in engine.describe(bound.text, bound.params))
     target = live.physical.tables[copy.target]
     if mode == "append":
         before = _rows(engine, target)
-        engine.execute(f"INSERT INTO {target} ({columns})\n{select}", binder.params, settings=binder.settings)
+        engine.execute(f"INSERT INTO {target} ({columns})\n{bound.text}", bound.params, settings=bound.settings)
         return _rows(engine, target) - before
     beside = f"{target[:-1]}_copy_{uuid.uuid4().hex[:12]}`"
     engine.execute(f"CREATE TABLE {beside} AS {target}")
     try:
-        engine.execute(f"INSERT INTO {beside} ({columns})\n{select}", binder.params, settings=binder.settings)
+        engine.execute(f"INSERT INTO {beside} ({columns})\n{bound.text}", bound.params, settings=bound.settings)
         written = _rows(engine, beside)
         engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
     finally:

@@ -1,6 +1,15 @@
 """Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
 
 from clickpipe.query.formats import FORMATS, OutputFormat, split_format_clause
-from clickpipe.query.run import QueryLimits, QueryRunner, failure, judge
+from clickpipe.query.run import QueryLimits, QueryRunner, failure, hide_secrets, judge
 
-__all__ = ["FORMATS", "OutputFormat", "QueryLimits", "QueryRunner", "failure", "judge", "split_format_clause"]
+__all__ = [
+    "FORMATS",
+    "OutputFormat",
+    "QueryLimits",
+    "QueryRunner",
+    "failure",
+    "hide_secrets",
+    "judge",
+    "split_format_clause",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -95,8 +95,9 @@ class QueryRunner:
         try:
             body = self._engine.execute(statement, bound.params, output="TSVRaw").body.decode()
         except EngineError as error:
+            error.message = hide_secrets(error.message, bound.params)
             raise failure(error) from None
-        return _PHYSICAL.sub(r"\1", body).rstrip("\n").split("\n")
+        return _PHYSICAL.sub(r"\1", hide_secrets(body, bound.params)).rstrip("\n").split("\n")
 
     def sql(self, text: str, output: OutputFormat, allowed: Callable[[str, str], None]) -> Future[QueryResult]:
         """Start a caller's own SELECT (a template when it starts with `%`).
@@ -142,19 +143,28 @@ class QueryRunner:
     def _submit(self, bound: BoundSQL, output: OutputFormat) -> Future[QueryResult]:
         settings = {**self._settings, **bound.settings}
         running = self._engine.submit(bound.text, bound.params, output=output.clickhouse, settings=settings)
-        secrets = [str(value) for name, value in bound.params.items() if name.startswith(SECRET_NAMES) and value]
-        return _without(secrets, running) if secrets else running
+        return running if not _secrets(bound.params) else _withhide_secrets(running, bound)
 
 
-def _without(secrets: Sequence[str], running: Future[QueryResult]) -> Future[QueryResult]:
-    """Return a query's result, its error without the secrets that ClickHouse may show in it."""
+def _secrets(params: Mapping[str, Any]) -> list[str]:
+    return [str(value) for name, value in params.items() if name.startswith(SECRET_NAMES) and value]
+
+
+def hide_secrets(text: str, params: Mapping[str, Any]) -> str:
+    """Return what ClickHouse says with *** for each secret among the parameters: errors and plans show values."""
+    for secret in _secrets(params):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _withhide_secrets(running: Future[QueryResult], bound: BoundSQL) -> Future[QueryResult]:
+    """Return a query's result; its error without the secrets."""
     told: Future[QueryResult] = Future()
 
     def tell(done: Future[QueryResult]) -> None:
         error = done.exception()
         if isinstance(error, EngineError):
-            for secret in secrets:
-                error.message = error.message.replace(secret, "***")
+            error.message = hide_secrets(error.message, bound.params)
         if error is not None:
             told.set_exception(error)
         else:

@@ -25,6 +25,7 @@ FILES = {
         "    SELECT id FROM events WHERE id LIKE '%{{String(part)}}%' ORDER BY id\n\nTYPE endpoint\n"
     ),
     "secret.pipe": "NODE n\nSQL >\n    %\n    SELECT {{tb_secret('KEY')}} AS key\n\nTYPE endpoint\n",
+    "plan.pipe": "NODE n\nSQL >\n    %\n    SELECT id FROM events WHERE id = {{tb_secret('KEY')}}\n\nTYPE endpoint\n",
     "leak.pipe": "NODE n\nSQL >\n    %\n    SELECT toUInt8({{tb_secret('KEY')}}) AS n FROM events\n\nTYPE endpoint\n",
     "cached.pipe": (
         "NODE n\nSQL >\n    %\n    {{cache_ttl('1h')}}{{max_threads(2)}}SELECT rand() AS r FROM events\n\n"
@@ -79,6 +80,16 @@ def test_an_error_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytes
         rows(deployed, "leak")
     assert "hunter2" not in caught.value.message
     assert "'***'" in caught.value.message
+    with pytest.raises(ClickpipeError) as told:
+        deployed.queries.explain("leak", {})
+    assert "hunter2" not in told.value.message
+
+
+def test_a_plan_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKPIPE_SECRET_KEY", "hunter2")
+    plan = "\n".join(deployed.queries.explain("plan", {}))
+    assert "hunter2" not in plan
+    assert "***" in plan
 
 
 def test_settings_of_a_template_reach_the_query(deployed: Workspace) -> None:
