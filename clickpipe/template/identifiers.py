@@ -16,7 +16,7 @@ from clickpipe.template.values import Fragment, Text
 
 _NONE: Any = object()
 _FUNCTION = re.compile(r"^[A-Za-z_]\w*$", re.ASCII)
-_Quote = Callable[[str, Collection[str], Iterable[str]], Text]
+_Quote = Callable[[str, Collection[str], Iterable[str], Collection[str]], Text]
 
 
 def _name(value: Any, default: Any) -> str:
@@ -36,7 +36,7 @@ def _call(quote: _Quote, known: Callable[[names.Names], Collection[str]]) -> Cal
         if enum and name not in own:
             message = f"'{name}' is not one of the allowed values: {', '.join(dict.fromkeys(own))}"
             raise TemplateError(message)
-        return Fragment((quote(name, known(run.names), [*own, *run.constants]),))
+        return Fragment((quote(name, known(run.names), own, run.constants),))
 
     return call
 
@@ -55,7 +55,7 @@ def _columns(
         raise TemplateError(message)
     own = [part.strip() for part in str(default).split(",")]
     given = value if isinstance(value, list) else _name(value, default).split(",")
-    quoted = [names.column(str(part).strip(), run.names.columns, [*own, *run.constants]) for part in given]
+    quoted = [names.column(str(part).strip(), run.names.columns, own, run.constants) for part in given]
     shown = quoted if function is None else [f"{function}({name}) as {name}" for name in quoted]
     return Fragment((Text(",".join(shown)),))
 

@@ -42,28 +42,29 @@ class UnknownName(TemplateError):
     """A call names what does not exist."""
 
 
-def column(name: str, known: Collection[str], own: Iterable[str]) -> Text:
+def column(name: str, known: Collection[str], own: Iterable[str], texts: Collection[str] = ()) -> Text:
     """Return a column's name as SQL text: dots are between names, each is quoted.
 
-    It has to be among the `known` ones or the author's `own` (the default, the choices), in whole, without the table's
-    alias before it, or without the path inside of it behind. Raises TemplateError.
+    It has to be among the `known` ones, the author's `own` (the default, the choices) or the template's `texts`: in
+    whole, without the table's alias before it, or without the path inside of it behind. Raises UnknownName.
     """
     parts = name.split(".")
-    if name not in own and not any(part in known for part in (name, parts[-1], parts[0])):
+    found = name in own or name in texts or any(part in known for part in (name, parts[-1], parts[0]))
+    if not found:
         raise UnknownName(_unknown("column", name, [*own, *known]))
     return Text(".".join(_quoted(part) for part in parts))
 
 
-def identifier(name: str, known: Collection[str], own: Iterable[str]) -> Text:
-    """Return one name as SQL text, the dots in it kept. Raises TemplateError when nothing is called so."""
-    if name not in own and name not in known:
+def identifier(name: str, known: Collection[str], own: Iterable[str], texts: Collection[str] = ()) -> Text:
+    """Return one name as SQL text, the dots in it kept. Raises UnknownName when nothing is called so."""
+    if name not in own and name not in known and name not in texts:
         raise UnknownName(_unknown("name", name, [*own, *known]))
     return Text(_quoted(name))
 
 
-def table(name: str, known: Collection[str], own: Iterable[str]) -> Text:
-    """Return a table's name as SQL text. Raises TemplateError when it is no data source or pipe."""
-    if name not in known and name not in own:
+def table(name: str, known: Collection[str], own: Iterable[str], texts: Collection[str] = ()) -> Text:
+    """Return a table's name as SQL text. Raises UnknownName when it is no data source or pipe."""
+    if name not in known and name not in own and name not in texts:
         raise UnknownName(_unknown("data source or pipe", name, [*own, *known]))
     return Text(_quoted(name))
 
