@@ -30,6 +30,7 @@ MISTAKES = (JinjaError, TypeError, ValueError, LookupError, AttributeError, Arit
 _MOST_COMBINATIONS = 512
 _MOST_VALUES = 10  # of one parameter
 _ANOTHER = "another value"
+_MOST_STEPS = 100_000  # of loops and macros, in all renderings of one template together
 _MOMENTS = ("2023-01-01 00:00:00", "2023-01-01 06:00:00", "2023-01-04 00:00:00", "2024-03-01 00:00:00")
 
 
@@ -67,10 +68,21 @@ class _AnyNames:
     tables: Any = _ANYTHING
 
 
-def run(text: str, values: Mapping[str, str]) -> list[Any]:
+@dataclass(slots=True)
+class _Budget:
+    """The steps that looking for the ways through one template may still take."""
+
+    steps: int = _MOST_STEPS
+
+
+def _run(text: str, values: Mapping[str, str], budget: _Budget) -> list[Any]:
     """Return what a shape's program puts out for texts of parameters; raises what its expressions raise."""
     compiled = program(text)
-    return compiled.run(values, Run(_AnyNames(), lambda _: "x", compiled.constants))
+    state = Run(_AnyNames(), lambda _: "x", compiled.constants)
+    try:
+        return compiled.run(values, state)
+    finally:
+        budget.steps -= state.steps
 
 
 def sample(parameter: Parameter) -> str:
@@ -166,8 +178,11 @@ def explore(text: str) -> tuple[Sample, ...]:
     found: dict[tuple[Any, ...], list[Mapping[str, str]]] = {}
     starts: list[Mapping[str, str | None]] = [{}, dict(every)]
     starts += [dict(zip(varied, row, strict=True)) for row in _rows([(None, *values) for values in varied.values()])]
+    budget = _Budget()
     for start in starts:
-        reached = _reach(text, start, every)
+        if budget.steps < 0:
+            break  # its loops are long: what was seen has to do
+        reached = _reach(text, start, every, budget)
         if reached is not None:
             values, pieces = reached
             found.setdefault(tuple(_flat(pieces)), []).append(values)
@@ -179,13 +194,13 @@ def _stretches(way: Iterable[str]) -> frozenset[int]:
 
 
 def _reach(
-    text: str, start: Mapping[str, str | None], every: Mapping[str, str]
+    text: str, start: Mapping[str, str | None], every: Mapping[str, str], budget: _Budget
 ) -> tuple[Mapping[str, str], list[Any]] | None:
     """Return the values with those added that the way needs, and what is put out; None where there is no way."""
     values = {name: value for name, value in start.items() if value is not None}
     while True:
         try:
-            return values, run(text, values)
+            return values, _run(text, values, budget)
         except MissingParameter as error:
             left_out = {name for name, value in start.items() if value is None}
             more = {n: every[n] for n in error.needed if n in every and n not in values and n not in left_out}

@@ -8,7 +8,7 @@ from decimal import Decimal
 from types import BuiltinMethodType
 from typing import Any
 
-from jinja2 import nodes
+from jinja2 import nodes, pass_context
 from jinja2.compiler import Frame
 from jinja2.exceptions import SecurityError
 from jinja2.nativetypes import NativeCodeGenerator
@@ -92,9 +92,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if operator == "*" and (isinstance(left, int) or isinstance(right, int)):
             sized, times = (left, right) if isinstance(left, Sized) else (right, left)
             if isinstance(sized, Sized):
-                _bounded(weight(sized) * max(0, int(times)))
+                _spend(context, weight(sized) * max(0, int(times)))
         elif operator == "+" and isinstance(left, Sized) and isinstance(right, Sized):
-            _bounded(weight(left) + weight(right))
+            _spend(context, weight(left) + weight(right))
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -102,7 +102,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(function, Macro):
             run_of(context).step(sum(map(weight, (*args, *kwargs.values()))))
         elif isinstance(function, BuiltinMethodType) and isinstance(function.__self__, str):
-            _bounded(_size(function, args, kwargs))
+            _spend(context, _size(function, args, kwargs))
         elif isinstance(function, Undefined):
             message = f"'{function._undefined_name}' is not a function that can be called here"  # noqa: SLF001 - as above
             raise TemplateError(message)
@@ -124,10 +124,11 @@ def text(value: Any = "") -> str:
     return str(value)
 
 
-def join(*parts: Any) -> str:
+@pass_context
+def join(context: Context, *parts: Any) -> str:
     """Join texts as `~` does."""
     texts = [text(part) for part in parts]
-    _bounded(sum(len(t) for t in texts))
+    _spend(context, sum(len(t) for t in texts))
     return "".join(texts)
 
 
@@ -165,6 +166,12 @@ def _number(operator_: str, left: float, right: float) -> Any:
             message = "a number is too large"
             raise TemplateError(message)
     return _OPERATORS[operator_](left, right)
+
+
+def _spend(context: Context, size: int) -> None:
+    """Count making a text or list of a size as steps. Raises TemplateError when it is too long, or was too much."""
+    _bounded(size)
+    run_of(context).step(size // 5)
 
 
 def _bounded(size: int) -> None:

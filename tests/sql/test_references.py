@@ -56,6 +56,7 @@ def named(sql: str) -> list[str]:
         ("SELECT a FROM t WHERE a IN (1, 2)", ["t"]),
         # what the parser cannot read is scanned
         ("SELECT a FROM t WHERE ((", ["t"]),
+        ("SELECT map(1) FROM t", ["t"]),  # sqlglot: IndexError
         ("SELECT ((( FROM t JOIN `u` IN v -- FROM w", ["t", "`u`", "v in"]),
         ("SELECT (( FROM numbers(1) FROM d.t 'FROM x' /* FROM y */", []),
     ],
