@@ -38,11 +38,11 @@ class Case:
 
     @property
     def files(self) -> dict[str, str]:
-        """The sections that are datafiles."""
+        """The sections that are datafiles or settings."""
         return {
             name: text
             for name, text in self.sections.items()
-            if name.endswith((".datasource", ".pipe", ".connection", ".incl"))
+            if name.endswith((".datasource", ".pipe", ".connection", ".incl", "clickpipe.toml"))
         }
 
 

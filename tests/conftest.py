@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from clickpipe.compiler import CompiledProject, compile_project
+from clickpipe.config import load_settings
 from clickpipe.engine import Engine, scratch
 from clickpipe.project import load_texts
 from clickpipe.runtime import Instance, Workspace
@@ -56,12 +57,16 @@ def workspace(instance: Instance) -> Iterator[Workspace]:
 
 
 @pytest.fixture(scope="session")
-def compile_files(engine: Engine) -> Compile:
-    """Compile files as `clickpipe check` does."""
+def compile_files(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Compile:
+    """Compile files as `clickpipe check` does; `clickpipe.toml` among them has the settings."""
+
+    folder = tmp_path_factory.mktemp("settings")
 
     def run(files: Mapping[str, str]) -> CompiledProject:
+        (folder / "clickpipe.toml").write_text(files.get("clickpipe.toml", ""))
+        datafiles = {name: text for name, text in files.items() if name != "clickpipe.toml"}
         with scratch(engine) as checker:
-            return compile_project(load_texts(files), checker)
+            return compile_project(load_texts(datafiles), checker, load_settings(folder).rules())
 
     return run
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clickpipe.config import STRICT, ProjectRules, load_settings
+
 if TYPE_CHECKING:
     from clickpipe.compiler import CompiledProject
     from clickpipe.folder import CheckResult
@@ -19,26 +21,24 @@ if TYPE_CHECKING:
 __all__ = ["check_changes", "check_folder", "load"]
 
 
-def check_changes(root: Path, files: Mapping[str, bytes | OSError], *, lenient: bool = False) -> CheckResult:
+def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: ProjectRules = STRICT) -> CheckResult:
     """Check the files of a project folder, and keep what was found for the next time.
 
-    The result is that of a whole check. `lenient`: see the setting `broken_branches`.
+    The result is that of a whole check by these rules.
     """
     with _no_garbage_collection():
         from clickpipe.checking import changes
 
-        return changes.check_changes(root, files, lenient=lenient)
+        return changes.check_changes(root, files, rules)
 
 
 def check_folder(path: str | Path) -> CompiledProject:
     """Compile a project folder on an engine in memory. Look at `.diagnostics`: nothing is raised for them."""
     with _no_garbage_collection():
         from clickpipe.checking.whole import compile_alone
-        from clickpipe.config import load_settings
         from clickpipe.project import load_folder
 
-        lenient = load_settings(Path(path)).broken_branches == "warning"
-        return compile_alone(load_folder(Path(path)), lenient=lenient)
+        return compile_alone(load_folder(Path(path)), load_settings(Path(path)).rules())
 
 
 def load(path: str | Path) -> CompiledProject:

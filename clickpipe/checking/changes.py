@@ -14,38 +14,39 @@ from pathlib import Path, PurePosixPath
 
 from clickpipe.checking.whole import compile_alone
 from clickpipe.compiler import INCLUDED, CompiledProject, FileNames, affected, file_names, needed
+from clickpipe.config import ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, Sources, sort_diagnostics
 from clickpipe.folder import CheckResult, FileRecord, Records, RecordStore, text_digest
 from clickpipe.project import load_files, load_texts, read_texts
 
 
-def check_changes(root: Path, files: Mapping[str, bytes | OSError], *, lenient: bool = False) -> CheckResult:
+def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: ProjectRules) -> CheckResult:
     """Check the files, and keep what was found: see `clickpipe.checking.check_changes`."""
     store = RecordStore(root)
     texts, unreadable = read_texts(files)
     known = None if unreadable else store.load()
-    usable = known is not None and known.lenient == lenient and not _ambiguous(known.diagnostics)
-    found = _check_again(texts, known) if known is not None and usable else None
-    result, records = found or _check_all(texts, unreadable, lenient=lenient)
+    usable = known is not None and known.rules == rules.key() and not _ambiguous(known.diagnostics)
+    found = _check_again(texts, known, rules) if known is not None and usable else None
+    result, records = found or _check_all(texts, unreadable, rules)
     if texts and not unreadable:
         store.store(records)
     return result
 
 
 def _check_all(
-    texts: Mapping[str, str], unreadable: Sequence[Diagnostic], *, lenient: bool
+    texts: Mapping[str, str], unreadable: Sequence[Diagnostic], rules: ProjectRules
 ) -> tuple[CheckResult, Records]:
-    compiled = compile_alone(load_files(texts, unreadable), lenient=lenient)
+    compiled = compile_alone(load_files(texts, unreadable), rules)
     result = CheckResult(compiled.diagnostics, compiled.project.sources, *_counts(compiled.project.files))
-    return result, Records(_records(compiled), compiled.diagnostics, lenient)
+    return result, Records(_records(compiled), compiled.diagnostics, rules.key())
 
 
-def _check_again(texts: Mapping[str, str], known: Records) -> tuple[CheckResult, Records] | None:
+def _check_again(texts: Mapping[str, str], known: Records, rules: ProjectRules) -> tuple[CheckResult, Records] | None:
     """Return what a check of the changes gives; None where only the whole tells."""
     again, names = _what_to_check(texts, known)
     loaded = {file: texts[file] for file in sorted(needed(names, again))} if again else {}
     project = load_texts(loaded, elsewhere=texts.keys() - loaded.keys())
-    compiled = compile_alone(project, lenient=known.lenient) if again else None
+    compiled = compile_alone(project, rules) if again else None
     if compiled is not None and _ambiguous(compiled.diagnostics):
         return None
     files = {file: record for file, record in known.files.items() if file in texts}
@@ -56,7 +57,7 @@ def _check_again(texts: Mapping[str, str], known: Records) -> tuple[CheckResult,
     new = compiled.diagnostics if compiled is not None else ()
     diagnostics = tuple(sort_diagnostics([*kept, *(d for d in new if not again.isdisjoint(_owners(files, d)))]))
     sources = Sources({**texts, **project.sources.texts})
-    return CheckResult(diagnostics, sources, *_counts(texts)), Records(files, diagnostics, known.lenient)
+    return CheckResult(diagnostics, sources, *_counts(texts)), Records(files, diagnostics, known.rules)
 
 
 def _ambiguous(diagnostics: Iterable[Diagnostic]) -> bool:

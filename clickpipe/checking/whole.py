@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from clickpipe.compiler import CompiledProject, compile_project
+from clickpipe.config import STRICT, ProjectRules
 from clickpipe.engine import EmbeddedEngine, throwaway
 from clickpipe.project import Project
 
@@ -15,11 +16,11 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has a name of its 
 _ENOUGH = 1 << 28  # bytes; containers have 64 MB there unless told otherwise
 
 
-def compile_alone(project: Project, *, lenient: bool = False) -> CompiledProject:
+def compile_alone(project: Project, rules: ProjectRules = STRICT) -> CompiledProject:
     """Compile a project on an engine that is made for it, and gone afterwards with all its tables."""
     engine = EmbeddedEngine(workers=max(2, os.cpu_count() or 1), scratch=_in_memory())
     try:
-        return compile_project(project, throwaway(engine), lenient=lenient)
+        return compile_project(project, throwaway(engine), rules)
     finally:
         engine.close()
 

@@ -54,18 +54,18 @@ def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, no_cach
 def _check_cached(folder: Path) -> CheckResult:
     """Return what is known about the folder as it is; else check what changed in it."""
     from clickpipe.config import load_settings
-    from clickpipe.folder import CheckCache, folder_state, read_datafiles
+    from clickpipe.folder import CheckCache, folder_state, read_datafiles, text_digest
 
-    lenient = load_settings(folder).broken_branches == "warning"
+    rules = load_settings(folder).rules()
     files = read_datafiles(folder)
-    cache, state = CheckCache(folder), folder_state(files) + ("-lenient" if lenient else "")
+    cache, state = CheckCache(folder), f"{folder_state(files)}-{text_digest(rules.key().encode())[:8]}"
     result = cache.load(state)
     if result is None:
         from clickpipe.checking import check_changes
 
         with progress() as say:
             say("checking the project")
-            result = check_changes(folder, files, lenient=lenient)
+            result = check_changes(folder, files, rules)
         if files:
             cache.store(state, result)
     return result

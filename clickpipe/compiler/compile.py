@@ -24,15 +24,16 @@ from clickpipe.compiler.model import (
 from clickpipe.compiler.names import file_names
 from clickpipe.compiler.tables import check_types, create_quarantines, create_services, create_tables
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
+from clickpipe.config import STRICT, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
 from clickpipe.project import PipeKind, Project
 from clickpipe.sql import quote_literal
 
 
-def compile_project(project: Project, checker: Checker, *, lenient: bool = False) -> CompiledProject:
+def compile_project(project: Project, checker: Checker, rules: ProjectRules = STRICT) -> CompiledProject:
     """Compile and check a project. Look at `.diagnostics`: with an error among them it is not to be deployed.
 
-    `lenient` makes warnings of template branches that cannot work, as long as other calls of their pipe do.
+    `rules` are what the settings say about projects.
     """
     project = infer_types(project, type_of_default(checker))
     broken = _files_with_errors(project, project.diagnostics)
@@ -47,14 +48,14 @@ def compile_project(project: Project, checker: Checker, *, lenient: bool = False
     diagnostics += check_types(checker, [s for s in project.data_sources.values() if s.file in broken], diagnostics)
     create_services(checker, read)
     readable = [i for i in graph.by_key.values() if not _has_error(i, diagnostics)]
-    problems, trees = check_statements(checker, readable, lenient=lenient)
+    problems, trees = check_statements(checker, readable, rules)
     diagnostics += problems
     project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()), read)
     diagnostics += problems
     failed = _failed(project, graph, diagnostics, missing)
-    types, problems = check_nodes(checker, project, graph, failed, trees, lenient=lenient)
+    types, problems = check_nodes(checker, project, graph, failed, trees, rules)
     diagnostics += problems
-    compiled = _assemble(project, graph, types, diagnostics)
+    compiled = _assemble(project, graph, types, diagnostics, rules)
     diagnostics = list(compiled.diagnostics)
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
@@ -63,12 +64,14 @@ def compile_project(project: Project, checker: Checker, *, lenient: bool = False
     return replace(compiled, diagnostics=tuple(sort_diagnostics(diagnostics)), names=file_names(project, graph))
 
 
-def restore_project(project: Project, columns: Mapping[str, Sequence[ResultColumn]]) -> CompiledProject:
+def restore_project(
+    project: Project, columns: Mapping[str, Sequence[ResultColumn]], rules: ProjectRules = STRICT
+) -> CompiledProject:
     """Compile a project that was checked before; `columns` is what `CompiledProject.learned` gave then."""
     project = restore_targets(project, columns)
     graph, diagnostics = build_graph(project)
     types = {(p.name, p.output.name): list(columns.get(p.name, ())) for p in project.pipes.values()}
-    return _assemble(project, graph, types, [*project.diagnostics, *diagnostics])
+    return _assemble(project, graph, types, [*project.diagnostics, *diagnostics], rules)
 
 
 def _files_with_errors(project: Project, diagnostics: Iterable[Diagnostic]) -> set[str]:
@@ -100,12 +103,16 @@ def _failed(project: Project, graph: Graph, diagnostics: Sequence[Diagnostic], m
 
 
 def _assemble(
-    project: Project, graph: Graph, types: Mapping[Key, list[ResultColumn]], diagnostics: Sequence[Diagnostic]
+    project: Project,
+    graph: Graph,
+    types: Mapping[Key, list[ResultColumn]],
+    diagnostics: Sequence[Diagnostic],
+    rules: ProjectRules,
 ) -> CompiledProject:
     project = publish_untyped(project, graph)
     views, view_problems = build_views(project, graph)
     copies, copy_problems = build_copies(project, graph)
-    names = KnownNames(project)
+    names = KnownNames(project, any_enum=rules.any_enum)
     endpoints = {
         pipe.name: QueryFunction(
             pipe.name,
@@ -122,7 +129,7 @@ def _assemble(
     broken = _files_with_errors(project, diagnostics)
     problems = [p for p in (*view_problems, *copy_problems) if p.span.file not in broken]
     found = sort_diagnostics([*diagnostics, *problems])
-    return CompiledProject(project, project.data_sources, endpoints, views, copies, tuple(found))
+    return CompiledProject(project, project.data_sources, endpoints, views, copies, tuple(found), names, rules)
 
 
 def _check_targets(

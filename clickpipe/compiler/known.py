@@ -13,9 +13,10 @@ _ALIAS = re.compile(r"\bAS\s+(?:`([^`\n]+)`|([A-Za-z_]\w*))", re.IGNORECASE)
 class KnownNames:
     """Columns of data sources and what SQL calls its results; data sources and pipes. Looked up when asked for."""
 
-    def __init__(self, project: Project) -> None:
-        """Keep the project."""
+    def __init__(self, project: Project, *, any_enum: bool = False) -> None:
+        """Keep the project; `any_enum`: see `ProjectRules`."""
         self._project = project
+        self.any_enum = any_enum
 
     @cached_property
     def columns(self) -> frozenset[str]:

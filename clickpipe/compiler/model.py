@@ -10,6 +10,7 @@ from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import fingerprint
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.names import FileNames
+from clickpipe.config import STRICT, ProjectRules
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource, Pipe, Project
 from clickpipe.template import Binder, BoundSQL, Parameter, Secrets, no_secret
@@ -78,7 +79,8 @@ class CopyPipe:
 class CompiledProject:
     """A project that was checked: data sources, query functions, views and copies by name.
 
-    `names` tells of each file what it defines and reads.
+    `known_names` are what its templates may put into SQL, `rules` what it is held to; `names` tells of each file what
+    it defines and reads.
     """
 
     project: Project
@@ -87,6 +89,8 @@ class CompiledProject:
     views: Mapping[str, MaterializedView]
     copies: Mapping[str, CopyPipe]
     diagnostics: tuple[Diagnostic, ...]
+    known_names: KnownNames
+    rules: ProjectRules = STRICT
     names: Mapping[str, FileNames] = field(default_factory=dict)
 
     def learned(self) -> dict[str, list[ResultColumn]]:

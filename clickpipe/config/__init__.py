@@ -1,11 +1,15 @@
 """The configuration object, read once (`clickpipe.toml`, environment, flags); secrets; where a server listens."""
 
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
+from clickpipe.config.rules import COPY_SOURCES, STRICT, ProjectRules
 from clickpipe.config.secrets import environment_secret
 from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
 
 __all__ = [
+    "COPY_SOURCES",
     "DEFAULT_PORT",
+    "STRICT",
+    "ProjectRules",
     "ServerAddress",
     "Settings",
     "environment_secret",

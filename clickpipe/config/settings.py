@@ -10,9 +10,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from clickpipe.config.rules import COPY_SOURCES, ProjectRules
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
 DEFAULT_PORT = 7181
+_CHOICES = {"broken_branches": ("error", "warning"), "enum_values": ("error", "ignore")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,14 @@ class Settings:
     query_max_seconds: int = 10
     deploy_wait_seconds: float = 5.0
     broken_branches: str = "error"
+    enum_values: str = "error"
+    copy_sources: str = ""
     log_level: str = "info"
+
+    def rules(self) -> ProjectRules:
+        """Return what projects are held to."""
+        sources = frozenset(name.strip().lower() for name in self.copy_sources.split(",") if name.strip())
+        return ProjectRules(self.broken_branches == "warning", sources, self.enum_values == "ignore")
 
 
 def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
@@ -50,10 +59,16 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
         if text is not None and field.name != "host":  # CLICKPIPE_HOST is the URL that the client commands use
             values[field.name] = _convert(field.name, text, f"CLICKPIPE_{field.name.upper()}")
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    if values.get("broken_branches", "error") not in {"error", "warning"}:
-        message = f"broken_branches is error or warning, not {values['broken_branches']!r}"
-        raise ClickpipeError(message, code="bad_settings")
-    return Settings(**values)
+    settings = Settings(**values)
+    for name, choices in _CHOICES.items():
+        if getattr(settings, name) not in choices:
+            message = f"{name} is {' or '.join(choices)}, not {getattr(settings, name)!r}"
+            raise ClickpipeError(message, code="bad_settings")
+    for source in settings.rules().copy_sources:
+        if source not in COPY_SOURCES:
+            message = f"copy_sources names {source!r}; there are {', '.join(COPY_SOURCES)}"
+            raise ClickpipeError(message, code="bad_settings")
+    return settings
 
 
 def _read(path: Path) -> dict[str, Any]:

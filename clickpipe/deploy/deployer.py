@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace
 from clickpipe.compiler import CompiledProject, compile_project, restore_project
+from clickpipe.config import STRICT, ProjectRules
 from clickpipe.deploy.physical import Layout, PhysicalObject, layout
 from clickpipe.deploy.plan import Plan, existing_objects, make_plan
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
@@ -49,20 +50,20 @@ class Deployer:
     """Deploys to one workspace, one deployment at a time."""
 
     def __init__(
-        self, engine: Engine, catalog: Catalog, workspace: Workspace, hooks: Hooks, *, lenient: bool = False
+        self, engine: Engine, catalog: Catalog, workspace: Workspace, hooks: Hooks, rules: ProjectRules = STRICT
     ) -> None:
-        """Deploy into the workspace's own database; `lenient` as in `compile_project`."""
+        """Deploy into the workspace's own database; projects are held to `rules`."""
         self._engine = engine
         self._catalog = catalog
         self._workspace = workspace
         self._hooks = hooks
-        self._lenient = lenient
+        self._rules = rules
         self._busy = threading.Lock()
 
     def compile(self, project: Project) -> CompiledProject:
         """Compile and check on the engine; look at the diagnostics."""
         with scratch(self._engine) as checker:
-            return compile_project(project, checker, lenient=self._lenient)
+            return compile_project(project, checker, self._rules)
 
     def prepare(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
         """Compile a project and plan its deployment; changes nothing. Raises ProjectError."""
@@ -191,7 +192,7 @@ class Deployer:
             self._collect((), lambda _: None)
             return None
         self._collect(found.physical.objects, lambda _: None)
-        return Live(found.id, restore_project(load_texts(found.files), found.columns), found.physical)
+        return Live(found.id, restore_project(load_texts(found.files), found.columns, self._rules), found.physical)
 
     def _create_database(self) -> None:
         self._engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(self._workspace.database)}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
+
+from clickpipe.config import COPY_SOURCES
 
 # What projects written for the original need on ClickHouse 26.x, and the JSON form clients expect.
 PROFILE: dict[str, str | int] = {
@@ -19,6 +22,7 @@ PROFILE: dict[str, str | int] = {
 }
 
 # No READ or WRITE on FILE, URL, REMOTE, S3 …: a table function that slips through the SQL check opens nothing.
+# What copies may read is granted where the settings name it.
 # (Scalar functions such as file() know no grant: only the check stops them.)
 GRANTS = "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, SYSTEM, dictGet ON *.*"
 
@@ -31,7 +35,7 @@ _USERS = """<clickhouse>
       <networks><ip>127.0.0.1</ip></networks>
       <profile>default</profile>
       <quota>default</quota>
-      <grants><query>{grants}</query></grants>
+      <grants>{grants}</grants>
     </default>
   </users>
   <quotas><default/></quotas>
@@ -39,12 +43,17 @@ _USERS = """<clickhouse>
 """
 
 
-def write_config(folder: Path) -> Path:
-    """Write the configuration into `folder` and return the main file's path."""
+def write_config(folder: Path, sources: Collection[str] = ()) -> Path:
+    """Write the configuration into `folder` and return the main file's path.
+
+    `sources` are the table functions of `COPY_SOURCES` that the user may read.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     users = folder / "users.xml"
     profile = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in PROFILE.items())
-    users.write_text(_USERS.format(profile=profile, grants=GRANTS), encoding="utf-8")
+    given = [GRANTS, *(f"GRANT READ ON {source}" for source in sorted({COPY_SOURCES[name] for name in sources}))]
+    grants = "".join(f"<query>{grant}</query>" for grant in given)
+    users.write_text(_USERS.format(profile=profile, grants=grants), encoding="utf-8")
     main = folder / "config.xml"
     main.write_text(_CONFIG.format(users=escape(str(users))), encoding="utf-8")
     return main

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,21 @@ class EmbeddedEngine:
     """
 
     def __init__(
-        self, path: Path | None = None, *, workers: int = DEFAULT_WORKERS, scratch: Path | None = None
+        self,
+        path: Path | None = None,
+        *,
+        workers: int = DEFAULT_WORKERS,
+        scratch: Path | None = None,
+        sources: Collection[str] = (),
     ) -> None:
         """Open the folder (made when absent). Raises EngineError when it cannot be opened.
 
-        `scratch` is where an engine without a folder makes its files, if not where all temporary files are.
+        `scratch` is where an engine without a folder makes its files, if not where all temporary files are;
+        `sources` are the table functions of `COPY_SOURCES` that may be read.
         """
         self._session_type = _session_type()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        self._address = self._locate(path)
+        self._address = self._locate(path, sources)
         self._sessions: list[Any] = []
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -49,12 +55,12 @@ class EmbeddedEngine:
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
 
-    def _locate(self, path: Path | None) -> str:
+    def _locate(self, path: Path | None, sources: Collection[str]) -> str:
         if path is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="clickpipe-")
-            return f":memory:?config-file={write_config(Path(self._scratch.name))}"
+            return f":memory:?config-file={write_config(Path(self._scratch.name), sources)}"
         path.mkdir(parents=True, exist_ok=True)
-        return f"{path / 'data'}?config-file={write_config(path / 'config')}"
+        return f"{path / 'data'}?config-file={write_config(path / 'config', sources)}"
 
     def _open(self) -> Any:
         try:

@@ -27,11 +27,11 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The files of a folder by relative path, and all that was said of them; `lenient` is how they were checked."""
+    """A folder's files by relative path, all that was said of them, and the key of the rules they were checked by."""
 
     files: Mapping[str, FileRecord]
     diagnostics: tuple[Diagnostic, ...]
-    lenient: bool = False
+    rules: str = ""
 
 
 class RecordStore:
@@ -49,14 +49,14 @@ class RecordStore:
                 data = json.loads(body)
                 if data["code"] == code_state():
                     files = {name: FileRecord(r[0], *map(tuple, r[1:])) for name, r in data["files"].items()}
-                    return Records(files, tuple(map(decode_diagnostic, data["diagnostics"])), bool(data["lenient"]))
+                    return Records(files, tuple(map(decode_diagnostic, data["diagnostics"])), str(data["rules"]))
         return None
 
     def store(self, records: Records) -> None:
         """Keep records in place of those that were."""
         data = {
             "code": code_state(),
-            "lenient": records.lenient,
+            "rules": records.rules,
             "files": {name: [r.digest, r.defines, r.reads, r.includes] for name, r in records.files.items()},
             "diagnostics": [encode_diagnostic(d) for d in records.diagnostics],
         }

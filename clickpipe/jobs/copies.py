@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import Composer, CopyPipe, KnownNames
+from clickpipe.compiler import Composer, CopyPipe
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
@@ -33,10 +33,10 @@ def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], m
     if mode not in {"append", "replace"}:
         message = f"The copy mode is append or replace, not '{mode}'"
         raise ClickpipeError(message, code="bad_mode")
-    binder = Binder(KnownNames(live.compiled.project), environment_secret)
+    binder = Binder(live.compiled.known_names, environment_secret)
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
     select = Composer(live.compiled.project, live.table).pipe(copy.pipe, given, binder)
-    judge(engine, live, select)
+    judge(engine, live, select, live.compiled.rules.copy_sources)
     try:
         return _write(engine, live, copy, BoundSQL(select, binder.params, binder.settings), mode)
     except EngineError as error:

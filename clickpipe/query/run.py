@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import Composer, KnownNames
+from clickpipe.compiler import Composer
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
@@ -123,7 +123,7 @@ class QueryRunner:
         return self._submit(BoundSQL(sql, binder.params, binder.settings), output)
 
     def _render(self, live: Live, text: str) -> tuple[str, Binder]:
-        binder = Binder(KnownNames(live.compiled.project))  # no secrets: the SQL is the caller's own
+        binder = Binder(live.compiled.known_names)  # no secrets: the SQL is the caller's own
         program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
         if program is None:
             raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
@@ -174,10 +174,13 @@ def _withhide_secrets(running: Future[QueryResult], bound: BoundSQL) -> Future[Q
     return told
 
 
-def judge(engine: Engine, live: Live, sql: str) -> None:
-    """Raise ClickpipeError unless the text is one SELECT over the workspace's tables. Raises EngineError."""
+def judge(engine: Engine, live: Live, sql: str, sources: Collection[str] = ()) -> None:
+    """Raise ClickpipeError unless the text is one SELECT over the workspace's tables and the table functions `sources`.
+
+    Raises EngineError.
+    """
     tables = {table.replace("`", "") for table in live.physical.tables.values()}
-    _refuse(check(engine.syntax_tree(sql), tables))
+    _refuse(check(engine.syntax_tree(sql), tables, sources=sources))
 
 
 def _refuse(refusal: Refusal | None) -> None:

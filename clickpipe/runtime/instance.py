@@ -60,7 +60,7 @@ class Instance:
     def _open_engine(self, *, in_memory: bool) -> Engine:
         path = None if in_memory else self.data_dir / "engine"
         try:
-            return EmbeddedEngine(path, workers=self.settings.workers)
+            return EmbeddedEngine(path, workers=self.settings.workers, sources=self.settings.rules().copy_sources)
         except EngineError as error:
             message = f"The engine cannot open {self.data_dir}: {error.message}"
             raise ClickpipeError(message, status=503, code="engine_unavailable") from error

@@ -42,7 +42,7 @@ class Workspace:
             instance.catalog,
             record,
             Hooks(live=lambda: self.live, paused=self._paused, promote=self._promote, promoted=self._promoted),
-            lenient=instance.settings.broken_branches == "warning",
+            instance.settings.rules(),
         )
         self.queries = QueryRunner(instance.engine, lambda: self.live, QueryLimits(instance.settings.query_max_seconds))
         self.live = self._deployer.restore()

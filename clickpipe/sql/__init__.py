@@ -1,6 +1,6 @@
 """Reading SQL without changing it: table references with offsets, statement checks. Only room with sqlglot."""
 
-from clickpipe.sql.guard import Refusal, check, check_create
+from clickpipe.sql.guard import Refusal, check, check_create, table_functions
 from clickpipe.sql.references import TableReference, main_table, quote_identifier, quote_literal, references, splice
 from clickpipe.sql.tree import OTHER, columns_part
 
@@ -16,4 +16,5 @@ __all__ = [
     "quote_literal",
     "references",
     "splice",
+    "table_functions",
 ]

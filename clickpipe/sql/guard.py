@@ -46,11 +46,14 @@ class Refusal:
     statement: bool = False
 
 
-def check(tree: str, tables: Collection[str], *, settings: bool = True) -> Refusal | None:
+def check(
+    tree: str, tables: Collection[str], *, settings: bool = True, sources: Collection[str] = ()
+) -> Refusal | None:
     """Judge the syntax tree of one statement, as `Engine.syntax_tree` gives it.
 
     `tables` are the names it may read, as `database.table`; `settings` tells whether it may have a
-    SETTINGS clause, which wins over the limits of the query. Returns None when the statement may run.
+    SETTINGS clause, which wins over the limits of the query; `sources` are table functions, in lower case, that it may
+    read beside those that make rows of nothing. Returns None when the statement may run.
     """
     root = read_tree(tree)
     if root["type"] not in _SELECTS:
@@ -64,9 +67,15 @@ def check(tree: str, tables: Collection[str], *, settings: bool = True) -> Refus
         if "out_file" in node or "format_ast" in node:
             word = node.get("format_ast", {}).get("name", "OUTFILE")
             return Refusal("INTO OUTFILE and FORMAT are not allowed here.", word)
-        if (refusal := _judge(node, tables)) is not None:
+        if (refusal := _judge(node, tables, sources)) is not None:
             return refusal
     return None
+
+
+def table_functions(tree: str) -> list[str]:
+    """Return the table functions that a statement reads, in lower case."""
+    found = (node.get("table_function") for node in _nodes(read_tree(tree)))
+    return [function["name"].lower() for function in found if function is not None]
 
 
 def check_create(tree: str) -> Refusal | None:
@@ -94,13 +103,13 @@ def _nodes(root: _Node) -> Iterator[_Node]:
             stack.extend(reversed(item))
 
 
-def _judge(node: _Node, tables: Collection[str]) -> Refusal | None:
+def _judge(node: _Node, tables: Collection[str], sources: Collection[str] = ()) -> Refusal | None:
     kind = node["type"]
     if kind == "TableIdentifier":
         return _table(node, tables)
     if kind == "TableExpression":
         function = node.get("table_function")
-        return _table_function(function) if function is not None else None
+        return _table_function(function, sources) if function is not None else None
     if kind == "Function":
         if _IN_FUNCTIONS.match(node["name"]):
             return _in_function(node, tables)
@@ -118,10 +127,12 @@ def _function(name: str) -> Refusal | None:
     return None
 
 
-def _table_function(function: _Node) -> Refusal | None:
-    """Only those that make rows of nothing; a structure is a plain text, of columns that compute nothing."""
+def _table_function(function: _Node, sources: Collection[str]) -> Refusal | None:
+    """Only those that make rows of nothing, with a structure of plain columns; and the `sources`."""
     shown = function["name"]
     name = shown.lower()
+    if name in sources:
+        return None
     if name not in ALLOWED_TABLE_FUNCTIONS:
         return Refusal(f"The table function '{shown}' is not allowed.", shown)
     arguments = _arguments(function)

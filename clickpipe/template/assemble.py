@@ -23,8 +23,10 @@ from clickpipe.template.values import NOTHING, Fragment, Pieces, Setting, Text
 
 _OPENS = re.compile(r"--|#[ !]|/\*|['`\"]")
 # Behind these ClickHouse's grammar takes a literal only, never a parameter.
-_LITERAL_ONLY = re.compile(r"\b(?:ESCAPE|SAMPLE(?:\s+\S+\s+OFFSET)?)\s*$", re.IGNORECASE)
-_TEXT_ONLY = re.compile(r"\b(?:DATE|TIMESTAMP|INTERVAL|ESCAPE)\s*$", re.IGNORECASE)  # before a quote
+_IN_TYPE = r"(?:::\s*|\bAS\s+)[A-Z]\w*\s*\((?:[\w\s,(]|\([\w\s,]*\)|'[^']*')*"  # among a type's arguments
+_AND_TEXTS = rf"\b(?:COLLATE|ESCAPE|COLUMNS\s*\()\s*|{_IN_TYPE}"
+_LITERAL_ONLY = re.compile(rf"(?:\bSAMPLE(?:\s+\S+\s+OFFSET)?\s*|{_AND_TEXTS})$", re.IGNORECASE)
+_TEXT_ONLY = re.compile(rf"(?:\b(?:DATE|TIMESTAMP|INTERVAL)\s*|{_AND_TEXTS})$", re.IGNORECASE)  # before a quote
 _LOOK_BACK = 80  # characters
 _ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}

@@ -66,6 +66,7 @@ _ANYTHING = _Anything()
 class _AnyNames:
     columns: Any = _ANYTHING
     tables: Any = _ANYTHING
+    any_enum: bool = False
 
 
 @dataclass(slots=True)

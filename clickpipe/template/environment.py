@@ -40,7 +40,7 @@ OWN = (_COUNTED, _SET, _GET, _JOIN, ENDLESS)  # functions that any program may c
 _TAG = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
 _QUOTED_OR_AND = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|&")
 _ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|[^'\"])*?\)\s*)>>")
-_COMMENT = re.compile(r"\{%(\s*comment\b.*?)%\}", re.DOTALL)
+_COMMENT = re.compile(r"\{%(\s*(?:comment|whitespace)\b.*?)%\}", re.DOTALL)
 _F_STRING = re.compile(r"(?<![\w'\"])[fF](?=['\"])")
 _COMPREHENSION = re.compile(r"[\[({][^\[\](){}]*\bfor\s+\w+(?:\s*,\s*\w+)*\s+in\b")
 
@@ -101,7 +101,7 @@ def normalise(sql: str) -> str:
     body = f"{sql[:start]} {sql[start + 1 :]}" if sql[start : start + 1] == "%" else sql
     if "<<" in body:
         body = _ANGLE_CALL.sub(r"{{\1}}", body)
-    if "comment" in body:
+    if "comment" in body or "whitespace" in body:
         body = _COMMENT.sub(r"{#\1#}", body)
     return _TAG.sub(_and, body)
 

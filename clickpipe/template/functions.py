@@ -13,7 +13,7 @@ from jinja2.runtime import Context, Undefined
 from clickpipe.template import identifiers
 from clickpipe.template.dates import DATE_FUNCTIONS
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
-from clickpipe.template.run import run_of
+from clickpipe.template.run import ANY_ENUM, run_of
 from clickpipe.template.sandbox import text, total
 from clickpipe.template.settings import SETTING_FUNCTIONS
 from clickpipe.template.types import DECIMAL_DIGITS, DECIMAL_SCALE, TYPES, ParamType, decimal, validate, validate_items
@@ -219,7 +219,7 @@ def _validated(parse: Callable[[ParamType, Any], Any], type_: ParamType, given: 
 
 
 def _check_enum(enum: Any, given: Any) -> None:
-    if enum and str(given) not in {str(choice) for choice in enum}:
+    if enum and str(given) not in {str(choice) for choice in enum} and not ANY_ENUM.get():
         choices = ", ".join(str(choice) for choice in enum)
         message = f"'{given}' is not one of the allowed values: {choices}"
         raise TemplateError(message)

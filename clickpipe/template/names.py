@@ -26,6 +26,11 @@ class Names(Protocol):
         """Return names of data sources and pipes."""
         ...
 
+    @property
+    def any_enum(self) -> bool:
+        """Tell whether values that `enum=` does not list are taken."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class NameSet:
@@ -33,6 +38,7 @@ class NameSet:
 
     columns: Collection[str] = frozenset()
     tables: Collection[str] = frozenset()
+    any_enum: bool = False
 
 
 NO_NAMES = NameSet()

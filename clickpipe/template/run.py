@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from clickpipe.template.errors import TemplateError
 from clickpipe.template.names import NO_NAMES, Names
 from clickpipe.template.values import weight
 
+ANY_ENUM: ContextVar[bool] = ContextVar("any_enum", default=False)  # while a run takes what `enum=` does not list
 RUN = "\0run"  # where a run lies among a template's variables: no template can write this name
 MOST_STEPS = 20_000
 

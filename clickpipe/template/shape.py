@@ -18,7 +18,7 @@ from jinja2.runtime import Context
 from clickpipe.diagnostics import Span, Word
 from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags
 from clickpipe.template.environment import OWN, build, data_offsets, environment, normalise, parse
-from clickpipe.template.run import RUN, Run
+from clickpipe.template.run import ANY_ENUM, RUN, Run
 from clickpipe.template.values import raw
 
 # A tag without a delimiter inside of it. What does not consist of these and plain text is a shape of its own.
@@ -131,7 +131,14 @@ class Compiled:
         for name, value in values.items():
             if value is not None:
                 scope[name] = raw(name, value)
-        return list(self.template.root_render_func(Context(environment(), scope, None, {})))
+        render = self.template.root_render_func
+        if not run.names.any_enum:
+            return list(render(Context(environment(), scope, None, {})))
+        token = ANY_ENUM.set(True)
+        try:
+            return list(render(Context(environment(), scope, None, {})))
+        finally:
+            ANY_ENUM.reset(token)
 
 
 @lru_cache(maxsize=KEPT)

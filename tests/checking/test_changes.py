@@ -12,6 +12,7 @@ import pytest
 from clickpipe.checking import changes
 from clickpipe.checking.changes import check_changes
 from clickpipe.compiler import CompiledProject, FileNames, affected, compile_project, needed
+from clickpipe.config import STRICT, ProjectRules
 from clickpipe.diagnostics import Severity
 from clickpipe.engine import EmbeddedEngine, scratch
 from clickpipe.folder import CheckResult, RecordStore
@@ -46,14 +47,14 @@ class Checked:
         self.engine = engine
         self.compiled: set[str] = set()
 
-    def compile(self, project: Project, *, lenient: bool = False) -> CompiledProject:
+    def compile(self, project: Project, rules: ProjectRules = STRICT) -> CompiledProject:
         self.compiled = {file for file in project.files if not file.endswith(".incl")}
         with scratch(self.engine) as checker:
-            return compile_project(project, checker, lenient=lenient)
+            return compile_project(project, checker, rules)
 
     def changes(self, texts: Mapping[str, str]) -> CheckResult:
         self.compiled = set()
-        return check_changes(self.root, {file: text.encode() for file, text in texts.items()})
+        return check_changes(self.root, {file: text.encode() for file, text in texts.items()}, STRICT)
 
     def whole(self, texts: Mapping[str, str]) -> CheckResult:
         compiled = self.compile(load_texts(texts))
@@ -124,7 +125,7 @@ def test_another_setting_has_everything_checked(checked: Checked) -> None:
     broken = "NODE n\nSQL >\n    %\n    SELECT {% if defined(a) %} nope {% else %} 1 {% end %} AS x\n\nTYPE endpoint\n"
     files: dict[str, bytes | OSError] = {"p.pipe": broken.encode()}
     for lenient, severity in ((False, Severity.ERROR), (True, Severity.WARNING), (True, Severity.WARNING)):
-        found = check_changes(checked.root, files, lenient=lenient)
+        found = check_changes(checked.root, files, ProjectRules(lenient))
         assert [(d.code, d.severity) for d in found.diagnostics] == [("CP4002", severity)]
 
 
@@ -132,7 +133,7 @@ def test_an_unreadable_file_has_everything_checked(checked: Checked) -> None:
     checked.changes(FILES)
     files: dict[str, bytes | OSError] = {file: text.encode() for file, text in FILES.items()}
     files["odd.pipe"] = OSError(13, "no")
-    found = check_changes(checked.root, files)
+    found = check_changes(checked.root, files, STRICT)
     assert "CP2005" in {d.code for d in found.diagnostics}
     assert checked.changes(FILES).diagnostics != found.diagnostics
 

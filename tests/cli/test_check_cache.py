@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clickpipe.config import ProjectRules
 from tests.cli.conftest import Run
 from tests.conftest import RunPython
 
@@ -22,9 +23,9 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     found: list[Path] = []
     check = changes.check_changes
 
-    def counted(folder: Path, files: dict[str, bytes | OSError], *, lenient: bool) -> object:
+    def counted(folder: Path, files: dict[str, bytes | OSError], rules: ProjectRules) -> object:
         found.append(folder)
-        return check(folder, files, lenient=lenient)
+        return check(folder, files, rules)
 
     monkeypatch.setattr("clickpipe.checking.changes.check_changes", counted)
     return found

@@ -67,6 +67,22 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, message: str)
     assert caught.value.message.startswith(f"{path}: {message}")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"broken_branches": "maybe"}, "broken_branches is error or warning, not 'maybe'"),
+        ({"enum_values": "warning"}, "enum_values is error or ignore, not 'warning'"),
+        ({"copy_sources": "s3, file"}, "copy_sources names 'file'; there are azureblobstorage, deltalake,"),
+    ],
+)
+def test_a_value_that_is_no_choice_is_told_with_the_choices(
+    tmp_path: Path, settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ClickpipeError) as caught:
+        load_settings(tmp_path, settings)
+    assert caught.value.message.startswith(message)
+
+
 def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "clickpipe.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ClickpipeError, match=r"clickpipe\.toml"):

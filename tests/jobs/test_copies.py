@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from clickpipe.diagnostics import ClickpipeError, ProjectError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.jobs import run_copy
 from clickpipe.runtime import Instance, Workspace
+from tests.conftest import RunPython
 
 EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
 COPY = """\
@@ -162,3 +165,48 @@ def test_a_copy_waits_for_a_deployment_and_writes_what_is_live_then(instance: In
     assert finished(instance, deployed, deployed.copy("choose")).status == "done"
     assert deployed.sql("SELECT count() AS c, any(more) AS m FROM kept") == [{"c": 4, "m": "x"}]
     deployed.deploy(FILES)
+
+
+class _Rows(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"a,1\nb,2\n")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+READS_A_URL = """
+from clickpipe.config import Settings
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.jobs import run_copy
+from clickpipe.runtime import Instance
+
+events = "SCHEMA >\\n    id String,\\n    n Int32\\n\\nENGINE_SORTING_KEY id\\n"
+copy = (
+    "NODE n\\nSQL >\\n    %\\n    SELECT id, n FROM url({{tb_secret('rows')}}, 'CSV', 'id String, n Int32')\\n"
+    "TYPE copy\\nTARGET_DATASOURCE rows\\n"
+)
+files = {"rows.datasource": events, "fetch.pipe": copy}
+with Instance(None, Settings(copy_sources="url")) as instance:
+    workspace = instance.default
+    workspace.deploy(files)
+    print(run_copy(instance.engine, workspace.queries.live(), "fetch", {}))
+    try:
+        workspace.sql(f"SELECT * FROM url('{sys.argv[1]}', 'CSV', 'id String, n Int32')")
+    except ClickpipeError as error:
+        print(error.message)
+"""
+
+
+def test_a_copy_reads_what_the_settings_name_and_nobody_else_does(run_python: RunPython) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Rows) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/rows.csv"
+        done = run_python("import os, sys\nos.environ['CLICKPIPE_SECRET_rows'] = sys.argv[1]\n" + READS_A_URL, url)
+        server.shutdown()
+    assert done.stdout.splitlines() == ["2", "The table function 'url' is not allowed."]

@@ -11,6 +11,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.query import FORMATS
 from clickpipe.runtime import Workspace
+from tests.conftest import RunPython
 
 FILES = {
     "events.datasource": "SCHEMA >\n    id String,\n    day Date\n\nENGINE MergeTree\nENGINE_SORTING_KEY id\n",
@@ -94,3 +95,23 @@ def test_a_plan_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytest.
 
 def test_settings_of_a_template_reach_the_query(deployed: Workspace) -> None:
     assert len(rows(deployed, "cached")) == 3
+
+
+def test_a_server_may_take_values_that_enum_does_not_list(run_python: RunPython) -> None:
+    code = """
+        import tempfile
+        from pathlib import Path
+        from clickpipe.config import Settings
+        from clickpipe.query import FORMATS
+        from clickpipe.runtime import Instance
+
+        pipe = "NODE n\\nSQL >\\n    %\\n    SELECT {{String(way, 'asc', enum=['asc'])}} AS way\\nTYPE endpoint\\n"
+        folder = Path(tempfile.mkdtemp())
+        for start in range(2):  # what was live is brought back by the same rules
+            with Instance(folder, Settings(enum_values="ignore")) as instance:
+                if start == 0:
+                    instance.default.deploy({"p.pipe": pipe})
+                found = instance.default.queries.endpoint("p", {"way": "sideways"}, FORMATS["csv"])
+                print(found.result().body.decode().strip())
+    """
+    assert run_python(code).stdout.splitlines() == ['"way"', '"sideways"'] * 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError, Span, Word
-from clickpipe.template import Binder, TemplateProgram, compile_template
+from clickpipe.template import Binder, TemplateError, TemplateProgram, compile_template
 from clickpipe.template.names import NameSet
 from tests.cases import Case, case_parameters
 
@@ -25,6 +25,15 @@ def program(text: str) -> TemplateProgram:
 
 def binder() -> Binder:
     return Binder(NameSet({"a", "b", "user_id"}, {"events", "top"}), {"key": "s3cret"}.get)
+
+
+def test_a_value_outside_of_enum_is_taken_where_the_settings_say_so() -> None:
+    template = program("%\nSELECT {{String(way, 'asc', enum=['asc', 'desc'])}}")
+    loose = Binder(NameSet(any_enum=True))
+    template.render({"way": "sideways"}, loose)
+    assert loose.params == {"way": "sideways"}
+    with pytest.raises(TemplateError, match="'sideways' is not one of the allowed values: asc, desc"):
+        template.render({"way": "sideways"}, binder())
 
 
 @pytest.mark.parametrize("case", case_parameters(Path(__file__).parent / "renders"))

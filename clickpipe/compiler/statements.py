@@ -1,0 +1,87 @@
+"""The SELECTs that a node is checked with: its renderings, with all they read spliced in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.compiler.compose import Composer
+from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant, sample_secret
+from clickpipe.compiler.known import KnownNames
+from clickpipe.compiler.outside import without_sources
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.sql import columns_part
+from clickpipe.template import Binder
+
+Statement = tuple[str, Mapping[str, Any]]  # SQL and what its parameters are
+
+
+@dataclass(frozen=True, slots=True)
+class InnerWay:
+    """Renderings (`numbers`, `simplest` among them) of a node below another that give columns of their own."""
+
+    inner: NodeInfo
+    numbers: Sequence[int]
+    simplest: int
+
+
+class Statements:
+    """Puts SELECTs together, each once."""
+
+    def __init__(self, composer: Composer, names: KnownNames, graph: Graph, trees: Mapping[str, str]) -> None:
+        """Keep what they are made of; `trees` are the syntax trees of the renderings."""
+        self._composer = composer
+        self._names = names
+        self._graph = graph
+        self._trees = trees
+        self._made: dict[int, tuple[Variant, Statement | None]] = {}  # by the variant's id
+        self._shapes: dict[tuple[Key, int], list[list[int]]] = {}
+
+    def of(self, info: NodeInfo, variant: Variant) -> Statement | None:
+        """Return a rendering's; None where what it reads ends in an `error()` of its author's, or is not known."""
+        known = self._made.get(id(variant))
+        if known is None:
+            known = self._made[id(variant)] = (variant, self._composed(info, variant.values))
+        return known[1]
+
+    def shapes(self, info: NodeInfo) -> list[list[int]]:
+        """Return the numbers of a node's variants, those together that give the same columns."""
+        key = ((info.pipe.name, info.node.name), len(info.variants))
+        if key not in self._shapes:
+            parts: dict[str, list[int]] = {}
+            for number, variant in enumerate(info.variants if len(info.variants) > 1 else ()):
+                if variant.rendered.text in self._trees:
+                    parts.setdefault(columns_part(self._trees[variant.rendered.text]), []).append(number)
+            self._shapes[key] = list(parts.values())
+        return self._shapes[key]
+
+    def inner_ways(self, info: NodeInfo) -> Iterator[InnerWay]:
+        """Yield the ways of nodes below that `of` does not see: it takes each inner node's first."""
+        for inner in self._graph.reachable(info.pipe, info.node)[1:]:
+            for numbers in self.shapes(inner):
+                if 0 not in numbers:
+                    yield InnerWay(inner, numbers, min(numbers, key=lambda n: len(inner.variants[n].values)))
+
+    def through(self, info: NodeInfo, way: InnerWay) -> Iterator[Statement]:
+        """Yield the node's SELECTs for calls that lead that way, the simplest first."""
+        leading = way.inner.variants[way.simplest].values
+        for variant in info.variants:
+            own = {**info.node.program.required_samples(), **variant.values, **leading}
+            made = self._composed(info, own)
+            if made is not None:
+                yield made
+
+    def _composed(self, info: NodeInfo, own: Mapping[str, str]) -> Statement | None:
+        programs = [read.node.program for read in self._graph.reachable(info.pipe, info.node)]
+        every = {name: value for program in programs for name, value in program.every_sample().items()}
+        needed = {name: value for program in programs for name, value in program.required_samples().items()}
+        for samples in (needed, every):
+            with contextlib.suppress(ClickpipeError):
+                binder = Binder(self._names, sample_secret)
+                text = info.node.program.render(own, binder)  # first: its own placeholders get their names
+                sql = self._composer.text(text, info.pipe, info.node, {**samples, **own}, binder)
+                known = without_sources(sql)
+                return (known, binder.params) if known is not None else None
+        return None

@@ -1,0 +1,38 @@
+"""What a project is held to when it is compiled, where that is a choice of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+# The table functions that only copy pipes may read, and ClickHouse's name of the source that each needs a grant on.
+COPY_SOURCES = {
+    "azureblobstorage": "AZURE",
+    "deltalake": "S3",
+    "gcs": "S3",
+    "iceberg": "S3",
+    "mongodb": "MONGO",
+    "mysql": "MYSQL",
+    "postgresql": "POSTGRES",
+    "s3": "S3",
+    "url": "URL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRules:
+    """`lenient`: branches that cannot work are warnings. `copy_sources`: what copies may read, in lower case.
+
+    `any_enum`: a value that is not among a parameter's `enum=` is taken.
+    """
+
+    lenient: bool = False
+    copy_sources: Collection[str] = frozenset()
+    any_enum: bool = False
+
+    def key(self) -> str:
+        """Return a text that is another one for other rules."""
+        return f"{'lenient' if self.lenient else ''}:{','.join(sorted(self.copy_sources))}:{int(self.any_enum)}"
+
+
+STRICT = ProjectRules()
