@@ -16,12 +16,12 @@ DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format crash-test bench clean
 
 help: ## Show this list
 	@echo 'clickpipe: .datasource and .pipe files to a live analytics API'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## Serve the clickstream project of this folder with its data on 127.0.0.1:7181
 	@$(BIN)/clickpipe dev || test $$? -eq 130
@@ -39,6 +39,9 @@ lint: $(DEV) ## Run the static checks only: ruff, mypy, import-linter
 format: $(DEV) ## Format the Python code and repair what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+crash-test: $(DEV) ## Kill writers 60 times, and look for what was acknowledged (CRASHES=n: other than 60)
+	CRASHES=$(or $(CRASHES),60) $(BIN)/python -m pytest tests/runtime/test_crash.py
 
 bench: $(RUNTIME) ## Run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)

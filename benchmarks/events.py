@@ -9,15 +9,18 @@ from collections.abc import Iterator
 _PAGES = [f"/product/{n}" for n in range(200)] + ["/", "/cart", "/checkout"]
 
 
-def ndjson(rows: int, body_rows: int = 20_000, seed: int = 1) -> Iterator[bytes]:
-    """Yield NDJSON bodies of up to `body_rows` events each, `rows` in all; the same for the same seed."""
+def ndjson(rows: int, body_rows: int = 20_000, seed: int = 1, months: int = 12) -> Iterator[bytes]:
+    """Yield NDJSON bodies of up to `body_rows` events each, `rows` in all; the same for the same seed.
+
+    They lie in `months` months of 2023, from January on.
+    """
     rng = random.Random(seed)
     for first in range(0, rows, body_rows):
         count = min(body_rows, rows - first)
-        yield b"\n".join(_event(first + n, rng) for n in range(count))
+        yield b"\n".join(_event(first + n, rng, months) for n in range(count))
 
 
-def _event(number: int, rng: random.Random) -> bytes:
+def _event(number: int, rng: random.Random, months: int) -> bytes:
     second = rng.randrange(365 * 86_400)
     day, clock = divmod(second, 86_400)
     month, date = divmod(day, 31)
@@ -30,7 +33,7 @@ def _event(number: int, rng: random.Random) -> bytes:
         "page_url": rng.choice(_PAGES),
         "page_title": "A page",
         "referrer": "https://example.com/",
-        "timestamp": f"2023-{month % 12 + 1:02d}-{min(date + 1, 28):02d} "
+        "timestamp": f"2023-{month % months + 1:02d}-{min(date + 1, 28):02d} "
         f"{clock // 3600:02d}:{clock // 60 % 60:02d}:{clock % 60:02d}",
         "device_type": rng.choice(["desktop", "mobile"]),
         "browser": rng.choice(["Firefox", "Chrome", "Safari"]),

@@ -44,8 +44,8 @@ class Server:
 
 
 @contextmanager
-def serve(data_dir: Path) -> Iterator[Server]:
-    """Start `clickpipe serve` on a free loopback port with the example project deployed; stop it afterwards."""
+def serve(data_dir: Path, project: Path = PROJECT) -> Iterator[Server]:
+    """Start `clickpipe serve` on a free loopback port with a project deployed; stop it afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -56,7 +56,7 @@ def serve(data_dir: Path) -> Iterator[Server]:
     server = Server(f"http://127.0.0.1:{port}", token, process.pid)
     try:
         _wait(server, process)
-        deploy = [sys.executable, "-m", "clickpipe", "deploy", str(PROJECT), "--host", server.url, "--token", token]
+        deploy = [sys.executable, "-m", "clickpipe", "deploy", str(project), "--host", server.url, "--token", token]
         subprocess.run(deploy, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         yield server
     finally:

@@ -101,7 +101,7 @@ def _bodies(file: Path) -> Iterator[bytes]:
 def _documents(text: bytes) -> Iterable[bytes]:
     from clickpipe.ingest import lines_of
 
-    return lines_of(text, json=True)
+    return lines_of(text, json=True).data.split(b"\n")
 
 
 def _join(lines: Iterable[bytes]) -> Iterator[bytes]:

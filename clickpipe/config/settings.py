@@ -32,6 +32,7 @@ class Settings:
     max_body_bytes: int = 10_000_000
     ingest_batch_bytes: int = 16_777_216
     ingest_queue_bytes: int = 268_435_456
+    ingest_flush_seconds: float = 1.0
     query_max_seconds: int = 10
     deploy_wait_seconds: float = 5.0
     broken_branches: str = "error"

@@ -19,6 +19,7 @@ PROFILE: dict[str, str | int] = {
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "fsync_metadata": 1,
     "print_pretty_type_names": 0,
+    "use_cache_for_count_from_files": 0,  # it goes by the second in which a file was written
 }
 
 # No READ or WRITE on FILE, URL, REMOTE, S3 …: a table function that slips through the SQL check opens nothing.
@@ -43,16 +44,18 @@ _USERS = """<clickhouse>
 """
 
 
-def write_config(folder: Path, sources: Collection[str] = ()) -> Path:
+def write_config(folder: Path, sources: Collection[str] = (), *, files: bool = False) -> Path:
     """Write the configuration into `folder` and return the main file's path.
 
-    `sources` are the table functions of `COPY_SOURCES` that the user may read.
+    `sources` are the table functions of `COPY_SOURCES` that the user may read; with `files` it may also make tables
+    that read files: for the moment in which `Spool` makes its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     users = folder / "users.xml"
     profile = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in PROFILE.items())
-    given = [GRANTS, *(f"GRANT READ ON {source}" for source in sorted({COPY_SOURCES[name] for name in sources}))]
-    grants = "".join(f"<query>{grant}</query>" for grant in given)
+    more = ["GRANT READ ON FILE", "GRANT TABLE ENGINE ON File"] if files else []
+    more += [f"GRANT READ ON {source}" for source in sorted({COPY_SOURCES[name] for name in sources})]
+    grants = "".join(f"<query>{grant}</query>" for grant in (GRANTS, *more))
     users.write_text(_USERS.format(profile=profile, grants=grants), encoding="utf-8")
     main = folder / "config.xml"
     main.write_text(_CONFIG.format(users=escape(str(users))), encoding="utf-8")

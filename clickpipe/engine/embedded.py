@@ -6,17 +6,18 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from clickpipe.engine.batches import batches
-from clickpipe.engine.config import write_config
 from clickpipe.engine.encode import encode_params, settings_clause
+from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
+from clickpipe.engine.spool import Lines
 from clickpipe.sql import OTHER
 
 DEFAULT_WORKERS = 4
@@ -37,41 +38,38 @@ class EmbeddedEngine:
         workers: int = DEFAULT_WORKERS,
         scratch: Path | None = None,
         sources: Collection[str] = (),
+        ingests: bool = False,
     ) -> None:
         """Open the folder (made when absent). Raises EngineError when it cannot be opened.
 
         `scratch` is where an engine without a folder makes its files, if not where all temporary files are;
-        `sources` are the table functions of `COPY_SOURCES` that may be read.
+        `sources` are the table functions of `COPY_SOURCES` that may be read. Only one that `ingests` has `lines`.
         """
         self._session_type = _session_type()
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        self._address = self._locate(path, sources)
         self._sessions: list[Any] = []
         self._local = threading.local()
         self._lock = threading.Lock()
         self._closed = False
         with _temporary_files_in(scratch):
-            self._sessions.append(self._open())  # keeps the folder open, and fails here when it cannot be
+            self._place = take_place(path, sources, self._open, ingests=ingests)
+            try:
+                self._sessions.append(self._open(self._place.address))  # keeps the folder open, and fails here
+            except BaseException:
+                self._place.leave()
+                raise
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
 
-    def _locate(self, path: Path | None, sources: Collection[str]) -> str:
-        if path is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="clickpipe-")
-            return f":memory:?config-file={write_config(Path(self._scratch.name), sources)}"
-        path.mkdir(parents=True, exist_ok=True)
-        return f"{path / 'data'}?config-file={write_config(path / 'config', sources)}"
-
-    def _open(self) -> Any:
+    def _open(self, address: str) -> Any:
         try:
-            return self._session_type(self._address)
+            return self._session_type(address)
         except RuntimeError as error:
             raise EngineError(str(error)) from error
 
     def _session(self) -> Any:
         session = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = self._open()
+            session = self._local.session = self._open(self._place.address)
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -88,7 +86,7 @@ class EmbeddedEngine:
         """Run one statement on a worker; the future raises EngineError."""
         return self._pool.submit(self._query, sql + settings_clause(settings), encode_params(params or {}), output)
 
-    def _query(self, sql: str | bytes, params: dict[str, str], output: str) -> QueryResult:
+    def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
         session = self._session()
         try:
             result = session.query(sql, output, params=params)
@@ -100,11 +98,10 @@ class EmbeddedEngine:
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
         return QueryResult(result.bytes() or b"", *read, result.elapsed())
 
-    def insert(self, into: str, data: Iterable[bytes], *, format_: str, settings: Settings | None = None) -> None:
-        """Insert encoded rows on a worker and wait until they are written. Raises EngineError."""
-        # The rows stand behind the statement: `send_insert` keeps to itself what a materialized view raises.
-        statement = f"INSERT INTO {into}{settings_clause(settings)} FORMAT {format_}\n".encode()
-        self._pool.submit(self._query, b"".join([statement, *data]), {}, "Null").result()
+    def lines(self, batches: Sequence[Lines]) -> AbstractContextManager[str]:
+        """Give SQL of a table `(import_id String, line String)` with these lines. Raises OSError."""
+        assert self._place.spool is not None  # noqa: S101 - asked of engines that ingest
+        return self._place.spool.lines(batches)
 
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
         """Return the result columns of a SELECT. Raises EngineError."""
@@ -151,8 +148,7 @@ class EmbeddedEngine:
         for session in self._sessions:
             session.close()
         self._sessions.clear()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._place.leave()
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,8 +76,11 @@ class Engine(Protocol):
         """Run one statement as `execute` does, without waiting."""
         ...
 
-    def insert(self, into: str, data: Iterable[bytes], *, format_: str, settings: Settings | None = None) -> None:
-        """Insert encoded rows; `into` is `table (column, …)`. Raises EngineError."""
+    def lines(self, batches: Sequence[tuple[str, bytes]]) -> AbstractContextManager[str]:
+        """Give SQL of a table `(import_id String, line String)`, for statements run within.
+
+        It holds each batch's lines (bytes with line ends between them) under its import id, a UUID. Raises OSError.
+        """
         ...
 
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:

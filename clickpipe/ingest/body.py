@@ -1,15 +1,18 @@
-"""A request's body to lines, one JSON document each, and lines to the bytes ClickHouse reads."""
+"""A request's body to lines, one JSON document each."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
+
+_TO_CLEAN = (b"\n\n", b"\n ", b"\n\t", b"\r", b"\v", b"\f")  # what blank lines, or lines to strip, have in them
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
@@ -41,7 +44,21 @@ def _gunzip(body: bytes, size: int) -> bytes:
         return file.read(size)
 
 
-def lines_of(body: bytes, *, json: bool = False) -> list[bytes]:
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Documents, one a line: `data` has a line end between two of them, `count` is how many they are."""
+
+    data: bytes
+    count: int
+
+    @classmethod
+    def of(cls, documents: Iterable[bytes]) -> Lines:
+        """Return documents (no line end in any) as lines."""
+        listed = list(documents)
+        return cls(b"\n".join(listed), len(listed))
+
+
+def lines_of(body: bytes, *, json: bool = False) -> Lines:
     """Return the documents of an NDJSON body, of one JSON object over several lines, or of a JSON array.
 
     With `json` the body is one JSON value, an object or an array of objects. Lines that are no JSON
@@ -51,8 +68,12 @@ def lines_of(body: bytes, *, json: bool = False) -> list[bytes]:
     if json or _spans_lines(text):
         documents = _one_document(text)
         if documents is not None:
-            return documents
-    return [line for line in (part.strip() for part in text.split(b"\n")) if line]
+            return Lines.of(documents)
+    if not text:
+        return Lines(b"", 0)
+    if any(blank in text for blank in _TO_CLEAN):
+        return Lines.of(line for line in (part.strip() for part in text.split(b"\n")) if line)
+    return Lines(text, text.count(b"\n") + 1)
 
 
 def _spans_lines(text: bytes) -> bool:
@@ -74,34 +95,3 @@ def _one_document(text: bytes) -> list[bytes] | None:
 def _compact(document: bytes | msgspec.Raw) -> bytes:
     data = bytes(document)
     return msgspec.json.format(data, indent=-1) if b"\n" in data else data
-
-
-_LOW_BITS, _MORE = 0x7F, 0x80  # a varint's byte: seven bits, and whether another follows
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > _LOW_BITS:
-        out.append(number & _LOW_BITS | _MORE)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-_LENGTHS = [_varint(n) for n in range(4096)]
-
-
-def row_binary(import_id: str, lines: Iterable[bytes]) -> bytes:
-    """Return rows (import id, line) as ClickHouse's RowBinary."""
-    name = import_id.encode()
-    prefix = _varint(len(name)) + name
-    parts: list[bytes] = []
-    for line in lines:
-        size = len(line)
-        parts += (prefix, _LENGTHS[size] if size < len(_LENGTHS) else _varint(size), line)
-    return b"".join(parts)
-
-
-def join_lines(lines: Sequence[bytes]) -> bytes:
-    """Return lines as the log keeps them."""
-    return b"\n".join(lines)

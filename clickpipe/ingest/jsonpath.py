@@ -9,10 +9,11 @@ from clickpipe.sql import quote_literal
 def text_at(document: str, steps: tuple[Step, ...]) -> str:
     """Return SQL for the value at a path as Nullable(String): text as it is, objects and arrays as JSON.
 
-    A missing value and a JSON null are both NULL.
+    `document` is SQL of a JSON text, which may be NULL. A missing value and a JSON null are both NULL.
     """
     if not steps:
         return f"toNullable({document})"
+    document = f"ifNull({document}, '')"
     each = next((n for n, step in enumerate(steps) if isinstance(step, Each)), None)
     if each is None:
         return f"JSONExtract({document}, {_keys(steps)}, 'Nullable(String)')"

@@ -1,8 +1,8 @@
 """The write-ahead log: segments on disk, one for each insert.
 
-A segment is written and synced before its rows are inserted, and removed after. Its name is the
-insert's deduplication token, so a segment that is found after a crash can be inserted again: what
-was already there stays there once.
+Requests are appended to a data source's open segment and synced, many with one sync; a segment is closed before its
+rows are inserted, and removed after. Its name is the insert's deduplication token, so a segment that is found after a
+crash can be inserted again: what was already there stays there once.
 
 Layout: `<folder>/<workspace>/<data source>/<number>.wal`; a segment is a magic line, then records of
 (crc32, length, import id length) as little-endian integers, the import id, the lines.
@@ -45,6 +45,50 @@ class Segment:
         return f"{self.workspace}/{self.data_source}/{self.path.stem}"
 
 
+class OpenSegment:
+    """A segment that takes records. One thread at a time uses it."""
+
+    def __init__(self, segment: Segment) -> None:
+        """Make the file. Raises OSError."""
+        self.segment = segment
+        self._file = segment.path.open("xb", buffering=0)
+        self._size = 0
+        try:
+            self._write([_MAGIC])
+        except OSError:
+            self.close()
+            segment.path.unlink(missing_ok=True)
+            raise
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write records and return when they are on disk. Raises OSError: then none of them is in the segment."""
+        parts: list[bytes] = []
+        for record in records:
+            name = record.import_id.encode()
+            checksum = zlib.crc32(record.lines, zlib.crc32(name))
+            parts += [_HEADER.pack(checksum, len(record.lines), len(name)), name, record.lines]
+        self._write(parts)
+
+    def _write(self, parts: Sequence[bytes]) -> None:
+        size = sum(map(len, parts))
+        try:
+            for part in parts:
+                view = memoryview(part)
+                while view:
+                    view = view[self._file.write(view) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            # what reading a segment finds behind a torn record is not looked at, so nothing may follow this one
+            os.ftruncate(self._file.fileno(), self._size)
+            self._file.seek(self._size)
+            raise
+        self._size += size
+
+    def close(self) -> None:
+        """Take no more."""
+        self._file.close()
+
+
 class WriteAheadLog:
     """All segments below one folder. Methods may be called from any thread."""
 
@@ -60,29 +104,33 @@ class WriteAheadLog:
             self._last = max(self._last + 1, time.time_ns())
             return self._last
 
-    def write(self, workspace: str, data_source: str, records: Sequence[Record]) -> Segment:
-        """Write records as a new segment and return when they are on disk. Raises OSError."""
+    def open(self, workspace: str, data_source: str) -> OpenSegment:
+        """Start a new segment; it is on disk when this returns. Raises OSError."""
         folder = self._folder / workspace / data_source
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             _sync_folder(folder.parent)
             _sync_folder(self._folder)
-        path = folder / f"{self._next():020d}.wal"
+        opened = OpenSegment(Segment(workspace, data_source, folder / f"{self._next():020d}.wal"))
         try:
-            with path.open("xb") as file:
-                file.write(_MAGIC)
-                for record in records:
-                    name = record.import_id.encode()
-                    payload = name + record.lines
-                    file.write(_HEADER.pack(zlib.crc32(payload), len(record.lines), len(name)))
-                    file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
             _sync_folder(folder)
         except OSError:
-            path.unlink(missing_ok=True)
+            opened.close()
+            opened.segment.path.unlink(missing_ok=True)
             raise
-        return Segment(workspace, data_source, path)
+        return opened
+
+    def write(self, workspace: str, data_source: str, records: Sequence[Record]) -> Segment:
+        """Write records as a segment of their own and return when they are on disk. Raises OSError."""
+        opened = self.open(workspace, data_source)
+        try:
+            opened.append(records)
+        except OSError:
+            opened.segment.path.unlink(missing_ok=True)
+            raise
+        finally:
+            opened.close()
+        return opened.segment
 
     def remove(self, segment: Segment) -> None:
         """Forget a segment whose rows are in the engine."""
@@ -104,10 +152,24 @@ class WriteAheadLog:
         for folder in (self._folder / workspace).glob("*/"):
             _sync_folder(folder)
 
-    def whole(self, segment: Segment) -> bool:
-        """Tell whether all of a segment can be read: one that is not holds what nobody was told of, or is damaged."""
-        size = len(_MAGIC) + sum(_HEADER.size + len(r.import_id.encode()) + len(r.lines) for r in self.read(segment))
-        return size == segment.path.stat().st_size
+    def set_rest_aside(self, segment: Segment) -> Path | None:
+        """Forget a segment whose records are in the engine; keep it where bytes behind them cannot be read.
+
+        Returns where it is then: `*.torn` when it ends within a record, as after a crash of the process that wrote
+        what nobody was told of, else `*.rejected`: it is damaged.
+        """
+        data = segment.path.read_bytes()
+        at = len(_MAGIC) + sum(_HEADER.size + len(r.import_id.encode()) + len(r.lines) for r in self.read(segment))
+        if at == len(data) or _MAGIC.startswith(data):
+            self.remove(segment)
+            return None
+        torn = data.startswith(_MAGIC) and len(data) - at < _HEADER.size
+        if data.startswith(_MAGIC) and not torn:
+            _, length, name_length = _HEADER.unpack_from(data, at)
+            torn = len(data) - at - _HEADER.size < length + name_length
+        path = segment.path.with_suffix(".torn" if torn else ".rejected")
+        segment.path.rename(path)
+        return path
 
     def read(self, segment: Segment) -> Iterator[Record]:
         """Yield a segment's records up to the first that is torn or damaged."""

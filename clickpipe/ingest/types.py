@@ -1,7 +1,7 @@
 """A column's type as SQL: does a text fit it, and which value is it. Rules: docs/ingestion.md.
 
 `raw` is SQL of type Nullable(String): a text as it came, objects and arrays as JSON. A new type is a new
-entry in `_scalar`, or in `fits` and `value` when it holds others.
+entry in `scalar`, or in `fits` and `value` when it holds others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ _DOCUMENTS = ("Nested(", "JSON", "Variant(", "Dynamic", "Object(")
 _ARGUMENT = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|[(),]|[^'`(),]+", re.DOTALL)
 _FIELD = re.compile(r"^(?:`([^`]+)`|([A-Za-z_]\w*))\s+(\S.*)$", re.DOTALL)
 _VARIABLE = re.compile(r"\bx(\d+)\b")
+_SCALAR = re.compile(
+    r"(?:U?Int\d+|B?Float\d+|Decimal\d*|Date(?:32|Time|Time64)?|Bool|UUID|IPv[46]|Enum(?:8|16)?)(?:\(|$)"
+)
 _LAST_SECOND = 2**32 - 1
 _LAST_DAY = 2**16 - 1
 
@@ -50,7 +53,7 @@ def fits(type_: str, raw: str) -> str:
         return _holder_fits(match[1], split_arguments(match[2]), raw)
     if own.startswith(_DOCUMENTS):
         return f"JSONType(assumeNotNull({raw})) IN ('Object', 'Array')"
-    return f"isNotNull({_scalar(own, raw)})"
+    return f"isNotNull({scalar(own, raw)})"
 
 
 def value(type_: str, raw: str) -> str:
@@ -60,16 +63,23 @@ def value(type_: str, raw: str) -> str:
         return _holder_value(own, match[1], split_arguments(match[2]), raw)
     if own.startswith(_DOCUMENTS):
         return f"JSONExtract(ifNull({raw}, ''), {quote_literal(own)})"
-    parsed = raw if own == "String" or _FIXED.match(own) else _scalar(own, raw)
+    parsed = raw if own == "String" or _FIXED.match(own) else scalar(own, raw)
     return parsed if _nullable(type_) else f"assumeNotNull({parsed})"
+
+
+def parsed_type(type_: str) -> str:
+    """Return the type that `scalar` parses a text to; '' for types whose values are made of the text itself."""
+    own = base(type_)
+    return own if _SCALAR.match(own) else ""
 
 
 def _nullable(type_: str) -> bool:
     return re.match(r"^\s*(LowCardinality\(\s*)?Nullable\(", type_) is not None
 
 
-def _scalar(own: str, raw: str) -> str:
+def scalar(type_: str, raw: str) -> str:
     """Return SQL that parses a text as a type that holds no other: NULL where it is none."""
+    own = base(type_)
     if match := _DATETIME.match(own):
         zone = f", {match[1]}" if match[1] else ""
         moment = f"parseDateTime64BestEffortOrNull({raw}, 0{zone})"

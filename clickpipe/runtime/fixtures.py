@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from clickpipe.deploy import Progress
-from clickpipe.ingest import IngestResult, lines_of
+from clickpipe.ingest import IngestResult, Lines, lines_of
 from clickpipe.runtime.workspace import Workspace
 
 _BATCH_BYTES = 8 << 20
@@ -51,20 +51,21 @@ def load_fixtures(workspace: Workspace, root: Path, progress: Progress = lambda 
 
 def _load(workspace: Workspace, name: str, path: Path) -> IngestResult:
     good = bad = 0
-    for lines in _batches(lines_of(path.read_bytes())):
-        result = workspace.submit(name, lines).result()
+    for batch in _batches(lines_of(path.read_bytes())):
+        result = workspace.submit(name, batch).result()
         good, bad = good + result.successful_rows, bad + result.quarantined_rows
     return IngestResult(good, bad)
 
 
-def _batches(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
+def _batches(lines: Lines) -> Iterator[Lines]:
+    """Yield lines in parts of a few MB."""
     batch: list[bytes] = []
     size = 0
-    for line in lines:
+    for line in lines.data.split(b"\n") if lines.count else ():
         if batch and size + len(line) > _BATCH_BYTES:
-            yield batch
+            yield Lines.of(batch)
             batch, size = [], 0
         batch.append(line)
         size += len(line)
     if batch:
-        yield batch
+        yield Lines.of(batch)

@@ -45,6 +45,7 @@ class Instance:
             self._live_of,
             batch_bytes=self.settings.ingest_batch_bytes,
             queue_bytes=self.settings.ingest_queue_bytes,
+            flush_seconds=self.settings.ingest_flush_seconds,
         )
         self.jobs = JobRunner(self.catalog)
         self._workspaces: dict[str, Workspace] = {}
@@ -60,7 +61,9 @@ class Instance:
     def _open_engine(self, *, in_memory: bool) -> Engine:
         path = None if in_memory else self.data_dir / "engine"
         try:
-            return EmbeddedEngine(path, workers=self.settings.workers, sources=self.settings.rules().copy_sources)
+            return EmbeddedEngine(
+                path, workers=self.settings.workers, sources=self.settings.rules().copy_sources, ingests=True
+            )
         except EngineError as error:
             message = f"The engine cannot open {self.data_dir}: {error.message}"
             raise ClickpipeError(message, status=503, code="engine_unavailable") from error

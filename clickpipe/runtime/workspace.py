@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from clickpipe.compiler import CompiledProject
 from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult
-from clickpipe.ingest import IngestResult
+from clickpipe.ingest import IngestResult, Lines
 from clickpipe.jobs import run_copy
 from clickpipe.project import Project, load_texts
 from clickpipe.query import FORMATS, OutputFormat, QueryLimits, QueryRunner, failure, split_format_clause
@@ -106,14 +106,14 @@ class Workspace:
         message = f'Data Source "{name}" does not exist' + (f": {hint}" if hint else "")
         raise ClickpipeError(message, status=404, code="not_found")
 
-    def submit(self, data_source: str, lines: Sequence[bytes]) -> Future[IngestResult]:
+    def submit(self, data_source: str, lines: Lines, *, wait: bool = True) -> Future[IngestResult]:
         """Queue JSON lines for a data source; see `Ingester.submit`."""
         self.data_source_for_events(data_source)
-        return self._instance.ingester.submit(self.id, data_source, lines)
+        return self._instance.ingester.submit(self.id, data_source, lines, wait=wait)
 
     def ingest(self, data_source: str, rows: Iterable[Mapping[str, Any]]) -> IngestResult:
         """Write rows (mappings as JSON documents) and wait until they can be read."""
-        return self.submit(data_source, [msgspec.json.encode(row) for row in rows]).result()
+        return self.submit(data_source, Lines.of(msgspec.json.encode(row) for row in rows)).result()
 
     # Data out
 

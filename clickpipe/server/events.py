@@ -34,6 +34,7 @@ async def post_events(request: Request) -> JSONResponse:
         lines = await asyncio.to_thread(lambda: lines_of(decompress(body, encoding, limit * 10), json=as_json))
     else:
         lines = lines_of(body, json=as_json)
-    result = await asyncio.wrap_future(who.workspace.submit(name, lines))
+    wait = flag(request, "wait")
+    result = await asyncio.wrap_future(who.workspace.submit(name, lines, wait=wait))
     counts = {"successful_rows": result.successful_rows, "quarantined_rows": result.quarantined_rows}
-    return JSONResponse(counts, status_code=200 if flag(request, "wait") else 202)
+    return JSONResponse(counts, status_code=200 if wait else 202)

@@ -12,7 +12,7 @@ from clickpipe.catalog import DeploymentStatus
 from clickpipe.deploy.plan import existing_objects
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
-from clickpipe.ingest import IngestResult
+from clickpipe.ingest import IngestResult, Lines
 from clickpipe.runtime import Instance, Workspace
 
 EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
@@ -160,7 +160,7 @@ def test_an_event_that_comes_while_the_old_view_is_removed_is_written_once(deplo
 
     def on_removal(message: str) -> None:
         if message.startswith("removing") and not late:
-            late.append(deployed.submit("events", [b'{"id":"z","n":1}']))
+            late.append(deployed.submit("events", Lines.of([b'{"id":"z","n":1}'])))
             wait(late, timeout=0.2)
 
     changed = files["names.datasource"].replace("KEY id", "KEY name")

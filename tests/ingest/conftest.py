@@ -20,6 +20,8 @@ FILES = {
 }
 GOOD, BAD, REFUSED = b'{"id":"a","n":1}', b'{"id":"a","n":"many"}', b'{"id":"a","n":101}'
 
+ONE, TWO = ("00000000-0000-4000-8000-00000000000" + n for n in "12")  # import ids
+
 MakeIngester = Callable[..., Ingester]
 
 

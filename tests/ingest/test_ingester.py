@@ -5,17 +5,16 @@ from collections.abc import Sequence
 
 import pytest
 
-from clickpipe.ingest import Ingester, IngestResult, WriteAheadLog
-from clickpipe.ingest.body import row_binary
-from clickpipe.ingest.log import Record, Segment
+from clickpipe.ingest import Ingester, IngestResult, Lines, WriteAheadLog
+from clickpipe.ingest.log import OpenSegment, Record
 from clickpipe.runtime import Workspace
-from tests.ingest.conftest import BAD, GOOD, MakeIngester, counts
+from tests.ingest.conftest import BAD, GOOD, ONE, TWO, MakeIngester, counts
 
 
 def test_each_request_is_told_its_own_counts(deployed: Workspace, log: WriteAheadLog, taker: Ingester) -> None:
     with taker.paused(deployed.id):  # so that all of them become one batch
         bodies = [[GOOD], [GOOD, BAD], [BAD, BAD, b"no json"], []]
-        futures = [taker.submit(deployed.id, "events", body) for body in bodies]
+        futures = [taker.submit(deployed.id, "events", Lines.of(body)) for body in bodies]
         assert not futures[0].done()
     found = [f.result() for f in futures]
     assert found == [IngestResult(1, 0), IngestResult(1, 1), IngestResult(0, 3), IngestResult(0, 0)]
@@ -26,23 +25,22 @@ def test_each_request_is_told_its_own_counts(deployed: Workspace, log: WriteAhea
 @pytest.mark.parametrize(("batch_bytes", "segments"), [(len(GOOD), 3), (3 * len(GOOD) - 1, 2), (3 * len(GOOD), 1)])
 def test_requests_share_an_insert_up_to_the_limit(
     deployed: Workspace,
-    log: WriteAheadLog,
     make_ingester: MakeIngester,
     monkeypatch: pytest.MonkeyPatch,
     batch_bytes: int,
     segments: int,
 ) -> None:
     sizes: list[int] = []
-    write = log.write
+    append = OpenSegment.append
 
-    def count(workspace: str, data_source: str, records: Sequence[Record]) -> Segment:
+    def count(segment: OpenSegment, records: Sequence[Record]) -> None:
         sizes.append(len(records))
-        return write(workspace, data_source, records)
+        append(segment, records)
 
-    monkeypatch.setattr(log, "write", count)
+    monkeypatch.setattr(OpenSegment, "append", count)
     taker = make_ingester(batch_bytes=batch_bytes)
     with taker.paused(deployed.id):
-        futures = [taker.submit(deployed.id, "events", [GOOD]) for _ in range(3)]
+        futures = [taker.submit(deployed.id, "events", Lines.of([GOOD])) for _ in range(3)]
     assert all(f.result() == IngestResult(1, 0) for f in futures)
     assert (len(sizes), sum(sizes)) == (segments, 3)
     assert counts(deployed) == (3, 0, 3)
@@ -50,7 +48,7 @@ def test_requests_share_an_insert_up_to_the_limit(
 
 def test_a_client_that_goes_away_takes_nothing_back(deployed: Workspace, taker: Ingester) -> None:
     with taker.paused(deployed.id):
-        gone, patient = (taker.submit(deployed.id, "events", [GOOD, BAD]) for _ in range(2))
+        gone, patient = (taker.submit(deployed.id, "events", Lines.of([GOOD, BAD])) for _ in range(2))
         assert not gone.cancel()
     assert patient.result() == gone.result() == IngestResult(1, 1)
     assert counts(deployed) == (2, 2, 2)
@@ -59,7 +57,7 @@ def test_a_client_that_goes_away_takes_nothing_back(deployed: Workspace, taker: 
 def test_what_was_logged_but_not_inserted_comes_in_once(
     deployed: Workspace, log: WriteAheadLog, taker: Ingester
 ) -> None:
-    log.write(deployed.id, "events", [Record("r1", GOOD + b"\n" + BAD), Record("r2", GOOD)])
+    log.write(deployed.id, "events", [Record(ONE, GOOD + b"\n" + BAD), Record(TWO, GOOD)])
     assert taker.recover() == 1
     assert counts(deployed) == (2, 1, 2)
     assert taker.recover() == 0
@@ -68,8 +66,8 @@ def test_what_was_logged_but_not_inserted_comes_in_once(
 def test_what_was_inserted_but_not_removed_does_not_come_in_again(
     deployed: Workspace, log: WriteAheadLog, taker: Ingester
 ) -> None:
-    segment = log.write(deployed.id, "events", [Record("r", GOOD + b"\n" + BAD)])
-    taker._insert(deployed.queries.live().physical.landings["events"], segment, [row_binary("r", [GOOD, BAD])])
+    segment = log.write(deployed.id, "events", [Record(ONE, GOOD + b"\n" + BAD)])
+    taker._writer._insert(deployed.queries.live().physical.landings["events"], segment, [(ONE, GOOD + b"\n" + BAD)])
     assert counts(deployed) == (1, 1, 1)
     assert taker.recover() == 1
     assert counts(deployed) == (1, 1, 1)
@@ -78,7 +76,7 @@ def test_what_was_inserted_but_not_removed_does_not_come_in_again(
 def test_a_segment_that_was_torn_gives_its_whole_records_and_goes(
     deployed: Workspace, log: WriteAheadLog, taker: Ingester
 ) -> None:
-    segment = log.write(deployed.id, "events", [Record("r1", GOOD), Record("r2", GOOD)])
+    segment = log.write(deployed.id, "events", [Record(ONE, GOOD), Record(TWO, GOOD)])
     whole = segment.path.read_bytes()
     for length, rows in ((len(whole) - 1, 1), (3, 1)):
         segment.path.write_bytes(whole[:length])
@@ -91,7 +89,7 @@ def test_many_writers_lose_and_double_nothing(deployed: Workspace, taker: Ingest
     def write(number: int) -> None:
         for turn in range(10):
             line = b'{"id":"%d-%d","n":1}' % (number, turn)
-            assert taker.submit(deployed.id, "events", [line]).result().successful_rows == 1
+            assert taker.submit(deployed.id, "events", Lines.of([line])).result().successful_rows == 1
 
     threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
     for thread in threads:

@@ -57,6 +57,23 @@ def test_a_torn_tail_gives_whole_records_only(log: WriteAheadLog) -> None:
     assert seen == {0, 1, 2}
 
 
+def test_what_cannot_be_read_is_kept_where_it_may_be_looked_at(log: WriteAheadLog) -> None:
+    whole = written(log).path.read_bytes()
+    for data, ending in (
+        (whole, None),
+        (whole[:7], None),
+        (whole[:-1], ".torn"),
+        (whole[:-25], ".torn"),
+        (whole.replace(b"twox", b"twoy"), ".rejected"),
+        (b"something else", ".rejected"),
+    ):
+        segment = written(log)
+        segment.path.write_bytes(data)
+        kept = log.set_rest_aside(segment)
+        assert (kept.suffix if kept else None) == ending
+        assert not segment.path.exists()
+
+
 def test_a_damaged_record_ends_the_reading(log: WriteAheadLog) -> None:
     segment = written(log)
     segment.path.write_bytes(segment.path.read_bytes().replace(b"twox", b"twoy"))

@@ -6,10 +6,10 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
-from clickpipe.ingest import Ingester, WriteAheadLog
-from clickpipe.ingest.log import Record
+from clickpipe.ingest import Ingester, Lines, WriteAheadLog
+from clickpipe.ingest.log import OpenSegment, Record
 from clickpipe.runtime import Workspace
-from tests.ingest.conftest import GOOD, REFUSED, MakeIngester, counts
+from tests.ingest.conftest import GOOD, ONE, REFUSED, TWO, MakeIngester, counts
 
 
 def kept(root: Path) -> list[str]:
@@ -18,24 +18,24 @@ def kept(root: Path) -> list[str]:
 
 def refused(taker: Ingester, workspace: str, data_source: str = "events", line: bytes = GOOD) -> ClickpipeError:
     with pytest.raises(ClickpipeError) as error:
-        taker.submit(workspace, data_source, [line]).result()
+        taker.submit(workspace, data_source, Lines.of([line])).result()
     return error.value
 
 
 def test_more_than_may_wait_is_refused(deployed: Workspace, make_ingester: MakeIngester) -> None:
     taker = make_ingester(queue_bytes=len(GOOD))
     with taker.paused(deployed.id):
-        first = taker.submit(deployed.id, "events", [GOOD])
+        first = taker.submit(deployed.id, "events", Lines.of([GOOD]))
         assert refused(taker, deployed.id).status == 503
     first.result()
     for _ in range(20):  # there is room again as soon as the answer is there
-        taker.submit(deployed.id, "events", [GOOD]).result()
+        taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
     assert counts(deployed) == (21, 0, 21)
 
 
 def test_one_request_may_be_larger_than_all_that_may_wait(deployed: Workspace, make_ingester: MakeIngester) -> None:
     taker = make_ingester(queue_bytes=1, batch_bytes=1)
-    assert taker.submit(deployed.id, "events", [GOOD, GOOD]).result().successful_rows == 2
+    assert taker.submit(deployed.id, "events", Lines.of([GOOD, GOOD])).result().successful_rows == 2
 
 
 @pytest.mark.parametrize("source", ["nothing", "sums_mv"])
@@ -45,7 +45,7 @@ def test_a_data_source_that_is_gone(
     assert refused(taker, deployed.id, source).status == 404
     assert refused(taker, "nowhere").status == 404
     assert kept(tmp_path) == []
-    log.write(deployed.id, source, [Record("r", GOOD)])
+    log.write(deployed.id, source, [Record(ONE, GOOD)])
     assert taker.recover() == 1
     assert log.unfinished() == []
     assert kept(tmp_path) == [".rejected"]
@@ -57,13 +57,13 @@ def test_an_insert_that_fails_is_not_acknowledged_and_kept_aside(
     def refuse(*_: object, **__: object) -> None:
         raise EngineError("Code: 1. DB::Exception: no. (NO)")
 
-    log.write(deployed.id, "events", [Record("r", GOOD)])
-    monkeypatch.setattr(taker._engine, "insert", refuse)
+    log.write(deployed.id, "events", [Record(ONE, GOOD)])
+    monkeypatch.setattr(taker._writer._engine, "execute", refuse)
     assert refused(taker, deployed.id).status == 422
     assert taker.recover() == 1
     monkeypatch.undo()
     assert kept(tmp_path) == [".rejected", ".rejected"]
-    taker.submit(deployed.id, "events", [GOOD]).result()
+    taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
     assert counts(deployed) == (1, 0, 1)
 
 
@@ -72,29 +72,32 @@ def test_what_a_view_refuses_is_not_acknowledged_and_kept_aside(
 ) -> None:
     assert refused(taker, deployed.id, line=REFUSED).status == 422
     assert kept(tmp_path) == [".rejected"]
-    taker.submit(deployed.id, "events", [GOOD]).result()
+    taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
     assert counts(deployed)[2] == 1
 
 
 def test_a_log_that_cannot_be_written_acknowledges_nothing(
-    deployed: Workspace, log: WriteAheadLog, taker: Ingester, monkeypatch: pytest.MonkeyPatch
+    deployed: Workspace, taker: Ingester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(log, "write", full)
+    monkeypatch.setattr(OpenSegment, "append", full)
     error = refused(taker, deployed.id)
     assert (error.status, "No space left" in error.message) == (503, True)
-    assert counts(deployed) == (0, 0, 0)
+    assert kept(tmp_path) == []
+    monkeypatch.undo()
+    taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
+    assert counts(deployed) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("damage", [b"clickpipe-wal-9\n", b""])
 def test_a_segment_that_cannot_be_read_to_its_end_is_kept_aside(
     deployed: Workspace, log: WriteAheadLog, taker: Ingester, tmp_path: Path, damage: bytes
 ) -> None:
-    segment = log.write(deployed.id, "events", [Record("one", GOOD), Record("two", GOOD)])
+    segment = log.write(deployed.id, "events", [Record(ONE, GOOD), Record(TWO, GOOD)])
     data = segment.path.read_bytes()
-    segment.path.write_bytes(damage + data[len(damage) :] if damage else data.replace(b"two", b"twi"))
+    segment.path.write_bytes(damage + data[len(damage) :] if damage else data.replace(TWO.encode(), b"x" * len(TWO)))
     assert taker.recover() == 1
     assert counts(deployed) == ((0, 0, 0) if damage else (1, 0, 1))
     assert kept(tmp_path) == [".rejected"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -30,10 +31,12 @@ CHANGED = {
     "sums_mv.pipe": VIEW.replace("(n)", "(n * 2)"),
 }
 
-# Four threads send events one by one, each named after the round, and print a name when it is acknowledged.
+# Four threads send events one by one, each named after the round, and print a name when it is acknowledged. Half of
+# them wait until they can read it.
 WRITER = """
     import json, sys, threading
     from pathlib import Path
+    from clickpipe.ingest import Lines
     from clickpipe.runtime import Instance
 
     with Instance(Path(sys.argv[1])) as instance:
@@ -43,7 +46,8 @@ WRITER = """
         def write(number):
             for turn in range(1_000_000):
                 name = f"{prefix}-{number}-{turn}"
-                assert workspace.ingest("events", [{"id": name, "n": 1}]).successful_rows == 1
+                lines = Lines.of([b'{"id":"%s","n":1}' % name.encode()])
+                assert workspace.submit("events", lines, wait=number < 2).result().successful_rows == 1
                 sys.stdout.write(name + "\\n")
                 sys.stdout.flush()
 
@@ -81,7 +85,7 @@ STATE = """
             "live": live.deployment_id,
             "statuses": [d.status.value for d in instance.catalog.deployments(workspace.id)],
             "tidy": existing_objects(instance.engine, workspace.database) == set(live.physical.objects),
-            "left": [p.name for p in Path(sys.argv[1], "wal").rglob("*.*")],
+            "left": [p.name for p in Path(sys.argv[1], "wal").rglob("*.*") if p.suffix != ".torn"],
         }
         if len(sys.argv) > 2:
             workspace.deploy(json.loads(sys.argv[2]))
@@ -110,16 +114,65 @@ def killed(code: str, *args: str | Path, wait: float = 0) -> list[str]:
 
 
 def test_what_was_acknowledged_survives_kills_once(run_python: RunPython, tmp_path: Path) -> None:
+    kills = int(os.environ.get("CRASHES", "6"))  # `make crash-test` has more
     moments = random.Random(7)
     acknowledged: set[str] = set()
-    for number in range(6):
+    for number in range(kills):
         acknowledged.update(killed(WRITER, tmp_path, f"r{number}", json.dumps(FILES), wait=moments.uniform(0, 0.7)))
     found = state(run_python, tmp_path)
-    assert len(acknowledged) > 6
+    assert len(acknowledged) > kills
     assert len(found["events"]) == len(set(found["events"]))
     assert acknowledged <= set(found["events"])
     assert found["sums"] == dict.fromkeys(found["events"], 1)
     assert (found["live"], found["statuses"], found["tidy"], found["left"]) == (1, ["data_ready"], True, [])
+
+
+# Sends one event and stops for good before or behind a step of writing it; says when it is there.
+STOPPED = """
+    import json, sys, time
+    from pathlib import Path
+    from clickpipe.ingest import Lines, log, writer
+    from clickpipe.runtime import Instance
+
+    folder, files, owner, name, moment = sys.argv[1:]
+    owner = {"Writer": writer.Writer, "Log": log.WriteAheadLog, "Segment": log.OpenSegment}[owner]
+    step = getattr(owner, name)
+
+    def stop(*given):
+        if moment == "behind":
+            step(*given)
+        print("here", flush=True)
+        time.sleep(600)
+
+    with Instance(Path(folder)) as instance:
+        workspace = instance.default
+        workspace.deploy(json.loads(files))
+        setattr(owner, name, stop)
+        workspace.submit("events", Lines.of([b'{"id":"a","n":1}', b'{"id":"b","n":1}']))
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("owner", "step", "moment", "there"),
+    [
+        ("Segment", "append", "before", []),
+        ("Segment", "append", "behind", ["a", "b"]),
+        ("Writer", "insert", "before", ["a", "b"]),
+        ("Writer", "_insert", "before", ["a", "b"]),
+        ("Writer", "_insert", "behind", ["a", "b"]),
+        ("Log", "remove", "before", ["a", "b"]),
+        ("Log", "remove", "behind", ["a", "b"]),
+    ],
+)
+def test_a_kill_between_two_steps_of_writing(
+    run_python: RunPython, tmp_path: Path, owner: str, step: str, moment: str, there: list[str]
+) -> None:
+    killed(STOPPED, tmp_path, json.dumps(FILES), owner, step, moment)
+    for _ in range(2):  # and what was brought back is not brought back again
+        found = state(run_python, tmp_path)
+        assert (sorted(found["events"]), found["sums"]) == (there, dict.fromkeys(there, 1))
+        assert found["left"] == []
 
 
 @pytest.mark.parametrize("step", ["creating sums_", "copying", "filling", "creating sums_mv", "creating events_map"])

@@ -1,0 +1,69 @@
+"""Where the embedded ClickHouse runs: a process has one, in a data folder or in memory."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clickpipe.engine.config import write_config
+from clickpipe.engine.protocol import EngineError
+from clickpipe.engine.spool import Spool
+
+
+@dataclass(slots=True)
+class Place:
+    """Where ClickHouse runs: its address, the spool of one that ingests, the folder to remove after the last engine."""
+
+    address: str
+    spool: Spool | None = None
+    scratch: tempfile.TemporaryDirectory[str] | None = None
+    engines: int = 1
+
+    def leave(self) -> None:
+        """Count one engine less."""
+        with _PLACES:
+            self.engines -= 1
+            if not self.engines:
+                _in_memory[:] = [place for place in _in_memory if place is not self]
+                if self.scratch is not None:
+                    self.scratch.cleanup()
+
+
+_PLACES = threading.Lock()
+_in_memory: list[Place] = []  # where engines without a folder run: a process has one ClickHouse, which they share
+
+
+def take_place(path: Path | None, sources: Collection[str], open_: Callable[[str], Any], *, ingests: bool) -> Place:
+    """Return the place of a new engine; `open_` opens a session. Raises EngineError."""
+    with _PLACES:
+        if path is None and _in_memory:
+            found = _in_memory[0]
+            if ingests and found.spool is None:
+                message = "an engine in memory that does not ingest is open in this process"
+                raise EngineError(message)
+            found.engines += 1
+            return found
+        scratch = tempfile.TemporaryDirectory(prefix="clickpipe-") if path is None else None
+        folder = path or Path(scratch.name if scratch else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        data = ":memory:" if path is None and not ingests else str(folder / "data")
+        spool = Spool(folder / "spool") if ingests else None
+        if spool is not None and not (Path(data).exists() and spool.is_ready()):
+            _prepare(spool, open_(f"{data}?config-file={write_config(folder / 'config', files=True)}"))
+        place = Place(f"{data}?config-file={write_config(folder / 'config', sources)}", spool, scratch)
+        if path is None:
+            _in_memory.append(place)
+        return place
+
+
+def _prepare(spool: Spool, session: Any) -> None:
+    try:
+        spool.prepare(lambda statement: session.query(statement, "Null"))
+    except RuntimeError as error:
+        raise EngineError(str(error)) from error
+    finally:
+        session.close()

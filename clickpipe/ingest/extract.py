@@ -1,0 +1,112 @@
+"""The texts of all columns from one reading of a line. Rules: docs/ingestion.md.
+
+A line is parsed once, to a tuple in the shape of the paths: `JSONExtract(line, 'Tuple(a Nullable(String), …)')`. What
+ClickHouse's tuples cannot name, and paths into what another column takes whole, are read by a call of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from clickpipe.ingest.jsonpath import text_at
+from clickpipe.project import DataSource, Each, Key, Step, parse_jsonpath
+
+_NAME = re.compile(r"^[A-Za-z_][\w$-]*$", re.ASCII)
+_TUPLE = "__t"
+_NULL = "CAST(NULL, 'Nullable(String)')"
+
+_Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """SQL for each column's text (Nullable(String)) of a line; `parsed` tells which texts prove it to be JSON."""
+
+    columns: tuple[str, ...]
+    parsed: tuple[bool, ...]
+    tuple_type: str
+
+    def select(self, source: str, more: Sequence[str], aliases: Sequence[str]) -> str:
+        """Return the SELECT of the columns, under `aliases`, and of `more` expressions over `import_id` and `line`."""
+        texts = [f"{sql} AS {alias}" for sql, alias in zip(self.columns, aliases, strict=True)]
+        extracted = f", JSONExtract(line, '{self.tuple_type}') AS {_TUPLE}" if self.tuple_type else ""
+        listed = ",\n    ".join([*more, *texts])
+        return f"SELECT\n    {listed}\nFROM (SELECT import_id, line{extracted} FROM {source})"
+
+
+@dataclass(slots=True)
+class _Branch:
+    """Keys of an object, in the order they were met; None is a value."""
+
+    keys: dict[str, _Branch | None] = field(default_factory=dict)
+
+
+def texts_of(source: DataSource) -> Texts:
+    """Return the texts of a data source's columns, in their order."""
+    paths = [_steps(source, number) for number in range(len(source.columns))]
+    wholes = {keys for steps in paths if steps and (keys := _leading(steps)) and all(map(_NAME.match, keys))}
+    shortest = {keys for keys in wholes if not any(keys[:n] in wholes for n in range(1, len(keys)))}
+    root = _Branch()
+    for keys in sorted(shortest, key=lambda keys: _first(paths, keys)):
+        _add(root, keys)
+    places = {keys: _place(root, keys) for keys in shortest}
+    columns = tuple(_text(steps, places) for steps in paths)
+    return Texts(columns, tuple(bool(steps) for steps in paths), _type(root) if root.keys else "")
+
+
+def _steps(source: DataSource, number: int) -> tuple[Step, ...] | None:
+    """Return a column's path; None where it takes nothing: it has no path, and others have."""
+    column = source.columns[number]
+    if column.jsonpath is not None:
+        return parse_jsonpath(column.jsonpath)
+    return None if any(c.jsonpath is not None for c in source.columns) else (Key(column.name),)
+
+
+def _leading(steps: tuple[Step, ...]) -> _Path:
+    """Return the keys before the first `[:]`."""
+    keys: list[str] = []
+    for step in steps:
+        if isinstance(step, Each):
+            break
+        keys.append(step.name)
+    return tuple(keys)
+
+
+def _first(paths: Sequence[tuple[Step, ...] | None], keys: _Path) -> int:
+    return next(n for n, steps in enumerate(paths) if steps and _leading(steps)[: len(keys)] == keys)
+
+
+def _add(root: _Branch, keys: _Path) -> None:
+    branch = root
+    for key in keys[:-1]:
+        inner = branch.keys.setdefault(key, _Branch())
+        assert inner is not None  # noqa: S101 - no path leads through another's end
+        branch = inner
+    branch.keys[keys[-1]] = None
+
+
+def _place(root: _Branch, keys: _Path) -> str:
+    """Return SQL for the value at a path of the tuple."""
+    sql, branch = _TUPLE, root
+    for key in keys:
+        sql = f"tupleElement({sql}, {list(branch.keys).index(key) + 1})"
+        branch = branch.keys[key] or branch
+    return sql
+
+
+def _type(branch: _Branch) -> str:
+    parts = [f"`{key}` {'Nullable(String)' if inner is None else _type(inner)}" for key, inner in branch.keys.items()]
+    return f"Tuple({', '.join(parts)})"
+
+
+def _text(steps: tuple[Step, ...] | None, places: Mapping[_Path, str]) -> str:
+    if steps is None:
+        return _NULL
+    keys = _leading(steps)
+    for length in range(1, len(keys) + 1):
+        if (found := places.get(keys[:length])) is not None:
+            rest = steps[length:]
+            return found if all(isinstance(step, Each) for step in rest) else text_at(found, rest)
+    return text_at("line", steps)
