@@ -40,13 +40,11 @@ class DeploymentStatus(StrEnum):
 class Physical:
     """Where a deployment's data lies in its workspace's database, as it was laid out when it was made.
 
-    `tables` maps the name of a data source (and `<name>_quarantine`) to its quoted physical table;
-    `landings` maps a data source to the table that its events are inserted into; `objects` are the bare
-    names of all tables and views it uses.
+    `tables` maps the name of a data source (and `<name>_quarantine`) to its quoted physical table; `objects` are the
+    bare names of all tables and views it uses.
     """
 
     tables: Mapping[str, str]
-    landings: Mapping[str, str]
     objects: tuple[str, ...]
 
 
@@ -106,3 +104,7 @@ class Live:
     def table(self, name: str) -> str | None:
         """Return the quoted physical table of a name in SQL, or None."""
         return self.physical.tables.get(name)
+
+    def ingestible(self) -> list[str]:
+        """Return the data sources that events can be sent to."""
+        return [source.name for source in self.compiled.data_sources.values() if source.ingestible]

@@ -240,7 +240,7 @@ def _deployment(row: sqlite3.Row) -> Deployment:
         json.loads(row["files"]),
         columns,
         json.loads(row["summary"]),
-        Physical(**{**(physical := json.loads(row["physical"])), "objects": tuple(physical["objects"])}),
+        Physical((physical := json.loads(row["physical"]))["tables"], tuple(physical["objects"])),
     )
 
 

@@ -141,9 +141,9 @@ def _watch(
         if found.plan is None or instance.default.live is None:
             continue
         live = instance.default.live
-        landings = [n for n in found.plan.data_sources.new if n in live.physical.landings and n not in _filled(live)]
+        new = [n for n in found.plan.data_sources.new if n in live.ingestible() and n not in _filled(live)]
         endpoints = [n for n in (*found.plan.pipes.new, *found.plan.pipes.changed) if n in live.compiled.endpoints]
-        for name in landings:
+        for name in new:
             click.echo(f"  {curl.event(live.compiled.data_sources[name], fixture_path(folder, name))}")
         for name in endpoints:
             click.echo(f"  {curl.endpoint(live.compiled.endpoints[name])}")
@@ -163,8 +163,8 @@ def _greet(instance: Instance, folder: Path, url: str) -> None:
     curl = Curl(url, instance.admin_token().value)
     _section("Data sources", _counts(instance, live))
     _section("Endpoints", [curl.endpoint(function) for function in live.compiled.endpoints.values()])
-    if live.physical.landings:
-        source = _landing(live, folder)
+    if live.ingestible():
+        source = _to_show(live, folder)
         _section("Send an event", [curl.event(source, fixture_path(folder, source.name))])
     _section("Run a copy", [curl.copy(name) for name in live.compiled.copies])
     click.echo()
@@ -186,11 +186,11 @@ def _counts(instance: Instance, live: Live) -> list[str]:
     return lines
 
 
-def _landing(live: Live, folder: Path) -> DataSource:
+def _to_show(live: Live, folder: Path) -> DataSource:
     """Return the data source to show: one with a fixture, else one that no view or copy fills."""
     from clickpipe.runtime import fixture_path
 
-    names = sorted(live.physical.landings, key=lambda n: (not fixture_path(folder, n).is_file(), n in _filled(live)))
+    names = sorted(live.ingestible(), key=lambda n: (not fixture_path(folder, n).is_file(), n in _filled(live)))
     return live.compiled.data_sources[names[0]]
 
 

@@ -20,7 +20,6 @@ from clickpipe.compiler import (
     table_ddl_quarantine,
 )
 from clickpipe.engine import inline
-from clickpipe.ingest import Names, build_mapping, can_ingest
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
@@ -51,8 +50,6 @@ class Layout:
     database: str
     data_tables: dict[str, PhysicalObject] = field(default_factory=dict)
     quarantines: dict[str, PhysicalObject] = field(default_factory=dict)
-    landings: dict[str, str] = field(default_factory=dict)
-    ingestion: list[PhysicalObject] = field(default_factory=list)
     views: dict[str, PhysicalView] = field(default_factory=dict)
 
     def qualified(self, name: str) -> str:
@@ -68,12 +65,11 @@ class Layout:
     def objects(self) -> list[PhysicalObject]:
         """Return all objects, each after those it needs."""
         tables = [*self.data_tables.values(), *self.quarantines.values()]
-        return [*tables, *(v.object for v in self.views.values()), *self.ingestion]
+        return [*tables, *(v.object for v in self.views.values())]
 
     def physical(self) -> Physical:
         """Return the layout as the catalog keeps it: names only."""
-        landings = {name: self.qualified(landing) for name, landing in self.landings.items()}
-        return Physical(self.tables(), landings, tuple(o.name for o in self.objects()))
+        return Physical(self.tables(), tuple(o.name for o in self.objects()))
 
 
 def layout(compiled: CompiledProject, database: str) -> Layout:
@@ -84,9 +80,6 @@ def layout(compiled: CompiledProject, database: str) -> Layout:
     tables = plan.tables()
     for view in compiled.views.values():
         plan.views[view.name] = _view(plan, compiled, view, tables)
-    for source in compiled.data_sources.values():
-        if can_ingest(source):
-            _add_ingestion(plan, source)
     return plan
 
 
@@ -126,37 +119,3 @@ def _view(plan: Layout, compiled: CompiledProject, view: MaterializedView, table
     name = f"{view.name}_{fingerprint(select, target)}"
     ddl = f"CREATE MATERIALIZED VIEW {plan.qualified(name)} TO {target} AS\n{select}"
     return PhysicalView(view, PhysicalObject(name, ddl, is_view=True), select)
-
-
-def _add_ingestion(plan: Layout, source: DataSource) -> None:
-    table, quarantine = plan.data_tables[source.name].name, plan.quarantines[source.name].name
-    draft = _names(plan, source.name, "", table, quarantine)
-    mapping = build_mapping(source, draft)
-    mark = fingerprint(mapping.landing, mapping.staged, *mapping.views)
-    names = _names(plan, source.name, mark, table, quarantine)
-    mapping = build_mapping(source, names)
-    bare = {part: f"{source.name}_{part}_{mark}" for part in ("landing", "staged", "good", "bad", "map")}
-    plan.landings[source.name] = bare["landing"]
-    plan.ingestion += [
-        PhysicalObject(bare["landing"], mapping.landing),
-        PhysicalObject(bare["staged"], mapping.staged),
-        *(
-            PhysicalObject(bare[part], ddl, is_view=True)
-            for part, ddl in zip(("good", "bad", "map"), mapping.views, strict=True)
-        ),
-    ]
-
-
-def _names(plan: Layout, source: str, mark: str, table: str, quarantine: str) -> Names:
-    def part(word: str) -> str:
-        return plan.qualified(f"{source}_{word}_{mark}")
-
-    return Names(
-        landing=part("landing"),
-        staged=part("staged"),
-        map_view=part("map"),
-        good_view=part("good"),
-        bad_view=part("bad"),
-        table=plan.qualified(table),
-        quarantine=plan.qualified(quarantine),
-    )

@@ -112,7 +112,7 @@ def make_plan(
             feedback += [problem] if problem else []
     rest = [o for o in layout.objects() if o.name not in existing and o not in layout.data_tables.values()]
     if rest:
-        steps.append(Step(Category.METADATA, "workspace", "quarantines, views and ingestion", create=tuple(rest)))
+        steps.append(Step(Category.METADATA, "workspace", "quarantines and views", create=tuple(rest)))
     for name in sources.deleted:
         rows = _count(engine, live.physical.tables[name]) if live and name in live.physical.tables else 0
         steps.append(Step(Category.DESTRUCTIVE, name, "the data source is no longer in the project", rows))

@@ -5,17 +5,12 @@ from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.example import example_event
 from clickpipe.ingest.ingester import Ingester
 from clickpipe.ingest.log import WriteAheadLog
-from clickpipe.ingest.mapping import Mapping, Names, build_mapping, can_ingest
 
 __all__ = [
     "IngestResult",
     "Ingester",
     "Lines",
-    "Mapping",
-    "Names",
     "WriteAheadLog",
-    "build_mapping",
-    "can_ingest",
     "decompress",
     "example_event",
     "lines_of",

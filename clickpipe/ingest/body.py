@@ -12,7 +12,7 @@ import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
 
-_TO_CLEAN = (b"\n\n", b"\n ", b"\n\t", b"\r", b"\v", b"\f")  # what blank lines, or lines to strip, have in them
+_LARGE = 100_000  # bytes from which on blanks are left to ClickHouse
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
@@ -46,16 +46,14 @@ def _gunzip(body: bytes, size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Documents, one a line: `data` has a line end between two of them, `count` is how many they are."""
+    """Documents, one a line, with a line end between two of them; blank lines are none, nor is a blank around one."""
 
     data: bytes
-    count: int
 
     @classmethod
     def of(cls, documents: Iterable[bytes]) -> Lines:
         """Return documents (no line end in any) as lines."""
-        listed = list(documents)
-        return cls(b"\n".join(listed), len(listed))
+        return cls(b"\n".join(documents))
 
 
 def lines_of(body: bytes, *, json: bool = False) -> Lines:
@@ -69,11 +67,9 @@ def lines_of(body: bytes, *, json: bool = False) -> Lines:
         documents = _one_document(text)
         if documents is not None:
             return Lines.of(documents)
-    if not text:
-        return Lines(b"", 0)
-    if any(blank in text for blank in _TO_CLEAN):
+    if len(text) < _LARGE or b"\r" in text:
         return Lines.of(line for line in (part.strip() for part in text.split(b"\n")) if line)
-    return Lines(text, text.count(b"\n") + 1)
+    return Lines(text)
 
 
 def _spans_lines(text: bytes) -> bool:

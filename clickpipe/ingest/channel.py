@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from clickpipe.catalog import Live
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.log import OpenSegment
+from clickpipe.ingest.mapping import RowMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,20 @@ class OpenBatch:
     """An open segment of the log, and the lines in it."""
 
     segment: OpenSegment
-    lines: list[tuple[str, bytes]] = field(default_factory=list)
-    size: int = 0
-    acknowledged: int = 0  # rows in it that callers were told of
+    size: int = 0  # bytes of lines
+    good: int = 0  # rows that fit
+    bad: int = 0  # rows that go to quarantine
+    acknowledged: int = 0  # rows that callers were told of
     since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(slots=True)
+class Staging:
+    """The mapping by which a channel's lines are staged; `stale` when what is staged is not what is logged."""
+
+    live: Live
+    mapping: RowMapping
+    stale: bool = False
 
 
 @dataclass(slots=True)
@@ -55,6 +66,7 @@ class Channel:
     pending: list[Ingestion] = field(default_factory=list)
     running: bool = False
     open: OpenBatch | None = None
+    staging: Staging | None = None
     flush: bool = False  # what is logged is to be inserted now
     recent: deque[float] = field(default_factory=deque)  # when the last inserts were
 
@@ -68,10 +80,3 @@ class Channel:
             count += 1
         batch, self.pending = self.pending[:count], self.pending[count:]
         return batch
-
-
-def answer(batch: Sequence[Ingestion], bad: dict[str, int]) -> None:
-    """Answer requests by the number of rows of each that went to quarantine."""
-    for request in batch:
-        found = bad.get(request.import_id, 0)
-        request.done.set_result(IngestResult(request.lines.count - found, found))

@@ -33,7 +33,13 @@ class Texts:
         texts = [f"{sql} AS {alias}" for sql, alias in zip(self.columns, aliases, strict=True)]
         extracted = f", JSONExtract(line, '{self.tuple_type}') AS {_TUPLE}" if self.tuple_type else ""
         listed = ",\n    ".join([*more, *texts])
-        return f"SELECT\n    {listed}\nFROM (SELECT import_id, line{extracted} FROM {source})"
+        return f"SELECT\n    {listed}\nFROM (SELECT import_id, line{extracted} FROM (\n    {_clean(source)}\n))"
+
+
+def _clean(source: str) -> str:
+    """Return SQL of the lines without blanks around them, and without blank lines."""
+    clean = f"SELECT import_id, trim(BOTH ' \\t' FROM line) AS clean FROM {source} WHERE notEmpty(clean)"
+    return f"SELECT import_id, clean AS line FROM ({clean})"
 
 
 @dataclass(slots=True)

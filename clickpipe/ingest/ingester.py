@@ -10,15 +10,15 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.channel import Channel, Ingestion, IngestResult, answer
+from clickpipe.ingest.channel import Channel, Ingestion, IngestResult
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.writer import Writer
 
@@ -65,10 +65,13 @@ class Ingester:
         """
         request = Ingestion(str(uuid.uuid4()), lines, wait)
         request.done.set_running_or_notify_cancel()  # a client that goes away takes nothing back
-        if not lines.count:
+        if not lines.data:
             request.done.set_result(IngestResult(0, 0))
             return request.done
         with self._state:
+            if self._closing:
+                message = "The server is stopping. Please send it again in a moment."
+                raise ClickpipeError(message, status=503, code="stopping")
             if self._waiting and self._waiting + request.size > self._queue_bytes:
                 message = "Too much is waiting to be written. Please send it again in a moment."
                 raise ClickpipeError(message, status=503, code="overloaded")
@@ -108,19 +111,20 @@ class Ingester:
                 self._insert(channel)
         if not batch:
             return
-        self._writer.append(channel, batch)
-        assert channel.open is not None  # noqa: S101 - it was just appended to
-        counts: dict[str, int] | None = None
-        now = self._closing or channel.open.size >= _FLUSH_BYTES or any(r.wait for r in batch)
-        if not now:
-            with suppress(EngineError, OSError):  # then they are counted by inserting them
-                counts = self._writer.count(channel, batch)
-                channel.open.acknowledged += sum(r.lines.count for r in batch)
-        if counts is None:
+        counts = self._writer.take(channel, batch)
+        assert channel.open is not None  # noqa: S101 - the writer opened it
+        waiting = [r for r in batch if r.wait]
+        rows = (counts.get(r.import_id) for r in batch if not r.wait)
+        channel.open.acknowledged += sum(c.successful_rows + c.quarantined_rows for c in rows if c is not None)
+        self._answer([r for r in batch if not r.wait], counts)
+        if waiting or self._closing or channel.open.size >= _FLUSH_BYTES:
             self._insert(channel)
-            counts = self._writer.quarantined(channel, batch)
-        self._release(sum(r.size for r in batch))
-        answer(batch, counts)
+            self._answer(waiting, counts)
+
+    def _answer(self, requests: Sequence[Ingestion], counts: Mapping[str, IngestResult]) -> None:
+        self._release(requests)
+        for request in requests:
+            request.done.set_result(counts.get(request.import_id, IngestResult(0, 0)))
 
     def _insert(self, channel: Channel) -> None:
         try:
@@ -130,14 +134,15 @@ class Ingester:
                 time.sleep(pause)
 
     def _fail(self, batch: Sequence[Ingestion], error: BaseException) -> None:
-        self._release(sum(r.size for r in batch))
-        for request in batch:
+        unanswered = [r for r in batch if not r.done.done()]
+        self._release(unanswered)
+        for request in unanswered:
             request.done.set_exception(error)
 
-    def _release(self, size: int) -> None:
+    def _release(self, requests: Sequence[Ingestion]) -> None:
         """Make room, before the answer: the next request may follow at once."""
         with self._state:
-            self._waiting -= size
+            self._waiting -= sum(r.size for r in requests)
             self._state.notify_all()
 
     def _flush_in_time(self) -> None:
@@ -177,8 +182,10 @@ class Ingester:
                     self._start(channel)
 
     def close(self) -> None:
-        """Write what waits, then stop."""
+        """Write what waits, then stop. May be called twice."""
         with self._state:
+            if self._closing:
+                return
             self._closing = True
             for channel in self._channels.values():
                 channel.flush = True
@@ -186,3 +193,4 @@ class Ingester:
             self._state.notify_all()
         self._clock.join()
         self._pool.shutdown(wait=True)
+        self._writer.close()

@@ -1,44 +1,46 @@
-"""How a data source's events become rows: tables and views that ClickHouse runs on every insert.
+"""How a data source's events become rows, as statements that ClickHouse runs.
 
-    landing (Null: import id, line) -> staged (Null: texts and values of columns, whether all fit) -> the data source
-                                                                                                   -> its quarantine
+    lines -> staged (in memory: texts and values of columns, whether all fit) -> the data source
+                                                                              -> its quarantine
 
-One insert into `landing` runs through all of it, so one deduplication token covers the rows, the
-quarantined rows and every materialized view behind the data source.
+`staged` holds what is logged and not inserted yet, so each line is parsed once, and counted there. It has nothing that
+the log has not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clickpipe.compiler import fingerprint
 from clickpipe.ingest.extract import Texts, texts_of
 from clickpipe.ingest.types import base, fits, is_array, parsed_type, scalar, value
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_identifier, quote_literal
 
+STAGED = "clickpipe_staged"  # the database of all staged lines
 _BROKEN = "[('', concat('the line is not a JSON object: ', leftUTF8(__line, 1000)))]"
+_MARK = "{lines}"
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """The statements of one data source's ingestion, in the order they are to run."""
+class RowMapping:
+    """The statements of one data source's ingestion: make the table, insert its good rows, and its bad ones."""
 
-    landing: str
-    staged: str
-    views: tuple[str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Quoted physical names of a mapping's parts and of the tables it writes to."""
-
-    landing: str
-    staged: str
-    map_view: str
-    good_view: str
-    bad_view: str
     table: str
-    quarantine: str
+    create: str
+    good: str
+    bad: str
+    _fill: str
+
+    def fill(self, lines: str) -> str:
+        """Return the statement that stages lines; `lines` is SQL of a table (import_id, line)."""
+        return self._fill.replace(_MARK, lines)
+
+    @property
+    def count(self) -> str:
+        """Return the SELECT of how many staged lines of each import id fit and do not; `ids` are those asked for."""
+        counts = "SELECT __import_id, countIf(__ok), countIf(NOT __ok)"
+        return f"{counts} FROM {self.table} WHERE __import_id IN {{ids:Array(String)}} GROUP BY __import_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +67,17 @@ class _Field:
         return f"isNotNull({self.parsed})" if self.parsed else fits(self.column.type, self.raw)
 
 
-def can_ingest(source: DataSource) -> bool:
-    """Tell whether events can be sent to a data source: not to one with aggregate states."""
-    return bool(source.columns) and not any("AggregateFunction(" in _without_simple(c.type) for c in source.columns)
-
-
-def _without_simple(type_: str) -> str:
-    return type_.replace("SimpleAggregateFunction(", "")
-
-
-def build_mapping(source: DataSource, names: Names) -> Mapping:
-    """Return the statements."""
-    fields = _fields(source, texts_of(source))
-    columns = [f"{f.raw} Nullable(String)" for f in fields]
+def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -> RowMapping:
+    """Return the statements for a data source of a workspace (`owner`) and its quoted physical tables."""
+    texts = texts_of(source)
+    fields = _fields(source, texts)
+    columns = ["__import_id String", "__line String", *(f"{f.raw} Nullable(String)" for f in fields)]
     columns += [f"{f.parsed} Nullable({f.parsed_type})" for f in fields if f.parsed]
+    columns.append("__ok Bool")
+    names = [c.split(" ", 1)[0] for c in columns]
+    select = _map(fields, texts)
+    mark = fingerprint(*columns, select)
+    staged = f"{quote_identifier(STAGED)}.{quote_identifier(f'{owner}_{source.name}_{mark}')}"
     good = ",\n    ".join(f"{_value(f)} AS {quote_identifier(f.column.name)}" for f in fields)
     bad = ", ".join(f"{f.raw} AS {quote_identifier(f.column.name)}" for f in fields)
     errors = ",\n    ".join(_error(f) for f in fields)
@@ -86,31 +85,20 @@ def build_mapping(source: DataSource, names: Names) -> Mapping:
         "if(isValidJSON(__line) AND JSONType(__line) = 'Object', "
         f"arrayFilter(e -> e.2 != '', [\n    {errors}\n]), {_BROKEN})"
     )
-    return Mapping(
-        f"CREATE TABLE {names.landing} (import_id String, line String) ENGINE = Null",
-        f"CREATE TABLE {names.staged} (__import_id String, __line String, {', '.join(columns)}, __ok UInt8) "
-        "ENGINE = Null",
-        (
-            f"CREATE MATERIALIZED VIEW {names.good_view} TO {names.table} AS SELECT\n    {good}\n"
-            f"FROM {names.staged} WHERE __ok",
-            f"CREATE MATERIALIZED VIEW {names.bad_view} TO {names.quarantine} AS SELECT {bad}, "
-            "__errors.1 AS c__error_column, __errors.2 AS c__error, __import_id AS c__import_id, "
-            f"now() AS {source.quarantine_time}\n"
-            f"FROM (SELECT *, {listed} AS __errors FROM {names.staged} WHERE NOT __ok)",
-            f"CREATE MATERIALIZED VIEW {names.map_view} TO {names.staged} AS\n{_map(source, names.landing)}",
-        ),
+    own = [quote_identifier(f.column.name) for f in fields]
+    into = ", ".join([*own, "c__error_column", "c__error", "c__import_id", source.quarantine_time])
+    return RowMapping(
+        staged,
+        f"CREATE TABLE IF NOT EXISTS {staged} ({', '.join(columns)}) ENGINE = Memory",
+        f"INSERT INTO {table} ({', '.join(own)}) SELECT\n    {good}\nFROM {staged} WHERE __ok",
+        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\n"
+        f"FROM (SELECT *, {listed} AS __errors FROM {staged} WHERE NOT __ok)",
+        f"INSERT INTO {staged} ({', '.join(names)}) SELECT {', '.join(names)} FROM (\n{select}\n)",
     )
 
 
-def count_select(source: DataSource, lines: str) -> str:
-    """Return the SELECT of import ids and how many of their lines do not fit; `lines` is SQL of (import_id, line)."""
-    return f"SELECT __import_id, countIf(NOT __ok) FROM (\n{_map(source, lines)}\n) GROUP BY __import_id"
-
-
-def _map(source: DataSource, lines: str) -> str:
-    texts = texts_of(source)
-    fields = _fields(source, texts)
-    inner = texts.select(lines, ("import_id AS __import_id", "line AS __line"), [f.raw for f in fields])
+def _map(fields: list[_Field], texts: Texts) -> str:
+    inner = texts.select(_MARK, ("import_id AS __import_id", "line AS __line"), [f.raw for f in fields])
     values = "".join(f",\n    {scalar(f.column.type, f.raw)} AS {f.parsed}" for f in fields if f.parsed)
     return f"SELECT *{values},\n    {_all_fit(fields)} AS __ok\nFROM (\n{inner}\n)"
 

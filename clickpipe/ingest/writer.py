@@ -1,18 +1,20 @@
-"""What is done with a batch: into the log, into the engine, counted."""
+"""What is done with a batch: into the log and staged, counted, inserted."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
-from clickpipe.ingest.channel import Channel, Ingestion, OpenBatch
+from clickpipe.ingest.channel import Channel, Ingestion, IngestResult, OpenBatch, Staging
 from clickpipe.ingest.log import Record, Segment, WriteAheadLog
-from clickpipe.ingest.mapping import count_select
+from clickpipe.ingest.mapping import STAGED, build_mapping
 
 _LOGGER = logging.getLogger(__name__)
 # Errors that the next moment may not have: the insert is tried again after these seconds, with the same token.
@@ -20,6 +22,16 @@ _PASSING = ("MEMORY_LIMIT_EXCEEDED", "TOO_MANY_PARTS", "TIMEOUT_EXCEEDED", "CANN
 _AGAIN_AFTER = (0.1, 0.5, 2.0)
 _MANY, _WITHIN = 20, 2.0  # so many inserts in so many seconds: look at how many parts there are
 _PARTS, _TOO_MANY_PARTS = 150, 300  # in one partition; between them inserts are held back, up to a second
+_LARGE = 500_000  # bytes of lines from which on several threads parse them
+_PARALLEL: Settings = {
+    "max_insert_threads": max(1, min(4, os.cpu_count() or 1)),
+    "max_block_size": 5_000,
+    "input_format_parallel_parsing": 0,
+}
+# A segment is one block, whatever its size: the parts of a block that is inserted again have the same tokens.
+_ONE_BLOCK: Settings = {"min_insert_block_size_rows": 1 << 40, "min_insert_block_size_bytes": 1 << 50}
+
+_Failure = (EngineError, OSError)
 
 
 class Writer:
@@ -30,90 +42,154 @@ class Writer:
         self._engine = engine
         self._log = log
         self._live = live
+        self._disk = ThreadPoolExecutor(4, thread_name_prefix="log")
+        engine.execute(f"CREATE DATABASE IF NOT EXISTS {STAGED} ENGINE = Memory")
 
-    def append(self, channel: Channel, batch: Sequence[Ingestion]) -> None:
-        """Log requests. Raises ClickpipeError 404 for a data source that is gone, 503 when the disk refuses."""
-        self._landing(channel)
-        records = [Record(r.import_id, r.lines.data) for r in batch]
+    def take(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, IngestResult]:
+        """Log requests; return by their ids how many lines of each fit, and how many go to quarantine.
+
+        Raises ClickpipeError 404 for a data source that is gone, 503 when the disk refuses, 422 when ClickHouse does.
+        """
         try:
-            if channel.open is None:
-                channel.open = OpenBatch(self._log.open(channel.workspace, channel.data_source))
-            channel.open.segment.append(records)
+            staging = self._staging(channel)
+        except EngineError as error:
+            _LOGGER.exception("lines for %s cannot be staged", channel.data_source)
+            message = "The events cannot be taken now. Please send them again in a moment."
+            raise ClickpipeError(message, status=503, code="engine_unavailable") from error
+        logged = self._disk.submit(self._append, channel, [Record(r.import_id, r.lines.data) for r in batch])
+        lines = [(r.import_id, r.lines.data) for r in batch]
+        staging.stale = not self._try_stage(staging, lines) or staging.stale
+        self._await_log(channel, staging, logged)
+        assert channel.open is not None  # noqa: S101 - it was just appended to
+        channel.open.size += sum(r.size for r in batch)
+        try:
+            if staging.stale:
+                self._stage_again(channel.open.segment.segment, staging)
+            counts = self._counts(staging, [r.import_id for r in batch])
+        except _Failure as error:
+            raise self._refused(channel, error) from error
+        channel.open.good += sum(c.successful_rows for c in counts.values())
+        channel.open.bad += sum(c.quarantined_rows for c in counts.values())
+        return counts
+
+    def _append(self, channel: Channel, records: Sequence[Record]) -> None:
+        if channel.open is None:
+            channel.open = OpenBatch(self._log.open(channel.workspace, channel.data_source))
+        channel.open.segment.append(records)
+
+    def _await_log(self, channel: Channel, staging: Staging, logged: Future[None]) -> None:
+        try:
+            logged.result()
         except OSError as error:
             _LOGGER.exception("the write-ahead log cannot be written")
-            if channel.open is not None and not channel.open.lines:
-                self._drop(channel.open)
+            staging.stale = True  # by lines that are not in the log
+            if channel.open is not None and not channel.open.size:
+                channel.open.segment.close()
+                self._log.remove(channel.open.segment.segment)
                 channel.open = None
             message = f"The events cannot be written to disk: {error.strerror}."
             raise ClickpipeError(message, status=503, code="log_unwritable") from None
-        channel.open.lines += [(r.import_id, r.lines) for r in records]
-        channel.open.size += sum(r.size for r in batch)
 
-    def _drop(self, batch: OpenBatch) -> None:
-        batch.segment.close()
-        self._log.remove(batch.segment.segment)
+    def _staging(self, channel: Channel) -> Staging:
+        """Return how lines are staged now. Raises ClickpipeError 404."""
+        live = self._live(channel.workspace)
+        source = live.compiled.data_sources.get(channel.data_source) if live else None
+        if live is None or source is None or not source.ingestible:
+            message = f"The data source '{channel.data_source}' does not exist any more."
+            raise ClickpipeError(message, status=404, code="not_found")
+        staging = channel.staging
+        if staging is None or staging.live is not live:
+            tables = live.physical.tables
+            name = channel.data_source
+            mapping = build_mapping(source, channel.workspace, tables[name], tables[f"{name}_quarantine"])
+            if staging is not None and staging.mapping.table != mapping.table:
+                self._engine.execute(f"DROP TABLE IF EXISTS {staging.mapping.table}")
+            self._engine.execute(mapping.create)
+            staging = channel.staging = Staging(live, mapping, stale=staging is None or staging.stale)
+        return staging
 
-    def count(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, int]:
-        """Return how many lines of each logged request will go to quarantine. Raises EngineError, OSError."""
-        live, _ = self._landing(channel)
-        source = live.compiled.data_sources[channel.data_source]
-        with self._engine.lines([(r.import_id, r.lines.data) for r in batch]) as lines:
-            body = self._engine.execute(count_select(source, lines), output="JSONCompact").body
-        return {name: int(bad) for name, bad in json.loads(body)["data"]}
+    def _try_stage(self, staging: Staging, lines: Sequence[tuple[str, bytes]]) -> bool:
+        if staging.stale:
+            return False
+        try:
+            self._stage(staging, lines)
+        except _Failure:
+            _LOGGER.exception("lines could not be staged in %s", staging.mapping.table)
+            return False
+        return True
+
+    def _stage(self, staging: Staging, lines: Sequence[tuple[str, bytes]]) -> None:
+        large = sum(len(data) for _, data in lines) > _LARGE
+        with self._engine.lines(lines) as source:
+            self._engine.execute(staging.mapping.fill(source), output="Null", settings=_PARALLEL if large else None)
+
+    def _stage_again(self, segment: Segment, staging: Staging) -> None:
+        """Stage what the log has, and nothing else."""
+        self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
+        staging.stale = True
+        lines = [(r.import_id, r.lines) for r in self._log.read(segment)]
+        if lines:
+            self._stage(staging, lines)
+        staging.stale = False
+
+    def _counts(self, staging: Staging, ids: Sequence[str]) -> dict[str, IngestResult]:
+        body = self._engine.execute(staging.mapping.count, {"ids": ids}, output="JSONCompact").body
+        return {name: IngestResult(int(good), int(bad)) for name, good, bad in json.loads(body)["data"]}
 
     def insert(self, channel: Channel) -> None:
         """Insert the open segment. Raises ClickpipeError 422 when it is refused: it is kept aside then."""
-        batch, channel.open = channel.open, None
-        if batch is None:
+        batch, staging = channel.open, channel.staging
+        if batch is None or staging is None:
             return
         batch.segment.close()
-        segment = batch.segment.segment
         try:
-            _, landing = self._landing(channel)
-            self._insert(landing, segment, batch.lines)
-        except (EngineError, ClickpipeError, OSError) as error:
-            kept = self._log.set_aside(segment)
-            told = f"; {batch.acknowledged} rows of it were acknowledged" if batch.acknowledged else ""
-            _LOGGER.error("insert into %s failed: %s; kept in %s%s", channel.data_source, error, kept, told)  # noqa: TRY400
-            message = "The events could not be written: a materialized view or the table refused them."
-            raise ClickpipeError(message, status=422, code="insert_failed") from error
+            if staging.stale:
+                self._stage_again(batch.segment.segment, staging)
+            self._insert(staging, batch.segment.segment, good=batch.good, bad=batch.bad)
+        except _Failure as error:
+            raise self._refused(channel, error) from error
+        channel.open = None
+        self._done(batch.segment.segment, staging)
+
+    def _done(self, segment: Segment, staging: Staging) -> None:
         self._log.remove(segment)
+        try:
+            self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
+        except EngineError:
+            _LOGGER.exception("what is staged in %s is not removed", staging.mapping.table)
+            staging.stale = True
 
-    def _landing(self, channel: Channel) -> tuple[Live, str]:
-        live = self._live(channel.workspace)
-        landing = live.physical.landings.get(channel.data_source) if live else None
-        if live is None or landing is None:
-            message = f"The data source '{channel.data_source}' does not exist any more."
-            raise ClickpipeError(message, status=404, code="not_found")
-        return live, landing
+    def _refused(self, channel: Channel, error: Exception) -> ClickpipeError:
+        batch, channel.open = channel.open, None
+        if batch is not None:
+            batch.segment.close()
+            kept = self._log.set_aside(batch.segment.segment)
+            told = f"; {batch.acknowledged} rows of it were acknowledged" if batch.acknowledged else ""
+            _LOGGER.error("insert into %s failed: %s; kept in %s%s", channel.data_source, error, kept, told)
+        if channel.staging is not None:
+            channel.staging.stale = True
+        message = "The events could not be written: a materialized view or the table refused them."
+        return ClickpipeError(message, status=422, code="insert_failed")
 
-    def _insert(self, landing: str, segment: Segment, lines: Sequence[tuple[str, bytes]]) -> None:
-        settings: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": segment.token}
+    def _insert(self, staging: Staging, segment: Segment, *, good: int, bad: int) -> None:
+        settings: Settings = {**_ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": segment.token}
+        statements = [staging.mapping.good] if good else []
+        statements += [staging.mapping.bad] if bad else []
+        for statement in statements:
+            self._insert_once(statement, settings)
+
+    def _insert_once(self, statement: str, settings: Settings) -> None:
+        """Run an insert; several times where it fails for what passes: with its token it is made once."""
         for wait in (*_AGAIN_AFTER, None):
             try:
-                with self._engine.lines(lines) as source:
-                    statement = f"INSERT INTO {landing} (import_id, line) SELECT import_id, line FROM {source}"
-                    self._engine.execute(statement, output="Null", settings=settings)
+                self._engine.execute(statement, output="Null", settings=settings)
             except EngineError as error:
                 if wait is None or not error.name.startswith(_PASSING):
                     raise
-                _LOGGER.warning("insert into %s is tried again: %s", landing, error.message)
+                _LOGGER.warning("an insert is tried again: %s", error.message)
                 time.sleep(wait)
             else:
                 return
-
-    def quarantined(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, int]:
-        """Count the quarantined rows of requests that were inserted."""
-        live, _ = self._landing(channel)
-        table = live.physical.tables[f"{channel.data_source}_quarantine"]
-        moment = live.compiled.data_sources[channel.data_source].quarantine_time
-        sql = (
-            f"SELECT c__import_id, count() FROM {table} "
-            f"WHERE {moment} >= now() - 3600 AND c__import_id IN {{ids:Array(String)}} GROUP BY c__import_id"
-        )
-        ids = [r.import_id for r in batch]
-        body = self._engine.execute(sql, {"ids": ids}, output="JSONCompact").body
-        return {name: int(count) for name, count in json.loads(body)["data"]}
 
     def pause(self, channel: Channel) -> float:
         """Return for how many seconds the next insert is held back, so that parts are merged faster than made."""
@@ -122,10 +198,11 @@ class Writer:
         if len(channel.recent) <= _MANY:
             return 0.0
         first = channel.recent.popleft()
-        if now - first > _WITHIN:
-            return 0.0
         live = self._live(channel.workspace)
-        database = next(iter(live.physical.tables.values())).split(".")[0].strip("`") if live else ""
+        if now - first > _WITHIN or live is None:
+            return 0.0
+        channel.recent.clear()
+        database = next(iter(live.physical.tables.values())).split(".")[0].strip("`")
         sql = (
             "SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts "
             "WHERE active AND database = {database:String} GROUP BY table, partition)"
@@ -137,22 +214,26 @@ class Writer:
     def recover(self) -> int:
         """Insert what a stopped server left in its log; return how many segments that were."""
         segments = self._log.unfinished()
+        channels: dict[tuple[str, str], Channel] = {}
         for segment in segments:
-            live = self._live(segment.workspace)
-            landing = live.physical.landings.get(segment.data_source) if live else None
-            if landing is None:
+            key = (segment.workspace, segment.data_source)
+            channel = channels.setdefault(key, Channel(*key))
+            try:
+                staging = self._staging(channel)
+                self._stage_again(segment, staging)
+                self._insert(staging, segment, good=1, bad=1)  # as it may be, so that nothing is left out
+            except ClickpipeError:
                 kept = self._log.set_aside(segment)
                 _LOGGER.warning("events for a data source that is gone are kept in %s", kept)
-                continue
-            lines = [(r.import_id, r.lines) for r in self._log.read(segment)]
-            try:
-                if lines:
-                    self._insert(landing, segment, lines)
-            except (EngineError, OSError):
+            except _Failure:
                 kept = self._log.set_aside(segment)
                 _LOGGER.exception("events that cannot be inserted are kept in %s", kept)
-                continue
-            if (rest := self._log.set_rest_aside(segment)) is not None:
-                level = logging.INFO if rest.suffix == ".torn" else logging.WARNING
-                _LOGGER.log(level, "a segment of the log that cannot be read to its end is kept in %s", rest)
+            else:
+                if (rest := self._log.set_rest_aside(segment)) is not None:
+                    level = logging.INFO if rest.suffix == ".torn" else logging.WARNING
+                    _LOGGER.log(level, "a segment of the log that cannot be read to its end is kept in %s", rest)
         return len(segments)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._disk.shutdown(wait=True)

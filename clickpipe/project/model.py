@@ -110,6 +110,12 @@ class DataSource:
         """Return the quarantine's column with the time a row came in: not one of the data source's own."""
         return "c__insertion_date" if self.column("insertion_date") else "insertion_date"
 
+    @property
+    def ingestible(self) -> bool:
+        """Tell whether events can be sent to it: not where it holds aggregate states."""
+        types = (c.type.replace("SimpleAggregateFunction(", "") for c in self.columns)
+        return bool(self.columns) and not any("AggregateFunction(" in type_ for type_ in types)
+
     def column(self, name: str) -> Column | None:
         """Return the column of that name, or None."""
         return next((c for c in self.columns if c.name == name), None)

@@ -35,7 +35,7 @@ def load_fixtures(workspace: Workspace, root: Path, progress: Progress = lambda 
     """
     counts = workspace.row_counts()
     loaded: list[LoadedFixture] = []
-    for name in workspace.queries.live().physical.landings:
+    for name in workspace.queries.live().ingestible():
         path = fixture_path(root, name)
         if not path.is_file():
             for other in (path.with_suffix(ending) for ending in _OTHER_FORMS):
@@ -61,7 +61,7 @@ def _batches(lines: Lines) -> Iterator[Lines]:
     """Yield lines in parts of a few MB."""
     batch: list[bytes] = []
     size = 0
-    for line in lines.data.split(b"\n") if lines.count else ():
+    for line in lines.data.split(b"\n") if lines.data else ():
         if batch and size + len(line) > _BATCH_BYTES:
             yield Lines.of(batch)
             batch, size = [], 0

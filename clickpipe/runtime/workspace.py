@@ -97,12 +97,13 @@ class Workspace:
     def data_source_for_events(self, name: str) -> None:
         """Raise 404 unless events can be sent to the data source."""
         live = self.queries.live()
-        if name in live.physical.landings:
+        source = live.compiled.data_sources.get(name)
+        if source is not None and source.ingestible:
             return
-        if name in live.compiled.data_sources:
+        if source is not None:
             message = f"The data source '{name}' holds aggregate states: a materialized view fills it, events cannot."
             raise ClickpipeError(message, code="not_ingestible")
-        hint = did_you_mean(name, live.physical.landings)
+        hint = did_you_mean(name, live.ingestible())
         message = f'Data Source "{name}" does not exist' + (f": {hint}" if hint else "")
         raise ClickpipeError(message, status=404, code="not_found")
 

@@ -12,7 +12,7 @@ import pytest
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Physical, Workspace
 from clickpipe.compiler import ResultColumn
 
-PHYSICAL = Physical({"t": "`ws`.`t_1`"}, {"t": "`ws`.`t_landing`"}, ("t_1", "t_landing"))
+PHYSICAL = Physical({"t": "`ws`.`t_1`"}, ("t_1", "t_view"))
 FILES = {"t.datasource": "SCHEMA >\n    é String"}
 COLUMNS = {"top": [ResultColumn("a", "Array(String)")]}
 

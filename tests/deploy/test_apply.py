@@ -95,7 +95,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, engine: Engine, fails: Callable[[st
 
 @pytest.mark.parametrize(
     "statement",
-    ["CREATE TABLE", "accurateCast", "SELECT id, sum(n * 2)", "events_map_"],
+    ["CREATE TABLE", "accurateCast", "SELECT id, sum(n * 2)"],
 )
 def test_a_failure_in_the_middle_leaves_live_answering_and_nothing_behind(
     engine: Engine, instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch, statement: str

@@ -53,7 +53,6 @@ def test_an_array_gives_its_elements(events: list[dict[str, object]]) -> None:
     for indent in (None, 1):
         found = lines_of(json.dumps(events, indent=indent).encode(), json=True)
         assert [json.loads(line) for line in found.data.split(b"\n") if line] == events
-        assert found.count == len(events)
 
 
 @pytest.mark.parametrize(

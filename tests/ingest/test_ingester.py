@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -64,13 +65,53 @@ def test_what_was_logged_but_not_inserted_comes_in_once(
 
 
 def test_what_was_inserted_but_not_removed_does_not_come_in_again(
-    deployed: Workspace, log: WriteAheadLog, taker: Ingester
+    deployed: Workspace, log: WriteAheadLog, taker: Ingester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    segment = log.write(deployed.id, "events", [Record(ONE, GOOD + b"\n" + BAD)])
-    taker._writer._insert(deployed.queries.live().physical.landings["events"], segment, [(ONE, GOOD + b"\n" + BAD)])
+    monkeypatch.setattr(log, "remove", lambda _segment: None)
+    taker.submit(deployed.id, "events", Lines.of([GOOD, BAD])).result()
+    monkeypatch.undo()
     assert counts(deployed) == (1, 1, 1)
     assert taker.recover() == 1
     assert counts(deployed) == (1, 1, 1)
+
+
+def test_without_waiting_rows_are_counted_at_once_and_inserted_together(
+    deployed: Workspace, log: WriteAheadLog, make_ingester: MakeIngester
+) -> None:
+    taker = make_ingester(flush_seconds=60)
+    for _ in range(3):
+        result = taker.submit(deployed.id, "events", Lines.of([GOOD, BAD, GOOD]), wait=False).result()
+        assert result == IngestResult(2, 1)
+    assert counts(deployed) == (0, 0, 0)
+    (segment,) = log.unfinished()
+    assert len(list(log.read(segment))) == 3
+    assert taker.submit(deployed.id, "events", Lines.of([GOOD])).result() == IngestResult(1, 0)
+    assert counts(deployed) == (7, 3, 7)  # one that waits takes all with it
+    assert log.unfinished() == []
+
+
+def test_what_is_logged_is_inserted_in_time(deployed: Workspace, make_ingester: MakeIngester) -> None:
+    taker = make_ingester(flush_seconds=0.05)
+    taker.submit(deployed.id, "events", Lines.of([GOOD]), wait=False).result()
+    for _ in range(200):
+        if counts(deployed) == (1, 0, 1):
+            return
+        time.sleep(0.05)
+    pytest.fail("the row did not come")
+
+
+def test_what_is_logged_is_inserted_before_a_pause_and_an_end(
+    deployed: Workspace, log: WriteAheadLog, make_ingester: MakeIngester
+) -> None:
+    taker = make_ingester(flush_seconds=60)
+    taker.submit(deployed.id, "events", Lines.of([GOOD]), wait=False).result()
+    with taker.paused(deployed.id):
+        assert counts(deployed) == (1, 0, 1)
+        late = taker.submit(deployed.id, "events", Lines.of([GOOD, BAD]), wait=False)
+    assert late.result() == IngestResult(1, 1)
+    taker.close()
+    assert counts(deployed) == (2, 1, 2)
+    assert log.unfinished() == []
 
 
 def test_a_segment_that_was_torn_gives_its_whole_records_and_goes(

@@ -38,3 +38,15 @@ def test_events_become_rows_or_land_in_quarantine(case: Case, workspace: Workspa
         len(ndjson(case.get("rows"))),
         len(ndjson(case.get("quarantine"))),
     )
+
+
+def test_blanks_in_a_large_body_are_no_lines_and_no_part_of_one(workspace: Workspace) -> None:
+    workspace.deploy({"e.datasource": "SCHEMA >\n    id String,\n    n Int32\n"})
+    padding = b'{"id": "a", "n": 1}\n' * 10_000
+    lines = lines_of(padding + b'\n\n \t{"id": "b", "n": 2}\t\n   \n\n{"id": "c", "n": "x"} \n')
+    result = workspace.submit("e", lines).result()
+    assert (result.successful_rows, result.quarantined_rows) == (10_001, 1)
+    assert workspace.sql("SELECT id, n FROM e WHERE n > 1") == [{"id": "b", "n": 2}]
+    assert workspace.sql("SELECT id, c__error FROM e_quarantine ORDER BY id") == [
+        {"id": "c", "c__error": ["value 'x' on column 'n' is not Int32"]}
+    ]

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
+from clickpipe.engine import EngineError, QueryResult
 from clickpipe.ingest import Ingester, Lines, WriteAheadLog
 from clickpipe.ingest.log import OpenSegment, Record
 from clickpipe.runtime import Workspace
@@ -51,20 +52,36 @@ def test_a_data_source_that_is_gone(
     assert kept(tmp_path) == [".rejected"]
 
 
+@pytest.mark.parametrize(
+    ("what", "status", "aside", "rows"),
+    [("INSERT", 422, 2, 1), ("SELECT __import_id", 422, 1, 2), ("CREATE", 503, 1, 1)],
+)
 def test_an_insert_that_fails_is_not_acknowledged_and_kept_aside(
-    deployed: Workspace, log: WriteAheadLog, taker: Ingester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deployed: Workspace,
+    log: WriteAheadLog,
+    taker: Ingester,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    status: int,
+    aside: int,
+    rows: int,
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise EngineError("Code: 1. DB::Exception: no. (NO)")
+    execute = taker._writer._engine.execute
+
+    def refuse(sql: str, *given: Any, **named: Any) -> QueryResult:
+        if sql.startswith(what):
+            raise EngineError("Code: 1. DB::Exception: no. (NO)")
+        return execute(sql, *given, **named)
 
     log.write(deployed.id, "events", [Record(ONE, GOOD)])
     monkeypatch.setattr(taker._writer._engine, "execute", refuse)
-    assert refused(taker, deployed.id).status == 422
+    assert refused(taker, deployed.id).status == status
     assert taker.recover() == 1
     monkeypatch.undo()
-    assert kept(tmp_path) == [".rejected", ".rejected"]
+    assert kept(tmp_path) == [".rejected"] * aside
     taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
-    assert counts(deployed) == (1, 0, 1)
+    assert counts(deployed) == (rows, 0, rows)
 
 
 def test_what_a_view_refuses_is_not_acknowledged_and_kept_aside(

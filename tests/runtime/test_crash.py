@@ -51,8 +51,11 @@ WRITER = """
                 sys.stdout.write(name + "\\n")
                 sys.stdout.flush()
 
-        for number in range(4):
-            threading.Thread(target=write, args=(number,)).start()
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 """
 
 # Deploys the files, says so before each step, and stops for good at the step whose name is given.
@@ -138,9 +141,9 @@ STOPPED = """
     owner = {"Writer": writer.Writer, "Log": log.WriteAheadLog, "Segment": log.OpenSegment}[owner]
     step = getattr(owner, name)
 
-    def stop(*given):
+    def stop(*given, **named):
         if moment == "behind":
-            step(*given)
+            step(*given, **named)
         print("here", flush=True)
         time.sleep(600)
 
@@ -175,7 +178,7 @@ def test_a_kill_between_two_steps_of_writing(
         assert found["left"] == []
 
 
-@pytest.mark.parametrize("step", ["creating sums_", "copying", "filling", "creating sums_mv", "creating events_map"])
+@pytest.mark.parametrize("step", ["creating sums_", "copying", "filling", "creating sums_mv"])
 def test_a_kill_during_a_deployment_leaves_the_old_one_live(run_python: RunPython, tmp_path: Path, step: str) -> None:
     acknowledged = killed(WRITER, tmp_path, "e", json.dumps(FILES), wait=0.1)
     assert killed(DEPLOYER, tmp_path, json.dumps(CHANGED), step)[0].startswith(step)
