@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,14 +40,15 @@ class Client:
         path: str,
         *,
         params: Sequence[tuple[str, str]] = (),
-        content: bytes | None = None,
+        content: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
         files: Sequence[FilePart] | None = None,
         accept: Sequence[int] = (),
     ) -> httpx.Response:
         """Send one request. Raises ClickpipeError for a status of 400 and above (but those in `accept`)."""
         import httpx
 
-        headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "clickpipe-cli"}
+        headers = {"Authorization": f"Bearer {self.token}", "User-Agent": "clickpipe-cli", **(headers or {})}
         try:
             response = httpx.request(
                 method,

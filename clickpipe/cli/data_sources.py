@@ -1,27 +1,25 @@
-"""`clickpipe datasource`: list data sources, append rows to one."""
+"""`clickpipe datasource`: list data sources, look into them, fill and empty them."""
 
 from __future__ import annotations
 
-import gzip
-import sys
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import IO, cast
-from urllib.parse import quote
+import json
+from typing import Any
 
 import click
 
 from clickpipe.cli.client import connect, server_options
-from clickpipe.cli.output import plural, print_json, print_table, progress, say
+from clickpipe.cli.data_files import append, ended, replace
+from clickpipe.cli.output import plural, print_json, print_table, say
 from clickpipe.diagnostics import ClickpipeError
-
-_BODY_BYTES = 4 << 20
-_NDJSON = (".ndjson", ".jsonl", ".json")
 
 
 @click.group()
 def datasource() -> None:
-    """List the data sources of a server, append rows to one."""
+    """List the data sources of a server, look into them, fill and empty them."""
+
+
+datasource.add_command(append)
+datasource.add_command(replace)
 
 
 @datasource.command("ls")
@@ -49,71 +47,99 @@ def list_data_sources(host: str | None, token: str | None, *, as_json: bool) -> 
     print_table(["name", "rows", "quarantine", "bytes", "description"], rows, right=("rows", "quarantine", "bytes"))
 
 
-@datasource.command("append")
+@datasource.command("data")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Rows to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
-def append(name: str, file: Path, host: str | None, token: str | None, *, as_json: bool) -> None:
-    """Append the rows of FILE to the data source NAME.
+def data(name: str, limit: int, host: str | None, token: str | None, *, as_json: bool) -> None:
+    """Show some rows of the data source NAME."""
+    found = _select(host, token, f"SELECT * FROM {_quoted(name)} LIMIT {limit}")
+    if as_json:
+        print_json(found["data"])
+        return
+    print_table([c["name"] for c in found["meta"]], [list(row.values()) for row in found["data"]])
 
-    FILE is NDJSON (.ndjson, .jsonl), or .json with one object or an array of them, each also with .gz;
-    - reads NDJSON from standard input. Rows that do not fit go to quarantine.
+
+@datasource.command("truncate")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@server_options
+def truncate(name: str, host: str | None, token: str | None, *, yes: bool) -> None:
+    """Remove all rows of the data source NAME (or of NAME_quarantine)."""
+    client = connect(host, token)
+    if not yes:
+        click.confirm(f"Remove all rows of {name}?", abort=True)
+    client.request("POST", f"/v0/datasources/{name}/truncate")
+    click.echo(f"{name} is empty")
+
+
+@datasource.command("delete")
+@click.argument("name")
+@click.option("--where", "condition", required=True, help="SQL that the rows to delete meet: \"country = 'ES'\".")
+@click.option("--dry-run", is_flag=True, help="Only tell how many they are.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--wait/--no-wait", default=True, help="Wait until they are gone.")
+@server_options
+def delete(
+    name: str, condition: str, host: str | None, token: str | None, *, dry_run: bool, yes: bool, wait: bool
+) -> None:
+    """Delete the rows of the data source NAME that meet a condition."""
+    client = connect(host, token)
+    path, where = f"/v0/datasources/{name}/delete", ("delete_condition", condition)
+    rows = client.request("POST", path, params=[where, ("dry_run", "true")]).json()["rows_to_be_deleted"]
+    if dry_run or not rows:
+        click.echo(f"{plural(rows, 'row')} of {name} would be deleted")
+        return
+    if not yes:
+        click.confirm(f"Delete {plural(rows, 'row')} of {name}?", abort=True)
+    job = client.request("POST", path, params=[where]).json()
+    if wait:
+        job = ended(client, job)
+    click.echo(
+        f"{plural(job.get('rows_affected', rows), 'row')} deleted" if wait else f"the job {job['id']} deletes them"
+    )
+
+
+@datasource.command("quarantine")
+@click.argument("name")
+@click.argument("action", type=click.Choice(["show", "replay"]), default="show")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Reasons to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@server_options
+def quarantine(name: str, action: str, limit: int, host: str | None, token: str | None, *, as_json: bool) -> None:
+    """Show why rows of the data source NAME were kept out, with counts and a sample of each reason.
+
+    After a fix, `clickpipe datasource quarantine NAME replay` takes in the rows that fit now, each once.
     """
     client = connect(host, token)
-    good = bad = 0
-    with progress() as tell:
-        for body in _bodies(file):
-            params = [("name", name), ("wait", "true")]
-            try:
-                counts = client.request("POST", "/v0/events", params=params, content=body).json()
-            except ClickpipeError as error:
-                message = f"{error.message} (written before: {plural(good, 'row')}, {bad:,} to quarantine)"
-                raise ClickpipeError(message, status=error.status) from None
-            good, bad = good + counts["successful_rows"], bad + counts["quarantined_rows"]
-            tell(f"{plural(good, 'row')} appended")
+    path = f"/v1/datasources/{name}/quarantine"
+    if action == "replay":
+        job = ended(client, client.request("POST", f"{path}/replay").json())
+        if as_json:
+            print_json({"rows": job["rows"], "left": job["left"]})
+            return
+        click.echo(f"{plural(job['rows'], 'row')} taken into {name}, {job['left']:,} left in quarantine")
+        return
+    found = client.get(path, ("limit", str(limit)))["reasons"]
     if as_json:
-        print_json({"successful_rows": good, "quarantined_rows": bad})
+        print_json(found)
         return
-    click.echo(f"{plural(good, 'row')} appended to {name}" + (f", {bad:,} went to quarantine" if bad else ""))
-    if bad:
-        reasons = f"SELECT c__error, count() AS rows FROM {quote(name)}_quarantine GROUP BY ALL ORDER BY rows DESC"
-        say(f'the reasons: clickpipe sql "{reasons}"')
-
-
-def _bodies(file: Path) -> Iterator[bytes]:
-    """Yield the file's rows as bodies of a few MB."""
-    if str(file) == "-":
-        yield from _join(sys.stdin.buffer)
+    if not found:
+        say(f"no row of {name} is in quarantine")
         return
-    plain = file.with_suffix("") if file.suffix == ".gz" else file
-    if plain.suffix not in _NDJSON:
-        message = f"the rows of {file.name} cannot be read: append takes {', '.join(_NDJSON)}, each also with .gz"
-        raise ClickpipeError(message, code="unknown_format")
-    try:
-        with cast("IO[bytes]", gzip.open(file) if file.suffix == ".gz" else file.open("rb")) as stream:
-            yield from _join(_documents(stream.read()) if plain.suffix == ".json" else stream)
-    except (OSError, EOFError) as error:
-        message = f"{file} cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise ClickpipeError(message, code="unreadable") from None
+    rows = [(f"{reason['rows']:,}", reason["column"], reason["value"], reason["last"]) for reason in found]
+    print_table(["rows", "column", "for example", "last"], rows, right=("rows",))
+    click.echo(f"\nA row: {json.dumps(found[0]['row'], ensure_ascii=False)}")
+    say(f"after a fix: clickpipe datasource quarantine {name} replay")
 
 
-def _documents(text: bytes) -> Iterable[bytes]:
-    from clickpipe.ingest import lines_of
-
-    return lines_of(text, json=True).data.split(b"\n")
+def _select(host: str | None, token: str | None, sql: str) -> Any:
+    return connect(host, token).get("/v0/sql", ("q", f"{sql.strip()} FORMAT JSON"))
 
 
-def _join(lines: Iterable[bytes]) -> Iterator[bytes]:
-    body: list[bytes] = []
-    size = 0
-    for line in lines:
-        if body and size + len(line) > _BODY_BYTES:
-            yield b"\n".join(body)
-            body, size = [], 0
-        stripped = line.strip()
-        if stripped:
-            body.append(stripped)
-            size += len(stripped) + 1
-    if body:
-        yield b"\n".join(body)
+def _quoted(name: str) -> str:
+    if not name.replace("_", "").isalnum():
+        message = f"'{name}' is no name of a data source"
+        raise ClickpipeError(message, code="bad_name")
+    return f"`{name}`"

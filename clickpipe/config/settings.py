@@ -14,7 +14,11 @@ from clickpipe.config.rules import COPY_SOURCES, ProjectRules
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
 DEFAULT_PORT = 7181
-_CHOICES = {"broken_branches": ("error", "warning"), "enum_values": ("error", "ignore")}
+_CHOICES = {
+    "broken_branches": ("error", "warning"),
+    "enum_values": ("error", "ignore"),
+    "import_private_urls": ("refuse", "allow"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,21 @@ class Settings:
     ingest_batch_bytes: int = 16_777_216
     ingest_queue_bytes: int = 268_435_456
     ingest_flush_seconds: float = 1.0
+    ingest_requests_per_second: int = 0
+    ingest_bytes_per_second: int = 0
+    fail_fast: str = ""
+    import_max_bytes: int = 32_000_000_000
+    import_private_urls: str = "refuse"
     query_max_seconds: int = 10
     deploy_wait_seconds: float = 5.0
     broken_branches: str = "error"
     enum_values: str = "error"
     copy_sources: str = ""
     log_level: str = "info"
+
+    def fail_fast_names(self) -> frozenset[str]:
+        """Return the data sources that refuse a request with a row that does not fit; `*` stands for all."""
+        return frozenset(name.strip() for name in self.fail_fast.split(",") if name.strip())
 
     def rules(self) -> ProjectRules:
         """Return what projects are held to."""

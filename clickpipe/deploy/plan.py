@@ -15,6 +15,7 @@ from clickpipe.deploy.backfill import carry_over
 from clickpipe.deploy.physical import Layout, PhysicalObject
 from clickpipe.engine import Engine
 from clickpipe.project import PipeKind
+from clickpipe.sql import quote_identifier
 
 
 class Category(StrEnum):
@@ -110,7 +111,11 @@ def make_plan(
             step, problem = _table_step(engine, compiled, layout, live, name)
             steps.append(step)
             feedback += [problem] if problem else []
-    rest = [o for o in layout.objects() if o.name not in existing and o not in layout.data_tables.values()]
+    moved = [n for n in compiled.data_sources if live and f"{n}_quarantine" in live.physical.tables]
+    moved = [n for n in moved if layout.quarantines[n].name not in existing]
+    steps += [_quarantine_step(engine, compiled, layout, live, name) for name in moved if live]
+    made = {item.name for step in steps for item in step.create}
+    rest = [o for o in layout.objects() if o.name not in existing | made]
     if rest:
         steps.append(Step(Category.METADATA, "workspace", "quarantines and views", create=tuple(rest)))
     for name in sources.deleted:
@@ -163,6 +168,19 @@ def existing_objects(engine: Engine, database: str) -> set[str]:
 
 def _count(engine: Engine, table: str) -> int:
     return int(json.loads(engine.execute(f"SELECT count() FROM {table}", output="JSONCompact").body)["data"][0][0])
+
+
+def _quarantine_step(engine: Engine, compiled: CompiledProject, layout: Layout, live: Live, name: str) -> Step:
+    """Return the step that makes a quarantine with other columns, with the rows of the one before."""
+    target, old = layout.quarantines[name], live.physical.tables[f"{name}_quarantine"]
+    before, after = live.compiled.data_sources[name], compiled.data_sources[name]
+    kept = [quote_identifier(c.name) for c in after.columns if before.column(c.name) is not None]
+    kept += ["c__error_column", "c__error", "c__import_id"]
+    into = ", ".join([*kept, after.quarantine_time])
+    rows = ", ".join([*kept, before.quarantine_time])
+    backfill = f"INSERT INTO {layout.qualified(target.name)} ({into}) SELECT {rows} FROM {old}"
+    reason = "the quarantine's columns changed"
+    return Step(Category.METADATA, f"{name}_quarantine", reason, _count(engine, old), (target,), backfill)
 
 
 def _table_step(

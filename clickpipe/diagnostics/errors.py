@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from clickpipe.diagnostics.model import Diagnostic, Sources
 
@@ -14,7 +14,8 @@ class ClickpipeError(Exception):
 
     `status` is the HTTP status a server answers with (`reference`: the statuses published clients
     expect); `code` names the kind of mistake; `documentation` is a URL to read on; `payload` replaces
-    the `error` text in the JSON body when the author of a pipe wants an object there (`custom_error`).
+    the `error` text in the JSON body when the author of a pipe wants an object there (`custom_error`); `headers` go
+    with the answer.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class ClickpipeError(Exception):
         code: str = "bad_request",
         documentation: str = DOCS + "README.md",
         payload: object = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Keep the parts; `str(error)` is the message."""
         super().__init__(message)
@@ -33,6 +35,7 @@ class ClickpipeError(Exception):
         self.code = code
         self.documentation = documentation
         self.payload = payload
+        self.headers = headers or {}
 
 
 class ProjectError(ClickpipeError):

@@ -3,6 +3,7 @@
 from clickpipe.engine.checker import EngineChecker, scratch, throwaway
 from clickpipe.engine.embedded import EmbeddedEngine, default_workers
 from clickpipe.engine.encode import encode_param, encode_params, inline
+from clickpipe.engine.parquet import parquet_columns, parquet_rows
 from clickpipe.engine.protocol import Engine, EngineError, Param, Params, QueryResult, ResultColumn, Settings
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "encode_param",
     "encode_params",
     "inline",
+    "parquet_columns",
+    "parquet_rows",
     "scratch",
     "throwaway",
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest.zstd import zstd_reader
 
 _LARGE = 100_000  # bytes from which on blanks are left to ClickHouse
 
@@ -19,11 +20,11 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     """Return the body without its `Content-Encoding`. Raises 400 (broken, unknown) or 413 (over `limit` bytes)."""
     if encoding in {"", "identity"}:
         return body
-    if encoding != "gzip":
-        message = f"Content-Encoding '{encoding}' is not supported: send gzip, or no encoding."
+    if encoding not in {"gzip", "zstd"}:
+        message = f"Content-Encoding '{encoding}' is not supported: send gzip, zstd, or no encoding."
         raise ClickpipeError(message, code="unsupported_encoding")
     try:
-        data = _gunzip(body, limit + 1)
+        data = _gunzip(body, limit + 1) if encoding == "gzip" else zstd_reader(io.BytesIO(body)).read(limit + 1)
     except EOFError:
         message = "The gzip body is not complete."
         raise ClickpipeError(message, code="broken_body") from None

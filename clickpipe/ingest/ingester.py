@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -37,17 +37,20 @@ class Ingester:
         batch_bytes: int = 16 << 20,
         queue_bytes: int = 256 << 20,
         flush_seconds: float = 1.0,
+        fail_fast: Collection[str] = (),
         workers: int = 4,
     ) -> None:
         """Insert through `engine`; `live` tells what a workspace's id answers from.
 
-        `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that waits.
+        `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that waits; `fail_fast`
+        are the data sources (`*`: all) that refuse a request with a line that does not fit.
         """
         self._log = log
         self._writer = Writer(engine, log, live)
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes
         self._flush_seconds = flush_seconds
+        self._fail_fast = frozenset(fail_fast)
         self._waiting = 0
         self._channels: dict[tuple[str, str], Channel] = {}
         self._paused: set[str] = set()
@@ -109,6 +112,8 @@ class Ingester:
         if flush or full:
             with suppress(ClickpipeError):  # those in it were answered: the log tells, and what it keeps
                 self._insert(channel)
+        if batch and not self._fail_fast.isdisjoint({"*", channel.data_source}):
+            batch = self._without_faulty(channel, batch)
         if not batch:
             return
         counts = self._writer.take(channel, batch)
@@ -120,6 +125,15 @@ class Ingester:
         if waiting or self._closing or channel.open.size >= _FLUSH_BYTES:
             self._insert(channel)
             self._answer(waiting, counts)
+
+    def _without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
+        """Refuse requests with a line that does not fit; return the others."""
+        faults = self._writer.screen(channel, batch)
+        for request in batch:
+            if (fault := faults.get(request.import_id)) is not None:
+                message = f"Nothing was written: {fault}"
+                self._fail([request], ClickpipeError(message, code="row_does_not_fit"))
+        return [r for r in batch if r.import_id not in faults]
 
     def _answer(self, requests: Sequence[Ingestion], counts: Mapping[str, IngestResult]) -> None:
         self._release(requests)

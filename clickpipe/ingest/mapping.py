@@ -24,12 +24,16 @@ _MARK = "{lines}"
 
 @dataclass(frozen=True, slots=True)
 class RowMapping:
-    """The statements of one data source's ingestion: make the table, insert its good rows, and its bad ones."""
+    """The statements of one data source's ingestion: make the table, insert its good rows, and its bad ones.
+
+    `reasons` selects an import id and what is wrong with one of its rows, for those of `ids` that have a bad one.
+    """
 
     table: str
     create: str
     good: str
     bad: str
+    reasons: str
     _fill: str
 
     def fill(self, lines: str) -> str:
@@ -67,6 +71,15 @@ class _Field:
         return f"isNotNull({self.parsed})" if self.parsed else fits(self.column.type, self.raw)
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The statements of a replay: count what fits now, all rows, and hash them; insert what fits; keep the others."""
+
+    count: str
+    good: str
+    keep: str
+
+
 def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -> RowMapping:
     """Return the statements for a data source of a workspace (`owner`) and its quoted physical tables."""
     texts = texts_of(source)
@@ -85,15 +98,35 @@ def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -
         "if(isValidJSON(__line) AND JSONType(__line) = 'Object', "
         f"arrayFilter(e -> e.2 != '', [\n    {errors}\n]), {_BROKEN})"
     )
+    faulty = f"(SELECT *, {listed} AS __errors FROM {staged} WHERE NOT __ok)"
     own = [quote_identifier(f.column.name) for f in fields]
     into = ", ".join([*own, "c__error_column", "c__error", "c__import_id", source.quarantine_time])
     return RowMapping(
         staged,
         f"CREATE TABLE IF NOT EXISTS {staged} ({', '.join(columns)}) ENGINE = Memory",
         f"INSERT INTO {table} ({', '.join(own)}) SELECT\n    {good}\nFROM {staged} WHERE __ok",
-        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\n"
-        f"FROM (SELECT *, {listed} AS __errors FROM {staged} WHERE NOT __ok)",
+        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\nFROM {faulty}",
+        f"SELECT __import_id, any(__errors.2[1]) FROM {faulty} WHERE __import_id IN {{ids:Array(String)}} "
+        "GROUP BY __import_id",
         f"INSERT INTO {staged} ({', '.join(names)}) SELECT {', '.join(names)} FROM (\n{select}\n)",
+    )
+
+
+def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -> Replay:
+    """Return the statements by which rows of a quarantine that fit now are moved; `beside` takes its place."""
+    fields = _fields(source, texts_of(source))
+    texts = ", ".join(f"{quote_identifier(f.column.name)} AS {f.raw}" for f in fields)
+    values = "".join(f", {scalar(f.column.type, f.raw)} AS {f.parsed}" for f in fields if f.parsed)
+    fit = " AND ".join(["NOT has(c__error_column, '')", *_fitting(fields)])
+    rows = f"(SELECT *{values}, {fit} AS __ok FROM (SELECT *, {texts} FROM {quarantine}))"
+    own = ", ".join(quote_identifier(f.column.name) for f in fields)
+    good = ", ".join(f"{_value(f)} AS {quote_identifier(f.column.name)}" for f in fields)
+    kept = f"{own}, c__error_column, c__error, c__import_id, {source.quarantine_time}"
+    needed = ", ".join([f.raw for f in fields] + [f.parsed for f in fields if f.parsed])
+    return Replay(
+        f"SELECT countIf(__ok), count(), toString(sum(cityHash64(toString(tuple({kept}))))) FROM {rows}",
+        f"INSERT INTO {table} ({own}) SELECT {good} FROM (SELECT {needed} FROM {rows} WHERE __ok)",
+        f"INSERT INTO {beside} ({kept}) SELECT {kept} FROM {rows} WHERE NOT __ok",
     )
 
 
@@ -116,16 +149,22 @@ def _all_fit(fields: list[_Field]) -> str:
 
     Texts come of valid JSON only, so it is parsed again only where no text tells.
     """
-    conditions = ["startsWith(__line, '{')"]
+    conditions = ["startsWith(__line, '{')", *_fitting(fields)]
+    if not any(f.required and f.proves for f in fields):
+        proofs = [f"isNotNull({f.raw})" for f in fields if f.proves]
+        conditions.append(f"({' OR '.join([*proofs, 'isValidJSON(__line)'])})")
+    return " AND ".join(conditions)
+
+
+def _fitting(fields: list[_Field]) -> list[str]:
+    """Return SQL conditions, all of which hold where all texts fit."""
+    conditions: list[str] = []
     for f in fields:
         if f.required:
             conditions += [f"isNotNull({f.parsed or f.raw})", *((f.fits,) if not f.parsed and f.fits != "1" else ())]
         elif f.fits != "1":
             conditions.append(f"(isNull({f.raw}) OR {f.fits})")
-    if not any(f.required and f.proves for f in fields):
-        proofs = [f"isNotNull({f.raw})" for f in fields if f.proves]
-        conditions.append(f"({' OR '.join([*proofs, 'isValidJSON(__line)'])})")
-    return " AND ".join(conditions)
+    return conditions
 
 
 def _value(f: _Field) -> str:

@@ -23,13 +23,13 @@ _AGAIN_AFTER = (0.1, 0.5, 2.0)
 _MANY, _WITHIN = 20, 2.0  # so many inserts in so many seconds: look at how many parts there are
 _PARTS, _TOO_MANY_PARTS = 150, 300  # in one partition; between them inserts are held back, up to a second
 _LARGE = 500_000  # bytes of lines from which on several threads parse them
-_PARALLEL: Settings = {
+PARALLEL: Settings = {
     "max_insert_threads": max(1, min(4, os.cpu_count() or 1)),
     "max_block_size": 5_000,
     "input_format_parallel_parsing": 0,
 }
 # A segment is one block, whatever its size: the parts of a block that is inserted again have the same tokens.
-_ONE_BLOCK: Settings = {"min_insert_block_size_rows": 1 << 40, "min_insert_block_size_bytes": 1 << 50}
+ONE_BLOCK: Settings = {"min_insert_block_size_rows": 1 << 40, "min_insert_block_size_bytes": 1 << 50}
 
 _Failure = (EngineError, OSError)
 
@@ -50,12 +50,7 @@ class Writer:
 
         Raises ClickpipeError 404 for a data source that is gone, 503 when the disk refuses, 422 when ClickHouse does.
         """
-        try:
-            staging = self._staging(channel)
-        except EngineError as error:
-            _LOGGER.exception("lines for %s cannot be staged", channel.data_source)
-            message = "The events cannot be taken now. Please send them again in a moment."
-            raise ClickpipeError(message, status=503, code="engine_unavailable") from error
+        staging = self._staging_now(channel)
         logged = self._disk.submit(self._append, channel, [Record(r.import_id, r.lines.data) for r in batch])
         lines = [(r.import_id, r.lines.data) for r in batch]
         staging.stale = not self._try_stage(staging, lines) or staging.stale
@@ -71,6 +66,22 @@ class Writer:
         channel.open.good += sum(c.successful_rows for c in counts.values())
         channel.open.bad += sum(c.quarantined_rows for c in counts.values())
         return counts
+
+    def screen(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, str]:
+        """Return, for requests with a line that does not fit, what is wrong with it; nothing is logged.
+
+        Raises as `take` does.
+        """
+        staging = self._staging_now(channel)
+        ids = [r.import_id for r in batch]
+        try:
+            self._stage(staging, [(r.import_id, r.lines.data) for r in batch])
+            body = self._engine.execute(staging.mapping.reasons, {"ids": ids}, output="JSONCompact").body
+        except _Failure as error:
+            raise _not_now(channel, error) from error
+        finally:
+            staging.stale = True  # by lines that are not in the log
+        return dict(json.loads(body)["data"])
 
     def _append(self, channel: Channel, records: Sequence[Record]) -> None:
         if channel.open is None:
@@ -89,6 +100,12 @@ class Writer:
                 channel.open = None
             message = f"The events cannot be written to disk: {error.strerror}."
             raise ClickpipeError(message, status=503, code="log_unwritable") from None
+
+    def _staging_now(self, channel: Channel) -> Staging:
+        try:
+            return self._staging(channel)
+        except EngineError as error:
+            raise _not_now(channel, error) from error
 
     def _staging(self, channel: Channel) -> Staging:
         """Return how lines are staged now. Raises ClickpipeError 404."""
@@ -121,7 +138,7 @@ class Writer:
     def _stage(self, staging: Staging, lines: Sequence[tuple[str, bytes]]) -> None:
         large = sum(len(data) for _, data in lines) > _LARGE
         with self._engine.lines(lines) as source:
-            self._engine.execute(staging.mapping.fill(source), output="Null", settings=_PARALLEL if large else None)
+            self._engine.execute(staging.mapping.fill(source), output="Null", settings=PARALLEL if large else None)
 
     def _stage_again(self, segment: Segment, staging: Staging) -> None:
         """Stage what the log has, and nothing else."""
@@ -172,7 +189,7 @@ class Writer:
         return ClickpipeError(message, status=422, code="insert_failed")
 
     def _insert(self, staging: Staging, segment: Segment, *, good: int, bad: int) -> None:
-        settings: Settings = {**_ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": segment.token}
+        settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": segment.token}
         statements = [staging.mapping.good] if good else []
         statements += [staging.mapping.bad] if bad else []
         for statement in statements:
@@ -237,3 +254,9 @@ class Writer:
     def close(self) -> None:
         """Let go of the threads."""
         self._disk.shutdown(wait=True)
+
+
+def _not_now(channel: Channel, error: Exception) -> ClickpipeError:
+    _LOGGER.error("lines for %s cannot be staged: %s", channel.data_source, error)
+    message = "The events cannot be taken now. Please send them again in a moment."
+    return ClickpipeError(message, status=503, code="engine_unavailable")

@@ -17,19 +17,22 @@ from clickpipe.engine import EngineError
 
 _LOGGER = logging.getLogger(__name__)
 
+Report = Callable[[Mapping[str, Any]], None]
+Work = Callable[[Report], Mapping[str, Any]]
+
 
 class JobRunner:
     """Runs jobs of all workspaces, a few at once."""
 
-    def __init__(self, catalog: Catalog, *, workers: int = 2) -> None:
+    def __init__(self, catalog: Catalog, *, workers: int = 4) -> None:
         """Mark what an earlier server left unfinished as failed."""
         self._catalog = catalog
         catalog.fail_unfinished_jobs()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="jobs")
         self._running: dict[str, Future[None]] = {}
 
-    def submit(self, workspace: str, kind: str, resource: str, work: Callable[[], Mapping[str, Any]]) -> Job:
-        """Record a job and run it soon; what `work` returns becomes the job's result."""
+    def submit(self, workspace: str, kind: str, resource: str, work: Work) -> Job:
+        """Record a job and run it soon; its result is what `work` reports, and at last what it returns."""
         job = self._catalog.create_job(workspace, kind, resource)
         future = self._pool.submit(self._run, job, work)
         self._running[job.id] = future
@@ -42,15 +45,22 @@ class JobRunner:
         if future is not None:
             wait([future], timeout)
 
-    def _run(self, job: Job, work: Callable[[], Mapping[str, Any]]) -> None:
+    def _run(self, job: Job, work: Work) -> None:
         self._catalog.update_job(job.id, "working")
+        seen: Mapping[str, Any] = {}
+
+        def report(result: Mapping[str, Any]) -> None:
+            nonlocal seen
+            seen = result
+            self._catalog.update_job(job.id, "working", result=result)
+
         try:
-            result = work()
+            result = work(report)
         except (ClickpipeError, EngineError) as error:
-            self._catalog.update_job(job.id, "error", error=str(error))
+            self._catalog.update_job(job.id, "error", error=str(error), result=seen)
         except Exception:
             _LOGGER.exception("job %s (%s of %s) failed", job.id, job.kind, job.resource)
-            self._catalog.update_job(job.id, "error", error="internal error, see the server's log")
+            self._catalog.update_job(job.id, "error", error="internal error, see the server's log", result=seen)
         else:
             self._catalog.update_job(job.id, "done", result=result)
 

@@ -1,5 +1,6 @@
 """Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
 
+from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import FORMATS, OutputFormat, split_format_clause
 from clickpipe.query.run import QueryLimits, QueryRunner, failure, hide_secrets, judge
 
@@ -8,6 +9,7 @@ __all__ = [
     "OutputFormat",
     "QueryLimits",
     "QueryRunner",
+    "compose_condition",
     "failure",
     "hide_secrets",
     "judge",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from clickpipe.catalog import Catalog, Live, Token
 from clickpipe.config import Settings
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
-from clickpipe.ingest import Ingester, WriteAheadLog
+from clickpipe.ingest import Ingester, RateLimit, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.runtime.workspace import Workspace
 
@@ -46,8 +47,14 @@ class Instance:
             batch_bytes=self.settings.ingest_batch_bytes,
             queue_bytes=self.settings.ingest_queue_bytes,
             flush_seconds=self.settings.ingest_flush_seconds,
+            fail_fast=self.settings.fail_fast_names(),
         )
+        self.event_requests = RateLimit("requests for one data source", self.settings.ingest_requests_per_second)
+        self.event_bytes = RateLimit("bytes for one data source", self.settings.ingest_bytes_per_second)
         self.jobs = JobRunner(self.catalog)
+        self._uploads = self.data_dir / "uploads"
+        shutil.rmtree(self._uploads, ignore_errors=True)  # of imports that a stopped server did not end
+        self._uploads.mkdir()
         self._workspaces: dict[str, Workspace] = {}
         for found in self.catalog.workspaces():
             self._workspaces[found.id] = Workspace(self, found)
@@ -67,6 +74,10 @@ class Instance:
         except EngineError as error:
             message = f"The engine cannot open {self.data_dir}: {error.message}"
             raise ClickpipeError(message, status=503, code="engine_unavailable") from error
+
+    def upload_path(self, name: str) -> Path:
+        """Return where a file that is sent is kept until its rows are in."""
+        return self._uploads / name
 
     def _live_of(self, workspace_id: str) -> Live | None:
         workspace = self._workspaces.get(workspace_id)

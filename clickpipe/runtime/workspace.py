@@ -17,10 +17,19 @@ from clickpipe.compiler import CompiledProject
 from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult
-from clickpipe.ingest import IngestResult, Lines
-from clickpipe.jobs import run_copy
+from clickpipe.ingest import Importer, IngestResult, Lines, Reason, reasons, replay
+from clickpipe.jobs import Report, run_copy
 from clickpipe.project import Project, load_texts
-from clickpipe.query import FORMATS, OutputFormat, QueryLimits, QueryRunner, failure, split_format_clause
+from clickpipe.query import (
+    FORMATS,
+    OutputFormat,
+    QueryLimits,
+    QueryRunner,
+    compose_condition,
+    failure,
+    split_format_clause,
+)
+from clickpipe.runtime.upload import Upload
 
 if TYPE_CHECKING:
     from clickpipe.runtime.instance import Instance
@@ -45,7 +54,15 @@ class Workspace:
             instance.settings.rules(),
         )
         self.queries = QueryRunner(instance.engine, lambda: self.live, QueryLimits(instance.settings.query_max_seconds))
+        self._importer = Importer(
+            instance.engine, self.id, self.queries.live, self._held, lambda: instance.ingester.paused(self.id)
+        )
         self.live = self._deployer.restore()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        with self._tables:
+            yield
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -116,6 +133,76 @@ class Workspace:
         """Write rows (mappings as JSON documents) and wait until they can be read."""
         return self.submit(data_source, Lines.of(msgspec.json.encode(row) for row in rows)).result()
 
+    def import_file(self, upload: Upload, *, mode: str = "append", condition: str = "") -> Job:
+        """Start a job that appends a file's rows, or replaces all rows by them, or those that meet `condition`.
+
+        The file is removed at the end. Raises ClickpipeError 404 for an unknown data source, 400 for a bad condition.
+        """
+        self.data_source_for_events(upload.data_source)
+        where = compose_condition(self._instance.engine, self.queries.live(), condition) if condition else ""
+
+        def work(report: Report) -> Mapping[str, Any]:
+            source = self.queries.live().compiled.data_sources[upload.data_source]
+            named = upload.format == "csv"
+            with upload.read(source, self._instance.settings, report) as parts:
+                name, importer = upload.data_source, self._importer
+                if mode == "replace":
+                    done = importer.replace(name, parts, named=named, report=report, condition=where)
+                else:
+                    done = importer.append(name, parts, named=named, report=report)
+                return done.as_dict()
+
+        return self._instance.jobs.submit(self.id, "import", upload.data_source, work)
+
+    def delete_rows(self, data_source: str, condition: str, *, dry_run: bool = False) -> int:
+        """Delete the rows that meet a condition; return how many they are. Raises ClickpipeError 400 and 404."""
+        live = self.queries.live()
+        self._require(data_source)
+        where = compose_condition(self._instance.engine, live, condition)
+        try:
+            return self._importer.delete(data_source, where, dry_run=dry_run)
+        except EngineError as error:
+            raise failure(error) from error
+
+    def delete_job(self, data_source: str, condition: str) -> Job:
+        """Start a job that deletes rows. Raises ClickpipeError 400 and 404."""
+        self._require(data_source)
+        compose_condition(self._instance.engine, self.queries.live(), condition)
+        return self._instance.jobs.submit(
+            self.id,
+            "delete_data",
+            data_source,
+            lambda _: {"rows_affected": self.delete_rows(data_source, condition), "delete_condition": condition},
+        )
+
+    def truncate(self, data_source: str) -> None:
+        """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`). Raises ClickpipeError 404."""
+        self._require(data_source)
+        self._importer.truncate(data_source)
+
+    def quarantine_reasons(self, data_source: str, limit: int = 100) -> list[Reason]:
+        """Return why rows of a data source are in quarantine. Raises ClickpipeError 404."""
+        self._require(f"{data_source}_quarantine")
+        return reasons(self._instance.engine, self.queries.live(), data_source, limit)
+
+    def replay_quarantine(self, data_source: str) -> Job:
+        """Start a job that moves the rows of a quarantine that fit now. Raises ClickpipeError 404, 400."""
+        self.data_source_for_events(data_source)
+
+        def work(_: Report) -> Mapping[str, Any]:
+            with self._paused():
+                live = self.queries.live()
+                return replay(self._instance.engine, live, live.compiled.data_sources[data_source], self.id)
+
+        return self._instance.jobs.submit(self.id, "quarantine_replay", data_source, work)
+
+    def _require(self, table: str) -> None:
+        live = self.queries.live()
+        if live.table(table) is None:
+            hint = did_you_mean(table, live.physical.tables)
+            message = f'Data Source "{table}" does not exist' + (f": {hint}" if hint else "")
+            raise ClickpipeError(message, status=404, code="not_found")
+
     # Data out
 
     def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
@@ -139,7 +226,7 @@ class Workspace:
         if name not in self.queries.live().compiled.copies:
             message = f"The pipe '{name}' is not a copy pipe"
             raise ClickpipeError(message, status=404, code="not_found")
-        return self._instance.jobs.submit(self.id, "copy", name, lambda: self._copy(name, values or {}, mode))
+        return self._instance.jobs.submit(self.id, "copy", name, lambda _: self._copy(name, values or {}, mode))
 
     def _copy(self, name: str, values: Mapping[str, Any], mode: str | None) -> Mapping[str, Any]:
         with self._tables:

@@ -16,6 +16,14 @@ from clickpipe.runtime import Instance
 from clickpipe.server.datasources import get_data_source, list_data_sources
 from clickpipe.server.deployments import get_deployment, list_deployments, post_deploy
 from clickpipe.server.events import post_events
+from clickpipe.server.imports import (
+    get_quarantine,
+    post_datasources,
+    post_delete,
+    post_replay,
+    post_rows,
+    post_truncate,
+)
 from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
 from clickpipe.server.misc import get_health, get_job, list_jobs, list_tokens
 from clickpipe.server.pipes import get_endpoint, get_explain, get_openapi, get_pipe, list_pipes, post_copy
@@ -35,6 +43,15 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v0/sql", query_sql),
     ("GET", "/v0/datasources", list_data_sources),
     ("GET", "/v0/datasources/{name}", get_data_source),
+    ("POST", "/v0/datasources", post_datasources),
+    ("POST", "/v0/datasources/{name}/delete", post_delete),
+    ("POST", "/v0/datasources/{name}/truncate", post_truncate),
+    ("POST", "/v1/datasources/{name}/append", post_rows),
+    ("POST", "/v1/datasources/{name}/replace", post_rows),
+    ("POST", "/v1/datasources/{name}/delete", post_delete),
+    ("POST", "/v1/datasources/{name}/truncate", post_truncate),
+    ("GET", "/v1/datasources/{name}/quarantine", get_quarantine),
+    ("POST", "/v1/datasources/{name}/quarantine/replay", post_replay),
     ("GET", "/v0/tokens", list_tokens),
     ("GET", "/v0/jobs", list_jobs),
     ("GET", "/v0/jobs/{id}", get_job),

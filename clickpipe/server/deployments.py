@@ -72,7 +72,7 @@ async def _apply(request: Request, workspace: Workspace, deployment: Deployment,
     """Apply as a job; wait for it a little, so that most deployments are done when the reply is sent."""
     instance = instance_of(request)
 
-    def work() -> Mapping[str, Any]:
+    def work(_report: object) -> Mapping[str, Any]:
         workspace.apply(deployment, prepared)
         return {}
 

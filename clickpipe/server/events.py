@@ -26,8 +26,11 @@ async def post_events(request: Request) -> JSONResponse:
         raise ClickpipeError(message, code="missing_name")
     who.require("DATASOURCES:APPEND", name)
     who.workspace.data_source_for_events(name)
-    limit = instance_of(request).settings.max_body_bytes
+    instance, key = instance_of(request), (who.workspace.id, name)
+    told = instance.event_requests.take(key)
+    limit = instance.settings.max_body_bytes
     body = await read_body(request, limit)
+    told = {**instance.event_bytes.take(key, len(body)), **told}
     encoding = request.headers.get("content-encoding", "").strip().lower()
     as_json = request.query_params.get("format") == "json"
     if encoding or len(body) > _LARGE:
@@ -37,4 +40,4 @@ async def post_events(request: Request) -> JSONResponse:
     wait = flag(request, "wait")
     result = await asyncio.wrap_future(who.workspace.submit(name, lines, wait=wait))
     counts = {"successful_rows": result.successful_rows, "quarantined_rows": result.quarantined_rows}
-    return JSONResponse(counts, status_code=200 if wait else 202)
+    return JSONResponse(counts, status_code=200 if wait else 202, headers=told)

@@ -17,7 +17,10 @@ _LOGGER = logging.getLogger(__name__)
 
 _CORS = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
+    (
+        b"access-control-expose-headers",
+        b"X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset",
+    ),
 ]
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
@@ -59,7 +62,7 @@ class GeneralRules:
 def error_response(error: ClickpipeError) -> JSONResponse:
     """Return the one shape of errors: `{"error", "documentation"}` (an author's `custom_error` object as it is)."""
     body: Any = error.payload or {"error": error.message, "documentation": error.documentation}
-    headers = {"Retry-After": "1"} if error.status in {429, 503} else {}
+    headers = {**({"Retry-After": "1"} if error.status in {429, 503} else {}), **error.headers}
     return JSONResponse(body, status_code=error.status, headers=headers)
 
 

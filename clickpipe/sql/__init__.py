@@ -2,7 +2,7 @@
 
 from clickpipe.sql.guard import Refusal, check, check_create, table_functions
 from clickpipe.sql.references import TableReference, main_table, quote_identifier, quote_literal, references, splice
-from clickpipe.sql.tree import OTHER, columns_part
+from clickpipe.sql.tree import OTHER, columns_part, read_tree
 
 __all__ = [
     "OTHER",
@@ -14,6 +14,7 @@ __all__ = [
     "main_table",
     "quote_identifier",
     "quote_literal",
+    "read_tree",
     "references",
     "splice",
     "table_functions",

@@ -50,7 +50,11 @@ def test_help_loads_nothing_heavy() -> None:
         (("endpoint", "data", "x", "--param", "limit", "--token", "t"), 2, "'limit' is not NAME=VALUE"),
         (("sql", "SELECT 1", "--token", "t", "--host", "127.0.0.1:1"), 1, "no server answers at http://127.0.0.1:1 "),
         (("sql", "SELECT 1"), 1, "a token for http://127.0.0.1:7181 is needed"),
-        (("datasource", "append", "x", "rows.xml", "--token", "t"), 1, "append takes .ndjson, .jsonl, .json"),
+        (
+            ("datasource", "append", "x", "http://127.0.0.1/rows.xml", "--token", "t"),
+            1,
+            "name it with --format (csv, ndjson, json, parquet)",
+        ),
         (("datasource", "append", "x", "rows.ndjson", "--token", "t"), 1, "No such file"),
         (("deploy", "--token", "t"), 1, "there are no datafiles"),
     ],

@@ -81,16 +81,55 @@ def test_events_in_and_rows_out(deployed: Run, tmp_path: Path, monkeypatch: pyte
     (tmp_path / "rows.json").write_text(json.dumps([EVENT, EVENT], indent=1))
     result = deployed("datasource", "append", "clickstream_events", tmp_path / "rows.ndjson")
     assert result.out == "3 rows appended to clickstream_events, 1 went to quarantine\n"
-    assert "clickstream_events_quarantine" in result.err
+    assert "clickpipe datasource quarantine clickstream_events" in result.err
     assert deployed("datasource", "append", "clickstream_events", tmp_path / "rows.ndjson.gz").out.startswith("1 row ")
     assert deployed("datasource", "append", "clickstream_events", tmp_path / "rows.json").out.startswith("2 rows ")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rows[0].encode())))
     counts = json.loads(deployed("datasource", "append", "clickstream_events", "-", "--json").out)
-    assert counts == {"successful_rows": 1, "quarantined_rows": 0}
+    assert (counts["status"], counts["successful_rows"], counts["quarantined_rows"]) == ("done", 1, 0)
     after = json.loads(deployed("sql", "SELECT count() AS n FROM clickstream_events", "--json").out)[0]["n"]
     assert after == before + 7
     found = {s["name"]: s for s in json.loads(deployed("datasource", "ls", "--json").out)}
     assert found["clickstream_events"]["statistics"]["row_count"] == after
+
+
+def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_path: Path) -> None:
+    for name in ("clickstream_events", "clickstream_events_quarantine"):
+        assert deployed("datasource", "truncate", name, "--yes").out == f"{name} is empty\n"
+    (tmp_path / "rows.csv").write_text(
+        "event_id,timestamp\n" + "".join(f"e{n},2026-01-0{n} 00:00:00\n" for n in range(1, 5))
+    )
+    result = deployed("datasource", "append", "clickstream_events", tmp_path / "rows.csv")
+    assert result.out == "0 rows appended to clickstream_events, 4 went to quarantine\n"
+    shown = deployed("datasource", "quarantine", "clickstream_events")
+    assert "value is missing or null on column 'user_id'" in shown.out
+    assert "clickpipe datasource quarantine clickstream_events replay" in shown.err
+    replayed = deployed("datasource", "quarantine", "clickstream_events", "replay")
+    assert replayed.out == "0 rows taken into clickstream_events, 4 left in quarantine\n"
+    columns = [*EVENT]
+    lines = [",".join(columns)] + [",".join([f"e{n}", *map(str, [*EVENT.values()][1:])]) for n in range(4)]
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    deployed("datasource", "append", "clickstream_events", tmp_path / "rows.csv.gz")
+    data = json.loads(deployed("datasource", "data", "clickstream_events", "--limit", 9, "--json").out)
+    assert sorted(row["event_id"] for row in data) == ["e0", "e1", "e2", "e3"]
+    assert "event_id" in deployed("datasource", "data", "clickstream_events").out
+    where = ("--where", "event_id IN ('e1', 'e2')")
+    dry = deployed("datasource", "delete", "clickstream_events", *where, "--dry-run")
+    assert dry.out == "2 rows of clickstream_events would be deleted\n"
+    assert deployed("datasource", "delete", "clickstream_events", *where, "--yes").out == "2 rows deleted\n"
+    (tmp_path / "one.json").write_text(json.dumps({**EVENT, "event_id": "e0", "user_id": "new"}))
+    replace = ("datasource", "replace", "clickstream_events", tmp_path / "one.json")
+    assert deployed(*replace, "--condition", "event_id = 'e0'").out == "1 row now in clickstream_events\n"
+    rows = json.loads(deployed("sql", "SELECT event_id, user_id FROM clickstream_events ORDER BY 1", "--json").out)
+    assert [row["event_id"] for row in rows] == ["e0", "e3"]
+    assert rows[0]["user_id"] == "new"
+    refused = deployed(*replace, "--condition", "event_id = 'e9'")
+    assert (refused.code, "1 of the new rows do not meet the replace_condition" in refused.err) == (1, True)
+    deployed("datasource", "truncate", "clickstream_events_quarantine", "--yes")
+    assert (
+        "no row of clickstream_events is in quarantine"
+        in deployed("datasource", "quarantine", "clickstream_events").err
+    )
 
 
 def test_sql_prints_tables_and_formats(deployed: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def log(tmp_path: Path) -> WriteAheadLog:
 def make_ingester(instance: Instance, deployed: Workspace, log: WriteAheadLog) -> Iterator[MakeIngester]:
     made: list[Ingester] = []
 
-    def make(**limits: int) -> Ingester:
+    def make(**limits: Any) -> Ingester:
         live = {deployed.id: deployed.live}.get
         made.append(Ingester(instance.engine, log, live, **limits))
         return made[-1]

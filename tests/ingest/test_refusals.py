@@ -118,3 +118,25 @@ def test_a_segment_that_cannot_be_read_to_its_end_is_kept_aside(
     assert taker.recover() == 1
     assert counts(deployed) == ((0, 0, 0) if damage else (1, 0, 1))
     assert kept(tmp_path) == [".rejected"]
+
+
+def test_a_data_source_may_refuse_requests_with_a_bad_row(
+    deployed: Workspace, log: WriteAheadLog, make_ingester: MakeIngester
+) -> None:
+    taker = make_ingester(fail_fast={"events"}, flush_seconds=60)
+    taker.submit(deployed.id, "events", Lines.of([GOOD]), wait=False).result()
+    with taker.paused(deployed.id):  # so that they are one batch
+        good = taker.submit(deployed.id, "events", Lines.of([GOOD, GOOD]), wait=False)
+        bad = taker.submit(deployed.id, "events", Lines.of([GOOD, b'{"id":"a","n":"many"}']))
+        broken = taker.submit(deployed.id, "events", Lines.of([b"no json"]), wait=False)
+    assert good.result().successful_rows == 2
+    for refused_, reason in (
+        (bad, "value 'many' on column 'n' is not Int32"),
+        (broken, "the line is not a JSON object"),
+    ):
+        with pytest.raises(ClickpipeError, match=reason) as error:
+            refused_.result()
+        assert (error.value.status, error.value.message.startswith("Nothing was written: ")) == (400, True)
+    taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
+    assert counts(deployed) == (4, 0, 4)
+    assert log.unfinished() == []

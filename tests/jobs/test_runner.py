@@ -47,7 +47,7 @@ def runner(instance: Instance) -> Iterator[JobRunner]:
 @pytest.fixture
 def run(instance: Instance, deployed: Workspace, runner: JobRunner) -> Callable[[Callable[[], Any]], Job]:
     def run_job(work: Callable[[], Mapping[str, Any]]) -> Job:
-        job = runner.submit(deployed.id, "test", "thing", work)
+        job = runner.submit(deployed.id, "test", "thing", lambda _: work())
         runner.wait(job.id)
         return state(instance, job)
 
@@ -75,8 +75,8 @@ def test_a_job_waits_works_and_is_done(instance: Instance, deployed: Workspace, 
         go_on.wait()
         return {"rows": 3}
 
-    first = runner.submit(deployed.id, "copy", "one", work)
-    second = runner.submit(deployed.id, "copy", "two", dict)  # there is one worker
+    first = runner.submit(deployed.id, "copy", "one", lambda _: work())
+    second = runner.submit(deployed.id, "copy", "two", lambda _: {})  # there is one worker
     started.wait()
     assert [state(instance, job).status for job in (first, second)] == ["working", "waiting"]
     runner.wait(second.id, timeout=0)

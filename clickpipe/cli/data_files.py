@@ -1,0 +1,184 @@
+"""`clickpipe datasource append` and `replace`: files to a server, with progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from clickpipe.cli.client import Client, connect, server_options
+from clickpipe.cli.output import plural, print_json, progress, say
+from clickpipe.diagnostics import ClickpipeError
+
+_BLOCK = 1 << 20
+_ENDINGS = {
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+}
+_ENCODINGS = {".gz": "gzip", ".zst": "zstd"}
+_TYPES = {
+    "csv": "text/csv",
+    "ndjson": "application/x-ndjson",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+}
+_ENDED = {"done", "error", "cancelled"}
+
+
+@click.command("append")
+@click.argument("name")
+@click.argument("file")
+@click.option("--format", "format_", type=click.Choice(list(_TYPES)), help="Default: by the file's name; ndjson for -.")
+@click.option("--delimiter", help="Of CSV. Default: a comma, a tab for .tsv.")
+@click.option(
+    "--header/--no-header", default=None, help="Whether CSV's first row has names. Default: when all are columns."
+)
+@click.option("--wait/--no-wait", default=True, help="Wait until the rows are in.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@server_options
+def append(name: str, file: str, **how: Any) -> None:
+    """Append the rows of FILE to the data source NAME.
+
+    FILE is CSV, NDJSON (.ndjson, .jsonl), JSON (.json: an object, or an array of them) or Parquet, also with .gz or
+    .zst; - reads standard input; a URL is fetched by the server. Rows that do not fit go to quarantine.
+
+    \b
+    clickpipe datasource append events events.csv
+    cat events.ndjson | clickpipe datasource append events -
+    """
+    _load("append", name, file, **how)
+
+
+@click.command("replace")
+@click.argument("name")
+@click.argument("file")
+@click.option("--condition", help="Replace only the rows that meet this SQL, such as \"day = '2026-01-31'\".")
+@click.option("--format", "format_", type=click.Choice(list(_TYPES)), help="Default: by the file's name; ndjson for -.")
+@click.option("--delimiter", help="Of CSV. Default: a comma, a tab for .tsv.")
+@click.option(
+    "--header/--no-header", default=None, help="Whether CSV's first row has names. Default: when all are columns."
+)
+@click.option("--wait/--no-wait", default=True, help="Wait until the rows are in.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@server_options
+def replace(name: str, file: str, **how: Any) -> None:
+    """Replace the rows of the data source NAME by those of FILE.
+
+    Readers see the rows before or the rows after, nothing between. FILE is as for `append`. What materialized views
+    made of the rows before stays.
+    """
+    _load("replace", name, file, **how)
+
+
+def _load(
+    mode: str,
+    name: str,
+    file: str,
+    *,
+    format_: str | None,
+    delimiter: str | None,
+    header: bool | None,
+    wait: bool,
+    as_json: bool,
+    host: str | None,
+    token: str | None,
+    condition: str | None = None,
+) -> None:
+    client = connect(host, token)
+    remote = file.startswith(("http://", "https://"))
+    size = 0 if remote or file == "-" else _size(file)
+    plain, encoding = _taken_apart(file)
+    kind = format_ or ("ndjson" if file == "-" else _ENDINGS.get(Path(plain.partition("?")[0]).suffix.lower(), ""))
+    if not kind:
+        message = f"the format of {file} cannot be told: name it with --format ({', '.join(_TYPES)})"
+        raise ClickpipeError(message, code="unknown_format")
+    delimiter = delimiter or ("\t" if plain.endswith(".tsv") else None)
+    given = {"format": kind, "dialect_delimiter": delimiter, "replace_condition": condition}
+    given["dialect_header"] = None if header is None else str(header).lower()
+    given["url"] = file if remote else None
+    params = [(key, value) for key, value in given.items() if value is not None]
+    with progress() as tell:
+        headers = {"Content-Type": _TYPES[kind], **({"Content-Encoding": encoding} if encoding and not remote else {})}
+        content = None if remote else _blocks(file, size, tell)
+        path = f"/v1/datasources/{name}/{mode}"
+        job = client.request("POST", path, params=params, content=content, headers=headers).json()
+        found = ended(client, job, lambda seen: tell(_so_far(seen))) if wait else job
+    _report(name, mode, found, as_json=as_json, wait=wait)
+
+
+def _so_far(job: dict[str, Any]) -> str:
+    return f"{plural(job.get('rows', 0), 'row')} in, {job.get('bytes', 0) / 1e6:,.1f} MB"
+
+
+def _report(name: str, mode: str, found: dict[str, Any], *, as_json: bool, wait: bool) -> None:
+    good, bad = found.get("rows", 0), found.get("quarantine_rows", 0)
+    if as_json:
+        print_json({"job_id": found["id"], "status": found["status"], "successful_rows": good, "quarantined_rows": bad})
+        return
+    if not wait:
+        click.echo(f"the job {found['id']} is under way: GET /v0/jobs/{found['id']}")
+        return
+    done = "appended to" if mode == "append" else "now in"
+    click.echo(f"{plural(good, 'row')} {done} {name}" + (f", {bad:,} went to quarantine" if bad else ""))
+    if bad:
+        say(f"the reasons: clickpipe datasource quarantine {name}")
+
+
+def _taken_apart(file: str) -> tuple[str, str]:
+    """Return a file's name without the ending of its compression, and the encoding."""
+    for ending, encoding in _ENCODINGS.items():
+        if file.lower().endswith(ending):
+            return file[: -len(ending)], encoding
+    return file, ""
+
+
+def _size(file: str) -> int:
+    try:
+        return Path(file).stat().st_size
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: str, error: OSError) -> ClickpipeError:
+    return ClickpipeError(f"{file} cannot be read: {error.strerror or error}", code="unreadable")
+
+
+def _blocks(file: str, size: int, tell: Any) -> Iterator[bytes]:
+    """Yield a file's bytes, telling how many of `size` (0: unknown) were sent."""
+    try:
+        with _open(file) as stream:
+            sent = 0
+            while block := stream.read(_BLOCK):
+                yield block
+                sent += len(block)
+                tell(f"{sent / 1e6:,.1f} MB sent" + (f" of {size / 1e6:,.1f}" if size else ""))
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _open(file: str) -> IO[bytes]:
+    return sys.stdin.buffer if file == "-" else Path(file).open("rb")
+
+
+def ended(
+    client: Client, job: dict[str, Any], tell: Callable[[dict[str, Any]], None] = lambda _: None
+) -> dict[str, Any]:
+    """Wait for a job and return it; `tell` is told of it meanwhile. Raises ClickpipeError when it failed."""
+    wait = 0.02
+    while job["status"] not in _ENDED:
+        tell(job)
+        time.sleep(wait)
+        wait = min(1.0, wait * 1.5)
+        job = client.get(f"/v0/jobs/{job['id']}")
+    if job["status"] != "done":
+        written = f" (written before: {plural(job['rows'], 'row')})" if job.get("rows") else ""
+        raise ClickpipeError(f"{job.get('error') or 'the job was cancelled'}{written}")
+    return job

@@ -1,0 +1,108 @@
+"""Files from the web: http and https only, and no address that is not public unless the settings allow it."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+
+from clickpipe.diagnostics import ClickpipeError
+
+_REDIRECTS = 5
+_TIMEOUT = 30.0  # seconds without a byte
+_BLOCK = 1 << 20
+_MOVED = {301, 302, 303, 307, 308}
+_GLOBAL_ONLY = "The URL leads to an address that is not public. The setting import_private_urls allows it."
+
+
+def fetch(url: str, into: Path, *, private: bool, limit: int, progress: Callable[[int], None]) -> str:
+    """Download a URL to a file; return its Content-Encoding. `progress` is told the bytes so far.
+
+    Each redirect is looked at as the URL was; the address that was looked at is the one that is called. `private`
+    allows addresses that are not public. Raises ClickpipeError for what is refused, and for a server that fails.
+    """
+    for _ in range(_REDIRECTS + 1):
+        try:
+            with _Response(url, private=private) as response:
+                if response.status in _MOVED:
+                    url = urljoin(url, response.header("Location"))
+                    continue
+                if response.status != http.client.OK:
+                    message = f"The URL answered with the status {response.status}."
+                    raise ClickpipeError(message, code="fetch_failed")
+                _save(response, into, limit, progress)
+                return response.header("Content-Encoding").strip().lower()
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            message = f"The URL cannot be fetched: {reason}."
+            raise ClickpipeError(message, code="fetch_failed") from None
+    message = f"The URL redirects more than {_REDIRECTS} times."
+    raise ClickpipeError(message, code="fetch_failed")
+
+
+class _Response:
+    """One answer of one server."""
+
+    def __init__(self, url: str, *, private: bool) -> None:
+        self._connection, path = _connect(url, private=private)
+        self._connection.request("GET", path, headers={"User-Agent": "clickpipe", "Accept-Encoding": "identity"})
+        self._response = self._connection.getresponse()
+        self.status = self._response.status
+
+    def header(self, name: str) -> str:
+        return self._response.getheader(name) or ""
+
+    def read(self, size: int) -> bytes:
+        return self._response.read(size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+        self._connection.close()
+
+
+def _connect(url: str, *, private: bool) -> tuple[http.client.HTTPConnection, str]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = "A URL to fetch starts with http:// or https://."
+        raise ClickpipeError(message, code="bad_url")
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        message = "The URL's port is not a number."
+        raise ClickpipeError(message, code="bad_url") from None
+    found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
+    if not private and not all(_is_public(address) for address in addresses):
+        raise ClickpipeError(_GLOBAL_ONLY, status=403, code="private_address")
+    connection = http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT)
+    wire = socket.create_connection((addresses[0], port), _TIMEOUT)
+    if parts.scheme == "https":
+        wire = ssl.create_default_context().wrap_socket(wire, server_hostname=parts.hostname)
+    connection.sock = wire
+    return connection, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _is_public(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    return found.is_global and not found.is_multicast and (inner is None or inner.is_global)
+
+
+def _save(response: _Response, into: Path, limit: int, progress: Callable[[int], None]) -> None:
+    size = 0
+    with into.open("wb") as file:
+        while block := response.read(_BLOCK):
+            size += len(block)
+            if size > limit:
+                message = f"The file is larger than {limit} bytes: see the setting import_max_bytes."
+                raise ClickpipeError(message, status=413, code="file_too_large")
+            file.write(block)
+            progress(size)

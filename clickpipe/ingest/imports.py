@@ -1,0 +1,202 @@
+"""Rows of files into a data source: appended, or in place of what it holds."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clickpipe.catalog import Live
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, Settings
+from clickpipe.ingest.body import Lines
+from clickpipe.ingest.mapping import RowMapping, build_mapping
+from clickpipe.ingest.writer import ONE_BLOCK, PARALLEL
+from clickpipe.project import DataSource
+
+_SHOWN_BLOCKS = 100  # in a job's reply
+
+Pause = Callable[[], AbstractContextManager[None]]
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class ImportCounts:
+    """What an import has written: rows, rows in quarantine, bytes; and each part of it, as the block log has them."""
+
+    import_id: str
+    rows: int = 0
+    quarantined: int = 0
+    size: int = 0
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as a job's result."""
+        return {
+            "import_id": self.import_id,
+            "rows": self.rows,
+            "quarantine_rows": self.quarantined,
+            "bytes": self.size,
+            "blocks": self.blocks[-_SHOWN_BLOCKS:],
+        }
+
+
+class Importer:
+    """Imports of one workspace. `live` is asked anew for each part: a deployment may come between two."""
+
+    def __init__(self, engine: Engine, owner: str, live: Callable[[], Live], hold: Pause, pause: Pause) -> None:
+        """Write through `engine`; `hold` keeps deployments away, `pause` events."""
+        self._engine = engine
+        self._owner = owner
+        self._live = live
+        self._hold = hold
+        self._pause = pause
+
+    def append(self, name: str, parts: Iterable[Lines], *, named: bool, report: Report) -> ImportCounts:
+        """Append rows; `named` are objects by the columns' names (CSV), else jsonpaths tell.
+
+        What was written stays when a later part cannot be read or is refused: `report` is told after each part.
+        Raises ClickpipeError and EngineError.
+        """
+        counts = ImportCounts(str(uuid.uuid4()))
+        for number, lines in enumerate(parts):
+            with self._hold():
+                live = self._live()
+                source = _source(live, name)
+                target = live.physical.tables[name]
+                self._write(live, source, target, lines, counts, number, named=named)
+            report(counts.as_dict())
+        return counts
+
+    def replace(
+        self, name: str, parts: Iterable[Lines], *, named: bool, report: Report, condition: str = ""
+    ) -> ImportCounts:
+        """Put rows in place of all there are, or of those that meet a condition (SQL that was checked, composed).
+
+        Readers see the rows before or the rows after. Raises ClickpipeError 400 when a new row does not meet the
+        condition.
+        """
+        counts = ImportCounts(str(uuid.uuid4()))
+        with self._hold():
+            live = self._live()
+            source, target = _source(live, name), live.physical.tables[name]
+            self._replace(live, source, target, parts, counts, named=named, report=report, condition=condition)
+        return counts
+
+    def _replace(
+        self,
+        live: Live,
+        source: DataSource,
+        target: str,
+        parts: Iterable[Lines],
+        counts: ImportCounts,
+        *,
+        named: bool,
+        report: Report,
+        condition: str,
+    ) -> None:
+        with self._beside(target, counts.import_id) as beside:
+            for number, lines in enumerate(parts):
+                self._write(live, source, beside, lines, counts, number, named=named)
+                report(counts.as_dict())
+            with self._pause():
+                if condition:
+                    self._keep(target, beside, condition)
+                self._engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
+
+    @contextmanager
+    def _beside(self, target: str, import_id: str) -> Iterator[str]:
+        """Give an empty table like the target, gone at the end."""
+        beside = f"{target[:-1]}_import_{import_id[:8]}`"
+        self._engine.execute(f"CREATE TABLE {beside} AS {target}")
+        try:
+            yield beside
+        finally:
+            self._engine.execute(f"DROP TABLE IF EXISTS {beside}")
+
+    def _keep(self, target: str, beside: str, condition: str) -> None:
+        """Take over the rows that do not meet the condition. Raises ClickpipeError when new rows do not."""
+        sql = f"SELECT countIf(NOT ifNull((\n{condition}\n), 0)) FROM {beside}"
+        others = int(json.loads(self._engine.execute(sql, output="JSONCompact").body)["data"][0][0])
+        if others:
+            message = f"{others} of the new rows do not meet the replace_condition: nothing was replaced."
+            raise ClickpipeError(message, code="condition_not_met")
+        kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
+        self._engine.execute(kept, output="Null")
+
+    def _write(
+        self,
+        live: Live,
+        source: DataSource,
+        target: str,
+        lines: Lines,
+        counts: ImportCounts,
+        number: int,
+        *,
+        named: bool,
+    ) -> None:
+        if not lines.data:
+            return
+        started = time.monotonic()
+        quarantine = live.physical.tables[f"{source.name}_quarantine"]
+        mapping = build_mapping(_by_name(source) if named else source, f"import_{counts.import_id}", target, quarantine)
+        token = f"{self._owner}/{source.name}/import/{counts.import_id}/{number}"
+        good, bad = self._insert(mapping, counts.import_id, lines, token)
+        counts.rows += good
+        counts.quarantined += bad
+        counts.size += len(lines.data)
+        lines_of_it = {"lines": good + bad, "quarantine": bad, "bytes": len(lines.data)}
+        seconds = round(time.monotonic() - started, 3)
+        counts.blocks.append({"block_id": token, "process_return": [lines_of_it], "processing_time": seconds})
+
+    def _insert(self, mapping: RowMapping, import_id: str, lines: Lines, token: str) -> tuple[int, int]:
+        settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
+        self._engine.execute(mapping.create)
+        try:
+            with self._engine.lines([(import_id, lines.data)]) as rows:
+                self._engine.execute(mapping.fill(rows), output="Null", settings=PARALLEL)
+            body = self._engine.execute(mapping.count, {"ids": [import_id]}, output="JSONCompact").body
+            found: list[list[Any]] = json.loads(body)["data"]
+            good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)
+            if good:
+                self._engine.execute(mapping.good, output="Null", settings=settings)
+            if bad:
+                self._engine.execute(mapping.bad, output="Null", settings=settings)
+        finally:
+            self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
+        return good, bad
+
+    def delete(self, name: str, condition: str, *, dry_run: bool) -> int:
+        """Delete the rows that meet a condition (SQL that was checked, composed); return how many they are.
+
+        Views behind the data source keep what they made of them. Raises EngineError.
+        """
+        with self._hold(), self._pause():
+            target = self._live().physical.tables[name]
+            sql = f"SELECT count() FROM {target} WHERE (\n{condition}\n)"
+            rows = int(json.loads(self._engine.execute(sql, output="JSONCompact").body)["data"][0][0])
+            if rows and not dry_run:
+                self._engine.execute(f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n) SETTINGS mutations_sync = 1")
+        return rows
+
+    def truncate(self, name: str) -> None:
+        """Remove all rows of a data source or a quarantine. What was acknowledged before is written, and removed."""
+        with self._hold(), self._pause():
+            self._engine.execute(f"TRUNCATE TABLE {self._live().physical.tables[name]}")
+
+
+def _source(live: Live, name: str) -> DataSource:
+    source = live.compiled.data_sources.get(name)
+    if source is None:
+        message = f'Data Source "{name}" does not exist'
+        raise ClickpipeError(message, status=404, code="not_found")
+    return source
+
+
+def _by_name(source: DataSource) -> DataSource:
+    """Return the data source with columns that take the keys of their names."""
+    return replace(source, columns=tuple(replace(c, jsonpath=None) for c in source.columns))

@@ -1,0 +1,56 @@
+"""Conditions that callers send: `delete_condition`, `replace_condition`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clickpipe.catalog import Live
+from clickpipe.compiler import Composer
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError
+from clickpipe.query.run import failure, judge
+from clickpipe.sql import check, read_tree, references
+from clickpipe.template import Binder
+
+_BEFORE, _BEHIND = "SELECT (\n", "\n)"
+
+
+def compose_condition(engine: Engine, live: Live, text: str) -> str:
+    """Return a condition over physical tables. Raises ClickpipeError 400 for what is not one expression.
+
+    It may read data sources and pipes in sub-queries: who may delete rows of the workspace may read them.
+    """
+    if not text.strip():
+        message = "The condition is empty: it is SQL such as `country = 'ES'`."
+        raise ClickpipeError(message, code="bad_condition")
+    statement = f"{_BEFORE}{text}{_BEHIND}"
+    try:
+        tree = engine.syntax_tree(statement)
+        if not _is_one_expression(read_tree(tree)):
+            message = "The condition is not one expression: it is SQL such as `country = 'ES'`."
+            raise ClickpipeError(message, code="bad_condition")
+        refusal = check(tree, (), settings=False)
+        if refusal is not None:
+            raise ClickpipeError(refusal.message, code="not_allowed")
+        for reference in references(statement):
+            if (
+                reference.database
+                or (live.table(reference.name) or live.compiled.project.pipes.get(reference.name)) is None
+            ):
+                message = f"Resource '{reference.name}' not found"
+                raise ClickpipeError(message, code="not_found")
+        composed = Composer(live.compiled.project, live.table).text(statement, None, None, {}, Binder())
+        judge(engine, live, composed)
+    except EngineError as error:
+        raise failure(error) from None
+    return composed[len(_BEFORE) : -len(_BEHIND)]
+
+
+def _is_one_expression(root: dict[str, Any]) -> bool:
+    """Tell whether a tree is that of SELECT with one column, and no other clause."""
+    selects = root.get("list_of_selects", {}).get("children", [])
+    if root["type"] != "SelectWithUnionQuery" or len(selects) != 1 or selects[0]["type"] != "SelectQuery":
+        return False
+    (select,) = selects
+    clauses = {key for key, value in select.items() if value not in (None, False, [], {})} - {"type", "select"}
+    return not clauses and len(select["select"]["children"]) == 1

@@ -1,0 +1,202 @@
+"""Files in, rows out: `POST /v0/datasources`, `/v1/datasources/<name>/append|replace|delete`, `…/truncate`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from clickpipe.catalog import Job
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import FORMATS, Dialect
+from clickpipe.runtime import Upload
+from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.shapes import job_reply, resource_id
+
+_BY_TYPE = {
+    "text/csv": "csv",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/json": "json",
+    "application/vnd.apache.parquet": "parquet",
+}
+_MODES = {"append", "replace"}
+_QUARANTINE = "_quarantine"
+
+
+async def post_datasources(request: Request) -> Response:
+    """Append to or replace a data source (`mode`), from the body, a multipart file, or `url` (as a job then)."""
+    values = dict(request.query_params)
+    if "name" not in values or "mode" not in values:
+        values |= await _form_values(request)
+    mode, name = values.get("mode", "append"), values.get("name", "")
+    if mode not in _MODES:
+        message = "Adding or modifying data sources to this workspace can only be done via deployments."
+        raise ClickpipeError(message, status=403, code="deployments_only")
+    who = caller(request)
+    if not name:
+        message = "The query parameter 'name' is missing: the data source that the rows are for."
+        raise ClickpipeError(message, code="missing_name")
+    job, fetched = await _start(request, who, name, mode, values)
+    if fetched:
+        return JSONResponse({**job_reply(job), "import_id": job.id, "job": job_reply(job)})
+    return JSONResponse(await _ended(request, who, name, job))
+
+
+async def post_rows(request: Request) -> Response:
+    """Start a job that appends or replaces: `POST /v1/datasources/<name>/append|replace`."""
+    mode = request.url.path.rstrip("/").rpartition("/")[2]
+    job, _ = await _start(request, caller(request), request.path_params["name"], mode, dict(request.query_params))
+    return JSONResponse({**job_reply(job), "import_id": job.id}, status_code=202)
+
+
+async def _form_values(request: Request) -> dict[str, str]:
+    """Return the plain fields of a form; other bodies are left alone."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return {}
+    return dict(parse_qsl((await request.body()).decode(errors="replace")))
+
+
+async def _start(request: Request, who: Caller, name: str, mode: str, values: dict[str, str]) -> tuple[Job, bool]:
+    who.require("DATASOURCES:CREATE" if mode == "replace" else "DATASOURCES:APPEND", name)
+    who.workspace.data_source_for_events(name)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        values = {**await _form_values(request), **values}
+    default = "csv" if request.url.path.startswith("/v0/") else "ndjson"
+    format_ = values.get("format") or _BY_TYPE.get(kind, default)
+    if format_ not in FORMATS:
+        message = f"The format is {', '.join(FORMATS)}, not '{format_}'."
+        raise ClickpipeError(message, code="unknown_format")
+    instance = instance_of(request)
+    path = instance.upload_path(str(uuid.uuid4()))
+    url = values.get("url", "")
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    try:
+        if not url:
+            encoding = await _save(request, path, instance.settings.import_max_bytes, encoding)
+        upload = Upload(name, path, format_, encoding, url, _dialect(values))
+        condition = values.get("replace_condition", "") if mode == "replace" else ""
+        job = await asyncio.to_thread(who.workspace.import_file, upload, mode=mode, condition=condition)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return job, bool(url)
+
+
+def _dialect(values: dict[str, str]) -> Dialect:
+    header = values.get("dialect_header", values.get("csv_header", "")).lower()
+    delimiter = values.get("dialect_delimiter", ",").replace("\\t", "\t")
+    known = {"true": True, "1": True, "false": False, "0": False}
+    return Dialect(delimiter, values.get("dialect_escapechar") or None, header=known.get(header))
+
+
+async def _save(request: Request, path: Path, limit: int, encoding: str) -> str:
+    """Write the body, or the file part of a form, to a file; return its encoding. Raises 413 and 400."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form() as form:
+            part = next((value for value in form.values() if isinstance(value, UploadFile)), None)
+            if part is None:
+                message = "The form has no file: send it as a part named after its format."
+                raise ClickpipeError(message, code="no_file")
+            await asyncio.to_thread(_copy, part, path, limit)
+            return _by_name(part.filename or "") or encoding
+    with path.open("wb") as file:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            _within(size, limit)
+            file.write(chunk)
+    return encoding
+
+
+def _copy(part: UploadFile, path: Path, limit: int) -> None:
+    with path.open("wb") as file:
+        size = 0
+        while block := part.file.read(1 << 20):
+            size += len(block)
+            _within(size, limit)
+            file.write(block)
+
+
+def _within(size: int, limit: int) -> None:
+    if size > limit:
+        message = f"The file is larger than {limit} bytes: see the setting import_max_bytes."
+        raise ClickpipeError(message, status=413, code="file_too_large")
+
+
+def _by_name(name: str) -> str:
+    return "gzip" if name.endswith(".gz") else "zstd" if name.endswith((".zst", ".zstd")) else ""
+
+
+async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str, Any]:
+    """Wait for an import and return what published clients read of it. Raises ClickpipeError when it failed."""
+    instance = instance_of(request)
+    await asyncio.to_thread(instance.jobs.wait, job.id)
+    found = instance.catalog.job(who.workspace.id, job.id)
+    assert found is not None  # noqa: S101 - jobs are kept
+    if found.status == "error":
+        raise ClickpipeError(found.error, code="import_failed")
+    result = found.result
+    bad = result.get("quarantine_rows", 0)
+    told = f"There was an error with file contents: {bad} row{'s' if bad != 1 else ''} in quarantine."
+    return {
+        **result,
+        "id": job.id,
+        "job_id": job.id,
+        "datasource": {"id": resource_id(who.workspace.id, "datasource", name), "name": name},
+        "successful_rows": result.get("rows", 0),
+        "quarantined_rows": bad,
+        "quarantine_rows": bad,
+        "invalid_lines": 0,
+        "error": told if bad else False,
+    }
+
+
+async def post_delete(request: Request) -> Response:
+    """Delete rows by `delete_condition`: counted by `dry_run`, as a job, or (v1 with `wait`) at once."""
+    who, name = caller(request), request.path_params["name"]
+    who.require("DATASOURCES:CREATE", name)
+    values = {**dict(request.query_params), **await _form_values(request)}
+    condition = values.get("delete_condition", "")
+    truthy = {"1", "true", "yes"}
+    if values.get("dry_run", "").lower() in truthy:
+        rows = await asyncio.to_thread(who.workspace.delete_rows, name, condition, dry_run=True)
+        return JSONResponse({"rows_to_be_deleted": rows})
+    if request.url.path.startswith("/v1/") and values.get("wait", "").lower() in truthy:
+        rows = await asyncio.to_thread(who.workspace.delete_rows, name, condition)
+        mutation: dict[str, list[str]] = {"partitions_scanned": [], "partitions_done": [], "partitions_in_progress": []}
+        return JSONResponse({"rows_affected": rows, "mutation": mutation})
+    job = await asyncio.to_thread(who.workspace.delete_job, name, condition)
+    return JSONResponse({**job_reply(job), "delete_id": job.id})
+
+
+async def post_truncate(request: Request) -> Response:
+    """Remove all rows of a data source, or of its quarantine."""
+    who, name = caller(request), request.path_params["name"]
+    who.require("DATASOURCES:CREATE", name.removesuffix(_QUARANTINE))
+    await asyncio.to_thread(who.workspace.truncate, name)
+    return JSONResponse({"truncated": True, "datasource": name}) if flag(request, "json") else Response(status_code=205)
+
+
+async def get_quarantine(request: Request) -> Response:
+    """Tell why rows of a data source are in quarantine, with counts and a row of each kind."""
+    who, name = caller(request), request.path_params["name"]
+    who.require("DATASOURCES:READ", name)
+    limit = request.query_params.get("limit", "100")
+    found = await asyncio.to_thread(who.workspace.quarantine_reasons, name, int(limit) if limit.isdigit() else 100)
+    return JSONResponse({"reasons": [reason.as_dict() for reason in found]})
+
+
+async def post_replay(request: Request) -> Response:
+    """Start a job that moves the rows of a quarantine that fit now into the data source."""
+    who, name = caller(request), request.path_params["name"]
+    who.require("DATASOURCES:CREATE", name)
+    job = await asyncio.to_thread(who.workspace.replay_quarantine, name)
+    return JSONResponse(job_reply(job), status_code=202)

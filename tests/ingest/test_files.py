@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from clickpipe.compiler import CompiledProject
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import Dialect, files, read_file
+from clickpipe.ingest.files import csv_parts, ndjson_parts
+from clickpipe.ingest.zstd import zstd_reader
+from clickpipe.project import DataSource
+from tests.conftest import Compile
+
+SCHEMA = "SCHEMA >\n    id String `json:$.key`,\n    n Int32 `json:$.n`,\n    note Nullable(String) `json:$.note`\n"
+
+
+@pytest.fixture(scope="module")
+def source(compile_files: Compile) -> DataSource:
+    compiled: CompiledProject = compile_files({"e.datasource": SCHEMA})
+    return compiled.data_sources["e"]
+
+
+def rows(text: str | bytes, source: DataSource, dialect: Dialect | None = None) -> list[object]:
+    data = text if isinstance(text, bytes) else text.encode()
+    lines = [
+        line for part in csv_parts(io.BytesIO(data), source, dialect or Dialect()) for line in part.data.split(b"\n")
+    ]
+    return [json.loads(line) if line.startswith(b"{") else line.decode() for line in lines if line]
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect", "expected"),
+    [
+        ("a,1,x\n", Dialect(), [{"id": "a", "n": "1", "note": "x"}]),
+        ("id,n,note\na,1,x\n", Dialect(), [{"id": "a", "n": "1", "note": "x"}]),
+        ("note,id\nx,a\n", Dialect(), [{"note": "x", "id": "a"}]),
+        ("\ufeffid,n,note\r\na,1,x\r\n", Dialect(), [{"id": "a", "n": "1", "note": "x"}]),
+        ("id,more,n\na,?,1\n", Dialect(header=True), [{"id": "a", "more": "?", "n": "1"}]),
+        ("id,n,note\n", Dialect(header=False), [{"id": "id", "n": "n", "note": "note"}]),
+        (",,\n", Dialect(), [{"id": "", "note": ""}]),
+        ('"a ""b"", c\nd",1,\n', Dialect(), [{"id": 'a "b", c\nd', "n": "1", "note": ""}]),
+        ("a;1;x\n", Dialect(";"), [{"id": "a", "n": "1", "note": "x"}]),
+        ("a\t1\tx", Dialect("\t"), [{"id": "a", "n": "1", "note": "x"}]),
+        ("a\\,b,1,x\n", Dialect(escape="\\"), [{"id": "a,b", "n": "1", "note": "x"}]),
+        ("a,1\n\nb,2,y,z\n", Dialect(), [
+            'a row of 2 fields where 3 are expected: ["a","1"]',
+            'a row of 4 fields where 3 are expected: ["b","2","y","z"]',
+        ]),
+        (b"\xff,1,\n", Dialect(), [{"id": "\ufffd", "n": "1", "note": ""}]),
+        ("", Dialect(), []),
+    ],
+)  # fmt: skip
+def test_csv(source: DataSource, text: str | bytes, dialect: Dialect, expected: list[object]) -> None:
+    assert rows(text, source, dialect) == expected
+
+
+def test_a_dialect_that_there_is_not(source: DataSource) -> None:
+    with pytest.raises(ClickpipeError, match="dialect"):
+        rows("a", source, Dialect("::"))
+
+
+def test_lines_of_a_stream_are_cut_at_line_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_CHUNK", 10)
+    sent = [b'{"a":%d}' % n for n in range(50)]
+    for text in (b"\n".join(sent), b"\n".join(sent) + b"\n"):
+        found = [line for part in ndjson_parts(io.BytesIO(text)) for line in part.data.split(b"\n") if line]
+        assert found == sent
+
+
+def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_CHUNK", 10)
+    monkeypatch.setattr(files, "_LONGEST", 100)
+    with pytest.raises(ClickpipeError, match="longer than 100 bytes"):
+        list(ndjson_parts(io.BytesIO(b"x" * 1000)))
+
+
+DATA = b'{"key":"a","n":1}\n' * 1000
+FRAME = zstandard.compress(DATA)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("", DATA),
+        ("gzip", gzip.compress(DATA[:900]) + gzip.compress(DATA[900:])),
+        ("zstd", FRAME),
+        ("zstd", zstandard.compress(DATA[:900]) + zstandard.compress(DATA[900:])),
+    ],
+)
+def test_compressed_files_are_read_to_their_end(source: DataSource, tmp_path: Path, encoding: str, body: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(body)
+    with read_file(path, "ndjson", source, Dialect(), encoding) as parts:
+        assert b"\n".join(part.data for part in parts).strip() == DATA.strip()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", gzip.compress(DATA)[:-5]), ("gzip", DATA), ("zstd", FRAME[:-5]), ("zstd", DATA), ("br", DATA)],
+)
+def test_broken_files_are_refused(source: DataSource, tmp_path: Path, encoding: str, body: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(body)
+    with pytest.raises(ClickpipeError) as error, read_file(path, "ndjson", source, Dialect(), encoding) as parts:
+        list(parts)
+    assert error.value.status == 400
+
+
+def test_a_bomb_comes_in_small_parts() -> None:
+    bomb = zstandard.compress(b"\0" * (1 << 30))
+    assert len(bomb) < 1 << 17
+    assert len(zstd_reader(io.BytesIO(bomb)).read(1000)) == 1000
+
+
+@pytest.mark.parametrize("name", ["no.parquet"])
+def test_a_parquet_file_that_is_none(source: DataSource, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"no")
+    with (
+        pytest.raises(ClickpipeError, match="The Parquet file cannot be read"),
+        read_file(path, "parquet", source, Dialect()) as parts,
+    ):
+        list(parts)

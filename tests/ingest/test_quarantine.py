@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from clickpipe.catalog import Job
+from clickpipe.ingest import Lines
+from clickpipe.runtime import Instance, Workspace
+
+SCHEMA = "SCHEMA >\n    id String `json:$.id`,\n    n {n} `json:$.n`\n\nENGINE_SORTING_KEY id\n"
+SUMS = (
+    "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\n\n"
+    "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n"
+)
+VIEW = "NODE n\nSQL >\n    SELECT id, count() AS n FROM events GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
+LINES = [b'{"id":"a","n":1}', b'{"id":"b","n":300}', b'{"id":"c","n":"x"}', b'{"n":7}', b"nonsense", b'{"id":"d"}']
+
+
+def files(n: str) -> dict[str, str]:
+    return {"events.datasource": SCHEMA.format(n=n), "sums.datasource": SUMS, "sums_mv.pipe": VIEW}
+
+
+@pytest.fixture
+def filled(workspace: Workspace) -> Workspace:
+    workspace.deploy(files("UInt8"))
+    result = workspace.submit("events", Lines.of(LINES)).result()
+    assert (result.successful_rows, result.quarantined_rows) == (1, 5)
+    return workspace
+
+
+@pytest.fixture
+def ended(instance: Instance) -> Callable[[Job], Job]:
+    def wait(job: Job) -> Job:
+        instance.jobs.wait(job.id)
+        found = instance.catalog.job(job.workspace_id, job.id)
+        assert found is not None
+        return found
+
+    return wait
+
+
+def test_reasons_are_counted_by_kind_with_a_row_of_each(filled: Workspace) -> None:
+    filled.submit("events", Lines.of([b'{"id":"e","n":400}'])).result()
+    found = [(r.column, r.reason, r.rows, r.row) for r in filled.quarantine_reasons("events")]
+    assert found[0][:3] == ("n", "value on column 'n' is not UInt8", 3)
+    missing = "value is missing or null on column '{}', which is {} and has no DEFAULT"
+    assert sorted(found[1:]) == [
+        ("", "the line is not a JSON object", 1, {"id": None, "n": None}),
+        ("id", missing.format("id", "String"), 1, {"id": None, "n": "7"}),
+        ("n", missing.format("n", "UInt8"), 1, {"id": "d", "n": None}),
+    ]
+    assert len(filled.quarantine_reasons("events", limit=1)) == 1
+
+
+def test_what_fits_after_a_fix_is_taken_in_once(filled: Workspace, ended: Callable[[Job], Job]) -> None:
+    filled.deploy(files("Nullable(Int32)"))
+    before = ended(filled.replay_quarantine("events"))
+    assert (before.status, before.result) == ("done", {"rows": 2, "left": 3})
+    assert filled.sql("SELECT id, n FROM events ORDER BY id") == [
+        {"id": "a", "n": 1},
+        {"id": "b", "n": 300},
+        {"id": "d", "n": None},
+    ]
+    assert filled.sql("SELECT id, sum(n) AS n FROM sums GROUP BY id ORDER BY id") == [
+        {"id": "a", "n": 1},
+        {"id": "b", "n": 1},
+        {"id": "d", "n": 1},
+    ]
+    assert filled.sql("SELECT count() AS left FROM events_quarantine") == [{"left": 3}]
+    assert ended(filled.replay_quarantine("events")).result == {"rows": 0, "left": 3}
+
+
+def test_rows_stay_in_quarantine_when_columns_come_and_go(filled: Workspace) -> None:
+    schema = (
+        "SCHEMA >\n    id String `json:$.id`,\n    more String DEFAULT 'x' `json:$.more`\n\nENGINE_SORTING_KEY id\n"
+    )
+    filled.deploy({"events.datasource": schema, "sums.datasource": SUMS, "sums_mv.pipe": VIEW})
+    rows = filled.sql("SELECT id, more, c__error_column FROM events_quarantine WHERE id = 'b'")
+    assert rows == [{"id": "b", "more": None, "c__error_column": ["n"]}]
+    assert filled.sql("SELECT count() AS n FROM events_quarantine") == [{"n": 5}]
+
+
+def test_a_replay_that_was_cut_off_doubles_nothing(
+    filled: Workspace, instance: Instance, ended: Callable[[Job], Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.deploy(files("Nullable(Int32)"))
+    execute = instance.engine.execute
+
+    def fail(sql: str, *given: object, **named: object) -> object:
+        if sql.startswith("EXCHANGE"):
+            raise RuntimeError("cut off")
+        return execute(sql, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(instance.engine, "execute", fail)
+    assert ended(filled.replay_quarantine("events")).status == "error"
+    monkeypatch.undo()
+    assert ended(filled.replay_quarantine("events")).result == {"rows": 2, "left": 3}
+    assert filled.sql("SELECT count() AS rows, sum(s.n) AS seen FROM events, (SELECT sum(n) AS n FROM sums) AS s") == [
+        {"rows": 3, "seen": 9}
+    ]

@@ -1,0 +1,209 @@
+"""Files over HTTP: appended, in place of rows, from every kind of body; rows deleted; what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import httpx
+import pytest
+import zstandard
+
+from clickpipe.engine import Engine
+from tests.server.conftest import Client
+
+CSV = b"id,amount,at\na,1,2026-02-01 00:00:00\nb,2,2026-02-01T00:00:00Z\nc,x,2026-02-01 00:00:00\n"
+NDJSON = b'{"id":"a","amount":1,"at":"2026-02-01 00:00:00"}\n{"id":"b","amount":"2","at":1769904000}\nnonsense\n'
+TSV = CSV.replace(b",", b"\t").partition(b"\n")[2]
+
+
+def rows(client: Client) -> list[dict[str, Any]]:
+    return client.workspace.sql("SELECT id, amount FROM events WHERE id != '' ORDER BY id, amount")
+
+
+@pytest.fixture
+def emptied(client: Client) -> Client:
+    client.workspace.truncate("events")
+    return client
+
+
+def ended(client: Client, reply: dict[str, Any]) -> dict[str, Any]:
+    client.instance.jobs.wait(reply["id"])
+    found: dict[str, Any] = client("GET", f"/v0/jobs/{reply['id']}").json()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "headers"),
+    [
+        ("", CSV, {}),
+        ("&format=ndjson", NDJSON, {}),
+        ("", NDJSON, {"Content-Type": "application/x-ndjson"}),
+        ("", gzip.compress(CSV), {"Content-Encoding": "gzip", "Content-Type": "text/csv"}),
+        ("", zstandard.compress(CSV), {"Content-Encoding": "zstd"}),
+        ("&dialect_delimiter=%09", TSV, {}),
+        ("&dialect_delimiter=\\t", TSV, {}),
+    ],
+)
+def test_a_body_is_appended_and_told_of_in_the_reply(
+    emptied: Client, query: str, content: bytes, headers: dict[str, str]
+) -> None:
+    response = emptied("POST", f"/v0/datasources?mode=append&name=events{query}", content=content, headers=headers)
+    assert response.status_code == 200
+    reply = response.json()
+    assert (reply["successful_rows"], reply["quarantined_rows"], reply["quarantine_rows"]) == (2, 1, 1)
+    assert reply["error"] == "There was an error with file contents: 1 row in quarantine."
+    assert reply["datasource"]["name"] == "events"
+    assert reply["blocks"][0]["process_return"][0]["lines"] == 3
+    assert rows(emptied) == [{"id": "a", "amount": 1}, {"id": "b", "amount": 2}]
+
+
+@pytest.mark.parametrize("field", ["csv", "file"])
+def test_a_part_of_a_form_is_appended(emptied: Client, field: str) -> None:
+    files = {field: ("rows.csv.gz", gzip.compress(CSV), "text/csv")}
+    reply = emptied("POST", "/v0/datasources?mode=append&name=events", files=files).json()
+    assert (reply["successful_rows"], reply["quarantined_rows"]) == (2, 1)
+
+
+def test_parquet_is_read_by_its_columns_names(emptied: Client, engine: Engine) -> None:
+    columns = "concat('p', toString(number)) AS id, toInt64(number) AS amount, toDateTime64(1e9, 3) AS at"
+    sql = f"SELECT {columns} FROM numbers(3)"
+    body = engine.execute(sql, output="Parquet").body
+    headers = {"Content-Type": "application/vnd.apache.parquet"}
+    job = ended(emptied, emptied("POST", "/v1/datasources/events/append", content=body, headers=headers).json())
+    assert (job["status"], job["rows"], job["quarantine_rows"]) == ("done", 3, 0)
+    assert [row["id"] for row in rows(emptied)] == ["p0", "p1", "p2"]
+
+
+def test_the_newer_route_answers_with_a_job(emptied: Client) -> None:
+    response = emptied("POST", "/v1/datasources/events/append?format=csv", content=CSV)
+    assert response.status_code == 202
+    reply = response.json()
+    assert {"id", "import_id", "job_url"} <= reply.keys()
+    assert "error" not in reply
+    job = ended(emptied, reply)
+    assert (job["kind"], job["status"], job["rows"], job["quarantine_rows"]) == ("import", "done", 2, 1)
+
+
+def test_all_rows_are_replaced_or_those_that_meet_a_condition(emptied: Client) -> None:
+    def post(query: str, content: bytes) -> httpx.Response:
+        return emptied("POST", f"/v0/datasources?name=events&format=csv{query}", content=content)
+
+    post("&mode=append", b"a,1,1\nb,2,1\n")
+    assert post("&mode=replace&replace_condition=amount%3D2", b"c,2,1\nd,2,1\n").status_code == 200
+    assert [row["id"] for row in rows(emptied)] == ["a", "c", "d"]
+    refused = post("&mode=replace&replace_condition=amount%3D2", b"e,3,1\n")
+    assert (refused.status_code, refused.json()["error"]) == (
+        400,
+        "1 of the new rows do not meet the replace_condition: nothing was replaced.",
+    )
+    assert [row["id"] for row in rows(emptied)] == ["a", "c", "d"]
+    assert post("&mode=replace", b"z,9,1\n").json()["successful_rows"] == 1
+    assert [row["id"] for row in rows(emptied)] == ["z"]
+
+
+def test_a_url_is_fetched_by_a_job_and_only_public_ones(emptied: Client) -> None:
+    response = emptied("POST", "/v0/datasources?name=events&mode=append&url=http://127.0.0.1:9/x.csv")
+    assert response.status_code == 200
+    job = ended(emptied, response.json())
+    assert (job["status"], job["error"].startswith("The URL leads to an address that is not public")) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status", "message"),
+    [
+        ("/v0/datasources?name=events&mode=create", CSV, 403, "can only be done via deployments"),
+        ("/v0/datasources?mode=append", CSV, 400, "'name' is missing"),
+        ("/v0/datasources?mode=append&name=eventz", CSV, 404, "did you mean 'events'"),
+        ("/v0/datasources?mode=append&name=events&format=xml", CSV, 400, "The format is csv, ndjson, json, parquet"),
+        ("/v0/datasources?mode=append&name=events&format=parquet", b"no", 400, "The Parquet file cannot be read"),
+        ("/v0/datasources?mode=append&name=events&dialect_delimiter=::", CSV, 400, "The CSV dialect is not one"),
+        ("/v0/datasources?mode=replace&name=events&replace_condition=1%2C2)", CSV, 400, "Syntax error"),
+        (
+            "/v0/datasources?mode=replace&name=events&replace_condition=1)+from+events+where+(1",
+            CSV,
+            400,
+            "not one expression",
+        ),
+    ],
+)
+def test_what_is_refused(client: Client, path: str, content: bytes, status: int, message: str) -> None:
+    before = rows(client)
+    response = client("POST", path, content=content)
+    assert response.status_code == status
+    assert message in response.json()["error"]
+    assert rows(client) == before
+    assert list(client.instance.upload_path("x").parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "id IN (SELECT name FROM system.users)",
+        "1) UNION ALL SELECT (1",
+        "1), (2",
+        "file('/etc/passwd') != ''",
+        "id IN (SELECT * FROM file('/etc/passwd'))",
+        "1) SETTINGS max_threads = (1",
+        "1) FORMAT CSV --",
+        "id IN other",
+        "id IN clickpipe_spool.lines_0",
+        "dictGet('d', 'a', 1) = 1",
+        "",
+        "1; DROP TABLE events",
+    ],
+)
+def test_conditions_that_are_not_conditions(client: Client, condition: str) -> None:
+    for path in ("/v0/datasources/events/delete", "/v1/datasources/events/delete"):
+        response = client("POST", path, data={"delete_condition": condition, "wait": "true"})
+        assert (response.status_code, bool(response.json()["error"])) == (400, True)
+
+
+def test_rows_are_counted_and_deleted(emptied: Client) -> None:
+    emptied("POST", "/v0/datasources?mode=append&name=events", content=b"a,1,1\nb,2,1\nc,3,1\n")
+    path = "/v0/datasources/events/delete"
+    condition = "amount >= (SELECT max(amount) - 1 FROM events)"
+    dry = emptied("POST", path, data={"delete_condition": condition, "dry_run": "true"})
+    assert dry.json() == {"rows_to_be_deleted": 2}
+    assert len(rows(emptied)) == 3
+    job = ended(emptied, emptied("POST", path, data={"delete_condition": condition}).json())
+    assert (job["kind"], job["status"], job["rows_affected"]) == ("delete_data", "done", 2)
+    assert rows(emptied) == [{"id": "a", "amount": 1}]
+    v1 = emptied("POST", "/v1/datasources/events/delete", data={"delete_condition": "id = 'a'", "wait": "true"})
+    assert v1.json()["rows_affected"] == 1
+    assert rows(emptied) == []
+
+
+def test_a_data_source_and_its_quarantine_are_emptied(client: Client) -> None:
+    client("POST", "/v0/datasources?mode=append&name=events", content=CSV)
+    for name in ("events", "events_quarantine"):
+        assert client("POST", f"/v0/datasources/{name}/truncate").status_code == 205
+        assert client.workspace.sql(f"SELECT count() AS n FROM {name}") == [{"n": 0}]
+    assert client("POST", "/v0/datasources/nothing/truncate").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v0/datasources?mode=replace&name=events"),
+        ("POST", "/v1/datasources/events/replace"),
+        ("POST", "/v0/datasources/events/delete"),
+        ("POST", "/v0/datasources/events/truncate"),
+        ("POST", "/v1/datasources/events/quarantine/replay"),
+        ("POST", "/v0/datasources?mode=append&name=totals_copy"),
+        ("GET", "/v1/datasources/events/quarantine"),
+    ],
+)
+def test_a_token_that_appends_does_nothing_else(client: Client, method: str, path: str) -> None:
+    assert client(method, path, token="writer", content=CSV if method == "POST" else None).status_code == 403
+
+
+def test_the_quarantine_is_told_of_and_replayed(emptied: Client) -> None:
+    emptied("POST", "/v0/datasources/events_quarantine/truncate")
+    emptied("POST", "/v0/datasources?mode=append&name=events", content=CSV)
+    (reason,) = emptied("GET", "/v1/datasources/events/quarantine").json()["reasons"]
+    assert (reason["column"], reason["rows"], reason["row"]["id"]) == ("amount", 1, "c")
+    response = emptied("POST", "/v1/datasources/events/quarantine/replay")
+    assert response.status_code == 202
+    job = ended(emptied, response.json())
+    assert (job["status"], job["rows"], job["left"]) == ("done", 0, 1)
