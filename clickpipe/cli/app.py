@@ -35,6 +35,7 @@ _COMMANDS = {
     "test": ("test", "test"),
     "fmt": ("fmt", "fmt"),
     "generate": ("generate", "generate"),
+    "mock": ("mock", "mock"),
     "serve": ("serve", "serve"),
     "deploy": ("deploy", "deploy"),
     "render": ("render", "render"),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from clickpipe.cli.client import connect, server_options
+from clickpipe.cli.data_analyze import analyze_file, create
 from clickpipe.cli.data_files import append, ended, replace
 from clickpipe.cli.output import plural, print_json, print_table, say
 from clickpipe.diagnostics import ClickpipeError
@@ -20,6 +21,8 @@ def datasource() -> None:
 
 datasource.add_command(append)
 datasource.add_command(replace)
+datasource.add_command(analyze_file)
+datasource.add_command(create)
 
 
 @datasource.command("ls")

@@ -1,18 +1,21 @@
 """Events to rows: the write-ahead log, batches, jsonpaths, quarantine."""
 
+from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasource_text
 from clickpipe.ingest.body import Lines, decompress, lines_of
 from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.example import example_event
 from clickpipe.ingest.fetch import fetch
-from clickpipe.ingest.files import FORMATS, Dialect, read_file
+from clickpipe.ingest.files import FORMATS, Dialect, open_file, read_file
 from clickpipe.ingest.imports import Importer
 from clickpipe.ingest.ingester import Ingester
 from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.mock import mock_rows
 from clickpipe.ingest.quarantine import Reason, reasons, replay
 from clickpipe.ingest.rates import RateLimit
 
 __all__ = [
     "FORMATS",
+    "Analysis",
     "Dialect",
     "Importer",
     "IngestResult",
@@ -21,10 +24,15 @@ __all__ = [
     "RateLimit",
     "Reason",
     "WriteAheadLog",
+    "analyze",
+    "analyze_columns",
+    "datasource_text",
     "decompress",
     "example_event",
     "fetch",
     "lines_of",
+    "mock_rows",
+    "open_file",
     "read_file",
     "reasons",
     "replay",

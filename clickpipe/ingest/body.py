@@ -85,7 +85,7 @@ def _one_document(text: bytes) -> list[bytes] | None:
             return [_compact(item) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
         msgspec.json.decode(text, type=msgspec.Raw)
         return [_compact(text)]
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

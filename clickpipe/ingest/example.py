@@ -35,11 +35,11 @@ def example_event(source: DataSource) -> dict[str, Any]:
             continue
         steps = parse_jsonpath(column.jsonpath) if column.jsonpath else (Key(column.name),)
         if steps:
-            _put(event, steps, _sample(column.type, column))
+            put(event, steps, _sample(column.type, column))
     return event
 
 
-def _put(document: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
+def put(document: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
     """Put a value where the path takes it from; `[:]` stands for an array with one element."""
     step, rest = steps[0], steps[1:]
     if isinstance(step, Each):
@@ -56,7 +56,7 @@ def _put(document: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
     while isinstance(inner, list):
         inner = inner[0]
     if isinstance(inner, dict):
-        _put(inner, rest, value)
+        put(inner, rest, value)
         for _ in range(0 if step.name in document else depth):
             inner = [inner]
         document.setdefault(step.name, inner)

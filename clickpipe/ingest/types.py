@@ -18,6 +18,7 @@ _DATETIME64 = re.compile(r"^DateTime64\(\s*(\d+)\s*(?:,\s*('[^']*')\s*)?\)$")
 _FIXED = re.compile(r"^FixedString\(\s*(\d+)\s*\)$")
 _HOLDER = re.compile(r"^(Array|Map|Tuple)\((.*)\)$", re.DOTALL)
 _ENUM_NAME = re.compile(r"'(?:[^'\\]|\\.|'')*'")
+_UNESCAPED = re.compile(r"\\(.)|(?<!\\)'(?=')", re.DOTALL)
 _DOCUMENTS = ("Nested(", "JSON", "Variant(", "Dynamic", "Object(")
 _ARGUMENT = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|[(),]|[^'`(),]+", re.DOTALL)
 _FIELD = re.compile(r"^(?:`([^`]+)`|([A-Za-z_]\w*))\s+(\S.*)$", re.DOTALL)
@@ -64,7 +65,7 @@ def value(type_: str, raw: str) -> str:
     if own.startswith(_DOCUMENTS):
         return f"JSONExtract(ifNull({raw}, ''), {quote_literal(own)})"
     parsed = raw if own == "String" or _FIXED.match(own) else scalar(own, raw)
-    return parsed if _nullable(type_) else f"assumeNotNull({parsed})"
+    return parsed if is_nullable(type_) else f"assumeNotNull({parsed})"
 
 
 def parsed_type(type_: str) -> str:
@@ -73,7 +74,8 @@ def parsed_type(type_: str) -> str:
     return own if _SCALAR.match(own) else ""
 
 
-def _nullable(type_: str) -> bool:
+def is_nullable(type_: str) -> bool:
+    """Tell whether a type takes NULL."""
     return re.match(r"^\s*(LowCardinality\(\s*)?Nullable\(", type_) is not None
 
 
@@ -111,7 +113,7 @@ def _holder_fits(kind: str, arguments: list[str], raw: str) -> str:
 
 
 def _item_fits(type_: str, raw: str) -> str:
-    missing = 1 if _nullable(type_) or is_array(type_) else 0
+    missing = 1 if is_nullable(type_) or is_array(type_) else 0
     return f"if(isNull({raw}), {missing}, {fits(type_, raw)})"
 
 
@@ -155,7 +157,7 @@ def named_field(argument: str) -> tuple[str, str]:
 
 def enum_names(own: str) -> list[str]:
     """Return the names of an Enum type."""
-    return [quoted[1:-1].replace("\\'", "'").replace("\\\\", "\\") for quoted in _ENUM_NAME.findall(own)]
+    return [_UNESCAPED.sub(r"\1", quoted[1:-1]) for quoted in _ENUM_NAME.findall(own)]
 
 
 def _variable(raw: str) -> str:

@@ -18,6 +18,7 @@ from clickpipe.server.deployments import get_deployment, list_deployments, post_
 from clickpipe.server.events import post_events
 from clickpipe.server.imports import (
     get_quarantine,
+    post_analyze,
     post_datasources,
     post_delete,
     post_replay,
@@ -44,6 +45,7 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v0/datasources", list_data_sources),
     ("GET", "/v0/datasources/{name}", get_data_source),
     ("POST", "/v0/datasources", post_datasources),
+    ("POST", "/v0/analyze", post_analyze),
     ("POST", "/v0/datasources/{name}/delete", post_delete),
     ("POST", "/v0/datasources/{name}/truncate", post_truncate),
     ("POST", "/v1/datasources/{name}/append", post_rows),

@@ -200,3 +200,22 @@ async def post_replay(request: Request) -> Response:
     who.require("DATASOURCES:CREATE", name)
     job = await asyncio.to_thread(who.workspace.replay_quarantine, name)
     return JSONResponse(job_reply(job), status_code=202)
+
+
+async def post_analyze(request: Request) -> Response:
+    """Tell what columns a file has: the body (its beginning is enough, all of Parquet), a part of a form, or `url`."""
+    who = caller(request)
+    who.require("DATASOURCES:CREATE")
+    instance = instance_of(request)
+    values = dict(request.query_params)
+    path = instance.upload_path(str(uuid.uuid4()))
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if not (url := values.get("url", "")):
+            encoding = await _save(request, path, instance.settings.import_max_bytes, encoding)
+        upload = Upload("", path, values.get("format") or _BY_TYPE.get(kind, ""), encoding, url)
+        found = await asyncio.to_thread(upload.analyze, instance.settings)
+    finally:
+        path.unlink(missing_ok=True)
+    return JSONResponse(found.as_dict())

@@ -69,3 +69,9 @@ def test_each_gets_its_status_and_its_counts(
     assert next_one.json() == {"successful_rows": 1, "quarantined_rows": 0}
     rows = client.workspace.sql("SELECT count() AS n FROM events WHERE amount = 5")
     assert rows == [{"n": 1 + (counts[0] if counts else 0)}]
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'[{"a":' * 50_000, DEEP])
+def test_deep_documents_are_no_server_error(client: Client, body: bytes) -> None:
+    response = client("POST", "/v0/events?name=events&wait=true&format=json", content=body)
+    assert (response.status_code, response.json()) == (200, {"successful_rows": 0, "quarantined_rows": 1})

@@ -207,3 +207,25 @@ def test_the_quarantine_is_told_of_and_replayed(emptied: Client) -> None:
     assert response.status_code == 202
     job = ended(emptied, response.json())
     assert (job["status"], job["rows"], job["left"]) == ("done", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "headers", "schema"),
+    [
+        ("", NDJSON, {}, "id String `json:$.id`, amount String `json:$.amount`, at String `json:$.at`"),
+        ("", b"id,n\na,1\n", {}, "id String, n Int16"),
+        ("?format=csv", gzip.compress(b"id;n\na;1\n"), {"Content-Encoding": "gzip"}, "id String, n Int16"),
+        ("", b'[{"a": 1}]', {}, "a Int16 `json:$.a`"),
+    ],
+)
+def test_files_are_analyzed(client: Client, query: str, content: bytes, headers: dict[str, str], schema: str) -> None:
+    response = client("POST", f"/v0/analyze{query}", content=content, headers=headers)
+    assert (response.status_code, response.json()["analysis"]["schema"]) == (200, schema)
+
+
+def test_what_cannot_be_analyzed(client: Client, engine: Engine) -> None:
+    assert client("POST", "/v0/analyze", content=b"").status_code == 400
+    assert client("POST", "/v0/analyze", content=b"a,b\n", token="writer").status_code == 403
+    parquet = engine.execute("SELECT 1 AS a, 'x' AS b", output="Parquet").body
+    analysis = client("POST", "/v0/analyze", content=parquet).json()["analysis"]
+    assert analysis["schema"] == "a UInt8 `json:$.a`, b String `json:$.b`"

@@ -1,0 +1,254 @@
+"""A sample of a file to a data source: names, jsonpaths and types of columns, and a sorting key."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest.body import lines_of
+from clickpipe.ingest.infer import Seen
+
+_DEEPEST = 3  # objects within objects that become columns of their own; deeper ones are texts
+_DELIMITERS = ",;\t|"
+_ODD = re.compile(r"\W+", re.ASCII)
+_PLAIN_KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_UNWRITABLE = re.compile(r"[`'\]\\\x00-\x1f]|^$")  # keys that a schema cannot have in a jsonpath
+_TIMES = re.compile(r"^(DateTime|Date)")
+_MAIN_TIME = re.compile(r"^(timestamp|event_time|created_at|time|ts|date|day)$", re.IGNORECASE)
+_SORTED_BY = 2  # columns of few values that a sorting key begins with
+
+_Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InferredColumn:
+    """A column: name, jsonpath (None: it has none), type, the share of rows with a value, how many distinct ones."""
+
+    name: str
+    path: str | None
+    type: str
+    present: float
+    distinct: int
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a sample looks like; `delimiter` and `header` are of CSV."""
+
+    columns: tuple[InferredColumn, ...]
+    rows: int
+    delimiter: str | None = None
+    header: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it in the shape of `POST /v0/analyze`."""
+        schema = ", ".join(f"{c.name} {c.type}" + (f" `json:{c.path}`" if c.path else "") for c in self.columns)
+        columns = [
+            {
+                "name": c.name,
+                **({"path": c.path} if c.path else {}),
+                "recommended_type": c.type,
+                "present_pct": round(c.present, 4),
+            }
+            for c in self.columns
+        ]
+        found: dict[str, Any] = {"analysis": {"schema": schema, "columns": columns}}
+        if self.delimiter:
+            found["dialect"] = {"delimiter": self.delimiter, "has_header": self.header}
+        return found
+
+
+def analyze(sample: bytes, format_: str) -> Analysis:
+    """Return what a sample of a file is; it may be cut off at any byte. `format_` is csv, ndjson or json.
+
+    Raises ClickpipeError 400 when nothing in it can be read.
+    """
+    found = _csv(sample) if format_ == "csv" else _json(sample, whole=format_ == "json")
+    if not found.columns:
+        message = f"There is nothing in it that can be read as {format_}."
+        raise ClickpipeError(message, code="cannot_analyze")
+    return found
+
+
+def analyze_columns(columns: Sequence[tuple[str, str]]) -> Analysis:
+    """Return the analysis of a file that tells its columns' types itself (Parquet): (name, ClickHouse type)."""
+    names = _Names()
+    found = [
+        InferredColumn(names.of((name,)), _jsonpath((name,), array=type_.startswith("Array(")), type_, 1.0, 0)
+        for name, type_ in columns
+    ]
+    return Analysis(tuple(found), 0)
+
+
+@dataclass(slots=True)
+class _Documents:
+    """What was seen at each path of documents, in the order paths were met."""
+
+    paths: dict[_Path, None] = field(default_factory=dict)
+    values: dict[_Path, Seen] = field(default_factory=dict)
+    arrays: dict[_Path, Seen] = field(default_factory=dict)
+    objects: set[_Path] = field(default_factory=set)
+    rows: int = 0
+
+    def add(self, document: dict[str, Any], path: _Path = ()) -> None:
+        for key, value in document.items():
+            here = (*path, key)
+            self.paths[here] = None
+            if isinstance(value, dict) and value and len(here) < _DEEPEST:
+                self.objects.add(here)
+                self.add(value, here)
+            elif isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
+                found = self.arrays.setdefault(here, Seen())
+                found.values += 1
+                for item in value:
+                    if item is not None:
+                        found.add(item)
+            elif value is not None:
+                self.values.setdefault(here, Seen()).add(value)
+
+    def is_text(self, path: _Path) -> bool:
+        """Tell whether a path has an object, an array, a value by turns: then it is taken as a text."""
+        return sum(path in kind for kind in (self.objects, self.values, self.arrays)) > 1
+
+    def columns(self) -> Iterator[InferredColumn]:
+        names = _Names()
+        for path in self.paths:
+            unwritable = any(_UNWRITABLE.search(key) for key in path)
+            if unwritable or any(self.is_text(path[:n]) for n in range(1, len(path))):
+                continue
+            if self.is_text(path):
+                yield InferredColumn(names.of(path), _jsonpath(path, array=False), "Nullable(String)", 1.0, 0)
+            elif path in self.arrays:
+                name, found = names.of(path), self.arrays[path]
+                type_ = f"Array({found.plain_type(name) if found.kinds else 'String'})"
+                yield InferredColumn(name, _jsonpath(path, array=True), type_, 1.0, len(found.distinct))
+            elif path not in self.objects:
+                name, found = names.of(path), self.values.get(path, Seen())
+                found.rows = self.rows
+                share = found.values / self.rows
+                type_ = found.type(name)
+                yield InferredColumn(name, _jsonpath(path, array=False), type_, share, len(found.distinct))
+
+
+def _json(sample: bytes, *, whole: bool) -> Analysis:
+    documents = _Documents()
+    lines = lines_of(sample, json=whole).data.split(b"\n")
+    if len(lines) > 1 and not sample.endswith(b"\n"):
+        lines.pop()  # it may be cut off
+    for line in lines:
+        try:
+            document = msgspec.json.decode(line)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            continue
+        if isinstance(document, dict):
+            documents.rows += 1
+            documents.add(document)
+    return Analysis(tuple(documents.columns()), documents.rows)
+
+
+def _csv(sample: bytes) -> Analysis:
+    text = sample.decode("utf-8-sig", errors="replace")
+    lines = text.splitlines(keepends=True)
+    if len(lines) > 1 and not text.endswith(("\n", "\r")):
+        lines.pop()
+    delimiter = max(_DELIMITERS, key=lambda d: _fields(lines[:50], d))
+    try:
+        rows = [row for row in csv.reader(io.StringIO("".join(lines)), delimiter=delimiter) if row]
+    except csv.Error:
+        rows = []
+    if not rows:
+        return Analysis((), 0, delimiter)
+    header = _is_header(rows)
+    heads = rows[0] if header else [f"c{n}" for n in range(len(rows[0]))]
+    seen = [Seen() for _ in heads]
+    body = [row for row in (rows[1:] if header else rows) if len(row) == len(heads)]
+    for row in body:
+        for value, found in zip(row, seen, strict=True):
+            found.rows += 1
+            if value:
+                found.add({"true": True, "false": False}.get(value.lower(), value), numbers=True)
+    names = _Names()
+    columns = []
+    for head, found in zip(heads, seen, strict=True):
+        name = names.of((head,))
+        share = found.values / found.rows if found.rows else 0.0
+        columns.append(InferredColumn(name, None, found.type(name), share, len(found.distinct)))
+    return Analysis(tuple(columns), len(body), delimiter, header)
+
+
+def _fields(lines: Sequence[str], delimiter: str) -> tuple[bool, int]:
+    """Return whether each line has the same number of fields, more than one, and that number."""
+    try:
+        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+    except csv.Error:
+        return False, 0
+    same = len(set(counts)) == 1 and counts[0] > 1
+    return same, counts[0] if counts else 0
+
+
+def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+    first = rows[0]
+    if len(set(first)) < len(first) or not all(_PLAIN_KEY.match(cell.strip()) for cell in first):
+        return False
+    kinds = [Seen() for _ in first]
+    for found, cell in zip(kinds, first, strict=True):
+        found.add(cell, numbers=True)
+    return all(found.kinds == {"text"} for found in kinds)
+
+
+class _Names:
+    """Names of columns, each once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, path: _Path) -> str:
+        name = _ODD.sub("_", "_".join(path)).strip("_").lower() or "column"
+        name = f"_{name}" if name[0].isdigit() else name
+        number = 1
+        unique = name
+        while unique in self._taken:
+            number += 1
+            unique = f"{name}_{number}"
+        self._taken.add(unique)
+        return unique
+
+
+def _jsonpath(path: _Path, *, array: bool) -> str:
+    keys = "".join(f".{key}" if _PLAIN_KEY.fullmatch(key) else f".['{key}']" for key in path)
+    return f"${keys}{'[:]' if array else ''}"
+
+
+def datasource_text(analysis: Analysis, description: str = "") -> str:
+    """Return the text of a `.datasource` file for what was analyzed, as `clickpipe fmt` writes it."""
+    columns = ",\n".join(f"    `{c.name}` {c.type}" + (f" `json:{c.path}`" if c.path else "") for c in analysis.columns)
+    time = _main_time(analysis)
+    head = f"DESCRIPTION >\n    {description}\n\n" if description else ""
+    partition = f'ENGINE_PARTITION_KEY "toYYYYMM({time})"\n' if time else ""
+    return (
+        f"{head}SCHEMA >\n{columns}\n\n"
+        f'ENGINE "MergeTree"\n{partition}ENGINE_SORTING_KEY "{", ".join(_sorting_key(analysis, time)) or "tuple()"}"\n'
+    )
+
+
+def _main_time(analysis: Analysis) -> str:
+    times = [c.name for c in analysis.columns if _TIMES.match(c.type)]
+    return next((name for name in times if _MAIN_TIME.match(name)), times[0] if times else "")
+
+
+def _sorting_key(analysis: Analysis, time: str) -> list[str]:
+    """Return columns of few values first, then ids that come more than once, then the time."""
+    plain = [c for c in analysis.columns if "Nullable(" not in c.type and not c.type.startswith(("Array(", "Map("))]
+    few = sorted((c for c in plain if c.type.startswith(("LowCardinality(", "Bool"))), key=lambda c: c.distinct)
+    key = [c.name for c in few if c.distinct > 1][:_SORTED_BY]
+    ids = [c.name for c in plain if c.name.endswith("_id") and 1 < c.distinct < analysis.rows * 0.9]
+    key += ids[:1]
+    key += [time] if time else []
+    return key or [c.name for c in plain if c.name == "id" or c.name.endswith("_id")][:1]

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import mock_rows
+from clickpipe.project import load_folder
+from clickpipe.runtime import Workspace
+from tests.conftest import ROOT
+
+UNTIL = datetime(2026, 1, 31, 12)  # noqa: DTZ001 - as ClickHouse has times
+TYPES = (
+    *("Int8", "UInt8", "Int16", "Int32", "UInt32", "Int64", "UInt64", "Int128", "UInt256", "Float32", "Float64"),
+    *("Decimal(9, 2)", "Decimal64(4)", "Decimal(20, 0)", "String", "FixedString(5)", "Bool", "UUID", "Date", "Date32"),
+    *("DateTime", "DateTime('Europe/Madrid')", "DateTime64(3)", "DateTime64(6, 'UTC')", "Enum8('a' = 1, 'it''s' = 2)"),
+    *(
+        "IPv4",
+        "IPv6",
+        "Array(String)",
+        "Array(Int32)",
+        "Array(Array(UInt8))",
+        "Map(String, Int64)",
+        "Tuple(Int8, String)",
+    ),
+    *(
+        "Tuple(a Int8, b Nullable(String))",
+        "Nullable(Int32)",
+        "LowCardinality(String)",
+        "LowCardinality(Nullable(String))",
+    ),
+    *("SimpleAggregateFunction(max, Int32)", "JSON"),
+)
+
+
+@pytest.mark.parametrize("name", ["clickstream_events", "daily_sessions"])
+def test_rows_for_the_example_all_fit(workspace: Workspace, name: str) -> None:
+    project = load_folder(ROOT)
+    workspace.deploy(project.files)
+    rows = list(mock_rows(project.data_sources[name], 500, 7, UNTIL))
+    result = workspace.ingest(name, rows)
+    assert (result.successful_rows, result.quarantined_rows) == (500, 0)
+
+
+def test_rows_of_every_type_all_fit_and_go_by_names_too(workspace: Workspace) -> None:
+    names = ["country", "user_id", "age", "is_new", "price", "created_at", "email", "status", "latitude", "ts"]
+    columns = [f"    c{n} {type_} `json:$.nested.c{n}`" for n, type_ in enumerate(TYPES)]
+    columns += [f"    {name} {type_} `json:$.{name}`" for name, type_ in zip(names, TYPES, strict=False)]
+    schema = "SCHEMA >\n" + ",\n".join(
+        [*columns, "    tags Array(String) `json:$.tags[:]`", "    other Int8 DEFAULT 1"]
+    )
+    workspace.deploy({"e.datasource": f"{schema}\n\nENGINE_SORTING_KEY tuple()\n"})
+    assert workspace.live is not None
+    rows = list(mock_rows(workspace.live.compiled.data_sources["e"], 300, 1, UNTIL))
+    result = workspace.ingest("e", rows)
+    assert workspace.sql("SELECT DISTINCT c__error FROM e_quarantine") == []
+    assert result.successful_rows == 300
+
+
+def rows_of(columns: str, rows: int = 400, seed: int = 1) -> list[dict[str, Any]]:
+    from clickpipe.project import load_texts
+
+    source = load_texts({"e.datasource": f"SCHEMA >\n    {columns}\n"}).data_sources["e"]
+    return list(mock_rows(source, rows, seed, UNTIL))
+
+
+def test_the_same_seed_gives_the_same_rows() -> None:
+    columns = "id String, at DateTime, n Int32, tags Array(String)"
+    first = msgspec.json.encode(rows_of(columns))
+    assert msgspec.json.encode(rows_of(columns)) == first
+    assert msgspec.json.encode(rows_of(columns, seed=2)) != first
+
+
+def test_rows_are_believable() -> None:
+    rows = rows_of("id String, user_id String, session_id String, country String, at DateTime, updated_at DateTime")
+    assert len({row["id"] for row in rows}) == 400
+    assert 3 < len({row["user_id"] for row in rows}) < 200
+    assert all(row["session_id"].startswith("s" + row["user_id"][1:]) for row in rows)
+    countries = [row["country"] for row in rows]
+    assert countries.count("US") > countries.count("DE") > 0
+    times = [row["at"] for row in rows]
+    assert times == sorted(times)
+    assert "2026-01-01 12:00:00" <= times[0] <= times[-1] <= "2026-01-31 12:00:00"
+    assert all(row["at"] < row["updated_at"] for row in rows)
+
+
+def test_states_are_made_by_views_alone() -> None:
+    with pytest.raises(ClickpipeError, match="a materialized view fills it"):
+        rows_of("n AggregateFunction(count)")
