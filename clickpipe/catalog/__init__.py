@@ -1,6 +1,19 @@
 """What is deployed and known: workspaces, deployments, tokens, jobs, in one transactional store."""
 
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Token, Workspace
+from clickpipe.catalog.names import resource_id, service_tables
 from clickpipe.catalog.store import Catalog, now
 
-__all__ = ["Catalog", "Deployment", "DeploymentStatus", "Job", "Live", "Physical", "Token", "Workspace", "now"]
+__all__ = [
+    "Catalog",
+    "Deployment",
+    "DeploymentStatus",
+    "Job",
+    "Live",
+    "Physical",
+    "Token",
+    "Workspace",
+    "now",
+    "resource_id",
+    "service_tables",
+]

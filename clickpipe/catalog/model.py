@@ -92,7 +92,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a workspace answers from: a compiled project and where its data lies.
+    """What a workspace answers from: a compiled project, where its data lies, and its service data sources.
 
     Immutable: promotion replaces the whole object, queries under way keep theirs.
     """
@@ -100,10 +100,11 @@ class Live:
     deployment_id: int
     compiled: CompiledProject
     physical: Physical
+    service: Mapping[str, str] = field(default_factory=dict)
 
     def table(self, name: str) -> str | None:
         """Return the quoted physical table of a name in SQL, or None."""
-        return self.physical.tables.get(name)
+        return self.physical.tables.get(name) or self.service.get(name)
 
     def ingestible(self) -> list[str]:
         """Return the data sources that events can be sent to."""

@@ -15,10 +15,13 @@ from clickpipe.compiler.model import (
 )
 from clickpipe.compiler.names import INCLUDED, FileNames, affected, file_names, needed
 from clickpipe.compiler.nodes import bind_node, node_parameters
+from clickpipe.compiler.service import SERVED, SERVICE_SOURCES
 from clickpipe.compiler.tables import table_ddl_quarantine
 
 __all__ = [
     "INCLUDED",
+    "SERVED",
+    "SERVICE_SOURCES",
     "CheckFailure",
     "Checker",
     "CompiledProject",

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from clickpipe.compiler.compose import is_service, resolve
 from clickpipe.compiler.known import KnownNames
-from clickpipe.compiler.service import qualified
+from clickpipe.compiler.service import SERVED, qualified
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, did_you_mean
 from clickpipe.project import Node, Pipe, PipeKind, Project
 from clickpipe.sql import TableReference, references
@@ -151,7 +151,8 @@ def _inspect(
             if reference.database:
                 if is_service(reference):
                     sources[qualified(reference.name)] = None
-                    unknown.append(_not_served(variant.rendered, reference))
+                    if reference.name not in SERVED:
+                        unknown.append(_not_served(variant.rendered, reference))
                 continue
             found = resolve(project, pipe, node, reference.name)
             if found is not None:

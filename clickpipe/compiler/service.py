@@ -56,6 +56,10 @@ SERVICE_SOURCES: dict[str, str] = {
 }
 
 
+# Those that a server writes; the others are typed, and not served yet.
+SERVED = frozenset({"block_log", "datasources_ops_log", "hfi_requests"})
+
+
 def qualified(name: str) -> str:
     """Return a service data source's name as SQL has it."""
     return f"{DATABASE}.{name}"

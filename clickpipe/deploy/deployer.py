@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace
+from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
 from clickpipe.compiler import CompiledProject, compile_project, restore_project
 from clickpipe.config import STRICT, ProjectRules
 from clickpipe.deploy.physical import Layout, PhysicalObject, layout
@@ -58,6 +58,7 @@ class Deployer:
         self._workspace = workspace
         self._hooks = hooks
         self._rules = rules
+        self._service = service_tables(workspace.database)
         self._busy = threading.Lock()
 
     def compile(self, project: Project) -> CompiledProject:
@@ -142,7 +143,7 @@ class Deployer:
                 self._engine.execute(statement)
         self._create([item for item in made if item.is_view], progress)
         self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)
-        live = Live(deployment.id, prepared.compiled, deployment.physical)
+        live = Live(deployment.id, prepared.compiled, deployment.physical, self._service)
         with self._catalog.transaction():
             self._catalog.promote(workspace, deployment.id)
             self._hooks.promote(prepared.compiled)
@@ -192,7 +193,8 @@ class Deployer:
             self._collect((), lambda _: None)
             return None
         self._collect(found.physical.objects, lambda _: None)
-        return Live(found.id, restore_project(load_texts(found.files), found.columns, self._rules), found.physical)
+        compiled = restore_project(load_texts(found.files), found.columns, self._rules)
+        return Live(found.id, compiled, found.physical, self._service)
 
     def _create_database(self) -> None:
         self._engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(self._workspace.database)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 from collections.abc import Callable, Collection
@@ -11,7 +12,10 @@ from typing import Any
 
 from clickpipe.engine.config import write_config
 from clickpipe.engine.protocol import EngineError
+from clickpipe.engine.repair import mend_deduplication_logs
 from clickpipe.engine.spool import Spool
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -22,6 +26,7 @@ class Place:
     spool: Spool | None = None
     scratch: tempfile.TemporaryDirectory[str] | None = None
     engines: int = 1
+    running: Path | None = None  # a file that is there while ClickHouse runs on the folder
 
     def leave(self) -> None:
         """Count one engine less."""
@@ -29,6 +34,8 @@ class Place:
             self.engines -= 1
             if not self.engines:
                 _in_memory[:] = [place for place in _in_memory if place is not self]
+                if self.running is not None:
+                    self.running.unlink(missing_ok=True)
                 if self.scratch is not None:
                     self.scratch.cleanup()
 
@@ -51,13 +58,23 @@ def take_place(path: Path | None, sources: Collection[str], open_: Callable[[str
         folder = path or Path(scratch.name if scratch else "")
         folder.mkdir(parents=True, exist_ok=True)
         data = ":memory:" if path is None and not ingests else str(folder / "data")
+        running = folder / "running" if path is not None else None
+        if running is not None:
+            _mend(folder / "data", running)
         spool = Spool(folder / "spool") if ingests else None
         if spool is not None and not (Path(data).exists() and spool.is_ready()):
             _prepare(spool, open_(f"{data}?config-file={write_config(folder / 'config', files=True)}"))
-        place = Place(f"{data}?config-file={write_config(folder / 'config', sources)}", spool, scratch)
+        place = Place(f"{data}?config-file={write_config(folder / 'config', sources)}", spool, scratch, running=running)
         if path is None:
             _in_memory.append(place)
         return place
+
+
+def _mend(data: Path, running: Path) -> None:
+    """Mend what a killed process left; a folder that another one has open is refused later, by its lock."""
+    if running.exists() and (count := mend_deduplication_logs(data)):
+        _LOGGER.warning("%d tokens of inserts that were killed half done were taken out", count)
+    running.touch()
 
 
 def _prepare(spool: Spool, session: Any) -> None:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clickpipe.ingest.jsonpath import text_at
+from clickpipe.ingest.types import base
 from clickpipe.project import DataSource, Each, Key, Step, parse_jsonpath
+from clickpipe.sql import quote_literal
 
 _NAME = re.compile(r"^[A-Za-z_][\w$-]*$", re.ASCII)
 _TUPLE = "__t"
@@ -36,6 +38,19 @@ class Texts:
         return f"SELECT\n    {listed}\nFROM (SELECT import_id, line{extracted} FROM (\n    {_clean(source)}\n))"
 
 
+def _exact(steps: tuple[Step, ...] | None, text: str) -> str:
+    """Return SQL of a number's own digits: JSON readers keep 17 of them, a Decimal has more.
+
+    The digits behind the key are taken when they are that number: a key of the same name elsewhere does no harm.
+    """
+    if not steps or not isinstance(steps[-1], Key):
+        return text
+    pattern = rf'"{re.escape(steps[-1].name)}"\s*:\s*(-?[0-9][0-9.eE+-]*)'
+    same = f"ifNull(toFloat64OrNull(d) = toFloat64OrNull({text}), 0)"
+    digits = f"arrayFirst(d -> {same}, extractAll(line, {quote_literal(pattern)}))"
+    return f"if(isNull({text}) OR position(line, assumeNotNull({text})) > 0 OR {digits} = '', {text}, {digits})"
+
+
 def _clean(source: str) -> str:
     """Return SQL of the lines without blanks around them, and without blank lines."""
     clean = f"SELECT import_id, trim(BOTH ' \\t' FROM line) AS clean FROM {source} WHERE notEmpty(clean)"
@@ -58,7 +73,11 @@ def texts_of(source: DataSource) -> Texts:
     for keys in sorted(shortest, key=lambda keys: _first(paths, keys)):
         _add(root, keys)
     places = {keys: _place(root, keys) for keys in shortest}
-    columns = tuple(_text(steps, places) for steps in paths)
+    texts = [_text(steps, places) for steps in paths]
+    columns = tuple(
+        _exact(steps, text) if base(column.type).startswith("Decimal") else text
+        for column, steps, text in zip(source.columns, paths, texts, strict=True)
+    )
     return Texts(columns, tuple(bool(steps) for steps in paths), _type(root) if root.keys else "")
 
 

@@ -16,6 +16,7 @@ from clickpipe.engine import Engine, Settings
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.mapping import RowMapping, build_mapping
 from clickpipe.ingest.writer import ONE_BLOCK, PARALLEL
+from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 
 _SHOWN_BLOCKS = 100  # in a job's reply
@@ -48,8 +49,17 @@ class ImportCounts:
 class Importer:
     """Imports of one workspace. `live` is asked anew for each part: a deployment may come between two."""
 
-    def __init__(self, engine: Engine, owner: str, live: Callable[[], Live], hold: Pause, pause: Pause) -> None:
-        """Write through `engine`; `hold` keeps deployments away, `pause` events."""
+    def __init__(
+        self,
+        engine: Engine,
+        owner: str,
+        live: Callable[[], Live],
+        hold: Pause,
+        pause: Pause,
+        told: IngestionLog,
+    ) -> None:
+        """Write through `engine`; `hold` keeps deployments away, `pause` events; `told` is told of all of it."""
+        self._told = told
         self._engine = engine
         self._owner = owner
         self._live = live
@@ -63,14 +73,39 @@ class Importer:
         Raises ClickpipeError and EngineError.
         """
         counts = ImportCounts(str(uuid.uuid4()))
-        for number, lines in enumerate(parts):
-            with self._hold():
-                live = self._live()
-                source = _source(live, name)
-                target = live.physical.tables[name]
-                self._write(live, source, target, lines, counts, number, named=named)
-            report(counts.as_dict())
+        with self._telling(name, "append", counts):
+            for number, lines in enumerate(parts):
+                with self._hold():
+                    live = self._live()
+                    source = _source(live, name)
+                    target = live.physical.tables[name]
+                    self._write(live, source, target, lines, counts, number, named=named)
+                report(counts.as_dict())
         return counts
+
+    @contextmanager
+    def _telling(self, name: str, event_type: str, counts: ImportCounts) -> Iterator[None]:
+        """Tell of what is done within, when it has ended or failed."""
+        started, failed = time.monotonic(), ""
+        try:
+            yield
+        except BaseException as error:
+            failed = str(error)
+            raise
+        finally:
+            good, bad = counts.rows, counts.quarantined
+            told: dict[str, Any] = {
+                "rows": good,
+                "rows_quarantine": bad,
+                "written_rows": good,
+                "written_rows_quarantine": bad,
+            }
+            told |= {"import_id": counts.import_id, "read_bytes": counts.size}
+            self._told.operation(
+                self._owner, name, event_type, seconds=time.monotonic() - started, error=failed, **told
+            )
+            for block in counts.blocks[-_SHOWN_BLOCKS:]:
+                self._told.block(self._owner, name, block, counts.import_id, event_type)
 
     def replace(
         self, name: str, parts: Iterable[Lines], *, named: bool, report: Report, condition: str = ""
@@ -81,7 +116,7 @@ class Importer:
         condition.
         """
         counts = ImportCounts(str(uuid.uuid4()))
-        with self._hold():
+        with self._hold(), self._telling(name, "replace", counts):
             live = self._live()
             source, target = _source(live, name), live.physical.tables[name]
             self._replace(live, source, target, parts, counts, named=named, report=report, condition=condition)
@@ -180,13 +215,17 @@ class Importer:
             sql = f"SELECT count() FROM {target} WHERE (\n{condition}\n)"
             rows = int(json.loads(self._engine.execute(sql, output="JSONCompact").body)["data"][0][0])
             if rows and not dry_run:
+                started = time.monotonic()
                 self._engine.execute(f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n) SETTINGS mutations_sync = 1")
+                self._told.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
         return rows
 
     def truncate(self, name: str) -> None:
         """Remove all rows of a data source or a quarantine. What was acknowledged before is written, and removed."""
         with self._hold(), self._pause():
+            started = time.monotonic()
             self._engine.execute(f"TRUNCATE TABLE {self._live().physical.tables[name]}")
+            self._told.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
 
 
 def _source(live: Live, name: str) -> DataSource:

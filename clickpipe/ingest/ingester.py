@@ -21,6 +21,7 @@ from clickpipe.ingest.body import Lines
 from clickpipe.ingest.channel import Channel, Ingestion, IngestResult
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.writer import Writer
+from clickpipe.observe import IngestionLog
 
 _FLUSH_BYTES = 1 << 20  # logged lines that are inserted without waiting for more
 
@@ -38,15 +39,17 @@ class Ingester:
         queue_bytes: int = 256 << 20,
         flush_seconds: float = 1.0,
         fail_fast: Collection[str] = (),
+        told: IngestionLog | None = None,
         workers: int = 4,
     ) -> None:
         """Insert through `engine`; `live` tells what a workspace's id answers from.
 
         `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that waits; `fail_fast`
-        are the data sources (`*`: all) that refuse a request with a line that does not fit.
+        are the data sources (`*`: all) that refuse a request with a line that does not fit; `told` is told of it all.
         """
         self._log = log
-        self._writer = Writer(engine, log, live)
+        self._writer = Writer(engine, log, live, told)
+        self._told = told
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes
         self._flush_seconds = flush_seconds
@@ -102,7 +105,7 @@ class Ingester:
             try:
                 self._work(channel, batch, flush=flush)
             except BaseException as error:
-                self._fail(batch, error)
+                self._fail(channel, batch, error)
                 if not isinstance(error, Exception):
                     raise
 
@@ -121,10 +124,10 @@ class Ingester:
         waiting = [r for r in batch if r.wait]
         rows = (counts.get(r.import_id) for r in batch if not r.wait)
         channel.open.acknowledged += sum(c.successful_rows + c.quarantined_rows for c in rows if c is not None)
-        self._answer([r for r in batch if not r.wait], counts)
+        self._answer(channel, [r for r in batch if not r.wait], counts)
         if waiting or self._closing or channel.open.size >= _FLUSH_BYTES:
             self._insert(channel)
-            self._answer(waiting, counts)
+            self._answer(channel, waiting, counts)
 
     def _without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
         """Refuse requests with a line that does not fit; return the others."""
@@ -132,13 +135,18 @@ class Ingester:
         for request in batch:
             if (fault := faults.get(request.import_id)) is not None:
                 message = f"Nothing was written: {fault}"
-                self._fail([request], ClickpipeError(message, code="row_does_not_fit"))
+                self._fail(channel, [request], ClickpipeError(message, code="row_does_not_fit"))
         return [r for r in batch if r.import_id not in faults]
 
-    def _answer(self, requests: Sequence[Ingestion], counts: Mapping[str, IngestResult]) -> None:
+    def _answer(self, channel: Channel, requests: Sequence[Ingestion], counts: Mapping[str, IngestResult]) -> None:
         self._release(requests)
         for request in requests:
-            request.done.set_result(counts.get(request.import_id, IngestResult(0, 0)))
+            found = counts.get(request.import_id, IngestResult(0, 0))
+            request.done.set_result(found)
+            if self._told is not None:
+                good, bad = found.successful_rows, found.quarantined_rows
+                rows = {"rows_total": good + bad, "rows_successful": good, "rows_quarantined": bad}
+                self._told.request(channel.workspace, channel.data_source, request.size, successful_requests=1, **rows)
 
     def _insert(self, channel: Channel) -> None:
         try:
@@ -147,11 +155,13 @@ class Ingester:
             if pause := self._writer.pause(channel):
                 time.sleep(pause)
 
-    def _fail(self, batch: Sequence[Ingestion], error: BaseException) -> None:
+    def _fail(self, channel: Channel, batch: Sequence[Ingestion], error: BaseException) -> None:
         unanswered = [r for r in batch if not r.done.done()]
         self._release(unanswered)
         for request in unanswered:
             request.done.set_exception(error)
+            if self._told is not None:
+                self._told.request(channel.workspace, channel.data_source, request.size, error_requests=1)
 
     def _release(self, requests: Sequence[Ingestion]) -> None:
         """Make room, before the answer: the next request may follow at once."""

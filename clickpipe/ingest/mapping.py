@@ -104,8 +104,9 @@ def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -
     return RowMapping(
         staged,
         f"CREATE TABLE IF NOT EXISTS {staged} ({', '.join(columns)}) ENGINE = Memory",
-        f"INSERT INTO {table} ({', '.join(own)}) SELECT\n    {good}\nFROM {staged} WHERE __ok",
-        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\nFROM {faulty}",
+        f"INSERT INTO {table} ({', '.join(own)}) SELECT\n    {good}\nFROM {staged} WHERE __ok ORDER BY __import_id",
+        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\n"
+        f"FROM {faulty} ORDER BY __import_id",
         f"SELECT __import_id, any(__errors.2[1]) FROM {faulty} WHERE __import_id IN {{ids:Array(String)}} "
         "GROUP BY __import_id",
         f"INSERT INTO {staged} ({', '.join(names)}) SELECT {', '.join(names)} FROM (\n{select}\n)",
@@ -125,7 +126,8 @@ def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -
     needed = ", ".join([f.raw for f in fields] + [f.parsed for f in fields if f.parsed])
     return Replay(
         f"SELECT countIf(__ok), count(), toString(sum(cityHash64(toString(tuple({kept}))))) FROM {rows}",
-        f"INSERT INTO {table} ({own}) SELECT {good} FROM (SELECT {needed} FROM {rows} WHERE __ok)",
+        f"INSERT INTO {table} ({own}) SELECT {good} "
+        f"FROM (SELECT {needed}, c__import_id AS __import_id FROM {rows} WHERE __ok) ORDER BY __import_id",
         f"INSERT INTO {beside} ({kept}) SELECT {kept} FROM {rows} WHERE NOT __ok",
     )
 

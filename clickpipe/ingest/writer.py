@@ -15,6 +15,7 @@ from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.channel import Channel, Ingestion, IngestResult, OpenBatch, Staging
 from clickpipe.ingest.log import Record, Segment, WriteAheadLog
 from clickpipe.ingest.mapping import STAGED, build_mapping
+from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
 # Errors that the next moment may not have: the insert is tried again after these seconds, with the same token.
@@ -28,8 +29,13 @@ PARALLEL: Settings = {
     "max_block_size": 5_000,
     "input_format_parallel_parsing": 0,
 }
-# A segment is one block, whatever its size: the parts of a block that is inserted again have the same tokens.
-ONE_BLOCK: Settings = {"min_insert_block_size_rows": 1 << 40, "min_insert_block_size_bytes": 1 << 50}
+# A segment is one block, whatever its size and whatever blocks it was staged in: the parts of a block that is inserted
+# again have the same tokens. (It takes an ORDER BY too, which makes one block of what it reads.)
+ONE_BLOCK: Settings = {
+    "min_insert_block_size_rows": 1 << 40,
+    "min_insert_block_size_bytes": 1 << 50,
+    "max_block_size": 1 << 30,
+}
 
 _Failure = (EngineError, OSError)
 
@@ -37,8 +43,15 @@ _Failure = (EngineError, OSError)
 class Writer:
     """Writes batches of channels; a channel is used by one thread at a time."""
 
-    def __init__(self, engine: Engine, log: WriteAheadLog, live: Callable[[str], Live | None]) -> None:
-        """Insert through `engine`; `live` tells what a workspace's id answers from."""
+    def __init__(
+        self,
+        engine: Engine,
+        log: WriteAheadLog,
+        live: Callable[[str], Live | None],
+        told: IngestionLog | None = None,
+    ) -> None:
+        """Insert through `engine`; `live` tells what a workspace's id answers from, `told` is told of inserts."""
+        self._told = told
         self._engine = engine
         self._log = log
         self._live = live
@@ -159,6 +172,7 @@ class Writer:
         if batch is None or staging is None:
             return
         batch.segment.close()
+        started = time.monotonic()
         try:
             if staging.stale:
                 self._stage_again(batch.segment.segment, staging)
@@ -167,6 +181,15 @@ class Writer:
             raise self._refused(channel, error) from error
         channel.open = None
         self._done(batch.segment.segment, staging)
+        self._tell(channel, batch, time.monotonic() - started)
+
+    def _tell(self, channel: Channel, batch: OpenBatch, seconds: float, error: str = "") -> None:
+        if self._told is None:
+            return
+        good, bad = (0, 0) if error else (batch.good, batch.bad)
+        counts = {"rows": good, "rows_quarantine": bad, "written_rows": good, "written_rows_quarantine": bad}
+        more = {"blocks_ids": [batch.segment.segment.token], "read_bytes": batch.size, **counts}
+        self._told.operation(channel.workspace, channel.data_source, "append-hfi", seconds=seconds, error=error, **more)
 
     def _done(self, segment: Segment, staging: Staging) -> None:
         self._log.remove(segment)
@@ -183,6 +206,7 @@ class Writer:
             kept = self._log.set_aside(batch.segment.segment)
             told = f"; {batch.acknowledged} rows of it were acknowledged" if batch.acknowledged else ""
             _LOGGER.error("insert into %s failed: %s; kept in %s%s", channel.data_source, error, kept, told)
+            self._tell(channel, batch, 0.0, str(error))
         if channel.staging is not None:
             channel.staging.stale = True
         message = "The events could not be written: a materialized view or the table refused them."

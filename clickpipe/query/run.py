@@ -38,8 +38,15 @@ class QueryLimits:
 class QueryRunner:
     """Answers queries of one workspace. `live` is asked anew for each."""
 
-    def __init__(self, engine: Engine, live: Callable[[], Live | None], limits: QueryLimits | None = None) -> None:
-        """Run on `engine`."""
+    def __init__(
+        self,
+        engine: Engine,
+        live: Callable[[], Live | None],
+        limits: QueryLimits | None = None,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run on `engine`; `prepare` makes the tables of service data sources, before a query that reads one."""
+        self._prepare = prepare
         self._engine = engine
         self._live = live
         self._settings = (limits or QueryLimits()).settings()
@@ -67,7 +74,7 @@ class QueryRunner:
 
     def _first(self, live: Live, bound: BoundSQL, output: OutputFormat) -> QueryResult:
         """Judge a text that was not seen before, then run it: which branches it holds depends on the parameters."""
-        judge(self._engine, live, bound.text)
+        self._judge(live, bound.text)
         if len(self._judged) >= _JUDGED_TEXTS:
             self._judged.clear()
         self._judged.add(bound.text)
@@ -90,7 +97,7 @@ class QueryRunner:
         """
         live = self.live()
         bound = self._bind_endpoint(live, name, values)
-        judge(self._engine, live, bound.text)
+        self._judge(live, bound.text)
         statement = f"EXPLAIN indexes = 1 {bound.text}"
         try:
             body = self._engine.execute(statement, bound.params, output="TSVRaw").body.decode()
@@ -102,9 +109,9 @@ class QueryRunner:
     def sql(self, text: str, output: OutputFormat, allowed: Callable[[str, str], None]) -> Future[QueryResult]:
         """Start a caller's own SELECT (a template when it starts with `%`).
 
-        `allowed(kind, name)` is called for each data source (`DATASOURCES`) and pipe (`PIPES`) the text
-        names, and raises when the caller may not read it. Raises ClickpipeError for what is not one
-        read-only SELECT over known names.
+        `allowed(kind, name)` is called for each data source (`DATASOURCES`), pipe (`PIPES`) and service data source
+        (`SERVICE`) the text names, and raises when the caller may not read it. Raises ClickpipeError for what is not
+        one read-only SELECT over known names.
         """
         live = self.live()
         if not text.strip():
@@ -114,13 +121,20 @@ class QueryRunner:
         for reference in references(rendered):
             if not reference.database:
                 self._authorise(live, reference.name, allowed)
+            elif f"{reference.database}.{reference.name}" in live.service:
+                allowed("SERVICE", reference.name)
         sql = Composer(live.compiled.project, live.table).text(rendered, None, None, {}, binder)
         try:
-            _refuse(check(self._engine.syntax_tree(rendered), (), settings=False))
-            judge(self._engine, live, sql)
+            _refuse(check(self._engine.syntax_tree(rendered), live.service.keys(), settings=False))
+            self._judge(live, sql)
         except EngineError as error:
             raise failure(error) from None
         return self._submit(BoundSQL(sql, binder.params, binder.settings), output)
+
+    def _judge(self, live: Live, sql: str) -> None:
+        judge(self._engine, live, sql)
+        if any(table in sql for table in live.service.values()):
+            self._prepare()
 
     def _render(self, live: Live, text: str) -> tuple[str, Binder]:
         binder = Binder(live.compiled.known_names)  # no secrets: the SQL is the caller's own
@@ -179,7 +193,7 @@ def judge(engine: Engine, live: Live, sql: str, sources: Collection[str] = ()) -
 
     Raises EngineError.
     """
-    tables = {table.replace("`", "") for table in live.physical.tables.values()}
+    tables = {table.replace("`", "") for table in (*live.physical.tables.values(), *live.service.values())}
     _refuse(check(engine.syntax_tree(sql), tables, sources=sources))
 
 

@@ -17,6 +17,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, RateLimit, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
+from clickpipe.observe import IngestionLog, ServiceLog
 from clickpipe.runtime.workspace import Workspace
 
 DEFAULT_WORKSPACE = "default"
@@ -40,6 +41,8 @@ class Instance:
         self.engine: Engine = self._open_engine(in_memory=data_dir is None)
         self.catalog = Catalog(self.data_dir / "catalog.sqlite")
         self.tokens = TokenIndex(self.catalog)
+        self.service_log = ServiceLog(self.engine)
+        self.ingestion_log = IngestionLog(self.service_log, self._database_of)
         self.ingester = Ingester(
             self.engine,
             WriteAheadLog(self.data_dir / "wal"),
@@ -48,6 +51,7 @@ class Instance:
             queue_bytes=self.settings.ingest_queue_bytes,
             flush_seconds=self.settings.ingest_flush_seconds,
             fail_fast=self.settings.fail_fast_names(),
+            told=self.ingestion_log,
         )
         self.event_requests = RateLimit("requests for one data source", self.settings.ingest_requests_per_second)
         self.event_bytes = RateLimit("bytes for one data source", self.settings.ingest_bytes_per_second)
@@ -74,6 +78,10 @@ class Instance:
         except EngineError as error:
             message = f"The engine cannot open {self.data_dir}: {error.message}"
             raise ClickpipeError(message, status=503, code="engine_unavailable") from error
+
+    def _database_of(self, workspace_id: str) -> str:
+        found = self._workspaces.get(workspace_id)
+        return found.database if found else ""
 
     def upload_path(self, name: str) -> Path:
         """Return where a file that is sent is kept until its rows are in."""
@@ -107,6 +115,7 @@ class Instance:
         """Remove a workspace with its data, metadata and tokens."""
         del self._workspaces[workspace.id]
         self.engine.execute(f"DROP DATABASE IF EXISTS {workspace.database} SYNC")
+        self.service_log.remove(workspace.database)
         self.catalog.delete_workspace(workspace.id)
         self.tokens.refresh()
 
@@ -121,6 +130,8 @@ class Instance:
         self.schedule.close()
         self.ingester.close()
         self.jobs.close()
+        self.ingestion_log.close()
+        self.service_log.close()
         self.engine.close()
         self.catalog.close()
         os.close(self._lock)

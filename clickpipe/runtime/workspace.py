@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from clickpipe.auth import reconcile
-from clickpipe.catalog import Deployment, Job, Live, Workspace as WorkspaceRecord
+from clickpipe.catalog import Deployment, Job, Live, Workspace as WorkspaceRecord, resource_id
 from clickpipe.compiler import CompiledProject
 from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
@@ -53,9 +55,16 @@ class Workspace:
             Hooks(live=lambda: self.live, paused=self._paused, promote=self._promote, promoted=self._promoted),
             instance.settings.rules(),
         )
-        self.queries = QueryRunner(instance.engine, lambda: self.live, QueryLimits(instance.settings.query_max_seconds))
+        limits = QueryLimits(instance.settings.query_max_seconds)
+        prepare = partial(instance.service_log.prepare, record.database)
+        self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare)
         self._importer = Importer(
-            instance.engine, self.id, self.queries.live, self._held, lambda: instance.ingester.paused(self.id)
+            instance.engine,
+            self.id,
+            self.queries.live,
+            self._held,
+            lambda: instance.ingester.paused(self.id),
+            instance.ingestion_log,
         )
         self.live = self._deployer.restore()
 
@@ -229,8 +238,14 @@ class Workspace:
         return self._instance.jobs.submit(self.id, "copy", name, lambda _: self._copy(name, values or {}, mode))
 
     def _copy(self, name: str, values: Mapping[str, Any], mode: str | None) -> Mapping[str, Any]:
+        live = self.queries.live()
+        started = time.monotonic()
         with self._tables:
-            return {"rows": run_copy(self._instance.engine, self.queries.live(), name, values, mode)}
+            rows = run_copy(self._instance.engine, live, name, values, mode)
+        target, pipe_id = live.compiled.copies[name].target, resource_id(self.id, "pipe", name)
+        told: dict[str, Any] = {"rows": rows, "written_rows": rows, "pipe_name": name, "pipe_id": pipe_id}
+        self._instance.ingestion_log.operation(self.id, target, "copy", seconds=time.monotonic() - started, **told)
+        return {"rows": rows}
 
     def deployed_at(self) -> str:
         """Return when the live deployment was made; '' before the first."""

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from clickpipe.auth import allows
+from clickpipe.catalog import resource_id
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import DataSource
 from clickpipe.server.context import Caller, caller
-from clickpipe.server.shapes import resource_id
 
 
 async def list_data_sources(request: Request) -> JSONResponse:

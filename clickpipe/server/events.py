@@ -27,7 +27,11 @@ async def post_events(request: Request) -> JSONResponse:
     who.require("DATASOURCES:APPEND", name)
     who.workspace.data_source_for_events(name)
     instance, key = instance_of(request), (who.workspace.id, name)
-    told = instance.event_requests.take(key)
+    try:
+        told = instance.event_requests.take(key)
+    except ClickpipeError:
+        instance.ingestion_log.request(*key, 0, rate_limited=1)
+        raise
     limit = instance.settings.max_body_bytes
     body = await read_body(request, limit)
     told = {**instance.event_bytes.take(key, len(body)), **told}

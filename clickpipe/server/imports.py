@@ -12,12 +12,12 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from clickpipe.catalog import Job
+from clickpipe.catalog import Job, resource_id
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import FORMATS, Dialect
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of
-from clickpipe.server.shapes import job_reply, resource_id
+from clickpipe.server.shapes import job_reply
 
 _BY_TYPE = {
     "text/csv": "csv",

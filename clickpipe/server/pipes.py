@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import allows
-from clickpipe.catalog import Live
+from clickpipe.catalog import Live, resource_id
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
 from clickpipe.generate import openapi_document
 from clickpipe.project import Pipe, PipeKind
 from clickpipe.query import FORMATS, failure
 from clickpipe.server.context import Caller, caller, pipe_parameters
-from clickpipe.server.shapes import job_reply, resource_id
+from clickpipe.server.shapes import job_reply
 
 
 async def get_endpoint(request: Request) -> Response:

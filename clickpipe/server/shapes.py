@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from clickpipe.catalog import Job
-
-_PREFIX = {"datasource": "t_", "pipe": "t_", "node": "t_"}
-
-
-def resource_id(workspace: str, kind: str, *names: str) -> str:
-    """Return a resource's id: the same for the same name in the same workspace."""
-    digest = hashlib.sha256("/".join([workspace, kind, *names]).encode()).hexdigest()
-    return f"{_PREFIX[kind]}{digest[:32]}"
 
 
 def job_reply(job: Job) -> dict[str, Any]:

@@ -26,7 +26,10 @@ async def query_sql(request: Request) -> Response:
     sql, output = split_format_clause(text)
 
     def allowed(kind: str, name: str) -> None:
-        who.require(f"{kind}:READ", name)
+        if kind == "SERVICE":
+            who.require("WORKSPACE:READ_ALL")
+        else:
+            who.require(f"{kind}:READ", name)
 
     future = await asyncio.to_thread(who.workspace.queries.sql, sql, output, allowed)
     try:

@@ -139,3 +139,18 @@ def test_many_writers_lose_and_double_nothing(deployed: Workspace, taker: Ingest
         thread.join()
     assert counts(deployed) == (80, 0, 80)
     assert deployed.sql("SELECT uniqExact(id) AS u FROM events") == [{"u": 80}]
+
+
+def test_a_segment_has_one_token_whatever_the_blocks_it_was_staged_in(
+    deployed: Workspace, log: WriteAheadLog, make_ingester: MakeIngester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Staged in several goes, brought back in one: ClickHouse makes its tokens by blocks."""
+    taker = make_ingester(flush_seconds=60)
+    monkeypatch.setattr(log, "remove", lambda _segment: None)
+    for _ in range(5):
+        taker.submit(deployed.id, "events", Lines.of([GOOD, BAD]), wait=False).result()
+    taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
+    monkeypatch.undo()
+    assert counts(deployed) == (6, 5, 6)
+    assert taker.recover() == 1
+    assert counts(deployed) == (6, 5, 6)

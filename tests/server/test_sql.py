@@ -54,3 +54,13 @@ def test_another_workspaces_tables_are_out_of_reach(client: Client) -> None:
         response = client("GET", "/v0/sql", params={"q": f"SELECT * FROM {name}"})
         assert response.status_code == 400
         assert "is not allowed" in response.json()["error"]
+
+
+def test_service_data_sources_are_for_those_who_may_read_all(client: Client) -> None:
+    query = "SELECT count() > 0 AS seen FROM tinybird.datasources_ops_log"
+    client.instance.service_log.flush()
+    assert client("GET", "/v0/sql", params={"q": f"{query} FORMAT JSON"}).json()["data"] == [{"seen": 1}]
+    refused = client("GET", "/v0/sql", params={"q": query}, token="reader")
+    assert (refused.status_code, "WORKSPACE:READ_ALL" in refused.json()["error"]) == (403, True)
+    other = client("GET", "/v0/sql", params={"q": "SELECT * FROM tinybird.pipe_stats"})
+    assert other.status_code == 400

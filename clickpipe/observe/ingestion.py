@@ -1,0 +1,98 @@
+"""What is told of ingestion: `datasources_ops_log`, `block_log`, `hfi_requests`. Columns: the reference's."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clickpipe.catalog import resource_id
+from clickpipe.observe.log import ServiceLog
+
+_COUNTS = ("successful_requests", "error_requests", "rows_total", "rows_successful", "rows_quarantined")
+
+
+class IngestionLog:
+    """Turns what happens to data sources into rows of the service log."""
+
+    def __init__(self, log: ServiceLog, database: Callable[[str], str]) -> None:
+        """Write to `log`; `database` gives that of a workspace's id."""
+        self._log = log
+        self._database = database
+        self._lock = threading.Lock()
+        self._requests: defaultdict[tuple[str, str], defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._second = 0
+
+    def operation(
+        self, workspace: str, data_source: str, event_type: str, *, seconds: float, error: str = "", **more: Any
+    ) -> None:
+        """Tell of something done to a data source: `append-hfi`, `append`, `replace`, `delete`, `truncate`, `copy`.
+
+        `more` are columns of `datasources_ops_log`.
+        """
+        row = {
+            "timestamp": int(time.time()),
+            "event_type": event_type,
+            "datasource_id": resource_id(workspace, "datasource", data_source),
+            "datasource_name": data_source,
+            "result": "error" if error else "ok",
+            "elapsed_time": seconds,
+            "error": error or None,
+            "operation_id": str(uuid.uuid4()),
+            **more,
+        }
+        self._log.write(self._database(workspace), "datasources_ops_log", row)
+
+    def block(self, workspace: str, data_source: str, block: Mapping[str, Any], import_id: str, source: str) -> None:
+        """Tell of a part of a file, as an import counts it."""
+        counts = block["process_return"][0]
+        row = {
+            "timestamp": int(time.time()),
+            "import_id": import_id,
+            "source": source,
+            "block_id": block["block_id"],
+            "status": "done",
+            "datasource_id": resource_id(workspace, "datasource", data_source),
+            "datasource_name": data_source,
+            "rows": counts["lines"],
+            "parser": "clickhouse",
+            "quarantine_lines": counts["quarantine"],
+            "bytes": counts["bytes"],
+            "processing_time": block["processing_time"],
+        }
+        self._log.write(self._database(workspace), "block_log", row)
+
+    def request(self, workspace: str, data_source: str, size: int, **counts: int) -> None:
+        """Count a request of the events API: `size` bytes were received; `counts` are columns of `hfi_requests`.
+
+        There is a row for each data source and second, whatever the number of requests.
+        """
+        now = int(time.time())
+        with self._lock:
+            if now != self._second:
+                self._tell(self._second)
+                self._second = now
+            found = self._requests[workspace, data_source]
+            found["bytes_received"] += size
+            for name, count in counts.items():
+                found[name] += count
+
+    def _tell(self, second: int) -> None:
+        for (workspace, data_source), counts in self._requests.items():
+            row = {
+                "event_time": second,
+                "workspace_id": workspace,
+                "datasource_id": resource_id(workspace, "datasource", data_source),
+                **{name: counts[name] for name in _COUNTS},
+                **counts,
+            }
+            self._log.write(self._database(workspace), "hfi_requests", row)
+        self._requests.clear()
+
+    def close(self) -> None:
+        """Tell of the requests of the last second."""
+        with self._lock:
+            self._tell(self._second)

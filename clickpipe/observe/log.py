@@ -1,0 +1,89 @@
+"""Rows of service data sources, written behind what they tell of: in memory first, once a second to ClickHouse.
+
+A crash loses the rows of a second; they are about the data, not the data. When more are made than written, the oldest
+are dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from typing import Any
+
+from clickpipe.catalog import service_tables
+from clickpipe.compiler import SERVED, SERVICE_SOURCES
+from clickpipe.engine import Engine, EngineError
+from clickpipe.sql import quote_identifier
+
+_LOGGER = logging.getLogger(__name__)
+_MOST = 20_000  # rows that wait
+_KEPT_DAYS = 30
+
+
+class ServiceLog:
+    """Writes rows for all workspaces of an engine. Methods may be called from any thread."""
+
+    def __init__(self, engine: Engine, *, seconds: float = 1.0) -> None:
+        """Write every so many seconds."""
+        self._engine = engine
+        self._seconds = seconds
+        self._rows: deque[tuple[str, str, Mapping[str, Any]]] = deque(maxlen=_MOST)
+        self._prepared: set[str] = set()
+        self._writing = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="service-log", daemon=True)
+        self._thread.start()
+
+    def prepare(self, database: str) -> None:
+        """Make the tables of a workspace, by its database, where it was not done yet. Raises EngineError."""
+        if database in self._prepared:
+            return
+        self._engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(f'{database}_service')}")
+        for name, table in service_tables(database).items():
+            columns = SERVICE_SOURCES[name.partition(".")[2]]
+            moment = columns.split(" ", 1)[0]
+            self._engine.execute(
+                f"CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE = MergeTree PARTITION BY toYYYYMM({moment}) "
+                f"ORDER BY {moment} TTL {moment} + INTERVAL {_KEPT_DAYS} DAY"
+            )
+        self._prepared.add(database)
+
+    def remove(self, database: str) -> None:
+        """Remove the tables of a workspace. Raises EngineError."""
+        self._prepared.discard(database)
+        self._engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(f'{database}_service')}")
+
+    def write(self, database: str, name: str, row: Mapping[str, Any]) -> None:
+        """Add a row of the service data source `name` to a workspace's; columns that are left out have defaults."""
+        assert name in SERVED  # noqa: S101 - others have no table
+        if database:
+            self._rows.append((database, f"tinybird.{name}", row))
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._writing:
+            batches: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+            while self._rows:
+                database, name, row = self._rows.popleft()
+                batches[database, name].append(json.dumps(row))
+            for (database, name), lines in batches.items():
+                try:
+                    self.prepare(database)
+                    table = service_tables(database)[name]
+                    self._engine.execute(f"INSERT INTO {table} FORMAT JSONEachRow\n" + "\n".join(lines), output="Null")
+                except EngineError as error:
+                    _LOGGER.warning("%d rows of %s were not written: %s", len(lines), name, error.message)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._seconds):
+            if self._rows:
+                self.flush()
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._stop.set()
+        self._thread.join()
+        self.flush()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clickpipe.engine.repair import mend_deduplication_logs
+from tests.conftest import RunPython
+
+PARTS = ("all_1_4_1", "all_5_5_0", "202601_2_2_0", "tmp_insert_all_7_7_0", "detached", "all_9_9_0_12")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    table = tmp_path / "store" / "abc" / "abc-1"
+    for part in PARTS:
+        (table / part).mkdir(parents=True)
+    (table / "deduplication_logs").mkdir()
+    return table
+
+
+@pytest.mark.parametrize(
+    ("line", "stays"),
+    [
+        ("1\tall_5_5_0\ttoken", True),
+        ("1\tall_2_2_0\ttoken", True),  # merged into another
+        ("1\tall_9_9_0\ttoken", True),  # mutated since
+        ("1\tall_7_7_0\ttoken", False),  # its rows were written, not named
+        ("1\tall_6_6_0\ttoken", False),
+        ("1\t202601_1_1_0\ttoken", False),  # of another partition
+        ("1\t202601_2_2_0\ttoken", True),
+        ("2\tall_6_6_0\ttoken", True),  # dropped
+        ("1\tall_5", False),  # torn
+    ],
+)
+def test_tokens_without_a_part_go(tmp_path: Path, table: Path, line: str, *, stays: bool) -> None:
+    old, new = (table / "deduplication_logs" / f"deduplication_log_{n}.txt" for n in (9, 10))
+    old.write_text("1\tall_0_0_0\told\n")
+    first = "1\tall_1_1_0\tfirst\n"
+    new.write_text(f"{first}{line}\n")
+    assert mend_deduplication_logs(tmp_path) == (0 if stays else 1)
+    assert new.read_text() == first + (f"{line}\n" if stays else "")
+    assert old.read_text() == "1\tall_0_0_0\told\n"
+
+
+@pytest.mark.usefixtures("table")
+def test_nothing_there_is_nothing_to_mend(tmp_path: Path) -> None:
+    assert mend_deduplication_logs(tmp_path / "no") == 0
+    assert mend_deduplication_logs(tmp_path) == 0
+
+
+@pytest.mark.slow
+def test_clickhouse_takes_an_insert_whose_token_was_left_behind(run_python: RunPython, tmp_path: Path) -> None:
+    """The kill between token and part is made by hand: the part's folder is removed."""
+    code = """
+        import shutil, sys
+        from pathlib import Path
+        from clickpipe.engine import EmbeddedEngine
+
+        folder = Path(sys.argv[1])
+        engine = EmbeddedEngine(folder)
+        engine.execute("CREATE DATABASE IF NOT EXISTS d")
+        window = "SETTINGS non_replicated_deduplication_window = 100"
+        engine.execute(f"CREATE TABLE IF NOT EXISTS d.t (n Int64) ENGINE = MergeTree ORDER BY n {window}")
+        for token in ("one", "two"):
+            engine.execute("INSERT INTO d.t SELECT 1", settings={"insert_deduplication_token": token})
+        print(engine.execute("SELECT count() FROM d.t", output="TSV").body.decode().strip())
+        engine.close()
+        if len(sys.argv) > 2:
+            (part,) = (folder / "data").glob(f"store/*/*/{sys.argv[2]}")
+            shutil.rmtree(part)
+            (folder / "running").touch()
+    """
+    rows = [run_python(code, tmp_path, *more).stdout.strip() for more in (("all_2_2_0",), (), ())]
+    assert rows == ["2", "2", "2"]
