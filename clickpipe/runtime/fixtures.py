@@ -1,17 +1,19 @@
-"""Fixtures: `fixtures/<data source>.ndjson` of a project, loaded once into a data source that is empty."""
+"""Fixtures: `fixtures/<data source>.ndjson` (or .csv, .parquet, .sql) of a project, loaded once into an empty one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from clickpipe.deploy import Progress
-from clickpipe.ingest import IngestResult, Lines, lines_of
+from clickpipe.ingest import Dialect, IngestResult, Lines, read_file
+from clickpipe.project import DataSource
 from clickpipe.runtime.workspace import Workspace
 
-_BATCH_BYTES = 8 << 20
-_OTHER_FORMS = (".csv", ".sql")
+_SQL = "sql"
+_FORMATS = {".ndjson": "ndjson", ".csv": "csv", ".parquet": "parquet", ".sql": _SQL}  # the first that is there is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,48 +26,38 @@ class LoadedFixture:
 
 
 def fixture_path(root: Path, data_source: str) -> Path:
-    """Return where a data source's fixture lies, whether it exists or not."""
+    """Return where a data source's fixture of events lies, whether it exists or not."""
     return root / "fixtures" / f"{data_source}.ndjson"
 
 
 def load_fixtures(workspace: Workspace, root: Path, progress: Progress = lambda _: None) -> list[LoadedFixture]:
     """Load the fixtures of the project in `root` into those data sources that have no row yet.
 
-    A data source with rows, or with rows in quarantine, is left as it is, so that loading twice adds nothing.
+    A data source with rows, or with rows in quarantine, is left as it is, so that loading twice adds nothing. Raises
+    ClickpipeError for one that cannot be read, or SQL that is refused.
     """
     counts = workspace.row_counts()
+    live = workspace.queries.live()
     loaded: list[LoadedFixture] = []
-    for name in workspace.queries.live().ingestible():
-        path = fixture_path(root, name)
-        if not path.is_file():
-            for other in (path.with_suffix(ending) for ending in _OTHER_FORMS):
-                if other.is_file():
-                    progress(f"fixtures/{other.name} is not loaded: only .ndjson fixtures are")
-            continue
-        if counts[name][0] or counts[f"{name}_quarantine"][0]:
+    for name in live.ingestible():
+        paths = (fixture_path(root, name).with_suffix(ending) for ending in _FORMATS)
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None or counts[name][0] or counts[f"{name}_quarantine"][0]:
             continue
         progress(f"loading fixtures/{path.name} into {name}")
-        loaded.append(LoadedFixture(name, f"fixtures/{path.name}", _load(workspace, name, path)))
+        kind = _FORMATS[path.suffix]
+        with _parts(workspace, live.compiled.data_sources[name], path, kind) as parts:
+            result = workspace.append(name, parts, named=kind in {"csv", _SQL})
+        loaded.append(LoadedFixture(name, f"fixtures/{path.name}", result))
     return loaded
 
 
-def _load(workspace: Workspace, name: str, path: Path) -> IngestResult:
-    good = bad = 0
-    for batch in _batches(lines_of(path.read_bytes())):
-        result = workspace.submit(name, batch).result()
-        good, bad = good + result.successful_rows, bad + result.quarantined_rows
-    return IngestResult(good, bad)
-
-
-def _batches(lines: Lines) -> Iterator[Lines]:
-    """Yield lines in parts of a few MB."""
-    batch: list[bytes] = []
-    size = 0
-    for line in lines.data.split(b"\n") if lines.data else ():
-        if batch and size + len(line) > _BATCH_BYTES:
-            yield Lines.of(batch)
-            batch, size = [], 0
-        batch.append(line)
-        size += len(line)
-    if batch:
-        yield Lines.of(batch)
+@contextmanager
+def _parts(workspace: Workspace, source: DataSource, path: Path, kind: str) -> Iterator[Iterable[Lines]]:
+    """Give the rows of a fixture; those of SQL are what the SELECT gives, by the columns' names."""
+    if kind == _SQL:
+        text = path.read_text(encoding="utf-8").strip().removesuffix(";")
+        yield [Lines(workspace.select(text, "ndjson").strip())]
+        return
+    with read_file(path, kind, source, Dialect()) as parts:
+        yield parts

@@ -163,6 +163,18 @@ class Workspace:
 
         return self._instance.jobs.submit(self.id, "import", upload.data_source, work)
 
+    def append(self, data_source: str, parts: Iterable[Lines], *, named: bool = False) -> IngestResult:
+        """Append rows and wait until they can be read; `named` are objects by the columns' names, not by jsonpaths.
+
+        Raises ClickpipeError.
+        """
+        self.data_source_for_events(data_source)
+        try:
+            done = self._importer.append(data_source, parts, named=named, report=lambda _: None)
+        except EngineError as error:
+            raise failure(error) from error
+        return IngestResult(done.rows, done.quarantined)
+
     def delete_rows(self, data_source: str, condition: str, *, dry_run: bool = False) -> int:
         """Delete the rows that meet a condition; return how many they are. Raises ClickpipeError 400 and 404."""
         live = self.queries.live()
@@ -226,9 +238,12 @@ class Workspace:
     def sql(self, text: str) -> list[dict[str, Any]]:
         """Run a SELECT over data sources and pipes and return its rows."""
         sql, _ = split_format_clause(text)
-        result = _wait(self.queries.sql(sql, FORMATS["json"], lambda _kind, _name: None))
-        rows: list[dict[str, Any]] = json.loads(result.body)["data"]
+        rows: list[dict[str, Any]] = json.loads(self.select(sql, "json"))["data"]
         return rows
+
+    def select(self, sql: str, output: str) -> bytes:
+        """Run a SELECT over data sources and pipes and return its bytes in an output format. Raises ClickpipeError."""
+        return _wait(self.queries.sql(sql, FORMATS[output], lambda _kind, _name: None)).body
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -140,3 +141,32 @@ def test_kill_9_loses_neither_the_deployment_nor_an_event(tmp_path: Path, run: R
         assert ask(server.url, f"/v0/sql?q={count}")["data"] == [{"n": sent, "u": sent}]
         views = ask(server.url, "/v0/pipes/get_daily_pages.json")["data"]
         assert [row["views"] for row in views] == [sent]
+
+
+def test_clients_that_send_less_than_they_say_or_slowly_are_no_ones_concern(tmp_path: Path, run: Run) -> None:
+    row = json.dumps({"id": "a", "n": 1}).encode()
+    (tmp_path / "events.datasource").write_text("SCHEMA >\n    id String,\n    n Int32\n")
+
+    def head(length: object) -> bytes:
+        start = f"POST /v0/events?name=events&wait=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n"
+        return f"{start}Content-Length: {length}\r\n\r\n".encode()
+
+    with start("serve", "--data-dir", "data", cwd=tmp_path, CLICKPIPE_ADMIN_TOKEN=ADMIN_TOKEN) as server:
+        address = ("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        target = ("--host", server.url, "--token", ADMIN_TOKEN)
+        assert run("deploy", tmp_path, *target).code == 0
+        with socket.create_connection(address) as short:
+            short.sendall(head(1000) + row)  # and it hangs up
+        with socket.create_connection(address) as wrong:
+            wrong.sendall(head("many") + row)
+            assert wrong.recv(100).startswith(b"HTTP/1.1 400")
+        with socket.create_connection(address) as slow:
+            slow.sendall(head(len(row)) + row[:5])
+            headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+            for _ in range(3):  # while the slow one is not through
+                reply = httpx.post(f"{server.url}/v0/events?name=events&wait=true", content=row, headers=headers)
+                assert reply.json() == {"successful_rows": 1, "quarantined_rows": 0}
+            slow.sendall(row[5:])
+            assert slow.recv(100).startswith(b"HTTP/1.1 200")
+        rows = json.loads(run("sql", "SELECT count() AS n FROM events", "--json", *target).out)
+        assert rows == [{"n": 4}]

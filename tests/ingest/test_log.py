@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from clickpipe.ingest.log import Record, Segment, WriteAheadLog
+from tests.conftest import RunPython
 
 RECORDS = [Record("one", b'{"a":1}\n{"a":2}'), Record("two", b"x"), Record("three", b"")]
 
@@ -100,3 +101,25 @@ def test_another_file_is_no_segment(log: WriteAheadLog) -> None:
     segment = written(log)
     segment.path.write_bytes(b"something else")
     assert list(log.read(segment)) == []
+
+
+def test_a_disk_that_is_full_keeps_what_was_written_before(run_python: RunPython, tmp_path: Path) -> None:
+    """The file may not grow beyond a size: the system refuses in the middle of a write."""
+    code = """
+        import resource, sys
+        from pathlib import Path
+        from clickpipe.ingest.log import Record, WriteAheadLog
+
+        log = WriteAheadLog(Path(sys.argv[1]))
+        opened = log.open("w", "events")
+        opened.append([Record("one", b"x" * 500)])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        try:
+            opened.append([Record("two", b"y" * 100), Record("three", b"z" * 900)])
+        except OSError as error:
+            print(error.strerror)
+        opened.append([Record("four", b"w" * 100)])
+        opened.close()
+        print([record.import_id for record in log.read(opened.segment)], log.set_rest_aside(opened.segment))
+    """
+    assert run_python(code, tmp_path).stdout.splitlines() == ["File too large", "['one', 'four'] None"]

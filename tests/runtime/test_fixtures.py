@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine
-from clickpipe.ingest import IngestResult
-from clickpipe.runtime import Instance, LoadedFixture, Workspace, fixture_path, fixtures, load_fixtures
+from clickpipe.ingest import IngestResult, files
+from clickpipe.runtime import Instance, LoadedFixture, Workspace, fixture_path, load_fixtures
 
 EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
 STATES = "SCHEMA >\n    n AggregateFunction(count)\n\nENGINE AggregatingMergeTree\nENGINE_SORTING_KEY tuple()\n"
@@ -60,27 +61,40 @@ def test_a_data_source_with_rows_is_left_as_it_is(deployed: Workspace, root: Pat
     assert counts(deployed) == (0, 1, 2)
 
 
-def test_a_long_fixture_is_loaded_in_batches(deployed: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fixtures, "_BATCH_BYTES", len(GOOD) * 2)
+def test_a_long_fixture_is_loaded_in_parts(deployed: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_CHUNK", len(GOOD) * 2)
     fixture_path(root, "events").write_text(GOOD * 5 + BAD * 2)
     assert [f.result for f in load_fixtures(deployed, root)] == [IngestResult(5, 2)]
     assert counts(deployed) == (5, 2, 0)
 
 
-@pytest.mark.parametrize(
-    ("file", "message"),
-    [
-        ("events.csv", "fixtures/events.csv is not loaded: only .ndjson fixtures are"),
-        ("events.sql", "fixtures/events.sql is not loaded: only .ndjson fixtures are"),
-        ("nothing.ndjson", None),  # no such data source
-        ("states.ndjson", None),  # events cannot be sent to it
-    ],
-)
-def test_what_is_not_loaded(deployed: Workspace, root: Path, file: str, message: str | None) -> None:
+def test_fixtures_may_be_csv_parquet_and_sql(deployed: Workspace, root: Path, engine: Engine) -> None:
+    (root / "fixtures/events.csv").write_text("id,n\na,1\nb,x\n")
+    (root / "fixtures/others.sql").write_text("SELECT toString(number) AS id, number AS n FROM numbers(7);\n")
+    loaded = load_fixtures(deployed, root)
+    assert [(f.file, f.result) for f in loaded] == [
+        ("fixtures/events.csv", IngestResult(1, 1)),
+        ("fixtures/others.sql", IngestResult(7, 0)),
+    ]
+    assert deployed.sql("SELECT sum(n) AS n FROM others") == [{"n": 21}]
+    engine.execute(f"TRUNCATE TABLE {deployed.queries.live().physical.tables['others']}")
+    (root / "fixtures/others.parquet").write_bytes(engine.execute("SELECT 'a' AS id, 5 AS n", output="Parquet").body)
+    assert [f.file for f in load_fixtures(deployed, root)] == ["fixtures/others.parquet"]
+    assert deployed.sql("SELECT id, n FROM others") == [{"id": "a", "n": 5}]
+
+
+def test_sql_that_is_refused_is_told(deployed: Workspace, root: Path) -> None:
+    (root / "fixtures/events.sql").write_text("SELECT * FROM file('/etc/passwd')")
+    with pytest.raises(ClickpipeError, match="table function 'file' is not allowed"):
+        load_fixtures(deployed, root)
+
+
+@pytest.mark.parametrize("file", ["nothing.ndjson", "states.ndjson"])  # no such data source; it takes no events
+def test_what_is_not_loaded(deployed: Workspace, root: Path, file: str) -> None:
     (root / "fixtures" / file).write_text(GOOD)
     messages: list[str] = []
     assert load_fixtures(deployed, root, messages.append) == []
-    assert messages == ([message] if message else [])
+    assert messages == []
 
 
 def test_an_empty_fixture_adds_nothing(deployed: Workspace, root: Path) -> None:
