@@ -30,11 +30,13 @@ PARALLEL: Settings = {
     "input_format_parallel_parsing": 0,
 }
 # A segment is one block, whatever its size and whatever blocks it was staged in: the parts of a block that is inserted
-# again have the same tokens. (It takes an ORDER BY too, which makes one block of what it reads.)
+# again have the same tokens. It takes an ORDER BY too, which makes one block of what one thread reads: merging what
+# several read, ClickHouse hands on blocks that need no merging as they are.
 ONE_BLOCK: Settings = {
     "min_insert_block_size_rows": 1 << 40,
     "min_insert_block_size_bytes": 1 << 50,
     "max_block_size": 1 << 30,
+    "max_threads": 1,
 }
 
 _Failure = (EngineError, OSError)
@@ -263,6 +265,7 @@ class Writer:
                 staging = self._staging(channel)
                 self._stage_again(segment, staging)
                 self._insert(staging, segment, good=1, bad=1)  # as it may be, so that nothing is left out
+                self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
             except ClickpipeError:
                 kept = self._log.set_aside(segment)
                 _LOGGER.warning("events for a data source that is gone are kept in %s", kept)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -145,12 +146,18 @@ def test_a_segment_has_one_token_whatever_the_blocks_it_was_staged_in(
     deployed: Workspace, log: WriteAheadLog, make_ingester: MakeIngester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Staged in several goes, brought back in one: ClickHouse makes its tokens by blocks."""
+    chance = random.Random(3)
     taker = make_ingester(flush_seconds=60)
-    monkeypatch.setattr(log, "remove", lambda _segment: None)
-    for _ in range(5):
-        taker.submit(deployed.id, "events", Lines.of([GOOD, BAD]), wait=False).result()
-    taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
-    monkeypatch.undo()
-    assert counts(deployed) == (6, 5, 6)
-    assert taker.recover() == 1
-    assert counts(deployed) == (6, 5, 6)
+    good = bad = 0
+    for _ in range(12):
+        monkeypatch.setattr(log, "remove", lambda _segment: None)
+        for _ in range(chance.randint(1, 8)):
+            lines = [chance.choice([GOOD, BAD]) for _ in range(chance.randint(1, 300))]
+            taker.submit(deployed.id, "events", Lines.of(lines), wait=False).result()
+            good, bad = good + lines.count(GOOD), bad + lines.count(BAD)
+        taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
+        good += 1
+        monkeypatch.undo()
+        assert counts(deployed) == (good, bad, good)
+        assert taker.recover() == 1
+        assert counts(deployed) == (good, bad, good)
