@@ -7,28 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clickpipe.cli.data_files import ENCODINGS, ENDINGS
 from clickpipe.cli.output import print_json, print_table, say
 from clickpipe.diagnostics import ClickpipeError
 
 if TYPE_CHECKING:
     from clickpipe.ingest import Analysis
 
+_FORMATS = click.Choice(["csv", "ndjson", "json", "parquet"])
 _SAMPLE = 4 << 20  # bytes that are looked at
-_FORMATS = {
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-}
 
 
 @click.command("analyze")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--format", "format_", type=click.Choice(["csv", "ndjson", "json", "parquet"]), help="Default: by the name."
-)
+@click.option("--format", "format_", type=_FORMATS, help="Default: by the name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def analyze_file(file: Path, format_: str | None, *, as_json: bool) -> None:
     """Show the columns of FILE and the types that would take them."""
@@ -45,9 +37,7 @@ def analyze_file(file: Path, format_: str | None, *, as_json: bool) -> None:
     "--from", "file", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The file."
 )
 @click.option("--name", help="The data source's name. Default: the file's.")
-@click.option(
-    "--format", "format_", type=click.Choice(["csv", "ndjson", "json", "parquet"]), help="Default: by the name."
-)
+@click.option("--format", "format_", type=_FORMATS, help="Default: by the name.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The project.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def create(file: Path, name: str | None, format_: str | None, folder: Path, *, force: bool) -> None:
@@ -80,8 +70,8 @@ def _analysis(file: Path, format_: str | None) -> Analysis:
     from clickpipe.engine import parquet_columns
     from clickpipe.ingest import analyze, analyze_columns, open_file
 
-    encoding = {".gz": "gzip", ".zst": "zstd"}.get(file.suffix, "")
-    kind = format_ or _FORMATS.get(Path(file.stem if encoding else file.name).suffix.lower(), "")
+    encoding = ENCODINGS.get(file.suffix, "")
+    kind = format_ or ENDINGS.get(Path(file.stem if encoding else file.name).suffix.lower(), "")
     if not kind:
         message = f"the format of {file} cannot be told: name it with --format"
         raise ClickpipeError(message, code="unknown_format")

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -15,7 +15,7 @@ from clickpipe.cli.output import plural, print_json, progress, say
 from clickpipe.diagnostics import ClickpipeError
 
 _BLOCK = 1 << 20
-_ENDINGS = {
+ENDINGS = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
     ".json": "json",
@@ -23,7 +23,7 @@ _ENDINGS = {
     ".tsv": "csv",
     ".parquet": "parquet",
 }
-_ENCODINGS = {".gz": "gzip", ".zst": "zstd"}
+ENCODINGS = {".gz": "gzip", ".zst": "zstd"}
 _TYPES = {
     "csv": "text/csv",
     "ndjson": "application/x-ndjson",
@@ -33,17 +33,33 @@ _TYPES = {
 _ENDED = {"done", "error", "cancelled"}
 
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _file_options(function: _Function) -> _Function:
+    """Add what a command that sends a file takes."""
+    formats = click.Choice(list(_TYPES))
+    options = (
+        click.argument("name"),
+        click.argument("file"),
+        click.option("--format", "format_", type=formats, help="Default: by the file's name; ndjson for -."),
+        click.option("--delimiter", help="Of CSV. Default: a comma, a tab for .tsv."),
+        click.option(
+            "--header/--no-header",
+            default=None,
+            help="Whether CSV's first row has names. Default: when all are columns.",
+        ),
+        click.option("--wait/--no-wait", default=True, help="Wait until the rows are in."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        server_options,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 @click.command("append")
-@click.argument("name")
-@click.argument("file")
-@click.option("--format", "format_", type=click.Choice(list(_TYPES)), help="Default: by the file's name; ndjson for -.")
-@click.option("--delimiter", help="Of CSV. Default: a comma, a tab for .tsv.")
-@click.option(
-    "--header/--no-header", default=None, help="Whether CSV's first row has names. Default: when all are columns."
-)
-@click.option("--wait/--no-wait", default=True, help="Wait until the rows are in.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@server_options
+@_file_options
 def append(name: str, file: str, **how: Any) -> None:
     """Append the rows of FILE to the data source NAME.
 
@@ -58,17 +74,8 @@ def append(name: str, file: str, **how: Any) -> None:
 
 
 @click.command("replace")
-@click.argument("name")
-@click.argument("file")
+@_file_options
 @click.option("--condition", help="Replace only the rows that meet this SQL, such as \"day = '2026-01-31'\".")
-@click.option("--format", "format_", type=click.Choice(list(_TYPES)), help="Default: by the file's name; ndjson for -.")
-@click.option("--delimiter", help="Of CSV. Default: a comma, a tab for .tsv.")
-@click.option(
-    "--header/--no-header", default=None, help="Whether CSV's first row has names. Default: when all are columns."
-)
-@click.option("--wait/--no-wait", default=True, help="Wait until the rows are in.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@server_options
 def replace(name: str, file: str, **how: Any) -> None:
     """Replace the rows of the data source NAME by those of FILE.
 
@@ -96,7 +103,7 @@ def _load(
     remote = file.startswith(("http://", "https://"))
     size = 0 if remote or file == "-" else _size(file)
     plain, encoding = _taken_apart(file)
-    kind = format_ or ("ndjson" if file == "-" else _ENDINGS.get(Path(plain.partition("?")[0]).suffix.lower(), ""))
+    kind = format_ or ("ndjson" if file == "-" else ENDINGS.get(Path(plain.partition("?")[0]).suffix.lower(), ""))
     if not kind:
         message = f"the format of {file} cannot be told: name it with --format ({', '.join(_TYPES)})"
         raise ClickpipeError(message, code="unknown_format")
@@ -134,7 +141,7 @@ def _report(name: str, mode: str, found: dict[str, Any], *, as_json: bool, wait:
 
 def _taken_apart(file: str) -> tuple[str, str]:
     """Return a file's name without the ending of its compression, and the encoding."""
-    for ending, encoding in _ENCODINGS.items():
+    for ending, encoding in ENCODINGS.items():
         if file.lower().endswith(ending):
             return file[: -len(ending)], encoding
     return file, ""
