@@ -44,7 +44,8 @@ class Ingester:
     ) -> None:
         """Insert through `engine`; `live` tells what a workspace's id answers from.
 
-        `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that waits; `fail_fast`
+        `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that waits, and all that
+        is being read; `fail_fast`
         are the data sources (`*`: all) that refuse a request with a line that does not fit; `told` is told of it all.
         """
         self._log = log
@@ -55,6 +56,7 @@ class Ingester:
         self._flush_seconds = flush_seconds
         self._fail_fast = frozenset(fail_fast)
         self._waiting = 0
+        self._reading = 0
         self._channels: dict[tuple[str, str], Channel] = {}
         self._paused: set[str] = set()
         self._closing = False
@@ -62,6 +64,28 @@ class Ingester:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ingest")
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[int], None]]:
+        """Give a function that counts bytes of a request while they come in, until its lines are submitted.
+
+        It raises ClickpipeError 503 when too much is in memory: a request that comes alone may be of any size.
+        """
+        own = 0
+
+        def count(size: int) -> None:
+            nonlocal own
+            with self._state:
+                if self._reading > own and self._reading + size > self._queue_bytes:
+                    raise _overloaded()
+                self._reading += size
+            own += size
+
+        try:
+            yield count
+        finally:
+            with self._state:
+                self._reading -= own
 
     def submit(self, workspace: str, data_source: str, lines: Lines, *, wait: bool = True) -> Future[IngestResult]:
         """Queue one request's lines; the future gives the counts when its rows can be read.
@@ -79,8 +103,7 @@ class Ingester:
                 message = "The server is stopping. Please send it again in a moment."
                 raise ClickpipeError(message, status=503, code="stopping")
             if self._waiting and self._waiting + request.size > self._queue_bytes:
-                message = "Too much is waiting to be written. Please send it again in a moment."
-                raise ClickpipeError(message, status=503, code="overloaded")
+                raise _overloaded()
             self._waiting += request.size
             channel = self._channels.setdefault((workspace, data_source), Channel(workspace, data_source))
             channel.pending.append(request)
@@ -218,3 +241,8 @@ class Ingester:
         self._clock.join()
         self._pool.shutdown(wait=True)
         self._writer.close()
+
+
+def _overloaded() -> ClickpipeError:
+    message = "Too much is waiting to be written. Please send it again in a moment."
+    return ClickpipeError(message, status=503, code="overloaded")

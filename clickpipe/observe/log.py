@@ -53,8 +53,11 @@ class ServiceLog:
 
     def remove(self, database: str) -> None:
         """Remove the tables of a workspace. Raises EngineError."""
-        self._prepared.discard(database)
-        self._engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(f'{database}_service')}")
+        with self._writing:
+            waiting = [self._rows.popleft() for _ in range(len(self._rows))]
+            self._rows.extend(row for row in waiting if row[0] != database)
+            self._prepared.discard(database)
+            self._engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(f'{database}_service')} SYNC")
 
     def write(self, database: str, name: str, row: Mapping[str, Any]) -> None:
         """Add a row of the service data source `name` to a workspace's; columns that are left out have defaults."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -59,8 +60,8 @@ def flag(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() in {"1", "true", "yes"}
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return the request's body. Raises 413 when it is longer than `limit` bytes."""
+async def read_body(request: Request, limit: int, count: Callable[[int], None] = lambda _: None) -> bytes:
+    """Return the request's body; `count` is told of its bytes. Raises 413 when it is longer than `limit` bytes."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -68,5 +69,6 @@ async def read_body(request: Request, limit: int) -> bytes:
         if size > limit:
             message = f"The body is larger than {limit} bytes. Send less at once, or raise max_body_bytes."
             raise ClickpipeError(message, status=413, code="body_too_large")
+        count(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest import decompress, lines_of
+from clickpipe.ingest import Lines, decompress, lines_of
 from clickpipe.server.context import caller, flag, instance_of, read_body
 
 _LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
 
 
 async def post_events(request: Request) -> JSONResponse:
-    """Take NDJSON or one JSON object, whatever the Content-Type; answer when the rows are durable and readable.
+    """Take NDJSON or one JSON object, whatever the Content-Type; answer when the rows are durable (202).
 
-    202, or 200 with `wait=true`; the counts are exact in both.
+    With `wait=true` when they are readable too (200); the counts are exact in both.
     """
     who = caller(request)
     name = request.query_params.get("name", "")
@@ -32,16 +33,24 @@ async def post_events(request: Request) -> JSONResponse:
     except ClickpipeError:
         instance.ingestion_log.request(*key, 0, rate_limited=1)
         raise
-    limit = instance.settings.max_body_bytes
-    body = await read_body(request, limit)
-    told = {**instance.event_bytes.take(key, len(body)), **told}
-    encoding = request.headers.get("content-encoding", "").strip().lower()
-    as_json = request.query_params.get("format") == "json"
-    if encoding or len(body) > _LARGE:
-        lines = await asyncio.to_thread(lambda: lines_of(decompress(body, encoding, limit * 10), json=as_json))
-    else:
-        lines = lines_of(body, json=as_json)
     wait = flag(request, "wait")
-    result = await asyncio.wrap_future(who.workspace.submit(name, lines, wait=wait))
+    with instance.ingester.reading() as count:
+        body = await read_body(request, instance.settings.max_body_bytes, count)
+        told = {**instance.event_bytes.take(key, len(body)), **told}
+        lines = await _lines(request, body, count)
+        submitted = who.workspace.submit(name, lines, wait=wait)
+    result = await asyncio.wrap_future(submitted)
     counts = {"successful_rows": result.successful_rows, "quarantined_rows": result.quarantined_rows}
     return JSONResponse(counts, status_code=200 if wait else 202, headers=told)
+
+
+async def _lines(request: Request, body: bytes, count: Callable[[int], None]) -> Lines:
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    as_json = request.query_params.get("format") == "json"
+    if not encoding and len(body) <= _LARGE:
+        return lines_of(body, json=as_json)
+    most = instance_of(request).settings.max_body_bytes * 10
+    lines = await asyncio.to_thread(lambda: lines_of(decompress(body, encoding, most), json=as_json))
+    if encoding:
+        count(len(lines.data))
+    return lines

@@ -140,3 +140,18 @@ def test_a_data_source_may_refuse_requests_with_a_bad_row(
     taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
     assert counts(deployed) == (4, 0, 4)
     assert log.unfinished() == []
+
+
+def test_what_is_being_read_is_bounded_too(make_ingester: MakeIngester) -> None:
+    taker = make_ingester(queue_bytes=100)
+    with taker.reading() as first, taker.reading() as second:
+        first(60)
+        second(40)
+        for count in (first, second):
+            with pytest.raises(ClickpipeError) as error:
+                count(1)
+            assert error.value.status == 503
+    with taker.reading() as alone:
+        alone(1000)
+        with taker.reading() as other, pytest.raises(ClickpipeError):
+            other(1)

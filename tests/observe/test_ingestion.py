@@ -92,3 +92,15 @@ def test_requests_are_counted_by_second(instance: Instance, deployed: Workspace)
 def test_before_anything_was_told_there_is_nothing(deployed: Workspace) -> None:
     assert deployed.query("log") == []
     assert deployed.sql("SELECT count() AS n FROM tinybird.block_log") == [{"n": 0}]
+
+
+def test_a_workspace_that_goes_takes_its_rows_with_it(instance: Instance) -> None:
+    for _ in range(3):
+        made = instance.create_workspace("observed")
+        made.deploy(FILES)
+        made.submit("events", Lines.of([b'{"id":"a","n":1}'])).result()
+        instance.ingestion_log.close()
+        instance.delete_workspace(made)
+        instance.service_log.flush()
+        sql = "SELECT count() FROM system.databases WHERE startsWith(name, {name:String})"
+        assert instance.engine.execute(sql, {"name": made.database}, output="TSV").body == b"0\n"
