@@ -155,3 +155,14 @@ def test_what_is_being_read_is_bounded_too(make_ingester: MakeIngester) -> None:
         alone(1000)
         with taker.reading() as other, pytest.raises(ClickpipeError):
             other(1)
+
+
+def test_a_folder_that_takes_no_files_is_told_and_used_again_when_it_does(
+    deployed: Workspace, taker: Ingester, tmp_path: Path
+) -> None:
+    (tmp_path / deployed.id).write_bytes(b"in the way")
+    error = refused(taker, deployed.id)
+    assert (error.status, error.message.startswith("The events cannot be written to disk: ")) == (503, True)
+    (tmp_path / deployed.id).unlink()
+    taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
+    assert counts(deployed) == (1, 0, 1)
