@@ -92,7 +92,7 @@ def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -
     mark = fingerprint(*columns, select)
     staged = f"{quote_identifier(STAGED)}.{quote_identifier(f'{owner}_{source.name}_{mark}')}"
     good = ",\n    ".join(f"{_value(f)} AS {quote_identifier(f.column.name)}" for f in fields)
-    bad = ", ".join(f"{f.raw} AS {quote_identifier(f.column.name)}" for f in fields)
+    bad = ", ".join(f"{_kept(f)} AS {quote_identifier(f.column.name)}" for f in fields)
     errors = ",\n    ".join(_error(f) for f in fields)
     listed = (
         "if(isValidJSON(__line) AND JSONType(__line) = 'Object', "
@@ -177,6 +177,11 @@ def _value(f: _Field) -> str:
     if column.default is None:
         return present
     return f"if(isNull({f.raw}), CAST({column.default.text}, {target}), {present})"
+
+
+def _kept(f: _Field) -> str:
+    """Return SQL for the text that a quarantine keeps: an array's elements are no columns' values."""
+    return f"if(startsWith(__line, '{{'), {f.raw}, NULL)" if f.proves else f.raw
 
 
 def _error(f: _Field) -> str:

@@ -85,7 +85,7 @@ class _Maker:
         day, part = divmod(share * _DAYS, 1)
         hours = 24 * (part - math.sin(2 * math.pi * part) / (2 * math.pi) * 0.8)
         self.moment = self._until - timedelta(days=_DAYS) + timedelta(days=day, hours=hours)
-        self.user = min(int(self.random.paretovariate(1.2)), self._users)
+        self.user = int(self._users * self.random.random() ** 2) + 1  # some come often
         self.session = f"s{self.user}-{int(day)}"
 
     def value(self, type_: str, column: Column) -> Any:
