@@ -199,9 +199,10 @@ class _NodeCheck:
         for way in self._statements.inner_ways(info):
             failures: list[CheckFailure] = []
             for statement in itertools.islice(self._statements.through(info, way), _CALLS):
-                if (failure := self._refusals.of(*statement)) is None:
+                answer = self._with_other_texts(self._refusals.of(*statement), *statement)
+                if not isinstance(answer, CheckFailure):
                     break
-                failures.append(failure)
+                failures.append(answer)
             else:
                 if failures:
                     when = condition(way.inner, way.simplest, way.numbers)
@@ -216,6 +217,12 @@ class _NodeCheck:
         self, info: NodeInfo, variant: Variant, sql: str, params: Mapping[str, Any]
     ) -> list[ResultColumn] | CheckFailure | None:
         result = self._columns.of(sql, params) if _publishes(info, variant) else self._refusals.of(sql, params)
+        return self._with_other_texts(result, sql, params)
+
+    def _with_other_texts(
+        self, result: list[ResultColumn] | CheckFailure | None, sql: str, params: Mapping[str, Any]
+    ) -> list[ResultColumn] | CheckFailure | None:
+        """Return an answer; where it is about a value, that with a text which fits, if there is one."""
         for told_apart in (SAMPLE_TEXT, None):  # first what says nothing, then also what conditions ask for
             for text in _OTHER_TEXTS:
                 if not _about_a_value(result):
