@@ -15,7 +15,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, Settings
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.mapping import RowMapping, build_mapping
-from clickpipe.ingest.writer import ONE_BLOCK, PARALLEL
+from clickpipe.ingest.writer import ONE_BLOCK, ONE_THREAD
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 
@@ -193,7 +193,7 @@ class Importer:
         self._engine.execute(mapping.create)
         try:
             with self._engine.lines([(import_id, lines.data)]) as rows:
-                self._engine.execute(mapping.fill(rows), output="Null", settings=PARALLEL)
+                self._engine.execute(mapping.fill(rows), output="Null", settings=ONE_THREAD)
             body = self._engine.execute(mapping.count, {"ids": [import_id]}, output="JSONCompact").body
             found: list[list[Any]] = json.loads(body)["data"]
             good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)

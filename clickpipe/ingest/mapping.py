@@ -20,6 +20,8 @@ from clickpipe.sql import quote_identifier, quote_literal
 STAGED = "clickpipe_staged"  # the database of all staged lines
 _BROKEN = "[('', concat('the line is not a JSON object: ', leftUTF8(__line, 1000)))]"
 _MARK = "{lines}"
+# Behind an insert whose rows are in several blocks: what one thread sorts is one. Tokens are made by blocks.
+IN_ONE_BLOCK = "\nORDER BY __import_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,8 @@ def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -
     return RowMapping(
         staged,
         f"CREATE TABLE IF NOT EXISTS {staged} ({', '.join(columns)}) ENGINE = Memory",
-        f"INSERT INTO {table} ({', '.join(own)}) SELECT\n    {good}\nFROM {staged} WHERE __ok ORDER BY __import_id",
-        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\n"
-        f"FROM {faulty} ORDER BY __import_id",
+        f"INSERT INTO {table} ({', '.join(own)}) SELECT\n    {good}\nFROM {staged} WHERE __ok",
+        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\nFROM {faulty}",
         f"SELECT __import_id, any(__errors.2[1]) FROM {faulty} WHERE __import_id IN {{ids:Array(String)}} "
         "GROUP BY __import_id",
         f"INSERT INTO {staged} ({', '.join(names)}) SELECT {', '.join(names)} FROM (\n{select}\n)",
@@ -127,7 +128,7 @@ def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -
     return Replay(
         f"SELECT countIf(__ok), count(), toString(sum(cityHash64(toString(tuple({kept}))))) FROM {rows}",
         f"INSERT INTO {table} ({own}) SELECT {good} "
-        f"FROM (SELECT {needed}, c__import_id AS __import_id FROM {rows} WHERE __ok) ORDER BY __import_id",
+        f"FROM (SELECT {needed}, c__import_id AS __import_id FROM {rows} WHERE __ok){IN_ONE_BLOCK}",
         f"INSERT INTO {beside} ({kept}) SELECT {kept} FROM {rows} WHERE NOT __ok",
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.channel import Channel, Ingestion, IngestResult, OpenBatch, Staging
 from clickpipe.ingest.log import Record, Segment, WriteAheadLog
-from clickpipe.ingest.mapping import STAGED, build_mapping
+from clickpipe.ingest.mapping import IN_ONE_BLOCK, STAGED, build_mapping
 from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
@@ -23,21 +22,17 @@ _PASSING = ("MEMORY_LIMIT_EXCEEDED", "TOO_MANY_PARTS", "TIMEOUT_EXCEEDED", "CANN
 _AGAIN_AFTER = (0.1, 0.5, 2.0)
 _MANY, _WITHIN = 20, 2.0  # so many inserts in so many seconds: look at how many parts there are
 _PARTS, _TOO_MANY_PARTS = 150, 300  # in one partition; between them inserts are held back, up to a second
-_LARGE = 500_000  # bytes of lines from which on several threads parse them
-PARALLEL: Settings = {
-    "max_insert_threads": max(1, min(4, os.cpu_count() or 1)),
-    "max_block_size": 5_000,
-    "input_format_parallel_parsing": 0,
-}
 # A segment is one block, whatever its size and whatever blocks it was staged in: the parts of a block that is inserted
-# again have the same tokens. It takes an ORDER BY too, which makes one block of what one thread reads: merging what
-# several read, ClickHouse hands on blocks that need no merging as they are.
+# again have the same tokens. It takes an ORDER BY too (`IN_ONE_BLOCK`), and one thread: merging what several read,
+# ClickHouse hands on blocks that need no merging as they are. One thread stages, too, so that rows keep their order.
 ONE_BLOCK: Settings = {
     "min_insert_block_size_rows": 1 << 40,
     "min_insert_block_size_bytes": 1 << 50,
     "max_block_size": 1 << 30,
     "max_threads": 1,
+    "max_insert_threads": 1,
 }
+ONE_THREAD: Settings = {key: value for key, value in ONE_BLOCK.items() if key != "max_block_size"}
 
 _Failure = (EngineError, OSError)
 
@@ -151,9 +146,8 @@ class Writer:
         return True
 
     def _stage(self, staging: Staging, lines: Sequence[tuple[str, bytes]]) -> None:
-        large = sum(len(data) for _, data in lines) > _LARGE
         with self._engine.lines(lines) as source:
-            self._engine.execute(staging.mapping.fill(source), output="Null", settings=PARALLEL if large else None)
+            self._engine.execute(staging.mapping.fill(source), output="Null", settings=ONE_THREAD)
 
     def _stage_again(self, segment: Segment, staging: Staging) -> None:
         """Stage what the log has, and nothing else."""
@@ -178,7 +172,8 @@ class Writer:
         try:
             if staging.stale:
                 self._stage_again(batch.segment.segment, staging)
-            self._insert(staging, batch.segment.segment, good=batch.good, bad=batch.bad)
+            segment = batch.segment.segment
+            self._insert(staging, segment, good=batch.good, bad=batch.bad)
         except _Failure as error:
             raise self._refused(channel, error) from error
         channel.open = None
@@ -219,7 +214,7 @@ class Writer:
         statements = [staging.mapping.good] if good else []
         statements += [staging.mapping.bad] if bad else []
         for statement in statements:
-            self._insert_once(statement, settings)
+            self._insert_once(statement + IN_ONE_BLOCK, settings)
 
     def _insert_once(self, statement: str, settings: Settings) -> None:
         """Run an insert; several times where it fails for what passes: with its token it is made once."""

@@ -50,3 +50,10 @@ def test_blanks_in_a_large_body_are_no_lines_and_no_part_of_one(workspace: Works
     assert workspace.sql("SELECT id, c__error FROM e_quarantine ORDER BY id") == [
         {"id": "c", "c__error": ["value 'x' on column 'n' is not Int32"]}
     ]
+
+
+@pytest.mark.parametrize("count", [10, 30_000])
+def test_rows_of_a_request_keep_their_order(workspace: Workspace, count: int) -> None:
+    workspace.deploy({"e.datasource": "SCHEMA >\n    k String,\n    n Int32\n\nENGINE_SORTING_KEY k\n"})
+    workspace.submit("e", lines_of(b"\n".join(b'{"k":"a","n":%d}' % n for n in range(count)))).result()
+    assert [row["n"] for row in workspace.sql("SELECT n FROM e")] == list(range(count))
