@@ -43,6 +43,7 @@ class Settings:
     import_max_bytes: int = 32_000_000_000
     import_private_urls: str = "refuse"
     query_max_seconds: int = 10
+    query_threads: int = 0
     deploy_wait_seconds: float = 5.0
     broken_branches: str = "error"
     enum_values: str = "error"

@@ -26,13 +26,15 @@ _FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """Bounds of one query."""
+    """Bounds of one query; `threads` is 0 where ClickHouse decides."""
 
     max_seconds: int = 10
+    threads: int = 0
 
     def settings(self) -> Settings:
         """Return them as ClickHouse settings."""
-        return {"max_execution_time": self.max_seconds}
+        threads = {"max_threads": self.threads} if self.threads else {}
+        return {"max_execution_time": self.max_seconds, **threads}
 
 
 class QueryRunner:

@@ -55,7 +55,7 @@ class Workspace:
             Hooks(live=lambda: self.live, paused=self._paused, promote=self._promote, promoted=self._promoted),
             instance.settings.rules(),
         )
-        limits = QueryLimits(instance.settings.query_max_seconds)
+        limits = QueryLimits(instance.settings.query_max_seconds, instance.settings.query_threads)
         prepare = partial(instance.service_log.prepare, record.database)
         self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare)
         self._importer = Importer(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
+from clickpipe.config import Settings
 from clickpipe.deploy import Progress
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import read_folder
@@ -39,7 +40,7 @@ def run_tests(root: Path, only: Collection[str] = (), progress: Progress = lambd
     if not tests:
         return
     progress("starting an engine in memory")
-    with Instance(None) as instance:
+    with Instance(None, Settings(query_threads=1)) as instance:  # so that rows of equal keys come in one order
         workspace = instance.default
         texts, _ = read_folder(root)
         progress("deploying the project")
