@@ -99,7 +99,7 @@ class EmbeddedEngine:
         return QueryResult(result.bytes() or b"", *read, result.elapsed())
 
     def lines(self, batches: Sequence[Lines]) -> AbstractContextManager[str]:
-        """Give SQL of a table `(import_id String, line String)` with these lines. Raises OSError."""
+        """Give SQL of a table `(import_id String, document String)` with these lines. Raises OSError."""
         assert self._place.spool is not None  # noqa: S101 - asked of engines that ingest
         return self._place.spool.lines(batches)
 

@@ -77,7 +77,7 @@ class Engine(Protocol):
         ...
 
     def lines(self, batches: Sequence[tuple[str, bytes]]) -> AbstractContextManager[str]:
-        """Give SQL of a table `(import_id String, line String)`, for statements run within.
+        """Give SQL of a table `(import_id String, document String)`, for statements run within.
 
         It holds each batch's lines (bytes with line ends between them) under its import id, a UUID. Raises OSError.
         """

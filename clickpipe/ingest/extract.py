@@ -30,12 +30,13 @@ class Texts:
     parsed: tuple[bool, ...]
     tuple_type: str
 
-    def select(self, source: str, more: Sequence[str], aliases: Sequence[str]) -> str:
-        """Return the SELECT of the columns, under `aliases`, and of `more` expressions over `import_id` and `line`."""
-        texts = [f"{sql} AS {alias}" for sql, alias in zip(self.columns, aliases, strict=True)]
+    def read(self, lines: str) -> str:
+        """Return the SELECT that `columns` are read from, of `lines` (import_id, document): `import_id`, `line`, `__t`.
+
+        Lines have no blanks around them; blank ones are left out. One SELECT: planning it is most of a small insert.
+        """
         extracted = f", JSONExtract(line, '{self.tuple_type}') AS {_TUPLE}" if self.tuple_type else ""
-        listed = ",\n    ".join([*more, *texts])
-        return f"SELECT\n    {listed}\nFROM (SELECT import_id, line{extracted} FROM (\n    {_clean(source)}\n))"
+        return f"SELECT import_id, trim(BOTH ' \\t' FROM document) AS line{extracted} FROM {lines} WHERE notEmpty(line)"
 
 
 def _exact(steps: tuple[Step, ...] | None, text: str) -> str:
@@ -49,12 +50,6 @@ def _exact(steps: tuple[Step, ...] | None, text: str) -> str:
     same = f"ifNull(toFloat64OrNull(d) = toFloat64OrNull({text}), 0)"
     digits = f"arrayFirst(d -> {same}, extractAll(line, {quote_literal(pattern)}))"
     return f"if(isNull({text}) OR position(line, assumeNotNull({text})) > 0 OR {digits} = '', {text}, {digits})"
-
-
-def _clean(source: str) -> str:
-    """Return SQL of the lines without blanks around them, and without blank lines."""
-    clean = f"SELECT import_id, trim(BOTH ' \\t' FROM line) AS clean FROM {source} WHERE notEmpty(clean)"
-    return f"SELECT import_id, clean AS line FROM ({clean})"
 
 
 @dataclass(slots=True)

@@ -149,8 +149,7 @@ class Ingester:
         channel.open.acknowledged += sum(c.successful_rows + c.quarantined_rows for c in rows if c is not None)
         self._answer(channel, [r for r in batch if not r.wait], counts)
         if waiting or self._closing or channel.open.size >= _FLUSH_BYTES:
-            self._insert(channel)
-            self._answer(channel, waiting, counts)
+            self._insert(channel, lambda: self._answer(channel, waiting, counts))
 
     def _without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
         """Refuse requests with a line that does not fit; return the others."""
@@ -171,9 +170,9 @@ class Ingester:
                 rows = {"rows_total": good + bad, "rows_successful": good, "rows_quarantined": bad}
                 self._told.request(channel.workspace, channel.data_source, request.size, successful_requests=1, **rows)
 
-    def _insert(self, channel: Channel) -> None:
+    def _insert(self, channel: Channel, inserted: Callable[[], None] = lambda: None) -> None:
         try:
-            self._writer.insert(channel)
+            self._writer.insert(channel, inserted)
         finally:
             if pause := self._writer.pause(channel):
                 time.sleep(pause)

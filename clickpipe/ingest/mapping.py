@@ -39,7 +39,7 @@ class RowMapping:
     _fill: str
 
     def fill(self, lines: str) -> str:
-        """Return the statement that stages lines; `lines` is SQL of a table (import_id, line)."""
+        """Return the statement that stages lines; `lines` is SQL of a table (import_id, document)."""
         return self._fill.replace(_MARK, lines)
 
     @property
@@ -47,6 +47,12 @@ class RowMapping:
         """Return the SELECT of how many staged lines of each import id fit and do not; `ids` are those asked for."""
         counts = "SELECT __import_id, countIf(__ok), countIf(NOT __ok)"
         return f"{counts} FROM {self.table} WHERE __import_id IN {{ids:Array(String)}} GROUP BY __import_id"
+
+    @property
+    def count_one(self) -> str:
+        """Return the SELECT of the same for one import id, `id`: half the time of `count`."""
+        counts = "SELECT {id:String}, countIf(__ok), countIf(NOT __ok)"
+        return f"{counts} FROM {self.table} WHERE __import_id = {{id:String}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -
         f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\nFROM {faulty}",
         f"SELECT __import_id, any(__errors.2[1]) FROM {faulty} WHERE __import_id IN {{ids:Array(String)}} "
         "GROUP BY __import_id",
-        f"INSERT INTO {staged} ({', '.join(names)}) SELECT {', '.join(names)} FROM (\n{select}\n)",
+        f"INSERT INTO {staged} ({', '.join(names)}) {select}",
     )
 
 
@@ -134,9 +140,11 @@ def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -
 
 
 def _map(fields: list[_Field], texts: Texts) -> str:
-    inner = texts.select(_MARK, ("import_id AS __import_id", "line AS __line"), [f.raw for f in fields])
-    values = "".join(f",\n    {scalar(f.column.type, f.raw)} AS {f.parsed}" for f in fields if f.parsed)
-    return f"SELECT *{values},\n    {_all_fit(fields)} AS __ok\nFROM (\n{inner}\n)"
+    columns = ["import_id AS __import_id", "line AS __line"]
+    columns += [f"{sql} AS {f.raw}" for f, sql in zip(fields, texts.columns, strict=True)]
+    columns += [f"{scalar(f.column.type, f.raw)} AS {f.parsed}" for f in fields if f.parsed]
+    listed = ",\n    ".join([*columns, f"{_all_fit(fields)} AS __ok"])
+    return f"SELECT\n    {listed}\nFROM ({texts.read(_MARK)})"
 
 
 def _fields(source: DataSource, texts: Texts) -> list[_Field]:
@@ -174,7 +182,9 @@ def _value(f: _Field) -> str:
     """Return SQL for the column's final value; only rows without errors get here."""
     column, target = f.column, quote_literal(f.column.type)
     own = f.parsed if column.nullable else f"assumeNotNull({f.parsed})"
-    present = f"CAST({own if f.parsed else value(column.type, f.raw)}, {target})"
+    present = own if f.parsed else value(column.type, f.raw)
+    if column.type not in {"String", f.parsed_type}:
+        present = f"CAST({present}, {target})"
     if column.default is None:
         return present
     return f"if(isNull({f.raw}), CAST({column.default.text}, {target}), {present})"

@@ -159,11 +159,16 @@ class Writer:
         staging.stale = False
 
     def _counts(self, staging: Staging, ids: Sequence[str]) -> dict[str, IngestResult]:
-        body = self._engine.execute(staging.mapping.count, {"ids": ids}, output="JSONCompact").body
+        mapping = staging.mapping
+        sql, params = (mapping.count, {"ids": ids}) if len(ids) > 1 else (mapping.count_one, {"id": ids[0]})
+        body = self._engine.execute(sql, params, output="JSONCompact", settings={"max_threads": 1}).body
         return {name: IngestResult(int(good), int(bad)) for name, good, bad in json.loads(body)["data"]}
 
-    def insert(self, channel: Channel) -> None:
-        """Insert the open segment. Raises ClickpipeError 422 when it is refused: it is kept aside then."""
+    def insert(self, channel: Channel, inserted: Callable[[], None] = lambda: None) -> None:
+        """Insert the open segment, call `inserted`, remove it from the log.
+
+        Raises ClickpipeError 422 when it is refused: it is kept aside then.
+        """
         batch, staging = channel.open, channel.staging
         if batch is None or staging is None:
             return
@@ -177,8 +182,9 @@ class Writer:
         except _Failure as error:
             raise self._refused(channel, error) from error
         channel.open = None
-        self._done(batch.segment.segment, staging)
         self._tell(channel, batch, time.monotonic() - started)
+        inserted()
+        self._done(batch.segment.segment, staging)
 
     def _tell(self, channel: Channel, batch: OpenBatch, seconds: float, error: str = "") -> None:
         if self._told is None:
@@ -189,9 +195,12 @@ class Writer:
         self._told.operation(channel.workspace, channel.data_source, "append-hfi", seconds=seconds, error=error, **more)
 
     def _done(self, segment: Segment, staging: Staging) -> None:
-        self._log.remove(segment)
         try:
+            self._log.remove(segment)
             self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
+        except OSError:
+            _LOGGER.exception("%s is not removed from the log", segment.path)
+            staging.stale = True
         except EngineError:
             _LOGGER.exception("what is staged in %s is not removed", staging.mapping.table)
             staging.stale = True

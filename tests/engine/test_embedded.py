@@ -122,7 +122,7 @@ def test_an_insert_with_the_same_token_is_made_once_through_a_view_too(engine: E
     )
     for token in ("one", "one", "two"):
         with engine.lines([(ID, "é\nb".encode())]) as lines:
-            statement = f"INSERT INTO {database}.rows (s) SELECT line FROM {lines}"
+            statement = f"INSERT INTO {database}.rows (s) SELECT document FROM {lines}"
             engine.execute(statement, settings={"insert_deduplication_token": token})
     assert value(engine, f"SELECT arraySort(groupArray(s)) FROM {database}.rows") == ["b", "b", "é", "é"]
     assert value(engine, f"SELECT arraySort(groupArray(n)) FROM {database}.sizes") == [1, 1, 2, 2]
@@ -132,7 +132,7 @@ def test_an_insert_that_fails_says_so(engine: Engine, database: str) -> None:
     engine.execute(f"CREATE TABLE {database}.t (n Int8) ENGINE = Memory")
     for table in ("t", "missing"):
         with engine.lines([(ID, b"1\nx")]) as lines, pytest.raises(EngineError):
-            engine.execute(f"INSERT INTO {database}.{table} SELECT toInt8(line) FROM {lines}")
+            engine.execute(f"INSERT INTO {database}.{table} SELECT toInt8(document) FROM {lines}")
     assert value(engine, f"SELECT count() FROM {database}.t") == 0
 
 
@@ -261,7 +261,7 @@ def test_lines_arrive_as_they_are_under_their_import_ids(engine: Engine, batches
     ids = [f"{ID[:-1]}{number}" for number in range(len(batches))]
     given = [(import_id, b"\n".join(lines)) for import_id, lines in zip(ids, batches, strict=True)]
     with engine.lines(given) as lines:
-        found = value(engine, f"SELECT arraySort(groupArray((import_id, hex(line)))) FROM {lines}")
+        found = value(engine, f"SELECT arraySort(groupArray((import_id, hex(document)))) FROM {lines}")
     sent = [[i, line.hex().upper()] for i, lines_ in zip(ids, batches, strict=True) for line in lines_]
     assert found == sorted(sent)
 
@@ -276,7 +276,7 @@ def test_the_spool_is_read_again_after_a_restart_and_no_other_file_ever(run_pyth
         engine = EmbeddedEngine(Path(sys.argv[1]) / "engine", ingests=True)
         for lines in (b"one", b"two\\nthree"):
             with engine.lines([("0" * 36, lines)]) as source:
-                print(engine.execute(f"SELECT line FROM {source}", output="TSV").body.decode().split())
+                print(engine.execute(f"SELECT document FROM {source}", output="TSV").body.decode().split())
         for sql in ("SELECT * FROM file('/etc/passwd', 'LineAsString')",
                     "CREATE TABLE default.t (s String) ENGINE = File(LineAsString, '/etc/passwd')"):
             try:
@@ -298,5 +298,5 @@ def test_what_a_view_raises_is_the_inserts_error(engine: Engine, database: str) 
     select = f"SELECT n FROM {database}.source WHERE throwIf(n > 100) = 0"
     engine.execute(f"CREATE MATERIALIZED VIEW {database}.view TO {database}.target AS {select}")
     with engine.lines([(ID, b"1\n101")]) as lines, pytest.raises(EngineError) as error:
-        engine.execute(f"INSERT INTO {database}.source (n) SELECT toInt64(line) FROM {lines}")
+        engine.execute(f"INSERT INTO {database}.source (n) SELECT toInt64(document) FROM {lines}")
     assert error.value.name == "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"

@@ -21,6 +21,7 @@ def test_each_request_is_told_its_own_counts(deployed: Workspace, log: WriteAhea
     found = [f.result() for f in futures]
     assert found == [IngestResult(1, 0), IngestResult(1, 1), IngestResult(0, 3), IngestResult(0, 0)]
     assert counts(deployed) == (2, 4, 2)
+    taker.close()
     assert log.unfinished() == []
 
 
@@ -88,6 +89,7 @@ def test_without_waiting_rows_are_counted_at_once_and_inserted_together(
     assert len(list(log.read(segment))) == 3
     assert taker.submit(deployed.id, "events", Lines.of([GOOD])).result() == IngestResult(1, 0)
     assert counts(deployed) == (7, 3, 7)  # one that waits takes all with it
+    taker.close()
     assert log.unfinished() == []
 
 

@@ -54,7 +54,7 @@ def test_a_data_source_that_is_gone(
 
 @pytest.mark.parametrize(
     ("what", "status", "aside", "rows"),
-    [("INSERT", 422, 2, 1), ("SELECT __import_id", 422, 1, 2), ("CREATE", 503, 1, 1)],
+    [("INSERT", 422, 2, 1), ("SELECT {id", 422, 1, 2), ("CREATE", 503, 1, 1)],
 )
 def test_an_insert_that_fails_is_not_acknowledged_and_kept_aside(
     deployed: Workspace,
@@ -139,6 +139,7 @@ def test_a_data_source_may_refuse_requests_with_a_bad_row(
         assert (error.value.status, error.value.message.startswith("Nothing was written: ")) == (400, True)
     taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
     assert counts(deployed) == (4, 0, 4)
+    taker.close()
     assert log.unfinished() == []
 
 
