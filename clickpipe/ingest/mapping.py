@@ -49,10 +49,9 @@ class RowMapping:
         return f"{counts} FROM {self.table} WHERE __import_id IN {{ids:Array(String)}} GROUP BY __import_id"
 
     @property
-    def count_one(self) -> str:
-        """Return the SELECT of the same for one import id, `id`: half the time of `count`."""
-        counts = "SELECT {id:String}, countIf(__ok), countIf(NOT __ok)"
-        return f"{counts} FROM {self.table} WHERE __import_id = {{id:String}}"
+    def count_all(self) -> str:
+        """Return the SELECT of how many staged lines fit and do not: a third of the time of `count`."""
+        return f"SELECT countIf(__ok), countIf(NOT __ok) FROM {self.table}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,11 +66,12 @@ class Writer:
         staging.stale = not self._try_stage(staging, lines) or staging.stale
         self._await_log(channel, staging, logged)
         assert channel.open is not None  # noqa: S101 - it was just appended to
+        alone = len(batch) == 1 and not channel.open.size
         channel.open.size += sum(r.size for r in batch)
         try:
             if staging.stale:
                 self._stage_again(channel.open.segment.segment, staging)
-            counts = self._counts(staging, [r.import_id for r in batch])
+            counts = self._counts(staging, [r.import_id for r in batch], alone=alone)
         except _Failure as error:
             raise self._refused(channel, error) from error
         channel.open.good += sum(c.successful_rows for c in counts.values())
@@ -158,10 +159,13 @@ class Writer:
             self._stage(staging, lines)
         staging.stale = False
 
-    def _counts(self, staging: Staging, ids: Sequence[str]) -> dict[str, IngestResult]:
+    def _counts(self, staging: Staging, ids: Sequence[str], *, alone: bool) -> dict[str, IngestResult]:
         mapping = staging.mapping
-        sql, params = (mapping.count, {"ids": ids}) if len(ids) > 1 else (mapping.count_one, {"id": ids[0]})
-        body = self._engine.execute(sql, params, output="JSONCompact", settings={"max_threads": 1}).body
+        if alone:
+            body = self._engine.execute(mapping.count_all, output="JSONCompact", settings={"max_threads": 1}).body
+            ((good, bad),) = json.loads(body)["data"]
+            return {ids[0]: IngestResult(int(good), int(bad))}
+        body = self._engine.execute(mapping.count, {"ids": ids}, output="JSONCompact").body
         return {name: IngestResult(int(good), int(bad)) for name, good, bad in json.loads(body)["data"]}
 
     def insert(self, channel: Channel, inserted: Callable[[], None] = lambda: None) -> None:

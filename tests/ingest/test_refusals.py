@@ -54,7 +54,7 @@ def test_a_data_source_that_is_gone(
 
 @pytest.mark.parametrize(
     ("what", "status", "aside", "rows"),
-    [("INSERT", 422, 2, 1), ("SELECT {id", 422, 1, 2), ("CREATE", 503, 1, 1)],
+    [("INSERT", 422, 2, 1), ("SELECT countIf", 422, 1, 2), ("CREATE", 503, 1, 1)],
 )
 def test_an_insert_that_fails_is_not_acknowledged_and_kept_aside(
     deployed: Workspace,
