@@ -51,7 +51,12 @@ def is_service(reference: TableReference) -> bool:
 
 
 def resolve(project: Project, pipe: Pipe | None, node: Node | None, name: str) -> tuple[Pipe, Node] | None:
-    """Return the node that a bare name means, or None when it is not a node or pipe."""
+    """Return the node that a bare name means, or None when it is not a node or pipe.
+
+    In SQL about a pipe that is none of its nodes (a caller's own), `_` and the pipe's name mean what it publishes.
+    """
+    if pipe is not None and node is None and name in {"_", pipe.name}:
+        return pipe, pipe.output
     if pipe is not None:
         own = pipe.node(name)
         if own is not None and own is not node:

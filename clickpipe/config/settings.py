@@ -44,6 +44,10 @@ class Settings:
     import_private_urls: str = "refuse"
     query_max_seconds: int = 10
     query_threads: int = 0
+    query_max_memory_bytes: int = 0
+    query_max_rows_to_read: int = 0
+    query_max_result_rows: int = 0
+    query_max_result_bytes: int = 100_000_000
     deploy_wait_seconds: float = 5.0
     broken_branches: str = "error"
     enum_values: str = "error"

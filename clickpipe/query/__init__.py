@@ -1,13 +1,16 @@
 """Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
 
 from clickpipe.query.conditions import compose_condition
-from clickpipe.query.formats import FORMATS, OutputFormat, split_format_clause
-from clickpipe.query.run import QueryLimits, QueryRunner, failure, hide_secrets, judge
+from clickpipe.query.formats import FORMATS, OUTPUT_SETTINGS, OutputFormat, split_format_clause
+from clickpipe.query.refusals import failure, hide_secrets, judge
+from clickpipe.query.run import QueryLimits, QueryOptions, QueryRunner
 
 __all__ = [
     "FORMATS",
+    "OUTPUT_SETTINGS",
     "OutputFormat",
     "QueryLimits",
+    "QueryOptions",
     "QueryRunner",
     "compose_condition",
     "failure",

@@ -8,7 +8,7 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
-from clickpipe.query.run import failure, judge
+from clickpipe.query.refusals import failure, judge
 from clickpipe.sql import check, read_tree, references
 from clickpipe.template import Binder
 

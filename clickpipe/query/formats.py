@@ -15,37 +15,64 @@ class OutputFormat:
 
 
 _JSON = "application/json"
+_NDJSON = "application/x-ndjson"
 _CSV = "text/csv; charset=utf-8"
+_TSV = "text/tab-separated-values; charset=utf-8"
+_TEXT = "text/plain; charset=utf-8"
+_BYTES = "application/octet-stream"
+_PROMETHEUS = OutputFormat("Prometheus", "text/plain; version=0.0.4; charset=utf-8")
 
 # By the ending in /v0/pipes/<name>.<ending>.
 FORMATS: dict[str, OutputFormat] = {
     "json": OutputFormat("JSON", _JSON),
-    "ndjson": OutputFormat("JSONEachRow", "application/x-ndjson"),
+    "ndjson": OutputFormat("JSONEachRow", _NDJSON),
     "csv": OutputFormat("CSVWithNames", _CSV),
+    "csvwithnames": OutputFormat("CSVWithNames", _CSV),
+    "parquet": OutputFormat("Parquet", "application/vnd.apache.parquet"),
+    "prometheus": _PROMETHEUS,
+}
+
+# What a caller may set of the output, with 0 or 1.
+OUTPUT_SETTINGS = ("output_format_json_quote_64bit_integers", "output_format_json_quote_denormals")
+
+_CONTENT_TYPES: dict[str, tuple[str, ...]] = {
+    _JSON: ("JSON", "JSONCompact", "JSONStrings", "JSONCompactStrings", "JSONColumns"),
+    _NDJSON: (
+        "JSONEachRow",
+        "JSONStringsEachRow",
+        "JSONCompactEachRow",
+        "JSONCompactEachRowWithNames",
+        "JSONCompactEachRowWithNamesAndTypes",
+        "JSONCompactStringsEachRow",
+        "JSONStringsEachRowWithProgress",
+        "JSONEachRowWithProgress",
+    ),
+    _CSV: ("CSV", "CSVWithNames", "CSVWithNamesAndTypes"),
+    _TSV: (
+        "TSV",
+        "TSVRaw",
+        "TSVWithNames",
+        "TSVWithNamesAndTypes",
+        "TabSeparated",
+        "TabSeparatedRaw",
+        "TabSeparatedWithNames",
+        "TabSeparatedWithNamesAndTypes",
+    ),
+    "text/markdown; charset=utf-8": ("Markdown",),
+    _TEXT: ("PrettyCompact", "Pretty", "PrettyCompactMonoBlock", "PrettySpace", "Vertical"),
+    _BYTES: ("Native", "RowBinary", "RowBinaryWithNames", "RowBinaryWithNamesAndTypes", "ODBCDriver2"),
+    "application/vnd.apache.arrow.stream": ("ArrowStream",),
 }
 
 _BY_CLAUSE: dict[str, OutputFormat] = {
-    f.clickhouse.lower(): f
-    for f in (
-        OutputFormat("JSON", _JSON),
-        OutputFormat("JSONCompact", _JSON),
-        OutputFormat("JSONStrings", _JSON),
-        OutputFormat("JSONEachRow", "application/x-ndjson"),
-        OutputFormat("CSV", _CSV),
-        OutputFormat("CSVWithNames", _CSV),
-        OutputFormat("TSV", "text/tab-separated-values; charset=utf-8"),
-        OutputFormat("TSVWithNames", "text/tab-separated-values; charset=utf-8"),
-        OutputFormat("TabSeparated", "text/tab-separated-values; charset=utf-8"),
-        OutputFormat("Markdown", "text/markdown; charset=utf-8"),
-        OutputFormat("PrettyCompact", "text/plain; charset=utf-8"),
-    )
-}
+    name.lower(): OutputFormat(name, content_type) for content_type, names in _CONTENT_TYPES.items() for name in names
+} | {"parquet": FORMATS["parquet"], "prometheus": _PROMETHEUS}
 
 _CLAUSE = re.compile(r"\bFORMAT\s+([A-Za-z]\w*)\s*;?\s*$", re.IGNORECASE)
 
 
-def split_format_clause(sql: str) -> tuple[str, OutputFormat]:
-    """Return the SQL without its FORMAT clause (and final `;`), and the format: JSON unless it says another.
+def split_format_clause(sql: str, otherwise: OutputFormat = FORMATS["json"]) -> tuple[str, OutputFormat]:
+    """Return the SQL without its FORMAT clause (and final `;`), and the format it says, or `otherwise`.
 
     An unknown format stays in the SQL, where ClickHouse's parser or the SQL check refuses it.
     """
@@ -53,5 +80,5 @@ def split_format_clause(sql: str) -> tuple[str, OutputFormat]:
     match = _CLAUSE.search(text)
     found = _BY_CLAUSE.get(match.group(1).lower()) if match else None
     if match is None or found is None:
-        return text, FORMATS["json"]
+        return text, otherwise
     return text[: match.start()].rstrip(), found

@@ -3,38 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import Composer
+from clickpipe.compiler import Composer, QueryFunction
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
-from clickpipe.query.formats import OutputFormat
-from clickpipe.sql import Refusal, check, references
+from clickpipe.project import Pipe
+from clickpipe.query.formats import FORMATS, OutputFormat
+from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
+from clickpipe.sql import check, references
 from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, compile_template
 
-_STATUS = {"TIMEOUT_EXCEEDED": 408, "MEMORY_LIMIT_EXCEEDED": 413, "TOO_MANY_SIMULTANEOUS_QUERIES": 429}
-_PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}`?")
-_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
 _JUDGED_TEXTS = 10_000
 _FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
 
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """Bounds of one query; `threads` is 0 where ClickHouse decides."""
+    """Bounds of one query: seconds, threads, bytes of memory, rows read, rows and bytes of its result; 0 is none."""
 
     max_seconds: int = 10
     threads: int = 0
+    max_memory_bytes: int = 0
+    max_rows_to_read: int = 0
+    max_result_rows: int = 0
+    max_result_bytes: int = 100_000_000
 
     def settings(self) -> Settings:
         """Return them as ClickHouse settings."""
-        threads = {"max_threads": self.threads} if self.threads else {}
-        return {"max_execution_time": self.max_seconds, **threads}
+        own = {
+            "max_execution_time": self.max_seconds,
+            "max_threads": self.threads,
+            "max_memory_usage": self.max_memory_bytes,
+            "max_rows_to_read": self.max_rows_to_read,
+            "max_result_rows": self.max_result_rows,
+            "max_result_bytes": self.max_result_bytes,
+        }
+        return {name: value for name, value in own.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """What a caller says beside the name or the SQL: output, parameters of pipes, settings of the output.
+
+    `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name.
+    """
+
+    output: OutputFormat = FORMATS["json"]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
+    pipeline: str = ""
+
+
+Allowed = Callable[[str, str], None]
 
 
 class QueryRunner:
@@ -62,27 +88,35 @@ class QueryRunner:
             raise ClickpipeError(message, status=404, code="not_deployed")
         return live
 
-    def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> Future[QueryResult]:
+    def endpoint(self, name: str, options: QueryOptions) -> Future[QueryResult]:
         """Start an endpoint's query.
 
         Raises ClickpipeError: 404 for an unknown endpoint, 400 for parameters. The future raises
         EngineError; `failure` turns it into what a caller is told.
         """
         live = self.live()
-        bound = self._bind_endpoint(live, name, values)
+        bound = self._bind_endpoint(live, name, options.values)
         if bound.text in self._judged:
-            return self._submit(bound, output)
-        return _FIRST_QUERIES.submit(self._first, live, bound, output)
+            return self._submit(bound, options)
+        return _FIRST_QUERIES.submit(self._first, live, bound, options)
 
-    def _first(self, live: Live, bound: BoundSQL, output: OutputFormat) -> QueryResult:
+    def _first(self, live: Live, bound: BoundSQL, options: QueryOptions) -> QueryResult:
         """Judge a text that was not seen before, then run it: which branches it holds depends on the parameters."""
         self._judge(live, bound.text)
         if len(self._judged) >= _JUDGED_TEXTS:
             self._judged.clear()
         self._judged.add(bound.text)
-        return self._submit(bound, output).result()
+        return self._submit(bound, options).result()
+
+    def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[QueryResult]:
+        """Start a caller's SELECT over what an endpoint answers, which it calls `_`. Raises as `endpoint` and `sql`."""
+        self._function(self.live(), name)
+        return self.sql(sql, replace(options, pipeline=name), allowed)
 
     def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
+        return self._function(live, name).bind_to(live.table, values, environment_secret)
+
+    def _function(self, live: Live, name: str) -> QueryFunction:
         function = live.compiled.endpoints.get(name)
         if function is None:
             pipe = live.compiled.project.pipes.get(name)
@@ -90,7 +124,7 @@ class QueryRunner:
             reason = "is not an endpoint" if pipe else "does not exist"
             message = f"The pipe '{name}' {reason}" + (f": {known}" if known else "")
             raise ClickpipeError(message, status=404, code="not_found")
-        return function.bind_to(live.table, values, environment_secret)
+        return function
 
     def explain(self, name: str, values: Mapping[str, Any]) -> list[str]:
         """Return ClickHouse's plan for an endpoint's query, line by line, with what indexes leave out.
@@ -106,9 +140,9 @@ class QueryRunner:
         except EngineError as error:
             error.message = hide_secrets(error.message, bound.params)
             raise failure(error) from None
-        return _PHYSICAL.sub(r"\1", hide_secrets(body, bound.params)).rstrip("\n").split("\n")
+        return without_names(hide_secrets(body, bound.params)).rstrip("\n").split("\n")
 
-    def sql(self, text: str, output: OutputFormat, allowed: Callable[[str, str], None]) -> Future[QueryResult]:
+    def sql(self, text: str, options: QueryOptions, allowed: Allowed) -> Future[QueryResult]:
         """Start a caller's own SELECT (a template when it starts with `%`).
 
         `allowed(kind, name)` is called for each data source (`DATASOURCES`), pipe (`PIPES`) and service data source
@@ -119,33 +153,52 @@ class QueryRunner:
         if not text.strip():
             message = "The query is empty."
             raise ClickpipeError(message, code="empty_query")
-        rendered, binder = self._render(live, text)
+        pipe = self._pipeline(live, options.pipeline, allowed)
+        rendered, binder = self._render(live, text, options.values)
         for reference in references(rendered):
             if not reference.database:
-                self._authorise(live, reference.name, allowed)
+                self._authorise(live, reference.name, pipe, allowed)
             elif f"{reference.database}.{reference.name}" in live.service:
                 allowed("SERVICE", reference.name)
-        sql = Composer(live.compiled.project, live.table).text(rendered, None, None, {}, binder)
+        own = dict(binder.params)
+        binder.secret = environment_secret  # for the pipes that it reads: they are their author's
+        sql = Composer(live.compiled.project, live.table).text(rendered, pipe, None, options.values, binder)
+        if secrets_of(binder.params) and _may_name_secrets(rendered, own):
+            message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."
+            raise ClickpipeError(message, code="not_allowed")
         try:
-            _refuse(check(self._engine.syntax_tree(rendered), live.service.keys(), settings=False))
+            refuse(check(self._engine.syntax_tree(rendered), live.service.keys(), settings=False))
             self._judge(live, sql)
         except EngineError as error:
             raise failure(error) from None
-        return self._submit(BoundSQL(sql, binder.params, binder.settings), output)
+        return self._submit(BoundSQL(sql, binder.params, binder.settings), options)
+
+    def _pipeline(self, live: Live, name: str, allowed: Allowed) -> Pipe | None:
+        if not name:
+            return None
+        pipe = live.compiled.project.pipes.get(name)
+        if pipe is None:
+            hint = did_you_mean(name, live.compiled.project.pipes)
+            message = f"The pipe '{name}' does not exist" + (f": {hint}" if hint else "")
+            raise ClickpipeError(message, status=404, code="not_found")
+        allowed("PIPES", name)
+        return pipe
 
     def _judge(self, live: Live, sql: str) -> None:
         judge(self._engine, live, sql)
         if any(table in sql for table in live.service.values()):
             self._prepare()
 
-    def _render(self, live: Live, text: str) -> tuple[str, Binder]:
+    def _render(self, live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, Binder]:
         binder = Binder(live.compiled.known_names)  # no secrets: the SQL is the caller's own
         program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
         if program is None:
             raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
-        return program.render({}, binder), binder
+        return program.render(values, binder), binder
 
-    def _authorise(self, live: Live, name: str, allowed: Callable[[str, str], None]) -> None:
+    def _authorise(self, live: Live, name: str, pipe: Pipe | None, allowed: Allowed) -> None:
+        if pipe is not None and (name == "_" or pipe.node(name) is not None):
+            return  # `_pipeline` asked for it
         if name in live.compiled.project.pipes:
             allowed("PIPES", name)
         elif live.table(name) is not None:
@@ -156,24 +209,20 @@ class QueryRunner:
             message = f"Resource '{name}' not found" + (f": {hint}" if hint else "")
             raise ClickpipeError(message, code="not_found")
 
-    def _submit(self, bound: BoundSQL, output: OutputFormat) -> Future[QueryResult]:
-        settings = {**self._settings, **bound.settings}
-        running = self._engine.submit(bound.text, bound.params, output=output.clickhouse, settings=settings)
-        return running if not _secrets(bound.params) else _withhide_secrets(running, bound)
+    def _submit(self, bound: BoundSQL, options: QueryOptions) -> Future[QueryResult]:
+        settings = {**self._settings, **bound.settings, **options.settings}
+        running = self._engine.submit(bound.text, bound.params, output=options.output.clickhouse, settings=settings)
+        return _without_secrets(running, bound) if secrets_of(bound.params) else running
 
 
-def _secrets(params: Mapping[str, Any]) -> list[str]:
-    return [str(value) for name, value in params.items() if name.startswith(SECRET_NAMES) and value]
+def _may_name_secrets(sql: str, own: Mapping[str, Any]) -> bool:
+    """Tell whether a caller's SQL may hold a `{name:Type}` that is none of its own parameters."""
+    for name in own:
+        sql = re.sub(rf"\{{{re.escape(name)}:[^{{}}]*\}}", "", sql)
+    return "{" in sql and SECRET_NAMES in sql
 
 
-def hide_secrets(text: str, params: Mapping[str, Any]) -> str:
-    """Return what ClickHouse says with *** for each secret among the parameters: errors and plans show values."""
-    for secret in _secrets(params):
-        text = text.replace(secret, "***")
-    return text
-
-
-def _withhide_secrets(running: Future[QueryResult], bound: BoundSQL) -> Future[QueryResult]:
+def _without_secrets(running: Future[QueryResult], bound: BoundSQL) -> Future[QueryResult]:
     """Return a query's result; its error without the secrets."""
     told: Future[QueryResult] = Future()
 
@@ -188,24 +237,3 @@ def _withhide_secrets(running: Future[QueryResult], bound: BoundSQL) -> Future[Q
 
     running.add_done_callback(tell)
     return told
-
-
-def judge(engine: Engine, live: Live, sql: str, sources: Collection[str] = ()) -> None:
-    """Raise ClickpipeError unless the text is one SELECT over the workspace's tables and the table functions `sources`.
-
-    Raises EngineError.
-    """
-    tables = {table.replace("`", "") for table in (*live.physical.tables.values(), *live.service.values())}
-    _refuse(check(engine.syntax_tree(sql), tables, sources=sources))
-
-
-def _refuse(refusal: Refusal | None) -> None:
-    if refusal is not None:
-        raise ClickpipeError(refusal.message, code="not_allowed")
-
-
-def failure(error: EngineError) -> ClickpipeError:
-    """Return what a caller is told of an engine's refusal: its message without physical names."""
-    message = _PHYSICAL.sub(r"\1", _SCOPE.sub("", error.message)).strip()
-    status = _STATUS.get(error.name, 400)
-    return ClickpipeError(f"[Error] {message} ({error.name})", status=status, code=error.name.lower() or "engine_error")

@@ -16,6 +16,7 @@ import msgspec
 from clickpipe.auth import reconcile
 from clickpipe.catalog import Deployment, Job, Live, Workspace as WorkspaceRecord, resource_id
 from clickpipe.compiler import CompiledProject
+from clickpipe.config import Settings
 from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult
@@ -26,6 +27,7 @@ from clickpipe.query import (
     FORMATS,
     OutputFormat,
     QueryLimits,
+    QueryOptions,
     QueryRunner,
     compose_condition,
     failure,
@@ -55,7 +57,7 @@ class Workspace:
             Hooks(live=lambda: self.live, paused=self._paused, promote=self._promote, promoted=self._promoted),
             instance.settings.rules(),
         )
-        limits = QueryLimits(instance.settings.query_max_seconds, instance.settings.query_threads)
+        limits = _limits(instance.settings)
         prepare = partial(instance.service_log.prepare, record.database)
         self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare)
         self._importer = Importer(
@@ -228,7 +230,7 @@ class Workspace:
 
     def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
         """Call an endpoint and wait for the bytes. Raises ClickpipeError."""
-        return _wait(self.queries.endpoint(name, values, output))
+        return _wait(self.queries.endpoint(name, QueryOptions(output, values)))
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """Call an endpoint and return its rows."""
@@ -243,7 +245,7 @@ class Workspace:
 
     def select(self, sql: str, output: str) -> bytes:
         """Run a SELECT over data sources and pipes and return its bytes in an output format. Raises ClickpipeError."""
-        return _wait(self.queries.sql(sql, FORMATS[output], lambda _kind, _name: None)).body
+        return _wait(self.queries.sql(sql, QueryOptions(FORMATS[output]), lambda _kind, _name: None)).body
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
@@ -278,6 +280,17 @@ class Workspace:
         found = {table: (int(rows), int(size)) for table, rows, size in json.loads(body)["data"]}
         names = {name: table.split(".")[1].strip("`") for name, table in live.physical.tables.items()}
         return {name: found.get(table, (0, 0)) for name, table in names.items()}
+
+
+def _limits(settings: Settings) -> QueryLimits:
+    return QueryLimits(
+        settings.query_max_seconds,
+        settings.query_threads,
+        settings.query_max_memory_bytes,
+        settings.query_max_rows_to_read,
+        settings.query_max_result_rows,
+        settings.query_max_result_bytes,
+    )
 
 
 def _wait(future: Future[QueryResult]) -> QueryResult:

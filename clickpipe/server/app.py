@@ -27,7 +27,7 @@ from clickpipe.server.imports import (
 )
 from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
 from clickpipe.server.misc import get_health, get_job, list_jobs, list_tokens
-from clickpipe.server.pipes import get_endpoint, get_explain, get_openapi, get_pipe, list_pipes, post_copy
+from clickpipe.server.pipes import call_endpoint, get_explain, get_openapi, get_pipe, list_pipes, post_copy
 from clickpipe.server.sql import query_sql
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
@@ -36,7 +36,8 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v0/events", post_events),
     ("GET", "/v0/pipes", list_pipes),
     ("GET", "/v0/pipes/openapi.json", get_openapi),
-    ("GET", "/v0/pipes/{name}.{format}", get_endpoint),
+    ("GET", "/v0/pipes/{name}.{format}", call_endpoint),
+    ("POST", "/v0/pipes/{name}.{format}", call_endpoint),
     ("GET", "/v0/pipes/{name}/explain", get_explain),
     ("GET", "/v0/pipes/{name}", get_pipe),
     ("POST", "/v0/pipes/{name}/copy", post_copy),

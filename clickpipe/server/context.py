@@ -12,9 +12,6 @@ from clickpipe.catalog import Token
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.runtime import Instance, Workspace
 
-# Sent by published clients with any request; never parameters of a pipe.
-_NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain"}
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -26,6 +23,13 @@ class Caller:
     def require(self, scope: str, resource: str = "") -> None:
         """Raise 403 unless the token has the scope."""
         require(self.token, scope, resource)
+
+    def may_read(self, kind: str, name: str) -> None:
+        """Raise 403 unless the token may read a `DATASOURCES`, `PIPES` or `SERVICE` (data source) of this name."""
+        if kind == "SERVICE":
+            self.require("WORKSPACE:READ_ALL")
+        else:
+            self.require(f"{kind}:READ", name)
 
 
 def instance_of(request: Request) -> Instance:
@@ -42,17 +46,6 @@ def caller(request: Request) -> Caller:
     instance = instance_of(request)
     token = instance.tokens.find(given)
     return Caller(token, instance.workspace(token.workspace_id))
-
-
-def pipe_parameters(request: Request) -> dict[str, str | list[str]]:
-    """Return the query string's parameters for a pipe; a repeated one is a list."""
-    found: dict[str, str | list[str]] = {}
-    for name in request.query_params:
-        if name in _NOT_PARAMETERS or name.startswith("__tb__"):
-            continue
-        values = request.query_params.getlist(name)
-        found[name] = values if len(values) > 1 else values[0]
-    return found
 
 
 def flag(request: Request, name: str) -> bool:

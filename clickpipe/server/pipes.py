@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -11,16 +14,17 @@ from starlette.responses import JSONResponse, Response
 from clickpipe.auth import allows
 from clickpipe.catalog import Live, resource_id
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
-from clickpipe.engine import EngineError
+from clickpipe.engine import EngineError, QueryResult
 from clickpipe.generate import openapi_document
 from clickpipe.project import Pipe, PipeKind
-from clickpipe.query import FORMATS, failure
-from clickpipe.server.context import Caller, caller, pipe_parameters
+from clickpipe.query import FORMATS, QueryOptions, QueryRunner, failure, split_format_clause
+from clickpipe.server.context import Caller, caller
+from clickpipe.server.parameters import Values, flag, of_pipe, one, output_settings, posted_values
 from clickpipe.server.shapes import job_reply
 
 
-async def get_endpoint(request: Request) -> Response:
-    """Answer `GET /v0/pipes/<name>.<format>` with the engine's bytes."""
+async def call_endpoint(request: Request) -> Response:
+    """Answer `GET|POST /v0/pipes/<name>.<format>` with the engine's bytes; `q=` is a SELECT over them, named `_`."""
     who = caller(request)
     name, ending = request.path_params["name"], request.path_params["format"]
     output = FORMATS.get(ending)
@@ -28,17 +32,34 @@ async def get_endpoint(request: Request) -> Response:
         message = f"The format '{ending}' is not known: use {', '.join(FORMATS)}"
         raise ClickpipeError(message, status=404, code="unknown_format")
     who.require("PIPES:READ", name)
-    values = pipe_parameters(request)
+    values = await posted_values(request)
+    if flag(values, "explain"):
+        return await _explain(who, name, values)
+    over = one(values, "q")
+    if over:
+        sql, output = split_format_clause(over, output)
+        options = QueryOptions(output, of_pipe(values), output_settings(values))
+        start = partial(asyncio.to_thread, who.workspace.queries.over_endpoint, name, sql, options, who.may_read)
+    else:
+        options = QueryOptions(output, of_pipe(values), output_settings(values))
+        start = partial(_started, who.workspace.queries, name, options)
+    return Response((await _run(who, start)).body, media_type=output.content_type)
+
+
+async def _started(queries: QueryRunner, name: str, options: QueryOptions) -> Future[QueryResult]:
+    return queries.endpoint(name, options)
+
+
+async def _run(who: Caller, start: Callable[[], Awaitable[Future[QueryResult]]]) -> QueryResult:
     queries = who.workspace.queries
     for last_try in (False, True):
         live = queries.live()
         try:
-            result = await asyncio.wrap_future(queries.endpoint(name, values, output))
+            return await asyncio.wrap_future(await start())
         except EngineError as error:
             if error.name == "UNKNOWN_TABLE" and not last_try and queries.live() is not live:
                 continue  # a deployment was promoted, and the old tables removed, just in between
             raise failure(error) from error
-        return Response(result.body, media_type=output.content_type)
     raise AssertionError
 
 
@@ -70,7 +91,11 @@ async def get_explain(request: Request) -> JSONResponse:
     who = caller(request)
     name = request.path_params["name"]
     who.require("PIPES:READ", name)
-    plan = await asyncio.to_thread(who.workspace.queries.explain, name, pipe_parameters(request))
+    return await _explain(who, name, await posted_values(request))
+
+
+async def _explain(who: Caller, name: str, values: Values) -> JSONResponse:
+    plan = await asyncio.to_thread(who.workspace.queries.explain, name, of_pipe(values))
     return JSONResponse({"name": name, "plan": plan})
 
 
@@ -132,7 +157,7 @@ async def post_copy(request: Request) -> JSONResponse:
     who = caller(request)
     name = request.path_params["name"]
     who.require("PIPES:CREATE", name)
-    values = pipe_parameters(request)
+    values = of_pipe(await posted_values(request))
     mode = values.pop("_mode", None)
     job = await asyncio.to_thread(who.workspace.copy, name, values, str(mode) if mode else None)
     live = who.workspace.queries.live()

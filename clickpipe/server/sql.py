@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
-from clickpipe.query import failure, split_format_clause
+from clickpipe.query import QueryOptions, failure, split_format_clause
 from clickpipe.server.context import caller, instance_of, read_body
+from clickpipe.server.parameters import Values, body_values, of_pipe, one, output_settings, query_values
 
 
 async def query_sql(request: Request) -> Response:
-    """Run one SELECT over what the token may read. `q=`, or the SQL as the body of a POST."""
+    """Run one SELECT over what the token may read: `q=`, or the body of a POST (SQL, a form, a JSON object)."""
     who = caller(request)
-    text = request.query_params.get("q", "")
-    if not text and request.method == "POST":
+    values = query_values(request)
+    if request.method == "POST":
         body = await read_body(request, instance_of(request).settings.max_body_bytes)
-        text = body.decode("utf-8", errors="replace")
+        values |= _posted(body, request.headers.get("content-type", ""))
+    text = one(values, "q")
     if not text.strip():
         message = "The query parameter 'q' is missing: the SQL to run."
         raise ClickpipeError(message, code="missing_query")
     sql, output = split_format_clause(text)
-
-    def allowed(kind: str, name: str) -> None:
-        if kind == "SERVICE":
-            who.require("WORKSPACE:READ_ALL")
-        else:
-            who.require(f"{kind}:READ", name)
-
-    future = await asyncio.to_thread(who.workspace.queries.sql, sql, output, allowed)
+    options = QueryOptions(output, of_pipe(values), output_settings(values), one(values, "pipeline"))
+    future = await asyncio.to_thread(who.workspace.queries.sql, sql, options, who.may_read)
     try:
         result = await asyncio.wrap_future(future)
     except EngineError as error:
         raise failure(error) from error
     return Response(result.body, media_type=output.content_type)
+
+
+def _posted(body: bytes, content_type: str) -> Values:
+    """Return what a body says: a form or a JSON object with a `q` (published clients send either), else it is SQL."""
+    with contextlib.suppress(ClickpipeError):
+        values = body_values(body.strip(), content_type)
+        if "q" in values or not values:
+            return values
+    return {"q": body.decode("utf-8", errors="replace")}

@@ -9,7 +9,7 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
-from clickpipe.query import FORMATS
+from clickpipe.query import QueryOptions
 from clickpipe.runtime import Workspace
 from tests.conftest import RunPython
 
@@ -44,7 +44,7 @@ def deployed(workspace: Workspace) -> Workspace:
 
 
 def rows(workspace: Workspace, name: str, **values: Any) -> list[dict[str, Any]]:
-    body = workspace.queries.endpoint(name, values, FORMATS["json"]).result().body
+    body = workspace.queries.endpoint(name, QueryOptions(values=values)).result().body
     found: list[dict[str, Any]] = json.loads(body)["data"]
     return found
 
@@ -72,7 +72,7 @@ def test_a_secret_comes_from_the_servers_environment(deployed: Workspace, monkey
     monkeypatch.setenv("CLICKPIPE_SECRET_KEY", "s'3")
     assert rows(deployed, "secret") == [{"key": "s'3"}]
     with pytest.raises(ClickpipeError, match="the secret 'KEY' is not set"):  # not for a caller's own SQL
-        deployed.queries.sql("% SELECT {{tb_secret('KEY')}}", FORMATS["json"], lambda *_: None)
+        deployed.queries.sql("% SELECT {{tb_secret('KEY')}}", QueryOptions(), lambda *_: None)
 
 
 def test_an_error_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_a_server_may_take_values_that_enum_does_not_list(run_python: RunPython)
         import tempfile
         from pathlib import Path
         from clickpipe.config import Settings
-        from clickpipe.query import FORMATS
+        from clickpipe.query import FORMATS, QueryOptions
         from clickpipe.runtime import Instance
 
         pipe = "NODE n\\nSQL >\\n    %\\n    SELECT {{String(way, 'asc', enum=['asc'])}} AS way\\nTYPE endpoint\\n"
@@ -111,7 +111,7 @@ def test_a_server_may_take_values_that_enum_does_not_list(run_python: RunPython)
             with Instance(folder, Settings(enum_values="ignore")) as instance:
                 if start == 0:
                     instance.default.deploy({"p.pipe": pipe})
-                found = instance.default.queries.endpoint("p", {"way": "sideways"}, FORMATS["csv"])
+                found = instance.default.queries.endpoint("p", QueryOptions(FORMATS["csv"], {"way": "sideways"}))
                 print(found.result().body.decode().strip())
     """
     assert run_python(code).stdout.splitlines() == ['"way"', '"sideways"'] * 2

@@ -1,0 +1,65 @@
+"""What a query may not do, and what a caller is told of the engine's refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from clickpipe.catalog import Live
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError
+from clickpipe.sql import Refusal, check
+from clickpipe.template import SECRET_NAMES
+
+_STATUS = {
+    "TIMEOUT_EXCEEDED": 408,
+    "MEMORY_LIMIT_EXCEEDED": 413,
+    "TOO_MANY_ROWS_OR_BYTES": 413,
+    "TOO_MANY_ROWS": 413,
+    "TOO_MANY_BYTES": 413,
+    "TOO_MANY_SIMULTANEOUS_QUERIES": 429,
+}
+_PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}`?")
+_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
+
+
+def secrets_of(params: Mapping[str, Any]) -> list[str]:
+    """Return the values of secrets among parameters."""
+    return [str(value) for name, value in params.items() if name.startswith(SECRET_NAMES) and value]
+
+
+def hide_secrets(text: str, params: Mapping[str, Any]) -> str:
+    """Return what ClickHouse says with *** for each secret among the parameters: errors and plans show values."""
+    for secret in secrets_of(params):
+        text = text.replace(secret, "***")
+    return text
+
+
+def judge(engine: Engine, live: Live, sql: str, sources: Collection[str] = ()) -> None:
+    """Raise ClickpipeError unless the text is one SELECT over the workspace's tables and the table functions `sources`.
+
+    Raises EngineError.
+    """
+    tables = {table.replace("`", "") for table in (*live.physical.tables.values(), *live.service.values())}
+    refuse(check(engine.syntax_tree(sql), tables, sources=sources))
+
+
+def refuse(refusal: Refusal | None) -> None:
+    """Raise ClickpipeError for a refusal."""
+    if refusal is not None:
+        raise ClickpipeError(refusal.message, code="not_allowed")
+
+
+def failure(error: EngineError) -> ClickpipeError:
+    """Return what a caller is told of an engine's refusal: its message without physical names."""
+    message = _PHYSICAL.sub(r"\1", _SCOPE.sub("", error.message)).strip()
+    status = _STATUS.get(error.name, 400)
+    told = f"[Error] {message} ({error.name})"
+    headers = {"X-DB-Exception-Code": str(error.code)} if error.code else {}
+    return ClickpipeError(told, status=status, code=error.name.lower() or "engine_error", headers=headers)
+
+
+def without_names(text: str) -> str:
+    """Return ClickHouse's text with data sources in place of physical tables."""
+    return _PHYSICAL.sub(r"\1", text)

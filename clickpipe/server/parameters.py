@@ -1,0 +1,108 @@
+"""Parameters of a call: from the query string, and from a POST's form or JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Settings
+from clickpipe.query import OUTPUT_SETTINGS
+from clickpipe.server.context import instance_of, read_body
+
+# Sent by published clients with any request, or with a meaning of their own; never parameters of a pipe.
+_NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain", "pipeline"}
+_YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
+
+Values = dict[str, str | list[str]]
+
+
+def query_values(request: Request) -> Values:
+    """Return the query string's parameters; a repeated one is a list."""
+    return _collected(request.query_params.multi_items())
+
+
+async def posted_values(request: Request) -> Values:
+    """Return the parameters of the query string and of a POST's body, which wins: a form, or a JSON object.
+
+    Raises ClickpipeError 400 for another body, 413 for one that is too large.
+    """
+    found = query_values(request)
+    if request.method != "POST":
+        return found
+    body = (await read_body(request, instance_of(request).settings.max_body_bytes)).strip()
+    return found | body_values(body, request.headers.get("content-type", ""))
+
+
+def body_values(body: bytes, content_type: str) -> Values:
+    """Return the parameters in a body. Raises ClickpipeError 400 where it is neither a form nor a JSON object."""
+    if not body:
+        return {}
+    if "json" in content_type or body[:1] == b"{":
+        return _from_json(body)
+    try:
+        return _collected(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=10_000))
+    except ValueError:
+        message = "The body is neither a form (a=1&b=2) nor a JSON object with the parameters."
+        raise ClickpipeError(message, code="broken_body") from None
+
+
+def _from_json(body: bytes) -> Values:
+    try:
+        document = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        message = 'The body is not a JSON object with the parameters, like {"limit": 10}.'
+        raise ClickpipeError(message, code="broken_body") from None
+    return {
+        name: [_text(item) for item in value] if isinstance(value, list) else _text(value)
+        for name, value in document.items()
+        if value is not None
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _collected(pairs: Iterable[tuple[str, str]]) -> Values:
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
+
+
+def of_pipe(values: Values) -> Values:
+    """Return those that are a pipe's parameters."""
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in _NOT_PARAMETERS and name not in OUTPUT_SETTINGS and not name.startswith("__tb__")
+    }
+
+
+def one(values: Mapping[str, str | list[str]], name: str) -> str:
+    """Return a parameter that is given once: the last where it is repeated, '' where it is absent."""
+    value = values.get(name, "")
+    return value[-1] if isinstance(value, list) else value
+
+
+def flag(values: Mapping[str, str | list[str]], name: str) -> bool:
+    """Tell whether a yes/no parameter is a yes."""
+    return one(values, name).lower() in _YES
+
+
+def output_settings(values: Mapping[str, str | list[str]]) -> Settings:
+    """Return the settings of the output that a caller asks for. Raises ClickpipeError 400 unless each is 0 or 1."""
+    found: dict[str, int] = {}
+    for name in OUTPUT_SETTINGS:
+        if name in values:
+            text = one(values, name).lower()
+            if text not in _YES | _NO:
+                message = f"'{name}' is 0 or 1, not '{text[:100]}'."
+                raise ClickpipeError(message, code="bad_parameter")
+            found[name] = int(text in _YES)
+    return found
