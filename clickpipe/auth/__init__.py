@@ -1,5 +1,8 @@
-"""Tokens and scopes: who may do what."""
+"""Tokens and scopes: who may do what, and how often."""
 
+from clickpipe.auth.grants import Grant, Granted, collect, grant_of_object, grant_of_text, scope_objects
+from clickpipe.auth.jwts import is_jwt
+from clickpipe.auth.rates import RateLimit
 from clickpipe.auth.scopes import ADMIN, SCOPES, allows, forbidden, parse_scope, require
 from clickpipe.auth.tokens import ADMIN_TOKEN, TokenIndex, ensure_admin_token, reconcile
 
@@ -7,11 +10,19 @@ __all__ = [
     "ADMIN",
     "ADMIN_TOKEN",
     "SCOPES",
+    "Grant",
+    "Granted",
+    "RateLimit",
     "TokenIndex",
     "allows",
+    "collect",
     "ensure_admin_token",
     "forbidden",
+    "grant_of_object",
+    "grant_of_text",
+    "is_jwt",
     "parse_scope",
     "reconcile",
     "require",
+    "scope_objects",
 ]

@@ -4,39 +4,88 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
+from collections.abc import Sequence
+from typing import Any
 
+from clickpipe.auth.jwts import is_jwt, make, read, workspace_of
 from clickpipe.auth.scopes import ADMIN, forbidden
 from clickpipe.catalog import Catalog, Token
 from clickpipe.compiler import CompiledProject
 
 ADMIN_TOKEN = "workspace admin token"  # noqa: S105 - a token's name, not its value
+_SIGNED = 10_000  # signed tokens that are remembered
 
 
 class TokenIndex:
-    """All tokens by the digest of their value, so that a look-up compares no secret byte by byte."""
+    """All tokens by the digest of their value, so that a look-up compares no secret byte by byte.
 
-    def __init__(self, catalog: Catalog) -> None:
-        """Read the tokens of the catalog."""
+    Signed tokens are remembered by theirs once their signature was found right.
+    """
+
+    def __init__(self, catalog: Catalog, signing_key: str = "") -> None:
+        """Read the tokens of the catalog; `signing_key` signs JWTs, besides each workspace's admin token."""
         self._catalog = catalog
+        self._signing_key = signing_key
         self._lock = threading.Lock()
         self._by_digest: dict[bytes, Token] = {}
+        self._admins: dict[str, str] = {}
+        self._revoked: frozenset[str] = frozenset()
+        self._signed: dict[bytes, Token] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Read the tokens anew, after one was added, changed or removed."""
-        found = {_digest(t.value): t for t in self._catalog.tokens()}
+        tokens = self._catalog.tokens()
+        revoked = self._catalog.revoked()
         with self._lock:
-            self._by_digest = found
+            self._by_digest = {_digest(t.value): t for t in tokens}
+            self._admins = {t.workspace_id: t.value for t in tokens if t.name == ADMIN_TOKEN}
+            self._revoked = revoked
+            self._signed = {}
 
     def find(self, value: str) -> Token:
-        """Return the token with this value. Raises 403 when there is none."""
+        """Return the token with this value, static or signed. Raises 403 when there is none, or it has expired."""
         if not value:
             message = "A token is needed: send it as `Authorization: Bearer <token>` or `?token=<token>`."
             raise forbidden(message)
-        token = self._by_digest.get(_digest(value))
+        digest = _digest(value)
+        token = self._by_digest.get(digest) or self._signed.get(digest)
+        if token is None and is_jwt(value):
+            token = self._read_signed(value, digest)
         if token is None:
             message = "The token is not valid: it does not exist, or was removed."
             raise forbidden(message)
+        if token.expires_at and token.expires_at <= time.time():
+            message = "The token is not valid: it has expired."
+            raise forbidden(message)
+        return token
+
+    def _read_signed(self, value: str, digest: bytes) -> Token:
+        signed = self._signed
+        workspace_id = workspace_of(value)
+        token = read(value, self._keys(workspace_id))
+        if digest.hex() in self._revoked:
+            message = "The token is not valid: it was revoked."
+            raise forbidden(message)
+        if len(signed) >= _SIGNED:
+            signed.clear()
+        signed[digest] = token
+        return token
+
+    def _keys(self, workspace_id: str) -> list[str]:
+        admin = self._admins.get(workspace_id)
+        return [key for key in (self._signing_key, admin) if key] if admin else []
+
+    def sign(self, workspace_id: str, name: str, expires_at: float, scopes: Sequence[Any], limits: Any) -> str:
+        """Return a signed token. Raises ClickpipeError 400."""
+        return make(self._keys(workspace_id)[0], workspace_id, name, expires_at, scopes, limits)
+
+    def revoke(self, value: str) -> Token:
+        """Refuse a signed token from now on; return what it was. Raises ClickpipeError 403 unless it is valid."""
+        token = self.find(value)
+        self._catalog.revoke(token.workspace_id, _digest(value).hex(), token.expires_at)
+        self.refresh()
         return token
 
 

@@ -2,7 +2,7 @@
 
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Token, Workspace
 from clickpipe.catalog.names import resource_id, service_tables
-from clickpipe.catalog.store import Catalog, now
+from clickpipe.catalog.store import Catalog, new_token_value, now
 
 __all__ = [
     "Catalog",
@@ -13,6 +13,7 @@ __all__ = [
     "Physical",
     "Token",
     "Workspace",
+    "new_token_value",
     "now",
     "resource_id",
     "service_tables",

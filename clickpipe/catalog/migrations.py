@@ -47,6 +47,14 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX jobs_by_time ON jobs (workspace_id, created_at);
     """,
+    """
+    ALTER TABLE tokens ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE revoked (
+        digest TEXT PRIMARY KEY,
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        expires_at REAL NOT NULL
+    ) STRICT;
+    """,
 )
 
 

@@ -64,7 +64,13 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A static token and what it may do; `scopes` are texts such as `PIPES:READ:top_pages`."""
+    """A token and what it may do; `scopes` are texts such as `PIPES:READ:top_pages`.
+
+    `filters` are the rows (a SQL condition) that it may read of a data source, `fixed_params` the values of parameters
+    that no request of it changes, by pipe. `rps` bounds its requests a second, `expires_at` (seconds since 1970) its
+    life; 0 is no bound. `origin` is default, datafile,
+    api, or jwt (which no catalog holds).
+    """
 
     id: str
     workspace_id: str
@@ -73,6 +79,10 @@ class Token:
     scopes: tuple[str, ...]
     origin: str
     created_at: str
+    filters: Mapping[str, str] = field(default_factory=dict)
+    fixed_params: Mapping[str, Mapping[str, str | list[str]]] = field(default_factory=dict)
+    rps: int = 0
+    expires_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import json
 import secrets
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -170,21 +171,48 @@ class Catalog:
         ]
 
     def put_token(
-        self, workspace_id: str, name: str, scopes: Sequence[str], *, origin: str, value: str | None = None
+        self,
+        workspace_id: str,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        origin: str,
+        value: str | None = None,
+        filters: Mapping[str, str] | None = None,
+        fixed_params: Mapping[str, Mapping[str, str | list[str]]] | None = None,
+        expires_at: float = 0.0,
     ) -> Token:
-        """Add a token or set the scopes of the one with this name; its value stays unless one is given."""
+        """Add a token or set what the one with this name may do; its value stays unless one is given."""
         found = next((t for t in self.tokens(workspace_id) if t.name == name), None)
+        granted = json.dumps(list(scopes))
+        more = {"filters": filters or {}, "fixed_params": fixed_params or {}, "expires_at": expires_at}
+        details = json.dumps({key: one for key, one in more.items() if one})
         if found is None:
             token_id = str(uuid.uuid4())
-            new = value or f"p.e{secrets.token_urlsafe(48)}"
             self._run(
-                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
-                *(token_id, workspace_id, name, new, json.dumps(list(scopes)), origin, now()),
+                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                *(token_id, workspace_id, name, value or new_token_value(), granted, origin, now(), details),
             )
         else:
-            token_id, new = found.id, value or found.value
-            self._run("UPDATE tokens SET scopes = ?, value = ? WHERE id = ?", json.dumps(list(scopes)), new, token_id)
+            token_id = found.id
+            self._run(
+                "UPDATE tokens SET scopes = ?, value = ?, details = ? WHERE id = ?",
+                *(granted, value or found.value, details, token_id),
+            )
         return _token(self._rows("SELECT * FROM tokens WHERE id = ?", token_id)[0])
+
+    def set_token_value(self, token_id: str, value: str) -> None:
+        """Give a token another value; requests that carry the one before are refused from now on."""
+        self._run("UPDATE tokens SET value = ? WHERE id = ?", value, token_id)
+
+    def revoke(self, workspace_id: str, digest: str, expires_at: float) -> None:
+        """Refuse a signed token, by its digest, as long as it would be valid; forget those that are not any more."""
+        self._run("DELETE FROM revoked WHERE expires_at < ?", time.time())
+        self._run("INSERT OR REPLACE INTO revoked VALUES (?, ?, ?)", digest, workspace_id, expires_at)
+
+    def revoked(self) -> frozenset[str]:
+        """Return the digests of signed tokens that are refused."""
+        return frozenset(row["digest"] for row in self._rows("SELECT digest FROM revoked"))
 
     def delete_token(self, token_id: str) -> None:
         """Remove a token; requests that carry it are refused from now on."""
@@ -244,8 +272,15 @@ def _deployment(row: sqlite3.Row) -> Deployment:
     )
 
 
+def new_token_value() -> str:
+    """Return a value that nobody guesses: 48 random bytes."""
+    return f"p.e{secrets.token_urlsafe(48)}"
+
+
 def _token(row: sqlite3.Row) -> Token:
-    return Token(**{**dict(row), "scopes": tuple(json.loads(row["scopes"]))})
+    fields = dict(row)
+    details = json.loads(fields.pop("details"))
+    return Token(**{**fields, **details, "scopes": tuple(json.loads(row["scopes"]))})
 
 
 def _job(row: sqlite3.Row) -> Job:

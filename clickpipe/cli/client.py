@@ -43,6 +43,7 @@ class Client:
         content: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         files: Sequence[FilePart] | None = None,
+        json: Any = None,
         accept: Sequence[int] = (),
     ) -> httpx.Response:
         """Send one request. Raises ClickpipeError for a status of 400 and above (but those in `accept`)."""
@@ -56,6 +57,7 @@ class Client:
                 params=list(params),
                 content=content,
                 files=files,
+                json=json,
                 headers=headers,
                 timeout=_TIMEOUT,
             )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import time
+from typing import Any
+from urllib.parse import quote
+
 import click
 
 from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.output import print_json, print_table, say
+from clickpipe.diagnostics import ClickpipeError
 
 _SHOWN = 6
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LIFE = re.compile(r"^(\d+)([smhdw])$")
 
 
 @click.group()
 def token() -> None:
-    """List the tokens of a workspace."""
+    """List, make, change and end the tokens of a workspace."""
 
 
 @token.command("ls")
@@ -28,14 +36,125 @@ def list_tokens(host: str | None, token: str | None, *, show: bool, as_json: boo
     if as_json:
         print_json(found)
         return
-    rows = [
-        (
-            one["name"],
-            ", ".join(":".join(filter(None, (s["type"], s.get("resource")))) for s in one["scopes"]),
-            one["token"],
-        )
-        for one in found
-    ]
-    print_table(["name", "scopes", "token"], rows)
+    print_table(
+        ["name", "scopes", "token"], [(t["name"], ", ".join(map(_scope, t["scopes"])), t["token"]) for t in found]
+    )
     if not show:
         say("--show prints the values")
+
+
+@token.command("create")
+@click.argument("name")
+@click.argument("scopes", nargs=-1, required=True, metavar="SCOPE...")
+@click.option("--for", "life", metavar="TIME", help="How long it lives: 30m, 12h, 90d.")
+@click.option("--jwt", is_flag=True, help="Sign a token (JWT) that the server does not keep; needs --for.")
+@click.option("--fix", "fixed", multiple=True, metavar="PIPE.PARAM=VALUE", help="A parameter that no request changes.")
+@click.option("--rps", type=click.IntRange(1), metavar="N", help="With --jwt: requests a second.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@server_options
+def create_token(
+    host: str | None,
+    token: str | None,
+    *,
+    name: str,
+    scopes: tuple[str, ...],
+    life: str | None,
+    jwt: bool,
+    fixed: tuple[str, ...],
+    rps: int | None,
+    as_json: bool,
+) -> None:
+    """Make a token and print its value.
+
+    A SCOPE is a text like PIPES:READ:top_pages, DATASOURCES:APPEND:events, WORKSPACE:READ_ALL, TOKENS or ADMIN; a
+    condition behind a data source gives some of its rows.
+
+    \b
+    clickpipe token create dashboard PIPES:READ:top_pages --for 90d
+    clickpipe token create spain "DATASOURCES:READ:events:country = 'ES'"
+    clickpipe token create acme PIPES:READ:top_pages --jwt --for 1h --fix top_pages.tenant=acme --rps 10
+    """
+    if jwt and not life:
+        message = "--jwt needs --for: how long it lives, like 1h"
+        raise ClickpipeError(message, code="usage")
+    if rps and not jwt:
+        message = "--rps goes with --jwt; tokens that are kept are bounded by the setting token_requests_per_second"
+        raise ClickpipeError(message, code="usage")
+    body: dict[str, Any] = {"scopes": _objects(scopes, fixed)}
+    params = [("name", name)]
+    if life:
+        params.append(("expiration_time" if jwt else "expires_at", str(int(time.time()) + _seconds(life))))
+    if rps:
+        body["limits"] = {"rps": rps}
+    made = connect(host, token).request("POST", "/v0/tokens", params=params, json=body).json()
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(made["token"])
+
+
+@token.command("rm")
+@click.argument("name")
+@server_options
+def remove_token(host: str | None, token: str | None, *, name: str) -> None:
+    """Remove a token, by its name or id; a JWT in its place is revoked."""
+    connect(host, token).request("DELETE", f"/v0/tokens/{quote(name, safe='')}")
+    say(f"{name if len(name) < 50 else name[:_SHOWN] + '…'} is refused from now on")  # noqa: PLR2004
+
+
+@token.command("refresh")
+@click.argument("name")
+@server_options
+def refresh_token(host: str | None, token: str | None, *, name: str) -> None:
+    """Give a token another value and print it; the one before is refused from now on."""
+    click.echo(connect(host, token).request("POST", f"/v0/tokens/{quote(name, safe='')}/refresh").json()["token"])
+
+
+@token.command("scopes")
+@click.argument("name")
+@click.option("--set", "wanted", multiple=True, metavar="SCOPE", help="What it may do from now on, instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@server_options
+def show_scopes(host: str | None, token: str | None, *, name: str, wanted: tuple[str, ...], as_json: bool) -> None:
+    """Print what a token may do, or change it with --set."""
+    client, path = connect(host, token), f"/v0/tokens/{quote(name, safe='')}"
+    found = client.request("PUT", path, json={"scopes": _objects(wanted, ())}).json() if wanted else client.get(path)
+    if as_json:
+        print_json(found["scopes"])
+        return
+    for scope in found["scopes"]:
+        click.echo(_scope(scope))
+
+
+def _objects(scopes: tuple[str, ...], fixed: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return scopes as the API takes them. Raises ClickpipeError."""
+    found: list[dict[str, Any]] = []
+    for text in scopes:
+        kind, action, *rest = [*text.split(":", 3), ""]
+        parts = [part for part in (kind, action) if part]
+        one: dict[str, Any] = {"type": ":".join(parts)}
+        one |= {key: part for key, part in zip(("resource", "filter"), rest, strict=False) if part}
+        found.append(one)
+    for text in fixed:
+        pipe, dot, rest_ = text.partition(".")
+        param, equals, value = rest_.partition("=")
+        scope = next((s for s in found if s["type"] == "PIPES:READ" and s.get("resource") == pipe), None)
+        if not dot or not equals or scope is None:
+            message = f"--fix {text!r} is not PIPE.PARAM=VALUE of a pipe that a scope PIPES:READ:PIPE names"
+            raise ClickpipeError(message, code="usage")
+        scope.setdefault("fixed_params", {})[param] = value
+    return found
+
+
+def _seconds(life: str) -> int:
+    match = _LIFE.match(life.strip())
+    if match is None:
+        message = f"--for {life!r} is not a time like 30m, 12h or 90d"
+        raise ClickpipeError(message, code="usage")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _scope(scope: dict[str, Any]) -> str:
+    text = ":".join(filter(None, (scope["type"], scope.get("resource"), scope.get("filter"))))
+    fixed = ", ".join(f"{name}={value}" for name, value in scope.get("fixed_params", {}).items())
+    return f"{text} ({fixed})" if fixed else text

@@ -32,6 +32,7 @@ class Settings:
     port: int = DEFAULT_PORT
     data_dir: str = ".clickpipe"
     admin_token: str = ""
+    jwt_signing_key: str = ""
     workers: int = 4
     max_body_bytes: int = 10_000_000
     ingest_batch_bytes: int = 16_777_216
@@ -42,6 +43,9 @@ class Settings:
     fail_fast: str = ""
     import_max_bytes: int = 32_000_000_000
     import_private_urls: str = "refuse"
+    token_requests_per_second: int = 0
+    endpoint_requests_per_second: int = 0
+    address_requests_per_second: int = 0
     query_max_seconds: int = 10
     query_threads: int = 0
     query_max_memory_bytes: int = 0

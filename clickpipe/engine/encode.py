@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from clickpipe.engine.protocol import Param, Params, Settings
 
@@ -43,8 +43,14 @@ def settings_clause(settings: Settings | None) -> str:
     """Return ` SETTINGS a = 1, b = 'x'`, or '' for none; strings are quoted and escaped."""
     if not settings:
         return ""
-    parts = [f"{name} = {_literal(value)}" for name, value in settings.items()]
+    parts = [f"{name} = {_setting(value)}" for name, value in settings.items()]
     return f"\nSETTINGS {', '.join(parts)}"
+
+
+def _setting(value: Param | Mapping[str, str]) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_literal(key)}: {_literal(text)}" for key, text in value.items()) + "}"
+    return _literal(value)
 
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+):(?P<type>[^{}]+)\}")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 Param = str | int | float | Sequence["Param"]
 Params = Mapping[str, Param]
-Settings = Mapping[str, str | int]
+Settings = Mapping[str, str | int | Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from clickpipe.ingest.ingester import Ingester
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mock import mock_rows
 from clickpipe.ingest.quarantine import Reason, reasons, replay
-from clickpipe.ingest.rates import RateLimit
 
 __all__ = [
     "FORMATS",
@@ -21,7 +20,6 @@ __all__ = [
     "IngestResult",
     "Ingester",
     "Lines",
-    "RateLimit",
     "Reason",
     "WriteAheadLog",
     "analyze",

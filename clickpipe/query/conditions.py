@@ -29,6 +29,7 @@ def compose_condition(engine: Engine, live: Live, text: str) -> str:
         if not _is_one_expression(read_tree(tree)):
             message = "The condition is not one expression: it is SQL such as `country = 'ES'`."
             raise ClickpipeError(message, code="bad_condition")
+        engine.syntax_tree(f"SELECT [\n{text}\n]")  # refuses `1) OR (1`, which the brackets above would complete
         refusal = check(tree, (), settings=False)
         if refusal is not None:
             raise ClickpipeError(refusal.message, code="not_allowed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +14,7 @@ from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
 from clickpipe.project import Pipe
+from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import FORMATS, OutputFormat
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
 from clickpipe.sql import check, references
@@ -51,13 +52,26 @@ class QueryLimits:
 class QueryOptions:
     """What a caller says beside the name or the SQL: output, parameters of pipes, settings of the output.
 
-    `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name.
+    `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name. `filters` are the rows that the caller
+    may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe.
     """
 
     output: OutputFormat = FORMATS["json"]
     values: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=dict)
     pipeline: str = ""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    fixed_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def fixed_for(self, pipes: Iterable[str]) -> QueryOptions:
+        """Return options whose values are those that are fixed for pipes. Raises 403 where two fix one differently."""
+        fixed: dict[str, Any] = {}
+        for pipe in pipes:
+            for name, value in self.fixed_params.get(pipe, {}).items():
+                if fixed.setdefault(name, value) != value:
+                    message = f"The token fixes '{name}' to different values for pipes that one query reads."
+                    raise ClickpipeError(message, status=403, code="forbidden")
+        return replace(self, values={**self.values, **fixed}) if fixed else self
 
 
 Allowed = Callable[[str, str], None]
@@ -95,9 +109,10 @@ class QueryRunner:
         EngineError; `failure` turns it into what a caller is told.
         """
         live = self.live()
+        options = options.fixed_for([name])
         bound = self._bind_endpoint(live, name, options.values)
-        if bound.text in self._judged:
-            return self._submit(bound, options)
+        if bound.text in self._judged and not options.filters:
+            return self._submit(live, bound, options)
         return _FIRST_QUERIES.submit(self._first, live, bound, options)
 
     def _first(self, live: Live, bound: BoundSQL, options: QueryOptions) -> QueryResult:
@@ -106,7 +121,7 @@ class QueryRunner:
         if len(self._judged) >= _JUDGED_TEXTS:
             self._judged.clear()
         self._judged.add(bound.text)
-        return self._submit(bound, options).result()
+        return self._submit(live, bound, options).result()
 
     def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[QueryResult]:
         """Start a caller's SELECT over what an endpoint answers, which it calls `_`. Raises as `endpoint` and `sql`."""
@@ -126,17 +141,18 @@ class QueryRunner:
             raise ClickpipeError(message, status=404, code="not_found")
         return function
 
-    def explain(self, name: str, values: Mapping[str, Any]) -> list[str]:
+    def explain(self, name: str, options: QueryOptions) -> list[str]:
         """Return ClickHouse's plan for an endpoint's query, line by line, with what indexes leave out.
 
         Raises ClickpipeError as `endpoint` does.
         """
         live = self.live()
-        bound = self._bind_endpoint(live, name, values)
+        bound = self._bind_endpoint(live, name, options.fixed_for([name]).values)
         self._judge(live, bound.text)
         statement = f"EXPLAIN indexes = 1 {bound.text}"
         try:
-            body = self._engine.execute(statement, bound.params, output="TSVRaw").body.decode()
+            settings = self._filtered(live, options)
+            body = self._engine.execute(statement, bound.params, output="TSVRaw", settings=settings).body.decode()
         except EngineError as error:
             error.message = hide_secrets(error.message, bound.params)
             raise failure(error) from None
@@ -154,12 +170,15 @@ class QueryRunner:
             message = "The query is empty."
             raise ClickpipeError(message, code="empty_query")
         pipe = self._pipeline(live, options.pipeline, allowed)
-        rendered, binder = self._render(live, text, options.values)
+        rendered, binder = self._render(live, text, options.fixed_for(options.fixed_params).values)
         for reference in references(rendered):
             if not reference.database:
                 self._authorise(live, reference.name, pipe, allowed)
+                _refuse_quarantine(live, reference.name, options)
             elif f"{reference.database}.{reference.name}" in live.service:
                 allowed("SERVICE", reference.name)
+        named = [options.pipeline, *(live.compiled.project.canonical(r.name) for r in references(rendered))]
+        options = options.fixed_for(named)
         own = dict(binder.params)
         binder.secret = environment_secret  # for the pipes that it reads: they are their author's
         sql = Composer(live.compiled.project, live.table).text(rendered, pipe, None, options.values, binder)
@@ -167,11 +186,15 @@ class QueryRunner:
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."
             raise ClickpipeError(message, code="not_allowed")
         try:
-            refuse(check(self._engine.syntax_tree(rendered), live.service.keys(), settings=False))
+            tree = self._engine.syntax_tree(rendered)
+            refuse(check(tree, live.service.keys(), settings=False))
+            if options.filters and '"prewhere"' in tree:
+                message = "PREWHERE is not allowed to a token that may read some rows only: use WHERE."
+                raise ClickpipeError(message, code="not_allowed")
             self._judge(live, sql)
         except EngineError as error:
             raise failure(error) from None
-        return self._submit(BoundSQL(sql, binder.params, binder.settings), options)
+        return self._submit(live, BoundSQL(sql, binder.params, binder.settings), options)
 
     def _pipeline(self, live: Live, name: str, allowed: Allowed) -> Pipe | None:
         if not name:
@@ -209,10 +232,33 @@ class QueryRunner:
             message = f"Resource '{name}' not found" + (f": {hint}" if hint else "")
             raise ClickpipeError(message, code="not_found")
 
-    def _submit(self, bound: BoundSQL, options: QueryOptions) -> Future[QueryResult]:
+    def _filtered(self, live: Live, options: QueryOptions) -> Settings:
+        """Return settings by which ClickHouse gives the rows only that a caller may read.
+
+        It applies them where a table is read, before any condition of the query but PREWHERE, so that no error of a
+        condition tells of other rows: conditions are not moved there. Raises ClickpipeError 400.
+        """
+        found: dict[str, str] = {}
+        for name, condition in options.filters.items():
+            table = live.physical.tables.get(name)
+            if table is not None:
+                found[table.replace("`", "")] = compose_condition(self._engine, live, condition)
+        return {"additional_table_filters": found, "optimize_move_to_prewhere": 0} if found else {}
+
+    def _submit(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Future[QueryResult]:
         settings = {**self._settings, **bound.settings, **options.settings}
+        if options.filters:
+            settings |= self._filtered(live, options)
         running = self._engine.submit(bound.text, bound.params, output=options.output.clickhouse, settings=settings)
         return _without_secrets(running, bound) if secrets_of(bound.params) else running
+
+
+def _refuse_quarantine(live: Live, name: str, options: QueryOptions) -> None:
+    """Refuse rows that a filter cannot judge."""
+    source = name.removesuffix("_quarantine")
+    if source in options.filters and name not in live.compiled.data_sources:
+        message = f"'{name}' is not for a token that may read some rows of '{source}' only."
+        raise ClickpipeError(message, status=403, code="forbidden")
 
 
 def _may_name_secrets(sql: str, own: Mapping[str, Any]) -> bool:

@@ -10,12 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from clickpipe.auth import TokenIndex, ensure_admin_token
+from clickpipe.auth import RateLimit, TokenIndex, ensure_admin_token
 from clickpipe.catalog import Catalog, Live, Token
 from clickpipe.config import Settings
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
-from clickpipe.ingest import Ingester, RateLimit, WriteAheadLog
+from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, ServiceLog
 from clickpipe.runtime.workspace import Workspace
@@ -40,7 +40,7 @@ class Instance:
         self._lock = _lock(self.data_dir)
         self.engine: Engine = self._open_engine(in_memory=data_dir is None)
         self.catalog = Catalog(self.data_dir / "catalog.sqlite")
-        self.tokens = TokenIndex(self.catalog)
+        self.tokens = TokenIndex(self.catalog, self.settings.jwt_signing_key)
         self.service_log = ServiceLog(self.engine)
         self.ingestion_log = IngestionLog(self.service_log, self._database_of)
         self.ingester = Ingester(
@@ -55,6 +55,9 @@ class Instance:
         )
         self.event_requests = RateLimit("requests for one data source", self.settings.ingest_requests_per_second)
         self.event_bytes = RateLimit("bytes for one data source", self.settings.ingest_bytes_per_second)
+        self.token_requests = RateLimit("requests with one token", self.settings.token_requests_per_second)
+        self.address_requests = RateLimit("requests from one address", self.settings.address_requests_per_second)
+        self.endpoint_requests = RateLimit("requests of one endpoint", self.settings.endpoint_requests_per_second)
         self.jobs = JobRunner(self.catalog)
         self._uploads = self.data_dir / "uploads"
         shutil.rmtree(self._uploads, ignore_errors=True)  # of imports that a stopped server did not end

@@ -26,9 +26,10 @@ from clickpipe.server.imports import (
     post_truncate,
 )
 from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
-from clickpipe.server.misc import get_health, get_job, list_jobs, list_tokens
+from clickpipe.server.misc import get_health, get_job, list_jobs
 from clickpipe.server.pipes import call_endpoint, get_explain, get_openapi, get_pipe, list_pipes, post_copy
 from clickpipe.server.sql import query_sql
+from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -56,6 +57,11 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v1/datasources/{name}/quarantine", get_quarantine),
     ("POST", "/v1/datasources/{name}/quarantine/replay", post_replay),
     ("GET", "/v0/tokens", list_tokens),
+    ("POST", "/v0/tokens", post_token),
+    ("GET", "/v0/tokens/{name}", get_token),
+    ("PUT", "/v0/tokens/{name}", put_token),
+    ("DELETE", "/v0/tokens/{name}", delete_token),
+    ("POST", "/v0/tokens/{name}/refresh", refresh_token),
     ("GET", "/v0/jobs", list_jobs),
     ("GET", "/v0/jobs/{id}", get_job),
     ("POST", "/v1/deploy", post_deploy),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from clickpipe.auth import require
 from clickpipe.catalog import Token
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.query import FORMATS, OutputFormat, QueryOptions
 from clickpipe.runtime import Instance, Workspace
+from clickpipe.server.parameters import Values, of_pipe, output_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,13 @@ class Caller:
     def require(self, scope: str, resource: str = "") -> None:
         """Raise 403 unless the token has the scope."""
         require(self.token, scope, resource)
+
+    def options(self, values: Values, output: OutputFormat = FORMATS["json"], pipeline: str = "") -> QueryOptions:
+        """Return what a query of this caller's is run with. Raises ClickpipeError 400 for settings of the output."""
+        given = of_pipe(values)
+        return QueryOptions(
+            output, given, output_settings(values), pipeline, self.token.filters, self.token.fixed_params
+        )
 
     def may_read(self, kind: str, name: str) -> None:
         """Raise 403 unless the token may read a `DATASOURCES`, `PIPES` or `SERVICE` (data source) of this name."""
@@ -39,29 +46,18 @@ def instance_of(request: Request) -> Instance:
 
 
 def caller(request: Request) -> Caller:
-    """Return who asks. Raises 403 for a missing or unknown token."""
+    """Return who asks. Raises 403 for a missing or unknown token, 429 where it, or its address, asks too often."""
     header = request.headers.get("authorization", "")
     scheme, _, value = header.partition(" ")
     given = value.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
     instance = instance_of(request)
+    told = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)
+    told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.rps) or told
+    request.scope.setdefault("state", {})["headers"] = told
     return Caller(token, instance.workspace(token.workspace_id))
 
 
 def flag(request: Request, name: str) -> bool:
     """Return a yes/no query parameter."""
     return request.query_params.get(name, "").lower() in {"1", "true", "yes"}
-
-
-async def read_body(request: Request, limit: int, count: Callable[[int], None] = lambda _: None) -> bytes:
-    """Return the request's body; `count` is told of its bytes. Raises 413 when it is longer than `limit` bytes."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            message = f"The body is larger than {limit} bytes. Send less at once, or raise max_body_bytes."
-            raise ClickpipeError(message, status=413, code="body_too_large")
-        count(len(chunk))
-        chunks.append(chunk)
-    return b"".join(chunks)

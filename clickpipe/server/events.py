@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Lines, decompress, lines_of
-from clickpipe.server.context import caller, flag, instance_of, read_body
+from clickpipe.server.context import caller, flag, instance_of
+from clickpipe.server.parameters import read_body
 
 _LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
 

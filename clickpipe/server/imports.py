@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from clickpipe.auth import forbidden
 from clickpipe.catalog import Job, resource_id
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import FORMATS, Dialect
@@ -189,6 +190,9 @@ async def get_quarantine(request: Request) -> Response:
     """Tell why rows of a data source are in quarantine, with counts and a row of each kind."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:READ", name)
+    if name in who.token.filters:
+        message = f"The quarantine of '{name}' is not for a token that may read some of its rows only."
+        raise forbidden(message)
     limit = request.query_params.get("limit", "100")
     found = await asyncio.to_thread(who.workspace.quarantine_reasons, name, int(limit) if limit.isdigit() else 100)
     return JSONResponse({"reasons": [reason.as_dict() for reason in found]})

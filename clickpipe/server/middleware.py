@@ -50,7 +50,10 @@ class GeneralRules:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *extra]
+                told = scope["state"].get("headers", {})
+                given = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+                own = {name for name, _ in message.get("headers", [])}
+                message["headers"] = [*message.get("headers", []), *extra, *(h for h in given if h[0] not in own)]
             await send(message)
 
         if scope["method"] == "OPTIONS":

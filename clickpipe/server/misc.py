@@ -1,4 +1,4 @@
-"""Health, tokens and jobs."""
+"""Health and jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 import clickpipe
-from clickpipe.auth import parse_scope
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.shapes import job_reply
@@ -15,26 +14,6 @@ from clickpipe.server.shapes import job_reply
 async def get_health(_request: Request) -> JSONResponse:
     """Answer `GET /v0/health` without a token."""
     return JSONResponse({"status": "ok", "version": clickpipe.__version__})
-
-
-async def list_tokens(request: Request) -> JSONResponse:
-    """Answer `GET /v0/tokens` for a token with the scope TOKENS."""
-    who = caller(request)
-    who.require("TOKENS")
-    found = []
-    for token in instance_of(request).catalog.tokens(who.workspace.id):
-        scopes = [parse_scope(text) for text in token.scopes]
-        found.append(
-            {
-                "id": token.id,
-                "name": token.name,
-                "token": token.value,
-                "origin": token.origin,
-                "created_at": token.created_at,
-                "scopes": [{"type": s, **({"resource": r} if r else {})} for s, r in scopes],
-            }
-        )
-    return JSONResponse({"tokens": found})
 
 
 async def list_jobs(request: Request) -> JSONResponse:

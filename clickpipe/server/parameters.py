@@ -1,8 +1,8 @@
-"""Parameters of a call: from the query string, and from a POST's form or JSON object."""
+"""What a request says: parameters in the query string, in a POST's form or JSON object; its body."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,7 +12,6 @@ from starlette.requests import Request
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Settings
 from clickpipe.query import OUTPUT_SETTINGS
-from clickpipe.server.context import instance_of, read_body
 
 # Sent by published clients with any request, or with a meaning of their own; never parameters of a pipe.
 _NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain", "pipeline"}
@@ -34,7 +33,7 @@ async def posted_values(request: Request) -> Values:
     found = query_values(request)
     if request.method != "POST":
         return found
-    body = (await read_body(request, instance_of(request).settings.max_body_bytes)).strip()
+    body = (await read_body(request, request.app.state.instance.settings.max_body_bytes)).strip()
     return found | body_values(body, request.headers.get("content-type", ""))
 
 
@@ -106,3 +105,17 @@ def output_settings(values: Mapping[str, str | list[str]]) -> Settings:
                 raise ClickpipeError(message, code="bad_parameter")
             found[name] = int(text in _YES)
     return found
+
+
+async def read_body(request: Request, limit: int, count: Callable[[int], None] = lambda _: None) -> bytes:
+    """Return the request's body; `count` is told of its bytes. Raises 413 when it is longer than `limit` bytes."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            message = f"The body is larger than {limit} bytes. Send less at once, or raise max_body_bytes."
+            raise ClickpipeError(message, status=413, code="body_too_large")
+        count(len(chunk))
+        chunks.append(chunk)
+    return b"".join(chunks)

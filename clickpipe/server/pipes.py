@@ -18,8 +18,8 @@ from clickpipe.engine import EngineError, QueryResult
 from clickpipe.generate import openapi_document
 from clickpipe.project import Pipe, PipeKind
 from clickpipe.query import FORMATS, QueryOptions, QueryRunner, failure, split_format_clause
-from clickpipe.server.context import Caller, caller
-from clickpipe.server.parameters import Values, flag, of_pipe, one, output_settings, posted_values
+from clickpipe.server.context import Caller, caller, instance_of
+from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
 from clickpipe.server.shapes import job_reply
 
 
@@ -32,16 +32,17 @@ async def call_endpoint(request: Request) -> Response:
         message = f"The format '{ending}' is not known: use {', '.join(FORMATS)}"
         raise ClickpipeError(message, status=404, code="unknown_format")
     who.require("PIPES:READ", name)
+    request.scope["state"]["headers"] |= instance_of(request).endpoint_requests.take((who.workspace.id, name))
     values = await posted_values(request)
     if flag(values, "explain"):
         return await _explain(who, name, values)
     over = one(values, "q")
     if over:
         sql, output = split_format_clause(over, output)
-        options = QueryOptions(output, of_pipe(values), output_settings(values))
+        options = who.options(values, output)
         start = partial(asyncio.to_thread, who.workspace.queries.over_endpoint, name, sql, options, who.may_read)
     else:
-        options = QueryOptions(output, of_pipe(values), output_settings(values))
+        options = who.options(values, output)
         start = partial(_started, who.workspace.queries, name, options)
     return Response((await _run(who, start)).body, media_type=output.content_type)
 
@@ -95,7 +96,7 @@ async def get_explain(request: Request) -> JSONResponse:
 
 
 async def _explain(who: Caller, name: str, values: Values) -> JSONResponse:
-    plan = await asyncio.to_thread(who.workspace.queries.explain, name, of_pipe(values))
+    plan = await asyncio.to_thread(who.workspace.queries.explain, name, who.options(values))
     return JSONResponse({"name": name, "plan": plan})
 
 

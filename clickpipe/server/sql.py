@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
-from clickpipe.query import QueryOptions, failure, split_format_clause
-from clickpipe.server.context import caller, instance_of, read_body
-from clickpipe.server.parameters import Values, body_values, of_pipe, one, output_settings, query_values
+from clickpipe.query import failure, split_format_clause
+from clickpipe.server.context import caller, instance_of
+from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
 
 
 async def query_sql(request: Request) -> Response:
@@ -27,7 +27,7 @@ async def query_sql(request: Request) -> Response:
         message = "The query parameter 'q' is missing: the SQL to run."
         raise ClickpipeError(message, code="missing_query")
     sql, output = split_format_clause(text)
-    options = QueryOptions(output, of_pipe(values), output_settings(values), one(values, "pipeline"))
+    options = who.options(values, output, one(values, "pipeline"))
     future = await asyncio.to_thread(who.workspace.queries.sql, sql, options, who.may_read)
     try:
         result = await asyncio.wrap_future(future)

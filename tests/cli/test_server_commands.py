@@ -192,3 +192,44 @@ def test_a_server_of_this_folder_is_found(
     assert run("sql", "SELECT 1 AS one", "--json").code == 0
     # Its token is not sent to another server.
     assert "a token for http://127.0.0.1:1 is needed" in run("sql", "SELECT 1", "--host", "http://127.0.0.1:1").err
+
+
+def test_tokens_are_made_changed_and_ended(deployed: Run) -> None:
+    value = deployed("token", "create", "dash board", "PIPES:READ:get_sessions", "--for", "90d").out.strip()
+    assert deployed("endpoint", "data", "get_sessions", "--token", value).code == 0
+    assert deployed("endpoint", "data", "get_daily_pages", "--token", value).code != 0
+    assert deployed("token", "scopes", "dash board").out == "PIPES:READ:get_sessions\n"
+    filtered = "DATASOURCES:READ:clickstream_events:user_id = 'nobody'"
+    assert deployed("token", "scopes", "dash board", "--set", filtered).out == f"{filtered}\n"
+    count = ("sql", "SELECT count() AS c FROM clickstream_events", "--format", "csv", "--token")
+    assert deployed(*count, value).out == '"c"\n0\n'
+    other = deployed("token", "refresh", "dash board").out.strip()
+    assert other != value
+    assert deployed(*count, value).code != 0
+    assert deployed(*count, other).out == '"c"\n0\n'
+    assert deployed("token", "rm", "dash board").code == 0
+    assert deployed(*count, other).code != 0
+    signed = deployed(
+        *("token", "create", "browser", "PIPES:READ:get_sessions", "--jwt", "--for", "1h", "--rps", "100"),
+        *("--fix", "get_sessions.user_id=nobody"),
+    ).out.strip()
+    answer = deployed("endpoint", "data", "get_sessions", "--json", "--token", signed)
+    assert json.loads(answer.out) == []
+    assert deployed("token", "rm", signed).code == 0
+    assert deployed("endpoint", "data", "get_sessions", "--token", signed).code != 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("x", "PIPES:WRITE"), "'PIPES:WRITE' is not a scope"),
+        (("x", "TOKENS", "--for", "soon"), "is not a time like 30m"),
+        (("x", "PIPES:READ:a", "--jwt"), "--jwt needs --for"),
+        (("x", "PIPES:READ:a", "--rps", "1"), "--rps goes with --jwt"),
+        (("x", "PIPES:READ:a", "--fix", "b.c=1"), "is not PIPE.PARAM=VALUE"),
+    ],
+)
+def test_tokens_that_cannot_be_made(deployed: Run, arguments: tuple[str, ...], error: str) -> None:
+    done = deployed("token", "create", *arguments)
+    assert done.code != 0
+    assert error in done.err

@@ -82,13 +82,13 @@ def test_an_error_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytes
     assert "hunter2" not in caught.value.message
     assert "'***'" in caught.value.message
     with pytest.raises(ClickpipeError) as told:
-        deployed.queries.explain("leak", {})
+        deployed.queries.explain("leak", QueryOptions())
     assert "hunter2" not in told.value.message
 
 
 def test_a_plan_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKPIPE_SECRET_KEY", "hunter2")
-    plan = "\n".join(deployed.queries.explain("plan", {}))
+    plan = "\n".join(deployed.queries.explain("plan", QueryOptions()))
     assert "hunter2" not in plan
     assert "***" in plan
 

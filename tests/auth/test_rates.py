@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from clickpipe.auth import RateLimit
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest import RateLimit
 
 
 class Clock:

@@ -1,0 +1,121 @@
+"""Signed tokens (JWT): made and read. Rules: reference to published clients, docs/http-api.md#tokens.
+
+HS256, by the workspace's admin token (as published clients sign) or by the setting `jwt_signing_key`. Nothing of them
+is kept; what is revoked is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jwt
+
+from clickpipe.auth.grants import Grant, collect, grant_of_object
+from clickpipe.auth.scopes import forbidden
+from clickpipe.catalog import Token
+from clickpipe.diagnostics import ClickpipeError
+
+ALGORITHM = "HS256"
+ALLOWED = frozenset({"PIPES:READ", "DATASOURCES:READ", "DATASOURCES:APPEND"})
+_CLAIMS = ("workspace_id", "name", "exp", "scopes")
+
+
+def is_jwt(value: str) -> bool:
+    """Tell whether a token's value has the form of a signed one."""
+    return value.count(".") == 2 and value.startswith("ey")  # noqa: PLR2004 - header, claims, signature
+
+
+def make(
+    key: str, workspace_id: str, name: str, expires_at: float, scopes: Sequence[Any], limits: Mapping[str, Any]
+) -> str:
+    """Return a signed token. Raises ClickpipeError 400 for claims that it would be refused for."""
+    claims: dict[str, Any] = {
+        "workspace_id": workspace_id,
+        "name": name,
+        "exp": int(expires_at),
+        "iat": int(time.time()),
+        "scopes": list(scopes),
+        **({"limits": dict(limits)} if limits else {}),
+    }
+    if expires_at <= time.time():
+        message = "'expiration_time' is in the past: it is seconds since 1970, like 1790000000."
+        raise ClickpipeError(message, code="bad_expiration")
+    _token(claims)
+    return jwt.encode(claims, key, algorithm=ALGORITHM)
+
+
+def workspace_of(value: str) -> str:
+    """Return the workspace that a signed token says it is for, which nothing proves yet. Raises 403."""
+    try:
+        claims = jwt.decode(value, options={"verify_signature": False})
+    except jwt.PyJWTError:
+        raise _invalid("it is not a JWT") from None
+    found = claims.get("workspace_id")
+    if not isinstance(found, str):
+        raise _invalid("the claim 'workspace_id' is missing")
+    return found
+
+
+def read(value: str, keys: Sequence[str]) -> Token:
+    """Return what a signed token gives, when one of the keys signed it. Raises ClickpipeError 403."""
+    for key in keys:
+        try:
+            claims = jwt.decode(
+                value, key, algorithms=[ALGORITHM], options={"require": list(_CLAIMS), "verify_aud": False}
+            )
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.ExpiredSignatureError:
+            raise _invalid("it has expired") from None
+        except jwt.MissingRequiredClaimError as error:
+            raise _invalid(f"the claim '{error.claim}' is missing") from None
+        except jwt.PyJWTError as error:
+            raise _invalid(str(error)) from None
+        try:
+            return _token(claims)
+        except ClickpipeError as error:
+            raise _invalid(error.message) from None
+    raise _invalid("its signature is wrong")
+
+
+def _token(claims: Mapping[str, Any]) -> Token:
+    name, scopes, limits = claims["name"], claims["scopes"], claims.get("limits") or {}
+    if not isinstance(name, str) or not name:
+        message = "'name' is a text that is not empty."
+        raise ClickpipeError(message, code="bad_jwt")
+    if not isinstance(scopes, list) or not scopes:
+        message = "'scopes' is a list of scopes that is not empty."
+        raise ClickpipeError(message, code="bad_jwt")
+    grants = [_grant(given) for given in scopes]
+    rps = limits.get("rps", 0) if isinstance(limits, Mapping) else None
+    if type(rps) is not int or rps < 0:
+        message = "'limits' is an object like {\"rps\": 10}: requests a second, a whole number."
+        raise ClickpipeError(message, code="bad_jwt")
+    granted = collect(grants)
+    return Token(
+        f"jwt:{name}",
+        claims["workspace_id"],
+        name,
+        "",
+        granted.scopes,
+        "jwt",
+        "",
+        granted.filters,
+        granted.fixed_params,
+        rps,
+        float(claims["exp"]),
+    )
+
+
+def _grant(given: Any) -> Grant:
+    grant = grant_of_object(given)
+    if grant.type not in ALLOWED or not grant.resource:
+        message = f"A JWT has scopes {', '.join(sorted(ALLOWED))}, each for one resource; not '{grant.text}'."
+        raise ClickpipeError(message, code="bad_scope")
+    return grant
+
+
+def _invalid(reason: str) -> ClickpipeError:
+    return forbidden(f"The token is not valid: {reason}.")
