@@ -1,4 +1,4 @@
-"""`clickpipe endpoint`: list endpoints, call one, print its URL."""
+"""`clickpipe endpoint`: list endpoints, call one, print its URL, how it does."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from urllib.parse import quote, urlencode
 import click
 
 from clickpipe.cli.client import connect, server_options
+from clickpipe.cli.logs import endpoint_errors, endpoint_stats
 from clickpipe.cli.output import print_json, print_table, say
 from clickpipe.cli.sql import print_result
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
+_FORMATS = ["json", "ndjson", "csv", "parquet", "prometheus"]
 _PARAM = click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may repeat.")
 
 
 @click.group()
 def endpoint() -> None:
-    """List the endpoints of a server, call one, print its URL."""
+    """List the endpoints of a server, call one, print its URL, see how they do."""
+
+
+endpoint.add_command(endpoint_stats)
+endpoint.add_command(endpoint_errors)
 
 
 @endpoint.command("ls")
@@ -44,7 +50,7 @@ def _signature(parameters: Iterable[dict[str, object]]) -> str:
 @endpoint.command("data")
 @click.argument("name")
 @_PARAM
-@click.option("--format", "form", type=click.Choice(["json", "ndjson", "csv"]), help="Print the server's bytes.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="Print the server's bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON array.")
 @click.option("--stats", is_flag=True, help="Print time, rows and bytes read (standard error).")
 @server_options
@@ -81,7 +87,7 @@ def call_endpoint(
 @endpoint.command("url")
 @click.argument("name")
 @_PARAM
-@click.option("--format", "form", type=click.Choice(["json", "ndjson", "csv"]), default="json", show_default=True)
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="json", show_default=True)
 @click.option("--with-token", is_flag=True, help="Add the token to the URL. Whoever has the URL has the token.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options

@@ -57,7 +57,18 @@ SERVICE_SOURCES: dict[str, str] = {
 
 
 # Those that a server writes; the others are typed, and not served yet.
-SERVED = frozenset({"block_log", "datasources_ops_log", "hfi_requests"})
+SERVED = frozenset(
+    {
+        "block_log",
+        "datasources_ops_log",
+        "datasources_storage",
+        "endpoint_errors",
+        "hfi_requests",
+        "jobs_log",
+        "pipe_stats",
+        "pipe_stats_rt",
+    }
+)
 
 
 def qualified(name: str) -> str:

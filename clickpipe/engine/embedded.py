@@ -96,7 +96,7 @@ class EmbeddedEngine:
                 raise
             raise EngineError(str(error)) from error
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
-        return QueryResult(result.bytes() or b"", *read, result.elapsed())
+        return QueryResult(result.bytes() or b"", *read, result.elapsed(), result.rows_read())
 
     def lines(self, batches: Sequence[Lines]) -> AbstractContextManager[str]:
         """Give SQL of a table `(import_id String, document String)` with these lines. Raises OSError."""

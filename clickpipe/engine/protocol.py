@@ -16,12 +16,13 @@ Settings = Mapping[str, str | int | Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """A finished query: the format's bytes untouched, rows and bytes read, seconds taken."""
+    """A finished query: the format's bytes untouched, rows and bytes read, seconds taken, the result's rows."""
 
     body: bytes
     rows_read: int
     bytes_read: int
     elapsed: float
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ Work = Callable[[Report], Mapping[str, Any]]
 class JobRunner:
     """Runs jobs of all workspaces, a few at once."""
 
-    def __init__(self, catalog: Catalog, *, workers: int = 4) -> None:
-        """Mark what an earlier server left unfinished as failed."""
+    def __init__(self, catalog: Catalog, *, told: Callable[[Job], None] = lambda _: None, workers: int = 4) -> None:
+        """Mark what an earlier server left unfinished as failed; `told` is told of jobs that begin and end."""
+        self._told = told
         self._catalog = catalog
         catalog.fail_unfinished_jobs()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="jobs")
@@ -47,6 +48,7 @@ class JobRunner:
 
     def _run(self, job: Job, work: Work) -> None:
         self._catalog.update_job(job.id, "working")
+        self._tell(job)
         seen: Mapping[str, Any] = {}
 
         def report(result: Mapping[str, Any]) -> None:
@@ -63,6 +65,13 @@ class JobRunner:
             self._catalog.update_job(job.id, "error", error="internal error, see the server's log", result=seen)
         else:
             self._catalog.update_job(job.id, "done", result=result)
+        finally:
+            self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        now = self._catalog.job(job.workspace_id, job.id)
+        if now is not None:
+            self._told(now)
 
     def close(self) -> None:
         """Finish what runs, then stop."""

@@ -21,6 +21,18 @@ from clickpipe.sql import quote_identifier
 _LOGGER = logging.getLogger(__name__)
 _MOST = 20_000  # rows that wait
 _KEPT_DAYS = 30
+# Engine and sorting key, time first, of those that are not just rows in the order of their time.
+_ENGINES = {
+    "pipe_stats": ("SummingMergeTree", "date, pipe_id, pipe_name"),
+    "jobs_log": ("ReplacingMergeTree(updated_at)", "created_at, job_id"),
+    "datasources_storage": ("AggregatingMergeTree", "timestamp, datasource_id, datasource_name"),
+}
+_DAILY = (
+    "SELECT toDate(start_datetime) AS date, pipe_id, pipe_name, avgState(duration) AS avg_duration_state, "
+    "sum(error) AS error_count, count() AS view_count, "
+    "quantilesTimingState(0.9, 0.95, 0.99)(toFloat64(duration) * 1000) AS quantile_timing_state, "
+    "sum(read_bytes) AS read_bytes_sum, sum(read_rows) AS read_rows_sum, sum(toFloat64(cpu_time)) AS cpu_time_sum"
+)
 
 
 class ServiceLog:
@@ -43,12 +55,20 @@ class ServiceLog:
             return
         self._engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(f'{database}_service')}")
         for name, table in service_tables(database).items():
-            columns = SERVICE_SOURCES[name.partition(".")[2]]
-            moment = columns.split(" ", 1)[0]
+            source = name.partition(".")[2]
+            columns = SERVICE_SOURCES[source]
+            engine, keys = _ENGINES.get(source, ("MergeTree", columns.split(" ", 1)[0]))
+            moment = keys.split(", ", 1)[0]
             self._engine.execute(
-                f"CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE = MergeTree PARTITION BY toYYYYMM({moment}) "
-                f"ORDER BY {moment} TTL {moment} + INTERVAL {_KEPT_DAYS} DAY"
+                f"CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE = {engine} PARTITION BY toYYYYMM({moment}) "
+                f"ORDER BY ({keys}) TTL toDateTime({moment}) + INTERVAL {_KEPT_DAYS} DAY"
             )
+        tables = service_tables(database)
+        view = f"{quote_identifier(f'{database}_service')}.pipe_stats_view"
+        self._engine.execute(
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {view} TO {tables['tinybird.pipe_stats']} AS {_DAILY} "
+            f"FROM {tables['tinybird.pipe_stats_rt']} GROUP BY date, pipe_id, pipe_name"
+        )
         self._prepared.add(database)
 
     def remove(self, database: str) -> None:

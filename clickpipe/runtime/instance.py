@@ -17,7 +17,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
-from clickpipe.observe import IngestionLog, ServiceLog
+from clickpipe.observe import IngestionLog, QueryLog, ServiceLog, StorageLog
 from clickpipe.runtime.workspace import Workspace
 
 DEFAULT_WORKSPACE = "default"
@@ -58,11 +58,13 @@ class Instance:
         self.token_requests = RateLimit("requests with one token", self.settings.token_requests_per_second)
         self.address_requests = RateLimit("requests from one address", self.settings.address_requests_per_second)
         self.endpoint_requests = RateLimit("requests of one endpoint", self.settings.endpoint_requests_per_second)
-        self.jobs = JobRunner(self.catalog)
+        self.query_log = QueryLog(self.service_log, self._database_of)
+        self.jobs = JobRunner(self.catalog, told=self.query_log.job)
         self._uploads = self.data_dir / "uploads"
         shutil.rmtree(self._uploads, ignore_errors=True)  # of imports that a stopped server did not end
         self._uploads.mkdir()
         self._workspaces: dict[str, Workspace] = {}
+        self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self._database_of)
         for found in self.catalog.workspaces():
             self._workspaces[found.id] = Workspace(self, found)
         self.is_new = not self._workspaces
@@ -85,6 +87,12 @@ class Instance:
     def _database_of(self, workspace_id: str) -> str:
         found = self._workspaces.get(workspace_id)
         return found.database if found else ""
+
+    def prepare_service(self, database: str) -> None:
+        """Make a workspace's service data sources ready to be read: as they are now. Raises EngineError."""
+        self.service_log.prepare(database)
+        self.storage_log.write()
+        self.service_log.flush()
 
     def upload_path(self, name: str) -> Path:
         """Return where a file that is sent is kept until its rows are in."""
@@ -131,6 +139,7 @@ class Instance:
     def close(self) -> None:
         """Write what waits, finish what runs, let go of the folder."""
         self.schedule.close()
+        self.storage_log.close()
         self.ingester.close()
         self.jobs.close()
         self.ingestion_log.close()

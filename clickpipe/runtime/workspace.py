@@ -58,7 +58,7 @@ class Workspace:
             instance.settings.rules(),
         )
         limits = _limits(instance.settings)
-        prepare = partial(instance.service_log.prepare, record.database)
+        prepare = partial(instance.prepare_service, record.database)
         self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare)
         self._importer = Importer(
             instance.engine,

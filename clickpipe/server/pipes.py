@@ -19,6 +19,7 @@ from clickpipe.generate import openapi_document
 from clickpipe.project import Pipe, PipeKind
 from clickpipe.query import FORMATS, QueryOptions, QueryRunner, failure, split_format_clause
 from clickpipe.server.context import Caller, caller, instance_of
+from clickpipe.server.observed import observed
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
 from clickpipe.server.shapes import job_reply
 
@@ -44,7 +45,8 @@ async def call_endpoint(request: Request) -> Response:
     else:
         options = who.options(values, output)
         start = partial(_started, who.workspace.queries, name, options)
-    return Response((await _run(who, start)).body, media_type=output.content_type)
+    result = await observed(request, who, name, partial(_run, who, start), of_pipe(values))
+    return Response(result.body, media_type=output.content_type)
 
 
 async def _started(queries: QueryRunner, name: str, options: QueryOptions) -> Future[QueryResult]:

@@ -233,3 +233,22 @@ def test_tokens_that_cannot_be_made(deployed: Run, arguments: tuple[str, ...], e
     done = deployed("token", "create", *arguments)
     assert done.code != 0
     assert error in done.err
+
+
+def test_what_happened_is_told(deployed: Run) -> None:
+    assert deployed("endpoint", "data", "get_sessions", "--format", "csv").code == 0
+    assert deployed("endpoint", "data", "get_popular_pages", "-p", "limit=many").code == 1
+    stats = {row["name"]: row for row in json.loads(deployed("endpoint", "stats", "--json").out)}
+    assert stats["get_sessions"]["calls"] >= 1
+    assert stats["get_popular_pages"]["errors"] >= 1
+    assert "get_sessions" in deployed("endpoint", "stats", "get_sessions").out
+    (error, *_) = json.loads(deployed("endpoint", "errors", "get_popular_pages", "--json").out)
+    assert (error["status"], error["params"]) == (400, '{"limit": "many"}')
+    assert "many" in deployed("endpoint", "errors").out
+    assert deployed("endpoint", "errors", "o'brien").err == "no errors in the last 24h\n"
+    lines = deployed("logs", "--since", "1h").out
+    assert re.search(r"  200  get_sessions  GET [\d.]+ ms, \d+ rows, ", lines)
+    assert re.search(r"  400  get_popular_pages  GET .*Error validating 'many'", lines)
+    only = deployed("logs", "--source", "endpoint_errors", "--json").out.splitlines()
+    assert {json.loads(line)["source"] for line in only} == {"endpoint_errors"}
+    assert deployed("logs", "--since", "soon").code == 2

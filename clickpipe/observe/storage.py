@@ -1,0 +1,74 @@
+"""How much each data source holds, now and then: `datasources_storage`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from clickpipe.catalog import Live, resource_id
+from clickpipe.engine import Engine, EngineError
+from clickpipe.observe.log import ServiceLog
+
+_LOGGER = logging.getLogger(__name__)
+_EVERY = 600.0  # seconds
+_PARTS = (
+    "SELECT concat(database, '.', table) AS name, sum(rows) AS rows, sum(bytes_on_disk) AS bytes "
+    "FROM system.parts WHERE active GROUP BY name"
+)
+
+
+class StorageLog:
+    """Writes a row for each data source every ten minutes, and when it is asked for."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        log: ServiceLog,
+        live: Callable[[], Mapping[str, Live]],
+        database: Callable[[str], str],
+    ) -> None:
+        """Write to `log`; `live` gives what each workspace answers from, `database` that of a workspace's id."""
+        self._engine = engine
+        self._log = log
+        self._live = live
+        self._database = database
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="storage-log", daemon=True)
+        self._thread.start()
+
+    def write(self) -> None:
+        """Write how much there is now."""
+        now = int(time.time())
+        try:
+            body = self._engine.execute(_PARTS, output="JSONCompact").body
+        except EngineError as error:
+            _LOGGER.warning("what data sources hold is not known: %s", error.message)
+            return
+        held = {name: (int(rows), int(size)) for name, rows, size in json.loads(body)["data"]}
+        for workspace, live in self._live().items():
+            tables = {name: table.replace("`", "") for name, table in live.physical.tables.items()}
+            for name in live.compiled.data_sources:
+                rows, size = held.get(tables[name], (0, 0))
+                bad_rows, bad_size = held.get(tables.get(f"{name}_quarantine", ""), (0, 0))
+                row = {
+                    "datasource_id": resource_id(workspace, "datasource", name),
+                    "datasource_name": name,
+                    "timestamp": now,
+                    "bytes": size,
+                    "rows": rows,
+                    "bytes_quarantine": bad_size,
+                    "rows_quarantine": bad_rows,
+                }
+                self._log.write(self._database(workspace), "datasources_storage", row)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(_EVERY):
+            self.write()
+
+    def close(self) -> None:
+        """Stop."""
+        self._stop.set()
+        self._thread.join()
