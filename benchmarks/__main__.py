@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import compile as compile_, endpoint, ingest, template
+from benchmarks import compile as compile_, endpoint, ingest, query, template
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "compile": compile_.main,
     "template": template.main,
     "endpoint": endpoint.main,
+    "query": query.main,
     "ingest": ingest.main,
 }
 

@@ -30,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="clickpipe-bench-") as folder:
         data = Path(folder) / "data"
         through_http: dict[str, tuple[float, float]] = {}
-        with serve(data) as server:
+        with serve(data, settings={"CLICKPIPE_CACHE_MAX_BYTES": "0"}) as server:
             connection = server.connect()
             started = time.perf_counter()
             for body in ndjson(ROWS):

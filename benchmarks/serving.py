@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +44,17 @@ class Server:
 
 
 @contextmanager
-def serve(data_dir: Path, project: Path = PROJECT) -> Iterator[Server]:
-    """Start `clickpipe serve` on a free loopback port with a project deployed; stop it afterwards."""
+def serve(data_dir: Path, project: Path = PROJECT, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Start `clickpipe serve` on a free loopback port with a project deployed; stop it afterwards.
+
+    `settings` are by the names of their environment variables.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token = secrets.token_urlsafe(24)
     command = [sys.executable, "-m", "clickpipe", "serve", "--data-dir", str(data_dir), "--port", str(port)]
-    environment = {**os.environ, "CLICKPIPE_ADMIN_TOKEN": token}
+    environment = {**os.environ, "CLICKPIPE_ADMIN_TOKEN": token, **(settings or {})}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = Server(f"http://127.0.0.1:{port}", token, process.pid)
     try:

@@ -46,6 +46,7 @@ class Settings:
     token_requests_per_second: int = 0
     endpoint_requests_per_second: int = 0
     address_requests_per_second: int = 0
+    cache_max_bytes: int = 67_108_864
     query_max_seconds: int = 10
     query_threads: int = 0
     query_max_memory_bytes: int = 0

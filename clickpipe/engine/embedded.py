@@ -18,6 +18,7 @@ from clickpipe.engine.encode import encode_params, settings_clause
 from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
 from clickpipe.engine.spool import Lines
+from clickpipe.engine.versions import Versions
 from clickpipe.sql import OTHER
 
 DEFAULT_WORKERS = 4
@@ -58,6 +59,7 @@ class EmbeddedEngine:
                 self._place.leave()
                 raise
         self._workers = workers
+        self._versions = Versions()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
 
     def _open(self, address: str) -> Any:
@@ -89,7 +91,10 @@ class EmbeddedEngine:
     def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
         session = self._session()
         try:
-            result = session.query(sql, output, params=params)
+            try:
+                result = session.query(sql, output, params=params)
+            finally:
+                self._versions.ran(sql)
         except Exception as error:
             _forget_output(session)
             if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
@@ -97,6 +102,10 @@ class EmbeddedEngine:
             raise EngineError(str(error)) from error
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
         return QueryResult(result.bytes() or b"", *read, result.elapsed(), result.rows_read())
+
+    def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
+        """Return how often tables (`database.table`) were written to."""
+        return self._versions.of(tables)
 
     def lines(self, batches: Sequence[Lines]) -> AbstractContextManager[str]:
         """Give SQL of a table `(import_id String, document String)` with these lines. Raises OSError."""

@@ -77,6 +77,10 @@ class Engine(Protocol):
         """Run one statement as `execute` does, without waiting."""
         ...
 
+    def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
+        """Return a number for each table (`database.table`) that grows with every write to it."""
+        ...
+
     def lines(self, batches: Sequence[tuple[str, bytes]]) -> AbstractContextManager[str]:
         """Give SQL of a table `(import_id String, document String)`, for statements run within.
 

@@ -1,13 +1,17 @@
 """Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
 
+from clickpipe.query.answers import Answer, Answers
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import FORMATS, OUTPUT_SETTINGS, OutputFormat, split_format_clause
+from clickpipe.query.options import QueryLimits, QueryOptions
 from clickpipe.query.refusals import failure, hide_secrets, judge
-from clickpipe.query.run import QueryLimits, QueryOptions, QueryRunner
+from clickpipe.query.run import QueryRunner
 
 __all__ = [
     "FORMATS",
     "OUTPUT_SETTINGS",
+    "Answer",
+    "Answers",
     "OutputFormat",
     "QueryLimits",
     "QueryOptions",

@@ -36,13 +36,15 @@ def hide_secrets(text: str, params: Mapping[str, Any]) -> str:
     return text
 
 
-def judge(engine: Engine, live: Live, sql: str, sources: Collection[str] = ()) -> None:
+def judge(engine: Engine, live: Live, sql: str, sources: Collection[str] = ()) -> str:
     """Raise ClickpipeError unless the text is one SELECT over the workspace's tables and the table functions `sources`.
 
-    Raises EngineError.
+    Returns its syntax tree. Raises EngineError.
     """
     tables = {table.replace("`", "") for table in (*live.physical.tables.values(), *live.service.values())}
-    refuse(check(engine.syntax_tree(sql), tables, sources=sources))
+    tree = engine.syntax_tree(sql)
+    refuse(check(tree, tables, sources=sources))
+    return tree
 
 
 def refuse(refusal: Refusal | None) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Live
@@ -14,67 +15,18 @@ from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
 from clickpipe.project import Pipe
+from clickpipe.query.answers import Answer, Answers, Facts, facts_of, key_of, plain, without_cache_settings
 from clickpipe.query.conditions import compose_condition
-from clickpipe.query.formats import FORMATS, OutputFormat
+from clickpipe.query.options import QueryLimits, QueryOptions
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
-from clickpipe.sql import check, references
+from clickpipe.sql import check, reads, references
 from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, compile_template
 
-_JUDGED_TEXTS = 10_000
-_FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
-
-
-@dataclass(frozen=True, slots=True)
-class QueryLimits:
-    """Bounds of one query: seconds, threads, bytes of memory, rows read, rows and bytes of its result; 0 is none."""
-
-    max_seconds: int = 10
-    threads: int = 0
-    max_memory_bytes: int = 0
-    max_rows_to_read: int = 0
-    max_result_rows: int = 0
-    max_result_bytes: int = 100_000_000
-
-    def settings(self) -> Settings:
-        """Return them as ClickHouse settings."""
-        own = {
-            "max_execution_time": self.max_seconds,
-            "max_threads": self.threads,
-            "max_memory_usage": self.max_memory_bytes,
-            "max_rows_to_read": self.max_rows_to_read,
-            "max_result_rows": self.max_result_rows,
-            "max_result_bytes": self.max_result_bytes,
-        }
-        return {name: value for name, value in own.items() if value}
-
-
-@dataclass(frozen=True, slots=True)
-class QueryOptions:
-    """What a caller says beside the name or the SQL: output, parameters of pipes, settings of the output.
-
-    `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name. `filters` are the rows that the caller
-    may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe.
-    """
-
-    output: OutputFormat = FORMATS["json"]
-    values: Mapping[str, Any] = field(default_factory=dict)
-    settings: Settings = field(default_factory=dict)
-    pipeline: str = ""
-    filters: Mapping[str, str] = field(default_factory=dict)
-    fixed_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def fixed_for(self, pipes: Iterable[str]) -> QueryOptions:
-        """Return options whose values are those that are fixed for pipes. Raises 403 where two fix one differently."""
-        fixed: dict[str, Any] = {}
-        for pipe in pipes:
-            for name, value in self.fixed_params.get(pipe, {}).items():
-                if fixed.setdefault(name, value) != value:
-                    message = f"The token fixes '{name}' to different values for pipes that one query reads."
-                    raise ClickpipeError(message, status=403, code="forbidden")
-        return replace(self, values={**self.values, **fixed}) if fixed else self
-
-
 Allowed = Callable[[str, str], None]
+
+_JUDGED_TEXTS = 10_000
+_changing: frozenset[str] | None = None
+_FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
 
 
 class QueryRunner:
@@ -86,13 +38,18 @@ class QueryRunner:
         live: Callable[[], Live | None],
         limits: QueryLimits | None = None,
         prepare: Callable[[], None] = lambda: None,
+        answers: Answers | None = None,
     ) -> None:
-        """Run on `engine`; `prepare` makes the tables of service data sources, before a query that reads one."""
+        """Run on `engine`; `prepare` makes the tables of service data sources, before a query that reads one.
+
+        `answers` keeps results of endpoints.
+        """
+        self._answers = answers or Answers(0)
         self._prepare = prepare
         self._engine = engine
         self._live = live
         self._settings = (limits or QueryLimits()).settings()
-        self._judged: set[str] = set()
+        self._judged: dict[str, Facts] = {}
 
     def live(self) -> Live:
         """Return what the workspace answers from. Raises 404 before the first deployment."""
@@ -102,8 +59,8 @@ class QueryRunner:
             raise ClickpipeError(message, status=404, code="not_deployed")
         return live
 
-    def endpoint(self, name: str, options: QueryOptions) -> Future[QueryResult]:
-        """Start an endpoint's query.
+    def endpoint(self, name: str, options: QueryOptions, known: str = "") -> Future[Answer]:
+        """Start an endpoint's query, unless its result is kept; `known` are the ETags that the caller has.
 
         Raises ClickpipeError: 404 for an unknown endpoint, 400 for parameters. The future raises
         EngineError; `failure` turns it into what a caller is told.
@@ -111,22 +68,33 @@ class QueryRunner:
         live = self.live()
         options = options.fixed_for([name])
         bound = self._bind_endpoint(live, name, options.values)
-        if bound.text in self._judged and not options.filters:
-            return self._submit(live, bound, options)
-        return _FIRST_QUERIES.submit(self._first, live, bound, options)
+        facts = self._judged.get(bound.text)
+        if facts is not None and not options.filters:
+            return self._answer(live, bound, options, facts, known)
+        return _FIRST_QUERIES.submit(self._first, live, bound, options, known)
 
-    def _first(self, live: Live, bound: BoundSQL, options: QueryOptions) -> QueryResult:
+    def _first(self, live: Live, bound: BoundSQL, options: QueryOptions, known: str) -> Answer:
         """Judge a text that was not seen before, then run it: which branches it holds depends on the parameters."""
-        self._judge(live, bound.text)
+        facts = facts_of(live, reads(self._judge(live, bound.text), changing_functions(self._engine)))
         if len(self._judged) >= _JUDGED_TEXTS:
             self._judged.clear()
-        self._judged.add(bound.text)
-        return self._submit(live, bound, options).result()
+        self._judged[bound.text] = facts
+        return self._answer(live, bound, options, facts, known).result()
 
-    def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[QueryResult]:
+    def _answer(self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str) -> Future[Answer]:
+        settings, asked = without_cache_settings(self._settings_of(live, bound, options))
+        run = partial(self._run, bound, options, settings)
+        keep = asked or facts.keep
+        if not self._answers.active or not (asked or facts.shared):
+            return plain(run())
+        versions = self._engine.versions(facts.tables) if not asked else ()
+        key = key_of(bound.text, bound.params, options.output.clickhouse, settings, versions)
+        return self._answers.answer(key, keep, known, run)
+
+    def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
         """Start a caller's SELECT over what an endpoint answers, which it calls `_`. Raises as `endpoint` and `sql`."""
         self._function(self.live(), name)
-        return self.sql(sql, replace(options, pipeline=name), allowed)
+        return plain(self.sql(sql, replace(options, pipeline=name), allowed))
 
     def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
         return self._function(live, name).bind_to(live.table, values, environment_secret)
@@ -207,10 +175,11 @@ class QueryRunner:
         allowed("PIPES", name)
         return pipe
 
-    def _judge(self, live: Live, sql: str) -> None:
-        judge(self._engine, live, sql)
+    def _judge(self, live: Live, sql: str) -> str:
+        tree = judge(self._engine, live, sql)
         if any(table in sql for table in live.service.values()):
             self._prepare()
+        return tree
 
     def _render(self, live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, Binder]:
         binder = Binder(live.compiled.known_names)  # no secrets: the SQL is the caller's own
@@ -246,11 +215,25 @@ class QueryRunner:
         return {"additional_table_filters": found, "optimize_move_to_prewhere": 0} if found else {}
 
     def _submit(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Future[QueryResult]:
+        settings, _ = without_cache_settings(self._settings_of(live, bound, options))
+        return self._run(bound, options, settings)
+
+    def _settings_of(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Settings:
         settings = {**self._settings, **bound.settings, **options.settings}
-        if options.filters:
-            settings |= self._filtered(live, options)
+        return {**settings, **self._filtered(live, options)} if options.filters else settings
+
+    def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Future[QueryResult]:
         running = self._engine.submit(bound.text, bound.params, output=options.output.clickhouse, settings=settings)
         return _without_secrets(running, bound) if secrets_of(bound.params) else running
+
+
+def changing_functions(engine: Engine) -> frozenset[str]:
+    """Return the functions, in lower case, that may give another value for the same arguments."""
+    global _changing  # noqa: PLW0603 - the same for every engine of a process, and asked for once
+    if _changing is None:
+        body = engine.execute("SELECT lower(name) FROM system.functions WHERE deterministic = 0", output="TSV").body
+        _changing = frozenset(body.decode().split())
+    return _changing
 
 
 def _refuse_quarantine(live: Live, name: str, options: QueryOptions) -> None:

@@ -18,6 +18,7 @@ from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, QueryLog, ServiceLog, StorageLog
+from clickpipe.query import Answers
 from clickpipe.runtime.workspace import Workspace
 
 DEFAULT_WORKSPACE = "default"
@@ -63,6 +64,7 @@ class Instance:
         self._uploads = self.data_dir / "uploads"
         shutil.rmtree(self._uploads, ignore_errors=True)  # of imports that a stopped server did not end
         self._uploads.mkdir()
+        self.answers = Answers(self.settings.cache_max_bytes)
         self._workspaces: dict[str, Workspace] = {}
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self._database_of)
         for found in self.catalog.workspaces():

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -38,6 +38,8 @@ from clickpipe.runtime.upload import Upload
 if TYPE_CHECKING:
     from clickpipe.runtime.instance import Instance
 
+_Result = TypeVar("_Result")
+
 
 class Workspace:
     """One workspace of a running instance. Its methods may be called from any thread."""
@@ -59,7 +61,7 @@ class Workspace:
         )
         limits = _limits(instance.settings)
         prepare = partial(instance.prepare_service, record.database)
-        self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare)
+        self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare, instance.answers)
         self._importer = Importer(
             instance.engine,
             self.id,
@@ -230,7 +232,7 @@ class Workspace:
 
     def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
         """Call an endpoint and wait for the bytes. Raises ClickpipeError."""
-        return _wait(self.queries.endpoint(name, QueryOptions(output, values)))
+        return _wait(self.queries.endpoint(name, QueryOptions(output, values))).result
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """Call an endpoint and return its rows."""
@@ -293,7 +295,7 @@ def _limits(settings: Settings) -> QueryLimits:
     )
 
 
-def _wait(future: Future[QueryResult]) -> QueryResult:
+def _wait(future: Future[_Result]) -> _Result:
     try:
         return future.result()
     except EngineError as error:

@@ -54,7 +54,7 @@ def caller(request: Request) -> Caller:
     told = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)
     told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.rps) or told
-    request.scope.setdefault("state", {})["headers"] = told
+    request.scope["state"]["headers"] |= told
     return Caller(token, instance.workspace(token.workspace_id))
 
 

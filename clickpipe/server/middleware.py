@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from typing import Any
 
@@ -19,7 +20,8 @@ _CORS = [
     (b"access-control-allow-origin", b"*"),
     (
         b"access-control-expose-headers",
-        b"X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset",
+        b"X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
+        b"ETag, Age, X-Cache, Server-Timing, X-DB-Exception-Code",
     ),
 ]
 _PREFLIGHT = {
@@ -45,7 +47,7 @@ class GeneralRules:
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
         request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, began=time.perf_counter(), headers={})
         extra = [*_CORS, (b"x-request-id", request_id.encode())]
 
         async def send_with_headers(message: Message) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import QueryResult
 from clickpipe.observe import Call
+from clickpipe.query import Answer
 from clickpipe.server.context import Caller, instance_of
 
 _HIDDEN = {"token"}
@@ -20,21 +21,30 @@ async def observed(
     request: Request,
     who: Caller,
     pipe: str,
-    run: Callable[[], Awaitable[QueryResult]],
+    run: Callable[[], Awaitable[Answer]],
     values: Mapping[str, str | list[str]],
-) -> QueryResult:
-    """Run a caller's query and tell of it; `values` are its parameters. Raises what `run` does."""
+) -> Answer:
+    """Run a caller's query and tell of it, also in `Server-Timing`; `values` are its parameters.
+
+    Raises what `run` does.
+    """
     started = time.perf_counter()
     log = instance_of(request).query_log
     call = _call(request, who, pipe, values if request.method == "GET" else {})
     try:
-        result = await run()
+        answer = await run()
     except ClickpipeError as error:
         seconds = time.perf_counter() - started
         log.call(call, seconds=seconds, status=error.status, result=None, error=error.message)
         raise
-    log.call(call, seconds=time.perf_counter() - started, status=200, result=result)
-    return result
+    seconds = time.perf_counter() - started
+    result = answer.result if answer.source in {"", "MISS"} else replace(answer.result, rows_read=0, bytes_read=0)
+    log.call(call, seconds=seconds, status=304 if answer.unmodified else 200, result=result)
+    state = request.scope["state"]
+    engine = 0.0 if answer.source in {"HIT", "SHARED"} else result.elapsed
+    times = {"auth": started - state["began"], "engine": engine, "wait": max(0.0, seconds - engine)}
+    state["headers"]["Server-Timing"] = ", ".join(f"{name};dur={t * 1000:.2f}" for name, t in times.items())
+    return answer
 
 
 def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | list[str]]) -> Call:

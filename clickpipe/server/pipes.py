@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 from clickpipe.auth import allows
 from clickpipe.catalog import Live, resource_id
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
-from clickpipe.engine import EngineError, QueryResult
+from clickpipe.engine import EngineError
 from clickpipe.generate import openapi_document
 from clickpipe.project import Pipe, PipeKind
-from clickpipe.query import FORMATS, QueryOptions, QueryRunner, failure, split_format_clause
+from clickpipe.query import FORMATS, Answer, OutputFormat, QueryOptions, QueryRunner, failure, split_format_clause
 from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.observed import observed
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
@@ -38,23 +38,33 @@ async def call_endpoint(request: Request) -> Response:
     if flag(values, "explain"):
         return await _explain(who, name, values)
     over = one(values, "q")
+    queries, known = who.workspace.queries, request.headers.get("if-none-match", "")
     if over:
         sql, output = split_format_clause(over, output)
         options = who.options(values, output)
-        start = partial(asyncio.to_thread, who.workspace.queries.over_endpoint, name, sql, options, who.may_read)
+        start = partial(asyncio.to_thread, queries.over_endpoint, name, sql, options, who.may_read)
     else:
         options = who.options(values, output)
-        start = partial(_started, who.workspace.queries, name, options)
-    result = await observed(request, who, name, partial(_run, who, start), of_pipe(values))
-    return Response(result.body, media_type=output.content_type)
+        start = partial(_started, queries, name, options, known)
+    answer = await observed(request, who, name, partial(_run, queries, start), of_pipe(values))
+    return _reply(answer, output)
 
 
-async def _started(queries: QueryRunner, name: str, options: QueryOptions) -> Future[QueryResult]:
-    return queries.endpoint(name, options)
+def _reply(answer: Answer, output: OutputFormat) -> Response:
+    headers = {"Cache-Control": "private, no-cache"}  # keep it, and ask whether it is still right
+    headers |= {"ETag": answer.etag} if answer.etag else {}
+    headers |= {"X-Cache": answer.source} if answer.source else {}
+    headers |= {"Age": str(int(answer.age))} if answer.source == "HIT" else {}
+    if answer.unmodified:
+        return Response(status_code=304, headers=headers)
+    return Response(answer.result.body, media_type=output.content_type, headers=headers)
 
 
-async def _run(who: Caller, start: Callable[[], Awaitable[Future[QueryResult]]]) -> QueryResult:
-    queries = who.workspace.queries
+async def _started(queries: QueryRunner, name: str, options: QueryOptions, known: str) -> Future[Answer]:
+    return queries.endpoint(name, options, known)
+
+
+async def _run(queries: QueryRunner, start: Callable[[], Awaitable[Future[Answer]]]) -> Answer:
     for last_try in (False, True):
         live = queries.live()
         try:

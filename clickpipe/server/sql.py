@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError, QueryResult
+from clickpipe.engine import EngineError
 from clickpipe.observe import QUERY_API
-from clickpipe.query import failure, split_format_clause
+from clickpipe.query import Answer, failure, split_format_clause
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.observed import observed
 from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
@@ -31,15 +31,15 @@ async def query_sql(request: Request) -> Response:
     sql, output = split_format_clause(text)
     options = who.options(values, output, one(values, "pipeline"))
 
-    async def run() -> QueryResult:
+    async def run() -> Answer:
         future = await asyncio.to_thread(who.workspace.queries.sql, sql, options, who.may_read)
         try:
-            return await asyncio.wrap_future(future)
+            return Answer(await asyncio.wrap_future(future))
         except EngineError as error:
             raise failure(error) from error
 
-    result = await observed(request, who, QUERY_API, run, options.values)
-    return Response(result.body, media_type=output.content_type)
+    answer = await observed(request, who, QUERY_API, run, options.values)
+    return Response(answer.result.body, media_type=output.content_type)
 
 
 def _posted(body: bytes, content_type: str) -> Values:

@@ -1,11 +1,13 @@
 """Reading SQL without changing it: table references with offsets, statement checks. Only room with sqlglot."""
 
+from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, check_create, table_functions
 from clickpipe.sql.references import TableReference, main_table, quote_identifier, quote_literal, references, splice
 from clickpipe.sql.tree import OTHER, columns_part, read_tree
 
 __all__ = [
     "OTHER",
+    "Reads",
     "Refusal",
     "TableReference",
     "check",
@@ -15,6 +17,7 @@ __all__ = [
     "quote_identifier",
     "quote_literal",
     "read_tree",
+    "reads",
     "references",
     "splice",
     "table_functions",

@@ -30,7 +30,7 @@ _READS_BY_NAME = re.compile(
 )
 _STRUCTURES = frozenset({"generaterandom", "null", "values"})
 _COMPUTED_COLUMN = re.compile(r"\b(alias|default|ephemeral|materialized)\b", re.IGNORECASE)
-_IN_FUNCTIONS = re.compile(r"^(global)?(not)?(null)?in(ignoreset)?$", re.IGNORECASE)
+IN_FUNCTIONS = re.compile(r"^(global)?(not)?(null)?in(ignoreset)?$", re.IGNORECASE)
 _SELECTS = frozenset({"SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"})
 _PARTS = _SELECTS | {"TablesInSelectQuery", "SetQuery"}  # the only kinds in a SELECT that are called queries
 
@@ -58,7 +58,7 @@ def check(
     root = read_tree(tree)
     if root["type"] not in _SELECTS:
         return Refusal("Only SELECT queries are allowed.", statement=True)
-    for node in _nodes(root):
+    for node in nodes(root):
         kind = node["type"]
         if kind.endswith("Query") and kind not in _PARTS:
             return Refusal("Only SELECT queries are allowed.", statement=True)
@@ -74,7 +74,7 @@ def check(
 
 def table_functions(tree: str) -> list[str]:
     """Return the table functions that a statement reads, in lower case."""
-    found = (node.get("table_function") for node in _nodes(read_tree(tree)))
+    found = (node.get("table_function") for node in nodes(read_tree(tree)))
     return [function["name"].lower() for function in found if function is not None]
 
 
@@ -84,13 +84,13 @@ def check_create(tree: str) -> Refusal | None:
     Its defaults and keys run with every insert, so they may call what a SELECT may call.
     """
     root = read_tree(tree)
-    nodes = list(_nodes(root))
-    if root["type"] != "CreateQuery" or any(node["type"] in _SELECTS for node in nodes):
+    every = list(nodes(root))
+    if root["type"] != "CreateQuery" or any(node["type"] in _SELECTS for node in every):
         return Refusal("A data source's definition cannot hold a query.", "SELECT")
-    return next((refusal for node in nodes if (refusal := _judge(node, ())) is not None), None)
+    return next((refusal for node in every if (refusal := _judge(node, ())) is not None), None)
 
 
-def _nodes(root: _Node) -> Iterator[_Node]:
+def nodes(root: _Node) -> Iterator[_Node]:
     """Yield every node of a tree, in the order of the text."""
     stack: list[Any] = [root]
     while stack:
@@ -111,7 +111,7 @@ def _judge(node: _Node, tables: Collection[str], sources: Collection[str] = ()) 
         function = node.get("table_function")
         return _table_function(function, sources) if function is not None else None
     if kind == "Function":
-        if _IN_FUNCTIONS.match(node["name"]):
+        if IN_FUNCTIONS.match(node["name"]):
             return _in_function(node, tables)
         return _function(node["name"])
     if kind == "ColumnsApplyTransformer":

@@ -44,7 +44,7 @@ def deployed(workspace: Workspace) -> Workspace:
 
 
 def rows(workspace: Workspace, name: str, **values: Any) -> list[dict[str, Any]]:
-    body = workspace.queries.endpoint(name, QueryOptions(values=values)).result().body
+    body = workspace.queries.endpoint(name, QueryOptions(values=values)).result().result.body
     found: list[dict[str, Any]] = json.loads(body)["data"]
     return found
 
@@ -112,6 +112,6 @@ def test_a_server_may_take_values_that_enum_does_not_list(run_python: RunPython)
                 if start == 0:
                     instance.default.deploy({"p.pipe": pipe})
                 found = instance.default.queries.endpoint("p", QueryOptions(FORMATS["csv"], {"way": "sideways"}))
-                print(found.result().body.decode().strip())
+                print(found.result().result.body.decode().strip())
     """
     assert run_python(code).stdout.splitlines() == ['"way"', '"sideways"'] * 2

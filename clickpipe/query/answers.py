@@ -1,0 +1,214 @@
+"""Results that are kept, and queries that are under way: who asks the same gets the same.
+
+A result is kept until a table is written to that it was made of; views pass on what is written to their source. It is
+found by the SQL, its parameters and settings, and the versions of those tables (`engine/versions.py`), taken before the
+query began. Merges and TTLs change tables at a time of ClickHouse's own: results of such tables are kept for a minute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.catalog import Live
+from clickpipe.engine import QueryResult, Settings
+from clickpipe.project import DataSource
+from clickpipe.sql import Reads
+
+_OWN_TIME = 60.0  # seconds
+_FOREVER = float("inf")
+_ENTRY = 1_000  # bytes beside the result's own
+_SALT = secrets.token_bytes(16)
+_NOTHING = QueryResult(b"", 0, 0, 0.0)
+_SHARE = 8  # no result takes more than this part of all
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A query's result; `etag` names it where it may be kept, `age` is in seconds, `source` HIT, MISS or SHARED.
+
+    `unmodified`: the caller has it, and `result` is empty.
+    """
+
+    result: QueryResult
+    etag: str = ""
+    age: float = 0.0
+    source: str = ""
+    unmodified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of a judged SQL text: the tables its result hangs on, how long it may be kept (seconds), whether it is shared."""
+
+    tables: tuple[str, ...] = ()
+    keep: float = 0.0
+    shared: bool = False
+
+
+def facts_of(live: Live, found: Reads) -> Facts:
+    """Return what can be kept of a SELECT over a workspace's tables."""
+    names = {table.replace("`", ""): name for name, table in live.physical.tables.items()}
+    if not found.timely or not found.tables <= names.keys():
+        return Facts()
+    read = {names[table] for table in found.tables}
+    above: dict[str, set[str]] = {}
+    for view in live.compiled.views.values():
+        above.setdefault(view.target, set()).add(view.source)
+    every = set(read)
+    waiting = list(read)
+    while waiting:
+        for source in above.get(waiting.pop(), set()) - every:
+            every.add(source)
+            waiting.append(source)
+    physical = (live.physical.tables[name].replace("`", "") for name in sorted(every) if name in live.physical.tables)
+    sources = (live.compiled.data_sources.get(name) for name in read)
+    keep = _OWN_TIME if any(source is None or _changes_itself(source) for source in sources) else _FOREVER
+    return Facts(tuple(physical), keep if found.deterministic else 0.0, shared=True)
+
+
+def _changes_itself(source: DataSource) -> bool:
+    return source.engine.name.text.strip().removesuffix("()") != "MergeTree" or bool(source.engine.option("TTL"))
+
+
+class Answers:
+    """The kept results of all workspaces, up to a number of bytes, and the queries under way."""
+
+    def __init__(self, max_bytes: int) -> None:
+        """Keep up to `max_bytes`; 0 keeps nothing, and shares nothing."""
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[QueryResult, float, float]] = OrderedDict()
+        self._size = 0
+        self._flights: dict[Hashable, Future[QueryResult]] = {}
+        self.hits = self.misses = self.joined = 0
+
+    @property
+    def active(self) -> bool:
+        """Tell whether anything is kept or shared."""
+        return self._max_bytes > 0
+
+    def answer(self, key: Hashable, keep: float, known: str, run: Callable[[], Future[QueryResult]]) -> Future[Answer]:
+        """Return a kept result, or that of an equal query under way, or of `run`, which is kept for `keep` seconds.
+
+        `known` is what a caller has (If-None-Match).
+        """
+        if keep == _FOREVER and _etag(key) in known:
+            return _done(Answer(_NOTHING, _etag(key), source="HIT", unmodified=True))
+
+        def told(result: QueryResult, source: str, age: float = 0.0) -> Answer:
+            etag = "" if not keep else _etag(key) if keep == _FOREVER else _etag(result.body)
+            unmodified = bool(etag) and etag in known
+            return Answer(_NOTHING if unmodified else result, etag, age, source, unmodified)
+
+        with self._lock:
+            found = self._kept.get(key)
+            now = time.monotonic()
+            if found is not None and now - found[1] < found[2]:
+                self._kept.move_to_end(key)
+                self.hits += 1
+                return _done(told(found[0], "HIT", now - found[1]))
+            flight = self._flights.get(key)
+            if flight is not None:
+                self.joined += 1
+                return _mapped(flight, lambda result: told(result, "SHARED"))
+            self.misses += 1
+            promised: Future[QueryResult] = Future()
+            promised.set_running_or_notify_cancel()
+            self._flights[key] = promised
+        self._start(key, keep, run, promised)
+        return _mapped(promised, lambda result: told(result, "MISS" if keep else ""))
+
+    def _start(
+        self, key: Hashable, keep: float, run: Callable[[], Future[QueryResult]], promised: Future[QueryResult]
+    ) -> None:
+        def ended(done: Future[QueryResult]) -> None:
+            error = done.exception()
+            with self._lock:
+                self._flights.pop(key, None)
+                if error is None and keep:
+                    self._put(key, done.result(), keep)
+            if error is not None:
+                promised.set_exception(error)
+            else:
+                promised.set_result(done.result())
+
+        try:
+            running = run()
+        except BaseException as error:
+            with self._lock:
+                self._flights.pop(key, None)
+            promised.set_exception(error)
+            raise
+        running.add_done_callback(ended)
+
+    def _put(self, key: Hashable, result: QueryResult, keep: float) -> None:
+        size = len(result.body) + _ENTRY
+        if size * _SHARE > self._max_bytes:
+            return
+        before = self._kept.pop(key, None)
+        self._size += size - (len(before[0].body) + _ENTRY if before else 0)
+        self._kept[key] = (result, time.monotonic(), keep)
+        while self._size > self._max_bytes:
+            _, (dropped, _, _) = self._kept.popitem(last=False)
+            self._size -= len(dropped.body) + _ENTRY
+
+
+def key_of(text: str, params: Mapping[str, Any], output: str, settings: Settings, versions: Sequence[int]) -> Hashable:
+    """Return what a result is found by."""
+    return (text, _frozen(params), output, _frozen(settings), tuple(versions))
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, Mapping):
+        return tuple(sorted((name, _frozen(one)) for name, one in value.items()))
+    if isinstance(value, list | tuple):
+        return ("list", *map(_frozen, value))
+    return (type(value).__name__, value)
+
+
+def _etag(what: Hashable) -> str:
+    """Return a name that says nothing of the parameters, and is another after a restart: versions begin anew."""
+    data = what if isinstance(what, bytes) else repr(what).encode()
+    return f'W/"{hashlib.blake2b(data, digest_size=16, key=_SALT).hexdigest()}"'
+
+
+def _done(answer: Answer) -> Future[Answer]:
+    future: Future[Answer] = Future()
+    future.set_result(answer)
+    return future
+
+
+def _mapped(future: Future[QueryResult], make: Callable[[QueryResult], Answer]) -> Future[Answer]:
+    found: Future[Answer] = Future()
+
+    def ended(done: Future[QueryResult]) -> None:
+        if not found.set_running_or_notify_cancel():
+            return  # the caller has gone away
+        error = done.exception()
+        if error is not None:
+            found.set_exception(error)
+        else:
+            found.set_result(make(done.result()))
+
+    future.add_done_callback(ended)
+    return found
+
+
+def plain(future: Future[QueryResult]) -> Future[Answer]:
+    """Return the answer of a query that is neither kept nor shared."""
+    return _mapped(future, Answer)
+
+
+def without_cache_settings(settings: Settings) -> tuple[Settings, float]:
+    """Return settings without those of ClickHouse's own cache, and for how long a template asks to keep the result."""
+    keep = settings.get("query_cache_ttl", 0) if settings.get("use_query_cache") else 0
+    rest = {name: value for name, value in settings.items() if "query_cache" not in name}
+    return rest, float(str(keep))

@@ -1,0 +1,61 @@
+"""What a query is run with: limits of the server, and what its caller says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Settings
+from clickpipe.query.formats import FORMATS, OutputFormat
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """Bounds of one query: seconds, threads, bytes of memory, rows read, rows and bytes of its result; 0 is none."""
+
+    max_seconds: int = 10
+    threads: int = 0
+    max_memory_bytes: int = 0
+    max_rows_to_read: int = 0
+    max_result_rows: int = 0
+    max_result_bytes: int = 100_000_000
+
+    def settings(self) -> Settings:
+        """Return them as ClickHouse settings."""
+        own = {
+            "max_execution_time": self.max_seconds,
+            "max_threads": self.threads,
+            "max_memory_usage": self.max_memory_bytes,
+            "max_rows_to_read": self.max_rows_to_read,
+            "max_result_rows": self.max_result_rows,
+            "max_result_bytes": self.max_result_bytes,
+        }
+        return {name: value for name, value in own.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """What a caller says beside the name or the SQL: output, parameters of pipes, settings of the output.
+
+    `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name. `filters` are the rows that the caller
+    may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe.
+    """
+
+    output: OutputFormat = FORMATS["json"]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
+    pipeline: str = ""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    fixed_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def fixed_for(self, pipes: Iterable[str]) -> QueryOptions:
+        """Return options whose values are those that are fixed for pipes. Raises 403 where two fix one differently."""
+        fixed: dict[str, Any] = {}
+        for pipe in pipes:
+            for name, value in self.fixed_params.get(pipe, {}).items():
+                if fixed.setdefault(name, value) != value:
+                    message = f"The token fixes '{name}' to different values for pipes that one query reads."
+                    raise ClickpipeError(message, status=403, code="forbidden")
+        return replace(self, values={**self.values, **fixed}) if fixed else self
