@@ -38,8 +38,10 @@ class QueryLog:
         self._log = log
         self._database = database
 
-    def call(self, call: Call, *, seconds: float, status: int, result: QueryResult | None, error: str = "") -> None:
-        """Tell of a call that took so many seconds and was answered with an HTTP status."""
+    def call(
+        self, call: Call, *, seconds: float, status: int, result: QueryResult | None, error: str = "", ran: bool = True
+    ) -> None:
+        """Tell of a call that took so many seconds and was answered with an HTTP status; `ran`: it was not kept."""
         workspace = call.token.workspace_id
         database = self._database(workspace)
         start = int(time.time() - seconds)
@@ -55,8 +57,8 @@ class QueryLog:
                 "token": call.token.id,
                 "token_name": call.token.name,
                 "duration": seconds,
-                "read_bytes": result.bytes_read if result else 0,
-                "read_rows": result.rows_read if result else 0,
+                "read_bytes": result.bytes_read if result and ran else 0,
+                "read_rows": result.rows_read if result and ran else 0,
                 "result_rows": result.rows if result else 0,
                 "url": url,
                 "error": int(bool(error)),

@@ -1,6 +1,6 @@
 """Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
 
-from clickpipe.query.answers import Answer, Answers
+from clickpipe.query.answers import Answer, Answers, Started
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import FORMATS, OUTPUT_SETTINGS, OutputFormat, split_format_clause
 from clickpipe.query.options import QueryLimits, QueryOptions
@@ -16,6 +16,7 @@ __all__ = [
     "QueryLimits",
     "QueryOptions",
     "QueryRunner",
+    "Started",
     "compose_condition",
     "failure",
     "hide_secrets",

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from clickpipe.catalog import Live
 from clickpipe.engine import QueryResult, Settings
@@ -25,6 +25,7 @@ from clickpipe.sql import Reads
 _OWN_TIME = 60.0  # seconds
 _FOREVER = float("inf")
 _ENTRY = 1_000  # bytes beside the result's own
+_Given = TypeVar("_Given")
 _SALT = secrets.token_bytes(16)
 _NOTHING = QueryResult(b"", 0, 0, 0.0)
 _SHARE = 8  # no result takes more than this part of all
@@ -42,6 +43,24 @@ class Answer:
     age: float = 0.0
     source: str = ""
     unmodified: bool = False
+
+
+Started = Answer | Future[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A result, the name it has, since when it is kept, and for how many seconds."""
+
+    result: QueryResult
+    etag: str
+    at: float
+    keep: float
+
+    @property
+    def size(self) -> int:
+        """Return the bytes it takes."""
+        return len(self.result.body) + _ENTRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +104,9 @@ class Answers:
         """Keep up to `max_bytes`; 0 keeps nothing, and shares nothing."""
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, tuple[QueryResult, float, float]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._size = 0
-        self._flights: dict[Hashable, Future[QueryResult]] = {}
+        self._flights: dict[Hashable, Future[Kept]] = {}
         self.hits = self.misses = self.joined = 0
 
     @property
@@ -95,50 +114,51 @@ class Answers:
         """Tell whether anything is kept or shared."""
         return self._max_bytes > 0
 
-    def answer(self, key: Hashable, keep: float, known: str, run: Callable[[], Future[QueryResult]]) -> Future[Answer]:
+    def answer(self, key: Hashable, keep: float, known: str, run: Callable[[], Future[QueryResult]]) -> Started:
         """Return a kept result, or that of an equal query under way, or of `run`, which is kept for `keep` seconds.
 
         `known` is what a caller has (If-None-Match).
         """
-        if keep == _FOREVER and _etag(key) in known:
-            return _done(Answer(_NOTHING, _etag(key), source="HIT", unmodified=True))
-
-        def told(result: QueryResult, source: str, age: float = 0.0) -> Answer:
-            etag = "" if not keep else _etag(key) if keep == _FOREVER else _etag(result.body)
-            unmodified = bool(etag) and etag in known
-            return Answer(_NOTHING if unmodified else result, etag, age, source, unmodified)
-
         with self._lock:
             found = self._kept.get(key)
-            now = time.monotonic()
-            if found is not None and now - found[1] < found[2]:
+            if found is not None and (age := time.monotonic() - found.at) < found.keep:
                 self._kept.move_to_end(key)
                 self.hits += 1
-                return _done(told(found[0], "HIT", now - found[1]))
+                return _answer(found.result, found.etag, known, "HIT", age)
+        if known and keep == _FOREVER and _etag(key) in known:
+            return _answer(_NOTHING, _etag(key), known, "HIT")
+        promised = Future[Kept]()
+        with self._lock:
             flight = self._flights.get(key)
-            if flight is not None:
+            if flight is None:
+                self.misses += 1
+                promised.set_running_or_notify_cancel()
+                self._flights[key] = promised
+            else:
                 self.joined += 1
-                return _mapped(flight, lambda result: told(result, "SHARED"))
-            self.misses += 1
-            promised: Future[QueryResult] = Future()
-            promised.set_running_or_notify_cancel()
-            self._flights[key] = promised
+        if flight is not None:
+            return _mapped(flight, lambda kept: _answer(kept.result, kept.etag, known, "SHARED"))
         self._start(key, keep, run, promised)
-        return _mapped(promised, lambda result: told(result, "MISS" if keep else ""))
+        return _mapped(promised, lambda kept: _answer(kept.result, kept.etag, known, "MISS" if keep else ""))
 
     def _start(
-        self, key: Hashable, keep: float, run: Callable[[], Future[QueryResult]], promised: Future[QueryResult]
+        self, key: Hashable, keep: float, run: Callable[[], Future[QueryResult]], promised: Future[Kept]
     ) -> None:
         def ended(done: Future[QueryResult]) -> None:
             error = done.exception()
+            kept = None
+            if error is None:
+                result = done.result()
+                etag = "" if not keep else _etag(key if keep == _FOREVER else result.body)
+                kept = Kept(result, etag, time.monotonic(), keep)
             with self._lock:
                 self._flights.pop(key, None)
-                if error is None and keep:
-                    self._put(key, done.result(), keep)
-            if error is not None:
+                if kept is not None and keep:
+                    self._put(key, kept)
+            if kept is None:
                 promised.set_exception(error)
             else:
-                promised.set_result(done.result())
+                promised.set_result(kept)
 
         try:
             running = run()
@@ -149,29 +169,28 @@ class Answers:
             raise
         running.add_done_callback(ended)
 
-    def _put(self, key: Hashable, result: QueryResult, keep: float) -> None:
-        size = len(result.body) + _ENTRY
-        if size * _SHARE > self._max_bytes:
+    def _put(self, key: Hashable, kept: Kept) -> None:
+        if kept.size * _SHARE > self._max_bytes:
             return
         before = self._kept.pop(key, None)
-        self._size += size - (len(before[0].body) + _ENTRY if before else 0)
-        self._kept[key] = (result, time.monotonic(), keep)
+        self._size += kept.size - (before.size if before else 0)
+        self._kept[key] = kept
         while self._size > self._max_bytes:
-            _, (dropped, _, _) = self._kept.popitem(last=False)
-            self._size -= len(dropped.body) + _ENTRY
+            self._size -= self._kept.popitem(last=False)[1].size
 
 
 def key_of(text: str, params: Mapping[str, Any], output: str, settings: Settings, versions: Sequence[int]) -> Hashable:
     """Return what a result is found by."""
-    return (text, _frozen(params), output, _frozen(settings), tuple(versions))
+    return (text, frozen(dict(params)), output, frozen(dict(settings)), tuple(versions))
 
 
-def _frozen(value: Any) -> Hashable:
-    if isinstance(value, Mapping):
-        return tuple(sorted((name, _frozen(one)) for name, one in value.items()))
+def frozen(value: Any) -> Hashable:
+    """Return parameters or settings as a key."""
+    if isinstance(value, dict):
+        return tuple([(name, frozen(value[name])) for name in sorted(value)])
     if isinstance(value, list | tuple):
-        return ("list", *map(_frozen, value))
-    return (type(value).__name__, value)
+        return ("list", *map(frozen, value))
+    return value if isinstance(value, str) else (type(value).__name__, value)
 
 
 def _etag(what: Hashable) -> str:
@@ -180,16 +199,15 @@ def _etag(what: Hashable) -> str:
     return f'W/"{hashlib.blake2b(data, digest_size=16, key=_SALT).hexdigest()}"'
 
 
-def _done(answer: Answer) -> Future[Answer]:
-    future: Future[Answer] = Future()
-    future.set_result(answer)
-    return future
+def _answer(result: QueryResult, etag: str, known: str, source: str, age: float = 0.0) -> Answer:
+    unmodified = bool(etag) and etag in known
+    return Answer(_NOTHING if unmodified else result, etag, age, source, unmodified)
 
 
-def _mapped(future: Future[QueryResult], make: Callable[[QueryResult], Answer]) -> Future[Answer]:
+def _mapped(future: Future[_Given], make: Callable[[_Given], Answer]) -> Future[Answer]:
     found: Future[Answer] = Future()
 
-    def ended(done: Future[QueryResult]) -> None:
+    def ended(done: Future[_Given]) -> None:
         if not found.set_running_or_notify_cancel():
             return  # the caller has gone away
         error = done.exception()
@@ -209,6 +227,8 @@ def plain(future: Future[QueryResult]) -> Future[Answer]:
 
 def without_cache_settings(settings: Settings) -> tuple[Settings, float]:
     """Return settings without those of ClickHouse's own cache, and for how long a template asks to keep the result."""
-    keep = settings.get("query_cache_ttl", 0) if settings.get("use_query_cache") else 0
+    if "use_query_cache" not in settings:
+        return settings, 0.0
+    keep = settings.get("query_cache_ttl", 0)
     rest = {name: value for name, value in settings.items() if "query_cache" not in name}
     return rest, float(str(keep))

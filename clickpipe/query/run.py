@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,17 @@ from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
 from clickpipe.project import Pipe
-from clickpipe.query.answers import Answer, Answers, Facts, facts_of, key_of, plain, without_cache_settings
+from clickpipe.query.answers import (
+    Answer,
+    Answers,
+    Facts,
+    Started,
+    facts_of,
+    frozen,
+    key_of,
+    plain,
+    without_cache_settings,
+)
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.options import QueryLimits, QueryOptions
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
@@ -25,6 +35,7 @@ from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, compile_template
 Allowed = Callable[[str, str], None]
 
 _JUDGED_TEXTS = 10_000
+_CALLS, _LONG = 1_000, 10_000  # calls whose bound SQL is remembered, and characters of values from which on it is not
 _changing: frozenset[str] | None = None
 _FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
 
@@ -50,6 +61,8 @@ class QueryRunner:
         self._live = live
         self._settings = (limits or QueryLimits()).settings()
         self._judged: dict[str, Facts] = {}
+        self._memory: dict[Hashable, BoundSQL] = {}
+        self._memory_of: Live | None = None
 
     def live(self) -> Live:
         """Return what the workspace answers from. Raises 404 before the first deployment."""
@@ -59,15 +72,15 @@ class QueryRunner:
             raise ClickpipeError(message, status=404, code="not_deployed")
         return live
 
-    def endpoint(self, name: str, options: QueryOptions, known: str = "") -> Future[Answer]:
+    def endpoint(self, name: str, options: QueryOptions, known: str = "") -> Started:
         """Start an endpoint's query, unless its result is kept; `known` are the ETags that the caller has.
 
         Raises ClickpipeError: 404 for an unknown endpoint, 400 for parameters. The future raises
         EngineError; `failure` turns it into what a caller is told.
         """
         live = self.live()
-        options = options.fixed_for([name])
-        bound = self._bind_endpoint(live, name, options.values)
+        options = options.fixed_for([name]) if options.fixed_params else options
+        bound = self._bound(live, name, options.values)
         facts = self._judged.get(bound.text)
         if facts is not None and not options.filters:
             return self._answer(live, bound, options, facts, known)
@@ -79,9 +92,10 @@ class QueryRunner:
         if len(self._judged) >= _JUDGED_TEXTS:
             self._judged.clear()
         self._judged[bound.text] = facts
-        return self._answer(live, bound, options, facts, known).result()
+        started = self._answer(live, bound, options, facts, known)
+        return started if isinstance(started, Answer) else started.result()
 
-    def _answer(self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str) -> Future[Answer]:
+    def _answer(self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str) -> Started:
         settings, asked = without_cache_settings(self._settings_of(live, bound, options))
         run = partial(self._run, bound, options, settings)
         keep = asked or facts.keep
@@ -95,6 +109,21 @@ class QueryRunner:
         """Start a caller's SELECT over what an endpoint answers, which it calls `_`. Raises as `endpoint` and `sql`."""
         self._function(self.live(), name)
         return plain(self.sql(sql, replace(options, pipeline=name), allowed))
+
+    def _bound(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
+        """Return what an endpoint's templates give, from memory where they were given the same values before.
+
+        They give the same for the same; secrets may be changed, and are asked for each time.
+        """
+        if live is not self._memory_of or len(self._memory) >= _CALLS:
+            self._memory_of, self._memory = live, {}
+        memory, key = self._memory, (name, frozen(values))
+        bound = memory.get(key)
+        if bound is None:
+            bound = self._bind_endpoint(live, name, values)
+            if not secrets_of(bound.params) and len(str(values)) < _LONG:
+                memory[key] = bound
+        return bound
 
     def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
         return self._function(live, name).bind_to(live.table, values, environment_secret)

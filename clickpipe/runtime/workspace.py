@@ -25,6 +25,7 @@ from clickpipe.jobs import Report, run_copy
 from clickpipe.project import Project, load_texts
 from clickpipe.query import (
     FORMATS,
+    Answer,
     OutputFormat,
     QueryLimits,
     QueryOptions,
@@ -232,7 +233,8 @@ class Workspace:
 
     def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
         """Call an endpoint and wait for the bytes. Raises ClickpipeError."""
-        return _wait(self.queries.endpoint(name, QueryOptions(output, values))).result
+        started = self.queries.endpoint(name, QueryOptions(output, values))
+        return (started if isinstance(started, Answer) else _wait(started)).result
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """Call an endpoint and return its rows."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
-import uuid
 from typing import Any
 
 from starlette.requests import Request
@@ -46,7 +46,7 @@ class GeneralRules:
         path = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
-        request_id = uuid.uuid4().hex
+        request_id = f"{random.getrandbits(128):032x}"
         scope.setdefault("state", {}).update(request_id=request_id, began=time.perf_counter(), headers={})
         extra = [*_CORS, (b"x-request-id", request_id.encode())]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 
@@ -14,7 +13,7 @@ from clickpipe.observe import Call
 from clickpipe.query import Answer
 from clickpipe.server.context import Caller, instance_of
 
-_HIDDEN = {"token"}
+_TOKEN = re.compile(rb"(?:^|&)(?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e)=[^&]*", re.IGNORECASE)
 
 
 async def observed(
@@ -38,24 +37,27 @@ async def observed(
         log.call(call, seconds=seconds, status=error.status, result=None, error=error.message)
         raise
     seconds = time.perf_counter() - started
-    result = answer.result if answer.source in {"", "MISS"} else replace(answer.result, rows_read=0, bytes_read=0)
-    log.call(call, seconds=seconds, status=304 if answer.unmodified else 200, result=result)
+    ran = answer.source in {"", "MISS"}
+    log.call(call, seconds=seconds, status=304 if answer.unmodified else 200, result=answer.result, ran=ran)
     state = request.scope["state"]
-    engine = 0.0 if answer.source in {"HIT", "SHARED"} else result.elapsed
-    times = {"auth": started - state["began"], "engine": engine, "wait": max(0.0, seconds - engine)}
-    state["headers"]["Server-Timing"] = ", ".join(f"{name};dur={t * 1000:.2f}" for name, t in times.items())
+    engine = answer.result.elapsed if ran else 0.0
+    auth, wait = started - state["began"], max(0.0, seconds - engine)
+    times = f"auth;dur={auth * 1000:.2f}, engine;dur={engine * 1000:.2f}, wait;dur={wait * 1000:.2f}"
+    state["headers"]["Server-Timing"] = times
     return answer
 
 
 def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | list[str]]) -> Call:
-    query = [(name, value) for name, value in request.query_params.multi_items() if name not in _HIDDEN]
+    scope = request.scope
+    query = _TOKEN.sub(b"", scope["query_string"]).lstrip(b"&")
+    client = scope["client"]
     return Call(
         pipe,
         who.token,
         request.method,
-        request.url.path + (f"?{urlencode(query)}" if query else ""),
-        request.scope["state"]["request_id"],
+        scope["path"] + (f"?{query.decode(errors='replace')}" if query else ""),
+        scope["state"]["request_id"],
         request.headers.get("user-agent"),
-        request.client.host if request.client else None,
+        client[0] if client else None,
         {name: value if isinstance(value, str) else ",".join(value) for name, value in values.items()},
     )

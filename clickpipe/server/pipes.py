@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,16 @@ from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
 from clickpipe.generate import openapi_document
 from clickpipe.project import Pipe, PipeKind
-from clickpipe.query import FORMATS, Answer, OutputFormat, QueryOptions, QueryRunner, failure, split_format_clause
+from clickpipe.query import (
+    FORMATS,
+    Answer,
+    OutputFormat,
+    QueryOptions,
+    QueryRunner,
+    Started,
+    failure,
+    split_format_clause,
+)
 from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.observed import observed
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
@@ -39,6 +47,7 @@ async def call_endpoint(request: Request) -> Response:
         return await _explain(who, name, values)
     over = one(values, "q")
     queries, known = who.workspace.queries, request.headers.get("if-none-match", "")
+    start: Callable[[], Awaitable[Started]]
     if over:
         sql, output = split_format_clause(over, output)
         options = who.options(values, output)
@@ -60,15 +69,16 @@ def _reply(answer: Answer, output: OutputFormat) -> Response:
     return Response(answer.result.body, media_type=output.content_type, headers=headers)
 
 
-async def _started(queries: QueryRunner, name: str, options: QueryOptions, known: str) -> Future[Answer]:
+async def _started(queries: QueryRunner, name: str, options: QueryOptions, known: str) -> Started:
     return queries.endpoint(name, options, known)
 
 
-async def _run(queries: QueryRunner, start: Callable[[], Awaitable[Future[Answer]]]) -> Answer:
+async def _run(queries: QueryRunner, start: Callable[[], Awaitable[Started]]) -> Answer:
     for last_try in (False, True):
         live = queries.live()
         try:
-            return await asyncio.wrap_future(await start())
+            started = await start()
+            return started if isinstance(started, Answer) else await asyncio.wrap_future(started)
         except EngineError as error:
             if error.name == "UNKNOWN_TABLE" and not last_try and queries.live() is not live:
                 continue  # a deployment was promoted, and the old tables removed, just in between

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
-from clickpipe.query import QueryOptions
+from clickpipe.query import FORMATS, QueryOptions
 from clickpipe.runtime import Workspace
 from tests.conftest import RunPython
 
@@ -44,7 +43,7 @@ def deployed(workspace: Workspace) -> Workspace:
 
 
 def rows(workspace: Workspace, name: str, **values: Any) -> list[dict[str, Any]]:
-    body = workspace.queries.endpoint(name, QueryOptions(values=values)).result().result.body
+    body = workspace.endpoint(name, values, FORMATS["json"]).body
     found: list[dict[str, Any]] = json.loads(body)["data"]
     return found
 
@@ -77,7 +76,7 @@ def test_a_secret_comes_from_the_servers_environment(deployed: Workspace, monkey
 
 def test_an_error_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKPIPE_SECRET_KEY", "hunter2")
-    with pytest.raises(EngineError) as caught:
+    with pytest.raises(ClickpipeError) as caught:
         rows(deployed, "leak")
     assert "hunter2" not in caught.value.message
     assert "'***'" in caught.value.message
