@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -101,6 +102,14 @@ def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> Iterat
     """
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     try:
+        yield from _rows_of(text, source, dialect)
+    finally:
+        with contextlib.suppress(ValueError):  # it was closed meanwhile
+            text.detach()
+
+
+def _rows_of(text: io.TextIOWrapper, source: DataSource, dialect: Dialect) -> Iterator[Lines]:
+    try:
         rows = csv.reader(
             text,
             delimiter=dialect.delimiter,
@@ -121,7 +130,6 @@ def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> Iterat
     names = [_named(cell, columns) or cell for cell in first] if header else columns
     texts = {c.name for c in source.columns if base(c.type).startswith(("String", "FixedString"))}
     yield from _parts(rows, names, texts, None if header else first)
-    text.detach()
 
 
 def _named(cell: str, columns: Sequence[str]) -> str:

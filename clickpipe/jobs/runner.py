@@ -31,14 +31,26 @@ class JobRunner:
         catalog.fail_unfinished_jobs()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="jobs")
         self._running: dict[str, Future[None]] = {}
+        self._owners: dict[str, str] = {}
 
     def submit(self, workspace: str, kind: str, resource: str, work: Work) -> Job:
         """Record a job and run it soon; its result is what `work` reports, and at last what it returns."""
         job = self._catalog.create_job(workspace, kind, resource)
         future = self._pool.submit(self._run, job, work)
         self._running[job.id] = future
-        future.add_done_callback(lambda _: self._running.pop(job.id, None))
+        self._owners[job.id] = workspace
+        future.add_done_callback(lambda _: self._forget(job.id))
         return job
+
+    def _forget(self, job_id: str) -> None:
+        self._running.pop(job_id, None)
+        self._owners.pop(job_id, None)
+
+    def wait_for_all(self, workspace: str) -> None:
+        """Wait until no job of a workspace runs or waits."""
+        for job_id, owner in list(self._owners.items()):
+            if owner == workspace:
+                self.wait(job_id)
 
     def wait(self, job_id: str, timeout: float | None = None) -> None:
         """Wait until a job has ended, or for `timeout` seconds."""

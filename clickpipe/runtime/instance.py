@@ -126,6 +126,7 @@ class Instance:
 
     def delete_workspace(self, workspace: Workspace) -> None:
         """Remove a workspace with its data, metadata and tokens."""
+        self.jobs.wait_for_all(workspace.id)
         del self._workspaces[workspace.id]
         self.engine.execute(f"DROP DATABASE IF EXISTS {workspace.database} SYNC")
         self.service_log.remove(workspace.database)
