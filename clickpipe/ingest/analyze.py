@@ -22,6 +22,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _UNWRITABLE = re.compile(r"[`'\]\\\x00-\x1f]|^$")  # keys that a schema cannot have in a jsonpath
 _TIMES = re.compile(r"^(DateTime|Date)")
 _MAIN_TIME = re.compile(r"^(timestamp|event_time|created_at|time|ts|date|day)$", re.IGNORECASE)
+_LITERALS = frozenset({"null", "true", "false", "nan", "inf", "infinity"})  # what SQL reads as values in a key
 _SORTED_BY = 2  # columns of few values that a sorting key begins with
 
 _Path = tuple[str, ...]
@@ -211,7 +212,7 @@ class _Names:
 
     def of(self, path: _Path) -> str:
         name = _ODD.sub("_", "_".join(path)).strip("_").lower() or "column"
-        name = f"_{name}" if name[0].isdigit() else name
+        name = f"_{name}" if name[0].isdigit() or name in _LITERALS else name
         number = 1
         unique = name
         while unique in self._taken:

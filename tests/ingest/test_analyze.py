@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from clickpipe.datafile import format_datafile
 from clickpipe.diagnostics import ClickpipeError
@@ -201,6 +201,8 @@ KEYS = st.text(st.characters(codec="ascii", min_codepoint=32), min_size=1, max_s
 
 
 @settings(max_examples=25)
+@example([{"NULL": "2000-01-01"}])
+@example([{"true": "a_id", "inf": "2000-01-01", "NaN": "x"}])
 @given(st.lists(st.dictionaries(KEYS, VALUES | st.lists(st.integers(0, 9)), min_size=1, max_size=4), min_size=1))
 def test_what_is_written_for_any_objects_compiles(compile_files: Compile, rows: list[dict[str, Any]]) -> None:
     try:
