@@ -48,6 +48,7 @@ class Settings:
     address_requests_per_second: int = 0
     cache_max_bytes: int = 67_108_864
     query_max_seconds: int = 10
+    query_queue: int = 256
     query_threads: int = 0
     query_max_memory_bytes: int = 0
     query_max_rows_to_read: int = 0

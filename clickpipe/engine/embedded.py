@@ -61,6 +61,7 @@ class EmbeddedEngine:
         self._workers = workers
         self._versions = Versions()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
+        self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
 
     def _open(self, address: str) -> Any:
         try:
@@ -102,6 +103,11 @@ class EmbeddedEngine:
             raise EngineError(str(error)) from error
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
         return QueryResult(result.bytes() or b"", *read, result.elapsed(), result.rows_read())
+
+    def cancel(self, tag: str) -> None:
+        """End the statements that run with the setting `log_comment` = `tag`; returns at once."""
+        sql = "KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC"
+        self._killer.submit(self._query, sql, encode_params({"tag": tag}), "Null")
 
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
         """Return how often tables (`database.table`) were written to."""
@@ -154,6 +160,7 @@ class EmbeddedEngine:
             return
         self._closed = True
         self._pool.shutdown(wait=True)
+        self._killer.shutdown(wait=True)
         for session in self._sessions:
             session.close()
         self._sessions.clear()

@@ -77,6 +77,10 @@ class Engine(Protocol):
         """Run one statement as `execute` does, without waiting."""
         ...
 
+    def cancel(self, tag: str) -> None:
+        """End the statements that run with the setting `log_comment` = `tag`; returns at once."""
+        ...
+
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
         """Return a number for each table (`database.table`) that grows with every write to it."""
         ...

@@ -3,6 +3,7 @@
 from clickpipe.query.answers import Answer, Answers, Started
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import FORMATS, OUTPUT_SETTINGS, OutputFormat, split_format_clause
+from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions
 from clickpipe.query.refusals import failure, hide_secrets, judge
 from clickpipe.query.run import QueryRunner
@@ -13,9 +14,11 @@ __all__ = [
     "Answer",
     "Answers",
     "OutputFormat",
+    "QueryGate",
     "QueryLimits",
     "QueryOptions",
     "QueryRunner",
+    "Running",
     "Started",
     "compose_condition",
     "failure",

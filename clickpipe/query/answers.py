@@ -14,12 +14,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from clickpipe.catalog import Live
 from clickpipe.engine import QueryResult, Settings
 from clickpipe.project import DataSource
+from clickpipe.query.gate import Running
 from clickpipe.sql import Reads
 
 _OWN_TIME = 60.0  # seconds
@@ -61,6 +62,15 @@ class Kept:
     def size(self) -> int:
         """Return the bytes it takes."""
         return len(self.result.body) + _ENTRY
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A query under way, and how many wait for it."""
+
+    future: Future[Kept] = field(default_factory=Future)
+    waiting: int = 0
+    running: Running | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ class Answers:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._size = 0
-        self._flights: dict[Hashable, Future[Kept]] = {}
+        self._flights: dict[Hashable, _Flight] = {}
         self.hits = self.misses = self.joined = 0
 
     @property
@@ -114,7 +124,7 @@ class Answers:
         """Tell whether anything is kept or shared."""
         return self._max_bytes > 0
 
-    def answer(self, key: Hashable, keep: float, known: str, run: Callable[[], Future[QueryResult]]) -> Started:
+    def answer(self, key: Hashable, keep: float, known: str, run: Callable[[], Running]) -> Started:
         """Return a kept result, or that of an equal query under way, or of `run`, which is kept for `keep` seconds.
 
         `known` is what a caller has (If-None-Match).
@@ -127,47 +137,61 @@ class Answers:
                 return _answer(found.result, found.etag, known, "HIT", age)
         if known and keep == _FOREVER and _etag(key) in known:
             return _answer(_NOTHING, _etag(key), known, "HIT")
-        promised = Future[Kept]()
+        flight = _Flight()
         with self._lock:
-            flight = self._flights.get(key)
-            if flight is None:
+            found_flight = self._flights.get(key)
+            if found_flight is None:
                 self.misses += 1
-                promised.set_running_or_notify_cancel()
-                self._flights[key] = promised
+                self._flights[key] = flight
             else:
                 self.joined += 1
-        if flight is not None:
-            return _mapped(flight, lambda kept: _answer(kept.result, kept.etag, known, "SHARED"))
-        self._start(key, keep, run, promised)
-        return _mapped(promised, lambda kept: _answer(kept.result, kept.etag, known, "MISS" if keep else ""))
+                flight = found_flight
+            flight.waiting += 1
+        joined = found_flight is not None
+        if not joined:
+            self._start(key, keep, run, flight)
+        source = "SHARED" if joined else "MISS" if keep else ""
+        promise = _mapped(flight.future, lambda kept: _answer(kept.result, kept.etag, known, source))
+        promise.add_done_callback(lambda done: self._left(key, flight) if done.cancelled() else None)
+        return promise
 
-    def _start(
-        self, key: Hashable, keep: float, run: Callable[[], Future[QueryResult]], promised: Future[Kept]
-    ) -> None:
+    def _left(self, key: Hashable, flight: _Flight) -> None:
+        """End a query when the last one who waited for it has gone away."""
+        with self._lock:
+            flight.waiting -= 1
+            if flight.waiting:
+                return
+            if self._flights.get(key) is flight:
+                del self._flights[key]  # who comes now asks anew
+        if flight.running is not None:
+            flight.running.cancel()
+
+    def _start(self, key: Hashable, keep: float, run: Callable[[], Running], flight: _Flight) -> None:
         def ended(done: Future[QueryResult]) -> None:
-            error = done.exception()
             kept = None
+            error = RuntimeError("nobody waited") if done.cancelled() else done.exception()
             if error is None:
                 result = done.result()
                 etag = "" if not keep else _etag(key if keep == _FOREVER else result.body)
                 kept = Kept(result, etag, time.monotonic(), keep)
             with self._lock:
-                self._flights.pop(key, None)
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
                 if kept is not None and keep:
                     self._put(key, kept)
             if kept is None:
-                promised.set_exception(error)
+                flight.future.set_exception(error)
             else:
-                promised.set_result(kept)
+                flight.future.set_result(kept)
 
         try:
-            running = run()
+            flight.running = run()
         except BaseException as error:
             with self._lock:
                 self._flights.pop(key, None)
-            promised.set_exception(error)
+            flight.future.set_exception(error)
             raise
-        running.add_done_callback(ended)
+        flight.running.future.add_done_callback(ended)
 
     def _put(self, key: Hashable, kept: Kept) -> None:
         if kept.size * _SHARE > self._max_bytes:
@@ -210,8 +234,9 @@ def _mapped(future: Future[_Given], make: Callable[[_Given], Answer]) -> Future[
     def ended(done: Future[_Given]) -> None:
         if not found.set_running_or_notify_cancel():
             return  # the caller has gone away
-        error = done.exception()
-        if error is not None:
+        if done.cancelled():
+            found.set_exception(RuntimeError("the query was ended before it began"))
+        elif (error := done.exception()) is not None:
             found.set_exception(error)
         else:
             found.set_result(make(done.result()))
@@ -220,9 +245,11 @@ def _mapped(future: Future[_Given], make: Callable[[_Given], Answer]) -> Future[
     return found
 
 
-def plain(future: Future[QueryResult]) -> Future[Answer]:
-    """Return the answer of a query that is neither kept nor shared."""
-    return _mapped(future, Answer)
+def plain(running: Running) -> Future[Answer]:
+    """Return the answer of a query that is neither kept nor shared; who cancels it ends the query."""
+    answer = _mapped(running.future, Answer)
+    answer.add_done_callback(lambda done: running.cancel() if done.cancelled() else None)
+    return answer
 
 
 def without_cache_settings(settings: Settings) -> tuple[Settings, float]:

@@ -27,6 +27,7 @@ from clickpipe.query.answers import (
     without_cache_settings,
 )
 from clickpipe.query.conditions import compose_condition
+from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
 from clickpipe.sql import check, reads, references
@@ -50,11 +51,13 @@ class QueryRunner:
         limits: QueryLimits | None = None,
         prepare: Callable[[], None] = lambda: None,
         answers: Answers | None = None,
+        gate: QueryGate | None = None,
     ) -> None:
         """Run on `engine`; `prepare` makes the tables of service data sources, before a query that reads one.
 
-        `answers` keeps results of endpoints.
+        `answers` keeps results of endpoints, `gate` bounds how many queries run.
         """
+        self._gate = gate or QueryGate(engine, 4, 1_000)
         self._answers = answers or Answers(0)
         self._prepare = prepare
         self._engine = engine
@@ -108,7 +111,7 @@ class QueryRunner:
     def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
         """Start a caller's SELECT over what an endpoint answers, which it calls `_`. Raises as `endpoint` and `sql`."""
         self._function(self.live(), name)
-        return plain(self.sql(sql, replace(options, pipeline=name), allowed))
+        return self.sql(sql, replace(options, pipeline=name), allowed)
 
     def _bound(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
         """Return what an endpoint's templates give, from memory where they were given the same values before.
@@ -155,7 +158,7 @@ class QueryRunner:
             raise failure(error) from None
         return without_names(hide_secrets(body, bound.params)).rstrip("\n").split("\n")
 
-    def sql(self, text: str, options: QueryOptions, allowed: Allowed) -> Future[QueryResult]:
+    def sql(self, text: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
         """Start a caller's own SELECT (a template when it starts with `%`).
 
         `allowed(kind, name)` is called for each data source (`DATASOURCES`), pipe (`PIPES`) and service data source
@@ -191,7 +194,9 @@ class QueryRunner:
             self._judge(live, sql)
         except EngineError as error:
             raise failure(error) from None
-        return self._submit(live, BoundSQL(sql, binder.params, binder.settings), options)
+        bound = BoundSQL(sql, binder.params, binder.settings)
+        settings, _ = without_cache_settings(self._settings_of(live, bound, options))
+        return plain(self._run(bound, options, settings))
 
     def _pipeline(self, live: Live, name: str, allowed: Allowed) -> Pipe | None:
         if not name:
@@ -243,16 +248,12 @@ class QueryRunner:
                 found[table.replace("`", "")] = compose_condition(self._engine, live, condition)
         return {"additional_table_filters": found, "optimize_move_to_prewhere": 0} if found else {}
 
-    def _submit(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Future[QueryResult]:
-        settings, _ = without_cache_settings(self._settings_of(live, bound, options))
-        return self._run(bound, options, settings)
-
     def _settings_of(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Settings:
         settings = {**self._settings, **bound.settings, **options.settings}
         return {**settings, **self._filtered(live, options)} if options.filters else settings
 
-    def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Future[QueryResult]:
-        running = self._engine.submit(bound.text, bound.params, output=options.output.clickhouse, settings=settings)
+    def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
+        running = self._gate.submit(bound.text, bound.params, options.output.clickhouse, settings)
         return _without_secrets(running, bound) if secrets_of(bound.params) else running
 
 
@@ -280,11 +281,14 @@ def _may_name_secrets(sql: str, own: Mapping[str, Any]) -> bool:
     return "{" in sql and SECRET_NAMES in sql
 
 
-def _without_secrets(running: Future[QueryResult], bound: BoundSQL) -> Future[QueryResult]:
-    """Return a query's result; its error without the secrets."""
+def _without_secrets(running: Running, bound: BoundSQL) -> Running:
+    """Return a query; its error without the secrets."""
     told: Future[QueryResult] = Future()
 
     def tell(done: Future[QueryResult]) -> None:
+        if done.cancelled():
+            told.cancel()
+            return
         error = done.exception()
         if isinstance(error, EngineError):
             error.message = hide_secrets(error.message, bound.params)
@@ -293,5 +297,5 @@ def _without_secrets(running: Future[QueryResult], bound: BoundSQL) -> Future[Qu
         else:
             told.set_result(done.result())
 
-    running.add_done_callback(tell)
-    return told
+    running.future.add_done_callback(tell)
+    return Running(told, running.cancel)

@@ -18,10 +18,11 @@ from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, QueryLog, ServiceLog, StorageLog
-from clickpipe.query import Answers
+from clickpipe.query import Answers, QueryGate
 from clickpipe.runtime.workspace import Workspace
 
 DEFAULT_WORKSPACE = "default"
+_OWN_WORKERS = 4  # of the engine, beside those that callers' queries may take: for ingestion, jobs, checks
 
 
 class Instance:
@@ -64,6 +65,7 @@ class Instance:
         self._uploads = self.data_dir / "uploads"
         shutil.rmtree(self._uploads, ignore_errors=True)  # of imports that a stopped server did not end
         self._uploads.mkdir()
+        self.gate = QueryGate(self.engine, self.settings.workers, self.settings.query_queue)
         self.answers = Answers(self.settings.cache_max_bytes)
         self._workspaces: dict[str, Workspace] = {}
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self._database_of)
@@ -80,7 +82,10 @@ class Instance:
         path = None if in_memory else self.data_dir / "engine"
         try:
             return EmbeddedEngine(
-                path, workers=self.settings.workers, sources=self.settings.rules().copy_sources, ingests=True
+                path,
+                workers=self.settings.workers + _OWN_WORKERS,
+                sources=self.settings.rules().copy_sources,
+                ingests=True,
             )
         except EngineError as error:
             message = f"The engine cannot open {self.data_dir}: {error.message}"

@@ -62,7 +62,7 @@ class Workspace:
         )
         limits = _limits(instance.settings)
         prepare = partial(instance.prepare_service, record.database)
-        self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare, instance.answers)
+        self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare, instance.answers, instance.gate)
         self._importer = Importer(
             instance.engine,
             self.id,
@@ -249,7 +249,7 @@ class Workspace:
 
     def select(self, sql: str, output: str) -> bytes:
         """Run a SELECT over data sources and pipes and return its bytes in an output format. Raises ClickpipeError."""
-        return _wait(self.queries.sql(sql, QueryOptions(FORMATS[output]), lambda _kind, _name: None)).body
+        return _wait(self.queries.sql(sql, QueryOptions(FORMATS[output]), lambda _kind, _name: None)).result.body
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
 
 from starlette.requests import Request
 
@@ -61,3 +64,25 @@ def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | l
         client[0] if client else None,
         {name: value if isinstance(value, str) else ",".join(value) for name, value in values.items()},
     )
+
+
+async def unless_gone(request: Request, answer: Future[Answer]) -> Answer:
+    """Wait for an answer; end its query when the client goes away first. Raises ClickpipeError 499 then."""
+    waiting = asyncio.wrap_future(answer)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        both: set[asyncio.Future[Any]] = {waiting, gone}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            message = "The client closed the connection before there was an answer."
+            raise ClickpipeError(message, status=499, code="client_closed")
+        return waiting.result()
+    finally:
+        gone.cancel()
+        if not waiting.done():
+            waiting.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -27,7 +27,7 @@ from clickpipe.query import (
     split_format_clause,
 )
 from clickpipe.server.context import Caller, caller, instance_of
-from clickpipe.server.observed import observed
+from clickpipe.server.observed import observed, unless_gone
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
 from clickpipe.server.shapes import job_reply
 
@@ -55,7 +55,7 @@ async def call_endpoint(request: Request) -> Response:
     else:
         options = who.options(values, output)
         start = partial(_started, queries, name, options, known)
-    answer = await observed(request, who, name, partial(_run, queries, start), of_pipe(values))
+    answer = await observed(request, who, name, partial(_run, request, queries, start), of_pipe(values))
     return _reply(answer, output)
 
 
@@ -73,12 +73,12 @@ async def _started(queries: QueryRunner, name: str, options: QueryOptions, known
     return queries.endpoint(name, options, known)
 
 
-async def _run(queries: QueryRunner, start: Callable[[], Awaitable[Started]]) -> Answer:
+async def _run(request: Request, queries: QueryRunner, start: Callable[[], Awaitable[Started]]) -> Answer:
     for last_try in (False, True):
         live = queries.live()
         try:
             started = await start()
-            return started if isinstance(started, Answer) else await asyncio.wrap_future(started)
+            return started if isinstance(started, Answer) else await unless_gone(request, started)
         except EngineError as error:
             if error.name == "UNKNOWN_TABLE" and not last_try and queries.live() is not live:
                 continue  # a deployment was promoted, and the old tables removed, just in between

@@ -13,7 +13,7 @@ from clickpipe.engine import EngineError
 from clickpipe.observe import QUERY_API
 from clickpipe.query import Answer, failure, split_format_clause
 from clickpipe.server.context import caller, instance_of
-from clickpipe.server.observed import observed
+from clickpipe.server.observed import observed, unless_gone
 from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
 
 
@@ -34,7 +34,7 @@ async def query_sql(request: Request) -> Response:
     async def run() -> Answer:
         future = await asyncio.to_thread(who.workspace.queries.sql, sql, options, who.may_read)
         try:
-            return Answer(await asyncio.wrap_future(future))
+            return await unless_gone(request, future)
         except EngineError as error:
             raise failure(error) from error
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clickpipe.engine import QueryResult
-from clickpipe.query import Answer, Answers
+from clickpipe.query import Answer, Answers, Running
 from clickpipe.runtime import Upload
 from tests.server.conftest import FILES, Client
 
@@ -156,7 +156,7 @@ def test_equal_queries_at_once_run_once(cached: Client, monkeypatch: pytest.Monk
     ran: list[object] = []
     run = queries._run
 
-    def counted(*given: Any) -> Future[QueryResult]:
+    def counted(*given: Any) -> Running:
         ran.append(given)
         return run(*given)
 
@@ -181,10 +181,10 @@ def test_equal_queries_at_once_run_once(cached: Client, monkeypatch: pytest.Monk
 def test_memory_is_bounded() -> None:
     answers = Answers(100_000)
 
-    def run(size: int) -> Future[QueryResult]:
+    def run(size: int) -> Running:
         done: Future[QueryResult] = Future()
         done.set_result(QueryResult(b"x" * size, 0, 0, 0.0))
-        return done
+        return Running(done, lambda: None)
 
     def ask(key: object, size: int) -> str:
         started = answers.answer(key, float("inf"), "", lambda: run(size))
@@ -204,7 +204,7 @@ def test_a_failure_is_not_kept() -> None:
     failed: Future[QueryResult] = Future()
     failed.set_exception(ValueError("no"))
     for _ in range(2):
-        started = answers.answer("a", 60.0, "", lambda: failed)
+        started = answers.answer("a", 60.0, "", lambda: Running(failed, lambda: None))
         assert isinstance(started, Future)
         with pytest.raises(ValueError, match="no"):
             started.result()

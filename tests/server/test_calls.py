@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from clickpipe.query import QueryLimits, QueryRunner
+from clickpipe.server import create_app
 from tests.server.conftest import FILES, Client
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -182,3 +185,42 @@ def test_limits(client: Client, limits: QueryLimits, sql: str, status: int, name
     client.workspace.queries = QueryRunner(client.instance.engine, lambda: client.workspace.live, limits)
     response = client("GET", "/v0/sql", params={"q": sql})
     assert (response.status_code, name in response.json()["error"]) == (status, True)
+
+
+def test_a_query_ends_when_its_client_goes_away(client: Client) -> None:
+    token = client.token("workspace admin token").value
+    query = f"q=SELECT+sum(cityHash64(number))+FROM+numbers(1000000000000)&token={token}"
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v0/sql",
+        "query_string": query.encode(),
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+    }
+    sent: list[Any] = []
+
+    async def call() -> None:
+        told = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+        async def receive() -> Any:
+            for message in told:
+                return message
+            while client.instance.gate.running == 0:  # noqa: ASYNC110 - another thread counts
+                await asyncio.sleep(0.01)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await create_app(client.instance)(scope, receive, send)
+
+    asyncio.run(call())
+    assert sent[0]["status"] == 499
+    for _ in range(500):
+        if client.instance.gate.running == 0:
+            break
+        time.sleep(0.02)
+    assert client.instance.gate.running == 0
+    found = client("GET", "/v0/sql", params={"q": "SELECT status_code FROM tinybird.pipe_stats_rt WHERE error = 1"})
+    assert found.json()["data"] == [{"status_code": 499}]

@@ -1,0 +1,112 @@
+"""So many queries of callers at once, so many that wait, no more; and queries that nobody waits for any more end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, QueryResult, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A query that runs or waits, and what ends it.
+
+    Its future raises EngineError (QUERY_WAS_CANCELLED) then, or is cancelled when the query had not begun.
+    """
+
+    future: Future[QueryResult]
+    cancel: Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Query:
+    sql: str
+    params: Mapping[str, Any]
+    output: str
+    settings: Settings
+    tag: str = field(default_factory=lambda: uuid.uuid4().hex)
+    future: Future[QueryResult] = field(default_factory=Future)
+
+
+class QueryGate:
+    """Runs callers' queries on an engine. Methods may be called from any thread, and do not block."""
+
+    def __init__(self, engine: Engine, at_once: int, waiting: int) -> None:
+        """Run `at_once` queries, have `waiting` more wait for their turn."""
+        self._engine = engine
+        self._at_once = at_once
+        self._most = waiting
+        self._lock = threading.Lock()
+        self._running = 0
+        self._waiting: deque[_Query] = deque()
+
+    @property
+    def running(self) -> int:
+        """Return how many queries run."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """Return how many queries wait."""
+        return len(self._waiting)
+
+    def submit(self, sql: str, params: Mapping[str, Any], output: str, settings: Settings) -> Running:
+        """Run a query when it is its turn. Raises ClickpipeError 429 when too many wait."""
+        query = _Query(sql, params, output, settings)
+        with self._lock:
+            if self._running < self._at_once:
+                self._running += 1
+            elif len(self._waiting) < self._most:
+                self._waiting.append(query)
+                return Running(query.future, lambda: self._cancel(query))
+            else:
+                message = f"{self._running} queries run and {self._most} wait. Please ask again in a moment."
+                raise ClickpipeError(message, status=429, code="too_many_queries")
+        self._start(query)
+        return Running(query.future, lambda: self._cancel(query))
+
+    def _start(self, query: _Query) -> None:
+        """Run a query, and the next one behind it (one of `_running` is its)."""
+        if not query.future.set_running_or_notify_cancel():
+            self._next()
+            return
+        settings = {**query.settings, "log_comment": query.tag}
+        try:
+            running = self._engine.submit(query.sql, query.params, output=query.output, settings=settings)
+        except BaseException as error:
+            self._next()
+            query.future.set_exception(error)
+            raise
+        running.add_done_callback(lambda done: self._ended(query, done))
+
+    def _ended(self, query: _Query, done: Future[QueryResult]) -> None:
+        self._next()
+        if done.cancelled():
+            query.future.set_exception(RuntimeError("the engine was closed"))
+        elif (error := done.exception()) is not None:
+            query.future.set_exception(error)
+        else:
+            query.future.set_result(done.result())
+
+    def _next(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                self._running -= 1
+                return
+            query = self._waiting.popleft()
+        self._start(query)
+
+    def _cancel(self, query: _Query) -> None:
+        if query.future.cancel():
+            with self._lock, contextlib.suppress(ValueError):
+                self._waiting.remove(query)
+        elif not query.future.done():
+            self._engine.cancel(query.tag)

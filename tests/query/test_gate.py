@@ -1,0 +1,108 @@
+"""How many queries run and wait, and how they end early."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError, QueryResult
+from clickpipe.query import Answer, Answers, QueryGate, Running
+from clickpipe.runtime import Instance
+
+
+class Engine:
+    """Starts queries, ends them when told."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, Future[QueryResult]]] = []
+        self.cancelled: list[str] = []
+
+    def submit(self, sql: str, _params: Any, *, settings: Any, **_: Any) -> Future[QueryResult]:
+        future: Future[QueryResult] = Future()
+        self.started.append((sql, future))
+        assert settings["log_comment"]
+        return future
+
+    def cancel(self, tag: str) -> None:
+        self.cancelled.append(tag)
+
+    def end(self, number: int) -> None:
+        self.started[number][1].set_result(QueryResult(self.started[number][0].encode(), 0, 0, 0.0))
+
+
+def gate(engine: Engine, at_once: int, waiting: int) -> QueryGate:
+    return QueryGate(engine, at_once, waiting)  # type: ignore[arg-type]
+
+
+def submit(to: QueryGate, sql: str) -> Running:
+    return to.submit(sql, {}, "JSON", {})
+
+
+def test_they_run_in_turn_and_no_more_wait_than_may() -> None:
+    engine = Engine()
+    own = gate(engine, 2, 2)
+    running = [submit(own, str(n)) for n in range(4)]
+    assert [sql for sql, _ in engine.started] == ["0", "1"]
+    assert (own.running, own.waiting) == (2, 2)
+    with pytest.raises(ClickpipeError, match="2 queries run and 2 wait") as refused:
+        submit(own, "x")
+    assert refused.value.status == 429
+    engine.end(1)
+    assert [sql for sql, _ in engine.started] == ["0", "1", "2"]
+    engine.started[0][1].set_exception(EngineError("no"))
+    engine.end(2)
+    engine.end(3)
+    assert [r.future.result().body for r in running[1:]] == [b"1", b"2", b"3"]
+    with pytest.raises(EngineError):
+        running[0].future.result()
+    assert (own.running, own.waiting) == (0, 0)
+
+
+def test_one_that_waits_is_dropped_and_one_that_runs_is_ended() -> None:
+    engine = Engine()
+    own = gate(engine, 1, 5)
+    running = [submit(own, str(n)) for n in range(3)]
+    running[1].cancel()
+    assert running[1].future.cancelled()
+    running[0].cancel()
+    assert len(engine.cancelled) == 1
+    engine.started[0][1].set_exception(EngineError("Query was cancelled."))
+    assert [sql for sql, _ in engine.started] == ["0", "2"]
+    engine.end(1)
+    assert running[2].future.result().body == b"2"
+    running[2].cancel()
+    assert (own.running, own.waiting, len(engine.cancelled)) == (0, 0, 1)
+
+
+def test_a_shared_query_ends_when_the_last_one_has_gone() -> None:
+    engine = Engine()
+    own, answers = gate(engine, 1, 5), Answers(1_000_000)
+    waiting = [answers.answer("key", 60.0, "", lambda: submit(own, "q")) for _ in range(3)]
+    assert len(engine.started) == 1
+    for number, one in enumerate(waiting):
+        assert isinstance(one, Future)
+        assert engine.cancelled == []
+        assert one.cancel(), number
+    assert len(engine.cancelled) == 1
+    again = answers.answer("key", 60.0, "", lambda: submit(own, "q"))
+    assert isinstance(again, Future)
+    engine.started[0][1].set_exception(EngineError("Query was cancelled."))
+    engine.end(1)
+    assert again.result().result.body == b"q"
+    assert isinstance(answers.answer("key", 60.0, "", lambda: submit(own, "q")), Answer)
+
+
+def test_the_engine_ends_a_query(instance: Instance) -> None:
+    own = QueryGate(instance.engine, 1, 1)
+    slow = submit(own, "SELECT sum(cityHash64(number)) FROM numbers(1000000000000)")
+    threading.Timer(0.3, slow.cancel).start()
+    started = time.monotonic()
+    with pytest.raises(EngineError, match="cancelled"):
+        slow.future.result(timeout=30)
+    assert time.monotonic() - started < 30
+    assert submit(own, "SELECT 1").future.result().rows == 1
