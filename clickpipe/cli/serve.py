@@ -45,7 +45,7 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
             click.echo(f"clickpipe {__version__} serves {instance.data_dir} on {url} (Ctrl-C stops it)")
             if instance.is_new and not settings.admin_token:
                 click.echo(f"The admin token, printed this once: {instance.admin_token().value}")
-            if settings.host not in _LOOPBACK:
+            if settings.host not in _LOOPBACK and not settings.tls_certificate and not settings.trusted_proxies:
                 say("It can be reached from other machines, in plain HTTP: put a proxy with TLS before it.")
 
         run(instance, host=settings.host, port=settings.port, ready=ready)

@@ -18,6 +18,10 @@ _CHOICES = {
     "broken_branches": ("error", "warning"),
     "enum_values": ("error", "ignore"),
     "import_private_urls": ("refuse", "allow"),
+    "log_format": ("console", "json"),
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_requests": ("off", "errors", "all"),
+    "metrics_access": ("token", "open"),
 }
 
 
@@ -58,7 +62,14 @@ class Settings:
     broken_branches: str = "error"
     enum_values: str = "error"
     copy_sources: str = ""
+    cors_origins: str = "*"
+    trusted_proxies: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    metrics_access: str = "token"
     log_level: str = "info"
+    log_format: str = "console"
+    log_requests: str = "errors"
 
     def fail_fast_names(self) -> frozenset[str]:
         """Return the data sources that refuse a request with a row that does not fit; `*` stands for all."""
@@ -89,6 +100,9 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
         if getattr(settings, name) not in choices:
             message = f"{name} is {' or '.join(choices)}, not {getattr(settings, name)!r}"
             raise ClickpipeError(message, code="bad_settings")
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        message = "tls_certificate and tls_key go together: files in PEM form"
+        raise ClickpipeError(message, code="bad_settings")
     for source in settings.rules().copy_sources:
         if source not in COPY_SOURCES:
             message = f"copy_sources names {source!r}; there are {', '.join(COPY_SOURCES)}"

@@ -65,6 +65,11 @@ class Ingester:
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the bytes of requests that wait to be written."""
+        return self._waiting
+
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], None]]:
         """Give a function that counts bytes of a request while they come in, until its lines are submitted.

@@ -2,7 +2,20 @@
 
 from clickpipe.observe.ingestion import IngestionLog
 from clickpipe.observe.log import ServiceLog
+from clickpipe.observe.logs import request_id, set_up_logs
+from clickpipe.observe.metrics import CONTENT_TYPE, Metrics
 from clickpipe.observe.queries import QUERY_API, Call, QueryLog
 from clickpipe.observe.storage import StorageLog
 
-__all__ = ["QUERY_API", "Call", "IngestionLog", "QueryLog", "ServiceLog", "StorageLog"]
+__all__ = [
+    "CONTENT_TYPE",
+    "QUERY_API",
+    "Call",
+    "IngestionLog",
+    "Metrics",
+    "QueryLog",
+    "ServiceLog",
+    "StorageLog",
+    "request_id",
+    "set_up_logs",
+]

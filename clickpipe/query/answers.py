@@ -120,6 +120,11 @@ class Answers:
         self.hits = self.misses = self.joined = 0
 
     @property
+    def size(self) -> int:
+        """Return the bytes that are kept."""
+        return self._size
+
+    @property
     def active(self) -> bool:
         """Tell whether anything is kept or shared."""
         return self._max_bytes > 0

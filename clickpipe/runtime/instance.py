@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
-from clickpipe.observe import IngestionLog, QueryLog, ServiceLog, StorageLog
+from clickpipe.observe import IngestionLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import Answers, QueryGate
 from clickpipe.runtime.workspace import Workspace
 
@@ -45,9 +46,10 @@ class Instance:
         self.tokens = TokenIndex(self.catalog, self.settings.jwt_signing_key)
         self.service_log = ServiceLog(self.engine)
         self.ingestion_log = IngestionLog(self.service_log, self._database_of)
+        self.log = WriteAheadLog(self.data_dir / "wal")
         self.ingester = Ingester(
             self.engine,
-            WriteAheadLog(self.data_dir / "wal"),
+            self.log,
             self._live_of,
             batch_bytes=self.settings.ingest_batch_bytes,
             queue_bytes=self.settings.ingest_queue_bytes,
@@ -67,6 +69,7 @@ class Instance:
         self._uploads.mkdir()
         self.gate = QueryGate(self.engine, self.settings.workers, self.settings.query_queue)
         self.answers = Answers(self.settings.cache_max_bytes)
+        self.metrics = Metrics(self._gauges())
         self._workspaces: dict[str, Workspace] = {}
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self._database_of)
         for found in self.catalog.workspaces():
@@ -100,6 +103,29 @@ class Instance:
         self.service_log.prepare(database)
         self.storage_log.write()
         self.service_log.flush()
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        """Return what metrics read when somebody looks."""
+        return {
+            "clickpipe_queries_running": ("Queries that run.", lambda: self.gate.running),
+            "clickpipe_queries_waiting": ("Queries that wait for their turn.", lambda: self.gate.waiting),
+            "clickpipe_cache_hits": ("Answers from kept results.", lambda: self.answers.hits),
+            "clickpipe_cache_misses": ("Answers that were not kept.", lambda: self.answers.misses),
+            "clickpipe_cache_joined": ("Answers of equal queries under way.", lambda: self.answers.joined),
+            "clickpipe_cache_bytes": ("Bytes of kept results.", lambda: self.answers.size),
+            "clickpipe_ingest_waiting_bytes": ("Bytes of events that wait.", lambda: self.ingester.waiting_bytes),
+            "clickpipe_log_segments": ("Segments of the log.", lambda: len(self.log.unfinished())),
+        }
+
+    def not_ready(self) -> str:
+        """Return why requests cannot be answered now; '' when they can."""
+        try:
+            self.engine.execute("SELECT 1", output="Null")
+        except (EngineError, RuntimeError) as error:
+            return f"the engine does not answer: {error}"
+        if not os.access(self.data_dir, os.W_OK):
+            return "the data folder cannot be written to"
+        return ""
 
     def upload_path(self, name: str) -> Path:
         """Return where a file that is sent is kept until its rows are in."""

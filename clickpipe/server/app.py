@@ -26,7 +26,7 @@ from clickpipe.server.imports import (
     post_truncate,
 )
 from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
-from clickpipe.server.misc import get_health, get_job, list_jobs
+from clickpipe.server.misc import get_health, get_job, get_metrics, get_ready, list_jobs
 from clickpipe.server.pipes import call_endpoint, get_explain, get_openapi, get_pipe, list_pipes, post_copy
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
@@ -68,6 +68,8 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v1/deployments", list_deployments),
     ("GET", "/v1/deployments/{id:int}", get_deployment),
     ("GET", "/v0/health", get_health),
+    ("GET", "/v0/ready", get_ready),
+    ("GET", "/metrics", get_metrics),
 )
 
 
@@ -79,4 +81,7 @@ def create_app(instance: Instance) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     app.state.instance = instance
-    return GeneralRules(app)  # outside Starlette's own error handling, so that its answers get the headers too
+    paths: dict[object, str] = {endpoint: path for _, path, endpoint in reversed(ROUTES)}
+    return GeneralRules(
+        app, instance, paths
+    )  # outside Starlette's own error handling, so that its answers get the headers too

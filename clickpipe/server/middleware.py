@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -13,30 +15,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.diagnostics.errors import DOCS
+from clickpipe.observe import request_id
+from clickpipe.runtime import Instance
 
 _LOGGER = logging.getLogger(__name__)
 
-_CORS = [
-    (b"access-control-allow-origin", b"*"),
-    (
-        b"access-control-expose-headers",
-        b"X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-        b"ETag, Age, X-Cache, Server-Timing, X-DB-Exception-Code",
-    ),
-]
+_EXPOSED = (
+    "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
+    "ETag, Age, X-Cache, Server-Timing, X-DB-Exception-Code"
+)
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, If-None-Match, X-Request-Id",
     "Access-Control-Max-Age": "86400",
 }
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REQUEST_ID = re.compile(rb"[\w.:-]{1,128}", re.ASCII)
+
+_Headers = list[tuple[bytes, bytes]]
 
 
 class GeneralRules:
-    """ASGI middleware: a trailing slash is the same path, OPTIONS is answered, CORS is open, requests have ids."""
+    """ASGI middleware: a trailing slash is the same path, OPTIONS is answered, CORS, ids, counts and the log."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap the application."""
+    def __init__(self, app: ASGIApp, instance: Instance, paths: Mapping[object, str]) -> None:
+        """Wrap the application; `paths` are those of routes, by what answers them."""
         self._app = app
+        self._metrics = instance.metrics
+        self._paths = paths
+        self._logged = {"off": 1000, "errors": 500, "all": 0}[instance.settings.log_requests]
+        origins = [origin.strip().encode() for origin in instance.settings.cors_origins.split(",") if origin.strip()]
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -46,22 +55,52 @@ class GeneralRules:
         path = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
-        request_id = f"{random.getrandbits(128):032x}"
-        scope.setdefault("state", {}).update(request_id=request_id, began=time.perf_counter(), headers={})
-        extra = [*_CORS, (b"x-request-id", request_id.encode())]
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        name = given.decode() if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+        began = time.perf_counter()
+        state = scope.setdefault("state", {})
+        state.update(request_id=name, began=began, headers={})
+        request_id.set(name)
+        extra = [*self._cors(headers.get(b"origin", b"")), (b"x-request-id", name.encode())]
+        status = 500
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                told = scope["state"].get("headers", {})
-                given = [(name.lower().encode(), value.encode()) for name, value in told.items()]
-                own = {name for name, _ in message.get("headers", [])}
-                message["headers"] = [*message.get("headers", []), *extra, *(h for h in given if h[0] not in own)]
+                status = message["status"]
+                told = [(key.lower().encode(), value.encode()) for key, value in state["headers"].items()]
+                own = {key for key, _ in message.get("headers", [])}
+                message["headers"] = [*message.get("headers", []), *extra, *(h for h in told if h[0] not in own)]
             await send(message)
 
-        if scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send_with_headers)
-            return
-        await self._app(scope, receive, send_with_headers)
+        try:
+            if scope["method"] == "OPTIONS":
+                await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send_with_headers)
+            else:
+                await self._app(scope, receive, send_with_headers)
+        finally:
+            self._tell(scope, status, time.perf_counter() - began)
+
+    def _cors(self, origin: bytes) -> _Headers:
+        if b"*" in self._origins:
+            return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED.encode())]
+        found: _Headers = [(b"vary", b"Origin")]
+        if origin and origin in self._origins:
+            found.append((b"access-control-allow-origin", origin))
+            found.append((b"access-control-expose-headers", _EXPOSED.encode()))
+        return found
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = self._paths.get(scope.get("endpoint"), "other")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.request(method, route, status, seconds)
+        if status >= self._logged:
+            client = scope.get("client")
+            fields = {"status": status, "ms": round(seconds * 1000, 1), "client": client[0] if client else ""}
+            level = logging.ERROR if status >= 500 else logging.INFO  # noqa: PLR2004 - ours or theirs
+            path = scope["path"] if "token" not in route else route  # a token may be in the path of these
+            _LOGGER.log(level, "%s %s", method, path, extra={"fields": fields})
 
 
 def error_response(error: ClickpipeError) -> JSONResponse:
@@ -88,7 +127,7 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
 
 async def on_bug(request: Request, error: Exception) -> Response:
     """Answer a bug of ours: the log tells it, the caller gets a number to ask about."""
-    request_id = request.scope.get("state", {}).get("request_id", "")
-    _LOGGER.error("request %s failed", request_id, exc_info=error)
-    message = f"Internal error. The server's log has the details under request id {request_id}."
+    name = request.scope.get("state", {}).get("request_id", "")
+    _LOGGER.error("request %s failed", name, exc_info=error)
+    message = f"Internal error. The server's log has the details under request id {name}."
     return JSONResponse({"error": message, "documentation": DOCS + "README.md"}, status_code=500)

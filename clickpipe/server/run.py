@@ -9,6 +9,7 @@ from collections.abc import Callable
 import uvicorn
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.observe import set_up_logs
 from clickpipe.runtime import Instance
 from clickpipe.server.app import create_app
 
@@ -33,14 +34,21 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
     URLs: they may carry tokens.
     """
     listener = _listen(host, port)
+    settings = instance.settings
+    set_up_logs(settings.log_level, settings.log_format)
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listener.getsockname()[1]}"
+    url = f"http{'s' if settings.tls_certificate else ''}://{shown}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         create_app(instance),
         loop="uvloop",
         http="httptools",
-        log_level=instance.settings.log_level if instance.settings.log_level != "info" else "warning",
+        log_config=None,
+        log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or "",
+        ssl_certfile=settings.tls_certificate or None,
+        ssl_keyfile=settings.tls_key or None,
         server_header=False,
         timeout_graceful_shutdown=10,
         lifespan="off",

@@ -11,7 +11,7 @@ PATHS = [
     (m, p.replace("{name}", "x").replace("{format}", "json").replace("{id:int}", "1").replace("{id}", "1"))
     for m, p, _ in ROUTES
 ]
-PRIVATE = [(m, p) for m, p in PATHS if p != "/v0/health"]
+PRIVATE = [(m, p) for m, p in PATHS if p not in {"/v0/health", "/v0/ready"}]
 
 
 @pytest.mark.parametrize(("method", "path"), PRIVATE)
@@ -25,7 +25,7 @@ def test_without_a_token_every_route_answers_403(empty: Client, method: str, pat
 
 
 def test_health_needs_no_token(empty: Client) -> None:
-    assert empty("GET", "/v0/health", token=None).json()["status"] == "ok"
+    assert empty("GET", "/v0/health", "/v0/ready", token=None).json()["status"] == "ok"
 
 
 @pytest.mark.parametrize(

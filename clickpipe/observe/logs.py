@@ -1,0 +1,55 @@
+"""The server's log: lines for people, or JSON for collectors; each with the id of the request it is about."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **({"request_id": found} if (found := request_id.get()) else {}),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            said["error"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False, default=str)
+
+
+class _Console(logging.Formatter):
+    """A line for people: time, level, message, and what else is known of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        fields = dict(getattr(record, "fields", {}))
+        if found := request_id.get():
+            fields["request_id"] = found
+        rest = "".join(f" {name}={value}" for name, value in fields.items())
+        text = f"{moment} {record.levelname.lower():<7} {record.getMessage()}{rest}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def set_up_logs(level: str, form: str) -> None:
+    """Write the log of this process to standard error; `form` is console or json.
+
+    Raises ValueError for a level that there is not.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Console())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("httpx", "httpcore", "watchfiles", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
