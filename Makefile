@@ -16,7 +16,7 @@ DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format crash-test bench clean
+.PHONY: help demo test lint format crash-test soak bench clean
 
 help: ## Show this list
 	@echo 'clickpipe: .datasource and .pipe files to a live analytics API'
@@ -42,6 +42,9 @@ format: $(DEV) ## Format the Python code and repair what ruff can
 
 crash-test: $(DEV) ## Kill writers 60 times, and look for what was acknowledged (CRASHES=n: other than 60)
 	CRASHES=$(or $(CRASHES),60) $(BIN)/python -m pytest tests/runtime/test_crash.py
+
+soak: $(DEV) ## Read, write, deploy and go away for ten minutes, and look for what grows (SOAK=n: other seconds)
+	SOAK=$(or $(SOAK),600) $(BIN)/python -m pytest -s tests/server/test_soak.py
 
 bench: $(RUNTIME) ## Run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)

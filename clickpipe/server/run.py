@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -54,12 +57,26 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
         lifespan="off",
     )
     server = _Server(config, lambda: ready(url))
+    with _sigterm_as_sigint():
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass  # uvicorn re-raises the signal it handled: the shutdown was clean
+        finally:
+            listener.close()
+
+
+@contextmanager
+def _sigterm_as_sigint() -> Iterator[None]:
+    """Have SIGTERM, which uvicorn re-raises too, leave the time to close what is open."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # uvicorn re-raises the signal it handled: the shutdown was clean
+        yield
     finally:
-        listener.close()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _listen(host: str, port: int) -> socket.socket:
