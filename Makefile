@@ -44,7 +44,7 @@ crash-test: $(DEV) ## Kill writers 60 times, and look for what was acknowledged 
 	CRASHES=$(or $(CRASHES),60) $(BIN)/python -m pytest tests/runtime/test_crash.py
 
 soak: $(DEV) ## Read, write, deploy and go away for ten minutes, and look for what grows (SOAK=n: other seconds)
-	SOAK=$(or $(SOAK),600) $(BIN)/python -m pytest -s tests/server/test_soak.py
+	SOAK=$(or $(SOAK),600) $(BIN)/python -m pytest -s -o faulthandler_timeout=3600 tests/server/test_soak.py
 
 bench: $(RUNTIME) ## Run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -34,6 +34,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
+    clickhouse_port: int = 0
     data_dir: str = ".clickpipe"
     admin_token: str = ""
     jwt_signing_key: str = ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from clickpipe.diagnostics import ClickpipeError
+
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
@@ -69,6 +71,15 @@ _BY_CLAUSE: dict[str, OutputFormat] = {
 } | {"parquet": FORMATS["parquet"], "prometheus": _PROMETHEUS}
 
 _CLAUSE = re.compile(r"\bFORMAT\s+([A-Za-z]\w*)\s*;?\s*$", re.IGNORECASE)
+
+
+def format_named(name: str) -> OutputFormat:
+    """Return an output format by ClickHouse's name. Raises ClickpipeError 400 for one that is not offered."""
+    found = _BY_CLAUSE.get(name.lower())
+    if found is None:
+        message = f"The format '{name[:100]}' is not offered here."
+        raise ClickpipeError(message, code="unknown_format")
+    return found
 
 
 def split_format_clause(sql: str, otherwise: OutputFormat = FORMATS["json"]) -> tuple[str, OutputFormat]:

@@ -40,7 +40,8 @@ class QueryOptions:
     """What a caller says beside the name or the SQL: output, parameters of pipes, settings of the output.
 
     `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name. `filters` are the rows that the caller
-    may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe.
+    may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe. `bound` are values of
+    `{name:Type}` in the SQL itself.
     """
 
     output: OutputFormat = FORMATS["json"]
@@ -49,6 +50,7 @@ class QueryOptions:
     pipeline: str = ""
     filters: Mapping[str, str] = field(default_factory=dict)
     fixed_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bound: Mapping[str, str] = field(default_factory=dict)
 
     def fixed_for(self, pipes: Iterable[str]) -> QueryOptions:
         """Return options whose values are those that are fixed for pipes. Raises 403 where two fix one differently."""

@@ -179,7 +179,9 @@ class QueryRunner:
                 allowed("SERVICE", reference.name)
         named = [options.pipeline, *(live.compiled.project.canonical(r.name) for r in references(rendered))]
         options = options.fixed_for(named)
-        own = dict(binder.params)
+        own = dict(binder.params) | dict(options.bound)
+        for name, value in options.bound.items():
+            binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
         binder.secret = environment_secret  # for the pipes that it reads: they are their author's
         sql = Composer(live.compiled.project, live.table).text(rendered, pipe, None, options.values, binder)
         if secrets_of(binder.params) and _may_name_secrets(rendered, own):

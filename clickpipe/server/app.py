@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.runtime import Instance
+from clickpipe.server.clickhouse import clickhouse_query, ping
 from clickpipe.server.datasources import get_data_source, list_data_sources
 from clickpipe.server.deployments import get_deployment, list_deployments, post_deploy
 from clickpipe.server.events import post_events
@@ -67,6 +68,9 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v1/deploy", post_deploy),
     ("GET", "/v1/deployments", list_deployments),
     ("GET", "/v1/deployments/{id:int}", get_deployment),
+    ("GET", "/", clickhouse_query),
+    ("POST", "/", clickhouse_query),
+    ("GET", "/ping", ping),
     ("GET", "/v0/health", get_health),
     ("GET", "/v0/ready", get_ready),
     ("GET", "/metrics", get_metrics),

@@ -50,6 +50,11 @@ def caller(request: Request) -> Caller:
     header = request.headers.get("authorization", "")
     scheme, _, value = header.partition(" ")
     given = value.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
+    return caller_with(request, given)
+
+
+def caller_with(request: Request, given: str) -> Caller:
+    """Return who asks with this token's value. Raises as `caller` does."""
     instance = instance_of(request)
     told = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)

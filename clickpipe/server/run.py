@@ -37,6 +37,13 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
     URLs: they may carry tokens.
     """
     listener = _listen(host, port)
+    listeners = [listener]
+    if instance.settings.clickhouse_port:
+        try:
+            listeners.append(_listen(host, instance.settings.clickhouse_port))
+        except ClickpipeError:
+            listener.close()
+            raise
     settings = instance.settings
     set_up_logs(settings.log_level, settings.log_format)
     shown = f"[{host}]" if ":" in host else host
@@ -59,11 +66,12 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
     server = _Server(config, lambda: ready(url))
     with _sigterm_as_sigint():
         try:
-            server.run(sockets=[listener])
+            server.run(sockets=listeners)
         except KeyboardInterrupt:
             pass  # uvicorn re-raises the signal it handled: the shutdown was clean
         finally:
-            listener.close()
+            for one in listeners:
+                one.close()
 
 
 @contextmanager

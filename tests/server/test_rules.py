@@ -11,7 +11,7 @@ PATHS = [
     (m, p.replace("{name}", "x").replace("{format}", "json").replace("{id:int}", "1").replace("{id}", "1"))
     for m, p, _ in ROUTES
 ]
-PRIVATE = [(m, p) for m, p in PATHS if p not in {"/v0/health", "/v0/ready"}]
+PRIVATE = [(m, p) for m, p in PATHS if p not in {"/v0/health", "/v0/ready", "/ping", "/"}]
 
 
 @pytest.mark.parametrize(("method", "path"), PRIVATE)
@@ -30,7 +30,12 @@ def test_health_needs_no_token(empty: Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 404), ("GET", "/v0/nope", 404), ("DELETE", "/v0/sql", 405), ("GET", "/v1/deployments/99", 404)],
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v0/nope", 404),
+        ("DELETE", "/v0/sql", 405),
+        ("GET", "/v1/deployments/99", 404),
+    ],
 )
 def test_every_refusal_is_json_with_an_error(empty: Client, method: str, path: str, status: int) -> None:
     response = empty(method, path)

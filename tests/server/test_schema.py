@@ -24,7 +24,14 @@ TRIES = settings(max_examples=60, deadline=None, suppress_health_check=list(Heal
 QUERY = (
     *("name", "mode", "format", "q", "pipeline", "wait", "scope", "expiration_time", "expires_at", "url", "limit"),
     *("delete_condition", "replace_condition", "dry_run", "explain", "kind", "status", "include_deleted", "check"),
-    *("auto_promote", "output_format_json_quote_64bit_integers", "dialect_delimiter", "_mode"),
+    *(
+        "auto_promote",
+        "output_format_json_quote_64bit_integers",
+        "dialect_delimiter",
+        "_mode",
+        "query",
+        "default_format",
+    ),
 )
 TOKEN = "t" * 40
 
@@ -107,7 +114,7 @@ def test_the_exported_document_is_true(exported: Any) -> None:
 def test_no_route_fails(surface: Any) -> None:
     def check(case: Any, response: Any) -> None:
         assert response.status_code != 500, (case.as_curl_command(), response.text)
-        if response.status_code >= 400:
+        if response.status_code >= 400 and case.path != "/":  # there they are as ClickHouse writes them
             assert response.json()["error"]
 
     assert try_all(surface, check) == len(ROUTES)

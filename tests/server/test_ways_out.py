@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -95,6 +96,25 @@ def test_over_an_endpoint(ways: tuple[Client, list[str]]) -> None:
     client, lines = ways
     for line in lines:
         refuse(client("POST", "/v0/pipes/totals.json", data={"q": line}), line)
+
+
+def test_as_clickhouses_clients_ask(ways: tuple[Client, list[str]]) -> None:
+    client, lines = ways
+    key = {"X-ClickHouse-Key": client.token("workspace admin token").value}
+    # What is answered with what the workspace is, not with what the engine has:
+    own = re.compile(
+        r"SHOW (TABLES|DATABASES)|DESCRIBE TABLE|SELECT (host|current|user|DATABASE)|"
+        r".*system(/\*\*/|\W)*\.\W*(tables|columns|databases|settings)\b",
+        re.IGNORECASE,
+    )
+    for line in lines:
+        answer = client("POST", "/", token=None, headers=key, content=line.encode())
+        assert SECRET not in answer.text
+        if answer.status_code == 200:
+            assert own.match(line), line
+            assert client.workspace.database not in answer.text
+        else:
+            assert answer.headers["x-clickhouse-exception-code"], line
 
 
 def test_in_conditions_and_filters(ways: tuple[Client, list[str]]) -> None:

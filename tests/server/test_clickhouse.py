@@ -1,0 +1,146 @@
+"""ClickHouse's HTTP interface: what its clients send, and the wall before it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import clickhouse_connect
+import pytest
+import uvicorn
+
+from clickpipe.server import create_app
+from tests.server.conftest import Client
+
+
+def ask(client: Client, query: str, token: str = "workspace admin token", **params: str) -> Any:
+    headers = {"X-ClickHouse-User": "any", "X-ClickHouse-Key": client.token(token).value}
+    return client("POST", "/", token=None, params=params, content=query.encode(), headers=headers)
+
+
+def test_a_token_is_the_password_in_each_place(client: Client) -> None:
+    value = client.token("reader").value
+    basic = base64.b64encode(f"default:{value}".encode()).decode()
+    for headers, params in (
+        ({"Authorization": f"Basic {basic}"}, {}),
+        ({"X-ClickHouse-User": "default", "X-ClickHouse-Key": value}, {}),
+        ({}, {"user": "default", "password": value}),
+        ({"Authorization": f"Bearer {value}"}, {}),
+    ):
+        answer = client(
+            "GET", "/", token=None, headers=headers, params={"query": "SELECT count() FROM totals", **params}
+        )
+        assert (answer.status_code, answer.text) == (200, "2\n")
+    for headers in ({}, {"Authorization": "Basic ???"}, {"X-ClickHouse-Key": "wrong"}):
+        answer = client("GET", "/", token=None, headers=headers, params={"query": "SELECT 1"})
+        assert (answer.status_code, answer.headers["x-clickhouse-exception-code"]) == (403, "516")
+        assert answer.text.startswith("Code: 516. DB::Exception: ")
+    assert client("GET", "/ping", token=None).text == "Ok.\n"
+
+
+def test_formats_and_what_the_headers_tell(client: Client) -> None:
+    answer = ask(client, "SELECT id, amount FROM events ORDER BY amount LIMIT 1")
+    assert answer.text == "a\t1\n"
+    assert answer.headers["x-clickhouse-format"] == "TabSeparated"
+    assert int(json.loads(answer.headers["x-clickhouse-summary"])["read_rows"]) >= 3
+    assert ask(client, "SELECT 1 AS n FORMAT JSONEachRow").text == '{"n":1}\n'
+    assert ask(client, "SELECT 1 AS n", default_format="CSVWithNames").text == '"n"\n1\n'
+    assert ask(client, "SELECT 1", default_format="Nothing").status_code == 400
+    both = client(
+        "POST",
+        "/",
+        token=None,
+        params={"query": "SELECT id FROM events", "password": client.token("reader").value},
+        content=b"WHERE 1",
+    )
+    assert both.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT {n:UInt8} + 1", "43\n"),
+        ("SELECT count() FROM {workspace}.events", "3\n"),
+        ("SELECT count() FROM `{workspace}`.`events` AS e WHERE e.id = {s:String}", "2\n"),
+        ("SELECT count() FROM default.totals", "2\n"),
+        ("SELECT currentDatabase()", "{workspace}\n"),
+        ("SELECT displayName(), 'user()'", "clickpipe\tuser()\n"),
+        ("SHOW DATABASES", "{workspace}\n"),
+        ("SHOW TABLES FROM {workspace};", "events\nstrict\ntotals\ntotals_copy\n"),
+        ("DESCRIBE TABLE events", "id\tString\t\t\t\t\t\namount\tInt32\t\t\t\t\t\nat\tDateTime\t\t\t\t\t\n"),
+        (
+            "SELECT name, engine FROM system.tables WHERE database = '{workspace}' AND name = 'events'",
+            "events\tMergeTree\n",
+        ),
+        ("SELECT type FROM system.columns WHERE table = 'totals' ORDER BY position", "String\nInt64\n"),
+        ("SELECT name FROM SYSTEM.databases", "{workspace}\n"),
+        ("SELECT count() > 0 FROM system.settings", "1\n"),
+    ],
+)
+def test_what_clients_ask(client: Client, query: str, expected: str) -> None:
+    name = client.workspace.name
+    answer = ask(client, query.replace("{workspace}", name), param_n="42", param_s="a")
+    assert (answer.status_code, answer.text) == (200, expected.replace("{workspace}", name))
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "number"),
+    [
+        ("SELECT * FROM system.users", 400, "164"),
+        ("SELECT * FROM other.events", 400, "164"),
+        ("INSERT INTO events VALUES ('x', 1, now())", 400, "164"),
+        ("SELECT * FROM file('/etc/passwd')", 400, "164"),
+        ("SELECT nope FROM events", 400, "47"),
+        ("SELECT 'x' FROM events WHERE", 400, "62"),
+        ("DESCRIBE file('/etc/passwd')", 400, "164"),
+        ("SHOW TABLES FROM system LIKE '%'", 400, "164"),
+    ],
+)
+def test_what_is_refused(client: Client, query: str, status: int, number: str) -> None:
+    answer = ask(client, query)
+    assert (answer.status_code, answer.headers["x-clickhouse-exception-code"]) == (status, number), answer.text
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "ws_" not in answer.text
+
+
+def test_a_token_sees_what_it_may_read_only(client: Client) -> None:
+    assert ask(client, "SHOW TABLES", token="reader").text == "totals\n"
+    assert ask(client, "SELECT DISTINCT table FROM system.columns", token="reader").text == "totals\n"
+    assert ask(client, "SELECT count() FROM events", token="reader").status_code == 403
+    mine = {"type": "DATASOURCES:READ", "resource": "events", "filter": "id = 'a'"}
+    client("POST", "/v0/tokens", params={"name": "mine"}, json={"scopes": [mine]})
+    assert ask(client, "SELECT count() FROM events", token="mine").text == "2\n"
+
+
+@pytest.fixture
+def port(client: Client) -> Iterator[int]:
+    """A server on a real socket."""
+    config = uvicorn.Config(create_app(client.instance), port=0, lifespan="off", log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join()
+
+
+def test_clickhouse_connect_connects(client: Client, port: int) -> None:
+    connected = clickhouse_connect.get_client(
+        host="127.0.0.1", port=port, username="default", password=client.token("workspace admin token").value
+    )
+    try:
+        result = connected.query("SELECT id, sum(amount) AS total, max(at) AS at FROM events GROUP BY id ORDER BY id")
+        assert result.column_names == ("id", "total", "at")
+        assert [row[:2] for row in result.result_rows] == [("a", 4), ("b", 2)]
+        found = connected.query("SELECT id FROM totals WHERE id = {id:String}", parameters={"id": "b"})
+        assert found.result_rows == [("b",)]
+        assert connected.command("SELECT count() FROM events") == 3
+        with pytest.raises(Exception, match="UNKNOWN_IDENTIFIER"):
+            connected.query("SELECT nope FROM events")
+    finally:
+        connected.close()
