@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
 
-from clickpipe.cli.client import connect, server_options
+from clickpipe.cli.client import Client, connect, server_options
 from clickpipe.cli.output import print_json, print_table, say
 
+_FORMAT = re.compile(r"\bFORMAT\s+[A-Za-z]\w*$", re.IGNORECASE)
 _FORMATS = {"json": "JSON", "ndjson": "JSONEachRow", "csv": "CSVWithNames", "tsv": "TSVWithNames"}
 
 
@@ -23,15 +25,29 @@ def sql(
 ) -> None:
     """Run one SELECT over data sources and pipes and print its rows.
 
-    Without QUERY, or with -, the SQL is read from standard input.
+    Without QUERY, or with -, the SQL is read from standard input; on a terminal there is a prompt, with history and
+    completion.
 
     \b
     clickpipe sql "SELECT event_type, count() FROM clickstream_events GROUP BY event_type"
     """
-    text = sys.stdin.read() if query in {None, "-"} else str(query)
-    wanted = _FORMATS[form or "json"]
     client = connect(host, token)
+    if query is None and sys.stdin.isatty():
+        from clickpipe.cli.prompt import prompt
+
+        prompt(client, lambda text: _run(client, text, form, as_json=as_json, stats=stats))
+        return
+    text = sys.stdin.read() if query in {None, "-"} else str(query)
+    _run(client, text, form, as_json=as_json, stats=stats)
+
+
+def _run(client: Client, text: str, form: str | None, *, as_json: bool, stats: bool) -> None:
+    """Run one statement and print its result; its own FORMAT clause wins."""
     statement = text.strip().rstrip(";").rstrip()
+    if form is None and _FORMAT.search(statement):
+        click.echo(client.request("POST", "/v0/sql", content=statement.encode()).content, nl=False)
+        return
+    wanted = _FORMATS[form or "json"]
     response = client.request("POST", "/v0/sql", content=f"{statement}\nFORMAT {wanted}".encode())
     if form is not None:
         click.echo(response.content, nl=False)

@@ -6,13 +6,14 @@ import asyncio
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import allows
 from clickpipe.catalog import resource_id
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import DataSource
 from clickpipe.server.context import Caller, caller
+from clickpipe.server.shapes import text_response
 
 
 async def list_data_sources(request: Request) -> JSONResponse:
@@ -26,15 +27,22 @@ async def list_data_sources(request: Request) -> JSONResponse:
     return JSONResponse({"datasources": [_data_source(who, s, counts) for s in readable]})
 
 
-async def get_data_source(request: Request) -> JSONResponse:
-    """Answer `GET /v0/datasources/<name>`."""
+async def get_data_source(request: Request) -> Response:
+    """Answer `GET /v0/datasources/<name>`, and with its datafile where `.datasource` stands behind the name."""
     who = caller(request)
     name = request.path_params["name"]
-    who.require("DATASOURCES:READ", name)
-    source = who.workspace.queries.live().compiled.data_sources.get(name)
+    compiled = who.workspace.queries.live().compiled
+    if name.endswith(".datasource"):
+        name = name.removesuffix(".datasource")
+        who.require("WORKSPACE:READ_ALL")
+    else:
+        who.require("DATASOURCES:READ", name)
+    source = compiled.data_sources.get(name)
     if source is None:
         message = f'Data Source "{name}" does not exist'
         raise ClickpipeError(message, status=404, code="not_found")
+    if request.path_params["name"] != name:
+        return text_response(compiled.project.files[source.file])
     counts = await asyncio.to_thread(who.workspace.row_counts)
     return JSONResponse(_data_source(who, source, counts))
 

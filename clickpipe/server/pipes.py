@@ -29,13 +29,15 @@ from clickpipe.query import (
 from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.observed import observed, unless_gone
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
-from clickpipe.server.shapes import job_reply
+from clickpipe.server.shapes import job_reply, text_response
 
 
 async def call_endpoint(request: Request) -> Response:
     """Answer `GET|POST /v0/pipes/<name>.<format>` with the engine's bytes; `q=` is a SELECT over them, named `_`."""
     who = caller(request)
     name, ending = request.path_params["name"], request.path_params["format"]
+    if ending == "pipe" and request.method == "GET":
+        return _datafile(who, name)
     output = FORMATS.get(ending)
     if output is None:
         message = f"The format '{ending}' is not known: use {', '.join(FORMATS)}"
@@ -67,6 +69,17 @@ def _reply(answer: Answer, output: OutputFormat) -> Response:
     if answer.unmodified:
         return Response(status_code=304, headers=headers)
     return Response(answer.result.body, media_type=output.content_type, headers=headers)
+
+
+def _datafile(who: Caller, name: str) -> Response:
+    """Answer `GET /v0/pipes/<name>.pipe`: the text is for who may see the whole project, not for who may call."""
+    who.require("WORKSPACE:READ_ALL")
+    project = who.workspace.queries.live().compiled.project
+    pipe = project.pipes.get(name)
+    if pipe is None:
+        message = f"Pipe '{name}' not found"
+        raise ClickpipeError(message, status=404, code="not_found")
+    return text_response(project.files[pipe.file])
 
 
 async def _started(queries: QueryRunner, name: str, options: QueryOptions, known: str) -> Started:
@@ -138,6 +151,7 @@ def _pipe(who: Caller, live: Live, pipe: Pipe) -> dict[str, Any]:
     columns = function.columns if function else ()
     node_type = pipe.kind.value if pipe.kind is not PipeKind.DEFAULT else "default"
     created = who.workspace.deployed_at()
+    whole = allows(who.token, "WORKSPACE:READ_ALL") or allows(who.token, "PIPES:CREATE", pipe.name)
     return {
         "id": resource_id(who.workspace.id, "pipe", pipe.name),
         "name": pipe.name,
@@ -167,7 +181,7 @@ def _pipe(who: Caller, live: Live, pipe: Pipe) -> dict[str, Any]:
                 "id": resource_id(who.workspace.id, "node", pipe.name, node.name),
                 "name": node.name,
                 "description": node.description,
-                "sql": node.program.source.text,
+                "sql": node.program.source.text if whole else "",
                 "node_type": node_type if node is pipe.output else "default",
             }
             for node in pipe.nodes

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import Response
+
 from clickpipe.catalog import Job
+
+
+def text_response(text: str) -> Response:
+    """Return a datafile: published clients expect the type without a charset."""
+    return Response(text.encode(), headers={"Content-Type": "text/plain"})
 
 
 def job_reply(job: Job) -> dict[str, Any]:

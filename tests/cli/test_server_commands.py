@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 
 from clickpipe.config import ServerAddress, publish_address
 from tests.cli.conftest import ADMIN_TOKEN, Run
-from tests.conftest import ROOT
+from tests.conftest import ROOT, python_environment
 
 EVENT = {
     "event_id": "e1",
@@ -252,3 +255,36 @@ def test_what_happened_is_told(deployed: Run) -> None:
     only = deployed("logs", "--source", "endpoint_errors", "--json").out.splitlines()
     assert {json.loads(line)["source"] for line in only} == {"endpoint_errors"}
     assert deployed("logs", "--since", "soon").code == 2
+
+
+def test_a_querys_own_format_wins(deployed: Run) -> None:
+    assert deployed("sql", "SELECT 1 AS one FORMAT CSV;").out == "1\n"
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+def test_the_prompt(server: str, tmp_path: Path) -> None:
+    import pty
+
+    lines = ["SELECT 41", "  + 1 AS answer;", "SELECT nope;", "\\d get_sessions", "SELECT 7 AS x FORMAT CSV;", "\\q"]
+    leader, follower = pty.openpty()
+    environment = python_environment() | {"CLICKPIPE_SQL_HISTORY": str(tmp_path / "history"), "TERM": "dumb"}
+    command = [sys.executable, "-m", "clickpipe", "sql", "--host", server, "--token", ADMIN_TOKEN]
+    with subprocess.Popen(command, stdin=follower, stdout=follower, stderr=subprocess.PIPE, env=environment) as process:
+        os.close(follower)
+        shown = b""
+        for line in lines:
+            os.write(leader, f"{line}\n".encode())
+        with contextlib.suppress(OSError):  # the other end is closed
+            while part := os.read(leader, 65_536):
+                shown += part
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    os.close(leader)
+    assert process.returncode == 0, errors
+    text = shown.decode().replace("\r", "")
+    assert re.search(r"answer\n─+\n +42\n", text)
+    assert "session_id  String\n" in text
+    assert "7\n" in text
+    assert b"Unknown expression identifier `nope`" in errors
+    assert "SELECT nope;" in (tmp_path / "history").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.server.conftest import Client
+from tests.server.conftest import EVENTS, TOTALS, Client
 
 
 def test_json_has_meta_data_rows_and_statistics(client: Client) -> None:
@@ -135,3 +135,14 @@ def test_explain_has_the_plan_by_the_authors_names(client: Client) -> None:
     assert client("GET", "/v0/pipes/strict/explain", "reader").status_code == 403
     assert client("GET", "/v0/pipes/strict/explain").status_code == 400
     assert client("GET", "/v0/pipes/nope/explain").status_code == 404
+
+
+def test_datafiles_are_for_those_who_may_see_the_whole_project(client: Client) -> None:
+    for path, text in (("/v0/pipes/totals.pipe", TOTALS), ("/v0/datasources/events.datasource", EVENTS)):
+        response = client("GET", path)
+        assert (response.headers["content-type"], response.text) == ("text/plain", text)
+        assert client("GET", path, "reader").status_code == 403
+    assert client("GET", "/v0/pipes/nothing.pipe").status_code == 404
+    assert client("GET", "/v0/datasources/nothing.datasource").status_code == 404
+    assert client("GET", "/v0/pipes/totals").json()["nodes"][0]["sql"].startswith("%")
+    assert client("GET", "/v0/pipes/totals", "reader").json()["nodes"][0]["sql"] == ""
