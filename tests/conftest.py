@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("clickpipe")
+
+CONFIG = tempfile.TemporaryDirectory(prefix="clickpipe-config-")
+os.environ["XDG_CONFIG_HOME"] = CONFIG.name  # where keys are made: not in the home of who runs the tests
 
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 Compile = Callable[[Mapping[str, str]], CompiledProject]

@@ -21,6 +21,8 @@ from typing import Any
 from clickpipe.catalog.migrations import migrate
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Physical, Token, Workspace
 from clickpipe.compiler import ResultColumn
+from clickpipe.config import Cipher, is_encrypted
+from clickpipe.diagnostics import ClickpipeError
 
 
 def now() -> str:
@@ -31,8 +33,12 @@ def now() -> str:
 class Catalog:
     """All metadata of one server."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Open the file (None: in memory) and bring its schema up to date."""
+    def __init__(self, path: Path | None, cipher: Cipher | None = None) -> None:
+        """Open the file (None: in memory) and bring its schema up to date; `cipher` encrypts tokens' values in it.
+
+        Raises ClickpipeError when they were encrypted with another key.
+        """
+        self._cipher = cipher
         self._lock = threading.RLock()
         if path is not None:  # before SQLite opens it: its other files get the mode of this one
             path.touch(mode=0o600)
@@ -42,7 +48,9 @@ class Catalog:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("PRAGMA secure_delete = ON")  # what was there before a value was encrypted
         migrate(self._db)
+        self._encrypt_all()
 
     def close(self) -> None:
         """Close the file."""
@@ -161,12 +169,34 @@ class Catalog:
 
     # Tokens
 
+    def _encrypt_all(self) -> None:
+        """Encrypt values that lie open, as they do from before there was a key."""
+        for token in self.tokens():
+            if self._cipher is not None:
+                value = self._rows("SELECT value FROM tokens WHERE id = ?", token.id)[0]["value"]
+                if not is_encrypted(value):
+                    self.set_token_value(token.id, value)
+
+    def _kept(self, value: str) -> str:
+        return self._cipher.encrypt(value) if self._cipher is not None else value
+
+    def _token(self, row: sqlite3.Row) -> Token:
+        fields = dict(row)
+        details = json.loads(fields.pop("details"))
+        value = fields["value"]
+        if self._cipher is not None:
+            value = self._cipher.decrypt(value)
+        elif is_encrypted(value):
+            message = "The tokens of this data folder are encrypted, and there is no key: set encryption_key."
+            raise ClickpipeError(message, code="wrong_key")
+        return Token(**{**fields, **details, "value": value, "scopes": tuple(json.loads(row["scopes"]))})
+
     def tokens(self, workspace_id: str | None = None) -> list[Token]:
         """Return the tokens of a workspace (None: of all), oldest first."""
         if workspace_id is None:
-            return [_token(r) for r in self._rows("SELECT * FROM tokens ORDER BY created_at")]
+            return [self._token(r) for r in self._rows("SELECT * FROM tokens ORDER BY created_at")]
         return [
-            _token(r)
+            self._token(r)
             for r in self._rows("SELECT * FROM tokens WHERE workspace_id = ? ORDER BY created_at", workspace_id)
         ]
 
@@ -187,23 +217,33 @@ class Catalog:
         granted = json.dumps(list(scopes))
         more = {"filters": filters or {}, "fixed_params": fixed_params or {}, "expires_at": expires_at}
         details = json.dumps({key: one for key, one in more.items() if one})
+        kept = self._kept(value or (found.value if found else new_token_value()))
         if found is None:
             token_id = str(uuid.uuid4())
             self._run(
                 "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                *(token_id, workspace_id, name, value or new_token_value(), granted, origin, now(), details),
+                *(
+                    token_id,
+                    workspace_id,
+                    name,
+                    self._kept(value or new_token_value()),
+                    granted,
+                    origin,
+                    now(),
+                    details,
+                ),
             )
         else:
             token_id = found.id
             self._run(
                 "UPDATE tokens SET scopes = ?, value = ?, details = ? WHERE id = ?",
-                *(granted, value or found.value, details, token_id),
+                *(granted, kept, details, token_id),
             )
-        return _token(self._rows("SELECT * FROM tokens WHERE id = ?", token_id)[0])
+        return self._token(self._rows("SELECT * FROM tokens WHERE id = ?", token_id)[0])
 
     def set_token_value(self, token_id: str, value: str) -> None:
         """Give a token another value; requests that carry the one before are refused from now on."""
-        self._run("UPDATE tokens SET value = ? WHERE id = ?", value, token_id)
+        self._run("UPDATE tokens SET value = ? WHERE id = ?", self._kept(value), token_id)
 
     def revoke(self, workspace_id: str, digest: str, expires_at: float) -> None:
         """Refuse a signed token, by its digest, as long as it would be valid; forget those that are not any more."""
@@ -275,12 +315,6 @@ def _deployment(row: sqlite3.Row) -> Deployment:
 def new_token_value() -> str:
     """Return a value that nobody guesses: 48 random bytes."""
     return f"p.e{secrets.token_urlsafe(48)}"
-
-
-def _token(row: sqlite3.Row) -> Token:
-    fields = dict(row)
-    details = json.loads(fields.pop("details"))
-    return Token(**{**fields, **details, "scopes": tuple(json.loads(row["scopes"]))})
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -89,7 +89,8 @@ def connect(host: str | None, token: str | None) -> Client:
     """Return the server that is meant; see the help of `clickpipe`. Raises ClickpipeError without a token."""
     from clickpipe.config import DEFAULT_PORT, find_address, load_settings
 
-    found = find_address(Path(load_settings().data_dir))
+    settings = load_settings()
+    found = find_address(Path(settings.data_dir), settings.encryption_key)
     url = host or os.environ.get("CLICKPIPE_HOST") or (found.url if found else f"http://127.0.0.1:{DEFAULT_PORT}")
     url = (url if "://" in url else f"http://{url}").rstrip("/")
     own = found.token if found and found.url == url else ""

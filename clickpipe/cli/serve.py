@@ -55,7 +55,7 @@ def announce(instance: Instance, url: str) -> None:
     """Let commands on this machine find the server by its data folder."""
     from clickpipe.config import ServerAddress, publish_address
 
-    publish_address(instance.data_dir, ServerAddress(url, instance.admin_token().value))
+    publish_address(instance.data_dir, ServerAddress(url, instance.admin_token().value), instance.cipher)
 
 
 @contextmanager

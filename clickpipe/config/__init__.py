@@ -1,6 +1,7 @@
 """The configuration object, read once (`clickpipe.toml`, environment, flags); secrets; where a server listens."""
 
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
+from clickpipe.config.key import Cipher, is_encrypted, load_cipher
 from clickpipe.config.rules import COPY_SOURCES, STRICT, ProjectRules
 from clickpipe.config.secrets import environment_secret
 from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
@@ -9,11 +10,14 @@ __all__ = [
     "COPY_SOURCES",
     "DEFAULT_PORT",
     "STRICT",
+    "Cipher",
     "ProjectRules",
     "ServerAddress",
     "Settings",
     "environment_secret",
     "find_address",
+    "is_encrypted",
+    "load_cipher",
     "load_settings",
     "publish_address",
     "withdraw_address",

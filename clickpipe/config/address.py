@@ -8,6 +8,9 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from clickpipe.config.key import Cipher, is_encrypted, load_cipher
+from clickpipe.diagnostics import ClickpipeError
+
 _FILE = "server.json"
 
 
@@ -19,8 +22,10 @@ class ServerAddress:
     token: str = field(repr=False)
 
 
-def publish_address(data_dir: Path, address: ServerAddress) -> None:
-    """Write the address into the data folder, readable by its owner only."""
+def publish_address(data_dir: Path, address: ServerAddress, cipher: Cipher | None = None) -> None:
+    """Write the address into the data folder, readable by its owner only, the token encrypted."""
+    if cipher is not None:
+        address = ServerAddress(address.url, cipher.encrypt(address.token))
     partial = data_dir / f"{_FILE}.new"
     partial.unlink(missing_ok=True)  # one left behind would keep its mode
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -34,8 +39,12 @@ def withdraw_address(data_dir: Path) -> None:
     (data_dir / _FILE).unlink(missing_ok=True)
 
 
-def find_address(data_dir: Path) -> ServerAddress | None:
-    """Return what the last server wrote (it may have been killed since), or None."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        return ServerAddress(**json.loads((data_dir / _FILE).read_text(encoding="utf-8")))
+def find_address(data_dir: Path, encryption_key: str = "") -> ServerAddress | None:
+    """Return what the last server wrote (it may have been killed since), or None: also where its key is not here."""
+    with contextlib.suppress(OSError, ValueError, TypeError, ClickpipeError):
+        found = ServerAddress(**json.loads((data_dir / _FILE).read_text(encoding="utf-8")))
+        if not is_encrypted(found.token):
+            return found
+        cipher = load_cipher(encryption_key, make=False)
+        return ServerAddress(found.url, cipher.decrypt(found.token)) if cipher is not None else None
     return None

@@ -38,6 +38,7 @@ class Settings:
     data_dir: str = ".clickpipe"
     admin_token: str = ""
     jwt_signing_key: str = ""
+    encryption_key: str = ""
     workers: int = 4
     max_body_bytes: int = 10_000_000
     ingest_batch_bytes: int = 16_777_216

@@ -13,7 +13,7 @@ from typing import Self
 
 from clickpipe.auth import RateLimit, TokenIndex, ensure_admin_token
 from clickpipe.catalog import Catalog, Live, Token
-from clickpipe.config import Settings
+from clickpipe.config import Settings, load_cipher
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, WriteAheadLog
@@ -42,7 +42,8 @@ class Instance:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.data_dir)
         self.engine: Engine = self._open_engine(in_memory=data_dir is None)
-        self.catalog = Catalog(self.data_dir / "catalog.sqlite")
+        self.cipher = load_cipher(self.settings.encryption_key) if data_dir is not None else None
+        self.catalog = Catalog(self.data_dir / "catalog.sqlite", self.cipher)
         self.tokens = TokenIndex(self.catalog, self.settings.jwt_signing_key)
         self.service_log = ServiceLog(self.engine)
         self.ingestion_log = IngestionLog(self.service_log, self._database_of)
