@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from html import escape
 from pathlib import Path
 
@@ -27,7 +27,12 @@ PROFILE: dict[str, str | int] = {
 # (Scalar functions such as file() know no grant: only the check stops them.)
 GRANTS = "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, SYSTEM, dictGet ON *.*"
 
-_CONFIG = "<clickhouse>\n  <users_config>{users}</users_config>\n</clickhouse>\n"
+# Of more than 100 old parts at once 128 threads are made to remove them, and stay: too many for a process of its own.
+MERGE_TREE = {"concurrent_part_removal_threshold": 1_000_000}
+
+_CONFIG = (
+    "<clickhouse>\n  <users_config>{users}</users_config>\n  <merge_tree>{merge_tree}</merge_tree>\n</clickhouse>\n"
+)
 _USERS = """<clickhouse>
   <profiles><default>{profile}</default></profiles>
   <users>
@@ -52,11 +57,15 @@ def write_config(folder: Path, sources: Collection[str] = (), *, files: bool = F
     """
     folder.mkdir(parents=True, exist_ok=True)
     users = folder / "users.xml"
-    profile = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in PROFILE.items())
+    profile, merge_tree = _elements(PROFILE), _elements(MERGE_TREE)
     more = ["GRANT READ ON FILE", "GRANT TABLE ENGINE ON File"] if files else []
     more += [f"GRANT READ ON {source}" for source in sorted({COPY_SOURCES[name] for name in sources})]
     grants = "".join(f"<query>{grant}</query>" for grant in (GRANTS, *more))
     users.write_text(_USERS.format(profile=profile, grants=grants), encoding="utf-8")
     main = folder / "config.xml"
-    main.write_text(_CONFIG.format(users=escape(str(users))), encoding="utf-8")
+    main.write_text(_CONFIG.format(users=escape(str(users)), merge_tree=merge_tree), encoding="utf-8")
     return main
+
+
+def _elements(values: Mapping[str, str | int]) -> str:
+    return "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in values.items())
