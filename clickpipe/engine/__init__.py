@@ -4,7 +4,17 @@ from clickpipe.engine.checker import EngineChecker, scratch, throwaway
 from clickpipe.engine.embedded import EmbeddedEngine, default_workers
 from clickpipe.engine.encode import encode_param, encode_params, inline
 from clickpipe.engine.parquet import parquet_columns, parquet_rows
-from clickpipe.engine.protocol import Engine, EngineError, Param, Params, QueryResult, ResultColumn, Settings
+from clickpipe.engine.protocol import (
+    Engine,
+    EngineError,
+    Param,
+    Params,
+    Parts,
+    QueryResult,
+    ResultColumn,
+    Settings,
+    whole,
+)
 
 __all__ = [
     "EmbeddedEngine",
@@ -13,6 +23,7 @@ __all__ = [
     "EngineError",
     "Param",
     "Params",
+    "Parts",
     "QueryResult",
     "ResultColumn",
     "Settings",
@@ -24,4 +35,5 @@ __all__ = [
     "parquet_rows",
     "scratch",
     "throwaway",
+    "whole",
 ]

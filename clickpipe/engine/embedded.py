@@ -18,6 +18,7 @@ from clickpipe.engine.encode import encode_params, settings_clause
 from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
 from clickpipe.engine.spool import Lines
+from clickpipe.engine.stream import Held, Part, Stream, parts_of, streams
 from clickpipe.engine.versions import Versions
 from clickpipe.sql import OTHER
 
@@ -61,6 +62,7 @@ class EmbeddedEngine:
         self._workers = workers
         self._versions = Versions()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
+        self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
 
     def _open(self, address: str) -> Any:
@@ -90,17 +92,11 @@ class EmbeddedEngine:
         return self._pool.submit(self._query, sql + settings_clause(settings), encode_params(params or {}), output)
 
     def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
-        session = self._session()
-        try:
+        with self._errors():
             try:
-                result = session.query(sql, output, params=params)
+                result = self._session().query(sql, output, params=params)
             finally:
                 self._versions.ran(sql)
-        except Exception as error:
-            _forget_output(session)
-            if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
-                raise
-            raise EngineError(str(error)) from error
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
         return QueryResult(result.bytes() or b"", *read, result.elapsed(), result.rows_read())
 
@@ -108,6 +104,55 @@ class EmbeddedEngine:
         """End the statements that run with the setting `log_comment` = `tag`; returns at once."""
         sql = "KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC"
         self._killer.submit(self._query, sql, encode_params({"tag": tag}), "Null")
+
+    def stream(
+        self, sql: str, params: Params | None = None, *, output: str, settings: Settings | None = None, whole: int
+    ) -> Future[QueryResult]:
+        """Run one SELECT as `submit` does; a result of more than `whole` bytes has `more`, where the format can."""
+        text = sql + settings_clause(settings)
+        if not streams(text, output):
+            return self.submit(sql, params, output=output, settings=settings)
+        promise: Future[QueryResult] = Future()
+        arguments = text, encode_params(params or {}), output
+        running = self._pool.submit(self._stream, promise, whole, *arguments)
+        running.add_done_callback(lambda done: _pass_on(done, promise))
+        return promise
+
+    def _stream(self, promise: Future[QueryResult], whole: int, sql: str, params: dict[str, str], output: str) -> None:
+        if not promise.set_running_or_notify_cancel():
+            return
+        held = Held()
+        with self._errors(), contextlib.closing(self._session().send_query(sql, output, params=params)) as result:
+            parts = parts_of(result, output)
+            if held.fill(parts, whole) and self._streams.acquire(blocking=False):
+                stream = Stream()
+                try:
+                    promise.set_result(held.result(stream))
+                    held = Held()
+                    self._pour(parts, stream)
+                finally:
+                    self._streams.release()
+                return
+            held.fill(parts)
+        promise.set_result(self._query(sql, params, output) if held.needs_header(output) else held.result())
+
+    def _pour(self, parts: Iterator[Part], stream: Stream) -> None:
+        try:
+            with self._errors():
+                stream.pour(parts)
+        except EngineError as error:
+            stream.fail(error)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise what chdb raises in a query as EngineError."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
+                raise
+            _forget_output(self._session())
+            raise EngineError(str(error).removeprefix("Streaming query failed: ")) from error
 
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
         """Return how often tables (`database.table`) were written to."""
@@ -193,6 +238,13 @@ def _session_type() -> Any:
         if absent:
             del sys.modules["pyarrow"]
     return Session
+
+
+def _pass_on(done: Future[None], promise: Future[QueryResult]) -> None:
+    """Give a promise the error of what was to keep it; a cancelled promise cancels nothing here."""
+    error = done.exception() if not done.cancelled() else RuntimeError("the engine was closed")
+    if error is not None and not promise.done():
+        promise.set_exception(error)
 
 
 def _forget_output(session: Any) -> None:

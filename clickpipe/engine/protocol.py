@@ -14,15 +14,39 @@ Params = Mapping[str, Param]
 Settings = Mapping[str, str | int | Mapping[str, str]]
 
 
+class Parts(Protocol):
+    """The rest of a result, part by part."""
+
+    def take(self) -> bytes | None:
+        """Return the next part, None at the end. Blocks. Raises EngineError."""
+        ...
+
+    def close(self) -> None:
+        """Want no more of it: the query ends. May be called twice."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """A finished query: the format's bytes untouched, rows and bytes read, seconds taken, the result's rows."""
+    """A query's result: the format's bytes untouched, rows and bytes read, seconds taken, the result's rows.
+
+    `more` is what comes behind `body`, of a result that was too large to be held: rows and times are those so far.
+    """
 
     body: bytes
     rows_read: int
     bytes_read: int
     elapsed: float
     rows: int = 0
+    more: Parts | None = None
+
+
+def whole(result: QueryResult) -> QueryResult:
+    """Return a result with the rest in its body. Blocks. Raises EngineError."""
+    if result.more is None:
+        return result
+    parts = [result.body, *iter(result.more.take, None)]
+    return QueryResult(b"".join(parts), result.rows_read, result.bytes_read, result.elapsed, result.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +99,12 @@ class Engine(Protocol):
         self, sql: str, params: Params | None = None, *, output: str = "JSON", settings: Settings | None = None
     ) -> Future[QueryResult]:
         """Run one statement as `execute` does, without waiting."""
+        ...
+
+    def stream(
+        self, sql: str, params: Params | None = None, *, output: str, settings: Settings | None = None, whole: int
+    ) -> Future[QueryResult]:
+        """Run one SELECT as `submit` does; a result of more than `whole` bytes has `more`, where the format can."""
         ...
 
     def cancel(self, tag: str) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from clickpipe.catalog import Live
+from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import QueryResult, Settings
 from clickpipe.project import DataSource
 from clickpipe.query.gate import Running
@@ -155,8 +156,11 @@ class Answers:
         joined = found_flight is not None
         if not joined:
             self._start(key, keep, run, flight)
-        source = "SHARED" if joined else "MISS" if keep else ""
-        promise = _mapped(flight.future, lambda kept: _answer(kept.result, kept.etag, known, source))
+        if joined:
+            promise = _shared(flight.future, lambda kept: _answer(kept.result, kept.etag, known, "SHARED"), run)
+        else:
+            source = "MISS" if keep else ""
+            promise = _mapped(flight.future, lambda kept: _answer(kept.result, kept.etag, known, source))
         promise.add_done_callback(lambda done: self._left(key, flight) if done.cancelled() else None)
         return promise
 
@@ -177,12 +181,12 @@ class Answers:
             error = RuntimeError("nobody waited") if done.cancelled() else done.exception()
             if error is None:
                 result = done.result()
-                etag = "" if not keep else _etag(key if keep == _FOREVER else result.body)
+                etag = "" if not keep or result.more else _etag(key if keep == _FOREVER else result.body)
                 kept = Kept(result, etag, time.monotonic(), keep)
             with self._lock:
                 if self._flights.get(key) is flight:
                     del self._flights[key]
-                if kept is not None and keep:
+                if kept is not None and keep and kept.result.more is None:
                     self._put(key, kept)
             if kept is None:
                 flight.future.set_exception(error)
@@ -235,16 +239,46 @@ def _answer(result: QueryResult, etag: str, known: str, source: str, age: float 
 
 def _mapped(future: Future[_Given], make: Callable[[_Given], Answer]) -> Future[Answer]:
     found: Future[Answer] = Future()
+    future.add_done_callback(lambda done: _pass_on(done, found, make))
+    return found
 
-    def ended(done: Future[_Given]) -> None:
-        if not found.set_running_or_notify_cancel():
-            return  # the caller has gone away
-        if done.cancelled():
-            found.set_exception(RuntimeError("the query was ended before it began"))
-        elif (error := done.exception()) is not None:
-            found.set_exception(error)
+
+def _pass_on(done: Future[_Given], found: Future[Answer], make: Callable[[_Given], Answer]) -> None:
+    if not found.set_running_or_notify_cancel():
+        _drop(done)  # the caller has gone away
+    elif done.cancelled():
+        found.set_exception(RuntimeError("the query was ended before it began"))
+    elif (error := done.exception()) is not None:
+        found.set_exception(error)
+    else:
+        found.set_result(make(done.result()))
+
+
+def _drop(done: Future[Any]) -> None:
+    """Want no more of a result that nobody takes."""
+    if not done.cancelled() and done.exception() is None:
+        given = done.result()
+        result = given.result if isinstance(given, Kept | Answer) else given
+        if result.more is not None:
+            result.more.close()
+
+
+def _shared(future: Future[Kept], make: Callable[[Kept], Answer], run: Callable[[], Running]) -> Future[Answer]:
+    """Return the answer of another's query; of a query of its own where that one's is sent in parts."""
+    found: Future[Answer] = Future()
+
+    def ended(done: Future[Kept]) -> None:
+        if done.exception() is None and done.result().result.more is not None and not found.cancelled():
+            try:
+                own = plain(run())
+            except ClickpipeError as error:  # too many wait
+                if found.set_running_or_notify_cancel():
+                    found.set_exception(error)
+                return
+            own.add_done_callback(lambda it: _pass_on(it, found, lambda answer: answer))
+            found.add_done_callback(lambda it: own.cancel() if it.cancelled() else None)
         else:
-            found.set_result(make(done.result()))
+            _pass_on(done, found, make)
 
     future.add_done_callback(ended)
     return found

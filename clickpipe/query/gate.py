@@ -14,6 +14,8 @@ from typing import Any
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, QueryResult, Settings
 
+WHOLE = 1 << 20  # bytes from which on a result is not held, where its format can be sent in parts
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -80,7 +82,7 @@ class QueryGate:
             return
         settings = {**query.settings, "log_comment": query.tag}
         try:
-            running = self._engine.submit(query.sql, query.params, output=query.output, settings=settings)
+            running = self._engine.stream(query.sql, query.params, output=query.output, settings=settings, whole=WHOLE)
         except BaseException as error:
             self._next()
             query.future.set_exception(error)

@@ -19,7 +19,7 @@ from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings
 from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
-from clickpipe.engine import EngineError, QueryResult
+from clickpipe.engine import EngineError, QueryResult, whole
 from clickpipe.ingest import Importer, IngestResult, Lines, Reason, reasons, replay
 from clickpipe.jobs import Report, run_copy
 from clickpipe.project import Project, load_texts
@@ -234,7 +234,7 @@ class Workspace:
     def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
         """Call an endpoint and wait for the bytes. Raises ClickpipeError."""
         started = self.queries.endpoint(name, QueryOptions(output, values))
-        return (started if isinstance(started, Answer) else _wait(started)).result
+        return whole((started if isinstance(started, Answer) else _wait(started)).result)
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """Call an endpoint and return its rows."""
@@ -249,7 +249,8 @@ class Workspace:
 
     def select(self, sql: str, output: str) -> bytes:
         """Run a SELECT over data sources and pipes and return its bytes in an output format. Raises ClickpipeError."""
-        return _wait(self.queries.sql(sql, QueryOptions(FORMATS[output]), lambda _kind, _name: None)).result.body
+        started = self.queries.sql(sql, QueryOptions(FORMATS[output]), lambda _kind, _name: None)
+        return whole(_wait(started).result).body
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""

@@ -20,7 +20,7 @@ from clickpipe.engine import EngineError
 from clickpipe.observe import QUERY_API
 from clickpipe.query import Answer, QueryOptions, client_sql, failure, format_named, split_format_clause
 from clickpipe.server.context import Caller, caller_with, instance_of
-from clickpipe.server.observed import observed, unless_gone
+from clickpipe.server.observed import body_response, observed, unless_gone
 from clickpipe.server.parameters import read_body
 
 _TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
@@ -74,14 +74,13 @@ async def _answer(request: Request, who: Caller, text: str) -> Response:
         "result_rows": str(result.rows),
     }
     headers = {
-        "Content-Type": output.content_type,
         "X-ClickHouse-Summary": json.dumps({**summary, "elapsed_ns": str(int(result.elapsed * 1e9))}),
         "X-ClickHouse-Query-Id": params.get("query_id") or request.scope["state"]["request_id"],
         "X-ClickHouse-Format": output.clickhouse,
         "X-ClickHouse-Timezone": "UTC",
         "X-ClickHouse-Server-Display-Name": "clickpipe",
     }
-    return Response(result.body, headers=headers)
+    return body_response(result, output.content_type, headers)
 
 
 def _password(request: Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,12 +11,16 @@ from concurrent.futures import Future
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError, Parts, QueryResult
 from clickpipe.observe import Call
 from clickpipe.query import Answer
 from clickpipe.server.context import Caller, instance_of
 
+_LOGGER = logging.getLogger(__name__)
 _TOKEN = re.compile(rb"(?:^|&)(?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e)=[^&]*", re.IGNORECASE)
 
 
@@ -86,3 +91,34 @@ async def unless_gone(request: Request, answer: Future[Answer]) -> Answer:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def body_response(result: QueryResult, content_type: str, headers: Mapping[str, str]) -> Response:
+    """Return a result as it is: whole, or part by part, no faster than the client reads it."""
+    if result.more is None:
+        return Response(result.body, media_type=content_type, headers=headers)
+    return _InParts(result.body, result.more, content_type, headers)
+
+
+class _InParts(Response):
+    """A result part by part. An error ends the connection: who reads sees that the result is not whole."""
+
+    def __init__(self, first: bytes, more: Parts, content_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(media_type=content_type, headers=headers)
+        self._first, self._more = first, more
+        del self.headers["content-length"]
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            part: bytes | None = self._first
+            while part is not None:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                part = await asyncio.to_thread(self._more.take)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except EngineError as error:
+            _LOGGER.warning("a result was cut off: %s", error.name or error.code)
+        except OSError:
+            pass  # the client has gone away
+        finally:
+            self._more.close()

@@ -27,7 +27,7 @@ from clickpipe.query import (
     split_format_clause,
 )
 from clickpipe.server.context import Caller, caller, instance_of
-from clickpipe.server.observed import observed, unless_gone
+from clickpipe.server.observed import body_response, observed, unless_gone
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
 from clickpipe.server.shapes import job_reply, text_response
 
@@ -68,7 +68,7 @@ def _reply(answer: Answer, output: OutputFormat) -> Response:
     headers |= {"Age": str(int(answer.age))} if answer.source == "HIT" else {}
     if answer.unmodified:
         return Response(status_code=304, headers=headers)
-    return Response(answer.result.body, media_type=output.content_type, headers=headers)
+    return body_response(answer.result, output.content_type, headers)
 
 
 def _datafile(who: Caller, name: str) -> Response:

@@ -13,7 +13,7 @@ from clickpipe.engine import EngineError
 from clickpipe.observe import QUERY_API
 from clickpipe.query import Answer, failure, split_format_clause
 from clickpipe.server.context import caller, instance_of
-from clickpipe.server.observed import observed, unless_gone
+from clickpipe.server.observed import body_response, observed, unless_gone
 from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
 
 
@@ -39,7 +39,7 @@ async def query_sql(request: Request) -> Response:
             raise failure(error) from error
 
     answer = await observed(request, who, QUERY_API, run, options.values)
-    return Response(answer.result.body, media_type=output.content_type)
+    return body_response(answer.result, output.content_type, {})
 
 
 def _posted(body: bytes, content_type: str) -> Values:

@@ -22,7 +22,7 @@ class Engine:
         self.started: list[tuple[str, Future[QueryResult]]] = []
         self.cancelled: list[str] = []
 
-    def submit(self, sql: str, _params: Any, *, settings: Any, **_: Any) -> Future[QueryResult]:
+    def stream(self, sql: str, _params: Any, *, settings: Any, **_: Any) -> Future[QueryResult]:
         future: Future[QueryResult] = Future()
         self.started.append((sql, future))
         assert settings["log_comment"]

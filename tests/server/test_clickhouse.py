@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import clickhouse_connect
 import pytest
-import uvicorn
 
-from clickpipe.server import create_app
 from tests.server.conftest import Client
 
 
@@ -113,20 +109,6 @@ def test_a_token_sees_what_it_may_read_only(client: Client) -> None:
     mine = {"type": "DATASOURCES:READ", "resource": "events", "filter": "id = 'a'"}
     client("POST", "/v0/tokens", params={"name": "mine"}, json={"scopes": [mine]})
     assert ask(client, "SELECT count() FROM events", token="mine").text == "2\n"
-
-
-@pytest.fixture
-def port(client: Client) -> Iterator[int]:
-    """A server on a real socket."""
-    config = uvicorn.Config(create_app(client.instance), port=0, lifespan="off", log_level="warning")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        thread.join(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join()
 
 
 def test_clickhouse_connect_connects(client: Client, port: int) -> None:
