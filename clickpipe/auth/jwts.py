@@ -1,18 +1,20 @@
 """Signed tokens (JWT): made and read. Rules: reference to published clients, docs/http-api.md#tokens.
 
-HS256, by the workspace's admin token (as published clients sign) or by the setting `jwt_signing_key`. Nothing of them
-is kept; what is revoked is.
+HS256, by the workspace's admin token (as published clients sign) or by the setting `jwt_signing_key`; RS256 and ES256,
+by an identity provider's keys (`jwt_keys`). Nothing of them is kept; what is revoked is.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
 from clickpipe.auth.grants import Grant, collect, grant_of_object
+from clickpipe.auth.keysets import ALGORITHMS, KeySet
 from clickpipe.auth.scopes import forbidden
 from clickpipe.catalog import Token
 from clickpipe.diagnostics import ClickpipeError
@@ -58,26 +60,70 @@ def workspace_of(value: str) -> str:
     return found
 
 
-def read(value: str, keys: Sequence[str]) -> Token:
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What may have signed a token: secrets; and an identity provider's keys, with the issuer and audience it names."""
+
+    secrets: Sequence[str]
+    public: KeySet | None = None
+    issuer: str = ""
+    audience: str = ""
+
+
+def read(value: str, keys: Keys) -> Token:
     """Return what a signed token gives, when one of the keys signed it. Raises ClickpipeError 403."""
-    for key in keys:
-        try:
-            claims = jwt.decode(
-                value, key, algorithms=[ALGORITHM], options={"require": list(_CLAIMS), "verify_aud": False}
-            )
-        except jwt.InvalidSignatureError:
-            continue
-        except jwt.ExpiredSignatureError:
-            raise _invalid("it has expired") from None
-        except jwt.MissingRequiredClaimError as error:
-            raise _invalid(f"the claim '{error.claim}' is missing") from None
-        except jwt.PyJWTError as error:
-            raise _invalid(str(error)) from None
-        try:
-            return _token(claims)
-        except ClickpipeError as error:
-            raise _invalid(error.message) from None
+    try:
+        header = jwt.get_unverified_header(value)
+    except jwt.PyJWTError as error:
+        raise _invalid(str(error)) from None
+    if header["alg"] in ALGORITHMS and keys.public is not None:
+        claims = _read_public(value, header, keys.public, keys)
+    else:
+        claims = _read_secret(value, keys.secrets)
+    try:
+        return _token(claims)
+    except ClickpipeError as error:
+        raise _invalid(error.message) from None
+
+
+def _read_secret(value: str, secrets: Sequence[str]) -> Mapping[str, Any]:
+    for key in secrets:
+        claims = _decoded(value, key, ALGORITHM, "", "")
+        if claims is not None:
+            return claims
     raise _invalid("its signature is wrong")
+
+
+def _read_public(value: str, header: Mapping[str, Any], public: KeySet, keys: Keys) -> Mapping[str, Any]:
+    key = public.find(header.get("kid"))
+    if key is None:
+        raise _invalid("there is no key of the name ('kid') in its header among those of 'jwt_keys'")
+    claims = _decoded(value, key, key.algorithm_name, keys.issuer, keys.audience)
+    if claims is None:
+        raise _invalid("its signature is wrong")
+    return claims
+
+
+def _decoded(value: str, key: str | jwt.PyJWK, algorithm: str, issuer: str, audience: str) -> Mapping[str, Any] | None:
+    """Return the claims; None when another key signed it. Raises ClickpipeError 403."""
+    try:
+        found: Mapping[str, Any] = jwt.decode(
+            value,
+            key,
+            algorithms=[algorithm],
+            issuer=issuer or None,
+            audience=audience or None,
+            options={"require": list(_CLAIMS), "verify_iss": bool(issuer), "verify_aud": bool(audience)},
+        )
+    except jwt.InvalidSignatureError:
+        return None
+    except jwt.ExpiredSignatureError:
+        raise _invalid("it has expired") from None
+    except jwt.MissingRequiredClaimError as error:
+        raise _invalid(f"the claim '{error.claim}' is missing") from None
+    except jwt.PyJWTError as error:
+        raise _invalid(str(error)) from None
+    return found
 
 
 def _token(claims: Mapping[str, Any]) -> Token:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from clickpipe.auth.jwts import is_jwt, make, read, workspace_of
+from clickpipe.auth.jwts import Keys, is_jwt, make, read, workspace_of
+from clickpipe.auth.keysets import KEYS_EVERY, KeySet
 from clickpipe.auth.scopes import ADMIN, forbidden
 from clickpipe.catalog import Catalog, Token
 from clickpipe.compiler import CompiledProject
+from clickpipe.config import Settings
 
 ADMIN_TOKEN = "workspace admin token"  # noqa: S105 - a token's name, not its value
 _SIGNED = 10_000  # signed tokens that are remembered
@@ -23,16 +25,18 @@ class TokenIndex:
     Signed tokens are remembered by theirs once their signature was found right.
     """
 
-    def __init__(self, catalog: Catalog, signing_key: str = "") -> None:
-        """Read the tokens of the catalog; `signing_key` signs JWTs, besides each workspace's admin token."""
+    def __init__(self, catalog: Catalog, settings: Settings | None = None, *, keys_every: float = KEYS_EVERY) -> None:
+        """Read the tokens of the catalog. The settings say what signs JWTs besides a workspace's admin token."""
         self._catalog = catalog
-        self._signing_key = signing_key
+        self._settings = settings or Settings()
         self._lock = threading.Lock()
         self._by_digest: dict[bytes, Token] = {}
         self._admins: dict[str, str] = {}
         self._revoked: frozenset[str] = frozenset()
         self._signed: dict[bytes, Token] = {}
         self.refresh()
+        source = self._settings.jwt_keys
+        self._public = KeySet(source, self._forget_signed, every=keys_every) if source else None
 
     def refresh(self) -> None:
         """Read the tokens anew, after one was added, changed or removed."""
@@ -73,13 +77,24 @@ class TokenIndex:
         signed[digest] = token
         return token
 
-    def _keys(self, workspace_id: str) -> list[str]:
+    def _keys(self, workspace_id: str) -> Keys:
         admin = self._admins.get(workspace_id)
-        return [key for key in (self._signing_key, admin) if key] if admin else []
+        if not admin:
+            return Keys(())
+        secrets = [key for key in (self._settings.jwt_signing_key, admin) if key]
+        return Keys(secrets, self._public, self._settings.jwt_issuer, self._settings.jwt_audience)
+
+    def _forget_signed(self) -> None:
+        self._signed = {}
+
+    def close(self) -> None:
+        """Look for keys no more."""
+        if self._public is not None:
+            self._public.close()
 
     def sign(self, workspace_id: str, name: str, expires_at: float, scopes: Sequence[Any], limits: Any) -> str:
         """Return a signed token. Raises ClickpipeError 400."""
-        return make(self._keys(workspace_id)[0], workspace_id, name, expires_at, scopes, limits)
+        return make(self._keys(workspace_id).secrets[0], workspace_id, name, expires_at, scopes, limits)
 
     def revoke(self, value: str) -> Token:
         """Refuse a signed token from now on; return what it was. Raises ClickpipeError 403 unless it is valid."""

@@ -38,6 +38,9 @@ class Settings:
     data_dir: str = ".clickpipe"
     admin_token: str = ""
     jwt_signing_key: str = ""
+    jwt_keys: str = ""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
     encryption_key: str = ""
     workers: int = 4
     max_body_bytes: int = 10_000_000

@@ -44,7 +44,7 @@ class Instance:
         self.engine: Engine = self._open_engine(in_memory=data_dir is None)
         self.cipher = load_cipher(self.settings.encryption_key) if data_dir is not None else None
         self.catalog = Catalog(self.data_dir / "catalog.sqlite", self.cipher)
-        self.tokens = TokenIndex(self.catalog, self.settings.jwt_signing_key)
+        self.tokens = TokenIndex(self.catalog, self.settings)
         self.service_log = ServiceLog(self.engine)
         self.ingestion_log = IngestionLog(self.service_log, self._database_of)
         self.log = WriteAheadLog(self.data_dir / "wal")
@@ -180,6 +180,7 @@ class Instance:
         self.ingestion_log.close()
         self.service_log.close()
         self.engine.close()
+        self.tokens.close()
         self.catalog.close()
         os.close(self._lock)
         if self._scratch is not None:
