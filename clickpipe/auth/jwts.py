@@ -15,6 +15,7 @@ import jwt
 
 from clickpipe.auth.grants import Grant, collect, grant_of_object
 from clickpipe.auth.keysets import ALGORITHMS, KeySet
+from clickpipe.auth.limits import limits_of
 from clickpipe.auth.scopes import forbidden
 from clickpipe.catalog import Token
 from clickpipe.diagnostics import ClickpipeError
@@ -29,9 +30,7 @@ def is_jwt(value: str) -> bool:
     return value.count(".") == 2 and value.startswith("ey")  # noqa: PLR2004 - header, claims, signature
 
 
-def make(
-    key: str, workspace_id: str, name: str, expires_at: float, scopes: Sequence[Any], limits: Mapping[str, Any]
-) -> str:
+def make(key: str, workspace_id: str, name: str, expires_at: float, scopes: Sequence[Any], limits: Any) -> str:
     """Return a signed token. Raises ClickpipeError 400 for claims that it would be refused for."""
     claims: dict[str, Any] = {
         "workspace_id": workspace_id,
@@ -39,7 +38,7 @@ def make(
         "exp": int(expires_at),
         "iat": int(time.time()),
         "scopes": list(scopes),
-        **({"limits": dict(limits)} if limits else {}),
+        **({"limits": limits} if limits else {}),
     }
     if expires_at <= time.time():
         message = "'expiration_time' is in the past: it is seconds since 1970, like 1790000000."
@@ -127,7 +126,7 @@ def _decoded(value: str, key: str | jwt.PyJWK, algorithm: str, issuer: str, audi
 
 
 def _token(claims: Mapping[str, Any]) -> Token:
-    name, scopes, limits = claims["name"], claims["scopes"], claims.get("limits") or {}
+    name, scopes = claims["name"], claims["scopes"]
     if not isinstance(name, str) or not name:
         message = "'name' is a text that is not empty."
         raise ClickpipeError(message, code="bad_jwt")
@@ -135,10 +134,6 @@ def _token(claims: Mapping[str, Any]) -> Token:
         message = "'scopes' is a list of scopes that is not empty."
         raise ClickpipeError(message, code="bad_jwt")
     grants = [_grant(given) for given in scopes]
-    rps = limits.get("rps", 0) if isinstance(limits, Mapping) else None
-    if type(rps) is not int or rps < 0:
-        message = "'limits' is an object like {\"rps\": 10}: requests a second, a whole number."
-        raise ClickpipeError(message, code="bad_jwt")
     granted = collect(grants)
     return Token(
         f"jwt:{name}",
@@ -150,7 +145,7 @@ def _token(claims: Mapping[str, Any]) -> Token:
         "",
         granted.filters,
         granted.fixed_params,
-        rps,
+        limits_of(claims.get("limits") or {}),
         float(claims["exp"]),
     )
 

@@ -67,9 +67,9 @@ class Token:
     """A token and what it may do; `scopes` are texts such as `PIPES:READ:top_pages`.
 
     `filters` are the rows (a SQL condition) that it may read of a data source, `fixed_params` the values of parameters
-    that no request of it changes, by pipe. `rps` bounds its requests a second, `expires_at` (seconds since 1970) its
-    life; 0 is no bound. `origin` is default, datafile,
-    api, or jwt (which no catalog holds).
+    that no request of it changes, by pipe. `limits` bound its requests a second (`rps`) and each of its queries,
+    `expires_at` (seconds since 1970) its life; 0 is no bound. `origin` is default, datafile, api, or jwt (which no
+    catalog holds).
     """
 
     id: str
@@ -81,7 +81,7 @@ class Token:
     created_at: str
     filters: Mapping[str, str] = field(default_factory=dict)
     fixed_params: Mapping[str, Mapping[str, str | list[str]]] = field(default_factory=dict)
-    rps: int = 0
+    limits: Mapping[str, int] = field(default_factory=dict)
     expires_at: float = 0.0
 
 

@@ -210,12 +210,16 @@ class Catalog:
         value: str | None = None,
         filters: Mapping[str, str] | None = None,
         fixed_params: Mapping[str, Mapping[str, str | list[str]]] | None = None,
-        expires_at: float = 0.0,
+        limits: Mapping[str, int] | None = None,
+        expires_at: float | None = None,
     ) -> Token:
-        """Add a token or set what the one with this name may do; its value stays unless one is given."""
+        """Add a token or set what the one with this name may do; value, limits and life stay unless they are given."""
         found = next((t for t in self.tokens(workspace_id) if t.name == name), None)
         granted = json.dumps(list(scopes))
-        more = {"filters": filters or {}, "fixed_params": fixed_params or {}, "expires_at": expires_at}
+        if found is not None:
+            limits = found.limits if limits is None else limits
+            expires_at = found.expires_at if expires_at is None else expires_at
+        more = {"filters": filters, "fixed_params": fixed_params, "limits": limits, "expires_at": expires_at}
         details = json.dumps({key: one for key, one in more.items() if one})
         kept = self._kept(value or (found.value if found else new_token_value()))
         if found is None:

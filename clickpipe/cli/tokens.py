@@ -49,7 +49,8 @@ def list_tokens(host: str | None, token: str | None, *, show: bool, as_json: boo
 @click.option("--for", "life", metavar="TIME", help="How long it lives: 30m, 12h, 90d.")
 @click.option("--jwt", is_flag=True, help="Sign a token (JWT) that the server does not keep; needs --for.")
 @click.option("--fix", "fixed", multiple=True, metavar="PIPE.PARAM=VALUE", help="A parameter that no request changes.")
-@click.option("--rps", type=click.IntRange(1), metavar="N", help="With --jwt: requests a second.")
+@click.option("--rps", type=click.IntRange(1), metavar="N", help="Requests a second.")
+@click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="A limit of each query, like max_seconds=2.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def create_token(
@@ -62,6 +63,7 @@ def create_token(
     jwt: bool,
     fixed: tuple[str, ...],
     rps: int | None,
+    limits: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make a token and print its value.
@@ -73,19 +75,17 @@ def create_token(
     clickpipe token create dashboard PIPES:READ:top_pages --for 90d
     clickpipe token create spain "DATASOURCES:READ:events:country = 'ES'"
     clickpipe token create acme PIPES:READ:top_pages --jwt --for 1h --fix top_pages.tenant=acme --rps 10
+    clickpipe token create reports PIPES:READ:sales --limit max_seconds=2 --limit max_rows_to_read=1000000
     """
     if jwt and not life:
         message = "--jwt needs --for: how long it lives, like 1h"
-        raise ClickpipeError(message, code="usage")
-    if rps and not jwt:
-        message = "--rps goes with --jwt; tokens that are kept are bounded by the setting token_requests_per_second"
         raise ClickpipeError(message, code="usage")
     body: dict[str, Any] = {"scopes": _objects(scopes, fixed)}
     params = [("name", name)]
     if life:
         params.append(("expiration_time" if jwt else "expires_at", str(int(time.time()) + _seconds(life))))
-    if rps:
-        body["limits"] = {"rps": rps}
+    if rps or limits:
+        body["limits"] = {**_limits(limits), **({"rps": rps} if rps else {})}
     made = connect(host, token).request("POST", "/v0/tokens", params=params, json=body).json()
     if as_json:
         print_json(made)
@@ -124,6 +124,17 @@ def show_scopes(host: str | None, token: str | None, *, name: str, wanted: tuple
         return
     for scope in found["scopes"]:
         click.echo(_scope(scope))
+
+
+def _limits(given: tuple[str, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if not number.isdecimal():
+            message = f"--limit {text}: it is a name and a whole number, like max_seconds=2"
+            raise ClickpipeError(message, code="usage")
+        found[name] = int(number)
+    return found
 
 
 def _objects(scopes: tuple[str, ...], fixed: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -10,6 +10,15 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Settings
 from clickpipe.query.formats import FORMATS, OutputFormat
 
+# A limit of a query, as settings and tokens name it, and ClickHouse's name for it.
+_LIMITS = {
+    "max_seconds": "max_execution_time",
+    "max_memory_bytes": "max_memory_usage",
+    "max_rows_to_read": "max_rows_to_read",
+    "max_result_rows": "max_result_rows",
+    "max_result_bytes": "max_result_bytes",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
@@ -24,15 +33,19 @@ class QueryLimits:
 
     def settings(self) -> Settings:
         """Return them as ClickHouse settings."""
-        own = {
-            "max_execution_time": self.max_seconds,
-            "max_threads": self.threads,
-            "max_memory_usage": self.max_memory_bytes,
-            "max_rows_to_read": self.max_rows_to_read,
-            "max_result_rows": self.max_result_rows,
-            "max_result_bytes": self.max_result_bytes,
-        }
+        own = {"max_threads": self.threads, **{name: getattr(self, field) for field, name in _LIMITS.items()}}
         return {name: value for name, value in own.items() if value}
+
+
+def bounded(settings: Settings, *others: Settings) -> Settings:
+    """Return settings with the others over them; of a limit the lowest holds. 0 is none."""
+    found = dict(settings)
+    for name, value in ((name, value) for other in others for name, value in other.items()):
+        before = found.get(name)
+        lower = name in _LIMITS.values() and before and value and int(str(before)) < int(str(value))
+        if not lower and (value or name not in _LIMITS.values()):
+            found[name] = value
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +54,7 @@ class QueryOptions:
 
     `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name. `filters` are the rows that the caller
     may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe. `bound` are values of
-    `{name:Type}` in the SQL itself.
+    `{name:Type}` in the SQL itself; `limits` are the caller's own, by the names of `QueryLimits`.
     """
 
     output: OutputFormat = FORMATS["json"]
@@ -51,6 +64,11 @@ class QueryOptions:
     filters: Mapping[str, str] = field(default_factory=dict)
     fixed_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bound: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    def limit_settings(self) -> Settings:
+        """Return the caller's limits as ClickHouse settings."""
+        return {_LIMITS[name]: value for name, value in self.limits.items() if name in _LIMITS}
 
     def fixed_for(self, pipes: Iterable[str]) -> QueryOptions:
         """Return options whose values are those that are fixed for pipes. Raises 403 where two fix one differently."""

@@ -28,7 +28,7 @@ from clickpipe.query.answers import (
 )
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.gate import QueryGate, Running
-from clickpipe.query.options import QueryLimits, QueryOptions
+from clickpipe.query.options import QueryLimits, QueryOptions, bounded
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
 from clickpipe.sql import check, reads, references
 from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, compile_template
@@ -251,7 +251,7 @@ class QueryRunner:
         return {"additional_table_filters": found, "optimize_move_to_prewhere": 0} if found else {}
 
     def _settings_of(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Settings:
-        settings = {**self._settings, **bound.settings, **options.settings}
+        settings = bounded(self._settings, bound.settings, options.settings, options.limit_settings())
         return {**settings, **self._filtered(live, options)} if options.filters else settings
 
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:

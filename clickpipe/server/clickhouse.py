@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import json
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from clickpipe.auth import allows
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.observe import QUERY_API
-from clickpipe.query import Answer, QueryOptions, client_sql, failure, format_named, split_format_clause
+from clickpipe.query import Answer, client_sql, failure, format_named, split_format_clause
 from clickpipe.server.context import Caller, caller_with, instance_of
 from clickpipe.server.observed import body_response, observed, unless_gone
 from clickpipe.server.parameters import read_body
@@ -57,7 +58,7 @@ async def _answer(request: Request, who: Caller, text: str) -> Response:
         text, queries.live(), who.workspace.name, lambda kind, name: allows(who.token, f"{kind}:READ", name)
     )
     given = {name.removeprefix("param_"): value for name, value in params.items() if name.startswith("param_")}
-    options = QueryOptions(output, {}, {}, filters=who.token.filters, fixed_params=who.token.fixed_params, bound=given)
+    options = replace(who.options({}, output), bound=given)
 
     async def run() -> Answer:
         future = await asyncio.to_thread(queries.sql, sql, options, who.may_read)

@@ -28,7 +28,13 @@ class Caller:
         """Return what a query of this caller's is run with. Raises ClickpipeError 400 for settings of the output."""
         given = of_pipe(values)
         return QueryOptions(
-            output, given, output_settings(values), pipeline, self.token.filters, self.token.fixed_params
+            output,
+            given,
+            output_settings(values),
+            pipeline,
+            self.token.filters,
+            self.token.fixed_params,
+            limits=self.token.limits,
         )
 
     def may_read(self, kind: str, name: str) -> None:
@@ -58,7 +64,7 @@ def caller_with(request: Request, given: str) -> Caller:
     instance = instance_of(request)
     told = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)
-    told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.rps) or told
+    told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or told
     request.scope["state"]["headers"] |= told
     return Caller(token, instance.workspace(token.workspace_id))
 

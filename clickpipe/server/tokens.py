@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from clickpipe.auth import (
     grant_of_object,
     grant_of_text,
     is_jwt,
+    limits_of,
     scope_objects,
 )
 from clickpipe.catalog import Token, new_token_value
@@ -75,7 +76,8 @@ async def post_token(request: Request) -> JSONResponse:
     if any(t.name == name for t in catalog.tokens(who.workspace.id)):
         message = f"A token of the name '{name}' exists. PUT /v0/tokens/{name} changes its scopes."
         raise ClickpipeError(message, status=409, code="exists")
-    return JSONResponse(_shown(_put(request, who, name, granted, _expiry(request, body), "api")))
+    limits = limits_of(body.get("limits") or {})
+    return JSONResponse(_shown(_put(request, who, name, granted, limits, _expiry(request, body), "api")))
 
 
 async def put_token(request: Request) -> JSONResponse:
@@ -88,7 +90,8 @@ async def put_token(request: Request) -> JSONResponse:
         raise ClickpipeError(message, status=409, code="default_token")
     granted = await _granted(request, who, body)
     expires_at = _expiry(request, body) if _says_expiry(request, body) else found.expires_at
-    return JSONResponse(_shown(_put(request, who, found.name, granted, expires_at, found.origin)))
+    limits = limits_of(body.get("limits") or {}) if "limits" in body else found.limits
+    return JSONResponse(_shown(_put(request, who, found.name, granted, limits, expires_at, found.origin)))
 
 
 async def delete_token(request: Request) -> JSONResponse:
@@ -124,7 +127,15 @@ async def refresh_token(request: Request) -> JSONResponse:
     return JSONResponse(_shown(changed))
 
 
-def _put(request: Request, who: Caller, name: str, granted: Granted, expires_at: float, origin: str) -> Token:
+def _put(
+    request: Request,
+    who: Caller,
+    name: str,
+    granted: Granted,
+    limits: Mapping[str, int],
+    expires_at: float,
+    origin: str,
+) -> Token:
     instance = instance_of(request)
     token = instance.catalog.put_token(
         who.workspace.id,
@@ -133,6 +144,7 @@ def _put(request: Request, who: Caller, name: str, granted: Granted, expires_at:
         origin=origin,
         filters=granted.filters,
         fixed_params=granted.fixed_params,
+        limits=limits,
         expires_at=expires_at,
     )
     instance.tokens.refresh()
@@ -232,6 +244,7 @@ def _shown(token: Token) -> dict[str, Any]:
         "origin": token.origin,
         "created_at": token.created_at,
         **({"expires_at": int(token.expires_at)} if token.expires_at else {}),
+        **({"limits": token.limits} if token.limits else {}),
         "scopes": scope_objects(token),
     }
 

@@ -9,6 +9,7 @@ from clickpipe.template.errors import TemplateError
 from clickpipe.template.values import Setting
 
 _MOST_THREADS = 64
+_LIMITS = ("max_execution_time", "max_memory_usage", "max_rows_to_read", "max_result_rows", "max_result_bytes")
 _CACHED = {"5s": 5, "1m": 60, "5m": 300, "30m": 1_800, "1h": 3_600}
 # ClickHouse's setting for a feature; none for the analyzer, which is always on and cannot be switched off any more.
 _SWITCHES: Mapping[str, str] = {
@@ -24,6 +25,17 @@ def _max_threads(number: Any) -> Setting:
         message = f"max_threads() takes a number from 1 to {_MOST_THREADS}"
         raise TemplateError(message)
     return Setting((("max_threads", threads),))
+
+
+def _limit(name: str) -> Callable[[Any], Setting]:
+    def call(number: Any) -> Setting:
+        most = int(number)
+        if most < 1:
+            message = f"{name}() takes a whole number from 1"
+            raise TemplateError(message)
+        return Setting(((name, most),))
+
+    return call
 
 
 def _cache_ttl(time: Any) -> Setting:
@@ -53,6 +65,7 @@ def _switch(name: str, value: int, allowed: tuple[str, ...]) -> Callable[[Any], 
 
 SETTING_FUNCTIONS: Mapping[str, Callable[..., Setting]] = {
     "max_threads": _max_threads,
+    **{name: _limit(name) for name in _LIMITS},
     "cache_ttl": _cache_ttl,
     "backend_hint": _backend_hint,
     "activate": _switch("activate", 1, tuple(_SWITCHES)),

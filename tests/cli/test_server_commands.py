@@ -222,13 +222,31 @@ def test_tokens_are_made_changed_and_ended(deployed: Run) -> None:
     assert deployed("endpoint", "data", "get_sessions", "--token", signed).code != 0
 
 
+def test_a_tokens_limits(deployed: Run) -> None:
+    made = deployed(
+        *[
+            "token",
+            "create",
+            "limited",
+            "PIPES:READ:get_sessions",
+            "--rps",
+            "50",
+            "--limit",
+            "max_rows_to_read=9",
+            "--json",
+        ]
+    )
+    assert json.loads(made.out)["limits"] == {"rps": 50, "max_rows_to_read": 9}
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
         (("x", "PIPES:WRITE"), "'PIPES:WRITE' is not a scope"),
         (("x", "TOKENS", "--for", "soon"), "is not a time like 30m"),
         (("x", "PIPES:READ:a", "--jwt"), "--jwt needs --for"),
-        (("x", "PIPES:READ:a", "--rps", "1"), "--rps goes with --jwt"),
+        (("x", "PIPES:READ:a", "--limit", "max_seconds"), "it is a name and a whole number"),
+        (("x", "PIPES:READ:a", "--limit", "max_second=1"), "'limits' has no 'max_second': did you mean"),
         (("x", "PIPES:READ:a", "--fix", "b.c=1"), "is not PIPE.PARAM=VALUE"),
     ],
 )
