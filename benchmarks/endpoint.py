@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import shutil
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.events import ndjson
-from benchmarks.serving import serve
+from benchmarks.serving import Server, serve
 from clickpipe.engine import Engine
 from clickpipe.runtime import Instance
 from clickpipe.template import BoundSQL
 
 ROWS = 1_000_000
+ROUNDS = 5
 CALLS = 60
 CLIENTS = 4
 QUERIES: dict[str, dict[str, object]] = {
@@ -26,40 +30,59 @@ QUERIES: dict[str, dict[str, object]] = {
 
 
 def main() -> None:
-    """Print medians and throughput, HTTP and engine, and their ratios."""
+    """Print medians and throughput, HTTP and engine, and their ratios.
+
+    Server and engine have a copy of the data each, all parts merged, and are measured in turns: a machine's speed
+    drifts.
+    """
     with tempfile.TemporaryDirectory(prefix="clickpipe-bench-") as folder:
-        data = Path(folder) / "data"
-        through_http: dict[str, tuple[float, float]] = {}
-        with serve(data, settings={"CLICKPIPE_CACHE_MAX_BYTES": "0"}) as server:
+        data, copy = Path(folder) / "data", Path(folder) / "copy"
+        with serve(data) as server:
             connection = server.connect()
             started = time.perf_counter()
             for body in ndjson(ROWS):
                 server.request(connection, "POST", "/v0/events?name=clickstream_events&wait=true", body)
             print(f"loaded {ROWS} events through /v0/events in {time.perf_counter() - started:.1f} s", flush=True)
+        merging = multiprocessing.get_context("spawn").Process(target=_merge, args=(data,))
+        merging.start()
+        merging.join()
+        shutil.copytree(data, copy, symlinks=True)
+        with serve(data, settings={"CLICKPIPE_CACHE_MAX_BYTES": "0"}) as server, Instance(copy) as instance:
             for name, values in QUERIES.items():
                 path = f"/v0/pipes/{name}.json?" + "&".join(f"{k}={v}" for k, v in values.items())
-
-                def call(path: str = path) -> Callable[[], object]:
-                    own = server.connect()
-                    return lambda: server.request(own, "GET", path)
-
-                through_http[name] = _measure(call)
-        with Instance(data) as instance:
-            for name, values in QUERIES.items():
                 live = instance.default.queries.live()
                 bound = live.compiled.endpoints[name].bind_to(live.table, values)
-                direct = _measure(lambda bound=bound: _direct(instance.engine, bound))  # type: ignore[misc]
-                _report(name, through_http[name], direct)
+                _report(name, *_in_turns(partial(_over_http, server, path), partial(_direct, instance.engine, bound)))
+
+
+def _merge(data: Path) -> None:
+    with Instance(data) as instance:
+        for table in instance.default.queries.live().physical.tables.values():
+            instance.engine.execute(f"OPTIMIZE TABLE {table} FINAL")
+
+
+def _over_http(server: Server, path: str) -> Callable[[], object]:
+    own = server.connect()
+    return lambda: server.request(own, "GET", path)
 
 
 def _direct(engine: Engine, bound: BoundSQL) -> Callable[[], object]:
     return lambda: engine.execute(bound.text, bound.params, output="JSON")
 
 
+def _in_turns(*make_calls: Callable[[], Callable[[], object]]) -> list[tuple[float, float]]:
+    """Return of each its median seconds, and its calls a second with several clients: the median of the rounds."""
+    rounds = [[_measure(make_call) for make_call in make_calls] for _ in range(ROUNDS)]
+    return [
+        (statistics.median(found[0] for found in one), statistics.median(found[1] for found in one))
+        for one in zip(*rounds, strict=True)
+    ]
+
+
 def _measure(make_call: Callable[[], Callable[[], object]]) -> tuple[float, float]:
     """Return the median seconds of one call after another, and calls a second of several clients at once."""
     call = make_call()
-    for _ in range(20):
+    for _ in range(CALLS // 10):
         call()
     times = []
     for _ in range(CALLS):
