@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from benchmarks.events import ndjson
@@ -53,22 +54,45 @@ async def _hot(server: Server) -> None:
 
 
 async def _rate(server: Server, path: str, *, with_token: bool) -> float:
-    stop = time.perf_counter() + SECONDS
+    """Return requests a second of several clients, each with one connection; they do as little as can be done."""
     head = _head(server, path, with_token=with_token)
-
-    async def client() -> int:
-        reader, writer = await _open(server)
-        count = 0
-        while time.perf_counter() < stop:
-            writer.write(head)
-            await _read(reader)
-            count += 1
-        writer.close()
-        return count
-
+    host, port = urlsplit(server.url).netloc.split(":")
+    loop = asyncio.get_running_loop()
+    clients = [(await loop.create_connection(lambda: _Client(head), host, int(port)))[1] for _ in range(CLIENTS)]
     started = time.perf_counter()
-    counts = await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    return sum(counts) / (time.perf_counter() - started)
+    await asyncio.sleep(SECONDS)
+    count = sum(client.count for client in clients)
+    seconds = time.perf_counter() - started
+    for client in clients:
+        client.stop()
+    return count / seconds
+
+
+class _Client(asyncio.Protocol):
+    """Sends a request, again and again, as soon as the answer before is there."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+        self._left = 0  # bytes of the answer that are to come
+        self.count = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(self._head)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._left:
+            end = data.index(b"\r\n\r\n") + 4
+            at = data.index(b"content-length: ") + 16
+            self._left = int(data[at : data.index(b"\r", at)])
+            data = data[end:]
+        self._left -= len(data)
+        if self._left == 0:
+            self.count += 1
+            self._transport.write(self._head)
+
+    def stop(self) -> None:
+        self._transport.abort()
 
 
 async def _equal(server: Server) -> None:

@@ -11,6 +11,7 @@ from clickpipe.sql import quote_identifier
 _PREFIX = {"datasource": "t_", "pipe": "t_", "node": "t_"}
 
 
+@lru_cache(maxsize=8192)
 def resource_id(workspace: str, kind: str, *names: str) -> str:
     """Return a resource's id: the same for the same name in the same workspace."""
     digest = hashlib.sha256("/".join([workspace, kind, *names]).encode()).hexdigest()

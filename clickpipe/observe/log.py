@@ -6,12 +6,13 @@ are dropped.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from clickpipe.catalog import service_tables
 from clickpipe.compiler import SERVED, SERVICE_SOURCES
@@ -42,7 +43,7 @@ class ServiceLog:
         """Write every so many seconds."""
         self._engine = engine
         self._seconds = seconds
-        self._rows: deque[tuple[str, str, Mapping[str, Any]]] = deque(maxlen=_MOST)
+        self._rows: deque[tuple[str, str, bytes]] = deque(maxlen=_MOST)
         self._prepared: set[str] = set()
         self._writing = threading.Lock()
         self._stop = threading.Event()
@@ -83,20 +84,21 @@ class ServiceLog:
         """Add a row of the service data source `name` to a workspace's; columns that are left out have defaults."""
         assert name in SERVED  # noqa: S101 - others have no table
         if database:
-            self._rows.append((database, f"tinybird.{name}", row))
+            self._rows.append((database, f"tinybird.{name}", msgspec.json.encode(row)))
 
     def flush(self) -> None:
         """Write what waits."""
         with self._writing:
-            batches: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+            batches: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
             while self._rows:
                 database, name, row = self._rows.popleft()
-                batches[database, name].append(json.dumps(row))
+                batches[database, name].append(row)
             for (database, name), lines in batches.items():
                 try:
                     self.prepare(database)
                     table = service_tables(database)[name]
-                    self._engine.execute(f"INSERT INTO {table} FORMAT JSONEachRow\n" + "\n".join(lines), output="Null")
+                    rows = b"\n".join(lines).decode()
+                    self._engine.execute(f"INSERT INTO {table} FORMAT JSONEachRow\n{rows}", output="Null")
                 except EngineError as error:
                     _LOGGER.warning("%d rows of %s were not written: %s", len(lines), name, error.message)
 

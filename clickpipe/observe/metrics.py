@@ -48,10 +48,16 @@ class Metrics:
             "clickpipe_request_seconds", "How long requests took.", ["route"], buckets=_SECONDS, registry=self._registry
         )
 
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request, by the path of its route: `/v0/pipes/{name}.{format}`."""
-        self._requests.labels(method, route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = (method, route, status)
+        counters = self._known.get(key)
+        if counters is None:  # asked for once: prometheus-client takes its time to find one by its labels
+            counters = self._known[key] = self._requests.labels(*key), self._seconds.labels(route)
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""

@@ -251,6 +251,8 @@ class QueryRunner:
         return {"additional_table_filters": found, "optimize_move_to_prewhere": 0} if found else {}
 
     def _settings_of(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Settings:
+        if not (bound.settings or options.settings or options.limits or options.filters):
+            return self._settings
         settings = bounded(self._settings, bound.settings, options.settings, options.limit_settings())
         return {**settings, **self._filtered(live, options)} if options.filters else settings
 

@@ -22,7 +22,8 @@ Values = dict[str, str | list[str]]
 
 def query_values(request: Request) -> Values:
     """Return the query string's parameters; a repeated one is a list."""
-    return _collected(request.query_params.multi_items())
+    text = request.scope["query_string"]
+    return _collected(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
 
 
 async def posted_values(request: Request) -> Values:
