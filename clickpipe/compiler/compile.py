@@ -71,7 +71,8 @@ def restore_project(
     project = restore_targets(project, columns)
     graph, diagnostics = build_graph(project)
     types = {(p.name, p.output.name): list(columns.get(p.name, ())) for p in project.pipes.values()}
-    return _assemble(project, graph, types, [*project.diagnostics, *diagnostics], rules)
+    compiled = _assemble(project, graph, types, [*project.diagnostics, *diagnostics], rules)
+    return replace(compiled, names=file_names(project, graph))
 
 
 def _files_with_errors(project: Project, diagnostics: Iterable[Diagnostic]) -> set[str]:

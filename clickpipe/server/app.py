@@ -27,7 +27,17 @@ from clickpipe.server.imports import (
     post_truncate,
 )
 from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
-from clickpipe.server.misc import get_health, get_job, get_metrics, get_ready, list_jobs
+from clickpipe.server.misc import (
+    get_example,
+    get_health,
+    get_job,
+    get_metrics,
+    get_ready,
+    get_version,
+    list_connectors,
+    list_jobs,
+    list_regions,
+)
 from clickpipe.server.pipes import call_endpoint, get_explain, get_openapi, get_pipe, list_pipes, post_copy
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
@@ -40,6 +50,8 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v0/pipes/openapi.json", get_openapi),
     ("GET", "/v0/pipes/{name}.{format}", call_endpoint),
     ("POST", "/v0/pipes/{name}.{format}", call_endpoint),
+    ("GET", "/v1/pipes", list_pipes),
+    ("GET", "/v1/pipes/{name}.{format}", call_endpoint),
     ("GET", "/v0/pipes/{name}/explain", get_explain),
     ("GET", "/v0/pipes/{name}", get_pipe),
     ("POST", "/v0/pipes/{name}/copy", post_copy),
@@ -72,6 +84,10 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/", clickhouse_query),
     ("GET", "/ping", ping),
     ("GET", "/v0/health", get_health),
+    ("GET", "/version", get_version),
+    ("GET", "/v0/regions", list_regions),
+    ("GET", "/v0/connectors", list_connectors),
+    ("GET", "/examples/query.http", get_example),
     ("GET", "/v0/ready", get_ready),
     ("GET", "/metrics", get_metrics),
 )

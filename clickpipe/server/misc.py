@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -11,7 +12,7 @@ import clickpipe
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import CONTENT_TYPE
 from clickpipe.server.context import caller, instance_of
-from clickpipe.server.shapes import job_reply
+from clickpipe.server.shapes import job_reply, text_response
 
 
 async def get_health(_request: Request) -> JSONResponse:
@@ -32,6 +33,31 @@ async def get_metrics(request: Request) -> Response:
     if instance.settings.metrics_access != "open":
         caller(request).require("WORKSPACE:READ_ALL")
     return Response(await asyncio.to_thread(instance.metrics.text), media_type=CONTENT_TYPE)
+
+
+async def get_version(_request: Request) -> Response:
+    """Answer `GET /version` without a token."""
+    return text_response(clickpipe.__version__)
+
+
+async def list_regions(_request: Request) -> JSONResponse:
+    """Answer `GET /v0/regions`, which published clients ask for without a token: there is one server, this one."""
+    return JSONResponse({"regions": []})
+
+
+async def list_connectors(request: Request) -> JSONResponse:
+    """Answer `GET /v0/connectors`: connections are read and checked, none runs yet."""
+    caller(request)
+    return JSONResponse({"connectors": []})
+
+
+async def get_example(request: Request) -> Response:
+    """Answer `GET /examples/query.http`: the URL of a call, of what the request says, without looking at any of it."""
+    given = request.query_params
+    rest = {name: value for name, value in given.items() if name not in {"pipe", "format", "from"} and value}
+    name, ending = given.get("pipe", ""), given.get("format") or "json"
+    path = f"/v0/pipes/{quote(name, safe='')}.{quote(ending, safe='')}" if name else "/v0/sql"
+    return text_response(f"{str(request.base_url).rstrip('/')}{path}" + (f"?{urlencode(rest)}" if rest else ""))
 
 
 async def list_jobs(request: Request) -> JSONResponse:

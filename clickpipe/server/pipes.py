@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import allows
-from clickpipe.catalog import Live, resource_id
+from clickpipe.catalog import resource_id
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
 from clickpipe.generate import openapi_document
-from clickpipe.project import Pipe, PipeKind
 from clickpipe.query import (
     FORMATS,
     Answer,
@@ -27,6 +25,7 @@ from clickpipe.query import (
     split_format_clause,
 )
 from clickpipe.server.context import Caller, caller, instance_of
+from clickpipe.server.metadata import asked_keys, find, pipe_reply
 from clickpipe.server.observed import body_response, observed, unless_gone
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
 from clickpipe.server.shapes import job_reply, text_response
@@ -100,26 +99,28 @@ async def _run(request: Request, queries: QueryRunner, start: Callable[[], Await
 
 
 async def list_pipes(request: Request) -> JSONResponse:
-    """Answer `GET /v0/pipes`: the pipes that the token may read."""
+    """Answer `GET /v0/pipes`: the pipes that the token may read; `attrs` and `node_attrs` name the keys to send."""
     who = caller(request)
     live = who.workspace.live
     pipes = live.compiled.project.pipes.values() if live else ()
-    found = [_pipe(who, live, p) for p in pipes if live and allows(who.token, "PIPES:READ", p.name)]
-    return JSONResponse({"pipes": found})
+    attrs, node_attrs = asked_keys(request, "attrs"), asked_keys(request, "node_attrs")
+    readable = (p for p in pipes if allows(who.token, "PIPES:READ", p.name))
+    return JSONResponse({"pipes": [pipe_reply(who, live, p, attrs, node_attrs) for p in readable if live]})
 
 
 async def get_pipe(request: Request) -> JSONResponse:
-    """Answer `GET /v0/pipes/<name>`."""
+    """Answer `GET /v0/pipes/<name or id>`."""
     who = caller(request)
-    name = request.path_params["name"]
-    who.require("PIPES:READ", name)
-    live = who.workspace.queries.live()
-    pipe = live.compiled.project.pipes.get(name)
+    pipes = who.workspace.queries.live().compiled.project.pipes
+    given = request.path_params["name"]
+    pipe = find(pipes, who.workspace.id, "pipe", given)
+    who.require("PIPES:READ", pipe.name if pipe else given)
     if pipe is None:
-        hint = did_you_mean(name, live.compiled.project.pipes)
-        message = f"Pipe '{name}' not found" + (f": {hint}" if hint else "")
+        hint = did_you_mean(given, pipes)
+        message = f"Pipe '{given}' not found" + (f": {hint}" if hint else "")
         raise ClickpipeError(message, status=404, code="not_found")
-    return JSONResponse(_pipe(who, live, pipe))
+    live = who.workspace.queries.live()
+    return JSONResponse(pipe_reply(who, live, pipe, asked_keys(request, "attrs"), asked_keys(request, "node_attrs")))
 
 
 async def get_explain(request: Request) -> JSONResponse:
@@ -143,50 +144,6 @@ async def get_openapi(request: Request) -> JSONResponse:
     readable = [endpoints[n] for n in sorted(endpoints) if allows(who.token, "PIPES:READ", n)]
     version = live.compiled.fingerprint() if live else "0"
     return JSONResponse(openapi_document(readable, who.workspace.name, version))
-
-
-def _pipe(who: Caller, live: Live, pipe: Pipe) -> dict[str, Any]:
-    function = live.compiled.endpoints.get(pipe.name)
-    parameters = function.parameters if function else ()
-    columns = function.columns if function else ()
-    node_type = pipe.kind.value if pipe.kind is not PipeKind.DEFAULT else "default"
-    created = who.workspace.deployed_at()
-    whole = allows(who.token, "WORKSPACE:READ_ALL") or allows(who.token, "PIPES:CREATE", pipe.name)
-    return {
-        "id": resource_id(who.workspace.id, "pipe", pipe.name),
-        "name": pipe.name,
-        "description": pipe.description,
-        "type": pipe.kind.value,
-        "endpoint": resource_id(who.workspace.id, "node", pipe.name, pipe.output.name) if function else None,
-        "url": f"/v0/pipes/{pipe.name}.json" if function else None,
-        "tags": list(pipe.tags),
-        "created_at": created,
-        "updated_at": created,
-        "parameters": [
-            {
-                "name": p.name,
-                "type": p.type,
-                "default": p.default,
-                "required": p.required,
-                "description": p.description,
-                "enum": list(p.enum),
-                "example": p.example,
-                "format": p.format,
-            }
-            for p in parameters
-        ],
-        "columns": [{"name": c.name, "type": c.type} for c in columns],
-        "nodes": [
-            {
-                "id": resource_id(who.workspace.id, "node", pipe.name, node.name),
-                "name": node.name,
-                "description": node.description,
-                "sql": node.program.source.text if whole else "",
-                "node_type": node_type if node is pipe.output else "default",
-            }
-            for node in pipe.nodes
-        ],
-    }
 
 
 async def post_copy(request: Request) -> JSONResponse:
