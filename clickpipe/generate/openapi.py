@@ -22,7 +22,7 @@ def openapi_document(endpoints: Iterable[QueryFunction], title: str, version: st
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
-        "paths": {f"/v0/pipes/{e.name}.json": {"get": _operation(e)} for e in endpoints},
+        "paths": {f"/v0/pipes/{e.name}.json": {"get": _get(e), "post": _post(e)} for e in endpoints},
         "components": {
             "schemas": {
                 "Error": {
@@ -40,12 +40,24 @@ def openapi_document(endpoints: Iterable[QueryFunction], title: str, version: st
     }
 
 
-def _operation(endpoint: QueryFunction) -> dict[str, Any]:
+def _get(endpoint: QueryFunction) -> dict[str, Any]:
+    parameters = [_parameter(p) for p in endpoint.parameters]
+    return {"operationId": endpoint.name, "parameters": parameters, **_described(endpoint)}
+
+
+def _post(endpoint: QueryFunction) -> dict[str, Any]:
+    """Return the other way to call it, for parameters that are too long for a URL."""
+    properties = {p.name: parameter_schema(p) for p in endpoint.parameters}
+    required = [p.name for p in endpoint.parameters if p.required]
+    schema = {"type": "object", "properties": properties, **({"required": required} if required else {})}
+    body = {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+    return {"operationId": f"{endpoint.name}_post", "requestBody": body, **_described(endpoint)}
+
+
+def _described(endpoint: QueryFunction) -> dict[str, Any]:
     summary = endpoint.description.strip().split("\n")[0]
     return {
-        "operationId": endpoint.name,
         **({"summary": summary, "description": endpoint.description.strip()} if summary else {}),
-        "parameters": [_parameter(p) for p in endpoint.parameters],
         "responses": {
             "200": {
                 "description": "The rows.",
