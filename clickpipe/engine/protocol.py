@@ -30,6 +30,8 @@ class Parts(Protocol):
 class QueryResult:
     """A query's result: the format's bytes untouched, rows and bytes read, seconds taken, the result's rows.
 
+    `queued` are the seconds that it waited for its turn before.
+
     `more` is what comes behind `body`, of a result that was too large to be held: rows and times are those so far.
     """
 
@@ -39,6 +41,7 @@ class QueryResult:
     elapsed: float
     rows: int = 0
     more: Parts | None = None
+    queued: float = 0.0
 
 
 def whole(result: QueryResult) -> QueryResult:

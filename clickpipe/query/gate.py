@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
@@ -36,6 +37,8 @@ class _Query:
     settings: Settings
     tag: str = field(default_factory=lambda: uuid.uuid4().hex)
     future: Future[QueryResult] = field(default_factory=Future)
+    asked: float = field(default_factory=time.perf_counter)
+    started: float = 0.0
 
 
 class QueryGate:
@@ -80,6 +83,7 @@ class QueryGate:
         if not query.future.set_running_or_notify_cancel():
             self._next()
             return
+        query.started = time.perf_counter()
         settings = {**query.settings, "log_comment": query.tag}
         try:
             running = self._engine.stream(query.sql, query.params, output=query.output, settings=settings, whole=WHOLE)
@@ -96,7 +100,7 @@ class QueryGate:
         elif (error := done.exception()) is not None:
             query.future.set_exception(error)
         else:
-            query.future.set_result(done.result())
+            query.future.set_result(replace(done.result(), queued=query.started - query.asked))
 
     def _next(self) -> None:
         with self._lock:

@@ -6,22 +6,21 @@ answer is told in ClickHouse's documentation of its HTTP interface.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
 from dataclasses import replace
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.auth import allows
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
 from clickpipe.observe import QUERY_API
-from clickpipe.query import Answer, client_sql, failure, format_named, split_format_clause
+from clickpipe.query import client_sql, format_named, split_format_clause
 from clickpipe.server.context import Caller, caller_with, instance_of
-from clickpipe.server.observed import body_response, observed, unless_gone
+from clickpipe.server.observed import body_response, observed, run_sql
 from clickpipe.server.parameters import read_body
 
 _TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
@@ -60,14 +59,7 @@ async def _answer(request: Request, who: Caller, text: str) -> Response:
     given = {name.removeprefix("param_"): value for name, value in params.items() if name.startswith("param_")}
     options = replace(who.options({}, output), bound=given)
 
-    async def run() -> Answer:
-        future = await asyncio.to_thread(queries.sql, sql, options, who.may_read)
-        try:
-            return await unless_gone(request, future)
-        except EngineError as error:
-            raise failure(error) from error
-
-    answer = await observed(request, who, QUERY_API, run, {})
+    answer = await observed(request, who, QUERY_API, partial(run_sql, request, who, sql, options), {})
     result = answer.result
     summary = {
         "read_rows": str(result.rows_read),

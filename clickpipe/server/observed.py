@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,9 +17,10 @@ from starlette.types import Receive, Scope, Send
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, Parts, QueryResult
 from clickpipe.observe import Call
-from clickpipe.query import Answer
+from clickpipe.query import Answer, QueryOptions, failure
 from clickpipe.server.context import Caller, instance_of
 
+_Started = TypeVar("_Started")
 _LOGGER = logging.getLogger(__name__)
 _TOKEN = re.compile(rb"(?:^|&)(?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e)=[^&]*", re.IGNORECASE)
 
@@ -48,10 +49,14 @@ async def observed(
     ran = answer.source in {"", "MISS"}
     log.call(call, seconds=seconds, status=304 if answer.unmodified else 200, result=answer.result, ran=ran)
     state = request.scope["state"]
-    engine = answer.result.elapsed if ran else 0.0
-    auth, wait = started - state["began"], max(0.0, seconds - engine)
-    times = f"auth;dur={auth * 1000:.2f}, engine;dur={engine * 1000:.2f}, wait;dur={wait * 1000:.2f}"
-    state["headers"]["Server-Timing"] = times
+    times = {
+        "auth": started - state["began"],
+        "render": state.get("render", 0.0),
+        "queue": answer.result.queued if ran else 0.0,
+        "engine": answer.result.elapsed if ran else 0.0,
+        "total": seconds,
+    }
+    state["headers"]["Server-Timing"] = ", ".join([f"{name};dur={one * 1000:.2f}" for name, one in times.items()])
     return answer
 
 
@@ -69,6 +74,23 @@ def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | l
         client[0] if client else None,
         {name: value if isinstance(value, str) else ",".join(value) for name, value in values.items()},
     )
+
+
+async def rendered(request: Request, start: Awaitable[_Started]) -> _Started:
+    """Start a query; the time until then is that of rendering its SQL."""
+    began = time.perf_counter()
+    started = await start
+    request.scope["state"]["render"] = time.perf_counter() - began
+    return started
+
+
+async def run_sql(request: Request, who: Caller, sql: str, options: QueryOptions) -> Answer:
+    """Run a caller's SELECT. Raises ClickpipeError."""
+    start = asyncio.to_thread(who.workspace.queries.sql, sql, options, who.may_read)
+    try:
+        return await unless_gone(request, await rendered(request, start))
+    except EngineError as error:
+        raise failure(error) from error
 
 
 async def unless_gone(request: Request, answer: Future[Answer]) -> Answer:

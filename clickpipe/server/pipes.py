@@ -26,7 +26,7 @@ from clickpipe.query import (
 )
 from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.metadata import asked_keys, find, pipe_reply
-from clickpipe.server.observed import body_response, observed, unless_gone
+from clickpipe.server.observed import body_response, observed, rendered, unless_gone
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
 from clickpipe.server.shapes import job_reply, text_response
 
@@ -89,7 +89,7 @@ async def _run(request: Request, queries: QueryRunner, start: Callable[[], Await
     for last_try in (False, True):
         live = queries.live()
         try:
-            started = await start()
+            started = await rendered(request, start())
             return started if isinstance(started, Answer) else await unless_gone(request, started)
         except EngineError as error:
             if error.name == "UNKNOWN_TABLE" and not last_try and queries.live() is not live:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
 from clickpipe.observe import QUERY_API
-from clickpipe.query import Answer, failure, split_format_clause
+from clickpipe.query import split_format_clause
 from clickpipe.server.context import caller, instance_of
-from clickpipe.server.observed import body_response, observed, unless_gone
+from clickpipe.server.observed import body_response, observed, run_sql
 from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
 
 
@@ -31,14 +30,7 @@ async def query_sql(request: Request) -> Response:
     sql, output = split_format_clause(text)
     options = who.options(values, output, one(values, "pipeline"))
 
-    async def run() -> Answer:
-        future = await asyncio.to_thread(who.workspace.queries.sql, sql, options, who.may_read)
-        try:
-            return await unless_gone(request, future)
-        except EngineError as error:
-            raise failure(error) from error
-
-    answer = await observed(request, who, QUERY_API, run, options.values)
+    answer = await observed(request, who, QUERY_API, partial(run_sql, request, who, sql, options), options.values)
     return body_response(answer.result, output.content_type, {})
 
 

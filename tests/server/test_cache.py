@@ -136,7 +136,10 @@ def test_who_has_it_is_told_so(cached: Client) -> None:
     assert (changed.status_code, changed.json()["rows"]) == (200, 3)
     hit = cached("GET", "/v0/pipes/totals.json")
     assert (hit.headers["x-cache"], hit.headers["age"]) == ("HIT", "0")
-    assert {part.split(";")[0] for part in hit.headers["server-timing"].split(", ")} == {"auth", "engine", "wait"}
+    parts = dict(part.split(";dur=") for part in hit.headers["server-timing"].split(", "))
+    assert list(parts) == ["auth", "render", "queue", "engine", "total"]
+    assert all(float(value) >= 0 for value in parts.values())
+    assert float(parts["engine"]) == float(parts["queue"]) == 0
 
 
 def test_rows_that_a_token_may_not_read_are_not_in_what_is_kept(cached: Client) -> None:
