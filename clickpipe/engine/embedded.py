@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -52,7 +53,7 @@ class EmbeddedEngine:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._closed = False
-        with _temporary_files_in(scratch):
+        with _environment("TMPDIR", str(scratch) if scratch else None):
             self._place = take_place(path, sources, self._open, ingests=ingests)
             try:
                 self._sessions.append(self._open(self._place.address))  # keeps the folder open, and fails here
@@ -213,28 +214,33 @@ class EmbeddedEngine:
 
 
 @contextlib.contextmanager
-def _temporary_files_in(folder: Path | None) -> Iterator[None]:
-    """Have ClickHouse take another folder for temporary files while it starts: it asks the environment."""
-    before = os.environ.get("TMPDIR")
-    if folder is not None:
-        os.environ["TMPDIR"] = str(folder)
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    """Have ClickHouse, which asks the environment while it starts, see another value there; None is as it is."""
+    before = os.environ.get(name)
+    if value is not None:
+        os.environ[name] = value
     try:
         yield
     finally:
-        if folder is not None:
-            os.environ.pop("TMPDIR")
+        if value is not None:
+            os.environ.pop(name)
             if before is not None:
-                os.environ["TMPDIR"] = before
+                os.environ[name] = before
 
 
 def _session_type() -> Any:
-    """Import chdb without pyarrow, which it would import for Arrow results: nothing here asks for them."""
+    """Import chdb, with UTC as the time zone of all its processing, as on the original, whatever the machine's is.
+
+    Without pyarrow, which it would import for Arrow results: nothing here asks for them.
+    """
     absent = "pyarrow" not in sys.modules
     if absent:
         sys.modules["pyarrow"] = None  # type: ignore[assignment]  # how Python is told that a module is not there
     try:
-        from chdb.session import Session
+        with _environment("TZ", "UTC"):
+            from chdb.session import Session
     finally:
+        time.tzset()  # Python's own zone is what it was
         if absent:
             del sys.modules["pyarrow"]
     return Session

@@ -10,12 +10,16 @@ import re
 from collections.abc import Callable, Collection, Iterable
 
 from clickpipe.catalog import Live
-from clickpipe.sql import TableReference, quote_identifier, quote_literal, splice
+from clickpipe.sql import TableReference, quote_identifier, quote_literal, references, splice
 
 _CONSTANTS = re.compile(
     r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|\"[^\"]*\"|"
     r"\b(?P<name>displayName|hostName|currentDatabase|database|currentUser|user)\s*\(\s*\)",
     re.IGNORECASE,
+)
+_QUALIFIED = re.compile(
+    r"'(?:[^'\\]|\\.|'')*'|"
+    r"(?<![\w`\".])(?P<database>`\w+`|\"\w+\"|\w+)\s*\.\s*(?P<table>`[^`]+`|\"[^\"]+\"|\w+)\s*\.\s*(?=[`\"\w])"
 )
 _SHOW = (
     (re.compile(r"SHOW\s+DATABASES", re.IGNORECASE), "SELECT name FROM system.databases ORDER BY name"),
@@ -51,12 +55,27 @@ def client_sql(text: str, live: Live, database: str, readable: Callable[[str, st
         value = database if name.lower() in {"currentdatabase", "database"} else "clickpipe"
         return quote_literal(value)
 
+    shown = _without_databases(shown, {database, "default", "system"})
+
     def replace(reference: TableReference) -> str | None:
         if reference.database.lower() == "system" and reference.name.lower() in _TABLES:
             return _TABLES[reference.name.lower()](live, database, readable)
         return quote_identifier(reference.name) if reference.database in {database, "default"} else None
 
     return splice(_CONSTANTS.sub(constant, shown), replace)
+
+
+def _without_databases(sql: str, databases: Collection[str]) -> str:
+    """Return SQL with `database.table.column` as `table.column`, or with the alias that the table has there."""
+    named = {(r.database.lower(), r.name): r.alias or r.name for r in references(sql)}
+
+    def shortened(match: re.Match[str]) -> str:
+        if match["table"] is None or match["database"].strip('`"') not in databases:
+            return match[0]
+        alias = named.get((match["database"].strip('`"').lower(), match["table"].strip('`"')))
+        return f"{quote_identifier(alias)}." if alias else match[0]
+
+    return _QUALIFIED.sub(shortened, sql)
 
 
 _Readable = Callable[[str, str], bool]
@@ -88,7 +107,7 @@ def _tables(live: Live, database: str, readable: _Readable) -> str:
     columns = ("database String", "name String", "engine String", "sorting_key String", "comment String")
     more = ", toUInt8(0) AS is_temporary, sorting_key AS primary_key, '' AS partition_key, '' AS sampling_key, "
     more += "toNullable(toUInt64(0)) AS total_rows, toNullable(toUInt64(0)) AS total_bytes, '' AS create_table_query, "
-    more += "'' AS uuid, toDateTime(0) AS metadata_modification_time"
+    more += "'' AS uuid, toDateTime(0) AS metadata_modification_time, ['/'] AS data_paths, engine AS engine_full"
     return _values(columns, rows, more)
 
 
@@ -110,6 +129,7 @@ def _columns(live: Live, database: str, readable: _Readable) -> str:
     more += "toUInt8(0) AS is_in_primary_key, toUInt8(0) AS is_in_sampling_key, '' AS compression_codec, "
     more += "CAST(NULL, 'Nullable(UInt64)') AS character_octet_length, "
     more += "CAST(NULL, 'Nullable(UInt64)') AS numeric_precision, CAST(NULL, 'Nullable(UInt64)') AS numeric_scale, "
+    more += "CAST(NULL, 'Nullable(UInt64)') AS numeric_precision_radix, "
     more += "CAST(NULL, 'Nullable(UInt64)') AS datetime_precision"
     return _values(columns, rows, more)
 
@@ -118,6 +138,16 @@ def _settings(_live: Live, _database: str, _readable: _Readable) -> str:
     return _values(
         ("name String", "value String", "readonly UInt8"), list(_SETTINGS), ", '' AS description, '' AS type"
     )
+
+
+def _functions(_live: Live, _database: str, _readable: _Readable) -> str:
+    texts = ("alias_to", "create_query", "origin", "description", "syntax", "arguments", "returned_value", "examples")
+    names = ["name String", "is_aggregate UInt8", "case_insensitive UInt8"]
+    return _values([*names, *(f"{text} String" for text in (*texts, "categories"))], [])
+
+
+def _types(_live: Live, _database: str, _readable: _Readable) -> str:
+    return _values(("name String", "case_insensitive UInt8", "alias_to String"), [])
 
 
 def _values(columns: Collection[str], rows: Iterable[_Row], more: str = "") -> str:
@@ -135,4 +165,6 @@ _TABLES: dict[str, Callable[[Live, str, _Readable], str]] = {
     "tables": _tables,
     "columns": _columns,
     "settings": _settings,
+    "functions": _functions,
+    "data_type_families": _types,
 }

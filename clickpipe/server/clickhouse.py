@@ -6,6 +6,7 @@ answer is told in ClickHouse's documentation of its HTTP interface.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -20,6 +21,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import QUERY_API
 from clickpipe.query import client_sql, format_named, split_format_clause
 from clickpipe.server.context import Caller, caller_with, instance_of
+from clickpipe.server.framing import framed
 from clickpipe.server.observed import body_response, observed, run_sql
 from clickpipe.server.parameters import read_body
 
@@ -73,7 +75,9 @@ async def _answer(request: Request, who: Caller, text: str) -> Response:
         "X-ClickHouse-Timezone": "UTC",
         "X-ClickHouse-Server-Display-Name": "clickpipe",
     }
-    return body_response(result, output.content_type, headers)
+    if params.get("compress") != "1":
+        return body_response(result, output.content_type, headers)
+    return await asyncio.to_thread(body_response, result, output.content_type, headers, framed)
 
 
 def _password(request: Request) -> str:

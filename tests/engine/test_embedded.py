@@ -300,3 +300,16 @@ def test_what_a_view_raises_is_the_inserts_error(engine: Engine, database: str) 
     with engine.lines([(ID, b"1\n101")]) as lines, pytest.raises(EngineError) as error:
         engine.execute(f"INSERT INTO {database}.source (n) SELECT toInt64(document) FROM {lines}")
     assert error.value.name == "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"
+
+
+def test_times_are_utc_whatever_the_machines_zone_is(run_python: RunPython) -> None:
+    code = """
+        import os, time
+        os.environ["TZ"] = "Europe/Madrid"
+        from clickpipe.engine import EmbeddedEngine
+        engine = EmbeddedEngine(None)
+        sql = "SELECT timezone(), toUnixTimestamp(toDateTime('2026-01-01 00:00:00')), toDateTime(0)"
+        print(engine.execute(sql, output="TSV").body.decode(), time.localtime(0).tm_hour)
+        engine.close()
+    """
+    assert run_python(code).stdout.split() == ["UTC", "1767225600", "1970-01-01", "00:00:00", "1"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
 import pytest
+from clickhouse_driver.streams.compressed import CompressedBlockInputStream
 
 from tests.server.conftest import Client
 
@@ -80,6 +84,41 @@ def test_what_clients_ask(client: Client, query: str, expected: str) -> None:
     name = client.workspace.name
     answer = ask(client, query.replace("{workspace}", name), param_n="42", param_s="a")
     assert (answer.status_code, answer.text) == (200, expected.replace("{workspace}", name))
+
+
+def known_tools() -> list[tuple[str, str]]:
+    text = (Path(__file__).parent / "client_queries.txt").read_text(encoding="utf-8")
+    cases = re.findall(r"^((?:(?![=#]).+\n)+)=>(.*)$", text, flags=re.MULTILINE)
+    return [(query, found.strip().replace("\\t", "\t").replace("\\n", "\n")) for query, found in cases]
+
+
+@pytest.mark.parametrize(("query", "expected"), known_tools())
+def test_what_known_tools_ask(client: Client, query: str, expected: str) -> None:
+    name = client.workspace.name
+    answer = ask(client, query.replace("{workspace}", name))
+    wanted = f"{expected}\n" if expected else ""
+    assert (answer.status_code, answer.text) == (200, wanted.replace("{workspace}", name))
+
+
+class Raw(io.BytesIO):
+    """What clickhouse-driver reads a connection with."""
+
+    def read_one(self) -> int:
+        return self.read(1)[0]
+
+
+def test_clickhouses_own_compression(client: Client) -> None:
+    """Read with the library that reads it from ClickHouse."""
+    for query in ("SELECT number FROM numbers(3)", "SELECT number FROM numbers(500000)", "SELECT 1 WHERE 0"):
+        plain, packed = ask(client, query), ask(client, query, compress="1")
+        raw = Raw(packed.content)
+        stream = CompressedBlockInputStream(raw, None)
+        found = b""
+        while raw.tell() < len(packed.content):
+            found += stream.read_block()
+        assert found == plain.content
+        assert len(packed.content) < len(plain.content) + 50
+    assert ask(client, "SELECT nope", compress="1").text.startswith("Code: 47. DB::Exception")
 
 
 @pytest.mark.parametrize(
