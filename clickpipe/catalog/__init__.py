@@ -1,8 +1,9 @@
 """What is deployed and known: workspaces, deployments, tokens, jobs, in one transactional store."""
 
-from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Token, Workspace
+from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Secret, Token, Workspace
 from clickpipe.catalog.names import resource_id, service_tables
-from clickpipe.catalog.store import Catalog, new_token_value, now
+from clickpipe.catalog.store import Catalog, new_token_value
+from clickpipe.catalog.times import now
 
 __all__ = [
     "Catalog",
@@ -11,6 +12,7 @@ __all__ = [
     "Job",
     "Live",
     "Physical",
+    "Secret",
     "Token",
     "Workspace",
     "new_token_value",

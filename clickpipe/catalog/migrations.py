@@ -55,6 +55,16 @@ MIGRATIONS: tuple[str, ...] = (
         expires_at REAL NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE secrets (
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        PRIMARY KEY (workspace_id, name)
+    ) STRICT;
+    """,
 )
 
 

@@ -86,6 +86,15 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret of a workspace, without its value."""
+
+    name: str
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A piece of work that takes long, by the names the jobs API uses."""
 

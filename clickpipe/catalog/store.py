@@ -8,29 +8,23 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clickpipe.catalog.migrations import migrate
+from clickpipe.catalog.database import Database
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Physical, Token, Workspace
+from clickpipe.catalog.secrets import SecretStore
+from clickpipe.catalog.times import now
 from clickpipe.compiler import ResultColumn
 from clickpipe.config import Cipher, is_encrypted
 from clickpipe.diagnostics import ClickpipeError
 
 
-def now() -> str:
-    """Return the time as published clients read it: `YYYY-MM-DD HH:MM:SS.ffffff`, UTC."""
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-
-
-class Catalog:
+class Catalog(Database):
     """All metadata of one server."""
 
     def __init__(self, path: Path | None, cipher: Cipher | None = None) -> None:
@@ -38,76 +32,42 @@ class Catalog:
 
         Raises ClickpipeError when they were encrypted with another key.
         """
+        super().__init__(path)
         self._cipher = cipher
-        self._lock = threading.RLock()
-        if path is not None:  # before SQLite opens it: its other files get the mode of this one
-            path.touch(mode=0o600)
-            path.chmod(0o600)
-        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute("PRAGMA secure_delete = ON")  # what was there before a value was encrypted
-        migrate(self._db)
+        self.secrets = SecretStore(self, cipher)
         self._encrypt_all()
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make all changes inside at once, or none."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def _rows(self, sql: str, *args: object) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._db.execute(sql, args).fetchall()
-
-    def _run(self, sql: str, *args: object) -> int:
-        with self._lock:
-            return self._db.execute(sql, args).rowcount
 
     # Workspaces
 
     def workspaces(self) -> list[Workspace]:
         """Return all workspaces, oldest first."""
-        return [Workspace(**r) for r in self._rows("SELECT id, name, created_at FROM workspaces ORDER BY created_at")]
+        return [Workspace(**r) for r in self.rows("SELECT id, name, created_at FROM workspaces ORDER BY created_at")]
 
     def create_workspace(self, name: str) -> Workspace:
         """Add a workspace. Raises sqlite3.IntegrityError when the name is taken."""
         workspace = Workspace(uuid.uuid4().hex[:16], name, now())
-        self._run("INSERT INTO workspaces VALUES (?, ?, ?)", workspace.id, name, workspace.created_at)
+        self.run("INSERT INTO workspaces VALUES (?, ?, ?)", workspace.id, name, workspace.created_at)
         return workspace
 
     def delete_workspace(self, workspace_id: str) -> None:
         """Remove a workspace with all its metadata."""
-        self._run("DELETE FROM workspaces WHERE id = ?", workspace_id)
+        self.run("DELETE FROM workspaces WHERE id = ?", workspace_id)
 
     # Deployments
 
     def deployments(self, workspace_id: str) -> list[Deployment]:
         """Return the deployments of a workspace, oldest first."""
-        rows = self._rows("SELECT * FROM deployments WHERE workspace_id = ? ORDER BY id", workspace_id)
+        rows = self.rows("SELECT * FROM deployments WHERE workspace_id = ? ORDER BY id", workspace_id)
         return [_deployment(row) for row in rows]
 
     def deployment(self, workspace_id: str, number: int) -> Deployment | None:
         """Return one deployment, or None."""
-        rows = self._rows("SELECT * FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
+        rows = self.rows("SELECT * FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
         return _deployment(rows[0]) if rows else None
 
     def live_deployment(self, workspace_id: str) -> Deployment | None:
         """Return the live deployment, or None before the first."""
-        rows = self._rows("SELECT * FROM deployments WHERE workspace_id = ? AND live = 1", workspace_id)
+        rows = self.rows("SELECT * FROM deployments WHERE workspace_id = ? AND live = 1", workspace_id)
         return _deployment(rows[0]) if rows else None
 
     def create_deployment(
@@ -120,10 +80,10 @@ class Catalog:
     ) -> Deployment:
         """Add a deployment that is being prepared; it is not live."""
         with self.transaction():
-            last = self._rows("SELECT max(id) FROM deployments WHERE workspace_id = ?", workspace_id)[0][0]
+            last = self.rows("SELECT max(id) FROM deployments WHERE workspace_id = ?", workspace_id)[0][0]
             number = int(last or 0) + 1
             written = {name: [asdict(c) for c in found] for name, found in columns.items()}
-            self._run(
+            self.run(
                 "INSERT INTO deployments VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)",
                 workspace_id,
                 number,
@@ -141,11 +101,11 @@ class Catalog:
     def set_status(self, workspace_id: str, number: int, status: DeploymentStatus, error: str = "") -> None:
         """Record how far a deployment is; `error` joins the errors of its summary."""
         with self.transaction():
-            rows = self._rows("SELECT summary FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
+            rows = self.rows("SELECT summary FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
             summary = json.loads(rows[0][0])
             if error:
                 summary.setdefault("errors", []).append({"filename": "", "error": error})
-            self._run(
+            self.run(
                 "UPDATE deployments SET status = ?, summary = ? WHERE workspace_id = ? AND id = ?",
                 status.value,
                 json.dumps(summary),
@@ -155,12 +115,12 @@ class Catalog:
 
     def promote(self, workspace_id: str, number: int) -> None:
         """Make a deployment the live one and delete the one before, in the transaction of the caller."""
-        self._run(
+        self.run(
             "UPDATE deployments SET live = 0, status = ? WHERE workspace_id = ? AND live = 1",
             DeploymentStatus.DELETED.value,
             workspace_id,
         )
-        self._run(
+        self.run(
             "UPDATE deployments SET live = 1, status = ? WHERE workspace_id = ? AND id = ?",
             DeploymentStatus.DATA_READY.value,
             workspace_id,
@@ -173,7 +133,7 @@ class Catalog:
         """Encrypt values that lie open, as they do from before there was a key."""
         for token in self.tokens():
             if self._cipher is not None:
-                value = self._rows("SELECT value FROM tokens WHERE id = ?", token.id)[0]["value"]
+                value = self.rows("SELECT value FROM tokens WHERE id = ?", token.id)[0]["value"]
                 if not is_encrypted(value):
                     self.set_token_value(token.id, value)
 
@@ -194,10 +154,10 @@ class Catalog:
     def tokens(self, workspace_id: str | None = None) -> list[Token]:
         """Return the tokens of a workspace (None: of all), oldest first."""
         if workspace_id is None:
-            return [self._token(r) for r in self._rows("SELECT * FROM tokens ORDER BY created_at")]
+            return [self._token(r) for r in self.rows("SELECT * FROM tokens ORDER BY created_at")]
         return [
             self._token(r)
-            for r in self._rows("SELECT * FROM tokens WHERE workspace_id = ? ORDER BY created_at", workspace_id)
+            for r in self.rows("SELECT * FROM tokens WHERE workspace_id = ? ORDER BY created_at", workspace_id)
         ]
 
     def put_token(
@@ -224,7 +184,7 @@ class Catalog:
         kept = self._kept(value or (found.value if found else new_token_value()))
         if found is None:
             token_id = str(uuid.uuid4())
-            self._run(
+            self.run(
                 "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 *(
                     token_id,
@@ -239,35 +199,35 @@ class Catalog:
             )
         else:
             token_id = found.id
-            self._run(
+            self.run(
                 "UPDATE tokens SET scopes = ?, value = ?, details = ? WHERE id = ?",
                 *(granted, kept, details, token_id),
             )
-        return self._token(self._rows("SELECT * FROM tokens WHERE id = ?", token_id)[0])
+        return self._token(self.rows("SELECT * FROM tokens WHERE id = ?", token_id)[0])
 
     def set_token_value(self, token_id: str, value: str) -> None:
         """Give a token another value; requests that carry the one before are refused from now on."""
-        self._run("UPDATE tokens SET value = ? WHERE id = ?", self._kept(value), token_id)
+        self.run("UPDATE tokens SET value = ? WHERE id = ?", self._kept(value), token_id)
 
     def revoke(self, workspace_id: str, digest: str, expires_at: float) -> None:
         """Refuse a signed token, by its digest, as long as it would be valid; forget those that are not any more."""
-        self._run("DELETE FROM revoked WHERE expires_at < ?", time.time())
-        self._run("INSERT OR REPLACE INTO revoked VALUES (?, ?, ?)", digest, workspace_id, expires_at)
+        self.run("DELETE FROM revoked WHERE expires_at < ?", time.time())
+        self.run("INSERT OR REPLACE INTO revoked VALUES (?, ?, ?)", digest, workspace_id, expires_at)
 
     def revoked(self) -> frozenset[str]:
         """Return the digests of signed tokens that are refused."""
-        return frozenset(row["digest"] for row in self._rows("SELECT digest FROM revoked"))
+        return frozenset(row["digest"] for row in self.rows("SELECT digest FROM revoked"))
 
     def delete_token(self, token_id: str) -> None:
         """Remove a token; requests that carry it are refused from now on."""
-        self._run("DELETE FROM tokens WHERE id = ?", token_id)
+        self.run("DELETE FROM tokens WHERE id = ?", token_id)
 
     # Jobs
 
     def create_job(self, workspace_id: str, kind: str, resource: str) -> Job:
         """Add a job that waits."""
         job = Job(str(uuid.uuid4()), workspace_id, kind, "waiting", resource, now(), now())
-        self._run(
+        self.run(
             "INSERT INTO jobs (id, workspace_id, kind, status, resource, created_at, updated_at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             *(job.id, workspace_id, kind, job.status, resource, job.created_at, job.updated_at),
@@ -276,26 +236,26 @@ class Catalog:
 
     def update_job(self, job_id: str, status: str, *, error: str = "", result: Mapping[str, Any] | None = None) -> None:
         """Record how far a job is."""
-        self._run(
+        self.run(
             "UPDATE jobs SET status = ?, error = ?, result = ?, updated_at = ? WHERE id = ?",
             *(status, error, json.dumps(dict(result or {})), now(), job_id),
         )
 
     def job(self, workspace_id: str, job_id: str) -> Job | None:
         """Return one job, or None."""
-        rows = self._rows("SELECT * FROM jobs WHERE workspace_id = ? AND id = ?", workspace_id, job_id)
+        rows = self.rows("SELECT * FROM jobs WHERE workspace_id = ? AND id = ?", workspace_id, job_id)
         return _job(rows[0]) if rows else None
 
     def jobs(self, workspace_id: str, limit: int = 100) -> list[Job]:
         """Return the newest jobs first."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT * FROM jobs WHERE workspace_id = ? ORDER BY created_at DESC LIMIT ?", workspace_id, limit
         )
         return [_job(row) for row in rows]
 
     def fail_unfinished_jobs(self) -> None:
         """Mark jobs that a stopped server left behind as failed."""
-        self._run(
+        self.run(
             "UPDATE jobs SET status = 'error', error = 'the server stopped before the job ended', updated_at = ? "
             "WHERE status IN ('waiting', 'working')",
             now(),

@@ -44,6 +44,7 @@ _COMMANDS = {
     "endpoint": ("endpoints", "endpoint"),
     "datasource": ("data_sources", "datasource"),
     "token": ("tokens", "token"),
+    "secret": ("secrets", "secret"),
     "logs": ("logs", "logs"),
 }
 

@@ -44,6 +44,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         files: Sequence[FilePart] | None = None,
         json: Any = None,
+        data: Mapping[str, str] | None = None,
         accept: Sequence[int] = (),
     ) -> httpx.Response:
         """Send one request. Raises ClickpipeError for a status of 400 and above (but those in `accept`)."""
@@ -58,6 +59,7 @@ class Client:
                 content=content,
                 files=files,
                 json=json,
+                data=data,
                 headers=headers,
                 timeout=_TIMEOUT,
             )

@@ -3,12 +3,13 @@
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
 from clickpipe.config.key import Cipher, is_encrypted, load_cipher
 from clickpipe.config.rules import COPY_SOURCES, STRICT, ProjectRules
-from clickpipe.config.secrets import environment_secret
+from clickpipe.config.secrets import ENV_FILES, environment_secret, folder_secrets
 from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
 
 __all__ = [
     "COPY_SOURCES",
     "DEFAULT_PORT",
+    "ENV_FILES",
     "STRICT",
     "Cipher",
     "ProjectRules",
@@ -16,6 +17,7 @@ __all__ = [
     "Settings",
     "environment_secret",
     "find_address",
+    "folder_secrets",
     "is_encrypted",
     "load_cipher",
     "load_settings",

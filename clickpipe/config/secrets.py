@@ -1,12 +1,28 @@
-"""Secrets that templates ask for with `tb_secret`: environment variables `CLICKPIPE_SECRET_<name>`."""
+"""Secrets that templates ask for with `tb_secret`, beside those that a server keeps.
+
+They are environment variables `CLICKPIPE_SECRET_<name>`; and in development what a project's `.env` and `.env.local`
+say.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 PREFIX = "CLICKPIPE_SECRET_"
+ENV_FILES = (".env", ".env.local")
 
 
 def environment_secret(name: str) -> str | None:
     """Return a secret's value, None where it is not set."""
     return os.environ.get(f"{PREFIX}{name}")
+
+
+def folder_secrets(root: Path) -> dict[str, str]:
+    """Return what `.env` and `.env.local` (which wins) of a project's folder say. Raises UnicodeDecodeError."""
+    found = [path for name in ENV_FILES if (path := root / name).is_file()]
+    if not found:
+        return {}
+    from dotenv import dotenv_values
+
+    return {name: value or "" for path in found for name, value in dotenv_values(path, interpolate=False).items()}

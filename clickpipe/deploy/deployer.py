@@ -17,6 +17,7 @@ from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
 from clickpipe.engine import Engine, EngineError, scratch
 from clickpipe.project import Project, load_texts
 from clickpipe.sql import quote_identifier
+from clickpipe.template import Secrets, no_secret
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -37,13 +38,14 @@ class Hooks:
     """What a deployment needs from the running server.
 
     `live` tells what a workspace answers from; `paused` holds its inserts; `promote` is called inside
-    the catalog's transaction and `promoted` after it, with what is live from then on.
+    the catalog's transaction and `promoted` after it, with what is live from then on; `secret` tells which there are.
     """
 
     live: Callable[[], Live | None]
     paused: Callable[[], AbstractContextManager[None]]
     promote: Callable[[CompiledProject], None]
     promoted: Callable[[Live], None]
+    secret: Secrets = no_secret
 
 
 class Deployer:
@@ -74,7 +76,14 @@ class Deployer:
         physical = layout(compiled, self._workspace.database)
         self._create_database()
         live = self._hooks.live()
-        plan = make_plan(self._engine, compiled, physical, live, allow_destructive=allow_destructive)
+        plan = make_plan(
+            self._engine,
+            compiled,
+            physical,
+            live,
+            allow_destructive=allow_destructive,
+            secret=self._hooks.secret,
+        )
         return Prepared(compiled, plan, live)
 
     def start(self, prepared: Prepared) -> Deployment:

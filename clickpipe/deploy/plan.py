@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,9 @@ from clickpipe.deploy.physical import Layout, PhysicalObject
 from clickpipe.engine import Engine
 from clickpipe.project import PipeKind
 from clickpipe.sql import quote_identifier
+from clickpipe.template import Secrets, no_secret
+
+_SECRET = re.compile(r"""\btb_(?:secret|var)\(\s*(['"])(\w+)\1\s*\)""")
 
 
 class Category(StrEnum):
@@ -97,9 +101,18 @@ class Plan:
 
 
 def make_plan(
-    engine: Engine, compiled: CompiledProject, layout: Layout, live: Live | None, *, allow_destructive: bool
+    engine: Engine,
+    compiled: CompiledProject,
+    layout: Layout,
+    live: Live | None,
+    *,
+    allow_destructive: bool,
+    secret: Secrets = no_secret,
 ) -> Plan:
-    """Compare a compiled project with what is live. Reads row counts; changes nothing."""
+    """Compare a compiled project with what is live. Reads row counts; changes nothing.
+
+    `secret` tells which secrets there are: those that are missing are remarked on.
+    """
     old_texts = dict(live.compiled.project.files) if live else {}
     sources = _changes(old_texts, compiled.project.files, ".datasource")
     pipes = _changes(old_texts, compiled.project.files, ".pipe")
@@ -125,6 +138,7 @@ def make_plan(
             message = f"The data source '{name}' ({rows} rows) would be deleted. Use --allow-destructive-operations."
             feedback.append(Feedback("ERROR", f"Datasource {name}.datasource", message))
     feedback += _remarks(compiled, {step.resource for step in steps})
+    feedback += _missing_secrets(compiled, secret)
     for diagnostic in compiled.diagnostics:
         feedback.append(Feedback("WARNING", diagnostic.span.file, f"{diagnostic.message}. {diagnostic.hint}".strip()))
     return Plan(tuple(steps), sources, pipes, tuple(feedback), layout)
@@ -141,6 +155,16 @@ def _remarks(compiled: CompiledProject, changing: Collection[str]) -> Iterator[F
     for pipe in compiled.project.pipes.values():
         if pipe.kind is PipeKind.SINK:
             yield Feedback("INFO", f"Pipe {pipe.name}.pipe", "The sink is checked, but clickpipe does not run it yet.")
+
+
+def _missing_secrets(compiled: CompiledProject, secret: Secrets) -> Iterator[Feedback]:
+    """Yield what calls would fail for: secrets without a default that nobody has set."""
+    for pipe in compiled.project.pipes.values():
+        asked = {name for node in pipe.nodes for _, name in _SECRET.findall(node.program.source.text)}
+        for name in sorted(asked):
+            if secret(name) is None:
+                message = f"The secret '{name}' is not set: calls fail until you `clickpipe secret set {name}`."
+                yield Feedback("WARNING", f"Pipe {pipe.name}.pipe", message)
 
 
 def _depth(layout: Layout, name: str) -> int:

@@ -15,10 +15,17 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.query import hide_secrets, judge
 from clickpipe.sql import quote_identifier
-from clickpipe.template import Binder, BoundSQL
+from clickpipe.template import Binder, BoundSQL, Secrets
 
 
-def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], mode: str | None = None) -> int:
+def run_copy(
+    engine: Engine,
+    live: Live,
+    name: str,
+    values: Mapping[str, Any],
+    mode: str | None = None,
+    secret: Secrets = environment_secret,
+) -> int:
     """Run a copy pipe now and return how many rows it wrote.
 
     `replace` is atomic for readers: the new rows are written to a table beside the target, which then
@@ -33,7 +40,7 @@ def run_copy(engine: Engine, live: Live, name: str, values: Mapping[str, Any], m
     if mode not in {"append", "replace"}:
         message = f"The copy mode is append or replace, not '{mode}'"
         raise ClickpipeError(message, code="bad_mode")
-    binder = Binder(live.compiled.known_names, environment_secret)
+    binder = Binder(live.compiled.known_names, secret)
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
     select = Composer(live.compiled.project, live.table).pipe(copy.pipe, given, binder)
     judge(engine, live, select, live.compiled.rules.copy_sources)

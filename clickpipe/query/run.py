@@ -31,7 +31,7 @@ from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
 from clickpipe.sql import check, reads, references
-from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, compile_template
+from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, Secrets, compile_template
 
 Allowed = Callable[[str, str], None]
 
@@ -52,14 +52,16 @@ class QueryRunner:
         prepare: Callable[[], None] = lambda: None,
         answers: Answers | None = None,
         gate: QueryGate | None = None,
+        secret: Secrets = environment_secret,
     ) -> None:
         """Run on `engine`; `prepare` makes the tables of service data sources, before a query that reads one.
 
-        `answers` keeps results of endpoints, `gate` bounds how many queries run.
+        `answers` keeps results of endpoints, `gate` bounds how many queries run, `secret` is what `tb_secret` asks.
         """
         self._gate = gate or QueryGate(engine, 4, 1_000)
         self._answers = answers or Answers(0)
         self._prepare = prepare
+        self._secret = secret
         self._engine = engine
         self._live = live
         self._settings = (limits or QueryLimits()).settings()
@@ -129,7 +131,7 @@ class QueryRunner:
         return bound
 
     def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
-        return self._function(live, name).bind_to(live.table, values, environment_secret)
+        return self._function(live, name).bind_to(live.table, values, self._secret)
 
     def _function(self, live: Live, name: str) -> QueryFunction:
         function = live.compiled.endpoints.get(name)
@@ -182,7 +184,7 @@ class QueryRunner:
         own = dict(binder.params) | dict(options.bound)
         for name, value in options.bound.items():
             binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
-        binder.secret = environment_secret  # for the pipes that it reads: they are their author's
+        binder.secret = self._secret  # for the pipes that it reads: they are their author's
         sql = Composer(live.compiled.project, live.table).text(rendered, pipe, None, options.values, binder)
         if secrets_of(binder.params) and _may_name_secrets(rendered, own):
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clickpipe.config import load_settings
+from clickpipe.config import folder_secrets, load_settings
 from clickpipe.project import read_folder
 from clickpipe.runtime.instance import Instance
 from clickpipe.runtime.workspace import Workspace
@@ -23,5 +23,6 @@ def open_project(path: str | Path, data_dir: str | Path | None = None) -> Iterat
     settings = load_settings(root)
     with Instance(Path(data_dir) if data_dir else root / settings.data_dir, settings) as instance:
         texts, _ = read_folder(root)
+        instance.default.local_secrets = folder_secrets(root)
         instance.default.deploy(texts)
         yield instance.default

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clickpipe.config import ENV_FILES, folder_secrets
 from clickpipe.deploy import Category, Plan, Progress
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, ProjectError, Sources
 from clickpipe.project import ENDINGS, load_folder, project_folders, read_folder
@@ -36,10 +37,13 @@ def deploy_folder(
 ) -> FolderDeployment:
     """Deploy what lies in `root`. Nothing is raised for a mistake in the project: live stays as it was then.
 
+    Its `.env` and `.env.local` are the workspace's secrets from now on.
+
     Without `allow_destructive`, a data source that has rows is not removed when its file is.
     """
     started = time.perf_counter()
     project = load_folder(root)
+    workspace.local_secrets = folder_secrets(root)
     try:
         prepared = workspace.prepare_project(project, allow_destructive=True)
         refusal = "" if allow_destructive else _lost_rows(prepared.plan)
@@ -71,6 +75,7 @@ def watch_folder(root: Path, stop: threading.Event, seen: Mapping[str, str] | No
     from watchfiles import watch
 
     texts = read_folder(root)[0] if seen is None else seen
+    secrets = folder_secrets(root)
     look = True  # what happened before the folders were watched is seen only by looking
     while not stop.is_set():
         folders = set(project_folders(root))
@@ -84,10 +89,10 @@ def watch_folder(root: Path, stop: threading.Event, seen: Mapping[str, str] | No
             stop_event=stop,
         ):
             moved = bool(changes) and set(project_folders(root)) != folders
-            if look or moved or any(path.endswith(ENDINGS) for _, path in changes):
-                found, _ = read_folder(root)
-                if found != texts:
-                    texts = found
+            if look or moved or any(path.endswith((*ENDINGS, *ENV_FILES)) for _, path in changes):
+                found = read_folder(root)[0], folder_secrets(root)
+                if found != (texts, secrets):
+                    texts, secrets = found
                     yield None
             look = moved
             if moved:

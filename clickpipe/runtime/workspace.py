@@ -16,7 +16,7 @@ import msgspec
 from clickpipe.auth import reconcile
 from clickpipe.catalog import Deployment, Job, Live, Workspace as WorkspaceRecord, resource_id
 from clickpipe.compiler import CompiledProject
-from clickpipe.config import Settings
+from clickpipe.config import Settings, environment_secret
 from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult, whole
@@ -52,17 +52,20 @@ class Workspace:
         self.name = record.name
         self.database = record.database
         self.live: Live | None = None
+        self.local_secrets: Mapping[str, str] = {}
         self._tables = threading.Lock()  # held by a copy, and by a deployment while it is applied
         self._deployer = Deployer(
             instance.engine,
             instance.catalog,
             record,
-            Hooks(live=lambda: self.live, paused=self._paused, promote=self._promote, promoted=self._promoted),
+            Hooks(lambda: self.live, self._paused, self._promote, self._promoted, self.secret),
             instance.settings.rules(),
         )
         limits = _limits(instance.settings)
         prepare = partial(instance.prepare_service, record.database)
-        self.queries = QueryRunner(instance.engine, lambda: self.live, limits, prepare, instance.answers, instance.gate)
+        self.queries = QueryRunner(
+            instance.engine, lambda: self.live, limits, prepare, instance.answers, instance.gate, self.secret
+        )
         self._importer = Importer(
             instance.engine,
             self.id,
@@ -90,6 +93,13 @@ class Workspace:
     def _promoted(self, live: Live) -> None:
         self.live = live
         self._instance.tokens.refresh()
+
+    def secret(self, name: str) -> str | None:
+        """Return what `tb_secret` gives: of the folder in development, of the workspace, of the environment."""
+        if name in self.local_secrets:
+            return self.local_secrets[name]
+        found = self._instance.catalog.secrets.value(self.id, name)
+        return environment_secret(name) if found is None else found
 
     # Deployments
 
@@ -263,7 +273,7 @@ class Workspace:
         live = self.queries.live()
         started = time.monotonic()
         with self._tables:
-            rows = run_copy(self._instance.engine, live, name, values, mode)
+            rows = run_copy(self._instance.engine, live, name, values, mode, self.secret)
         target, pipe_id = live.compiled.copies[name].target, resource_id(self.id, "pipe", name)
         told: dict[str, Any] = {"rows": rows, "written_rows": rows, "pipe_name": name, "pipe_id": pipe_id}
         self._instance.ingestion_log.operation(self.id, target, "copy", seconds=time.monotonic() - started, **told)

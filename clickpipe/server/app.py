@@ -41,6 +41,7 @@ from clickpipe.server.misc import (
 from clickpipe.server.pipes import call_endpoint, get_explain, get_openapi, get_pipe, list_pipes, post_copy
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
+from clickpipe.server.variables import delete_variable, get_variable, list_variables, post_variable, put_variable
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -75,6 +76,11 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("PUT", "/v0/tokens/{name}", put_token),
     ("DELETE", "/v0/tokens/{name}", delete_token),
     ("POST", "/v0/tokens/{name}/refresh", refresh_token),
+    ("GET", "/v0/variables", list_variables),
+    ("POST", "/v0/variables", post_variable),
+    ("GET", "/v0/variables/{name}", get_variable),
+    ("PUT", "/v0/variables/{name}", put_variable),
+    ("DELETE", "/v0/variables/{name}", delete_variable),
     ("GET", "/v0/jobs", list_jobs),
     ("GET", "/v0/jobs/{id}", get_job),
     ("POST", "/v1/deploy", post_deploy),

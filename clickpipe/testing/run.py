@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
-from clickpipe.config import Settings
+from clickpipe.config import Settings, folder_secrets
 from clickpipe.deploy import Progress
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import read_folder
@@ -43,6 +43,7 @@ def run_tests(root: Path, only: Collection[str] = (), progress: Progress = lambd
     with Instance(None, Settings(query_threads=1)) as instance:  # so that rows of equal keys come in one order
         workspace = instance.default
         texts, _ = read_folder(root)
+        workspace.local_secrets = folder_secrets(root)
         progress("deploying the project")
         workspace.deploy(texts)
         load_fixtures(workspace, root, progress)

@@ -108,7 +108,7 @@ def test_the_file_allows_one_live_deployment_only(catalog: Catalog, workspace: W
     deployed(catalog, workspace)
     deployed(catalog, workspace)
     with pytest.raises(sqlite3.IntegrityError):
-        catalog._run("UPDATE deployments SET live = 1")
+        catalog.run("UPDATE deployments SET live = 1")
 
 
 def test_a_token_keeps_its_value_when_its_scopes_change(catalog: Catalog, workspace: Workspace) -> None:

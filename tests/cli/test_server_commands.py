@@ -256,6 +256,16 @@ def test_tokens_that_cannot_be_made(deployed: Run, arguments: tuple[str, ...], e
     assert error in done.err
 
 
+def test_secrets(deployed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert deployed("secret", "set", "key", "value-1").out == ""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("of standard input\n"))
+    assert deployed("secret", "set", "other").code == 0
+    assert [s["name"] for s in json.loads(deployed("secret", "ls", "--json").out)] == ["key", "other"]
+    assert "value-1" not in deployed("secret", "ls").out
+    assert deployed("secret", "rm", "other").code == 0
+    assert "Variable not found" in deployed("secret", "rm", "other").err
+
+
 def test_what_happened_is_told(deployed: Run) -> None:
     assert deployed("endpoint", "data", "get_sessions", "--format", "csv").code == 0
     assert deployed("endpoint", "data", "get_popular_pages", "-p", "limit=many").code == 1

@@ -84,6 +84,7 @@ def replaced(root: Path) -> None:
         pytest.param(
             lambda r: (r / "pipes").rename(r / "other"), {"events.datasource", "other/one.pipe"}, id="folder renamed"
         ),
+        pytest.param(lambda r: (r / ".env").write_text("A=1\n"), ADDED - {"pipes/two.pipe"}, id="secrets"),
         pytest.param(new_folder, ADDED - {"pipes/two.pipe"} | {"more/deep/new.pipe"}, id="new folder"),
     ],
 )
@@ -131,6 +132,16 @@ def test_a_folder_is_deployed_once(workspace: Workspace, root: Path) -> None:
     assert again.plan is not None
     assert again.plan.is_empty
     assert workspace.query("one") == [{"c": 0}]
+
+
+def test_the_folders_secrets_are_the_workspaces(workspace: Workspace, root: Path) -> None:
+    (root / ".env").write_text("KEY=one\nOTHER=x\n")
+    (root / ".env.local").write_text("KEY=two\n")
+    deploy_folder(workspace, root)
+    assert (workspace.secret("KEY"), workspace.secret("OTHER"), workspace.secret("NONE")) == ("two", "x", None)
+    (root / ".env").unlink()
+    deploy_folder(workspace, root)
+    assert workspace.secret("OTHER") is None
 
 
 def test_a_mistake_is_told_with_its_place_and_live_stays(workspace: Workspace, root: Path) -> None:

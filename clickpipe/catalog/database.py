@@ -1,0 +1,56 @@
+"""The catalog's SQLite file: one connection, one lock, transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clickpipe.catalog.migrations import migrate
+
+
+class Database:
+    """An SQLite file (None: in memory) with the catalog's schema. Methods may be called from any thread."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the file, made when absent for its owner only, and bring its schema up to date."""
+        self._lock = threading.RLock()
+        if path is not None:  # before SQLite opens it: its other files get the mode of this one
+            path.touch(mode=0o600)
+            path.chmod(0o600)
+        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("PRAGMA secure_delete = ON")  # what was there before a value was encrypted
+        migrate(self._db)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all changes inside at once, or none."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def rows(self, sql: str, *args: object) -> list[sqlite3.Row]:
+        """Return what a SELECT gives."""
+        with self._lock:
+            return self._db.execute(sql, args).fetchall()
+
+    def run(self, sql: str, *args: object) -> int:
+        """Run a statement; return how many rows it changed."""
+        with self._lock:
+            return self._db.execute(sql, args).rowcount

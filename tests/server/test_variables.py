@@ -1,0 +1,74 @@
+"""Secrets over HTTP: set, named, removed, used in templates, and never told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.conftest import FILES, Client
+
+KEYED = "NODE n\nSQL >\n    %\n    SELECT {{tb_secret('key')}} = {{String(guess)}} AS same\nTYPE endpoint\n"
+PATH = "/v0/pipes/keyed.json?guess="
+
+
+@pytest.fixture
+def keyed(client: Client) -> Client:
+    client.workspace.deploy({**FILES, "pipes/keyed.pipe": KEYED})
+    return client
+
+
+def same(client: Client, guess: str) -> bool:
+    return bool(client("GET", f"{PATH}{guess}").json()["data"][0]["same"])
+
+
+def test_a_secret_is_used_from_when_it_is_set(keyed: Client) -> None:
+    missing = keyed("GET", f"{PATH}x")
+    assert (missing.status_code, "the secret 'key' is not set" in missing.json()["error"]) == (400, True)
+    made = keyed("POST", "/v0/variables", data={"name": "key", "value": "first", "type": "secret"})
+    assert made.json().keys() == {"name", "type", "created_at", "updated_at"}
+    assert same(keyed, "first")
+    assert keyed("PUT", "/v0/variables/key", data={"value": "second"}).status_code == 200
+    assert (same(keyed, "first"), same(keyed, "second")) == (False, True)
+    assert keyed("POST", "/v0/variables", json={"name": "key", "value": "third"}).status_code == 200
+    assert same(keyed, "third")
+    shown = keyed("GET", "/v0/variables")
+    assert [v["name"] for v in shown.json()["variables"]] == ["key"]
+    assert keyed("GET", "/v0/variables/key").json() == shown.json()["variables"][0]
+    assert "third" not in shown.text
+    assert keyed("DELETE", "/v0/variables/key").json() == {"ok": True}
+    assert keyed("GET", f"{PATH}x").status_code == 400
+
+
+def test_the_environment_comes_last(keyed: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKPIPE_SECRET_key", "of-the-environment")
+    assert same(keyed, "of-the-environment")
+    keyed("POST", "/v0/variables", data={"name": "key", "value": "kept"})
+    assert same(keyed, "kept")
+    keyed.workspace.local_secrets = {"key": "of-the-folder"}
+    assert same(keyed, "of-the-folder")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "status", "error"),
+    [
+        ("GET", "/v0/variables/nothing", None, 404, "Not found"),
+        ("PUT", "/v0/variables/nothing", {"value": "x"}, 404, "Variable not found"),
+        ("DELETE", "/v0/variables/nothing", None, 404, "Variable not found"),
+        ("POST", "/v0/variables", {"value": "x"}, 400, "'' is not a secret's name"),
+        ("POST", "/v0/variables", {"name": "a-b", "value": "x"}, 400, "'a-b' is not a secret's name"),
+        ("POST", "/v0/variables", {"name": "key"}, 400, "The parameter 'value' is missing"),
+    ],
+)
+def test_what_is_refused(
+    client: Client, method: str, path: str, data: dict[str, str] | None, status: int, error: str
+) -> None:
+    response = client(method, path, data=data)
+    assert (response.status_code, response.json()["error"][: len(error)]) == (status, error)
+
+
+def test_a_deployment_tells_of_secrets_that_are_not_set(client: Client) -> None:
+    with_default = KEYED.replace("'key'", "'other', 'x'")
+    files = {**FILES, "pipes/keyed.pipe": KEYED, "pipes/free.pipe": with_default}
+    told = [f.message for f in client.workspace.prepare(files).plan.feedback]
+    assert told == ["The secret 'key' is not set: calls fail until you `clickpipe secret set key`."]
+    client("POST", "/v0/variables", data={"name": "key", "value": "x"})
+    assert not client.workspace.prepare(files).plan.feedback
