@@ -65,6 +65,14 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (workspace_id, name)
     ) STRICT;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN parameters TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE paused (
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        pipe TEXT NOT NULL,
+        PRIMARY KEY (workspace_id, pipe)
+    ) STRICT;
+    """,
 )
 
 

@@ -96,7 +96,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work that takes long, by the names the jobs API uses."""
+    """A piece of work that takes long, by the names the jobs API uses; `parameters` are what starts it again."""
 
     id: str
     workspace_id: str
@@ -107,6 +107,7 @@ class Job:
     updated_at: str
     error: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,23 +222,44 @@ class Catalog(Database):
         """Remove a token; requests that carry it are refused from now on."""
         self.run("DELETE FROM tokens WHERE id = ?", token_id)
 
+    # Schedules
+
+    def paused(self, workspace_id: str) -> frozenset[str]:
+        """Return the names of the copy pipes whose schedule is paused."""
+        found = self.rows("SELECT pipe FROM paused WHERE workspace_id = ?", workspace_id)
+        return frozenset(row["pipe"] for row in found)
+
+    def set_paused(self, workspace_id: str, pipe: str, *, paused: bool) -> None:
+        """Pause the schedule of a copy pipe, or go on with it."""
+        if paused:
+            self.run("INSERT OR IGNORE INTO paused VALUES (?, ?)", workspace_id, pipe)
+        else:
+            self.run("DELETE FROM paused WHERE workspace_id = ? AND pipe = ?", workspace_id, pipe)
+
     # Jobs
 
-    def create_job(self, workspace_id: str, kind: str, resource: str) -> Job:
+    def create_job(
+        self, workspace_id: str, kind: str, resource: str, parameters: Mapping[str, Any] | None = None
+    ) -> Job:
         """Add a job that waits."""
-        job = Job(str(uuid.uuid4()), workspace_id, kind, "waiting", resource, now(), now())
+        job = Job(str(uuid.uuid4()), workspace_id, kind, "waiting", resource, now(), now(), parameters=parameters or {})
         self.run(
-            "INSERT INTO jobs (id, workspace_id, kind, status, resource, created_at, updated_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO jobs (id, workspace_id, kind, status, resource, created_at, updated_at, parameters) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             *(job.id, workspace_id, kind, job.status, resource, job.created_at, job.updated_at),
+            json.dumps(dict(job.parameters)),
         )
         return job
 
-    def update_job(self, job_id: str, status: str, *, error: str = "", result: Mapping[str, Any] | None = None) -> None:
-        """Record how far a job is."""
+    def update_job(
+        self, job_id: str, status: str, *, error: str = "", result: Mapping[str, Any] | None = None, only: str = ""
+    ) -> None:
+        """Record how far a job is; without `result` that stays. `only`: nothing is done for another status."""
+        kept = None if result is None else json.dumps(dict(result))
         self.run(
-            "UPDATE jobs SET status = ?, error = ?, result = ?, updated_at = ? WHERE id = ?",
-            *(status, error, json.dumps(dict(result or {})), now(), job_id),
+            "UPDATE jobs SET status = ?, error = ?, result = coalesce(?, result), updated_at = ? "
+            "WHERE id = ? AND (? = '' OR status = ?)",
+            *(status, error, kept, now(), job_id, only, only),
         )
 
     def job(self, workspace_id: str, job_id: str) -> Job | None:
@@ -257,7 +278,7 @@ class Catalog(Database):
         """Mark jobs that a stopped server left behind as failed."""
         self.run(
             "UPDATE jobs SET status = 'error', error = 'the server stopped before the job ended', updated_at = ? "
-            "WHERE status IN ('waiting', 'working')",
+            "WHERE status IN ('waiting', 'working', 'cancelling')",
             now(),
         )
 
@@ -282,4 +303,4 @@ def new_token_value() -> str:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    return Job(**{**dict(row), "result": json.loads(row["result"])})
+    return Job(**{**dict(row), "result": json.loads(row["result"]), "parameters": json.loads(row["parameters"])})

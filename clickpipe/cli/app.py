@@ -44,6 +44,8 @@ _COMMANDS = {
     "endpoint": ("endpoints", "endpoint"),
     "datasource": ("data_sources", "datasource"),
     "token": ("tokens", "token"),
+    "copy": ("jobs", "copy"),
+    "job": ("jobs", "job"),
     "secret": ("secrets", "secret"),
     "logs": ("logs", "logs"),
 }

@@ -1,6 +1,8 @@
 """Jobs: the runner, the schedule, copies."""
 
 from clickpipe.jobs.copies import run_copy
-from clickpipe.jobs.runner import CopySchedule, JobRunner, Report
+from clickpipe.jobs.report import JobCancelled, Report
+from clickpipe.jobs.runner import JobRunner
+from clickpipe.jobs.schedule import CopySchedule
 
-__all__ = ["CopySchedule", "JobRunner", "Report", "run_copy"]
+__all__ = ["CopySchedule", "JobCancelled", "JobRunner", "Report", "run_copy"]

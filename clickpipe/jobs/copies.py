@@ -13,6 +13,7 @@ from clickpipe.compiler import Composer, CopyPipe
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
+from clickpipe.jobs.report import Report
 from clickpipe.query import hide_secrets, judge
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder, BoundSQL, Secrets
@@ -25,12 +26,14 @@ def run_copy(
     values: Mapping[str, Any],
     mode: str | None = None,
     secret: Secrets = environment_secret,
+    report: Report | None = None,
 ) -> int:
     """Run a copy pipe now and return how many rows it wrote.
 
     `replace` is atomic for readers: the new rows are written to a table beside the target, which then
-    takes the target's name in one exchange. Raises ClickpipeError 404 for an unknown copy pipe, what
-    its template raises, and EngineError.
+    takes the target's name in one exchange. `append` writes beside it first too, so that a query that fails or
+    is cancelled leaves nothing behind. Raises ClickpipeError 404 for an unknown copy pipe, what its template raises,
+    EngineError, and JobCancelled.
     """
     copy = live.compiled.copies.get(name)
     if copy is None:
@@ -45,25 +48,30 @@ def run_copy(
     select = Composer(live.compiled.project, live.table).pipe(copy.pipe, given, binder)
     judge(engine, live, select, live.compiled.rules.copy_sources)
     try:
-        return _write(engine, live, copy, BoundSQL(select, binder.params, binder.settings), mode)
+        bound = BoundSQL(select, binder.params, binder.settings)
+        return _write(engine, live, copy, bound, mode, report or Report())
     except EngineError as error:
         error.message = hide_secrets(error.message, binder.params)
         raise
 
 
-def _write(engine: Engine, live: Live, copy: CopyPipe, bound: BoundSQL, mode: str) -> int:
+def _write(engine: Engine, live: Live, copy: CopyPipe, bound: BoundSQL, mode: str, report: Report) -> int:
     columns = ", ".join(quote_identifier(c.name) for c in engine.describe(bound.text, bound.params))
     target = live.physical.tables[copy.target]
-    if mode == "append":
-        before = _rows(engine, target)
-        engine.execute(f"INSERT INTO {target} ({columns})\n{bound.text}", bound.params, settings=bound.settings)
-        return _rows(engine, target) - before
     beside = f"{target[:-1]}_copy_{uuid.uuid4().hex[:12]}`"
-    engine.execute(f"CREATE TABLE {beside} AS {target}")
+    plain = " ENGINE = MergeTree ORDER BY tuple()" if mode == "append" else ""  # rows as they are, whatever the engine
+    engine.execute(f"CREATE TABLE {beside} AS {target}{plain}")
     try:
-        engine.execute(f"INSERT INTO {beside} ({columns})\n{bound.text}", bound.params, settings=bound.settings)
+        tag = uuid.uuid4().hex
+        with report.stoppable(lambda: engine.cancel(tag)):
+            settings = {**bound.settings, "log_comment": tag}
+            engine.execute(f"INSERT INTO {beside} ({columns})\n{bound.text}", bound.params, settings=settings)
+        report.check()
         written = _rows(engine, beside)
-        engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
+        if mode == "append":
+            engine.execute(f"INSERT INTO {target} SELECT * FROM {beside}")
+        else:
+            engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
     finally:
         engine.execute(f"DROP TABLE IF EXISTS {beside}")
     return written

@@ -79,7 +79,7 @@ class Instance:
         if self.is_new:
             self.create_workspace(DEFAULT_WORKSPACE)
         self.recovered_segments = self.ingester.recover()
-        self.schedule = CopySchedule(lambda workspace, name: self.workspace(workspace).copy(name), self._all_live)
+        self.schedule = CopySchedule(lambda owner, name: self.workspace(owner).copies.start_due(name), self._all_live)
         self.schedule.start()
 
     def _open_engine(self, *, in_memory: bool) -> Engine:

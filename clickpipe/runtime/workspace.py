@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -14,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from clickpipe.auth import reconcile
-from clickpipe.catalog import Deployment, Job, Live, Workspace as WorkspaceRecord, resource_id
+from clickpipe.catalog import Deployment, Job, Live, Workspace as WorkspaceRecord
 from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings, environment_secret
 from clickpipe.deploy import Deployer, Hooks, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult, whole
 from clickpipe.ingest import Importer, IngestResult, Lines, Reason, reasons, replay
-from clickpipe.jobs import Report, run_copy
+from clickpipe.jobs import Report
 from clickpipe.project import Project, load_texts
 from clickpipe.query import (
     FORMATS,
@@ -34,6 +33,7 @@ from clickpipe.query import (
     failure,
     split_format_clause,
 )
+from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.upload import Upload
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Workspace:
         self.queries = QueryRunner(
             instance.engine, lambda: self.live, limits, prepare, instance.answers, instance.gate, self.secret
         )
+        self.copies = Copies(instance, self.id, self.queries.live, self._held, self.secret)
         self._importer = Importer(
             instance.engine,
             self.id,
@@ -209,6 +210,7 @@ class Workspace:
             "delete_data",
             data_source,
             lambda _: {"rows_affected": self.delete_rows(data_source, condition), "delete_condition": condition},
+            {"condition": condition},
         )
 
     def truncate(self, data_source: str) -> None:
@@ -264,20 +266,22 @@ class Workspace:
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
-        if name not in self.queries.live().compiled.copies:
-            message = f"The pipe '{name}' is not a copy pipe"
-            raise ClickpipeError(message, status=404, code="not_found")
-        return self._instance.jobs.submit(self.id, "copy", name, lambda _: self._copy(name, values or {}, mode))
+        return self.copies.start(name, values or {}, mode)
 
-    def _copy(self, name: str, values: Mapping[str, Any], mode: str | None) -> Mapping[str, Any]:
-        live = self.queries.live()
-        started = time.monotonic()
-        with self._tables:
-            rows = run_copy(self._instance.engine, live, name, values, mode, self.secret)
-        target, pipe_id = live.compiled.copies[name].target, resource_id(self.id, "pipe", name)
-        told: dict[str, Any] = {"rows": rows, "written_rows": rows, "pipe_name": name, "pipe_id": pipe_id}
-        self._instance.ingestion_log.operation(self.id, target, "copy", seconds=time.monotonic() - started, **told)
-        return {"rows": rows}
+    def retry(self, job: Job) -> Job:
+        """Start a job anew that has ended. Raises ClickpipeError 409 for one that has not, 400 for what cannot be."""
+        if job.status in {"waiting", "working", "cancelling"}:
+            message = f"The job has not ended: it is '{job.status}'."
+            raise ClickpipeError(message, status=409, code="job_not_ended")
+        if job.kind == "copy":
+            return self.copy(job.resource, job.parameters.get("values"), job.parameters.get("mode"))
+        if job.kind == "delete_data" and "condition" in job.parameters:
+            return self.delete_job(job.resource, job.parameters["condition"])
+        if job.kind == "quarantine_replay":
+            return self.replay_quarantine(job.resource)
+        again = {"import": "send the file again", "deployment": "deploy again"}.get(job.kind, "start it anew")
+        message = f"A job of the kind '{job.kind}' cannot be run again from here: {again}."
+        raise ClickpipeError(message, code="not_retryable")
 
     def deployed_at(self) -> str:
         """Return when the live deployment was made; '' before the first."""

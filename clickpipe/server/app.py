@@ -28,6 +28,7 @@ from clickpipe.server.imports import (
 )
 from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
 from clickpipe.server.misc import (
+    cancel_job,
     get_example,
     get_health,
     get_job,
@@ -37,8 +38,18 @@ from clickpipe.server.misc import (
     list_connectors,
     list_jobs,
     list_regions,
+    retry_job,
 )
-from clickpipe.server.pipes import call_endpoint, get_explain, get_openapi, get_pipe, list_pipes, post_copy
+from clickpipe.server.pipes import (
+    call_endpoint,
+    get_explain,
+    get_openapi,
+    get_pipe,
+    list_pipes,
+    pause_copy,
+    post_copy,
+    resume_copy,
+)
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
 from clickpipe.server.variables import delete_variable, get_variable, list_variables, post_variable, put_variable
@@ -56,6 +67,8 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v0/pipes/{name}/explain", get_explain),
     ("GET", "/v0/pipes/{name}", get_pipe),
     ("POST", "/v0/pipes/{name}/copy", post_copy),
+    ("POST", "/v0/pipes/{name}/copy/pause", pause_copy),
+    ("POST", "/v0/pipes/{name}/copy/resume", resume_copy),
     ("GET", "/v0/sql", query_sql),
     ("POST", "/v0/sql", query_sql),
     ("GET", "/v0/datasources", list_data_sources),
@@ -83,6 +96,8 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("DELETE", "/v0/variables/{name}", delete_variable),
     ("GET", "/v0/jobs", list_jobs),
     ("GET", "/v0/jobs/{id}", get_job),
+    ("POST", "/v0/jobs/{id}/cancel", cancel_job),
+    ("POST", "/v0/jobs/{id}/retry", retry_job),
     ("POST", "/v1/deploy", post_deploy),
     ("GET", "/v1/deployments", list_deployments),
     ("GET", "/v1/deployments/{id:int}", get_deployment),

@@ -73,7 +73,7 @@ def pipe_reply(
         "parameters": parameters,
         "columns": columns,
         "nodes": nodes,
-        **_target(pipe),
+        **_target(pipe, paused=pipe.name in who.workspace.copies.paused()),
     }
     wanted, of_nodes = {*attrs}, {*node_attrs}
     if of_nodes:
@@ -84,13 +84,14 @@ def pipe_reply(
     return {key: value for key, value in reply.items() if key in wanted and (key != "nodes" or of_nodes)}
 
 
-def _target(pipe: Pipe) -> dict[str, str]:
+def _target(pipe: Pipe, *, paused: bool) -> dict[str, Any]:
     if pipe.target is None:
         return {}
     if pipe.kind is PipeKind.MATERIALIZED:
         return {"materialized_datasource": pipe.target.text}
     schedule = pipe.copy_schedule or "@on-demand"
-    return {"copy_target_datasource": pipe.target.text, "copy_schedule": schedule, "copy_mode": pipe.copy_mode}
+    copy = {"copy_target_datasource": pipe.target.text, "copy_schedule": schedule, "copy_mode": pipe.copy_mode}
+    return {**copy, "copy_paused": paused}
 
 
 def _parameters(function: QueryFunction | None) -> list[dict[str, Any]]:

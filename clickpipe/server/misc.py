@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import clickpipe
+from clickpipe.auth import ADMIN
+from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import CONTENT_TYPE
-from clickpipe.server.context import caller, instance_of
+from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.shapes import job_reply, text_response
 
 
@@ -73,9 +75,27 @@ async def list_jobs(request: Request) -> JSONResponse:
 
 async def get_job(request: Request) -> JSONResponse:
     """Answer `GET /v0/jobs/<id>`."""
+    return JSONResponse(job_reply(_job(request, caller(request))))
+
+
+async def cancel_job(request: Request) -> JSONResponse:
+    """Answer `POST /v0/jobs/<id>/cancel`."""
     who = caller(request)
+    who.require(ADMIN)
+    instance_of(request).jobs.cancel(_job(request, who))
+    return JSONResponse(job_reply(_job(request, who)))
+
+
+async def retry_job(request: Request) -> JSONResponse:
+    """Answer `POST /v0/jobs/<id>/retry`: a new job that does the same."""
+    who = caller(request)
+    who.require(ADMIN)
+    return JSONResponse(job_reply(await asyncio.to_thread(who.workspace.retry, _job(request, who))))
+
+
+def _job(request: Request, who: Caller) -> Job:
     job = instance_of(request).catalog.job(who.workspace.id, request.path_params["id"])
     if job is None:
         message = f"The job '{request.path_params['id']}' does not exist"
         raise ClickpipeError(message, status=404, code="not_found")
-    return JSONResponse(job_reply(job))
+    return job

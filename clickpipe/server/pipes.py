@@ -146,6 +146,24 @@ async def get_openapi(request: Request) -> JSONResponse:
     return JSONResponse(openapi_document(readable, who.workspace.name, version))
 
 
+async def pause_copy(request: Request) -> JSONResponse:
+    """Answer `POST /v0/pipes/<name>/copy/pause`: its schedule starts no run until it is resumed."""
+    return _paused(request, paused=True)
+
+
+async def resume_copy(request: Request) -> JSONResponse:
+    """Answer `POST /v0/pipes/<name>/copy/resume`."""
+    return _paused(request, paused=False)
+
+
+def _paused(request: Request, *, paused: bool) -> JSONResponse:
+    who = caller(request)
+    name = request.path_params["name"]
+    who.require("PIPES:CREATE", name)
+    who.workspace.copies.pause(name, paused=paused)
+    return JSONResponse({"name": name, "paused": paused})
+
+
 async def post_copy(request: Request) -> JSONResponse:
     """Answer `POST /v0/pipes/<name>/copy`: start a copy as a job."""
     who = caller(request)

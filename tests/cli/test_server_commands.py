@@ -266,6 +266,36 @@ def test_secrets(deployed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Variable not found" in deployed("secret", "rm", "other").err
 
 
+def test_copies_and_jobs(deployed: Run) -> None:
+    (shown,) = [c for c in json.loads(deployed("copy", "ls", "--json").out) if c["name"] == "snapshot_sessions"]
+    assert (shown["copy_mode"], shown["copy_paused"]) == ("replace", False)
+    assert re.fullmatch(r"[\d,]+ rows? copied\n", deployed("copy", "run", "snapshot_sessions").out)
+    started = deployed("copy", "run", "snapshot_sessions", "--no-wait").out.strip()
+    assert "status: done" in deployed("job", "show", started, "--wait").out
+    again = deployed("job", "retry", started).out.strip()
+    assert json.loads(deployed("job", "show", again, "--wait", "--json").out)["status"] == "done"
+    jobs = json.loads(deployed("job", "ls", "--kind", "copy", "--json").out)
+    assert [j["id"] for j in jobs[:2]] == [again, started]
+    assert "The job has ended: it is 'done'." in deployed("job", "cancel", again).err
+    assert again in deployed("job", "ls").out
+    assert "is not a copy pipe" in deployed("copy", "run", "get_sessions").err
+    assert "does not exist" in deployed("job", "show", "nothing").err
+
+
+def test_a_schedule_is_paused(on_server: Run, tmp_path: Path) -> None:
+    on_server("init", tmp_path)
+    (tmp_path / "pipes" / "often.pipe").write_text(
+        "NODE n\nSQL >\n    SELECT toInt32(1) AS n\nTYPE copy\nTARGET_DATASOURCE ticks\nCOPY_SCHEDULE 0 3 29 2 *\n"
+    )
+    (tmp_path / "datasources" / "ticks.datasource").write_text("SCHEMA >\n    n Int32\n\nENGINE_SORTING_KEY n\n")
+    assert on_server("deploy", tmp_path, "--allow-destructive-operations").code == 0
+    for command, paused in (("pause", True), ("resume", False)):
+        assert on_server("copy", command, "often").code == 0
+        assert json.loads(on_server("copy", "ls", "--json").out)[0]["copy_paused"] is paused
+    on_server("copy", "pause", "often")
+    assert "0 3 29 2 * (paused)" in on_server("copy", "ls").out
+
+
 def test_what_happened_is_told(deployed: Run) -> None:
     assert deployed("endpoint", "data", "get_sessions", "--format", "csv").code == 0
     assert deployed("endpoint", "data", "get_popular_pages", "-p", "limit=many").code == 1

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -210,3 +212,42 @@ def test_a_copy_reads_what_the_settings_name_and_nobody_else_does(run_python: Ru
         done = run_python("import os, sys\nos.environ['CLICKPIPE_SECRET_rows'] = sys.argv[1]\n" + READS_A_URL, url)
         server.shutdown()
     assert done.stdout.splitlines() == ["2", "The table function 'url' is not allowed."]
+
+
+SLOW = (
+    "NODE n\nSQL >\n    %\n    SELECT 'x' AS id, toInt32(number % 1000) AS n FROM numbers({{UInt64(rows, 5)}})\n"
+    "TYPE copy\nTARGET_DATASOURCE kept\n"
+)
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_a_copy_is_cancelled_and_leaves_nothing(instance: Instance, deployed: Workspace, mode: str) -> None:
+    deployed.deploy({**FILES, "slow.pipe": SLOW})
+    deployed.ingest("kept", [{"id": "old", "n": 1}])
+    before = existing_objects(instance.engine, deployed.database)
+    job = deployed.copy("slow", {"rows": "1000000000000"}, mode)
+    while not json.loads(instance.engine.execute(RUNNING, output="JSONCompact").body)["data"]:
+        time.sleep(0.01)
+    instance.jobs.cancel(job)
+    ended = finished(instance, deployed, job)
+    assert (ended.status, ended.error) == ("cancelled", "")
+    assert kept(deployed) == kept(deployed, "seen") == [("old", 1)]
+    assert existing_objects(instance.engine, deployed.database) == before
+    again = deployed.retry(ended)
+    assert again.id != job.id
+    instance.jobs.cancel(again)
+    assert finished(instance, deployed, again).status == "cancelled"
+
+
+RUNNING = "SELECT 1 FROM system.processes WHERE query LIKE 'INSERT INTO%numbers(%' AND query NOT LIKE '%processes%'"
+
+
+def test_a_copy_that_fails_midway_leaves_nothing(instance: Instance, deployed: Workspace) -> None:
+    """Rows come in blocks: those before the one that fails were written."""
+    failing = SLOW.replace("toInt32(number % 1000)", "toInt32(number % 1000 + throwIf(number = 900000))")
+    deployed.deploy({**FILES, "slow.pipe": failing})
+    assert finished(instance, deployed, deployed.copy("slow", {"rows": "1000000"})).status == "error"
+    assert kept(deployed) == []
+    done = finished(instance, deployed, deployed.copy("slow", {"rows": "200000"}))
+    assert done.result == {"rows": 200_000}
+    assert deployed.sql("SELECT count() AS c FROM seen") == [{"c": 200_000}]

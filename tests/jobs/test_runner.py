@@ -11,7 +11,7 @@ import pytest
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
-from clickpipe.jobs import CopySchedule, JobRunner
+from clickpipe.jobs import CopySchedule, JobCancelled, JobRunner, Report
 from clickpipe.runtime import Instance, Workspace
 
 TARGET = "SCHEMA >\n    n Int32\n\nENGINE_SORTING_KEY n\n"
@@ -120,6 +120,78 @@ def test_jobs_of_a_server_that_stopped_have_failed(instance: Instance, deployed:
     assert found.error
 
 
+def test_a_job_that_waits_is_cancelled_at_once(instance: Instance, deployed: Workspace, runner: JobRunner) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def work(_: Report) -> dict[str, int]:
+        started.set()
+        go_on.wait()
+        return {}
+
+    first = runner.submit(deployed.id, "copy", "one", work)
+    second = runner.submit(deployed.id, "copy", "two", work)
+    started.wait()
+    assert runner.is_running(deployed.id, "copy", "two")
+    runner.cancel(second)
+    assert state(instance, second).status == "cancelled"
+    assert not runner.is_running(deployed.id, "copy", "two")
+    go_on.set()
+    runner.wait(first.id)
+    for job in (first, second):
+        with pytest.raises(ClickpipeError, match="The job has ended: it is '") as caught:
+            runner.cancel(state(instance, job))
+        assert caught.value.status == 409
+
+
+def test_work_ends_where_it_reports(instance: Instance, deployed: Workspace, runner: JobRunner) -> None:
+    reported, go_on = threading.Event(), threading.Event()
+
+    def work(report: Report) -> dict[str, int]:
+        report({"rows": 1})
+        reported.set()
+        go_on.wait()
+        report({"rows": 2})
+        raise AssertionError
+
+    job = runner.submit(deployed.id, "import", "thing", work)
+    reported.wait()
+    runner.cancel(job)
+    assert state(instance, job).status == "cancelling"
+    go_on.set()
+    runner.wait(job.id)
+    assert (state(instance, job).status, state(instance, job).result) == ("cancelled", {"rows": 1})
+
+
+def test_what_can_be_stopped_is_until_it_ends(instance: Instance, deployed: Workspace, runner: JobRunner) -> None:
+    inside, stopped = threading.Event(), threading.Semaphore(0)
+
+    def work(report: Report) -> dict[str, int]:
+        with report.stoppable(stopped.release):
+            inside.set()
+            assert stopped.acquire(timeout=10)  # the first time it was too early, say
+            assert stopped.acquire(timeout=10)
+        report.check()
+        raise AssertionError
+
+    job = runner.submit(deployed.id, "copy", "thing", work)
+    inside.wait()
+    runner.cancel(job)
+    runner.wait(job.id)
+    assert state(instance, job).status == "cancelled"
+    report = Report()
+    report.cancel()
+    with pytest.raises(JobCancelled), report.stoppable(lambda: None):
+        pytest.fail("it began")
+
+
+def test_a_deployment_is_not_cancelled(deployed: Workspace, runner: JobRunner) -> None:
+    go_on = threading.Event()
+    job = runner.submit(deployed.id, "deployment", "1", lambda _: {"x": go_on.wait()})
+    with pytest.raises(ClickpipeError, match="applied whole, or undone whole"):
+        runner.cancel(job)
+    go_on.set()
+
+
 @pytest.fixture
 def schedule(deployed: Workspace) -> CopySchedule:
     """Last called at midnight."""
@@ -172,6 +244,29 @@ def test_a_scheduled_copy_writes_and_is_a_job(instance: Instance, deployed: Work
     instance.jobs.wait(job.id)
     assert (state(instance, job).status, state(instance, job).result) == ("done", {"rows": 1})
     assert deployed.sql("SELECT count() AS c FROM ticks") == [{"c": 1}]
+
+
+def test_a_paused_copy_and_one_that_still_runs_are_passed_over(
+    instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed.copies.pause("often", paused=True)
+    assert deployed.copies.start_due("often") is None
+    assert deployed.copies.paused() == {"often"}
+    deployed.copies.pause("often", paused=False)
+    go_on = threading.Event()
+    monkeypatch.setattr(deployed.copies, "_run", lambda *_: {"rows": go_on.wait()})
+    first = deployed.copies.start_due("often")
+    assert first is not None
+    assert deployed.copies.start_due("often") is None
+    go_on.set()
+    instance.jobs.wait(first.id)
+    second = deployed.copies.start_due("often")
+    assert second is not None
+    instance.jobs.wait(second.id)
+    with pytest.raises(ClickpipeError, match="has no schedule"):
+        deployed.copies.pause("asked", paused=True)
+    with pytest.raises(ClickpipeError, match="is not a copy pipe"):
+        deployed.copies.pause("nothing", paused=True)
 
 
 def test_the_clock_is_watched_until_close(deployed: Workspace) -> None:

@@ -146,3 +146,23 @@ def test_datafiles_are_for_those_who_may_see_the_whole_project(client: Client) -
     assert client("GET", "/v0/datasources/nothing.datasource").status_code == 404
     assert client("GET", "/v0/pipes/totals").json()["nodes"][0]["sql"].startswith("%")
     assert client("GET", "/v0/pipes/totals", "reader").json()["nodes"][0]["sql"] == ""
+
+
+def test_jobs_are_cancelled_and_started_anew(client: Client) -> None:
+    done = client("POST", "/v0/pipes/snapshot/copy").json()["job"]
+    client.instance.jobs.wait(done["id"])
+    refused = client("POST", f"/v0/jobs/{done['id']}/cancel")
+    assert (refused.status_code, refused.json()["error"]) == (409, "The job has ended: it is 'done'.")
+    again = client("POST", f"/v0/jobs/{done['id']}/retry").json()
+    assert again["id"] != done["id"]
+    client.instance.jobs.wait(again["id"])
+    assert client("GET", f"/v0/jobs/{again['id']}").json()["rows"] == 2
+    refused = client("POST", "/v0/pipes/snapshot/copy/pause")
+    assert (refused.status_code, "has no schedule" in refused.json()["error"]) == (400, True)
+
+
+def test_what_cannot_be_started_anew(client: Client) -> None:
+    import_ = client("POST", "/v0/datasources?mode=append&name=events&format=ndjson", content='{"id":"x"}').json()
+    client.instance.jobs.wait(import_["id"])
+    refused = client("POST", f"/v0/jobs/{import_['id']}/retry")
+    assert (refused.status_code, "send the file again" in refused.json()["error"]) == (400, True)

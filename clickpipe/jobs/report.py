@@ -1,0 +1,62 @@
+"""What a job's work tells of itself, and how it learns that nobody wants it any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+_AGAIN = 0.1  # seconds
+
+
+class JobCancelled(Exception):
+    """Raised in a job's work when it is not wanted any more."""
+
+
+class Report:
+    """Called with a job's result so far; then the work ends there if it was cancelled meanwhile."""
+
+    def __init__(self, tell: Callable[[Mapping[str, Any]], None] = lambda _: None) -> None:
+        """Give what is reported to `tell`."""
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._stop: Callable[[], None] | None = None
+        self.cancelled = False
+
+    def __call__(self, result: Mapping[str, Any]) -> None:
+        """Report a result. Raises JobCancelled."""
+        self.check()
+        self._tell(result)
+
+    def check(self) -> None:
+        """Raise JobCancelled if the job was cancelled."""
+        if self.cancelled:
+            raise JobCancelled
+
+    @contextmanager
+    def stoppable(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Have `stop` called when the job is cancelled in here, until this is left. Raises JobCancelled before."""
+        with self._lock:
+            self._stop = stop
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._stop = None
+
+    def cancel(self) -> None:
+        """Want the work no more."""
+        self.cancelled = True
+        threading.Thread(target=self._stop_it, name="job-cancel", daemon=True).start()
+
+    def _stop_it(self) -> None:
+        """Stop what can be stopped, again and again: a query may not have begun when it is asked to end."""
+        while True:
+            with self._lock:
+                if self._stop is None:
+                    return
+                self._stop()
+            time.sleep(_AGAIN)

@@ -1,0 +1,82 @@
+"""Copy pipes of a workspace: started, by schedule or on demand, paused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from clickpipe.catalog import Job, Live, resource_id
+from clickpipe.compiler import CopyPipe
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.jobs import Report, run_copy
+from clickpipe.template import Secrets
+
+if TYPE_CHECKING:
+    from clickpipe.runtime.instance import Instance
+
+
+class Copies:
+    """The copy pipes of one workspace. Methods may be called from any thread."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        workspace: str,
+        live: Callable[[], Live],
+        held: Callable[[], AbstractContextManager[None]],
+        secret: Secrets,
+    ) -> None:
+        """Copy what is `live`; `held` keeps tables as they are while one runs."""
+        self._instance = instance
+        self._workspace = workspace
+        self._live = live
+        self._held = held
+        self._secret = secret
+
+    def start(self, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
+        """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
+        self._require(name)
+        parameters = {"values": dict(values), "mode": mode}
+        return self._instance.jobs.submit(
+            self._workspace, "copy", name, partial(self._run, name, values, mode), parameters
+        )
+
+    def start_due(self, name: str) -> Job | None:
+        """Start a copy that is due, unless its schedule is paused or the run before still goes on."""
+        if name in self.paused() or self._instance.jobs.is_running(self._workspace, "copy", name):
+            return None
+        return self.start(name, {})
+
+    def paused(self) -> frozenset[str]:
+        """Return the names of the copy pipes whose schedule is paused."""
+        return self._instance.catalog.paused(self._workspace)
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        """Pause a copy pipe's schedule, or go on with it. Raises ClickpipeError 404, 400 without a schedule."""
+        if not self._require(name).schedule:
+            message = f"The copy pipe '{name}' has no schedule: it runs on demand."
+            raise ClickpipeError(message, code="no_schedule")
+        self._instance.catalog.set_paused(self._workspace, name, paused=paused)
+
+    def _require(self, name: str) -> CopyPipe:
+        found = self._live().compiled.copies.get(name)
+        if found is None:
+            message = f"The pipe '{name}' is not a copy pipe"
+            raise ClickpipeError(message, status=404, code="not_found")
+        return found
+
+    def _run(self, name: str, values: Mapping[str, Any], mode: str | None, report: Report) -> Mapping[str, Any]:
+        started = time.monotonic()
+        with self._held():
+            report.check()
+            live = self._live()
+            rows = run_copy(self._instance.engine, live, name, values, mode, self._secret, report)
+        target, pipe_id = live.compiled.copies[name].target, resource_id(self._workspace, "pipe", name)
+        told: dict[str, Any] = {"rows": rows, "written_rows": rows, "pipe_name": name, "pipe_id": pipe_id}
+        self._instance.ingestion_log.operation(
+            self._workspace, target, "copy", seconds=time.monotonic() - started, **told
+        )
+        return {"rows": rows}
