@@ -1,4 +1,7 @@
-"""Fixtures: `fixtures/<data source>.ndjson` (or .csv, .parquet, .sql) of a project, loaded once into an empty one."""
+"""Fixtures: `fixtures/<data source>.ndjson` (or .csv, .parquet, .sql) of a project, loaded once into an empty one.
+
+Classic projects have them in `datasources/fixtures`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from clickpipe.project import DataSource
 from clickpipe.runtime.workspace import Workspace
 
 _SQL = "sql"
+_FOLDERS = ("fixtures", "datasources/fixtures")  # the second is Classic's
 _FORMATS = {".ndjson": "ndjson", ".csv": "csv", ".parquet": "parquet", ".sql": _SQL}  # the first that is there is taken
 
 
@@ -40,15 +44,16 @@ def load_fixtures(workspace: Workspace, root: Path, progress: Progress = lambda 
     live = workspace.queries.live()
     loaded: list[LoadedFixture] = []
     for name in live.ingestible():
-        paths = (fixture_path(root, name).with_suffix(ending) for ending in _FORMATS)
+        paths = (root / folder / f"{name}{ending}" for folder in _FOLDERS for ending in _FORMATS)
         path = next((path for path in paths if path.is_file()), None)
         if path is None or counts[name][0] or counts[f"{name}_quarantine"][0]:
             continue
-        progress(f"loading fixtures/{path.name} into {name}")
+        file = path.relative_to(root).as_posix()
+        progress(f"loading {file} into {name}")
         kind = _FORMATS[path.suffix]
         with _parts(workspace, live.compiled.data_sources[name], path, kind) as parts:
             result = workspace.append(name, parts, named=kind in {"csv", _SQL})
-        loaded.append(LoadedFixture(name, f"fixtures/{path.name}", result))
+        loaded.append(LoadedFixture(name, file, result))
     return loaded
 
 

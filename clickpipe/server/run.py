@@ -75,6 +75,22 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
 
 
 @contextmanager
+def serve_in_thread(instance: Instance) -> Iterator[str]:
+    """Serve on a free port of this machine as long as the context lasts; gives the URL."""
+    config = uvicorn.Config(create_app(instance), port=0, lifespan="off", log_config=None, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="server")
+    thread.start()
+    while not server.started and thread.is_alive():
+        thread.join(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
 def _sigterm_as_sigint() -> Iterator[None]:
     """Have SIGTERM, which uvicorn re-raises too, leave the time to close what is open."""
     if threading.current_thread() is not threading.main_thread():

@@ -2,6 +2,7 @@
 
 from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, check_create, table_functions
+from clickpipe.sql.order import order_keys
 from clickpipe.sql.references import TableReference, main_table, quote_identifier, quote_literal, references, splice
 from clickpipe.sql.tree import OTHER, columns_part, read_tree
 
@@ -14,6 +15,7 @@ __all__ = [
     "check_create",
     "columns_part",
     "main_table",
+    "order_keys",
     "quote_identifier",
     "quote_literal",
     "read_tree",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of every statement that is no SELECT; we refuse those
 
 # What sqlglot raises beside its own errors, for SQL that it cannot read (`map(1)`: IndexError).
-_PARSER_FAILS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+PARSER_FAILS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _LEXER_SCAN = re.compile(
     r"""'(?:[^'\\]|\\.|'')*'|--[^\n]*|/\*.*?\*/"""
     r"""|\b(?P<keyword>FROM|JOIN|IN)\s+(?P<name>[A-Za-z_]\w*|`[^`]+`)(?P<more>\s*[.(])?""",
@@ -55,7 +55,7 @@ def _parsed_references(sql: str) -> tuple[TableReference, ...]:
 
     try:
         tree = parse_one(sql, dialect="clickhouse")
-    except (errors.SqlglotError, *_PARSER_FAILS):
+    except (errors.SqlglotError, *PARSER_FAILS):
         return tuple(_scan(sql))
     found = [*_tables(tree), *_in_operands(tree)]
     return tuple(sorted(found, key=lambda r: r.start))
@@ -71,7 +71,7 @@ def main_table(sql: str) -> TableReference | None:
 
     try:
         current: exp.Expr | None = parse_one(sql, dialect="clickhouse")
-    except (errors.SqlglotError, *_PARSER_FAILS):
+    except (errors.SqlglotError, *PARSER_FAILS):
         return next(iter(references(sql)), None)
     ctes: dict[str, exp.Expr] = {}
     while current is not None and not isinstance(current, exp.Table):

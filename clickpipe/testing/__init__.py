@@ -1,6 +1,20 @@
-"""Endpoint tests: `tests/*.yaml` of a project, run against its fixtures in a workspace that is thrown away."""
+"""Tests of a project: `tests/*.yaml` and `*.test`, run against its fixtures in a workspace that is thrown away."""
 
-from clickpipe.testing.cases import EndpointTest, read_tests
-from clickpipe.testing.run import Outcome, run_test, run_tests
+from clickpipe.testing.cases import CommandTest, EndpointTest, QualityTest, SkippedTest, Test, read_tests
+from clickpipe.testing.run import Outcome, project_in_memory, run_test, run_tests
+from clickpipe.testing.update import add_test, update_file
 
-__all__ = ["EndpointTest", "Outcome", "read_tests", "run_test", "run_tests"]
+__all__ = [
+    "CommandTest",
+    "EndpointTest",
+    "Outcome",
+    "QualityTest",
+    "SkippedTest",
+    "Test",
+    "add_test",
+    "project_in_memory",
+    "read_tests",
+    "run_test",
+    "run_tests",
+    "update_file",
+]

@@ -1,7 +1,13 @@
-"""`tests/<pipe>.yaml`: a list of `{name, description, parameters, expected_result, expected_http_status}`."""
+"""Tests of a project, as its files in `tests/` say.
+
+`<pipe>.yaml` is a list of `{name, description, parameters, expected_result, expected_http_status, tolerance}`. Classic
+projects have two other kinds: data quality checks, lists of `<name>: {sql: …}` whose SELECT has to return nothing; and
+`<name>.test`, a command with what it prints in `<name>.test.result`.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +19,17 @@ import yaml
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.diagnostics.errors import DOCS
 
-_KEYS = ("name", "description", "parameters", "expected_result", "expected_http_status")
+_KEYS = ("name", "description", "parameters", "expected_result", "expected_http_status", "tolerance")
+_QUALITY_KEYS = ("sql", "max_bytes_read", "max_time", "description", "pipe")
+_COMMANDS = "of .test files `tb pipe data … --format CSV` and `tb sql … --format CSV` are run"
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointTest:
     """One call of an endpoint and what it has to answer.
 
-    `expected` is the NDJSON body, or for a `status` of 400 and above the text of `error`.
+    `expected` is the NDJSON body, or for a `status` of 400 and above the text of `error`. Numbers may differ by
+    `tolerance`, relative to the larger.
     """
 
     pipe: str
@@ -30,12 +39,53 @@ class EndpointTest:
     parameters: Mapping[str, str | list[str]]
     expected: str
     status: int = 200
+    tolerance: float = 0.0
 
 
-def read_tests(root: Path) -> Iterator[EndpointTest]:
+@dataclass(frozen=True, slots=True)
+class QualityTest:
+    """A SELECT that has to return nothing. `pipe` is what its file is named after."""
+
+    pipe: str
+    file: str
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTest:
+    """A Classic command: a call of `endpoint`, or `sql`, and the CSV that it has to print."""
+
+    pipe: str
+    file: str
+    name: str
+    endpoint: str
+    sql: str
+    parameters: Mapping[str, str | list[str]]
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedTest:
+    """A test that is not run, and why."""
+
+    pipe: str
+    file: str
+    name: str
+    reason: str
+
+
+Test = EndpointTest | QualityTest | CommandTest | SkippedTest
+
+
+def read_tests(root: Path) -> Iterator[Test]:
     """Yield the tests of the project in `root`, by file and in order. Raises ClickpipeError for a broken file."""
-    for path in sorted((root / "tests").glob("*.yaml")):
+    folder = root / "tests"
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("*.test")]):
         file = path.relative_to(root).as_posix()
+        if path.suffix == ".test":
+            yield _command(path, file)
+            continue
         for number, entry in enumerate(_entries(path, file), 1):
             yield _test(path.stem, file, number, entry)
 
@@ -56,17 +106,22 @@ def _entries(path: Path, file: str) -> list[Any]:
     return found
 
 
-def _test(pipe: str, file: str, number: int, entry: Any) -> EndpointTest:
+def _test(pipe: str, file: str, number: int, entry: Any) -> Test:
     where = f"{file}: test {number}"
+    if isinstance(entry, dict) and "pipe" in entry and isinstance(entry.get("tests"), list):
+        reason = "regression tests compare two releases: clickpipe compares with what a test expects"
+        return SkippedTest(pipe, file, f"regression of {entry['pipe']}", reason)
+    if isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict):
+        ((name, said),) = entry.items()
+        return _quality(pipe, file, f"{where} ({name})", str(name), said)
     if not isinstance(entry, dict) or not entry.get("name"):
         raise _broken(f"{where} needs a name")
-    for key in entry:
-        if key not in _KEYS:
-            hint = did_you_mean(str(key), _KEYS) or f"the keys are {', '.join(_KEYS)}"
-            raise _broken(f"{where}: '{key}' is not a key of a test: {hint}")
-    status = entry.get("expected_http_status", 200)
-    if not isinstance(status, int):
+    _check_keys(entry, _KEYS, where)
+    status, tolerance = entry.get("expected_http_status", 200), entry.get("tolerance", 0)
+    if type(status) is not int:
         raise _broken(f"{where}: expected_http_status is a number, this is {status!r}")
+    if type(tolerance) not in {int, float} or not 0 <= tolerance < 1:
+        raise _broken(f"{where}: tolerance is a number from 0 up to 1, like 0.001, this is {tolerance!r}")
     return EndpointTest(
         pipe,
         file,
@@ -75,7 +130,43 @@ def _test(pipe: str, file: str, number: int, entry: Any) -> EndpointTest:
         _parameters(str(entry.get("parameters") or "")),
         str(entry.get("expected_result") or ""),
         status,
+        float(tolerance),
     )
+
+
+def _quality(pipe: str, file: str, where: str, name: str, said: Mapping[str, Any]) -> QualityTest:
+    _check_keys(said, _QUALITY_KEYS, where)
+    if not said.get("sql"):
+        raise _broken(f"{where} needs `sql`: a SELECT that has to return nothing")
+    return QualityTest(pipe, file, name, str(said["sql"]))
+
+
+def _check_keys(entry: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+    for key in entry:
+        if key not in keys:
+            hint = did_you_mean(str(key), keys) or f"the keys are {', '.join(keys)}"
+            raise _broken(f"{where}: '{key}' is not a key of a test: {hint}")
+
+
+def _command(path: Path, file: str) -> Test:
+    """Return the test of a .test file; one that does something else is skipped."""
+    name = path.stem
+    try:
+        words = shlex.split(path.read_text(encoding="utf-8"), comments=True)
+        expected = path.with_suffix(".test.result").read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        return SkippedTest(name, file, name, f"it cannot be read: {error}")
+    options = dict(zip(words[3::2], words[4::2], strict=False)) if words[:3] == ["tb", "pipe", "data"] else {}
+    if words[:2] == ["tb", "sql"] and len(words) > 2:  # noqa: PLR2004 - and the SQL
+        sql, options = words[2], dict(zip(words[3::2], words[4::2], strict=False))
+        if options == {"--format": "CSV"}:
+            return CommandTest(name, file, name, "", sql, {}, expected)
+    elif len(words) > 3 and words[:3] == ["tb", "pipe", "data"]:  # noqa: PLR2004 - and the pipe
+        options = dict(zip(words[4::2], words[5::2], strict=False))
+        if len(words) % 2 == 0 and all(key.startswith("--") for key in options) and options.get("--format") == "CSV":
+            given = {key.removeprefix("--"): value for key, value in options.items() if key != "--format"}
+            return CommandTest(words[3], file, name, words[3], "", given, expected)
+    return SkippedTest(name, file, name, _COMMANDS)
 
 
 def _parameters(query: str) -> dict[str, str | list[str]]:

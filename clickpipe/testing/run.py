@@ -1,36 +1,45 @@
-"""Running endpoint tests: one workspace in memory, the project's fixtures in it, each test one call."""
+"""Running tests: one workspace in memory, the project's fixtures in it, several tests at once."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from difflib import unified_diff
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clickpipe.config import Settings, folder_secrets
 from clickpipe.deploy import Progress
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.project import read_folder
+from clickpipe.project import Project, TableEngine, load_folder
 from clickpipe.query import FORMATS
 from clickpipe.runtime import Instance, Workspace, load_fixtures
-from clickpipe.testing.cases import EndpointTest, read_tests
+from clickpipe.sql import order_keys
+from clickpipe.testing.cases import CommandTest, EndpointTest, QualityTest, SkippedTest, Test, read_tests
+from clickpipe.testing.rows import csv_rows, difference, ndjson_rows, text_difference
+
+_AT_ONCE = 4
+_SHOWN = 5  # rows of a data quality test that found some
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A test that ran: `problem` is '' when it passed, else what differs, over several lines."""
+    """A test that ran: `problem` is '' when it passed, else what differs, over several lines; `got` is the answer."""
 
-    test: EndpointTest
+    test: Test
     problem: str = ""
     skipped: bool = False
+    got: str = ""
+    status: int = 200
 
 
-def run_tests(root: Path, only: Collection[str] = (), progress: Progress = lambda _: None) -> Iterator[Outcome]:
-    """Yield the outcome of each test of the project in `root`; `only` names the pipes to test (none: all).
+def run_tests(
+    root: Path, only: Collection[str] = (), progress: Progress = lambda _: None, *, exact: bool = False
+) -> Iterator[Outcome]:
+    """Yield the outcome of each test of the project in `root`, in order; `only` names the pipes to test (none: all).
 
-    The project is deployed into memory with its fixtures; views fill from them, copies do not run.
-    Raises ProjectError for a project with errors, ClickpipeError for a test file that cannot be read.
+    `exact` compares texts, byte by byte. Raises ProjectError for a project with errors, ClickpipeError for a test file
+    that cannot be read.
     """
     tests = [t for t in read_tests(root) if not only or t.pipe in only]
     missing = set(only) - {t.pipe for t in tests}
@@ -39,46 +48,98 @@ def run_tests(root: Path, only: Collection[str] = (), progress: Progress = lambd
         raise ClickpipeError(message, code="no_tests")
     if not tests:
         return
+    with project_in_memory(root, progress) as instance, ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(lambda test: run_test(instance.default, test, exact=exact), tests)
+
+
+@contextmanager
+def project_in_memory(root: Path, progress: Progress = lambda _: None) -> Iterator[Instance]:
+    """Give an instance in memory with the project in `root` and its fixtures; views fill from them, copies do not run.
+
+    Rows do not grow old there: TTLs are left out. Raises ProjectError.
+    """
     progress("starting an engine in memory")
-    with Instance(None, Settings(query_threads=1)) as instance:  # so that rows of equal keys come in one order
+    settings = Settings(query_threads=1, workers=_AT_ONCE)  # one thread: rows of equal keys come in one order
+    with Instance(None, settings) as instance:
         workspace = instance.default
-        texts, _ = read_folder(root)
         workspace.local_secrets = folder_secrets(root)
         progress("deploying the project")
-        workspace.deploy(texts)
+        prepared = workspace.prepare_project(_without_ttl(load_folder(root)))
+        workspace.apply(workspace.start(prepared), prepared)
         load_fixtures(workspace, root, progress)
-        for test in tests:
-            yield run_test(workspace, test)
+        yield instance
 
 
-def run_test(workspace: Workspace, test: EndpointTest) -> Outcome:
-    """Call the endpoint and compare. A file without a pipe of its name is skipped, as published clients do."""
+def _without_ttl(project: Project) -> Project:
+    sources = {n: replace(s, engine=_ageless(s.engine)) for n, s in project.data_sources.items()}
+    pipes = {n: replace(p, engine=_ageless(p.engine)) if p.engine else p for n, p in project.pipes.items()}
+    return replace(project, data_sources=sources, pipes=pipes)
+
+
+def _ageless(engine: TableEngine) -> TableEngine:
+    return replace(engine, options={name: word for name, word in engine.options.items() if name != "TTL"})
+
+
+def run_test(workspace: Workspace, test: Test, *, exact: bool = False) -> Outcome:
+    """Run a test and compare. A file without a pipe of its name is skipped, as published clients do."""
+    if isinstance(test, SkippedTest):
+        return Outcome(test, test.reason, skipped=True)
+    if isinstance(test, QualityTest):
+        return _run_quality(workspace, test)
+    if isinstance(test, CommandTest):
+        return _run_command(workspace, test, exact=exact)
     if test.pipe not in workspace.queries.live().compiled.project.pipes:
         return Outcome(test, f"there is no pipe '{test.pipe}'", skipped=True)
+    body, status = _answer(workspace, test)
+    return Outcome(test, _problem(workspace, test, body, status, exact=exact), got=body, status=status)
+
+
+def _answer(workspace: Workspace, test: EndpointTest) -> tuple[str, int]:
     try:
-        body = workspace.endpoint(test.pipe, test.parameters, FORMATS["ndjson"]).body.decode()
-        status = 200
+        return workspace.endpoint(test.pipe, test.parameters, FORMATS["ndjson"]).body.decode(), 200
     except ClickpipeError as error:
-        body, status = error.message, error.status
+        return error.message, error.status
+
+
+def _problem(workspace: Workspace, test: EndpointTest, body: str, status: int, *, exact: bool) -> str:
     if status != test.status:
-        return Outcome(test, f"expected status {test.status}, got {status}: {body.strip()[:1000]}")
+        return f"expected status {test.status}, got {status}: {body.strip()[:1000]}"
     if status >= 400:  # noqa: PLR2004 - HTTP's errors
-        return Outcome(test, _difference(test.expected.strip(), body.strip()))
-    return Outcome(test, "" if _same_rows(test.expected, body) else _difference(test.expected, body))
+        return text_difference(test.expected.strip(), body.strip())
+    expected, found = ndjson_rows(test.expected), ndjson_rows(body)
+    if exact or expected is None or found is None:
+        return text_difference(test.expected, body)
+    return difference(expected, found, _keys(workspace, test.pipe, test.parameters), test.tolerance)
 
 
-def _same_rows(expected: str, body: str) -> bool:
-    """Compare row by row as JSON: 1 and 1.0 are the same number, spaces and escapes do not matter."""
+def _keys(workspace: Workspace, pipe: str, parameters: object) -> tuple[str | int, ...] | None:
+    """Return what an endpoint's rows are ordered by, with these parameters."""
+    live = workspace.queries.live()
+    bound = live.compiled.endpoints[pipe].bind_to(live.table, dict(parameters), workspace.secret)  # type: ignore[call-overload]
+    return order_keys(bound.text)
+
+
+def _run_quality(workspace: Workspace, test: QualityTest) -> Outcome:
     try:
-        return _rows(expected) == _rows(body)
-    except ValueError:
-        return expected.strip() == body.strip()
+        rows = workspace.select(test.sql.strip().removesuffix(";"), "ndjson").decode().splitlines()
+    except ClickpipeError as error:
+        return Outcome(test, error.message, status=error.status)
+    if not rows:
+        return Outcome(test)
+    more = [f"… and {len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
+    return Outcome(test, "\n".join(["it has to return nothing, and returns", *rows[:_SHOWN], *more]))
 
 
-def _rows(text: str) -> list[object]:
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
-
-
-def _difference(expected: str, body: str) -> str:
-    lines = unified_diff(expected.splitlines(), body.splitlines(), "expected", "got", lineterm="", n=1)
-    return "\n".join(lines)
+def _run_command(workspace: Workspace, test: CommandTest, *, exact: bool) -> Outcome:
+    try:
+        if test.endpoint:
+            found = workspace.endpoint(test.endpoint, test.parameters, FORMATS["csv"]).body.decode()
+            keys = _keys(workspace, test.endpoint, test.parameters)
+        else:
+            found = workspace.select(test.sql, "csv").decode()
+            keys = order_keys(test.sql)
+    except ClickpipeError as error:
+        return Outcome(test, error.message, status=error.status)
+    if exact:
+        return Outcome(test, text_difference(test.expected, found), got=found)
+    return Outcome(test, difference(csv_rows(test.expected), csv_rows(found), keys), got=found)

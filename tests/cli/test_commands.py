@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -138,8 +139,30 @@ def test_a_failing_test_is_shown_with_the_difference(run: Run, tmp_path: Path) -
     path.write_text(path.read_text().replace('"views":3', '"views":4'))
     result = run("test", "top_pages", "--project", tmp_path)
     assert result.code == 1
-    assert '    -{"path":"/","views":4,"visitors":3}' in result.out
+    assert '    -{"path": "/", "views": 4, "visitors": 3}' in result.out
     assert result.out.splitlines()[-1] == "1 test passed, 1 failed"
     found = json.loads(run("test", "--project", tmp_path, "--json").out)
     assert [t["passed"] for t in found] == [False, True]
     assert run("test", "nothing", "--project", tmp_path).code == 1
+    report = ET.fromstring(run("test", "run", "--project", tmp_path, "--format", "junit").out)  # noqa: S314 - ours
+    assert report.attrib == {"name": "clickpipe test", "tests": "2", "failures": "1", "skipped": "0"}
+    assert [(c.get("classname"), c.find("failure") is not None) for c in report] == [
+        ("top_pages", True),
+        ("top_pages", False),
+    ]
+
+
+def test_answers_are_written_into_tests(run: Run, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    path = tmp_path / "tests/top_pages.yaml"
+    before = path.read_text()
+    path.write_text(before.replace('"views":3', '"views":4'))
+    assert run("test", "update", "top_pages", "--project", tmp_path).out == "tests/top_pages.yaml: 1 test changed\n"
+    assert run("test", "--project", tmp_path).code == 0
+    assert "every test passes as it is" in run("test", "update", "top_pages", "--project", tmp_path).err
+    create = ("test", "create", "top_pages", "--param", "limit=1", "--project", tmp_path)
+    assert run(*create).out == "added limit_1 to tests/top_pages.yaml: 1 row\n"
+    assert "has a test 'limit_1' already" in run(*create).err
+    assert run(*create, "--name", "odd", "--param", "limit=x").code == 0
+    assert run("test", "--project", tmp_path).out.splitlines()[-1] == "4 tests passed, 0 failed"
+    assert "there is no pipe 'nothing'" in run("test", "create", "nothing", "--project", tmp_path).err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from clickpipe.catalog import Token
 from clickpipe.runtime import Instance, Workspace
-from clickpipe.server import create_app
+from clickpipe.server import create_app, serve_in_thread
 
 EVENTS = """\
 TOKEN "writer" APPEND
@@ -128,12 +126,5 @@ def client(empty: Client) -> Client:
 @pytest.fixture
 def port(empty: Client) -> Iterator[int]:
     """A server on a real socket."""
-    config = uvicorn.Config(create_app(empty.instance), port=0, lifespan="off", log_level="warning")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        thread.join(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join()
+    with serve_in_thread(empty.instance) as url:
+        yield int(url.rsplit(":", 1)[1])
