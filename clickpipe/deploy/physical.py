@@ -2,7 +2,8 @@
 
 A physical name is the resource's name with a fingerprint of its definition, so what did not change
 has the same name in the next deployment and is shared, and what changed is a new object beside the
-old one.
+old one. The table of a view's target is named after the tables that feed it, too: were it shared by two deployments
+whose views read different tables, what is written to both would be in it twice.
 """
 
 from __future__ import annotations
@@ -45,9 +46,13 @@ class PhysicalView:
 
 @dataclass(slots=True)
 class Layout:
-    """Where everything of a compiled project lies in a workspace's database."""
+    """Where everything of a compiled project lies in a workspace's database.
+
+    `definitions` tell of each data source what its rows are: its DDL and what makes them, not where that lies.
+    """
 
     database: str
+    definitions: dict[str, str] = field(default_factory=dict)
     data_tables: dict[str, PhysicalObject] = field(default_factory=dict)
     quarantines: dict[str, PhysicalObject] = field(default_factory=dict)
     views: dict[str, PhysicalView] = field(default_factory=dict)
@@ -75,12 +80,21 @@ class Layout:
 def layout(compiled: CompiledProject, database: str) -> Layout:
     """Return the physical layout of a project."""
     plan = Layout(database)
+    plan.definitions.update(definitions(compiled))
     for source in compiled.data_sources.values():
-        _add_tables(plan, source, sorted(_origins(compiled, source.name, frozenset())))
+        _add_tables(plan, source, _place(compiled, plan.definitions, source.name, frozenset()))
     tables = plan.tables()
     for view in compiled.views.values():
         plan.views[view.name] = _view(plan, compiled, view, tables)
     return plan
+
+
+def definitions(compiled: CompiledProject) -> dict[str, str]:
+    """Return by data source a fingerprint of what its rows are: its DDL, and the SELECTs that make them."""
+    return {
+        source.name: fingerprint(table_ddl(source, ""), *sorted(_origins(compiled, source.name, frozenset())))
+        for source in compiled.data_sources.values()
+    }
 
 
 def _origins(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set[str]:
@@ -104,8 +118,17 @@ def _logical_select(compiled: CompiledProject, view: MaterializedView) -> str:
     return inline(Composer(compiled.project, lambda _: None).pipe(view.pipe, {}, binder), binder.params)
 
 
-def _add_tables(plan: Layout, source: DataSource, origins: list[str]) -> None:
-    name = f"{source.name}_{fingerprint(table_ddl(source, ''), *origins)}"
+def _place(compiled: CompiledProject, definitions: Mapping[str, str], name: str, seen: frozenset[str]) -> str:
+    """Return what the table of a data source is named after: its definition, and those of the tables that feed it."""
+    feeding = {v.source for v in compiled.views.values() if v.target == name} - seen - {name}
+    if not feeding:
+        return definitions[name]
+    places = [_place(compiled, definitions, source, seen | {name}) for source in sorted(feeding)]
+    return fingerprint(definitions[name], *places)
+
+
+def _add_tables(plan: Layout, source: DataSource, place: str) -> None:
+    name = f"{source.name}_{place}"
     plan.data_tables[source.name] = PhysicalObject(name, table_ddl(source, plan.qualified(name)))
     quarantine = f"{source.name}_quarantine_{fingerprint(table_ddl_quarantine(source, ''))}"
     ddl = table_ddl_quarantine(source, plan.qualified(quarantine))

@@ -12,8 +12,8 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import CompiledProject
-from clickpipe.deploy.backfill import carry_over
-from clickpipe.deploy.physical import Layout, PhysicalObject
+from clickpipe.deploy.backfill import carry_over, move_rows
+from clickpipe.deploy.physical import Layout, PhysicalObject, definitions
 from clickpipe.engine import Engine
 from clickpipe.project import PipeKind
 from clickpipe.sql import quote_identifier
@@ -119,9 +119,10 @@ def make_plan(
     feedback: list[Feedback] = []
     steps: list[Step] = []
     existing = set(live.physical.objects) if live else set()  # what else lies there is half made, and goes
+    before = definitions(live.compiled) if live else {}
     for name in sorted(layout.data_tables, key=lambda n: _depth(layout, n)):
         if layout.data_tables[name].name not in existing:
-            step, problem = _table_step(engine, compiled, layout, live, name)
+            step, problem = _table_step(engine, compiled, layout, live, before, name)
             steps.append(step)
             feedback += [problem] if problem else []
     moved = [n for n in compiled.data_sources if live and f"{n}_quarantine" in live.physical.tables]
@@ -208,7 +209,12 @@ def _quarantine_step(engine: Engine, compiled: CompiledProject, layout: Layout, 
 
 
 def _table_step(
-    engine: Engine, compiled: CompiledProject, layout: Layout, live: Live | None, name: str
+    engine: Engine,
+    compiled: CompiledProject,
+    layout: Layout,
+    live: Live | None,
+    definitions_before: Mapping[str, str],
+    name: str,
 ) -> tuple[Step, Feedback | None]:
     """Return the step that makes a data source's new table, with its rows from the old one or its views."""
     target = layout.data_tables[name]
@@ -216,6 +222,11 @@ def _table_step(
     feeding = [v for v in layout.views.values() if v.view.target == name]
     if source.backfill_skip and live is not None:
         return Step(Category.CREATE, name, "BACKFILL skip: the new table begins empty", create=(target,)), None
+    old = live.physical.tables.get(name) if live else None
+    if live is not None and old is not None and definitions_before.get(name) == layout.definitions[name]:
+        move = (move_rows(source, old, layout.qualified(target.name)),)
+        reason = "what feeds it lies elsewhere: its rows are kept"
+        return Step(Category.METADATA, name, reason, _count(engine, old), (target,), populate=move), None
     if feeding:
         into = layout.qualified(target.name)
         populate = tuple(f"INSERT INTO {into}\n{v.select}" for v in feeding)
@@ -227,7 +238,6 @@ def _table_step(
             else "the view or its target changed"
         )
         return Step(Category.REBUILD, name, reason, rows, create=(target,), populate=populate), None
-    old = live.physical.tables.get(name) if live else None
     if live is None or old is None:
         return Step(Category.CREATE, name, "new data source", create=(target,)), None
     before = live.compiled.data_sources[name]
