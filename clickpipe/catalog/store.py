@@ -113,11 +113,23 @@ class Catalog(Database):
                 number,
             )
 
-    def promote(self, workspace_id: str, number: int) -> None:
-        """Make a deployment the live one and delete the one before, in the transaction of the caller."""
+    def set_outdated(self, workspace_id: str, number: int, data_source: str) -> None:
+        """Record that a deployment beside the live one lacks what was done to rows of the live one's data source."""
+        with self.transaction():
+            rows = self.rows("SELECT summary FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
+            summary = json.loads(rows[0][0])
+            summary["outdated"] = sorted({*summary.get("outdated", []), data_source})
+            self.run(
+                "UPDATE deployments SET summary = ? WHERE workspace_id = ? AND id = ?",
+                *(json.dumps(summary), workspace_id, number),
+            )
+
+    def promote(self, workspace_id: str, number: int, *, keep: bool = False) -> None:
+        """Make a deployment the live one, in the caller's transaction; the one before is deleted, unless it is kept."""
+        status = DeploymentStatus.DATA_READY if keep else DeploymentStatus.DELETED
         self.run(
             "UPDATE deployments SET live = 0, status = ? WHERE workspace_id = ? AND live = 1",
-            DeploymentStatus.DELETED.value,
+            status.value,
             workspace_id,
         )
         self.run(

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
 from clickpipe.compiler import CompiledProject, compile_project, restore_project
 from clickpipe.config import STRICT, ProjectRules
-from clickpipe.deploy.physical import Layout, PhysicalObject, layout
-from clickpipe.deploy.plan import Plan, existing_objects, make_plan
+from clickpipe.deploy.beside import Beside
+from clickpipe.deploy.physical import layout
+from clickpipe.deploy.plan import Plan, make_plan
+from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
 from clickpipe.engine import Engine, EngineError, scratch
 from clickpipe.project import Project, load_texts
-from clickpipe.sql import quote_identifier
 from clickpipe.template import Secrets, no_secret
 
 _LOGGER = logging.getLogger(__name__)
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,8 @@ class Deployer:
         self._hooks = hooks
         self._rules = rules
         self._service = service_tables(workspace.database)
+        self._tables = Tables(engine, workspace.database)
+        self.beside = Beside(engine, catalog, workspace, self._tables)
         self._busy = threading.Lock()
 
     def compile(self, project: Project) -> CompiledProject:
@@ -74,7 +75,7 @@ class Deployer:
         if has_errors(compiled.diagnostics):
             raise ProjectError(compiled.diagnostics, project.sources)
         physical = layout(compiled, self._workspace.database)
-        self._create_database()
+        self._tables.create_database()
         live = self._hooks.live()
         plan = make_plan(
             self._engine,
@@ -87,13 +88,11 @@ class Deployer:
         return Prepared(compiled, plan, live)
 
     def start(self, prepared: Prepared) -> Deployment:
-        """Record the deployment that `apply` will carry out.
+        """Record the deployment that `apply` or `stage` will carry out.
 
-        Raises ClickpipeError 400 while another runs, or when another was promoted since the plan was made.
+        Raises ClickpipeError 400 while another runs or waits, or when another was promoted since the plan was made.
         """
-        if not self._busy.acquire(blocking=False):
-            message = "A deployment is already in progress in this workspace."
-            raise ClickpipeError(message, code="deployment_in_progress")
+        self._take()
         try:
             self._require_current(prepared)
             columns = prepared.compiled.learned()
@@ -107,40 +106,75 @@ class Deployer:
             raise
 
     def _require_current(self, prepared: Prepared) -> None:
-        if self._hooks.live() is not prepared.base:
+        live = self._hooks.live()
+        if live is not prepared.base:
             message = "Another deployment was promoted since this one was planned. Please deploy again."
             raise ClickpipeError(message, code="deployment_outdated")
+        if (waiting := self.beside.staging(live)) is not None:
+            message = (
+                f"Deployment {waiting.deployment_id} waits in staging: promote or discard it first "
+                "(`clickpipe deployment promote`, `clickpipe deployment discard`)."
+            )
+            raise ClickpipeError(message, code="deployment_in_staging")
+
+    def _take(self) -> None:
+        if not self._busy.acquire(blocking=False):
+            message = "A deployment is already in progress in this workspace."
+            raise ClickpipeError(message, code="deployment_in_progress")
 
     def apply(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> Live:
         """Carry out a started deployment and promote it. Live is untouched when anything is raised."""
         try:
             with self._hooks.paused():  # to the end: an old and a new view may write to one table
-                live = self._apply_or_undo(deployment, prepared, progress)
+                live = self._make_or_undo(deployment, prepared, progress, stays=False)
                 try:
-                    self._collect(deployment.physical.objects, progress)
+                    self._tables.collect(deployment.physical.objects, progress)
                 except EngineError:  # the deployment is live; the next one, or the next start, removes the rest
                     _LOGGER.exception("could not remove what the deployment before used")
                 return live
         finally:
             self._busy.release()
 
-    def _apply_or_undo(self, deployment: Deployment, prepared: Prepared, progress: Progress) -> Live:
-        physical = prepared.plan.layout
-        self._collect(prepared.base.physical.objects if prepared.base else (), progress)  # what a failed undo left
-        before = existing_objects(self._engine, physical.database)
+    def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> Live:
+        """Carry out a started deployment beside the live one: rows that are written to that are passed on to it.
+
+        Nothing is changed when anything is raised. Raises ClickpipeError for rows that cannot be passed on.
+        """
         try:
-            return self._apply(deployment, prepared, progress)
+            with self._hooks.paused():
+                return self._make_or_undo(deployment, prepared, progress, stays=True)
+        finally:
+            self._busy.release()
+
+    def _make_or_undo(self, deployment: Deployment, prepared: Prepared, progress: Progress, *, stays: bool) -> Live:
+        physical, base = prepared.plan.layout, prepared.base
+        self.beside.discard(base)  # what was live before the live one
+        self._tables.collect(base.physical.objects if base else (), progress)  # what a failed undo left
+        before = self._tables.existing()
+        try:
+            self._make(deployment, prepared, progress)
+            live = Live(deployment.id, prepared.compiled, deployment.physical, self._service)
+            if stays:
+                self.beside.other = live
+                self.beside.connect(base)
+            self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.DATA_READY)
+            if not stays:
+                self._promote(live, keep=False)
         except BaseException as error:
-            self._undo(physical, before)
+            with_forwards = self.beside.objects(base) if self.beside.other is not None else set()
+            self.beside.other = None
+            self._tables.undo([o for o in reversed(physical.objects()) if o.name not in before])
+            self._tables.drop(name for name in with_forwards if name.startswith("forward_"))
             reason = error.message if isinstance(error, EngineError) else str(error)
             self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
             raise
+        return live
 
-    def _apply(self, deployment: Deployment, prepared: Prepared, progress: Progress) -> Live:
+    def _make(self, deployment: Deployment, prepared: Prepared, progress: Progress) -> None:
         workspace, steps = self._workspace.id, prepared.plan.steps
         made = [item for step in steps for item in step.create]
         self._catalog.set_status(workspace, deployment.id, DeploymentStatus.CREATING_SCHEMA)
-        self._create([item for item in made if not item.is_view], progress)
+        self._tables.create([item for item in made if not item.is_view], progress)
         self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
         for step in steps:
             if step.backfill:
@@ -150,60 +184,74 @@ class Deployer:
             for statement in step.populate:
                 progress(f"filling {step.resource} from {step.rows} rows")
                 self._engine.execute(statement)
-        self._create([item for item in made if item.is_view], progress)
-        self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)
-        live = Live(deployment.id, prepared.compiled, deployment.physical, self._service)
+        self._tables.create([item for item in made if item.is_view], progress)
+
+    def _promote(self, live: Live, *, keep: bool) -> None:
         with self._catalog.transaction():
-            self._catalog.promote(workspace, deployment.id)
-            self._hooks.promote(prepared.compiled)
+            self._catalog.promote(self._workspace.id, live.deployment_id, keep=keep)
+            self._hooks.promote(live.compiled)
         self._hooks.promoted(live)
-        return live
 
-    def _create(self, objects: Sequence[PhysicalObject], progress: Progress) -> None:
-        for item in objects:
-            progress(f"creating {item.name}")
-            self._engine.execute(item.ddl)
+    def promote(self, number: int) -> Live:
+        """Make the deployment beside the live one live; that is kept beside it then.
 
-    def _undo(self, physical: Layout, before: set[str]) -> None:
-        """Remove what a failed deployment made, views first."""
-        made = [o for o in reversed(physical.objects()) if o.name not in before]
-        for found in sorted(made, key=lambda o: not o.is_view):
-            try:
-                self._engine.execute(f"DROP TABLE IF EXISTS {physical.qualified(found.name)}")
-            except EngineError:
-                _LOGGER.exception("could not remove %s of a failed deployment", found.name)
-
-    def _collect(self, used: Collection[str], progress: Progress) -> None:
-        """Remove what the live deployment does not use: views at once, so that nothing is written twice.
-
-        ClickHouse keeps a dropped table until the queries that read it have ended.
+        Raises ClickpipeError: 404 for another, 409 for one that lacks what was done to the live one.
         """
-        database = self._workspace.database
-        unused = existing_objects(self._engine, database) - set(used)
-        views = self._views(database)
-        for name in sorted(unused, key=lambda n: n not in views):
-            progress(f"removing {name}")
-            self._engine.execute(f"DROP TABLE IF EXISTS {quote_identifier(database)}.{quote_identifier(name)}")
+        self._take()
+        try:
+            with self._hooks.paused():
+                live, other = self._hooks.live(), self._other(number)
+                if live is None:
+                    self.beside.other = None
+                    self._promote(other, keep=False)
+                    return other
+                self.beside.require_current()
+                self.beside.disconnect(live)
+                self.beside.other = None
+                self._promote(other, keep=True)
+                self.beside.other = live
+                try:
+                    self.beside.connect(other)
+                except (ClickpipeError, EngineError) as error:
+                    _LOGGER.warning("deployment %d is not kept: %s", live.deployment_id, error)
+                    self.beside.discard(other)
+                return other
+        finally:
+            self._busy.release()
 
-    def _views(self, database: str) -> set[str]:
-        sql = "SELECT name FROM system.tables WHERE database = {database:String} AND engine = 'MaterializedView'"
-        body = self._engine.execute(sql, {"database": database}, output="TSVRaw").body
-        return set(body.decode().split("\n")) - {""}
+    def discard(self, number: int) -> None:
+        """Remove the deployment beside the live one. Raises ClickpipeError 404 for another."""
+        self._take()
+        try:
+            with self._hooks.paused():
+                self._other(number)
+                self.beside.discard(self._hooks.live())
+        finally:
+            self._busy.release()
+
+    def _other(self, number: int) -> Live:
+        if self.beside.other is None or self.beside.other.deployment_id != number:
+            message = f"There is no deployment {number} beside the live one."
+            raise ClickpipeError(message, status=404, code="not_found")
+        return self.beside.other
 
     def restore(self) -> Live | None:
         """Return what is live according to the catalog, after a start; remove what a crash left behind."""
-        found = self._catalog.live_deployment(self._workspace.id)
-        self._create_database()
+        self._tables.create_database()
+        live: Live | None = None
         for deployment in self._catalog.deployments(self._workspace.id):
-            if not deployment.live and deployment.status not in {DeploymentStatus.FAILED, DeploymentStatus.DELETED}:
+            if deployment.live:
+                live = self._restored(deployment)
+            elif deployment.status is DeploymentStatus.DATA_READY:
+                self.beside.other = self._restored(deployment)
+            elif deployment.status not in {DeploymentStatus.FAILED, DeploymentStatus.DELETED}:
                 reason = "the server stopped during the deployment"
                 self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
-        if found is None:
-            self._collect((), lambda _: None)
-            return None
-        self._collect(found.physical.objects, lambda _: None)
-        compiled = restore_project(load_texts(found.files), found.columns, self._rules)
-        return Live(found.id, compiled, found.physical, self._service)
+        used = {*(live.physical.objects if live else ()), *self.beside.objects(live)}
+        self._tables.collect(used)
+        self.beside.connect(live)
+        return live
 
-    def _create_database(self) -> None:
-        self._engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(self._workspace.database)}")
+    def _restored(self, deployment: Deployment) -> Live:
+        compiled = restore_project(load_texts(deployment.files), deployment.columns, self._rules)
+        return Live(deployment.id, compiled, deployment.physical, self._service)

@@ -57,8 +57,13 @@ class Importer:
         hold: Pause,
         pause: Pause,
         told: IngestionLog,
+        replaced: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Write through `engine`; `hold` keeps deployments away, `pause` events; `told` is told of all of it."""
+        """Write through `engine`; `hold` keeps deployments away, `pause` events; `told` is told of all of it.
+
+        `replaced` is told of data sources whose rows were replaced or deleted.
+        """
+        self._replaced = replaced
         self._told = told
         self._engine = engine
         self._owner = owner
@@ -142,6 +147,7 @@ class Importer:
                 if condition:
                     self._keep(target, beside, condition)
                 self._engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
+                self._replaced(source.name)
 
     @contextmanager
     def _beside(self, target: str, import_id: str) -> Iterator[str]:
@@ -217,6 +223,7 @@ class Importer:
             if rows and not dry_run:
                 started = time.monotonic()
                 self._engine.execute(f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n) SETTINGS mutations_sync = 1")
+                self._replaced(name)
                 self._told.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
         return rows
 
@@ -225,6 +232,7 @@ class Importer:
         with self._hold(), self._pause():
             started = time.monotonic()
             self._engine.execute(f"TRUNCATE TABLE {self._live().physical.tables[name]}")
+            self._replaced(name)
             self._told.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
 
 

@@ -28,13 +28,15 @@ class Copies:
         live: Callable[[], Live],
         held: Callable[[], AbstractContextManager[None]],
         secret: Secrets,
+        replaced: Callable[[str], None],
     ) -> None:
-        """Copy what is `live`; `held` keeps tables as they are while one runs."""
+        """Copy what is `live`; `held` keeps tables as they are while one runs, `replaced` is told of targets."""
         self._instance = instance
         self._workspace = workspace
         self._live = live
         self._held = held
         self._secret = secret
+        self._replaced = replaced
 
     def start(self, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
@@ -74,6 +76,8 @@ class Copies:
             report.check()
             live = self._live()
             rows = run_copy(self._instance.engine, live, name, values, mode, self._secret, report)
+            if (mode or live.compiled.copies[name].mode) == "replace":
+                self._replaced(live.compiled.copies[name].target)
         target, pipe_id = live.compiled.copies[name].target, resource_id(self._workspace, "pipe", name)
         told: dict[str, Any] = {"rows": rows, "written_rows": rows, "pipe_name": name, "pipe_id": pipe_id}
         self._instance.ingestion_log.operation(

@@ -66,7 +66,10 @@ class Workspace:
         self.queries = QueryRunner(
             instance.engine, lambda: self.live, limits, prepare, instance.answers, instance.gate, self.secret
         )
-        self.copies = Copies(instance, self.id, self.queries.live, self._held, self.secret)
+        self.staging_queries = QueryRunner(
+            instance.engine, self.staging, limits, prepare, instance.answers, instance.gate, self.secret
+        )
+        self.copies = Copies(instance, self.id, self.queries.live, self._held, self.secret, self._outdate)
         self._importer = Importer(
             instance.engine,
             self.id,
@@ -74,6 +77,7 @@ class Workspace:
             self._held,
             lambda: instance.ingester.paused(self.id),
             instance.ingestion_log,
+            self._outdate,
         )
         self.live = self._deployer.restore()
 
@@ -119,6 +123,32 @@ class Workspace:
     def apply(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
         """Carry out a started deployment and promote it."""
         self._deployer.apply(deployment, prepared, progress)
+
+    def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
+        """Carry out a started deployment beside the live one, where it waits to be promoted."""
+        self._deployer.stage(deployment, prepared, progress)
+
+    def staging(self) -> Live | None:
+        """Return the deployment that waits to be promoted."""
+        return self._deployer.beside.staging(self.live)
+
+    def previous(self) -> Live | None:
+        """Return the deployment that was live before, if it is kept."""
+        return None if self.staging() else self._deployer.beside.other
+
+    def promote(self, number: int) -> None:
+        """Make the deployment beside the live one live: staging, or, to roll back, the previous one.
+
+        Raises ClickpipeError 404 for another, 409 for one that lacks what was done to the live one.
+        """
+        self._deployer.promote(number)
+
+    def discard(self, number: int) -> None:
+        """Remove the deployment beside the live one. Raises ClickpipeError 404 for another."""
+        self._deployer.discard(number)
+
+    def _outdate(self, data_source: str) -> None:
+        self._deployer.beside.outdate(self.live, data_source)
 
     def deploy(
         self, files: Mapping[str, str], *, allow_destructive: bool = False, progress: Progress = lambda _: None

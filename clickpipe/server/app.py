@@ -15,7 +15,13 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.runtime import Instance
 from clickpipe.server.clickhouse import clickhouse_query, ping
 from clickpipe.server.datasources import get_data_source, list_data_sources
-from clickpipe.server.deployments import get_deployment, list_deployments, post_deploy
+from clickpipe.server.deployments import (
+    delete_deployment,
+    get_deployment,
+    list_deployments,
+    post_deploy,
+    promote_deployment,
+)
 from clickpipe.server.events import post_events
 from clickpipe.server.imports import (
     get_quarantine,
@@ -101,6 +107,8 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v1/deploy", post_deploy),
     ("GET", "/v1/deployments", list_deployments),
     ("GET", "/v1/deployments/{id:int}", get_deployment),
+    ("DELETE", "/v1/deployments/{id:int}", delete_deployment),
+    ("POST", "/v1/deployments/{id:int}/set-live", promote_deployment),
     ("GET", "/", clickhouse_query),
     ("POST", "/", clickhouse_query),
     ("GET", "/ping", ping),

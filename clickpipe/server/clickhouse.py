@@ -61,7 +61,7 @@ async def _answer(request: Request, who: Caller, text: str) -> Response:
     given = {name.removeprefix("param_"): value for name, value in params.items() if name.startswith("param_")}
     options = replace(who.options({}, output), bound=given)
 
-    answer = await observed(request, who, QUERY_API, partial(run_sql, request, who, sql, options), {})
+    answer = await observed(request, who, QUERY_API, partial(run_sql, request, who, sql, options, queries), {})
     result = answer.result
     summary = {
         "read_rows": str(result.rows_read),

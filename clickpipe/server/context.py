@@ -8,9 +8,10 @@ from starlette.requests import Request
 
 from clickpipe.auth import require
 from clickpipe.catalog import Token
-from clickpipe.query import FORMATS, OutputFormat, QueryOptions
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner
 from clickpipe.runtime import Instance, Workspace
-from clickpipe.server.parameters import Values, of_pipe, output_settings
+from clickpipe.server.parameters import Values, of_pipe, one, output_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,15 @@ class Caller:
             self.token.fixed_params,
             limits=self.token.limits,
         )
+
+    def queries(self, values: Values) -> QueryRunner:
+        """Return what answers queries: the live deployment, or staging where the request says so. Raises 404."""
+        if one(values, "__tb__deployment") != "staging":
+            return self.workspace.queries
+        if self.workspace.staging() is None:
+            message = "There is no deployment in staging."
+            raise ClickpipeError(message, status=404, code="no_staging")
+        return self.workspace.staging_queries
 
     def may_read(self, kind: str, name: str) -> None:
         """Raise 403 unless the token may read a `DATASOURCES`, `PIPES` or `SERVICE` (data source) of this name."""

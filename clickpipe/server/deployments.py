@@ -15,20 +15,20 @@ from clickpipe.deploy import Plan, Prepared
 from clickpipe.diagnostics import ClickpipeError, ProjectError, as_dict
 from clickpipe.project import decode
 from clickpipe.runtime import Workspace
-from clickpipe.server.context import caller, flag, instance_of
+from clickpipe.server.context import Caller, caller, flag, instance_of
 
 _MAX_FILES = 10_000
 _SEED = {"id": "0", "status": "data_ready", "live": True, "created_at": "2000-01-01 00:00:00.000000"}
 
 
 async def post_deploy(request: Request) -> JSONResponse:
-    """Compile, plan, and unless `check=true` apply and promote the whole project in the request."""
+    """Compile, plan, and unless `check=true` apply the whole project in the request; it is live with `auto_promote`.
+
+    Without, it waits in staging, beside the live deployment.
+    """
     who = caller(request)
     who.require("WORKSPACE:DEPLOY")
     check = flag(request, "check")
-    if not check and not flag(request, "auto_promote"):
-        message = "Deployments that wait in staging are not supported yet: send auto_promote=true."
-        raise ClickpipeError(message, code="staging_unsupported")
     files = await _project_files(request)
     destructive = flag(request, "allow_destructive_operations")
     try:
@@ -42,7 +42,8 @@ async def post_deploy(request: Request) -> JSONResponse:
         result = "no_changes" if plan.is_empty else "success"
         return JSONResponse({"result": result, "deployment": _preview(who.workspace, plan)})
     deployment = who.workspace.start(prepared)
-    await _apply(request, who.workspace, deployment, prepared)
+    promoted = flag(request, "auto_promote") or who.workspace.live is None
+    await _apply(request, who.workspace, deployment, prepared, promoted=promoted)
     found = instance_of(request).catalog.deployment(who.workspace.id, deployment.id)
     assert found is not None  # noqa: S101 - deployments are never removed
     failed = found.status is DeploymentStatus.FAILED
@@ -68,12 +69,17 @@ async def _project_files(request: Request) -> dict[str, str]:
     return files
 
 
-async def _apply(request: Request, workspace: Workspace, deployment: Deployment, prepared: Prepared) -> None:
+async def _apply(
+    request: Request, workspace: Workspace, deployment: Deployment, prepared: Prepared, *, promoted: bool
+) -> None:
     """Apply as a job; wait for it a little, so that most deployments are done when the reply is sent."""
     instance = instance_of(request)
 
     def work(_report: object) -> Mapping[str, Any]:
-        workspace.apply(deployment, prepared)
+        if promoted:
+            workspace.apply(deployment, prepared)
+        else:
+            workspace.stage(deployment, prepared)
         return {}
 
     job = instance.jobs.submit(workspace.id, "deployment", str(deployment.id), work)
@@ -137,8 +143,37 @@ async def get_deployment(request: Request) -> JSONResponse:
     if number == 0:
         live = who.workspace.live is None
         return JSONResponse({"deployment": {**_SEED, "live": live, "status": "data_ready" if live else "deleted"}})
+    return JSONResponse({"deployment": _reply(_found(request, who, number))})
+
+
+async def promote_deployment(request: Request) -> JSONResponse:
+    """Answer `POST /v1/deployments/<id>/set-live`: staging becomes live; or the previous one, to roll back."""
+    who = caller(request)
+    who.require("WORKSPACE:DEPLOY")
+    number = request.path_params["id"]
+    if who.workspace.live is None or who.workspace.live.deployment_id != number:
+        await asyncio.to_thread(who.workspace.promote, number)
+    return JSONResponse({"result": "success", "deployment": _reply(_found(request, who, number))})
+
+
+async def delete_deployment(request: Request) -> JSONResponse:
+    """Answer `DELETE /v1/deployments/<id>`: discard staging, or what was live before."""
+    who = caller(request)
+    who.require("WORKSPACE:DEPLOY")
+    number = request.path_params["id"]
+    if who.workspace.live is not None and who.workspace.live.deployment_id == number:
+        message = f"Deployment {number} is live: promote another one first."
+        raise ClickpipeError(message, code="deployment_is_live")
+    found = None if number == 0 else _found(request, who, number)
+    if found is not None and found.status not in {DeploymentStatus.DELETED, DeploymentStatus.FAILED}:
+        await asyncio.to_thread(who.workspace.discard, number)
+    shown = {**_SEED, "live": False, "status": "deleted"} if number == 0 else _reply(_found(request, who, number))
+    return JSONResponse({"result": "success", "deployment": shown})
+
+
+def _found(request: Request, who: Caller, number: int) -> Deployment:
     found = instance_of(request).catalog.deployment(who.workspace.id, number)
     if found is None:
         message = f"The deployment {number} does not exist"
         raise ClickpipeError(message, status=404, code="not_found")
-    return JSONResponse({"deployment": _reply(found)})
+    return found

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, Parts, QueryResult
 from clickpipe.observe import Call
-from clickpipe.query import Answer, QueryOptions, failure
+from clickpipe.query import Answer, QueryOptions, QueryRunner, failure
 from clickpipe.server.context import Caller, instance_of
 
 _Started = TypeVar("_Started")
@@ -84,9 +84,9 @@ async def rendered(request: Request, start: Awaitable[_Started]) -> _Started:
     return started
 
 
-async def run_sql(request: Request, who: Caller, sql: str, options: QueryOptions) -> Answer:
+async def run_sql(request: Request, who: Caller, sql: str, options: QueryOptions, queries: QueryRunner) -> Answer:
     """Run a caller's SELECT. Raises ClickpipeError."""
-    start = asyncio.to_thread(who.workspace.queries.sql, sql, options, who.may_read)
+    start = asyncio.to_thread(queries.sql, sql, options, who.may_read)
     try:
         return await unless_gone(request, await rendered(request, start))
     except EngineError as error:

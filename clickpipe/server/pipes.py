@@ -47,7 +47,7 @@ async def call_endpoint(request: Request) -> Response:
     if flag(values, "explain"):
         return await _explain(who, name, values)
     over = one(values, "q")
-    queries, known = who.workspace.queries, request.headers.get("if-none-match", "")
+    queries, known = who.queries(values), request.headers.get("if-none-match", "")
     start: Callable[[], Awaitable[Started]]
     if over:
         sql, output = split_format_clause(over, output)
@@ -132,7 +132,7 @@ async def get_explain(request: Request) -> JSONResponse:
 
 
 async def _explain(who: Caller, name: str, values: Values) -> JSONResponse:
-    plan = await asyncio.to_thread(who.workspace.queries.explain, name, who.options(values))
+    plan = await asyncio.to_thread(who.queries(values).explain, name, who.options(values))
     return JSONResponse({"name": name, "plan": plan})
 
 

@@ -30,7 +30,9 @@ async def query_sql(request: Request) -> Response:
     sql, output = split_format_clause(text)
     options = who.options(values, output, one(values, "pipeline"))
 
-    answer = await observed(request, who, QUERY_API, partial(run_sql, request, who, sql, options), options.values)
+    answer = await observed(
+        request, who, QUERY_API, partial(run_sql, request, who, sql, options, who.queries(values)), options.values
+    )
     return body_response(answer.result, output.content_type, {})
 
 

@@ -62,7 +62,12 @@ def test_what_pipes_write_to(client: Client) -> None:
     assert found["sums_mv"]["materialized_datasource"] == "sums"
     assert found["sums_mv"]["nodes"][0]["materialized"] == ids["sums"]
     copy = {k: v for k, v in found["snapshot"].items() if k.startswith("copy_")}
-    assert copy == {"copy_target_datasource": "totals_copy", "copy_schedule": "@on-demand", "copy_mode": "replace"}
+    assert copy == {
+        "copy_target_datasource": "totals_copy",
+        "copy_schedule": "@on-demand",
+        "copy_mode": "replace",
+        "copy_paused": False,
+    }
     assert not [key for key in found["totals"] if "datasource" in key]
 
 

@@ -1,0 +1,89 @@
+"""Two deployments side by side: the live one, and one that waits before it (staging) or is kept behind it (previous).
+
+Rows that are written to the live one are passed on to the other (`forward.py`), so that either can be promoted at any
+moment. What is done to whole tables of the live one (rows replaced, deleted) is not passed on: the other is outdated
+then, and cannot be promoted.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+from clickpipe.catalog import Catalog, DeploymentStatus, Live, Workspace
+from clickpipe.deploy.forward import forwards
+from clickpipe.deploy.physical import PhysicalObject
+from clickpipe.deploy.tables import Tables
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Beside:
+    """The deployment beside the live one of a workspace."""
+
+    def __init__(self, engine: Engine, catalog: Catalog, workspace: Workspace, tables: Tables) -> None:
+        """Know of none."""
+        self._engine = engine
+        self._catalog = catalog
+        self._workspace = workspace
+        self._tables = tables
+        self.other: Live | None = None
+
+    def staging(self, live: Live | None) -> Live | None:
+        """Return it if it waits; None for none, and for what was live before."""
+        waits = self.other is not None and (live is None or self.other.deployment_id > live.deployment_id)
+        return self.other if waits else None
+
+    def objects(self, live: Live | None) -> set[str]:
+        """Return the names of all it uses, and of the views that pass rows on to it."""
+        if self.other is None:
+            return set()
+        return {*self.other.physical.objects, *(view.name for view in self._forwards(live))}
+
+    def _forwards(self, live: Live | None) -> list[PhysicalObject]:
+        if live is None or self.other is None:
+            return []
+        return forwards(self._engine, self._workspace.database, live, self.other)
+
+    def connect(self, live: Live | None) -> None:
+        """Pass rows of the live deployment on to it from now on. Raises ClickpipeError, EngineError."""
+        self._tables.create(self._forwards(live))
+
+    def disconnect(self, live: Live | None) -> None:
+        """Pass no more rows on to it. Raises EngineError."""
+        self._tables.drop(view.name for view in self._forwards(live))
+
+    def outdate(self, live: Live | None, data_source: str) -> None:
+        """Take note that rows of the live deployment's data source were replaced or deleted."""
+        if live is None or self.other is None:
+            return
+        if live.physical.tables.get(data_source) != self.other.physical.tables.get(data_source):
+            self._catalog.set_outdated(self._workspace.id, self.other.deployment_id, data_source)
+
+    def require_current(self) -> None:
+        """Raise ClickpipeError 409 when it lacks what was done to the live one."""
+        assert self.other is not None  # noqa: S101 - the caller looked
+        found = self._catalog.deployment(self._workspace.id, self.other.deployment_id)
+        names = found.summary.get("outdated", []) if found else []
+        if names:
+            message = (
+                f"Deployment {self.other.deployment_id} cannot be promoted: rows of {', '.join(names)} were replaced "
+                "or deleted in the live one since, which is not passed on. Discard it and deploy again."
+            )
+            raise ClickpipeError(message, status=409, code="deployment_outdated")
+
+    def discard(self, live: Live | None) -> None:
+        """Remove it, with what only it uses. Raises EngineError."""
+        gone = self.other
+        if gone is None:
+            return
+        with suppress(ClickpipeError):
+            self.disconnect(live)
+        self.other = None
+        self._catalog.set_status(self._workspace.id, gone.deployment_id, DeploymentStatus.DELETED)
+        try:
+            self._tables.collect(live.physical.objects if live else ())
+        except EngineError:  # the next deployment, or the next start, removes the rest
+            _LOGGER.exception("could not remove what deployment %d used", gone.deployment_id)

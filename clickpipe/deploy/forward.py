@@ -1,0 +1,92 @@
+"""Rows that arrive in one deployment's tables, passed on to another's that stands beside it.
+
+Each table that both have, and that lies elsewhere in the other, gets a materialized view from the one to the other: by
+FORWARD_QUERY, else column by column. ClickHouse writes through it in the insert itself, with the insert's deduplication
+token: what is written once is passed on once. Values that do not fit the other's type stop nothing: such rows are left
+out there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from clickpipe.catalog import Live
+from clickpipe.compiler import fingerprint
+from clickpipe.deploy.physical import PhysicalObject
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError
+from clickpipe.project import DataSource
+from clickpipe.sql import quote_identifier, quote_literal
+
+_LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
+_NULLABLE = re.compile(r"^Nullable\((.*)\)$", re.DOTALL)
+
+
+def forwards(engine: Engine, database: str, source: Live, target: Live) -> list[PhysicalObject]:
+    """Return the views that pass rows on from `source` to `target`.
+
+    What views of `target` make comes of what is passed on to their sources. Raises ClickpipeError for rows that cannot
+    be passed on.
+    """
+    fed = {view.target for view in target.compiled.views.values()}
+    found = []
+    for name, after in target.compiled.data_sources.items():
+        before = source.compiled.data_sources.get(name)
+        if before is None:
+            continue
+        old, new = source.physical.tables[name], target.physical.tables[name]
+        if old != new and name not in fed:
+            found.append(_view(engine, database, name, old, new, _select(before, after, old)))
+        old, new = (live.physical.tables[f"{name}_quarantine"] for live in (source, target))
+        if old != new:
+            select = _quarantine_select(before, after, old)
+            found.append(_view(engine, database, f"{name}_quarantine", old, new, select))
+    return found
+
+
+def _view(engine: Engine, database: str, name: str, old: str, new: str, select: str) -> PhysicalObject:
+    try:
+        engine.describe(select)
+    except EngineError as error:
+        message = (
+            f"The rows of '{name}' cannot be passed on while both deployments are there ({error.message}): "
+            "deploy with auto_promote."
+        )
+        raise ClickpipeError(message, code="not_forwardable") from None
+    physical = f"forward_{fingerprint(old, new)}"
+    qualified = f"{quote_identifier(database)}.{quote_identifier(physical)}"
+    return PhysicalObject(physical, f"CREATE MATERIALIZED VIEW IF NOT EXISTS {qualified} TO {new} AS\n{select}", True)
+
+
+def _select(before: DataSource, after: DataSource, old: str) -> str:
+    if after.forward_query is not None:
+        return f"{after.forward_query.text}\nFROM {old}"
+    values, fit = [], []
+    for column, kept in ((c, before.column(c.name)) for c in after.columns):
+        if kept is None:
+            continue
+        name = quote_identifier(column.name)
+        if kept.type == column.type:
+            values.append(name)
+            continue
+        value, condition = _cast(name, column.type)
+        values.append(f"{value} AS {name}")
+        fit += condition
+    where = f" WHERE {' AND '.join(fit)}" if fit else ""
+    return f"SELECT {', '.join(values) or '1 AS _'} FROM {old} AS t{where}"
+
+
+def _cast(name: str, type_: str) -> tuple[str, list[str]]:
+    """Return a value of another type, and what has to hold for it to be one."""
+    plain = _LOW_CARDINALITY.sub(r"\1", type_)
+    inner = _NULLABLE.match(plain)
+    cast = f"accurateCastOrNull(t.{name}, {quote_literal(inner[1] if inner else plain)})"
+    if inner:
+        return cast, [f"(isNull(t.{name}) OR isNotNull({cast}))"]
+    return f"assumeNotNull({cast})", [f"isNotNull({cast})"]
+
+
+def _quarantine_select(before: DataSource, after: DataSource, old: str) -> str:
+    kept = [quote_identifier(c.name) for c in after.columns if before.column(c.name) is not None]
+    times = f"{before.quarantine_time} AS {after.quarantine_time}"
+    return f"SELECT {', '.join([*kept, 'c__error_column', 'c__error', 'c__import_id', times])} FROM {old}"

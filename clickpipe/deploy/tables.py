@@ -1,0 +1,70 @@
+"""Tables and views of a workspace's database: made, removed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from clickpipe.deploy.physical import PhysicalObject
+from clickpipe.deploy.plan import existing_objects
+from clickpipe.engine import Engine, EngineError
+from clickpipe.sql import quote_identifier
+
+_LOGGER = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+
+class Tables:
+    """What lies in one database."""
+
+    def __init__(self, engine: Engine, database: str) -> None:
+        """Work in a database, made when absent by `create_database`."""
+        self._engine = engine
+        self._database = database
+
+    def create_database(self) -> None:
+        """Make the database."""
+        self._engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(self._database)}")
+
+    def existing(self) -> set[str]:
+        """Return the names of all there is."""
+        return existing_objects(self._engine, self._database)
+
+    def create(self, objects: Sequence[PhysicalObject], progress: Progress = lambda _: None) -> None:
+        """Make tables or views. Raises EngineError."""
+        for item in objects:
+            progress(f"creating {item.name}")
+            self._engine.execute(item.ddl)
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Remove tables or views. Raises EngineError."""
+        for name in names:
+            self._engine.execute(f"DROP TABLE IF EXISTS {self._qualified(name)}")
+
+    def undo(self, made: Iterable[PhysicalObject]) -> None:
+        """Remove what a failed deployment made, views first."""
+        for found in sorted(made, key=lambda o: not o.is_view):
+            try:
+                self.drop([found.name])
+            except EngineError:
+                _LOGGER.exception("could not remove %s of a failed deployment", found.name)
+
+    def collect(self, used: Collection[str], progress: Progress = lambda _: None) -> None:
+        """Remove what no deployment uses: views at once, so that nothing is written twice.
+
+        ClickHouse keeps a dropped table until the queries that read it have ended.
+        """
+        unused = self.existing() - set(used)
+        views = self._views()
+        for name in sorted(unused, key=lambda n: n not in views):
+            progress(f"removing {name}")
+            self.drop([name])
+
+    def _views(self) -> set[str]:
+        sql = "SELECT name FROM system.tables WHERE database = {database:String} AND engine = 'MaterializedView'"
+        body = self._engine.execute(sql, {"database": self._database}, output="TSVRaw").body
+        return set(body.decode().split("\n")) - {""}
+
+    def _qualified(self, name: str) -> str:
+        return f"{quote_identifier(self._database)}.{quote_identifier(name)}"

@@ -1,0 +1,219 @@
+"""Two deployments side by side: what waits in staging, promotion, and the way back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from clickpipe.catalog import DeploymentStatus
+from clickpipe.deploy.plan import existing_objects
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine
+from clickpipe.ingest import Lines
+from clickpipe.query import FORMATS, QueryOptions
+from clickpipe.runtime import Instance, Workspace
+
+EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
+SUMS = (
+    "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\n\n"
+    "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n"
+)
+FIRST = "NODE n\nSQL >\n    SELECT id, sum(n) AS n FROM events GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
+SECOND = "NODE n\nSQL >\n    SELECT 'all' AS id, sum(n) AS n FROM sums\nTYPE materialized\nDATASOURCE totals\n"
+COPY = "NODE n\nSQL >\n    SELECT id, n FROM events\nTYPE copy\nTARGET_DATASOURCE kept\nCOPY_MODE replace\n"
+FILES = {
+    "events.datasource": EVENTS,
+    "sums.datasource": SUMS,
+    "totals.datasource": SUMS,
+    "kept.datasource": EVENTS,
+    "sums_mv.pipe": FIRST,
+    "totals_mv.pipe": SECOND,
+    "copy.pipe": COPY,
+}
+WIDER = {**FILES, "events.datasource": EVENTS.replace("n Int32", "n Int64,\n    tag String DEFAULT 'none'")}
+KEYED = {**FILES, "events.datasource": EVENTS.replace("KEY id", "KEY n, id")}
+DOUBLED = {**FILES, "sums_mv.pipe": FIRST.replace("sum(n)", "sum(n * 2)")}
+NARROW = {**FILES, "events.datasource": EVENTS.replace("Int32", "Int8")}
+QUERY = EVENTS + "\nFORWARD_QUERY >\n    SELECT upper(id) AS id, toInt64(n) * 10 AS n\n"
+FORWARD = {**FILES, "events.datasource": QUERY.replace("Int32", "Int64")}
+
+
+@pytest.fixture
+def deployed(workspace: Workspace) -> Workspace:
+    workspace.deploy(FILES)
+    send(workspace, "a", 1)
+    return workspace
+
+
+def send(workspace: Workspace, id_: str, n: int) -> None:
+    assert workspace.ingest("events", [{"id": id_, "n": n}]).successful_rows == 1
+
+
+def stage(workspace: Workspace, files: Mapping[str, str]) -> int:
+    prepared = workspace.prepare(files)
+    assert not prepared.plan.errors
+    deployment = workspace.start(prepared)
+    workspace.stage(deployment, prepared)
+    return deployment.id
+
+
+def staged(workspace: Workspace, sql: str) -> Any:
+    options = QueryOptions(FORMATS["ndjson"])
+    return workspace.staging_queries.sql(sql, options, lambda _kind, _name: None).result().result.body.decode().strip()
+
+
+def sums(workspace: Workspace) -> list[int]:
+    return [workspace.sql(f"SELECT sum(n) AS s FROM {name}")[0]["s"] for name in ("events", "sums", "totals")]
+
+
+def staged_sums(workspace: Workspace) -> list[int]:
+    texts = [staged(workspace, f"SELECT sum(n) AS s FROM {name}") for name in ("events", "sums", "totals")]
+    return [int(text.removeprefix('{"s":').removesuffix("}")) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("files", "factor"),
+    [
+        pytest.param(WIDER, (1, 1, 1), id="types and columns"),
+        pytest.param(KEYED, (1, 1, 1), id="sorting key"),
+        pytest.param(DOUBLED, (1, 2, 2), id="view"),
+        pytest.param(FORWARD, (10, 10, 10), id="forward query"),
+    ],
+)
+def test_rows_reach_both_once_and_there_is_a_way_back(
+    engine: Engine, deployed: Workspace, files: dict[str, str], factor: tuple[int, int, int]
+) -> None:
+    live = deployed.live
+    number = stage(deployed, files)
+    assert deployed.live is live
+    send(deployed, "b", 2)
+    deployed.append("events", [Lines(b'{"id":"c","n":4}')])
+    assert sums(deployed) == [7, 7, 7]
+    history = 1 if files is FORWARD else factor[1]  # what views made before is kept where only their source changed
+    assert staged_sums(deployed) == [7 * factor[0], history + 6 * factor[1], history + 6 * factor[2]]
+    before = staged_sums(deployed)
+    deployed.promote(number)
+    assert (deployed.live is not live, deployed.staging(), deployed.previous()) == (True, None, live)
+    assert sums(deployed) == before
+    send(deployed, "d", 8)
+    after = sums(deployed)
+    assert after[0] - before[0] == 8
+    assert after[1] - before[1] == after[2] - before[2] == 8 * (2 if files is DOUBLED else 1)
+    assert live is not None
+    deployed.promote(live.deployment_id)
+    assert deployed.live is live
+    assert sums(deployed) == [15, 15, 15]
+    send(deployed, "e", 16)
+    assert sums(deployed) == [31, 31, 31]
+    deployed.discard(number)
+    send(deployed, "f", 32)
+    assert sums(deployed) == [63, 63, 63]
+    assert existing_objects(engine, deployed.database) == set(live.physical.objects)
+
+
+def test_staging_is_discarded_and_leaves_nothing(engine: Engine, instance: Instance, deployed: Workspace) -> None:
+    before = existing_objects(engine, deployed.database)
+    number = stage(deployed, WIDER)
+    with pytest.raises(ClickpipeError, match=f"Deployment {number} waits in staging"):
+        deployed.deploy(KEYED)
+    with pytest.raises(ClickpipeError, match="There is no deployment 99"):
+        deployed.promote(99)
+    deployed.discard(number)
+    found = instance.catalog.deployment(deployed.id, number)
+    assert found is not None
+    assert found.status is DeploymentStatus.DELETED
+    assert existing_objects(engine, deployed.database) == before
+    send(deployed, "b", 2)
+    assert sums(deployed) == [3, 3, 3]
+    deployed.deploy(KEYED)
+    assert sums(deployed) == [3, 3, 3]
+
+
+def test_values_that_do_not_fit_stop_nothing(deployed: Workspace) -> None:
+    number = stage(deployed, NARROW)
+    send(deployed, "b", 1000)
+    assert sums(deployed) == [1001, 1001, 1001]
+    assert staged_sums(deployed)[0] == 1
+    assert number
+
+
+def test_bad_rows_reach_both_quarantines(deployed: Workspace) -> None:
+    stage(deployed, WIDER)
+    assert deployed.ingest("events", [{"id": "x", "n": "many"}]).quarantined_rows == 1
+    assert staged(deployed, "SELECT id, n FROM events_quarantine") == '{"id":"x","n":"many"}'
+
+
+@pytest.mark.parametrize("change", ["truncate", "delete", "copy"])
+def test_what_is_done_to_whole_tables_is_not_passed_on(instance: Instance, deployed: Workspace, change: str) -> None:
+    kept = {**WIDER, "kept.datasource": WIDER["events.datasource"]}
+    number = stage(deployed, kept)
+    if change == "truncate":
+        deployed.truncate("events")
+    elif change == "delete":
+        deployed.delete_rows("events", "id = 'a'")
+    else:
+        job = deployed.copy("copy")
+        instance.jobs.wait(job.id)
+    name = "kept" if change == "copy" else "events"
+    with pytest.raises(ClickpipeError, match=f"rows of {name} were replaced or deleted") as caught:
+        deployed.promote(number)
+    assert caught.value.status == 409
+    deployed.discard(number)
+    deployed.promote(stage(deployed, kept))
+
+
+def test_what_both_share_is_never_outdated(deployed: Workspace) -> None:
+    number = stage(deployed, DOUBLED)
+    deployed.truncate("kept")
+    deployed.promote(number)
+
+
+def test_a_deployment_behind_live_goes_with_the_next(engine: Engine, deployed: Workspace) -> None:
+    deployed.promote(stage(deployed, WIDER))
+    assert deployed.previous() is not None
+    deployed.deploy(KEYED)
+    assert deployed.previous() is None
+    live = deployed.queries.live()
+    assert existing_objects(engine, deployed.database) == set(live.physical.objects)
+
+
+def test_a_writer_and_a_reader_notice_nothing(deployed: Workspace) -> None:
+    """Rows are written all the time while deployments are staged, promoted, rolled back and discarded."""
+    stop, sent, odd = threading.Event(), [1], []
+
+    def write() -> None:
+        while not stop.is_set():
+            send(deployed, f"w{sent[0]}", 1)
+            sent[0] += 1
+
+    def read() -> None:
+        least = 0
+        while not stop.is_set():
+            try:
+                found = [deployed.sql(f"SELECT sum(n) AS s FROM {name}")[0]["s"] for name in ("events", "totals")]
+            except ClickpipeError as error:
+                odd.append(error.message)
+                return
+            if min(found) < least:
+                odd.append(f"{found} after {least}")
+            least = min(found)
+
+    threads = [threading.Thread(target=work) for work in (write, read)]
+    for thread in threads:
+        thread.start()
+    try:
+        for files in (WIDER, KEYED, WIDER):
+            first = deployed.queries.live().deployment_id
+            number = stage(deployed, files)
+            deployed.promote(number)
+            deployed.promote(first)
+            deployed.promote(number)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert odd == []
+    assert sums(deployed) == [sent[0]] * 3
