@@ -38,6 +38,7 @@ _COMMANDS = {
     "mock": ("mock", "mock"),
     "serve": ("serve", "serve"),
     "deploy": ("deploy", "deploy"),
+    "deployment": ("deployments", "deployment"),
     "render": ("render", "render"),
     "explain": ("render", "explain"),
     "sql": ("sql", "sql"),

@@ -29,10 +29,11 @@ def server_options(function: _Function) -> _Function:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A server and a token of it."""
+    """A server and a token of it; `staging`: its deployment that waits is asked, not the live one."""
 
     url: str
     token: str = field(repr=False)
+    staging: bool = False
 
     def request(
         self,
@@ -55,7 +56,7 @@ class Client:
             response = httpx.request(
                 method,
                 self.url + path,
-                params=list(params),
+                params=[*params, *([("__tb__deployment", "staging")] if self.staging else [])],
                 content=content,
                 files=files,
                 json=json,
@@ -87,7 +88,7 @@ def _reason(response: httpx.Response) -> str:
     return f"{text or response.reason_phrase} (status {response.status_code}){hint}"
 
 
-def connect(host: str | None, token: str | None) -> Client:
+def connect(host: str | None, token: str | None, *, staging: bool = False) -> Client:
     """Return the server that is meant; see the help of `clickpipe`. Raises ClickpipeError without a token."""
     from clickpipe.config import DEFAULT_PORT, find_address, load_settings
 
@@ -103,4 +104,4 @@ def connect(host: str | None, token: str | None) -> Client:
             "In the folder of a running `clickpipe dev` it is found by itself."
         )
         raise ClickpipeError(message, status=403, code="no_token")
-    return Client(url, secret)
+    return Client(url, secret, staging)

@@ -28,6 +28,8 @@ _Reply = Mapping[str, Any]
     is_flag=True,
     help="Let the plan remove data sources whose files are gone, with their rows.",
 )
+@click.option("--auto/--no-auto", "auto", default=True, help="Promote it (the default), or leave it in staging.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is ready (the default).")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's reply as JSON.")
 @server_options
 @click.pass_context
@@ -39,13 +41,16 @@ def deploy(
     *,
     only_check: bool,
     destructive: bool,
+    auto: bool,
+    wait: bool,
     as_json: bool,
 ) -> None:
     """Deploy the project in FOLDER (here by default) to a server.
 
     The server compiles the project and plans what changes; the plan is shown, applied and promoted. What is
-    live stays as it is until all is ready, and when anything fails. Exits with 1 for a project with errors, a
-    refused plan or a failed deployment.
+    live stays as it is until all is ready, and when anything fails. With --no-auto it waits in staging, where
+    `--staging` reads it, until `clickpipe deployment promote`. Exits with 1 for a project with errors, a refused
+    plan or a failed deployment.
     """
     sources, parts = _read(folder)
     client = connect(host, token)
@@ -59,8 +64,8 @@ def deploy(
         started = time.monotonic()
         with progress() as tell:
             tell("deploying")
-            reply = _post(client, [("auto_promote", "true"), *options], parts)
-            reply = _wait(client, reply, tell)
+            reply = _post(client, [*([("auto_promote", "true")] if auto else []), *options], parts)
+            reply = _wait(client, reply, tell, auto=auto) if wait else reply
         if not as_json:
             _show_end(reply, time.monotonic() - started, client)
     if as_json:
@@ -88,10 +93,11 @@ def _post(client: Client, params: Sequence[tuple[str, str]], parts: Sequence[Fil
     return reply
 
 
-def _wait(client: Client, reply: _Reply, tell: Any) -> _Reply:
-    """Poll until the deployment is live or has failed."""
+def _wait(client: Client, reply: _Reply, tell: Any, *, auto: bool) -> _Reply:
+    """Poll until the deployment is live (or ready, when it is to wait) or has failed."""
     deployment = reply["deployment"]
-    while reply["result"] == "success" and not deployment["live"] and deployment["status"] not in _ENDED:
+    ended = _ENDED if auto else {*_ENDED, "data_ready"}
+    while reply["result"] == "success" and not deployment["live"] and deployment["status"] not in ended:
         tell(f"deploying: {deployment['status'].replace('_', ' ')}")
         time.sleep(_POLL_SECONDS)
         deployment = client.get(f"/v1/deployments/{deployment['id']}")["deployment"]
@@ -136,4 +142,8 @@ def _show_end(reply: _Reply, seconds: float, client: Client) -> None:
         return
     changed = sum(len(deployment.get(f"{kind}_pipe_names", ())) for kind in ("new", "changed"))
     what = f", {plural(changed, 'pipe')} new or changed" if changed else ""
+    if not deployment["live"]:
+        state = "waits in staging" if deployment["status"] == "data_ready" else "is under way"
+        click.echo(f"deployment {deployment['id']} {state} on {client.url}: clickpipe deployment promote")
+        return
     click.echo(f"deployment {deployment['id']} is live on {client.url} ({seconds:.1f} s{what})")

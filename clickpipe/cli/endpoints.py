@@ -53,6 +53,7 @@ def _signature(parameters: Iterable[dict[str, object]]) -> str:
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Print the server's bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON array.")
 @click.option("--stats", is_flag=True, help="Print time, rows and bytes read (standard error).")
+@click.option("--staging", is_flag=True, help="Ask the deployment that waits in staging.")
 @server_options
 def call_endpoint(
     name: str,
@@ -63,17 +64,18 @@ def call_endpoint(
     *,
     as_json: bool,
     stats: bool,
+    staging: bool,
 ) -> None:
     """Call the endpoint NAME and print its rows.
 
     \b
     clickpipe endpoint data get_popular_pages --param limit=3
     """
-    client = connect(host, token)
+    client = connect(host, token, staging=staging)
     values = parse_params(params)
-    declared = {p["name"] for p in client.get(f"/v0/pipes/{quote(name)}")["parameters"]}
+    declared = None if staging else {p["name"] for p in client.get(f"/v0/pipes/{quote(name)}")["parameters"]}
     for given, _ in values:
-        if given not in declared:
+        if declared is not None and given not in declared:
             hint = did_you_mean(given, declared) or f"it takes {', '.join(sorted(declared)) or 'none'}"
             message = f"the endpoint '{name}' has no parameter '{given}': {hint}"
             raise ClickpipeError(message, code="unknown_parameter")

@@ -19,9 +19,17 @@ _FORMATS = {"json": "JSON", "ndjson": "JSONEachRow", "csv": "CSVWithNames", "tsv
 @click.option("--format", "form", type=click.Choice(list(_FORMATS)), help="Print the server's bytes in this format.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON array.")
 @click.option("--stats", is_flag=True, help="Print time, rows and bytes read (standard error).")
+@click.option("--staging", is_flag=True, help="Ask the deployment that waits in staging.")
 @server_options
 def sql(
-    query: str | None, form: str | None, host: str | None, token: str | None, *, as_json: bool, stats: bool
+    query: str | None,
+    form: str | None,
+    host: str | None,
+    token: str | None,
+    *,
+    as_json: bool,
+    stats: bool,
+    staging: bool,
 ) -> None:
     """Run one SELECT over data sources and pipes and print its rows.
 
@@ -31,7 +39,7 @@ def sql(
     \b
     clickpipe sql "SELECT event_type, count() FROM clickstream_events GROUP BY event_type"
     """
-    client = connect(host, token)
+    client = connect(host, token, staging=staging)
     if query is None and sys.stdin.isatty():
         from clickpipe.cli.prompt import prompt
 

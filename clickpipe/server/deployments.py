@@ -42,7 +42,7 @@ async def post_deploy(request: Request) -> JSONResponse:
         result = "no_changes" if plan.is_empty else "success"
         return JSONResponse({"result": result, "deployment": _preview(who.workspace, plan)})
     deployment = who.workspace.start(prepared)
-    promoted = flag(request, "auto_promote") or who.workspace.live is None
+    promoted = flag(request, "auto_promote")
     await _apply(request, who.workspace, deployment, prepared, promoted=promoted)
     found = instance_of(request).catalog.deployment(who.workspace.id, deployment.id)
     assert found is not None  # noqa: S101 - deployments are never removed

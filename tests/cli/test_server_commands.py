@@ -296,6 +296,27 @@ def test_a_schedule_is_paused(on_server: Run, tmp_path: Path) -> None:
     assert "0 3 29 2 * (paused)" in on_server("copy", "ls").out
 
 
+def test_staging(on_server: Run, tmp_path: Path) -> None:
+    on_server("init", tmp_path)
+    assert on_server("deploy", tmp_path, "--allow-destructive-operations").code == 0
+    (tmp_path / "pipes" / "answer.pipe").write_text("NODE n\nSQL >\n    SELECT 42 AS x\nTYPE endpoint\n")
+    assert "waits in staging" in on_server("deploy", tmp_path, "--no-auto").out
+    assert on_server("endpoint", "data", "answer").code == 1
+    assert json.loads(on_server("endpoint", "data", "answer", "--staging", "--json").out) == [{"x": 42}]
+    assert json.loads(on_server("sql", "SELECT x FROM answer", "--staging", "--json").out) == [{"x": 42}]
+    listed = on_server("deployment", "ls").out
+    assert [word for word in ("live", "staging", "previous") if word in listed] == ["live", "staging"]
+    assert "is live on" in on_server("deployment", "promote").out
+    assert "nothing waits in staging" in on_server("deployment", "promote").err
+    assert json.loads(on_server("endpoint", "data", "answer", "--json").out) == [{"x": 42}]
+    assert on_server("deployment", "rollback").code == 0
+    assert on_server("endpoint", "data", "answer").code == 1
+    assert on_server("deployment", "discard").code == 0
+    assert "no deployment beside the live one" in on_server("deployment", "discard").err
+    assert "no deployment of before is kept" in on_server("deployment", "rollback").err
+    assert [d["live"] for d in json.loads(on_server("deployment", "ls", "--json").out)] == [True]
+
+
 def test_what_happened_is_told(deployed: Run) -> None:
     assert deployed("endpoint", "data", "get_sessions", "--format", "csv").code == 0
     assert deployed("endpoint", "data", "get_popular_pages", "-p", "limit=many").code == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from clickpipe.engine import Engine
 from clickpipe.ingest import Lines
 from clickpipe.query import FORMATS, QueryOptions
 from clickpipe.runtime import Instance, Workspace
+from tests.conftest import RunPython
 
 EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
 SUMS = (
@@ -217,3 +220,70 @@ def test_a_writer_and_a_reader_notice_nothing(deployed: Workspace) -> None:
             thread.join()
     assert odd == []
     assert sums(deployed) == [sent[0]] * 3
+
+
+RUN = """
+    import importlib, json, os, sys
+    from pathlib import Path
+    from clickpipe.runtime import Instance
+    files, wider = json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    step, _, killed = sys.argv[4].partition("!")
+    with Instance(Path(sys.argv[1])) as instance:
+        workspace = instance.default
+        if step == "stage" and workspace.live is None:
+            workspace.deploy(files)
+        if killed:
+            module, owner, name = killed.rsplit(".", 2)
+            setattr(getattr(importlib.import_module(module), owner), name, lambda *_, **__: os._exit(9))
+        if step == "stage":
+            workspace.ingest("events", [{"id": "a", "n": 1}])
+            prepared = workspace.prepare(wider)
+            workspace.stage(workspace.start(prepared), prepared)
+        workspace.ingest("events", [{"id": step, "n": 1}])
+        if step == "promote":
+            workspace.promote(workspace.staging().deployment_id)
+        if step == "rollback":
+            workspace.promote(workspace.previous().deployment_id)
+        beside = workspace.staging() or workspace.previous()
+        sums = [workspace.sql(f"SELECT sum(n) AS s FROM {t}")[0]["s"] for t in ("events", "sums")]
+        print(beside.deployment_id, *sums)
+"""
+
+
+def run(run_python: RunPython, folder: Path, step: str, *, check: bool = True) -> list[str]:
+    return run_python(RUN, folder, json.dumps(FILES), json.dumps(WIDER), step, check=check).stdout.split()
+
+
+def test_a_restart_between(run_python: RunPython, tmp_path: Path) -> None:
+    """Both deployments, and what passes rows on between them, are there again."""
+    assert [run(run_python, tmp_path, step) for step in ("stage", "again", "promote", "after", "rollback", "end")] == [
+        ["2", "2", "2"],
+        ["2", "3", "3"],
+        ["1", "4", "4"],
+        ["1", "5", "5"],
+        ["2", "6", "6"],
+        ["2", "7", "7"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("killed", "beside"),
+    [
+        pytest.param("clickpipe.deploy.beside.Beside.connect", "2", id="staged, rows not passed on yet"),
+        pytest.param("clickpipe.catalog.store.Catalog.promote", "2", id="rows passed on no more, not promoted"),
+        pytest.param("clickpipe.auth.tokens.TokenIndex.refresh", "1", id="promoted, rows not passed back yet"),
+    ],
+)
+def test_a_kill_at_each_step(run_python: RunPython, tmp_path: Path, killed: str, beside: str) -> None:
+    first = "Beside.connect" in killed
+    if not first:
+        run(run_python, tmp_path, "stage")
+    assert run(run_python, tmp_path, f"{'stage' if first else 'promote'}!{killed}", check=False) == []
+    if first:  # it was not ready: it is gone, and is staged anew
+        assert run(run_python, tmp_path, "stage") == ["3", "3", "3"]  # one row of each try, one at its end
+        return
+    number, events, total = run(run_python, tmp_path, "after")
+    assert (number, events, total) == (beside, "4", "4")
+    number, events, total = run(run_python, tmp_path, "promote" if beside == "2" else "rollback")
+    assert (events, total) == ("5", "5")
+    assert run(run_python, tmp_path, "end")[1:] == ["6", "6"]

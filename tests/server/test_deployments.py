@@ -106,7 +106,7 @@ def test_deleting_a_data_source_needs_a_word(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("query", "token", "status"),
-    [("auto_promote=true", "reader", 403), ("", "workspace admin token", 400)],
+    [("auto_promote=true", "reader", 403), ("", "reader", 403)],
 )
 def test_requests_that_are_refused(client: Client, query: str, token: str, status: int) -> None:
     reply = client(
@@ -136,3 +136,47 @@ def test_a_deployment_that_fails_while_it_is_applied_leaves_live_answering(
     assert client("GET", "/v0/pipes/totals.json").json()["data"][0] == {"id": "a", "total": 4}
     monkeypatch.undo()
     assert deploy(client, changed).json()["result"] == "success"
+
+
+WIDER = {**FILES, "datasources/events.datasource": EVENTS.replace("amount Int32", "amount Int64")}
+WIDER["pipes/totals.pipe"] = TOTALS.replace("sum(amount)", "sum(amount) + 1000")
+
+
+def test_a_deployment_waits_in_staging(client: Client) -> None:
+    reply = deploy(client, WIDER, "").json()
+    assert reply["result"] == "success"
+    assert (reply["deployment"]["id"], reply["deployment"]["live"]) == ("2", False)
+    assert reply["deployment"]["status"] == "data_ready"
+    assert [(d["id"], d["live"]) for d in listed(client)] == [("1", True), ("2", False)]
+    second = deploy(client, FILES | {"pipes/new.pipe": "NODE n\nSQL >\n    SELECT 1 AS x\n"})
+    assert (second.status_code, "waits in staging" in second.json()["error"]) == (400, True)
+    row = '{"id":"a","amount":100,"at":"2026-01-01 00:00:00"}'
+    assert client("POST", "/v0/events?name=events&wait=true", content=row).status_code == 200
+    path = "/v0/pipes/totals.json?limit=1"
+    assert client("GET", path).json()["data"] == [{"id": "a", "total": 104}]
+    assert client("GET", f"{path}&__tb__deployment=staging").json()["data"] == [{"id": "a", "total": 1104}]
+    sql = {"q": "SELECT max(total) AS t FROM totals", "__tb__deployment": "staging"}
+    assert client("GET", "/v0/sql", params=sql).json()["data"] == [{"t": 1104}]
+    promoted = client("POST", "/v1/deployments/2/set-live").json()
+    assert promoted["deployment"]["live"] is True
+    assert client("GET", path).json()["data"] == [{"id": "a", "total": 1104}]
+    assert client("GET", f"{path}&__tb__deployment=staging").status_code == 404
+    assert [(d["id"], d["live"]) for d in listed(client)] == [("1", False), ("2", True)]
+    assert client("DELETE", "/v1/deployments/2").status_code == 400  # it is live
+    assert client("POST", "/v1/deployments/1/set-live").status_code == 200  # back
+    assert client("GET", path).json()["data"] == [{"id": "a", "total": 104}]
+    assert client("DELETE", "/v1/deployments/2").json()["deployment"]["status"] == "deleted"
+    assert [d["id"] for d in listed(client)] == ["1"]
+    assert client("DELETE", "/v1/deployments/2").status_code == 200
+    assert client("POST", "/v1/deployments/2/set-live").status_code == 404
+    assert client("DELETE", "/v1/deployments/99").status_code == 404
+
+
+def test_the_first_deployment_may_wait_too(empty: Client) -> None:
+    assert deploy(empty, FILES, "").json()["deployment"]["live"] is False
+    assert [(d["id"], d["live"]) for d in listed(empty)] == [("0", True), ("1", False)]
+    assert empty("GET", "/v0/pipes/totals.json?__tb__deployment=staging").json()["data"] == []
+    assert empty("POST", "/v1/deployments/1/set-live").status_code == 200
+    assert empty("DELETE", "/v1/deployments/0").json()["deployment"]["status"] == "deleted"
+    assert empty("GET", "/v0/pipes/totals.json").json()["data"] == []
+    assert [d["id"] for d in listed(empty)] == ["1"]
