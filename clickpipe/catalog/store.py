@@ -116,13 +116,28 @@ class Catalog(Database):
     def set_outdated(self, workspace_id: str, number: int, data_source: str) -> None:
         """Record that a deployment beside the live one lacks what was done to rows of the live one's data source."""
         with self.transaction():
-            rows = self.rows("SELECT summary FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
-            summary = json.loads(rows[0][0])
+            summary = self._summary(workspace_id, number)
             summary["outdated"] = sorted({*summary.get("outdated", []), data_source})
-            self.run(
-                "UPDATE deployments SET summary = ? WHERE workspace_id = ? AND id = ?",
-                *(json.dumps(summary), workspace_id, number),
-            )
+            self._set_summary(workspace_id, number, summary)
+
+    def keep_until(self, workspace_id: str, number: int, until: float) -> None:
+        """Record until when (seconds since 1970; 0: as long as nobody discards it) a deployment is kept."""
+        with self.transaction():
+            summary = self._summary(workspace_id, number)
+            summary["kept_until"] = until
+            summary.pop("outdated", None)  # it has all that was live until now
+            self._set_summary(workspace_id, number, summary)
+
+    def _summary(self, workspace_id: str, number: int) -> dict[str, Any]:
+        rows = self.rows("SELECT summary FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
+        found: dict[str, Any] = json.loads(rows[0][0])
+        return found
+
+    def _set_summary(self, workspace_id: str, number: int, summary: Mapping[str, Any]) -> None:
+        self.run(
+            "UPDATE deployments SET summary = ? WHERE workspace_id = ? AND id = ?",
+            *(json.dumps(dict(summary)), workspace_id, number),
+        )
 
     def promote(self, workspace_id: str, number: int, *, keep: bool = False) -> None:
         """Make a deployment the live one, in the caller's transaction; the one before is deleted, unless it is kept."""

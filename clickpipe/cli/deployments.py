@@ -10,6 +10,8 @@ from clickpipe.cli.client import Client, connect, server_options
 from clickpipe.cli.output import print_json, print_table, say
 from clickpipe.diagnostics import ClickpipeError
 
+_GONE = {"deleted", "failed"}
+
 
 @click.group(short_help="Deployments: list, promote, discard, roll back.")
 def deployment() -> None:
@@ -25,7 +27,8 @@ def deployment() -> None:
 @server_options
 def list_deployments(host: str | None, token: str | None, *, everything: bool, as_json: bool) -> None:
     """List deployments, the newest first."""
-    found = _listed(connect(host, token), everything=everything)
+    found = _listed(connect(host, token))
+    found = found if everything else [d for d in found if d["status"] not in _GONE]
     if as_json:
         print_json(found)
         return
@@ -69,9 +72,8 @@ def discard(host: str | None, token: str | None) -> None:
     say(f"deployment {found['id']} is gone")
 
 
-def _listed(client: Client, *, everything: bool = False) -> list[dict[str, Any]]:
-    params = [("include_deleted", "true")] if everything else []
-    found: list[dict[str, Any]] = client.get("/v1/deployments", *params)["deployments"]
+def _listed(client: Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/v1/deployments", ("include_deleted", "true"))["deployments"]
     return found
 
 

@@ -64,6 +64,7 @@ class Settings:
     query_max_result_rows: int = 0
     query_max_result_bytes: int = 100_000_000
     deploy_wait_seconds: float = 5.0
+    keep_previous_seconds: int = 3600
     broken_branches: str = "error"
     enum_values: str = "error"
     copy_sources: str = ""

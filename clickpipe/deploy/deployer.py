@@ -122,13 +122,26 @@ class Deployer:
             message = "A deployment is already in progress in this workspace."
             raise ClickpipeError(message, code="deployment_in_progress")
 
-    def apply(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> Live:
-        """Carry out a started deployment and promote it. Live is untouched when anything is raised."""
+    def apply(
+        self,
+        deployment: Deployment,
+        prepared: Prepared,
+        progress: Progress = lambda _: None,
+        *,
+        keep_until: float = 0.0,
+    ) -> Live:
+        """Carry out a started deployment and promote it. Live is untouched when anything is raised.
+
+        What was live before is kept beside it until `keep_until` (seconds since 1970), to return to; 0 keeps nothing.
+        """
         try:
             with self._hooks.paused():  # to the end: an old and a new view may write to one table
-                live = self._make_or_undo(deployment, prepared, progress, stays=False)
+                live = self._make_or_undo(deployment, prepared, progress, stays=False, keep=keep_until > 0)
                 try:
-                    self._tables.collect(deployment.physical.objects, progress)
+                    if prepared.base is not None and keep_until:
+                        self._keep(prepared.base, live, keep_until)
+                    else:
+                        self._tables.collect(deployment.physical.objects, progress)
                 except EngineError:  # the deployment is live; the next one, or the next start, removes the rest
                     _LOGGER.exception("could not remove what the deployment before used")
                 return live
@@ -142,11 +155,13 @@ class Deployer:
         """
         try:
             with self._hooks.paused():
-                return self._make_or_undo(deployment, prepared, progress, stays=True)
+                return self._make_or_undo(deployment, prepared, progress, stays=True, keep=False)
         finally:
             self._busy.release()
 
-    def _make_or_undo(self, deployment: Deployment, prepared: Prepared, progress: Progress, *, stays: bool) -> Live:
+    def _make_or_undo(
+        self, deployment: Deployment, prepared: Prepared, progress: Progress, *, stays: bool, keep: bool
+    ) -> Live:
         physical, base = prepared.plan.layout, prepared.base
         self.beside.discard(base)  # what was live before the live one
         self._tables.collect(base.physical.objects if base else (), progress)  # what a failed undo left
@@ -159,7 +174,7 @@ class Deployer:
                 self.beside.connect(base)
             self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.DATA_READY)
             if not stays:
-                self._promote(live, keep=False)
+                self._promote(live, keep=keep)
         except BaseException as error:
             with_forwards = self.beside.objects(base) if self.beside.other is not None else set()
             self.beside.other = None
@@ -209,15 +224,29 @@ class Deployer:
                 self.beside.disconnect(live)
                 self.beside.other = None
                 self._promote(other, keep=True)
-                self.beside.other = live
-                try:
-                    self.beside.connect(other)
-                except (ClickpipeError, EngineError) as error:
-                    _LOGGER.warning("deployment %d is not kept: %s", live.deployment_id, error)
-                    self.beside.discard(other)
+                self._keep(live, other)
                 return other
         finally:
             self._busy.release()
+
+    def _keep(self, before: Live, live: Live, until: float = 0.0) -> None:
+        """Keep what was live before beside what is; `until` then (0: until it is discarded)."""
+        self.beside.other = before
+        try:
+            self.beside.connect(live)
+            self._catalog.keep_until(self._workspace.id, before.deployment_id, until)
+        except (ClickpipeError, EngineError) as error:
+            _LOGGER.warning("deployment %d is not kept: %s", before.deployment_id, error)
+            self.beside.discard(live)
+
+    def expired(self, now: float) -> int | None:
+        """Return the number of the deployment that was live before, when it was kept for long enough; None if not."""
+        previous = self.beside.other
+        if previous is None or self.beside.staging(self._hooks.live()) is not None:
+            return None
+        found = self._catalog.deployment(self._workspace.id, previous.deployment_id)
+        until = found.summary.get("kept_until", 0.0) if found else 0.0
+        return previous.deployment_id if 0 < until <= now else None
 
     def discard(self, number: int) -> None:
         """Remove the deployment beside the live one. Raises ClickpipeError 404 for another."""

@@ -18,15 +18,21 @@ class CopySchedule:
     """Starts scheduled copies when they are due (cron, UTC). Runs missed while the server was down are not made up."""
 
     def __init__(
-        self, start: Callable[[str, str], Job | None], live: Callable[[], Mapping[str, Live]], *, tick: float = 1.0
+        self,
+        start: Callable[[str, str], Job | None],
+        live: Callable[[], Mapping[str, Live]],
+        *,
+        tick: float = 1.0,
+        also: Callable[[], None] = lambda: None,
     ) -> None:
         """`start` starts a copy by workspace id and name, unless it is not to run now (None).
 
-        `live` gives what each workspace answers from.
+        `live` gives what each workspace answers from, `also` is called at each look at the clock.
         """
         self._start = start
         self._live = live
         self._tick = tick
+        self._also = also
         self._stop = threading.Event()
         self._last = datetime.now(UTC)
         self._thread = threading.Thread(target=self._loop, name="copy-schedule", daemon=True)
@@ -52,6 +58,7 @@ class CopySchedule:
         while not self._stop.wait(self._tick):
             try:
                 self.run_due(datetime.now(UTC))
+                self._also()
             except Exception:
                 _LOGGER.exception("the copy schedule stumbled")
 

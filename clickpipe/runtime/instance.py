@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from clickpipe.auth import RateLimit, TokenIndex, ensure_admin_token
-from clickpipe.catalog import Catalog, Live, Token
+from clickpipe.catalog import Catalog, Job, Live, Token
 from clickpipe.config import Settings, load_cipher
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
@@ -79,7 +79,7 @@ class Instance:
         if self.is_new:
             self.create_workspace(DEFAULT_WORKSPACE)
         self.recovered_segments = self.ingester.recover()
-        self.schedule = CopySchedule(lambda owner, name: self.workspace(owner).copies.start_due(name), self._all_live)
+        self.schedule = CopySchedule(self._start_due, self._all_live, also=self._expire)
         self.schedule.start()
 
     def _open_engine(self, *, in_memory: bool) -> Engine:
@@ -135,6 +135,13 @@ class Instance:
     def _live_of(self, workspace_id: str) -> Live | None:
         workspace = self._workspaces.get(workspace_id)
         return workspace.live if workspace else None
+
+    def _start_due(self, workspace_id: str, copy: str) -> Job | None:
+        return self.workspace(workspace_id).copies.start_due(copy)
+
+    def _expire(self) -> None:
+        for workspace in list(self._workspaces.values()):
+            workspace.expire_previous()
 
     def _all_live(self) -> dict[str, Live]:
         return {w.id: w.live for w in list(self._workspaces.values()) if w.live is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -120,9 +121,34 @@ class Workspace:
         """Record a deployment that `apply` carries out."""
         return self._deployer.start(prepared)
 
-    def apply(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
-        """Carry out a started deployment and promote it."""
-        self._deployer.apply(deployment, prepared, progress)
+    def apply(
+        self,
+        deployment: Deployment,
+        prepared: Prepared,
+        progress: Progress = lambda _: None,
+        *,
+        keep_seconds: float = 0.0,
+    ) -> None:
+        """Carry out a started deployment and promote it; what was live before is kept for so many seconds."""
+        until = time.time() + keep_seconds if keep_seconds else 0.0
+        self._deployer.apply(deployment, prepared, progress, keep_until=until)
+
+    def expire_previous(self) -> None:
+        """Start a job that removes what was live before the live deployment, when it was kept for long enough."""
+        number = self._deployer.expired(time.time())
+        if number is None or self._instance.jobs.is_running(self.id, "cleanup", str(number)):
+            return
+
+        def work(_: Report) -> Mapping[str, Any]:
+            before = self._bytes_on_disk()
+            self._deployer.discard(number)
+            return {"freed_bytes": max(0, before - self._bytes_on_disk())}
+
+        self._instance.jobs.submit(self.id, "cleanup", str(number), work)
+
+    def _bytes_on_disk(self) -> int:
+        sql = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}"
+        return int(self._instance.engine.execute(sql, {"database": self.database}, output="TSV").body)
 
     def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
         """Carry out a started deployment beside the live one, where it waits to be promoted."""

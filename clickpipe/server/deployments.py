@@ -77,7 +77,7 @@ async def _apply(
 
     def work(_report: object) -> Mapping[str, Any]:
         if promoted:
-            workspace.apply(deployment, prepared)
+            workspace.apply(deployment, prepared, keep_seconds=instance.settings.keep_previous_seconds)
         else:
             workspace.stage(deployment, prepared)
         return {}
@@ -122,7 +122,10 @@ def _reply(deployment: Deployment) -> dict[str, Any]:
 
 
 async def list_deployments(request: Request) -> JSONResponse:
-    """Answer `GET /v1/deployments`: oldest first, deleted ones only when asked for."""
+    """Answer `GET /v1/deployments`: oldest first; only when asked for, deleted ones, and what is kept for a while.
+
+    Published clients wait until one that was replaced is listed no more.
+    """
     who = caller(request)
     who.require("WORKSPACE:DEPLOY")
     gone = {DeploymentStatus.DELETED, DeploymentStatus.FAILED}
@@ -130,7 +133,7 @@ async def list_deployments(request: Request) -> JSONResponse:
     found = [
         {"id": str(d.id), "status": d.status.value, "live": d.live, "created_at": d.created_at}
         for d in instance_of(request).catalog.deployments(who.workspace.id)
-        if everything or d.status not in gone
+        if everything or d.live or not (d.status in gone or d.summary.get("kept_until"))
     ]
     return JSONResponse({"deployments": found if who.workspace.live else [_SEED, *found]})
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -65,7 +66,28 @@ def test_a_change_replaces_the_old_deployment(client: Client) -> None:
     assert client("GET", "/v0/pipes/totals.json").json()["data"][0] == {"id": "a", "total": 3}
     assert [(d["id"], d["live"]) for d in listed(client)] == [("2", True)]
     assert [d["id"] for d in listed(client, "?include_deleted=true")] == ["1", "2"]
+    kept = client("GET", "/v1/deployments/1").json()["deployment"]  # for a while, to return to
+    assert (kept["status"], kept["live"]) == ("data_ready", False)
+    assert client("POST", "/v1/deployments/1/set-live").status_code == 200
+    assert client("GET", "/v0/pipes/totals.json").json()["data"][0] == {"id": "a", "total": 4}
+    assert [(d["id"], d["live"]) for d in listed(client)] == [("1", True), ("2", False)]
+
+
+def test_what_was_live_before_goes_when_its_time_is_over(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = {**FILES, "datasources/events.datasource": EVENTS.replace("Int32", "Int64")}
+    deploy(client, changed)
+    client.workspace.expire_previous()
+    assert client.workspace.previous() is not None
+    monkeypatch.setattr("time.time", lambda now=time.time: now() + 4000)
+    client.workspace.expire_previous()
+    (job,) = client("GET", "/v0/jobs?kind=cleanup").json()["jobs"]
+    client.instance.jobs.wait(job["id"])
+    job = client("GET", f"/v0/jobs/{job['id']}").json()
+    assert (job["status"], job["resource"], job["freed_bytes"] > 0) == ("done", "1", True)
+    assert client.workspace.previous() is None
     assert client("GET", "/v1/deployments/1").json()["deployment"]["status"] == "deleted"
+    client.workspace.expire_previous()
+    assert len(client("GET", "/v0/jobs?kind=cleanup").json()["jobs"]) == 1
 
 
 def test_rows_are_carried_into_a_changed_schema(client: Client) -> None:
