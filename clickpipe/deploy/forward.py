@@ -1,9 +1,9 @@
 """Rows that arrive in one deployment's tables, passed on to another's that stands beside it.
 
-Each table that both have, and that lies elsewhere in the other, gets a materialized view from the one to the other: by
-FORWARD_QUERY, else column by column. ClickHouse writes through it in the insert itself, with the insert's deduplication
-token: what is written once is passed on once. Values that do not fit the other's type stop nothing: such rows are left
-out there.
+Each table that both have, and that lies elsewhere in the other, gets a materialized view from the one to the other:
+by the FORWARD_QUERY of the newer, where that is the other, else column by column. ClickHouse writes through it in the
+insert itself, with the insert's deduplication token: what is written once is passed on once. Values that do not fit
+the other's type stop nothing: such rows are left out there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def forwards(engine: Engine, database: str, source: Live, target: Live) -> list[
             continue
         old, new = source.physical.tables[name], target.physical.tables[name]
         if old != new and name not in fed:
-            found.append(_view(engine, database, name, old, new, _select(before, after, old)))
+            select = _select(before, after, old, newer=target.deployment_id > source.deployment_id)
+            found.append(_view(engine, database, name, old, new, select))
         old, new = (live.physical.tables[f"{name}_quarantine"] for live in (source, target))
         if old != new:
             select = _quarantine_select(before, after, old)
@@ -58,8 +59,8 @@ def _view(engine: Engine, database: str, name: str, old: str, new: str, select: 
     return PhysicalObject(physical, f"CREATE MATERIALIZED VIEW IF NOT EXISTS {qualified} TO {new} AS\n{select}", True)
 
 
-def _select(before: DataSource, after: DataSource, old: str) -> str:
-    if after.forward_query is not None:
+def _select(before: DataSource, after: DataSource, old: str, *, newer: bool) -> str:
+    if newer and after.forward_query is not None:
         return f"{after.forward_query.text}\nFROM {old}"
     values, fit = [], []
     for column, kept in ((c, before.column(c.name)) for c in after.columns):

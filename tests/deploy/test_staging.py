@@ -117,6 +117,17 @@ def test_rows_reach_both_once_and_there_is_a_way_back(
     assert existing_objects(engine, deployed.database) == set(live.physical.objects)
 
 
+def test_the_forward_query_of_the_older_has_no_say(workspace: Workspace) -> None:
+    workspace.deploy(FILES)
+    workspace.deploy(FORWARD)
+    wider = {**FORWARD, "events.datasource": EVENTS.replace("n Int32", "n Int64,\n    tag String DEFAULT ''")}
+    older = workspace.queries.live().deployment_id
+    workspace.promote(stage(workspace, wider))
+    send(workspace, "b", 2)
+    workspace.promote(older)
+    assert sums(workspace) == [2, 2, 2]
+
+
 def test_staging_is_discarded_and_leaves_nothing(engine: Engine, instance: Instance, deployed: Workspace) -> None:
     before = existing_objects(engine, deployed.database)
     number = stage(deployed, WIDER)
