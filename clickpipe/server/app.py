@@ -19,6 +19,7 @@ from clickpipe.server.deployments import (
     delete_deployment,
     get_deployment,
     list_deployments,
+    post_build,
     post_deploy,
     promote_deployment,
 )
@@ -105,6 +106,7 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v0/jobs/{id}/cancel", cancel_job),
     ("POST", "/v0/jobs/{id}/retry", retry_job),
     ("POST", "/v1/deploy", post_deploy),
+    ("POST", "/v1/build", post_build),
     ("GET", "/v1/deployments", list_deployments),
     ("GET", "/v1/deployments/{id:int}", get_deployment),
     ("DELETE", "/v1/deployments/{id:int}", delete_deployment),

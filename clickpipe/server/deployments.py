@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from clickpipe.catalog import Deployment, DeploymentStatus
+from clickpipe.catalog import Deployment, DeploymentStatus, resource_id
 from clickpipe.deploy import Plan, Prepared
 from clickpipe.diagnostics import ClickpipeError, ProjectError, as_dict
 from clickpipe.project import decode
@@ -49,6 +49,39 @@ async def post_deploy(request: Request) -> JSONResponse:
     failed = found.status is DeploymentStatus.FAILED
     reply = {"result": "failed" if failed else "success", "deployment": _reply(found)}
     return JSONResponse(reply, status_code=400 if failed else 200)
+
+
+async def post_build(request: Request) -> JSONResponse:
+    """Answer `POST /v1/build`: the workspace is what the request's files say, at once; for development.
+
+    Data sources whose files are gone go with their rows.
+    """
+    who = caller(request)
+    who.require("WORKSPACE:DEPLOY")
+    files = await _project_files(request)
+    try:
+        prepared = await asyncio.to_thread(who.workspace.prepare, files, allow_destructive=True)
+    except ProjectError as error:
+        return JSONResponse({"result": "failed", "errors": _errors(error)}, status_code=400)
+    plan = prepared.plan
+    if plan.errors:
+        errors = [{"filename": f.resource, "error": f.message} for f in plan.errors]
+        return JSONResponse({"result": "failed", "errors": errors}, status_code=400)
+    if not plan.is_empty:
+        deployment = who.workspace.start(prepared)
+        await asyncio.to_thread(who.workspace.apply, deployment, prepared)
+    return JSONResponse({"result": "success", "build": _build(who, plan)})
+
+
+def _build(who: Caller, plan: Plan) -> dict[str, Any]:
+    project, changes = who.workspace.queries.live().compiled.project, plan.as_dict()
+    connectors: dict[str, list[str]] = {f"{kind}_data_connector_names": [] for kind in ("new", "changed", "deleted")}
+    named = {
+        f"{kind}s": [{"id": resource_id(who.workspace.id, kind, name), "name": name} for name in sorted(found)]
+        for kind, found in (("datasource", project.data_sources), ("pipe", project.pipes))
+    }
+    number = str(who.workspace.queries.live().deployment_id)
+    return {"id": number, **changes, **connectors, **named, "data_linkers": []}
 
 
 async def _project_files(request: Request) -> dict[str, str]:

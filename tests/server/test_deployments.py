@@ -202,3 +202,31 @@ def test_the_first_deployment_may_wait_too(empty: Client) -> None:
     assert empty("DELETE", "/v1/deployments/0").json()["deployment"]["status"] == "deleted"
     assert empty("GET", "/v0/pipes/totals.json").json()["data"] == []
     assert [d["id"] for d in listed(empty)] == ["1"]
+
+
+def build(client: Client, files: dict[str, str]) -> httpx.Response:
+    parts = [("data_project://", (name, text.encode(), "text/plain")) for name, text in files.items()]
+    return client("POST", "/v1/build?with_connections=true", files=parts)
+
+
+def test_a_build_is_the_workspace_at_once(empty: Client) -> None:
+    body = build(empty, FILES).json()
+    assert body["result"] == "success"
+    assert body["build"]["new_datasource_names"] == ["events", "totals_copy"]
+    assert body["build"]["new_pipe_names"] == ["snapshot", "strict", "totals"]
+    assert [s["name"] for s in body["build"]["datasources"]] == ["events", "totals_copy"]
+    assert body["build"]["deleted_data_connector_names"] == body["build"]["feedback"] == []
+    assert empty("GET", "/v0/pipes/totals.json").json()["data"] == []
+    again = build(empty, FILES).json()["build"]
+    assert not [name for name, found in again.items() if name.endswith("_names") and found]
+    fewer = {name: text for name, text in FILES.items() if "snapshot" not in name and "totals_copy" not in name}
+    assert build(empty, fewer).json()["build"]["deleted_datasource_names"] == ["totals_copy"]
+    assert empty.workspace.previous() is None
+
+
+def test_a_build_with_a_mistake(empty: Client) -> None:
+    reply = build(empty, {**FILES, "pipes/bad.pipe": "NODE n\nSQL >\n    SELECT nothing FROM events\nTYPE endpoint\n"})
+    assert reply.status_code == 400
+    (error,) = reply.json()["errors"]
+    assert (error["filename"], "nothing" in error["error"]) == ("pipes/bad.pipe", True)
+    assert empty.workspace.live is None
