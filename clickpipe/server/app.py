@@ -60,6 +60,7 @@ from clickpipe.server.pipes import (
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
 from clickpipe.server.variables import delete_variable, get_variable, list_variables, post_variable, put_variable
+from clickpipe.server.workspaces import get_auth, get_workspace, list_workspaces
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -101,6 +102,11 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v0/variables/{name}", get_variable),
     ("PUT", "/v0/variables/{name}", put_variable),
     ("DELETE", "/v0/variables/{name}", delete_variable),
+    ("GET", "/v0/workspace", get_workspace),
+    ("GET", "/v1/workspace", get_workspace),
+    ("GET", "/v0/user/workspaces", list_workspaces),
+    ("GET", "/v1/user/workspaces", list_workspaces),
+    ("GET", "/v0/auth", get_auth),
     ("GET", "/v0/jobs", list_jobs),
     ("GET", "/v0/jobs/{id}", get_job),
     ("POST", "/v0/jobs/{id}/cancel", cancel_job),

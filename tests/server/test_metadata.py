@@ -110,6 +110,21 @@ def test_small_routes(client: Client) -> None:
     assert client("GET", "/v1/pipes/totals.pipe").text == FILES["pipes/totals.pipe"]
 
 
+def test_the_workspace_of_a_token(client: Client) -> None:
+    for version in ("v0", "v1"):
+        found = client("GET", f"/{version}/workspace").json()
+        assert (found["id"], found["name"], found["is_branch"]) == (client.workspace.id, client.workspace.name, False)
+        (listed,) = client("GET", f"/{version}/user/workspaces?with_environments=true").json()["workspaces"]
+        assert (listed["id"], listed["token"], listed["role"]) == (
+            client.workspace.id,
+            client.token("workspace admin token").value,
+            "admin",
+        )
+    (listed,) = client("GET", "/v1/user/workspaces/", token="reader").json()["workspaces"]
+    assert (listed["token"], listed["role"]) == ("", "viewer")
+    assert client("GET", "/v0/auth", token="reader").json() == {"is_valid": True, "is_user": False}
+
+
 @pytest.mark.parametrize(
     ("query", "path"),
     [
