@@ -12,7 +12,7 @@ from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Works
 from clickpipe.compiler import CompiledProject, compile_project, restore_project
 from clickpipe.config import STRICT, ProjectRules
 from clickpipe.deploy.beside import Beside
-from clickpipe.deploy.physical import layout
+from clickpipe.deploy.physical import Layout, layout
 from clickpipe.deploy.plan import Plan, make_plan
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
@@ -176,14 +176,20 @@ class Deployer:
             if not stays:
                 self._promote(live, keep=keep)
         except BaseException as error:
-            with_forwards = self.beside.objects(base) if self.beside.other is not None else set()
             self.beside.other = None
-            self._tables.undo([o for o in reversed(physical.objects()) if o.name not in before])
-            self._tables.drop(name for name in with_forwards if name.startswith("forward_"))
+            self._undo(physical, before)
             reason = error.message if isinstance(error, EngineError) else str(error)
             self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
             raise
         return live
+
+    def _undo(self, physical: Layout, before: set[str]) -> None:
+        """Remove what a failed deployment made; what cannot be removed now, the next one does."""
+        self._tables.undo([o for o in reversed(physical.objects()) if o.name not in before])
+        try:
+            self._tables.collect(before)
+        except EngineError:
+            _LOGGER.exception("could not remove all of a failed deployment")
 
     def _make(self, deployment: Deployment, prepared: Prepared, progress: Progress) -> None:
         workspace, steps = self._workspace.id, prepared.plan.steps

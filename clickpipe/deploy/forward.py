@@ -19,6 +19,7 @@ from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier, quote_literal
 
 _LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
+_NESTED = re.compile(r"LowCardinality\(((?:Nullable\()?\w+(?:\([^()]*\))?\)?)\)")
 _NULLABLE = re.compile(r"^Nullable\((.*)\)$", re.DOTALL)
 
 
@@ -70,15 +71,17 @@ def _select(before: DataSource, after: DataSource, old: str, *, newer: bool) -> 
         if kept.type == column.type:
             values.append(name)
             continue
-        value, condition = _cast(name, column.type)
+        value, condition = _cast(name, kept.type, column.type)
         values.append(f"{value} AS {name}")
         fit += condition
     where = f" WHERE {' AND '.join(fit)}" if fit else ""
     return f"SELECT {', '.join(values) or '1 AS _'} FROM {old} AS t{where}"
 
 
-def _cast(name: str, type_: str) -> tuple[str, list[str]]:
+def _cast(name: str, old: str, type_: str) -> tuple[str, list[str]]:
     """Return a value of another type, and what has to hold for it to be one."""
+    if _NESTED.sub(r"\1", old) == _NESTED.sub(r"\1", type_):
+        return f"CAST(t.{name}, {quote_literal(type_)})", []
     plain = _LOW_CARDINALITY.sub(r"\1", type_)
     inner = _NULLABLE.match(plain)
     cast = f"accurateCastOrNull(t.{name}, {quote_literal(inner[1] if inner else plain)})"
