@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import compile as compile_, endpoint, ingest, query, template
+from benchmarks import compile as compile_, deploy, endpoint, ingest, query, template
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "compile": compile_.main,
@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "endpoint": endpoint.main,
     "query": query.main,
     "ingest": ingest.main,
+    "deploy": deploy.main,
 }
 
 

@@ -1,4 +1,4 @@
-"""Deployments: planning a large project, filling a new table, the pause that a promotion makes; and a project's tests."""
+"""Deployments: planning a large project, filling a new table, the pause of a promotion; and a project's tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.events import ndjson
-from benchmarks.generated_project import write_project
+from benchmarks.generated_project import files
 from benchmarks.serving import PROJECT
 from clickpipe.ingest import lines_of
 from clickpipe.project import read_folder
@@ -29,16 +29,15 @@ def main() -> None:
         with Instance(Path(folder) / "data") as instance:
             _backfill(instance, instance.default)
             large = instance.create_workspace("large")
-            _plan(large, Path(folder) / "large")
+            _plan(large)
 
 
-def _plan(workspace: Workspace, folder: Path) -> None:
-    write_project(folder, DATA_SOURCES, PIPES)
-    texts, _ = read_folder(folder)
+def _plan(workspace: Workspace) -> None:
+    texts = files(DATA_SOURCES, PIPES)
     started = time.perf_counter()
     workspace.deploy(texts)
     first = time.perf_counter() - started
-    name = next(n for n in texts if n.endswith(".pipe"))
+    name = next(n for n in texts if n.startswith("endpoints/"))
     changed = {**texts, name: texts[name].replace("SELECT", "SELECT 1 AS one,", 1)}
     started = time.perf_counter()
     plan = workspace.prepare(changed).plan
@@ -108,12 +107,15 @@ def _pause(workspace: Workspace, number: int) -> None:
     stop.set()
     for thread in threads:
         thread.join()
+    reader = f"{max(times) * 1000:.0f} ms at most ({quiet[0] * 1000:.0f} before, {_median(times)} median)"
+    writer = f"{max(writes) * 1000:.0f} ms at most ({quiet[1] * 1000:.0f} before, {_median(writes)} median)"
     print(
-        f"promotion under two readers and a writer: {took * 1000:.0f} ms; a reader waited {max(times) * 1000:.0f} ms at most "
-        f"({quiet[0] * 1000:.0f} before, median {statistics.median(times) * 1000:.0f}), a writer {max(writes) * 1000:.0f} ms "
-        f"({quiet[1] * 1000:.0f} before, median {statistics.median(writes) * 1000:.0f})",
-        flush=True,
+        f"promotion under two readers and a writer: {took * 1000:.0f} ms; a reader waited {reader}, a writer {writer}"
     )
+
+
+def _median(times: list[float]) -> str:
+    return f"{statistics.median(times) * 1000:.0f}"
 
 
 def _project_tests(folder: Path) -> None:
@@ -124,7 +126,7 @@ def _project_tests(folder: Path) -> None:
             (folder / kind / path.name).write_bytes(path.read_bytes())
     (folder / "tests").mkdir()
     tests = "".join(
-        f"- name: t{k}\n  parameters: limit=1&start_date=2022-01-01 00:00:00&end_date=2022-12-{1 + k % 28:02d} 00:00:00\n"
+        f"- name: t{k}\n  parameters: start_date=2022-01-01 00:00:00&end_date=2022-12-{1 + k % 28:02d} 00:00:00\n"
         "  expected_result: ''\n"
         for k in range(TESTS)
     )
@@ -132,4 +134,7 @@ def _project_tests(folder: Path) -> None:
     command = [sys.executable, "-m", "clickpipe", "test", "--project", str(folder)]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    print(f"clickpipe test, {TESTS} tests: {time.perf_counter() - started:.1f} s: {done.stdout.splitlines()[-1]}", flush=True)
+    print(
+        f"clickpipe test, {TESTS} tests: {time.perf_counter() - started:.1f} s: {done.stdout.splitlines()[-1]}",
+        flush=True,
+    )
