@@ -30,10 +30,12 @@ class Beside:
         self._workspace = workspace
         self._tables = tables
         self.other: Live | None = None
+        self.ready = True  # it has all its rows
 
     def staging(self, live: Live | None) -> Live | None:
         """Return it if it waits; None for none, and for what was live before."""
-        waits = self.other is not None and (live is None or self.other.deployment_id > live.deployment_id)
+        newer = self.other is not None and (live is None or self.other.deployment_id > live.deployment_id)
+        waits = newer and self.ready
         return self.other if waits else None
 
     def objects(self, live: Live | None) -> set[str]:
@@ -47,9 +49,25 @@ class Beside:
             return []
         return forwards(self._engine, self._workspace.database, live, self.other)
 
+    def can_connect(self, live: Live | None, other: Live) -> bool:
+        """Tell whether rows of the live deployment can be passed on to another."""
+        try:
+            if live is not None:
+                forwards(self._engine, self._workspace.database, live, other)
+        except ClickpipeError:
+            return False
+        return True
+
     def connect(self, live: Live | None) -> None:
         """Pass rows of the live deployment on to it from now on. Raises ClickpipeError, EngineError."""
         self._tables.create(self._forwards(live))
+
+    def swap(self, before: Live, live: Live) -> None:
+        """After a promotion: pass rows of what is live now back to what was live before. Raises as `connect`."""
+        self.other = live
+        self.disconnect(before)
+        self.other = before
+        self.connect(live)
 
     def disconnect(self, live: Live | None) -> None:
         """Pass no more rows on to it. Raises EngineError."""
@@ -79,7 +97,7 @@ class Beside:
         gone = self.other
         if gone is None:
             return
-        with suppress(ClickpipeError):
+        with suppress(ClickpipeError, EngineError):
             self.disconnect(live)
         self.other = None
         self._catalog.set_status(self._workspace.id, gone.deployment_id, DeploymentStatus.DELETED)

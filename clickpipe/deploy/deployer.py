@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
 from clickpipe.compiler import CompiledProject, compile_project, restore_project
 from clickpipe.config import STRICT, ProjectRules
 from clickpipe.deploy.beside import Beside
+from clickpipe.deploy.history import History
 from clickpipe.deploy.physical import Layout, layout
 from clickpipe.deploy.plan import Plan, make_plan
 from clickpipe.deploy.tables import Progress, Tables
@@ -134,19 +135,30 @@ class Deployer:
 
         What was live before is kept beside it until `keep_until` (seconds since 1970), to return to; 0 keeps nothing.
         """
+        base = prepared.base
         try:
-            with self._hooks.paused():  # to the end: an old and a new view may write to one table
-                live = self._make_or_undo(deployment, prepared, progress, stays=False, keep=keep_until > 0)
-                try:
-                    if prepared.base is not None and keep_until:
-                        self._keep(prepared.base, live, keep_until)
-                    else:
-                        self._tables.collect(deployment.physical.objects, progress)
-                except EngineError:  # the deployment is live; the next one, or the next start, removes the rest
-                    _LOGGER.exception("could not remove what the deployment before used")
-                return live
+            with self._or_undo(deployment, prepared):
+                live = self._make(deployment, prepared, progress, at_once=True)
+                if self._hooks.live() is not live:
+                    with self._hooks.paused():
+                        self.beside.require_current()
+                        self._promote(live, keep=keep_until > 0)
+                        self.beside.other = None
+                        self._keep_or_remove(base, live, keep_until, progress)
+                else:
+                    self._keep_or_remove(base, live, keep_until, progress)
+            return live
         finally:
             self._busy.release()
+
+    def _keep_or_remove(self, base: Live | None, live: Live, keep_until: float, progress: Progress) -> None:
+        try:
+            if base is not None and keep_until:
+                self._keep(base, live, keep_until)
+            else:
+                self._tables.collect(live.physical.objects, progress)
+        except EngineError:  # the deployment is live; the next one, or the next start, removes the rest
+            _LOGGER.exception("could not remove what the deployment before used")
 
     def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> Live:
         """Carry out a started deployment beside the live one: rows that are written to that are passed on to it.
@@ -154,34 +166,29 @@ class Deployer:
         Nothing is changed when anything is raised. Raises ClickpipeError for rows that cannot be passed on.
         """
         try:
-            with self._hooks.paused():
-                return self._make_or_undo(deployment, prepared, progress, stays=True, keep=False)
+            with self._or_undo(deployment, prepared):
+                return self._make(deployment, prepared, progress, at_once=False)
         finally:
             self._busy.release()
 
-    def _make_or_undo(
-        self, deployment: Deployment, prepared: Prepared, progress: Progress, *, stays: bool, keep: bool
-    ) -> Live:
-        physical, base = prepared.plan.layout, prepared.base
-        self.beside.discard(base)  # what was live before the live one
-        self._tables.collect(base.physical.objects if base else (), progress)  # what a failed undo left
+    @contextmanager
+    def _or_undo(self, deployment: Deployment, prepared: Prepared) -> Iterator[None]:
+        """Remove what was made when something is raised, unless it was promoted."""
+        base = prepared.base
+        with self._hooks.paused():
+            self.beside.discard(base)  # what was live before the live one
+            self._tables.collect(base.physical.objects if base else ())  # what a failed undo left
         before = self._tables.existing()
         try:
-            self._make(deployment, prepared, progress)
-            live = Live(deployment.id, prepared.compiled, deployment.physical, self._service)
-            if stays:
-                self.beside.other = live
-                self.beside.connect(base)
-            self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.DATA_READY)
-            if not stays:
-                self._promote(live, keep=keep)
+            yield
         except BaseException as error:
-            self.beside.other = None
-            self._undo(physical, before)
-            reason = error.message if isinstance(error, EngineError) else str(error)
-            self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
+            if self._hooks.live() is base:
+                self.beside.other = None
+                with self._hooks.paused():
+                    self._undo(prepared.plan.layout, before)
+                reason = error.message if isinstance(error, EngineError) else str(error)
+                self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
             raise
-        return live
 
     def _undo(self, physical: Layout, before: set[str]) -> None:
         """Remove what a failed deployment made; what cannot be removed now, the next one does."""
@@ -191,21 +198,40 @@ class Deployer:
         except EngineError:
             _LOGGER.exception("could not remove all of a failed deployment")
 
-    def _make(self, deployment: Deployment, prepared: Prepared, progress: Progress) -> None:
+    def _make(self, deployment: Deployment, prepared: Prepared, progress: Progress, *, at_once: bool) -> Live:
+        """Make all of a deployment, beside the live one: ready to be promoted.
+
+        Where rows cannot be passed on meanwhile, or files not be handed on, and it is to be promoted `at_once`, it is,
+        in the moment in which no row is written.
+        """
         workspace, steps = self._workspace.id, prepared.plan.steps
+        live = Live(deployment.id, prepared.compiled, deployment.physical, self._service)
+        history = History(self._engine, self._tables, self._workspace.database, steps if prepared.base else ())
         made = [item for step in steps for item in step.create]
         self._catalog.set_status(workspace, deployment.id, DeploymentStatus.CREATING_SCHEMA)
-        self._tables.create([item for item in made if not item.is_view], progress)
-        self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
-        for step in steps:
-            if step.backfill:
-                progress(f"copying {step.rows} rows of {step.resource}")
-                self._engine.execute(step.backfill)
-        for step in steps:
-            for statement in step.populate:
-                progress(f"filling {step.resource} from {step.rows} rows")
-                self._engine.execute(statement)
-        self._tables.create([item for item in made if item.is_view], progress)
+        with self._hooks.paused():
+            self._tables.create([item for item in made if not item.is_view], progress)
+            self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
+            for step in steps:
+                if step.move:
+                    self._engine.execute(step.move)
+            waits = history.can_wait and (not at_once or self.beside.can_connect(prepared.base, live))
+            if waits:
+                history.cut()
+            else:
+                history.fill_now(progress)
+            self._tables.create([item for item in made if item.is_view], progress)
+            if waits or not at_once:
+                self.beside.other, self.beside.ready = live, False
+                self.beside.connect(prepared.base)
+            else:
+                self._promote(live, keep=False)
+                return live
+        if waits:
+            history.fill(progress)
+        self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)
+        self.beside.ready = not at_once
+        return live
 
     def _promote(self, live: Live, *, keep: bool) -> None:
         with self._catalog.transaction():
@@ -227,8 +253,6 @@ class Deployer:
                     self._promote(other, keep=False)
                     return other
                 self.beside.require_current()
-                self.beside.disconnect(live)
-                self.beside.other = None
                 self._promote(other, keep=True)
                 self._keep(live, other)
                 return other
@@ -237,12 +261,12 @@ class Deployer:
 
     def _keep(self, before: Live, live: Live, until: float = 0.0) -> None:
         """Keep what was live before beside what is; `until` then (0: until it is discarded)."""
-        self.beside.other = before
         try:
-            self.beside.connect(live)
+            self.beside.swap(before, live)
             self._catalog.keep_until(self._workspace.id, before.deployment_id, until)
         except (ClickpipeError, EngineError) as error:
             _LOGGER.warning("deployment %d is not kept: %s", before.deployment_id, error)
+            self.beside.other = before
             self.beside.discard(live)
 
     def expired(self, now: float) -> int | None:

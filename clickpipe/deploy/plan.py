@@ -34,7 +34,10 @@ class Category(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change: its category, the resource, the reason in words, and the rows it reads."""
+    """One change: its category, the resource, the reason in words, and the rows it reads.
+
+    `backfill` and `populate` fill what it makes, `move` gives it the files of the table before.
+    """
 
     category: Category
     resource: str
@@ -43,6 +46,7 @@ class Step:
     create: tuple[PhysicalObject, ...] = ()
     backfill: str = ""
     populate: tuple[str, ...] = ()
+    move: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +228,9 @@ def _table_step(
         return Step(Category.CREATE, name, "BACKFILL skip: the new table begins empty", create=(target,)), None
     old = live.physical.tables.get(name) if live else None
     if live is not None and old is not None and definitions_before.get(name) == layout.definitions[name]:
-        move = (move_rows(source, old, layout.qualified(target.name)),)
+        move = move_rows(source, old, layout.qualified(target.name))
         reason = "what feeds it lies elsewhere: its rows are kept"
-        return Step(Category.METADATA, name, reason, _count(engine, old), (target,), populate=move), None
+        return Step(Category.METADATA, name, reason, _count(engine, old), (target,), move=move), None
     if feeding:
         into = layout.qualified(target.name)
         populate = tuple(f"INSERT INTO {into}\n{v.select}" for v in feeding)

@@ -298,3 +298,31 @@ def test_a_kill_at_each_step(run_python: RunPython, tmp_path: Path, killed: str,
     number, events, total = run(run_python, tmp_path, "promote" if beside == "2" else "rollback")
     assert (events, total) == ("5", "5")
     assert run(run_python, tmp_path, "end")[1:] == ["6", "6"]
+
+
+@pytest.mark.parametrize("files", [WIDER, DOUBLED], ids=["a table", "a view"])
+def test_rows_are_taken_while_history_is_filled(
+    engine: Engine, deployed: Workspace, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]
+) -> None:
+    """A deployment of much data holds nobody up."""
+    execute, filling, go_on = engine.execute, threading.Event(), threading.Event()
+
+    def run(sql: str, *args: Any, **more: Any) -> Any:
+        if sql.startswith("INSERT INTO") and "_history`" in sql:
+            filling.set()
+            assert go_on.wait(30)
+        return execute(sql, *args, **more)
+
+    monkeypatch.setattr(engine, "execute", run)
+    thread = threading.Thread(target=lambda: deployed.deploy(files))
+    thread.start()
+    try:
+        assert filling.wait(30)
+        send(deployed, "b", 2)
+        assert sums(deployed) == [3, 3, 3]
+        assert deployed.staging() is None
+    finally:
+        go_on.set()
+        thread.join()
+    send(deployed, "c", 4)
+    assert sums(deployed) == ([7, 14, 14] if files is DOUBLED else [7, 7, 7])

@@ -1,0 +1,97 @@
+"""Rows that are there already, filled into the tables of a deployment while new ones arrive.
+
+At the cut, a moment in which no row is written, each table that is read gets a copy of its files as they are. From
+then on new rows reach both deployments by views, and the copies are read at leisure: into a table beside each new one,
+which no view reads, and whose files are given to the new one at last. So history is written once, and past the views
+that make their own rows of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Sequence
+
+from clickpipe.deploy.plan import Step
+from clickpipe.deploy.tables import Progress, Tables
+from clickpipe.engine import Engine, EngineError
+from clickpipe.sql import quote_identifier
+
+_LOGGER = logging.getLogger(__name__)
+_CUT, _HISTORY = "_cut", "_history"
+
+
+class History:
+    """The rows that the steps of a plan fill in."""
+
+    def __init__(self, engine: Engine, tables: Tables, database: str, steps: Sequence[Step]) -> None:
+        """Know what is to be filled, and what is read for it."""
+        self._engine = engine
+        self._tables = tables
+        self._database = quote_identifier(database)
+        self._fills = [
+            (step, statement) for step in steps for statement in (step.backfill, *step.populate) if statement
+        ]
+        self._made = {item.name for step in steps for item in step.create if not item.is_view}
+        self._moved = {item.name for step in steps if step.move for item in step.create}
+        self._names = re.compile(rf"{re.escape(self._database)}\.`((?:[^`\\]|\\.)+)`")
+
+    @property
+    def can_wait(self) -> bool:
+        """Tell whether files can be handed on: all that is filled is of the MergeTree family."""
+        names = {item.name for step, _ in self._fills for item in step.create if not item.is_view}
+        return self._merge_trees(names) == names
+
+    def _merge_trees(self, names: Collection[str]) -> set[str]:
+        sql = "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'"
+        database = self._database.strip("`")
+        found = self._engine.execute(sql, {"database": database}, output="TSVRaw").body.decode().split("\n")
+        return set(found) & set(names)
+
+    def cut(self) -> None:
+        """Keep what is read as it is now; no row is written meanwhile."""
+        read = {name for _, statement in self._fills for name in self._names.findall(statement)}
+        for name in sorted(self._merge_trees(read - (self._made - self._moved))):
+            self._engine.execute(f"CREATE TABLE {self._table(name + _CUT)} AS {self._table(name)}")
+            self._hand_on(name, name + _CUT)
+        for name in sorted(read & (self._made - self._moved)):
+            self._engine.execute(f"CREATE TABLE {self._table(name + _HISTORY)} AS {self._table(name)}")
+
+    def fill(self, progress: Progress) -> None:
+        """Read it, and give it to the new tables. Raises EngineError."""
+        existing = self._tables.existing()
+
+        def instead(match: re.Match[str]) -> str:
+            for ending in (_HISTORY, _CUT):
+                if match[1] + ending in existing:
+                    return self._table(match[1] + ending)
+            return match[0]
+
+        for step, statement in self._fills:
+            progress(_told(step, statement))
+            self._engine.execute(self._names.sub(instead, statement))
+        filled = {item.name for step, _ in self._fills for item in step.create if not item.is_view}
+        for name in sorted(filled):
+            self._hand_on(name + _HISTORY, name)
+        try:
+            self._tables.drop(name for name in existing if name.endswith((_CUT, _HISTORY)))
+        except EngineError:  # the next deployment removes them, or the next start
+            _LOGGER.exception("could not remove what history was read from")
+
+    def fill_now(self, progress: Progress) -> None:
+        """Fill the new tables as they are, while no row is written and no view reads them. Raises EngineError."""
+        for step, statement in self._fills:
+            progress(_told(step, statement))
+            self._engine.execute(statement)
+
+    def _hand_on(self, source: str, target: str) -> None:
+        self._engine.execute(f"ALTER TABLE {self._table(target)} ATTACH PARTITION ALL FROM {self._table(source)}")
+
+    def _table(self, name: str) -> str:
+        return f"{self._database}.{quote_identifier(name)}"
+
+
+def _told(step: Step, statement: str) -> str:
+    if statement == step.backfill:
+        return f"copying {step.rows} rows of {step.resource}"
+    return f"filling {step.resource} from {step.rows} rows"
