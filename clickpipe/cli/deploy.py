@@ -30,7 +30,14 @@ _Reply = Mapping[str, Any]
 )
 @click.option("--auto/--no-auto", "auto", default=True, help="Promote it (the default), or leave it in staging.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is ready (the default).")
-@click.option("--json", "as_json", is_flag=True, help="Print the server's reply as JSON.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    help="text for people; json: the server's reply; github: Markdown, for a comment or the summary of a job.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @server_options
 @click.pass_context
 def deploy(
@@ -43,6 +50,7 @@ def deploy(
     destructive: bool,
     auto: bool,
     wait: bool,
+    form: str,
     as_json: bool,
 ) -> None:
     """Deploy the project in FOLDER (here by default) to a server.
@@ -52,24 +60,29 @@ def deploy(
     `--staging` reads it, until `clickpipe deployment promote`. Exits with 1 for a project with errors, a refused
     plan or a failed deployment.
     """
+    form = "json" if as_json else form
+    quiet = form != "text"
     sources, parts = _read(folder)
     client = connect(host, token)
     options = [("allow_destructive_operations", "true")] if destructive else []
     with progress() as tell:
         tell(f"checking the project on {client.url}")
         reply = _post(client, [("check", "true"), *options], parts)
-    if not as_json or reply["result"] == "failed":
-        _show_plan(reply, sources, quiet=as_json)
+    plan = reply["deployment"]
+    if not quiet or reply["result"] == "failed":
+        _show_plan(reply, sources, quiet=quiet)
     if reply["result"] == "success" and not only_check:
         started = time.monotonic()
         with progress() as tell:
             tell("deploying")
             reply = _post(client, [*([("auto_promote", "true")] if auto else []), *options], parts)
             reply = _wait(client, reply, tell, auto=auto) if wait else reply
-        if not as_json:
+        if not quiet:
             _show_end(reply, time.monotonic() - started, client)
-    if as_json:
+    if form == "json":
         print_json(reply)
+    elif form == "github":
+        click.echo(_markdown(reply, plan))
     ctx.exit(1 if reply["result"] == "failed" else 0)
 
 
@@ -131,6 +144,26 @@ def _show_changes(deployment: _Reply) -> None:
     if steps:
         rows = [(s["category"], s["resource"], s["reason"], f"{s['rows']:,}") for s in steps]
         print_table(["step", "resource", "reason", "rows"], rows, right=("rows",))
+
+
+def _markdown(reply: _Reply, plan: _Reply) -> str:
+    """Return the plan, and what became of it, as GitHub shows it."""
+    deployment, kinds = reply["deployment"], (("new", "+"), ("changed", "~"), ("deleted", "-"))
+    verdict = {"no_changes": "nothing changes", "failed": "**refused**", "success": "can be applied"}[reply["result"]]
+    if plan is not deployment and reply["result"] == "success":
+        verdict = f"deployment {deployment['id']} {'is live' if deployment['live'] else 'waits in staging'}"
+    changes = [
+        f"- `{mark} {name}{ending}`"
+        for kind, mark in kinds
+        for what, ending in (("datasource", ".datasource"), ("pipe", ".pipe"))
+        for name in plan.get(f"{kind}_{what}_names", ())
+    ]
+    steps = [f"| {s['category']} | `{s['resource']}` | {s['reason']} | {s['rows']:,} |" for s in plan.get("steps", ())]
+    table = ["| step | resource | reason | rows |", "| --- | --- | --- | ---: |", *steps] if steps else []
+    told = [f"- {r['level'].lower()}: {r['resource']}: {r['message']}" for r in plan.get("feedback", ())]
+    told += [f"- error: {e['filename']}: {e['error']}" for e in deployment.get("errors", ())]
+    parts = [f"### clickpipe: {verdict}", "\n".join(changes), "\n".join(table), "\n".join(told)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _show_end(reply: _Reply, seconds: float, client: Client) -> None:

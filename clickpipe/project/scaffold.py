@@ -84,6 +84,12 @@ on:
   pull_request:
   push:
     branches: [main]
+permissions:
+  contents: read
+  pull-requests: write
+env:
+  CLICKPIPE_HOST: ${{ vars.CLICKPIPE_HOST }}
+  CLICKPIPE_TOKEN: ${{ secrets.CLICKPIPE_TOKEN }}
 jobs:
   check:
     runs-on: ubuntu-latest
@@ -94,19 +100,62 @@ jobs:
       - run: pip install clickpipe
       - run: clickpipe check --format github
       - run: clickpipe test
+  plan:
+    if: github.event_name == 'pull_request'
+    needs: check
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: { python-version: "3.13" }
+      - run: pip install clickpipe
+      - run: clickpipe deploy --check --format github > plan.md
+      - run: gh pr comment "$PULL_REQUEST" --edit-last --create-if-none --body-file plan.md
+        if: ${{ !cancelled() }}
+        env:
+          GH_TOKEN: ${{ github.token }}
+          PULL_REQUEST: ${{ github.event.pull_request.html_url }}
   deploy:
     if: github.ref == 'refs/heads/main'
     needs: check
     runs-on: ubuntu-latest
-    env:
-      CLICKPIPE_HOST: ${{ vars.CLICKPIPE_HOST }}
-      CLICKPIPE_TOKEN: ${{ secrets.CLICKPIPE_TOKEN }}
     steps:
       - uses: actions/checkout@v4
       - uses: actions/setup-python@v5
         with: { python-version: "3.13" }
       - run: pip install clickpipe
       - run: clickpipe deploy
+"""
+
+_GITLAB = """\
+# CLICKPIPE_HOST and CLICKPIPE_TOKEN are CI/CD variables of the project.
+image: python:3.13
+before_script:
+  - pip install clickpipe
+
+check:
+  stage: test
+  script:
+    - clickpipe check --format junit > check.xml
+    - clickpipe test run --format junit > test.xml
+  artifacts:
+    when: always
+    reports:
+      junit: [check.xml, test.xml]
+
+plan:
+  stage: test
+  rules:
+    - if: $CI_PIPELINE_SOURCE == "merge_request_event"
+  script:
+    - clickpipe deploy --check
+
+deploy:
+  stage: deploy
+  rules:
+    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH
+  script:
+    - clickpipe deploy
 """
 
 _BASE = {".gitignore": _GITIGNORE, "clickpipe.toml": _SETTINGS}
@@ -116,12 +165,12 @@ _EXAMPLE = {
     "fixtures/page_views.ndjson": _FIXTURE,
     "tests/top_pages.yaml": _TEST,
 }
-_CI = {".github/workflows/clickpipe.yml": _WORKFLOW}
+_CI = {"github": {".github/workflows/clickpipe.yml": _WORKFLOW}, "gitlab": {".gitlab-ci.yml": _GITLAB}}
 
 
-def scaffold_files(*, example: bool = True, workflow: bool = False) -> dict[str, str]:
-    """Return the files of a new project by relative path."""
-    return {**_BASE, **(_EXAMPLE if example else {}), **(_CI if workflow else {})}
+def scaffold_files(*, example: bool = True, ci: str = "") -> dict[str, str]:
+    """Return the files of a new project by relative path; `ci` is the system whose pipeline is among them."""
+    return {**_BASE, **(_EXAMPLE if example else {}), **_CI.get(ci, {})}
 
 
 def scaffold(folder: Path, files: dict[str, str]) -> tuple[list[str], list[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 
 from tests.cli.conftest import Run
 from tests.conftest import ROOT, python_environment
@@ -124,6 +125,12 @@ def test_init_makes_a_project_that_passes_its_tests(run: Run, tmp_path: Path) ->
     assert run("check", folder).code == 0
     tested = run("test", "--project", folder)
     assert (tested.code, tested.out.splitlines()[-1]) == (0, "2 tests passed, 0 failed")
+
+
+def test_pipelines_of_gitlab(run: Run, tmp_path: Path) -> None:
+    assert run("init", tmp_path, "--ci", "gitlab").code == 0
+    found = yaml.safe_load((tmp_path / ".gitlab-ci.yml").read_text())
+    assert {"check", "plan", "deploy"} <= found.keys()
 
 
 def test_init_keeps_what_is_there(run: Run, tmp_path: Path) -> None:

@@ -59,6 +59,23 @@ def test_deploy_shows_the_plan_and_promotes(on_server: Run, tmp_path: Path) -> N
     assert json.loads(on_server(*arguments, "--json").out)["result"] == "no_changes"
 
 
+def test_the_plan_as_markdown(on_server: Run, tmp_path: Path) -> None:
+    on_server("init", tmp_path)
+    assert on_server("deploy", tmp_path, "--allow-destructive-operations").code == 0
+    path = tmp_path / "datasources" / "page_views.datasource"
+    before = path.read_text()
+    path.write_text(before.replace("path String", "path FixedString(64)"))
+    github = ("--format", "github")
+    shown = on_server("deploy", tmp_path, "--check", *github).out
+    assert shown.startswith("### clickpipe: can be applied\n\n- `~ page_views.datasource`\n\n| step | resource |")
+    assert "| rewrite with backfill | `page_views` | the table's definition changed | 0 |" in shown
+    assert re.match(r"### clickpipe: deployment \d+ is live\n", on_server("deploy", tmp_path, *github).out)
+    assert on_server("deploy", tmp_path, *github).out == "### clickpipe: nothing changes\n"
+    path.write_text(before.replace("String", "Strin"))
+    refused = on_server("deploy", tmp_path, "--check", *github)
+    assert (refused.code, refused.out.startswith("### clickpipe: **refused**\n\n- error: ")) == (1, True)
+
+
 def test_deploy_refuses_with_the_place_in_the_file(deployed: Run, tmp_path: Path) -> None:
     (tmp_path / "p.pipe").write_text("NODE n\nSQL >\n    SELECT nope FROM numbers(3)\nTYPE endpoint\n")
     result = deployed("deploy", tmp_path)

@@ -62,7 +62,7 @@ def test_commands_are_found() -> None:
 
 def test_the_workflow_is_the_one_that_init_writes() -> None:
     (workflow,) = fences(README, "yaml")
-    written = scaffold_files(workflow=True)[".github/workflows/clickpipe.yml"]
+    written = scaffold_files(ci="github")[".github/workflows/clickpipe.yml"]
     assert workflow.split("\n", 1)[1] == written
 
 

@@ -51,7 +51,7 @@ def test_line_ends_become_lf(data: bytes, text: str) -> None:
 
 
 def test_the_scaffold_compiles(compile_files: Compile) -> None:
-    compiled = compile_files(scaffold_files(workflow=True))
+    compiled = compile_files(scaffold_files(ci="github"))
     assert compiled.diagnostics == ()
     assert [p.name for p in compiled.endpoints["top_pages"].parameters] == ["since", "country", "limit"]
 
