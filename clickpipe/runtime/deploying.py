@@ -1,0 +1,107 @@
+"""What a workspace does with deployments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from clickpipe.catalog import Deployment, Live
+from clickpipe.deploy import Deployer, Plan, Prepared, Progress
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.jobs import Report
+from clickpipe.project import Project, load_texts
+
+if TYPE_CHECKING:
+    from clickpipe.runtime.instance import Instance
+
+
+class Deploying:
+    """The part of a workspace that deploys. Its methods may be called from any thread."""
+
+    _instance: Instance
+    _deployer: Deployer
+    id: str
+    database: str
+    live: Live | None
+
+    def prepare(self, files: Mapping[str, str], *, allow_destructive: bool = False) -> Prepared:
+        """Compile files and plan their deployment; nothing changes. Raises ProjectError."""
+        return self.prepare_project(load_texts(files), allow_destructive=allow_destructive)
+
+    def prepare_project(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
+        """Compile a project that was read and plan its deployment. Raises ProjectError."""
+        return self._deployer.prepare(project, allow_destructive=allow_destructive)
+
+    def start(self, prepared: Prepared) -> Deployment:
+        """Record a deployment that `apply` carries out."""
+        return self._deployer.start(prepared)
+
+    def apply(
+        self,
+        deployment: Deployment,
+        prepared: Prepared,
+        progress: Progress = lambda _: None,
+        *,
+        keep_seconds: float = 0.0,
+    ) -> None:
+        """Carry out a started deployment and promote it; what was live before is kept for so many seconds."""
+        until = time.time() + keep_seconds if keep_seconds else 0.0
+        self._deployer.apply(deployment, prepared, progress, keep_until=until)
+
+    def expire_previous(self) -> None:
+        """Start a job that removes what was live before the live deployment, when it was kept for long enough."""
+        number = self._deployer.expired(time.time())
+        if number is None or self._instance.jobs.is_running(self.id, "cleanup", str(number)):
+            return
+
+        def work(_: Report) -> Mapping[str, Any]:
+            before = self._bytes_on_disk()
+            self._deployer.discard(number)
+            return {"freed_bytes": max(0, before - self._bytes_on_disk())}
+
+        self._instance.jobs.submit(self.id, "cleanup", str(number), work)
+
+    def _bytes_on_disk(self) -> int:
+        sql = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}"
+        return int(self._instance.engine.execute(sql, {"database": self.database}, output="TSV").body)
+
+    def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
+        """Carry out a started deployment beside the live one, where it waits to be promoted."""
+        self._deployer.stage(deployment, prepared, progress)
+
+    def staging(self) -> Live | None:
+        """Return the deployment that waits to be promoted."""
+        return self._deployer.beside.staging(self.live)
+
+    def previous(self) -> Live | None:
+        """Return the deployment that was live before, if it is kept."""
+        return None if self.staging() else self._deployer.beside.other
+
+    def promote(self, number: int) -> None:
+        """Make the deployment beside the live one live: staging, or, to roll back, the previous one.
+
+        Raises ClickpipeError 404 for another, 409 for one that lacks what was done to the live one.
+        """
+        self._deployer.promote(number)
+
+    def discard(self, number: int) -> None:
+        """Remove the deployment beside the live one. Raises ClickpipeError 404 for another."""
+        self._deployer.discard(number)
+
+    def _outdate(self, data_source: str) -> None:
+        self._deployer.beside.outdate(self.live, data_source)
+
+    def deploy(
+        self, files: Mapping[str, str], *, allow_destructive: bool = False, progress: Progress = lambda _: None
+    ) -> Plan:
+        """Deploy a project's files and promote them; return what changed.
+
+        Raises ProjectError for a project with errors, ClickpipeError for a plan that may not be applied.
+        """
+        prepared = self.prepare(files, allow_destructive=allow_destructive)
+        if prepared.plan.errors:
+            raise ClickpipeError("\n".join(f.message for f in prepared.plan.errors), code="plan_refused")
+        if not prepared.plan.is_empty:
+            self.apply(self.start(prepared), prepared, progress)
+        return prepared.plan
