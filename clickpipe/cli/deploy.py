@@ -15,6 +15,7 @@ from clickpipe.cli.project import project_folder
 from clickpipe.diagnostics import ClickpipeError, ProjectError, Sources, from_dict
 
 _POLL_SECONDS = 0.5
+_EXTENT = ("rows", "on disk", "about")
 _ENDED = {"failed", "deleting", "deleted"}
 _Reply = Mapping[str, Any]
 
@@ -142,8 +143,14 @@ def _show_changes(deployment: _Reply) -> None:
                 click.echo(style(f"  {mark} {name}{ending}", fg=tone))
     steps = deployment.get("steps", ())
     if steps:
-        rows = [(s["category"], s["resource"], s["reason"], f"{s['rows']:,}") for s in steps]
-        print_table(["step", "resource", "reason", "rows"], rows, right=("rows",))
+        rows = [(s["category"], s["resource"], s["reason"], *_extent(s)) for s in steps]
+        print_table(["step", "resource", "reason", *_EXTENT], rows, right=_EXTENT)
+
+
+def _extent(step: _Reply) -> tuple[str, str, str]:
+    """Return the rows of a step, their size on disk, and about how long it takes."""
+    seconds = f"{step['seconds']:,.1f} s" if step["seconds"] else ""
+    return f"{step['rows']:,}", f"{step['bytes'] / 1e6:,.1f} MB" if step["bytes"] else "", seconds
 
 
 def _markdown(reply: _Reply, plan: _Reply) -> str:
@@ -158,8 +165,12 @@ def _markdown(reply: _Reply, plan: _Reply) -> str:
         for what, ending in (("datasource", ".datasource"), ("pipe", ".pipe"))
         for name in plan.get(f"{kind}_{what}_names", ())
     ]
-    steps = [f"| {s['category']} | `{s['resource']}` | {s['reason']} | {s['rows']:,} |" for s in plan.get("steps", ())]
-    table = ["| step | resource | reason | rows |", "| --- | --- | --- | ---: |", *steps] if steps else []
+    steps = [
+        f"| {s['category']} | `{s['resource']}` | {s['reason']} | {' | '.join(_extent(s))} |"
+        for s in plan.get("steps", ())
+    ]
+    head = [f"| step | resource | reason | {' | '.join(_EXTENT)} |", f"| --- | --- | --- |{' ---: |' * len(_EXTENT)}"]
+    table = [*head, *steps] if steps else []
     told = [f"- {r['level'].lower()}: {r['resource']}: {r['message']}" for r in plan.get("feedback", ())]
     told += [f"- error: {e['filename']}: {e['error']}" for e in deployment.get("errors", ())]
     parts = [f"### clickpipe: {verdict}", "\n".join(changes), "\n".join(table), "\n".join(told)]

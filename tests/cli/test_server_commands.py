@@ -68,7 +68,7 @@ def test_the_plan_as_markdown(on_server: Run, tmp_path: Path) -> None:
     github = ("--format", "github")
     shown = on_server("deploy", tmp_path, "--check", *github).out
     assert shown.startswith("### clickpipe: can be applied\n\n- `~ page_views.datasource`\n\n| step | resource |")
-    assert "| rewrite with backfill | `page_views` | the table's definition changed | 0 |" in shown
+    assert "| rewrite with backfill | `page_views` | the table's definition changed | 0 |  |  |" in shown
     assert re.match(r"### clickpipe: deployment \d+ is live\n", on_server("deploy", tmp_path, *github).out)
     assert on_server("deploy", tmp_path, *github).out == "### clickpipe: nothing changes\n"
     path.write_text(before.replace("String", "Strin"))
