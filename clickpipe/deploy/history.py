@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from clickpipe.deploy.plan import Step
+from clickpipe.deploy.plan import Populate, Step
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.engine import Engine, EngineError
 from clickpipe.sql import quote_identifier
@@ -29,9 +29,10 @@ class History:
         self._engine = engine
         self._tables = tables
         self._database = quote_identifier(database)
-        self._fills = [
-            (step, statement) for step in steps for statement in (step.backfill, *step.populate) if statement
-        ]
+        self._fills: list[tuple[Step, str | Populate]] = []
+        for step in steps:
+            self._fills += [(step, step.backfill)] if step.backfill else []
+            self._fills += [(step, populate) for populate in step.populate]
         self._made = {item.name for step in steps for item in step.create if not item.is_view}
         self._moved = {item.name for step in steps if step.move for item in step.create}
         self._names = re.compile(rf"{re.escape(self._database)}\.`((?:[^`\\]|\\.)+)`")
@@ -50,7 +51,7 @@ class History:
 
     def cut(self) -> None:
         """Keep what is read as it is now; no row is written meanwhile."""
-        read = {name for _, statement in self._fills for name in self._names.findall(statement)}
+        read = {name for _, fill in self._fills for name in self._names.findall(_text(fill))}
         for name in sorted(self._merge_trees(read - (self._made - self._moved))):
             self._engine.execute(f"CREATE TABLE {self._table(name + _CUT)} AS {self._table(name)}")
             self._hand_on(name, name + _CUT)
@@ -67,9 +68,9 @@ class History:
                     return self._table(match[1] + ending)
             return match[0]
 
-        for step, statement in self._fills:
-            progress(_told(step, statement))
-            self._engine.execute(self._names.sub(instead, statement))
+        for step, fill in self._fills:
+            progress(_told(step, fill))
+            self._run(fill, lambda text: self._names.sub(instead, text))
         filled = {item.name for step, _ in self._fills for item in step.create if not item.is_view}
         for name in sorted(filled):
             self._hand_on(name + _HISTORY, name)
@@ -80,9 +81,17 @@ class History:
 
     def fill_now(self, progress: Progress) -> None:
         """Fill the new tables as they are, while no row is written and no view reads them. Raises EngineError."""
-        for step, statement in self._fills:
-            progress(_told(step, statement))
-            self._engine.execute(statement)
+        for step, fill in self._fills:
+            progress(_told(step, fill))
+            self._run(fill, lambda text: text)
+
+    def _run(self, fill: str | Populate, placed: Callable[[str], str]) -> None:
+        if isinstance(fill, str):
+            self._engine.execute(placed(fill))
+            return
+        select = placed(fill.select)
+        columns = ", ".join(quote_identifier(c.name) for c in self._engine.describe(select))
+        self._engine.execute(f"INSERT INTO {placed(fill.into)} ({columns})\n{select}")
 
     def _hand_on(self, source: str, target: str) -> None:
         self._engine.execute(f"ALTER TABLE {self._table(target)} ATTACH PARTITION ALL FROM {self._table(source)}")
@@ -91,7 +100,11 @@ class History:
         return f"{self._database}.{quote_identifier(name)}"
 
 
-def _told(step: Step, statement: str) -> str:
-    if statement == step.backfill:
+def _text(fill: str | Populate) -> str:
+    return fill if isinstance(fill, str) else f"{fill.into}\n{fill.select}"
+
+
+def _told(step: Step, fill: str | Populate) -> str:
+    if isinstance(fill, str):
         return f"copying {step.rows} rows of {step.resource}"
     return f"filling {step.resource} from {step.rows} rows"

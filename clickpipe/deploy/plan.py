@@ -41,6 +41,14 @@ class Category(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Populate:
+    """A view's SELECT over the rows that are there, into its target: by the names of its columns, as a view writes."""
+
+    into: str
+    select: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One change: its category, the resource, the reason in words, the rows it reads and their size on disk (bytes).
 
@@ -53,7 +61,7 @@ class Step:
     rows: int = 0
     create: tuple[PhysicalObject, ...] = ()
     backfill: str = ""
-    populate: tuple[str, ...] = ()
+    populate: tuple[Populate, ...] = ()
     move: str = ""
     size: int = 0
 
@@ -247,6 +255,17 @@ def _quarantine_step(engine: Engine, compiled: CompiledProject, layout: Layout, 
     )
 
 
+def _history_lost(name: str, sources: Collection[str], there: int, rows: int) -> Feedback | None:
+    """Return a warning when a target has more rows than what it is filled anew from."""
+    if rows <= there:
+        return None
+    message = (
+        f"'{name}' has {rows} rows and is filled anew from {', '.join(sorted(sources))}, which has {there}: "
+        "what was made of rows that are gone there (by a TTL?) is lost."
+    )
+    return Feedback("WARNING", f"Datasource {name}.datasource", message)
+
+
 def _table_step(
     engine: Engine,
     compiled: CompiledProject,
@@ -268,7 +287,7 @@ def _table_step(
         return Step(Category.METADATA, name, reason, create=(target,), move=move, **_size(engine, old)), None
     if feeding:
         into = layout.qualified(target.name)
-        populate = tuple(f"INSERT INTO {into}\n{v.select}" for v in feeding)
+        populate = tuple(Populate(into, v.select) for v in feeding)
         read = {v.view.source for v in feeding}
         size = _size(engine, *(live.physical.tables[s] for s in sorted(read) if live and s in live.physical.tables))
         reason = (
@@ -276,7 +295,8 @@ def _table_step(
             if not live or name not in live.physical.tables
             else "the view or its target changed"
         )
-        return Step(Category.REBUILD, name, reason, create=(target,), populate=populate, **size), None
+        step = Step(Category.REBUILD, name, reason, create=(target,), populate=populate, **size)
+        return step, _history_lost(name, read, size["rows"], _size(engine, old)["rows"] if old else 0)
     if live is None or old is None:
         return Step(Category.CREATE, name, "new data source", create=(target,)), None
     before = live.compiled.data_sources[name]

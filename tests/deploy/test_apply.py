@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -190,3 +191,28 @@ def test_events_sent_during_deployments_are_all_there_once(deployed: Workspace) 
     assert sent > 0
     assert sums(deployed) == (6 + sent, 6 + sent, 6 + sent)
     assert deployed.sql("SELECT uniqExact(id) AS u, count() AS c FROM events") == [{"u": 2 + sent, "c": 4 + sent}]
+
+
+SHUFFLED = "NODE n\nSQL >\n    SELECT toInt64(n) AS more, n AS n, id FROM events\nTYPE materialized\nDATASOURCE wide\n"
+WIDE = (
+    "SCHEMA >\n    id String,\n    n Int32,\n    more Int64,\n    kind String DEFAULT 'none'\n\nENGINE_SORTING_KEY id\n"
+)
+
+
+def test_a_target_is_filled_by_the_names_of_columns(deployed: Workspace) -> None:
+    """As the view itself writes: another order, and columns with defaults."""
+    deployed.deploy({**FILES, "wide.datasource": WIDE, "wide_mv.pipe": SHUFFLED})
+    deployed.ingest("events", [{"id": "c", "n": 7}])
+    rows = deployed.sql("SELECT DISTINCT id, n, more, kind FROM wide ORDER BY id")
+    assert rows == [
+        {"id": "a", "n": 1, "more": 1, "kind": "none"},
+        {"id": "b", "n": 2, "more": 2, "kind": "none"},
+        {"id": "c", "n": 7, "more": 7, "kind": "none"},
+    ]
+
+
+def test_history_that_the_source_has_no_more_is_told_of(engine: Engine, deployed: Workspace) -> None:
+    engine.execute(f"TRUNCATE TABLE {table(deployed, 'events')}")
+    (warning,) = deployed.prepare(DOUBLED).plan.feedback
+    assert warning.level == "WARNING"
+    assert re.match(r"'sums' has \d rows and is filled anew from events, which has 0: ", warning.message)
