@@ -70,7 +70,10 @@ class History:
 
         for step, fill in self._fills:
             progress(_told(step, fill))
-            self._run(fill, lambda text: self._names.sub(instead, text))
+            if isinstance(fill, str):
+                self._copy(step, self._names.sub(instead, fill), progress)
+            else:
+                self._run(fill, lambda text: self._names.sub(instead, text))
         filled = {item.name for step, _ in self._fills for item in step.create if not item.is_view}
         for name in sorted(filled):
             self._hand_on(name + _HISTORY, name)
@@ -84,6 +87,22 @@ class History:
         for step, fill in self._fills:
             progress(_told(step, fill))
             self._run(fill, lambda text: text)
+
+    def _copy(self, step: Step, statement: str, progress: Progress) -> None:
+        """Copy rows partition by partition; the statement ends with the table that it reads."""
+        name = self._names.findall(statement)[-1]
+        if not name.endswith(_CUT):  # it has no partitions
+            self._engine.execute(statement)
+            return
+        sql = (
+            "SELECT DISTINCT partition_id FROM system.parts "
+            "WHERE active AND database = {d:String} AND table = {t:String} ORDER BY partition_id"
+        )
+        params = {"d": self._database.strip("`"), "t": name}
+        parts = self._engine.execute(sql, params, output="TSVRaw").body.decode().split()
+        for number, part in enumerate(parts, 1):
+            progress(f"{_told(step, statement)}: partition {number} of {len(parts)}")
+            self._engine.execute(f"{statement} WHERE _partition_id = {{partition:String}}", {"partition": part})
 
     def _run(self, fill: str | Populate, placed: Callable[[str], str]) -> None:
         if isinstance(fill, str):

@@ -326,3 +326,24 @@ def test_rows_are_taken_while_history_is_filled(
         thread.join()
     send(deployed, "c", 4)
     assert sums(deployed) == ([7, 14, 14] if files is DOUBLED else [7, 7, 7])
+
+
+def test_a_table_without_partitions_takes_another_engine(workspace: Workspace) -> None:
+    kept = {**FILES, "kept.datasource": EVENTS.replace("ENGINE_SORTING_KEY id\n", "ENGINE Memory\n")}
+    workspace.deploy(kept)
+    workspace.append("kept", [Lines(b'{"id":"a","n":1}')])
+    number = stage(workspace, {**kept, "kept.datasource": EVENTS})
+    workspace.append("kept", [Lines(b'{"id":"b","n":2}')])
+    workspace.promote(number)
+    assert workspace.sql("SELECT id, n FROM kept ORDER BY id") == [{"id": "a", "n": 1}, {"id": "b", "n": 2}]
+
+
+def test_history_is_copied_partition_by_partition(workspace: Workspace) -> None:
+    monthly = EVENTS.replace("ENGINE_SORTING_KEY", "ENGINE_PARTITION_KEY n % 3\nENGINE_SORTING_KEY")
+    workspace.deploy({**FILES, "events.datasource": monthly})
+    workspace.ingest("events", [{"id": "x", "n": n} for n in range(9)])
+    told: list[str] = []
+    workspace.deploy({**FILES, "events.datasource": monthly.replace("KEY id", "KEY n, id")}, progress=told.append)
+    copied = [text for text in told if ": partition" in text]
+    assert copied == [f"copying 9 rows of events: partition {number} of 3" for number in (1, 2, 3)]
+    assert sums(workspace) == [36, 36, 36]
