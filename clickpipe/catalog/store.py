@@ -120,12 +120,18 @@ class Catalog(Database):
             summary["outdated"] = sorted({*summary.get("outdated", []), data_source})
             self._set_summary(workspace_id, number, summary)
 
+    def set_severed(self, workspace_id: str, number: int, reason: str) -> None:
+        """Record that a deployment beside the live one gets no more rows, and why."""
+        with self.transaction():
+            self._set_summary(workspace_id, number, {**self._summary(workspace_id, number), "severed": reason})
+
     def keep_until(self, workspace_id: str, number: int, until: float) -> None:
         """Record until when (seconds since 1970; 0: as long as nobody discards it) a deployment is kept."""
         with self.transaction():
             summary = self._summary(workspace_id, number)
             summary["kept_until"] = until
-            summary.pop("outdated", None)  # it has all that was live until now
+            for lacks in ("outdated", "severed"):
+                summary.pop(lacks, None)  # it has all that was live until now
             self._set_summary(workspace_id, number, summary)
 
     def _summary(self, workspace_id: str, number: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ then, and cannot be promoted.
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import suppress
 
 from clickpipe.catalog import Catalog, DeploymentStatus, Live, Workspace
@@ -17,6 +18,7 @@ from clickpipe.deploy.tables import Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 
+_PUSHING = re.compile(r"pushing to view \S+?\.(\w+)")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -80,10 +82,31 @@ class Beside:
         if live.physical.tables.get(data_source) != self.other.physical.tables.get(data_source):
             self._catalog.set_outdated(self._workspace.id, self.other.deployment_id, data_source)
 
+    def sever(self, live: Live | None, error: EngineError) -> bool:
+        """Pass no more rows on to it when one of its views made an insert into the live deployment fail; tell whether.
+
+        It cannot be promoted then: live is not to be hurt by what stands beside it.
+        """
+        if live is None or self.other is None:
+            return False
+        own = self.objects(live) - set(live.physical.objects)
+        if own.isdisjoint(_PUSHING.findall(error.message)):
+            return False
+        self._tables.drop(name for name in self._tables.views() if name in own)
+        self._catalog.set_severed(self._workspace.id, self.other.deployment_id, error.message)
+        _LOGGER.warning("deployment %d gets no more rows: %s", self.other.deployment_id, error.message)
+        return True
+
     def require_current(self) -> None:
         """Raise ClickpipeError 409 when it lacks what was done to the live one."""
         assert self.other is not None  # noqa: S101 - the caller looked
         found = self._catalog.deployment(self._workspace.id, self.other.deployment_id)
+        if found and (reason := found.summary.get("severed")):
+            message = (
+                f"Deployment {self.other.deployment_id} cannot be promoted: one of its views refused a row, and it has "
+                f"had no rows since ({reason}). Discard it and deploy again."
+            )
+            raise ClickpipeError(message, status=409, code="deployment_outdated")
         names = found.summary.get("outdated", []) if found else []
         if names:
             message = (

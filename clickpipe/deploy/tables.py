@@ -56,12 +56,13 @@ class Tables:
         ClickHouse keeps a dropped table until the queries that read it have ended.
         """
         unused = self.existing() - set(used)
-        views = self._views()
+        views = self.views()
         for name in sorted(unused, key=lambda n: n not in views):
             progress(f"removing {name}")
             self.drop([name])
 
-    def _views(self) -> set[str]:
+    def views(self) -> set[str]:
+        """Return the names of the materialized views there are."""
         sql = "SELECT name FROM system.tables WHERE database = {database:String} AND engine = 'MaterializedView'"
         body = self._engine.execute(sql, {"database": self._database}, output="TSVRaw").body
         return set(body.decode().split("\n")) - {""}

@@ -12,7 +12,7 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, Settings
+from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.mapping import RowMapping, build_mapping
 from clickpipe.ingest.writer import ONE_BLOCK, ONE_THREAD
@@ -58,11 +58,14 @@ class Importer:
         pause: Pause,
         told: IngestionLog,
         replaced: Callable[[str], None] = lambda _: None,
+        relieve: Callable[[EngineError], bool] = lambda _: False,
     ) -> None:
         """Write through `engine`; `hold` keeps deployments away, `pause` events; `told` is told of all of it.
 
-        `replaced` is told of data sources whose rows were replaced or deleted.
+        `replaced` is told of data sources whose rows were replaced or deleted; `relieve` is asked when an insert
+        fails: see `Writer`.
         """
+        self._relieve = relieve
         self._replaced = replaced
         self._told = told
         self._engine = engine
@@ -204,12 +207,20 @@ class Importer:
             found: list[list[Any]] = json.loads(body)["data"]
             good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)
             if good:
-                self._engine.execute(mapping.good, output="Null", settings=settings)
+                self._insert_once(mapping.good, settings)
             if bad:
-                self._engine.execute(mapping.bad, output="Null", settings=settings)
+                self._insert_once(mapping.bad, settings)
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
         return good, bad
+
+    def _insert_once(self, statement: str, settings: Settings) -> None:
+        try:
+            self._engine.execute(statement, output="Null", settings=settings)
+        except EngineError as error:
+            if not self._relieve(error):
+                raise
+            self._engine.execute(statement, output="Null", settings=settings)
 
     def delete(self, name: str, condition: str, *, dry_run: bool) -> int:
         """Delete the rows that meet a condition (SQL that was checked, composed); return how many they are.

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine
+from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.channel import Channel, Ingestion, IngestResult
 from clickpipe.ingest.log import WriteAheadLog
@@ -40,16 +40,17 @@ class Ingester:
         flush_seconds: float = 1.0,
         fail_fast: Collection[str] = (),
         told: IngestionLog | None = None,
+        relieve: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
         workers: int = 4,
     ) -> None:
         """Insert through `engine`; `live` tells what a workspace's id answers from.
 
         `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that waits, and all that
-        is being read; `fail_fast`
-        are the data sources (`*`: all) that refuse a request with a line that does not fit; `told` is told of it all.
+        is being read; `fail_fast` are the data sources (`*`: all) that refuse a request with a line that does not fit;
+        `told` is told of it all; `relieve` is asked when an insert fails: see `Writer`.
         """
         self._log = log
-        self._writer = Writer(engine, log, live, told)
+        self._writer = Writer(engine, log, live, told, relieve)
         self._told = told
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes

@@ -46,8 +46,13 @@ class Writer:
         log: WriteAheadLog,
         live: Callable[[str], Live | None],
         told: IngestionLog | None = None,
+        relieve: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
     ) -> None:
-        """Insert through `engine`; `live` tells what a workspace's id answers from, `told` is told of inserts."""
+        """Insert through `engine`; `live` tells what a workspace's id answers from, `told` is told of inserts.
+
+        `relieve` is asked whether it has removed what made an insert into a workspace fail.
+        """
+        self._relieve = relieve
         self._told = told
         self._engine = engine
         self._log = log
@@ -182,7 +187,7 @@ class Writer:
             if staging.stale:
                 self._stage_again(batch.segment.segment, staging)
             segment = batch.segment.segment
-            self._insert(staging, segment, good=batch.good, bad=batch.bad)
+            self._insert_relieved(channel.workspace, staging, segment, good=batch.good, bad=batch.bad)
         except _Failure as error:
             raise self._refused(channel, error) from error
         channel.open = None
@@ -221,6 +226,15 @@ class Writer:
             channel.staging.stale = True
         message = "The events could not be written: a materialized view or the table refused them."
         return ClickpipeError(message, status=422, code="insert_failed")
+
+    def _insert_relieved(self, workspace: str, staging: Staging, segment: Segment, *, good: int, bad: int) -> None:
+        """Insert; once more, with the same token, where what refused it does not belong to the live deployment."""
+        try:
+            self._insert(staging, segment, good=good, bad=bad)
+        except EngineError as error:
+            if not self._relieve(workspace, error):
+                raise
+            self._insert(staging, segment, good=good, bad=bad)
 
     def _insert(self, staging: Staging, segment: Segment, *, good: int, bad: int) -> None:
         settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": segment.token}
@@ -272,7 +286,8 @@ class Writer:
             try:
                 staging = self._staging(channel)
                 self._stage_again(segment, staging)
-                self._insert(staging, segment, good=1, bad=1)  # as it may be, so that nothing is left out
+                # as it may be, so that nothing is left out
+                self._insert_relieved(channel.workspace, staging, segment, good=1, bad=1)
                 self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
             except ClickpipeError:
                 kept = self._log.set_aside(segment)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clickpipe.catalog import Deployment, Live
 from clickpipe.deploy import Deployer, Plan, Prepared, Progress
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError
 from clickpipe.jobs import Report
 from clickpipe.project import Project, load_texts
 
@@ -88,6 +89,10 @@ class Deploying:
     def discard(self, number: int) -> None:
         """Remove the deployment beside the live one. Raises ClickpipeError 404 for another."""
         self._deployer.discard(number)
+
+    def relieve(self, error: EngineError) -> bool:
+        """Tell whether an insert failed by a view of the deployment beside the live one: it gets no more rows then."""
+        return self._deployer.beside.sever(self.live, error)
 
     def _outdate(self, data_source: str) -> None:
         self._deployer.beside.outdate(self.live, data_source)

@@ -57,6 +57,7 @@ class Instance:
             flush_seconds=self.settings.ingest_flush_seconds,
             fail_fast=self.settings.fail_fast_names(),
             told=self.ingestion_log,
+            relieve=self._relieve,
         )
         self.event_requests = RateLimit("requests for one data source", self.settings.ingest_requests_per_second)
         self.event_bytes = RateLimit("bytes for one data source", self.settings.ingest_bytes_per_second)
@@ -135,6 +136,10 @@ class Instance:
     def _live_of(self, workspace_id: str) -> Live | None:
         workspace = self._workspaces.get(workspace_id)
         return workspace.live if workspace else None
+
+    def _relieve(self, workspace_id: str, error: EngineError) -> bool:
+        workspace = self._workspaces.get(workspace_id)
+        return workspace is not None and workspace.relieve(error)
 
     def _start_due(self, workspace_id: str, copy: str) -> Job | None:
         return self.workspace(workspace_id).copies.start_due(copy)

@@ -78,6 +78,7 @@ class Workspace(Deploying):
             lambda: instance.ingester.paused(self.id),
             instance.ingestion_log,
             self._outdate,
+            self.relieve,
         )
         self.live = self._deployer.restore()
 

@@ -347,3 +347,47 @@ def test_history_is_copied_partition_by_partition(workspace: Workspace) -> None:
     copied = [text for text in told if ": partition" in text]
     assert copied == [f"copying 9 rows of events: partition {number} of 3" for number in (1, 2, 3)]
     assert sums(workspace) == [36, 36, 36]
+
+
+FUSSY = {**FILES, "sums_mv.pipe": FIRST.replace("sum(n)", "sum(n + throwIf(n = 13))")}
+
+
+@pytest.mark.parametrize("how", ["events", "files"])
+def test_a_view_beside_does_not_stop_the_live_one(deployed: Workspace, how: str) -> None:
+    number = stage(deployed, FUSSY)
+    if how == "events":
+        send(deployed, "b", 13)
+    else:
+        deployed.append("events", [Lines(b'{"id":"b","n":13}')])
+    send(deployed, "c", 2)
+    assert sums(deployed) == [16, 16, 16]
+    with pytest.raises(ClickpipeError, match="one of its views refused a row"):
+        deployed.promote(number)
+    deployed.discard(number)
+    send(deployed, "d", 4)
+    assert sums(deployed) == [20, 20, 20]
+
+
+def test_a_view_that_was_mended_is_not_in_the_way_any_more(instance: Instance, workspace: Workspace) -> None:
+    """What was live before is kept beside its mended successor, with the view that refuses rows."""
+    workspace.deploy(FUSSY)
+    prepared = workspace.prepare(FILES)
+    workspace.apply(workspace.start(prepared), prepared, keep_seconds=100)
+    previous = workspace.previous()
+    assert previous is not None
+    send(workspace, "b", 13)
+    assert sums(workspace) == [13, 13, 13]
+    with pytest.raises(ClickpipeError, match="one of its views refused a row"):
+        workspace.promote(previous.deployment_id)
+    live = workspace.queries.live()
+    workspace.deploy(DOUBLED)
+    assert instance.catalog.live_deployment(workspace.id) is not None
+    assert live is not workspace.live
+
+
+def test_a_view_of_the_live_one_still_refuses(workspace: Workspace) -> None:
+    workspace.deploy(FUSSY)
+    number = stage(workspace, {**FUSSY, "kept.datasource": KEYED["events.datasource"]})
+    with pytest.raises(ClickpipeError, match="a materialized view or the table refused them"):
+        workspace.ingest("events", [{"id": "b", "n": 13}])
+    workspace.promote(number)
