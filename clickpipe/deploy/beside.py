@@ -64,6 +64,12 @@ class Beside:
         """Pass rows of the live deployment on to it from now on. Raises ClickpipeError, EngineError."""
         self._tables.create(self._forwards(live))
 
+    def connect_again(self, live: Live | None) -> None:
+        """After a start: pass rows on to it as before, unless one of its views refused a row."""
+        found = self.other and self._catalog.deployment(self._workspace.id, self.other.deployment_id)
+        if found and not found.summary.get("severed"):
+            self.connect(live)
+
     def swap(self, before: Live, live: Live) -> None:
         """After a promotion: pass rows of what is live now back to what was live before. Raises as `connect`."""
         self.other = live

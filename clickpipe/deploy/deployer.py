@@ -145,8 +145,9 @@ class Deployer:
                         self._promote(live, keep=keep_until > 0)
                         self.beside.other = None
                         self._keep_or_remove(base, live, keep_until, progress)
-                else:
-                    self._keep_or_remove(base, live, keep_until, progress)
+                else:  # nothing can be passed back, so nothing is kept
+                    with self._hooks.paused():
+                        self._keep_or_remove(base, live, 0.0, progress)
             return live
         finally:
             self._busy.release()
@@ -306,9 +307,13 @@ class Deployer:
             elif deployment.status not in {DeploymentStatus.FAILED, DeploymentStatus.DELETED}:
                 reason = "the server stopped during the deployment"
                 self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
-        used = {*(live.physical.objects if live else ()), *self.beside.objects(live)}
-        self._tables.collect(used)
-        self.beside.connect(live)
+        try:
+            used = {*(live.physical.objects if live else ()), *self.beside.objects(live)}
+            self._tables.collect(used)
+            self.beside.connect_again(live)
+        except (ClickpipeError, EngineError) as error:  # what is beside the live one does not keep it from answering
+            _LOGGER.warning("the deployment beside the live one is given up: %s", error)
+            self.beside.discard(live)
         return live
 
     def _restored(self, deployment: Deployment) -> Live:

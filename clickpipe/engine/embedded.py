@@ -60,6 +60,7 @@ class EmbeddedEngine:
             except BaseException:
                 self._place.leave()
                 raise
+        self._folder = path or scratch
         self._workers = workers
         self._versions = Versions()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
@@ -126,7 +127,7 @@ class EmbeddedEngine:
         with self._errors(), contextlib.closing(self._session().send_query(sql, output, params=params)) as result:
             parts = parts_of(result, output)
             if held.fill(parts, whole) and self._streams.acquire(blocking=False):
-                stream = Stream()
+                stream = Stream(folder=self._folder)
                 try:
                     promise.set_result(held.result(stream))
                     held = Held()
@@ -143,6 +144,8 @@ class EmbeddedEngine:
                 stream.pour(parts)
         except EngineError as error:
             stream.fail(error)
+        except OSError as error:
+            stream.fail(EngineError(f"a result cannot be kept until it is taken: {error.strerror}"))
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -8,12 +8,14 @@ formats: their results are held whole (and bounded by `max_result_bytes`).
 from __future__ import annotations
 
 import re
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from clickpipe.engine.protocol import EngineError, Parts, QueryResult
 
@@ -21,7 +23,9 @@ _TABS = ("TSV", "TabSeparated")
 _HEADED = frozenset({"CSVWithNames", *(f"{tabs}WithNames" for tabs in _TABS)})
 _STREAMED = _HEADED | {"CSV", *_TABS, *(f"{tabs}Raw" for tabs in _TABS)}
 _STREAMED |= {f"JSON{form}EachRow" for form in ("", "Compact", "Strings", "CompactStrings")}
-_AHEAD = 2  # parts that are read before the client took those before
+_AHEAD = 2  # parts in memory that the client has not taken
+_IN_FILE = 1 << 30  # bytes in a file that it has not taken
+_END = -1
 _PATIENCE = 60.0  # seconds for which a query waits for a client that takes nothing
 _BEHIND = re.compile(r"\b(?:totals|extremes)\b", re.IGNORECASE)
 _HEADER = re.compile(rb'(?:[^"\n]|"[^"]*")*\n')  # of CSV: a name in quotes may hold line breaks
@@ -67,26 +71,62 @@ class Held:
 
 
 class Stream:
-    """Parts of a result, made by one thread and taken by another; making waits for taking."""
+    """Parts of a result, made by one thread and taken by another.
 
-    def __init__(self, patience: float = _PATIENCE) -> None:
-        """Start with nothing in it; after `patience` seconds in which nothing is taken the rest is not wanted."""
+    What a slow client has not taken lies in a file, so that the query ends in its own time: its limit of seconds is no
+    limit of a download. Only when very much lies there, making waits for taking.
+    """
+
+    def __init__(self, patience: float = _PATIENCE, folder: Path | None = None) -> None:
+        """Start with nothing in it; the file is made in `folder`.
+
+        After `patience` seconds of waiting for a client that takes nothing, the rest is not wanted.
+        """
         self._parts: deque[bytes | None] = deque()
+        self._file: IO[bytes] | None = None
+        self._sizes: deque[int] = deque()  # of the parts in the file
+        self._read = self._written = 0
         self._error: EngineError | None = None
         self._closed = False
         self._patience = patience
+        self._folder = folder
         self._changed = threading.Condition()
 
     def put(self, part: bytes | None) -> bool:
-        """Add a part, or None for the end, when there is room; tell whether anybody still wants it."""
+        """Add a part, or None for the end; tell whether anybody still wants it. Raises OSError for a full disk."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._parts) < _AHEAD or self._closed, self._patience):
+            if not self._changed.wait_for(self._has_room, self._patience):
                 self._error = EngineError(f"the client took nothing for {self._patience:g} s")
                 self._closed = True
             if not self._closed:
-                self._parts.append(part)
+                self._add(part)
             self._changed.notify_all()
             return not self._closed
+
+    def _has_room(self) -> bool:
+        return self._closed or self._written - self._read < _IN_FILE
+
+    def _add(self, part: bytes | None) -> None:
+        if not self._sizes and (part is None or len(self._parts) < _AHEAD):
+            self._parts.append(part)
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the stream
+        self._sizes.append(_END if part is None else len(part))
+        if part:
+            self._file.seek(self._written)
+            self._file.write(part)
+            self._written += len(part)
+
+    def _next(self) -> bytes | None:
+        if self._parts:
+            return self._parts.popleft()
+        if not self._sizes or (size := self._sizes.popleft()) == _END:
+            return None
+        assert self._file is not None  # noqa: S101 - its parts have sizes
+        self._file.seek(self._read)
+        self._read += size
+        return self._file.read(size)
 
     def pour(self, parts: Iterator[Part]) -> None:
         """Add all parts, and the end, as long as somebody wants them."""
@@ -102,8 +142,10 @@ class Stream:
     def take(self) -> bytes | None:
         """Return the next part, None at the end. Blocks. Raises EngineError."""
         with self._changed:
-            self._changed.wait_for(lambda: self._parts or self._closed or self._error)
-            part = self._parts.popleft() if self._parts else None
+            self._changed.wait_for(lambda: self._parts or self._sizes or self._closed or self._error)
+            part = self._next()
+            if part is None and self._file is not None:
+                self._file.close()
             self._changed.notify_all()
             if part is None and self._error is not None:
                 raise self._error
@@ -114,6 +156,9 @@ class Stream:
         with self._changed:
             self._closed = True
             self._parts.clear()
+            self._sizes.clear()
+            if self._file is not None:
+                self._file.close()
             self._changed.notify_all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 
@@ -74,14 +75,16 @@ def test_nobody_wants_the_rest(engine: Engine) -> None:
     assert engine.execute("SELECT 1", output="TSV").body == b"1\n"
 
 
-def test_slow_clients_do_not_hold_all_workers(engine: Engine) -> None:
+def test_slow_clients_do_not_hold_all_workers(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clickpipe.engine.stream._IN_FILE", 1)
     found = [stream(engine, "SELECT number FROM numbers(1000000)") for _ in range(12)]
     assert 0 < sum(one.more is not None for one in found) <= 2
     assert len({len(whole(one).body) for one in found}) == 1
 
 
-def test_nothing_is_made_ahead_of_who_takes_it(engine: Engine) -> None:
+def test_nothing_is_made_far_ahead_of_who_takes_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The query of `stream` reads as many parts as were taken, and a few ahead."""
+    monkeypatch.setattr("clickpipe.engine.stream._IN_FILE", 1)
     found = stream(engine, "SELECT number, sleepEachRow(0) FROM numbers(100000000000)")
     assert found.more is not None
     time.sleep(0.2)
@@ -92,7 +95,8 @@ def test_nothing_is_made_ahead_of_who_takes_it(engine: Engine) -> None:
     found.more.close()
 
 
-def test_making_waits_for_taking() -> None:
+def test_making_waits_for_taking_when_much_lies_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clickpipe.engine.stream._IN_FILE", 3)
     parts = Stream(patience=60)
     made: list[int] = []
 
@@ -104,18 +108,33 @@ def test_making_waits_for_taking() -> None:
 
     thread = threading.Thread(target=make)
     thread.start()
-    while len(made) < 3:
+    while len(made) < 6:
         time.sleep(0.001)
     time.sleep(0.05)
-    assert len(made) == 3
+    assert len(made) == 6  # two in memory, three in the file, and one that waits
     assert b"".join(iter(parts.take, None)) == b"0123456789"
     thread.join()
 
 
-def test_a_client_that_takes_nothing_is_left() -> None:
+def test_parts_come_in_order_whoever_is_faster() -> None:
+    rng, parts = random.Random(1), Stream()
+    taken: list[bytes] = []
+    numbers = iter(range(1000))
+    for _ in range(200):
+        for _ in range(rng.randrange(6)):
+            assert parts.put(b"%d," % next(numbers))
+        while rng.randrange(4) and (parts._parts or parts._sizes):
+            taken.append(parts.take() or b"")
+    assert parts.put(None)
+    assert b"".join([*taken, *iter(parts.take, None)]) == b"".join(b"%d," % n for n in range(next(numbers)))
+    parts.close()
+
+
+def test_a_client_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clickpipe.engine.stream._IN_FILE", 1)
     parts = Stream(patience=0.01)
-    assert [parts.put(b"a"), parts.put(b"b"), parts.put(b"c")] == [True, True, False]
-    assert [parts.take(), parts.take()] == [b"a", b"b"]
+    assert [parts.put(part) for part in (b"a", b"b", b"c", b"d")] == [True, True, True, False]
+    assert [parts.take(), parts.take(), parts.take()] == [b"a", b"b", b"c"]
     with pytest.raises(EngineError, match="took nothing for"):
         parts.take()
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from clickpipe.query import QueryLimits, QueryRunner
 from tests.server.conftest import Client
 
 ROWS = 300_000
@@ -82,7 +83,26 @@ def test_a_result_that_breaks_off_is_seen_to(
     assert "Traceback" not in caplog.text
 
 
-def test_a_client_that_goes_away_ends_its_query(empty: Client, url: str, bearer: dict[str, str]) -> None:
+def test_a_slow_client_gets_all_of_it(
+    empty: Client, url: str, bearer: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of a query's seconds is none of a download's."""
+    limits = QueryLimits(max_seconds=1)
+    monkeypatch.setattr(
+        empty.workspace, "queries", QueryRunner(empty.instance.engine, lambda: empty.workspace.live, limits)
+    )
+    found = 0
+    with httpx.stream("GET", f"{url}/v0/pipes/large.csv?rows=2000000", headers=bearer, timeout=60) as response:
+        for number, part in enumerate(response.iter_bytes(4_000_000)):
+            found += part.count(b"\n")
+            time.sleep(0.3 if number < 8 else 0)
+    assert found == 2_000_001
+
+
+def test_a_client_that_goes_away_ends_its_query(
+    empty: Client, url: str, bearer: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clickpipe.engine.stream._IN_FILE", 1)
     host, port = url.removeprefix("http://").split(":")
     head = "GET /v0/pipes/large.csv?rows=100000000000 HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\r\n"
     with socket.create_connection((host, int(port))) as connection:
