@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from clickpipe.catalog import Catalog
 from clickpipe.compiler import CompiledProject, compile_project
 from clickpipe.config import load_settings
 from clickpipe.engine import Engine, scratch
@@ -50,6 +51,13 @@ def instance() -> Iterator[Instance]:
 @pytest.fixture(scope="session")
 def engine(instance: Instance) -> Engine:
     return instance.engine
+
+
+@pytest.fixture
+def catalog() -> Iterator[Catalog]:
+    made = Catalog(None)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -22,8 +22,9 @@ from clickpipe.observe import QUERY_API
 from clickpipe.query import client_sql, format_named, split_format_clause
 from clickpipe.server.context import Caller, caller_with, instance_of
 from clickpipe.server.framing import framed
-from clickpipe.server.observed import body_response, observed, run_sql
+from clickpipe.server.observed import observed, run_sql
 from clickpipe.server.parameters import read_body
+from clickpipe.server.results import body_response
 
 _TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
 _DEFAULT = "TabSeparated"

@@ -43,7 +43,7 @@ class Caller:
         if one(values, "__tb__deployment") != "staging":
             return self.workspace.queries
         if self.workspace.staging() is None:
-            message = "There is no deployment in staging."
+            message = "There is no deployment in staging: make one with `clickpipe deploy --no-auto`."
             raise ClickpipeError(message, status=404, code="no_staging")
         return self.workspace.staging_queries
 

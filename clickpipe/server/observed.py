@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,17 +10,14 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError, Parts, QueryResult
+from clickpipe.engine import EngineError
 from clickpipe.observe import Call
 from clickpipe.query import Answer, QueryOptions, QueryRunner, failure
 from clickpipe.server.context import Caller, instance_of
 
 _Started = TypeVar("_Started")
-_LOGGER = logging.getLogger(__name__)
 _TOKEN = re.compile(rb"(?:^|&)(?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e)=[^&]*", re.IGNORECASE)
 
 
@@ -113,40 +109,3 @@ async def unless_gone(request: Request, answer: Future[Answer]) -> Answer:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _as_it_is(data: bytes) -> bytes:
-    return data
-
-
-def body_response(
-    result: QueryResult, content_type: str, headers: Mapping[str, str], encode: Callable[[bytes], bytes] = _as_it_is
-) -> Response:
-    """Return a result: whole, or part by part, no faster than the client reads it; `encode` is done to each part."""
-    if result.more is None:
-        return Response(encode(result.body), media_type=content_type, headers=headers)
-    return _InParts(result.body, result.more, encode, Response(media_type=content_type, headers=headers))
-
-
-class _InParts(Response):
-    """A result part by part. An error ends the connection: who reads sees that the result is not whole."""
-
-    def __init__(self, first: bytes, more: Parts, encode: Callable[[bytes], bytes], head: Response) -> None:
-        super().__init__(media_type=head.media_type, headers=dict(head.headers))
-        self._first, self._more, self._encode = first, more, encode
-        del self.headers["content-length"]
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            part: bytes | None = self._first
-            while part is not None:
-                await send({"type": "http.response.body", "body": self._encode(part), "more_body": True})
-                part = await asyncio.to_thread(self._more.take)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except EngineError as error:
-            _LOGGER.warning("a result was cut off: %s", error.name or error.code)
-        except OSError:
-            pass  # the client has gone away
-        finally:
-            self._more.close()

@@ -26,8 +26,9 @@ from clickpipe.query import (
 )
 from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.metadata import asked_keys, find, pipe_reply
-from clickpipe.server.observed import body_response, observed, rendered, unless_gone
+from clickpipe.server.observed import observed, rendered, unless_gone
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
+from clickpipe.server.results import body_response
 from clickpipe.server.shapes import job_reply, text_response
 
 

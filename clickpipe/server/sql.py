@@ -12,8 +12,9 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import QUERY_API
 from clickpipe.query import split_format_clause
 from clickpipe.server.context import caller, instance_of
-from clickpipe.server.observed import body_response, observed, run_sql
+from clickpipe.server.observed import observed, run_sql
 from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
+from clickpipe.server.results import body_response
 
 
 async def query_sql(request: Request) -> Response:

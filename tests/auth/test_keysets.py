@@ -36,13 +36,6 @@ BOTH = {"keys": [public(RSA, "r"), public(EC, "e")]}
 
 
 @pytest.fixture
-def catalog() -> Iterator[Catalog]:
-    made = Catalog(None)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def workspace(catalog: Catalog) -> str:
     made = catalog.create_workspace("one").id
     ensure_admin_token(catalog, made, "admin-secret-of-at-least-32-characters")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from clickpipe.auth import ADMIN_TOKEN, TokenIndex, ensure_admin_token, reconcile
@@ -13,13 +11,6 @@ from tests.conftest import Compile
 
 SOURCE = "SCHEMA >\n    id String\n"
 PIPE = "NODE n\nSQL >\n    SELECT id FROM events\nTYPE endpoint\n"
-
-
-@pytest.fixture
-def catalog() -> Iterator[Catalog]:
-    made = Catalog(None)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from clickpipe.compiler import ResultColumn
 PHYSICAL = Physical({"t": "`ws`.`t_1`"}, ("t_1", "t_view"))
 FILES = {"t.datasource": "SCHEMA >\n    é String"}
 COLUMNS = {"top": [ResultColumn("a", "Array(String)")]}
-
-
-@pytest.fixture
-def catalog() -> Iterator[Catalog]:
-    made = Catalog(None)
-    yield made
-    made.close()
 
 
 @pytest.fixture
