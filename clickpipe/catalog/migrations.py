@@ -73,6 +73,15 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (workspace_id, pipe)
     ) STRICT;
     """,
+    """
+    CREATE TABLE backfills (
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        deployment INTEGER NOT NULL,
+        work TEXT NOT NULL,
+        done TEXT NOT NULL,
+        PRIMARY KEY (workspace_id, deployment)
+    ) STRICT;
+    """,
 )
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from clickpipe.catalog.backfills import BackfillStore
 from clickpipe.catalog.database import Database
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Physical, Token, Workspace
 from clickpipe.catalog.secrets import SecretStore
@@ -35,6 +36,7 @@ class Catalog(Database):
         super().__init__(path)
         self._cipher = cipher
         self.secrets = SecretStore(self, cipher)
+        self.backfills = BackfillStore(self)
         self._encrypt_all()
 
     # Workspaces

@@ -2,7 +2,7 @@
 
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
-from clickpipe.compiler.ddl import fingerprint, table_ddl
+from clickpipe.compiler.ddl import column_ddl, fingerprint, table_ddl
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import (
     Checker,
@@ -34,6 +34,7 @@ __all__ = [
     "ResultColumn",
     "affected",
     "bind_node",
+    "column_ddl",
     "compile_project",
     "file_names",
     "fingerprint",

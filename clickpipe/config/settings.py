@@ -65,6 +65,8 @@ class Settings:
     query_max_result_bytes: int = 100_000_000
     deploy_wait_seconds: float = 5.0
     keep_previous_seconds: int = 3600
+    backfill_threads: int = 0
+    backfill_rows_per_second: int = 0
     broken_branches: str = "error"
     enum_values: str = "error"
     copy_sources: str = ""

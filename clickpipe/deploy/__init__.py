@@ -1,7 +1,9 @@
 """Diff, plan, apply, promote: how a project becomes what a workspace answers from."""
 
-from clickpipe.deploy.deployer import Deployer, Hooks, Prepared
-from clickpipe.deploy.plan import Category, Changes, Feedback, Plan, Step
-from clickpipe.deploy.tables import Progress
+from clickpipe.deploy.apply import Hooks
+from clickpipe.deploy.deployer import Deployer, Prepared
+from clickpipe.deploy.plan import Changes, Plan
+from clickpipe.deploy.step import Category, Feedback, Step
+from clickpipe.deploy.tables import Progress, Tables
 
-__all__ = ["Category", "Changes", "Deployer", "Feedback", "Hooks", "Plan", "Prepared", "Progress", "Step"]
+__all__ = ["Category", "Changes", "Deployer", "Feedback", "Hooks", "Plan", "Prepared", "Progress", "Step", "Tables"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from clickpipe.deploy.step import Copy
 from clickpipe.engine import Engine, EngineError
 from clickpipe.project import DataSource
 from clickpipe.sql import check, quote_identifier, quote_literal
@@ -14,13 +15,13 @@ _NULLABLE = re.compile(r"^(?:LowCardinality\(|SimpleAggregateFunction\(\s*\w+\s*
 _CONTEXT = re.compile(r"[.:] (?:while executing|In scope|Maybe you meant)|\n")
 
 
-def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str, into: str) -> tuple[str, str]:
-    """Return the INSERT … SELECT from the old table into the new one, and '' or why it cannot be done.
+def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str) -> tuple[Copy | None, str]:
+    """Return what copies the old table's rows for the new one, and '' or why it cannot be done.
 
     It is carried out for an empty table too: rows may come before the deployment is applied.
     """
     if after.forward_query is not None:
-        return _forward(engine, after, after.forward_query.text, old, into)
+        return _forward(engine, after, after.forward_query.text, old)
     names: list[str] = []
     values: list[str] = []
     for column in after.columns:
@@ -28,15 +29,15 @@ def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str, 
         if source is None:
             continue
         quoted = quote_identifier(column.name)
-        names.append(quoted)
+        names.append(column.name)
         if source.type == column.type:
             values.append(quoted)
             continue
         values.append(f"accurateCast({quoted}, {quote_literal(column.type)})")
         if (lost := _lossy(engine, old, quoted, column.type)) != "":
             hint = "say with FORWARD_QUERY what becomes of them"
-            return "", f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}; {hint}"
-    return f"INSERT INTO {into} ({', '.join(names)}) SELECT {', '.join(values)} FROM {old}", ""
+            return None, f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}; {hint}"
+    return Copy(old, f"SELECT {', '.join(values)} FROM {old}", tuple(names)) if names else None, ""
 
 
 def move_rows(source: DataSource, old: str, into: str) -> str:
@@ -49,19 +50,19 @@ def move_rows(source: DataSource, old: str, into: str) -> str:
     return f"INSERT INTO {into} SELECT * FROM {old}"
 
 
-def _forward(engine: Engine, after: DataSource, query: str, old: str, into: str) -> tuple[str, str]:
+def _forward(engine: Engine, after: DataSource, query: str, old: str) -> tuple[Copy | None, str]:
     """Put the old table behind the author's SELECT, which has no FROM of its own."""
     try:
         refusal = check(engine.syntax_tree(query), (), settings=False)
         if refusal is not None:
-            return "", f"FORWARD_QUERY: {refusal.message}"
+            return None, f"FORWARD_QUERY: {refusal.message}"
         columns = [c.name for c in engine.describe(f"{query}\nFROM {old}")]
     except EngineError as error:
-        return "", f"FORWARD_QUERY over the live table: {_CONTEXT.split(error.message, maxsplit=1)[0]}"
+        return None, f"FORWARD_QUERY over the live table: {_CONTEXT.split(error.message, maxsplit=1)[0]}"
     unknown = [name for name in columns if after.column(name) is None]
     if unknown:
-        return "", f"FORWARD_QUERY gives {', '.join(unknown)}, which the schema does not have"
-    return f"INSERT INTO {into} ({', '.join(map(quote_identifier, columns))})\n{query}\nFROM {old}", ""
+        return None, f"FORWARD_QUERY gives {', '.join(unknown)}, which the schema does not have"
+    return Copy(old, f"{query}\nFROM {old}", tuple(columns)), ""
 
 
 def _lossy(engine: Engine, table: str, column: str, type_: str) -> str:

@@ -40,6 +40,11 @@ class Beside:
         waits = newer and self.ready
         return self.other if waits else None
 
+    def previous(self, live: Live | None) -> Live | None:
+        """Return it if it was live before; None for none, and for what is to be live."""
+        older = self.other is not None and live is not None and self.other.deployment_id < live.deployment_id
+        return self.other if older and self.ready else None
+
     def objects(self, live: Live | None) -> set[str]:
         """Return the names of all it uses, and of the views that pass rows on to it."""
         if self.other is None:
@@ -72,7 +77,7 @@ class Beside:
 
     def swap(self, before: Live, live: Live) -> None:
         """After a promotion: pass rows of what is live now back to what was live before. Raises as `connect`."""
-        self.other = live
+        self.other, self.ready = live, True
         self.disconnect(before)
         self.other = before
         self.connect(live)

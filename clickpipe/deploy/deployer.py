@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
 from clickpipe.compiler import CompiledProject, compile_project, restore_project
 from clickpipe.config import STRICT, ProjectRules
+from clickpipe.deploy.apply import Applier, Hooks
 from clickpipe.deploy.beside import Beside
-from clickpipe.deploy.history import History
-from clickpipe.deploy.physical import Layout, layout
+from clickpipe.deploy.history import BESIDE, History
+from clickpipe.deploy.physical import layout
 from clickpipe.deploy.plan import Plan, make_plan
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
-from clickpipe.engine import Engine, EngineError, scratch
+from clickpipe.engine import Engine, EngineError, Settings, scratch
 from clickpipe.project import Project, load_texts
-from clickpipe.template import Secrets, no_secret
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,28 +31,22 @@ class Prepared:
     base: Live | None
 
 
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What a deployment needs from the running server.
-
-    `live` tells what a workspace answers from; `paused` holds its inserts; `promote` is called inside
-    the catalog's transaction and `promoted` after it, with what is live from then on; `secret` tells which there are.
-    """
-
-    live: Callable[[], Live | None]
-    paused: Callable[[], AbstractContextManager[None]]
-    promote: Callable[[CompiledProject], None]
-    promoted: Callable[[Live], None]
-    secret: Secrets = no_secret
-
-
 class Deployer:
     """Deploys to one workspace, one deployment at a time."""
 
     def __init__(
-        self, engine: Engine, catalog: Catalog, workspace: Workspace, hooks: Hooks, rules: ProjectRules = STRICT
+        self,
+        engine: Engine,
+        catalog: Catalog,
+        workspace: Workspace,
+        hooks: Hooks,
+        rules: ProjectRules = STRICT,
+        backfill: Settings | None = None,
     ) -> None:
-        """Deploy into the workspace's own database; projects are held to `rules`."""
+        """Deploy into the workspace's own database.
+
+        Projects are held to `rules`; `backfill` are the engine's settings for queries that copy rows.
+        """
         self._engine = engine
         self._catalog = catalog
         self._workspace = workspace
@@ -63,6 +55,8 @@ class Deployer:
         self._service = service_tables(workspace.database)
         self._tables = Tables(engine, workspace.database)
         self.beside = Beside(engine, catalog, workspace, self._tables)
+        self._applier = Applier(engine, catalog, workspace, hooks, self._tables, self.beside, backfill or {})
+        self.unfinished: Deployment | None = None  # one that a stopped server was filling the tables of
         self._busy = threading.Lock()
 
     def compile(self, project: Project) -> CompiledProject:
@@ -130,115 +124,26 @@ class Deployer:
         progress: Progress = lambda _: None,
         *,
         keep_until: float = 0.0,
-    ) -> Live:
+    ) -> None:
         """Carry out a started deployment and promote it. Live is untouched when anything is raised.
 
         What was live before is kept beside it until `keep_until` (seconds since 1970), to return to; 0 keeps nothing.
         """
-        base = prepared.base
-        try:
-            with self._or_undo(deployment, prepared):
-                live = self._make(deployment, prepared, progress, at_once=True)
-                if self._hooks.live() is not live:
-                    with self._hooks.paused():
-                        self.beside.require_current()
-                        self._promote(live, keep=keep_until > 0)
-                        self.beside.other = None
-                        self._keep_or_remove(base, live, keep_until, progress)
-                else:  # nothing can be passed back, so nothing is kept
-                    with self._hooks.paused():
-                        self._keep_or_remove(base, live, 0.0, progress)
-            return live
-        finally:
-            self._busy.release()
+        self._apply(deployment, prepared, keep_until, progress)
 
-    def _keep_or_remove(self, base: Live | None, live: Live, keep_until: float, progress: Progress) -> None:
-        try:
-            if base is not None and keep_until:
-                self._keep(base, live, keep_until)
-            else:
-                self._tables.collect(live.physical.objects, progress)
-        except EngineError:  # the deployment is live; the next one, or the next start, removes the rest
-            _LOGGER.exception("could not remove what the deployment before used")
-
-    def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> Live:
+    def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
         """Carry out a started deployment beside the live one: rows that are written to that are passed on to it.
 
         Nothing is changed when anything is raised. Raises ClickpipeError for rows that cannot be passed on.
         """
+        self._apply(deployment, prepared, None, progress)
+
+    def _apply(self, deployment: Deployment, prepared: Prepared, keep_until: float | None, progress: Progress) -> None:
+        live = Live(deployment.id, prepared.compiled, deployment.physical, self._service)
         try:
-            with self._or_undo(deployment, prepared):
-                return self._make(deployment, prepared, progress, at_once=False)
+            self._applier.apply(deployment, live, prepared.plan, keep_until, progress)
         finally:
             self._busy.release()
-
-    @contextmanager
-    def _or_undo(self, deployment: Deployment, prepared: Prepared) -> Iterator[None]:
-        """Remove what was made when something is raised, unless it was promoted."""
-        base = prepared.base
-        with self._hooks.paused():
-            self.beside.discard(base)  # what was live before the live one
-            self._tables.collect(base.physical.objects if base else ())  # what a failed undo left
-        before = self._tables.existing()
-        try:
-            yield
-        except BaseException as error:
-            if self._hooks.live() is base:
-                self.beside.other = None
-                with self._hooks.paused():
-                    self._undo(prepared.plan.layout, before)
-                reason = error.message if isinstance(error, EngineError) else str(error)
-                self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
-            raise
-
-    def _undo(self, physical: Layout, before: set[str]) -> None:
-        """Remove what a failed deployment made; what cannot be removed now, the next one does."""
-        self._tables.undo([o for o in reversed(physical.objects()) if o.name not in before])
-        try:
-            self._tables.collect(before)
-        except EngineError:
-            _LOGGER.exception("could not remove all of a failed deployment")
-
-    def _make(self, deployment: Deployment, prepared: Prepared, progress: Progress, *, at_once: bool) -> Live:
-        """Make all of a deployment, beside the live one: ready to be promoted.
-
-        Where rows cannot be passed on meanwhile, or files not be handed on, and it is to be promoted `at_once`, it is,
-        in the moment in which no row is written.
-        """
-        workspace, steps = self._workspace.id, prepared.plan.steps
-        live = Live(deployment.id, prepared.compiled, deployment.physical, self._service)
-        history = History(self._engine, self._tables, self._workspace.database, steps if prepared.base else ())
-        made = [item for step in steps for item in step.create]
-        self._catalog.set_status(workspace, deployment.id, DeploymentStatus.CREATING_SCHEMA)
-        with self._hooks.paused():
-            self._tables.create([item for item in made if not item.is_view], progress)
-            self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
-            for step in steps:
-                if step.move:
-                    self._engine.execute(step.move)
-            waits = history.can_wait and (not at_once or self.beside.can_connect(prepared.base, live))
-            if waits:
-                history.cut()
-            else:
-                history.fill_now(progress)
-            self._tables.create([item for item in made if item.is_view], progress)
-            if waits or not at_once:
-                self.beside.other, self.beside.ready = live, False
-                self.beside.connect(prepared.base)
-            else:
-                self._promote(live, keep=False)
-                return live
-        if waits:
-            history.fill(progress)
-        self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)
-        self.beside.ready = not at_once
-        return live
-
-    def _promote(self, live: Live, *, keep: bool) -> None:
-        with self._catalog.transaction():
-            self._catalog.promote(self._workspace.id, live.deployment_id, keep=keep)
-            self._hooks.promote(live.compiled)
-        self._hooks.promoted(live)
 
     def promote(self, number: int) -> Live:
         """Make the deployment beside the live one live; that is kept beside it then.
@@ -251,29 +156,19 @@ class Deployer:
                 live, other = self._hooks.live(), self._other(number)
                 if live is None:
                     self.beside.other = None
-                    self._promote(other, keep=False)
+                    self._applier.promote(other, keep=False)
                     return other
                 self.beside.require_current()
-                self._promote(other, keep=True)
-                self._keep(live, other)
+                self._applier.promote(other, keep=True)
+                self._applier.keep(live, other)
                 return other
         finally:
             self._busy.release()
 
-    def _keep(self, before: Live, live: Live, until: float = 0.0) -> None:
-        """Keep what was live before beside what is; `until` then (0: until it is discarded)."""
-        try:
-            self.beside.swap(before, live)
-            self._catalog.keep_until(self._workspace.id, before.deployment_id, until)
-        except (ClickpipeError, EngineError) as error:
-            _LOGGER.warning("deployment %d is not kept: %s", before.deployment_id, error)
-            self.beside.other = before
-            self.beside.discard(live)
-
     def expired(self, now: float) -> int | None:
         """Return the number of the deployment that was live before, when it was kept for long enough; None if not."""
-        previous = self.beside.other
-        if previous is None or self.beside.staging(self._hooks.live()) is not None:
+        previous = self.beside.previous(self._hooks.live())
+        if previous is None:
             return None
         found = self._catalog.deployment(self._workspace.id, previous.deployment_id)
         until = found.summary.get("kept_until", 0.0) if found else 0.0
@@ -293,10 +188,16 @@ class Deployer:
         if self.beside.other is None or self.beside.other.deployment_id != number:
             message = f"There is no deployment {number} beside the live one."
             raise ClickpipeError(message, status=404, code="not_found")
+        if not self.beside.ready:
+            message = f"Deployment {number} is being made: wait until it is ready."
+            raise ClickpipeError(message, status=409, code="deployment_in_progress")
         return self.beside.other
 
     def restore(self) -> Live | None:
-        """Return what is live according to the catalog, after a start; remove what a crash left behind."""
+        """Return what is live according to the catalog, after a start; remove what a crash left behind.
+
+        A deployment whose tables were being filled is left as it is, to `go_on` with.
+        """
         self._tables.create_database()
         live: Live | None = None
         for deployment in self._catalog.deployments(self._workspace.id):
@@ -305,16 +206,44 @@ class Deployer:
             elif deployment.status is DeploymentStatus.DATA_READY:
                 self.beside.other = self._restored(deployment)
             elif deployment.status not in {DeploymentStatus.FAILED, DeploymentStatus.DELETED}:
-                reason = "the server stopped during the deployment"
-                self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
+                self._interrupted(deployment)
         try:
             used = {*(live.physical.objects if live else ()), *self.beside.objects(live)}
+            if self.unfinished is not None:
+                used |= {name for name in self._tables.existing() if name.endswith(BESIDE)}
             self._tables.collect(used)
             self.beside.connect_again(live)
         except (ClickpipeError, EngineError) as error:  # what is beside the live one does not keep it from answering
             _LOGGER.warning("the deployment beside the live one is given up: %s", error)
+            self.unfinished = None
             self.beside.discard(live)
         return live
+
+    def _interrupted(self, deployment: Deployment) -> None:
+        """Take up a deployment that a stopped server had begun, if it came so far; else it has failed."""
+        work = self._catalog.backfills.work(self._workspace.id, deployment.id)
+        if work is not None and History.can_go_on(self._catalog.backfills.done(self._workspace.id, deployment.id)):
+            self.beside.other, self.beside.ready = self._restored(deployment), False
+            self.unfinished = deployment
+            return
+        reason = "the server stopped during the deployment"
+        with self._catalog.transaction():
+            self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
+            self._catalog.backfills.end(self._workspace.id, deployment.id)
+
+    def go_on(self, progress: Progress = lambda _: None) -> None:
+        """Go on with a deployment that a stopped server was filling the tables of. Raises as `apply` does."""
+        deployment, other = self.unfinished, self.beside.other
+        if deployment is None or other is None or other.deployment_id != deployment.id:
+            return
+        self._take()
+        try:
+            self.unfinished = None
+            work = self._catalog.backfills.work(self._workspace.id, deployment.id)
+            assert work is not None  # noqa: S101 - it is recorded while it is unfinished
+            self._applier.go_on(deployment, other, work, progress)
+        finally:
+            self._busy.release()
 
     def _restored(self, deployment: Deployment) -> Live:
         compiled = restore_project(load_texts(deployment.files), deployment.columns, self._rules)

@@ -3,44 +3,52 @@
 At the cut, a moment in which no row is written, each table that is read gets a copy of its files as they are. From
 then on new rows reach both deployments by views, and the copies are read at leisure: into a table beside each new one,
 which no view reads, and whose files are given to the new one at last. So history is written once, and past the views
-that make their own rows of it.
+that make their own rows of it. It is written a partition after another, each first on its own: what a server that was
+stopped had done, is not done again.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 
-from clickpipe.deploy.plan import Populate, Step
+from clickpipe.deploy.alter import alter
+from clickpipe.deploy.fills import Fill
 from clickpipe.deploy.tables import Progress, Tables
-from clickpipe.engine import Engine, EngineError
-from clickpipe.sql import quote_identifier
+from clickpipe.engine import Engine, Settings
+from clickpipe.sql import quote_identifier, quote_literal
 
-_LOGGER = logging.getLogger(__name__)
-_CUT, _HISTORY = "_cut", "_history"
+_CUT, _HISTORY, _PART, _ONE = "_cut", "_history", "_part", "_one"
+BESIDE = (_CUT, _HISTORY, _PART, _ONE)  # endings of tables that are there while history is filled
+_MOVING, _HANDING_ON, _HANDED_ON = "moving", "handing on", "handed on"
 
 
 class History:
     """The rows that the steps of a plan fill in."""
 
-    def __init__(self, engine: Engine, tables: Tables, database: str, steps: Sequence[Step]) -> None:
-        """Know what is to be filled, and what is read for it."""
+    def __init__(
+        self,
+        engine: Engine,
+        tables: Tables,
+        database: str,
+        fills: Sequence[Fill],
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        """Know what is to be filled; `settings` hold what reads it back."""
         self._engine = engine
         self._tables = tables
         self._database = quote_identifier(database)
-        self._fills: list[tuple[Step, str | Populate]] = []
-        for step in steps:
-            self._fills += [(step, step.backfill)] if step.backfill else []
-            self._fills += [(step, populate) for populate in step.populate]
-        self._made = {item.name for step in steps for item in step.create if not item.is_view}
-        self._moved = {item.name for step in steps if step.move for item in step.create}
+        self.fills = fills
+        self._settings = settings or {}
         self._names = re.compile(rf"{re.escape(self._database)}\.`((?:[^`\\]|\\.)+)`")
 
     @property
     def can_wait(self) -> bool:
         """Tell whether files can be handed on: all that is filled is of the MergeTree family."""
-        names = {item.name for step, _ in self._fills for item in step.create if not item.is_view}
+        names = {fill.table for fill in self.fills}
         return self._merge_trees(names) == names
 
     def _merge_trees(self, names: Collection[str]) -> set[str]:
@@ -49,81 +57,141 @@ class History:
         found = self._engine.execute(sql, {"database": database}, output="TSVRaw").body.decode().split("\n")
         return set(found) & set(names)
 
-    def cut(self) -> None:
-        """Keep what is read as it is now; no row is written meanwhile."""
-        read = {name for _, fill in self._fills for name in self._names.findall(_text(fill))}
-        for name in sorted(self._merge_trees(read - (self._made - self._moved))):
+    def cut(self, made: Collection[str]) -> None:
+        """Keep what is read as it is now; no row is written meanwhile. `made` are tables that are new and empty."""
+        altered = {fill.table for fill in self.fills if fill.alter}
+        for fill in self.fills:
+            if fill.alter:
+                (source,) = self._names.findall(fill.source)
+                self._engine.execute(f"CREATE TABLE {self._table(fill.table + _HISTORY)} AS {fill.source}")
+                self._hand_on(source, fill.table + _HISTORY)
+        read = {name for fill in self.fills if not fill.alter for name in self._names.findall(fill.select)}
+        for name in sorted(self._merge_trees(read - set(made))):
             self._engine.execute(f"CREATE TABLE {self._table(name + _CUT)} AS {self._table(name)}")
             self._hand_on(name, name + _CUT)
-        for name in sorted(read & (self._made - self._moved)):
+        for name in sorted(({fill.table for fill in self.fills} | (read & set(made))) - altered):
             self._engine.execute(f"CREATE TABLE {self._table(name + _HISTORY)} AS {self._table(name)}")
 
-    def fill(self, progress: Progress) -> None:
-        """Read it, and give it to the new tables. Raises EngineError."""
-        existing = self._tables.existing()
-
-        def instead(match: re.Match[str]) -> str:
-            for ending in (_HISTORY, _CUT):
-                if match[1] + ending in existing:
-                    return self._table(match[1] + ending)
-            return match[0]
-
-        for step, fill in self._fills:
-            progress(_told(step, fill))
-            if isinstance(fill, str):
-                self._copy(step, self._names.sub(instead, fill), progress)
-            else:
-                self._run(fill, lambda text: self._names.sub(instead, text))
-        filled = {item.name for step, _ in self._fills for item in step.create if not item.is_view}
-        for name in sorted(filled):
+    def fill(self, progress: Progress, done: Sequence[str], save: Callable[[list[str]], None]) -> None:
+        """Read it, and give it to the new tables; `done` is what `save` was told before a stop. Raises EngineError."""
+        if _HANDED_ON in done:
+            self._clear()
+            return
+        finished = self._without_torn(list(done), save)
+        for number, fill in enumerate(self.fills):
+            units = self._units(fill)
+            for count, unit in enumerate(units, 1):
+                key = f"{number}/{unit}"
+                if key in finished:
+                    continue
+                progress(fill.told + (f": partition {count} of {len(units)}" if len(units) > 1 else ""))
+                if fill.alter:
+                    alter(self._engine, self._table(fill.table + _HISTORY), fill.alter)
+                else:
+                    self._write(fill, key, unit, partial(save, [*finished, f"{key} {_MOVING}"]))
+                finished.append(key)
+                save(finished)
+        save([*finished, _HANDING_ON])
+        for name in sorted({fill.table for fill in self.fills}):
             self._hand_on(name + _HISTORY, name)
-        try:
-            self._tables.drop(name for name in existing if name.endswith((_CUT, _HISTORY)))
-        except EngineError:  # the next deployment removes them, or the next start
-            _LOGGER.exception("could not remove what history was read from")
+        save([_HANDED_ON])
+        self._clear()
+
+    def _clear(self) -> None:
+        """Remove what history was read from, and written to first."""
+        self._tables.try_drop(name for name in self._tables.existing() if name.endswith(BESIDE))
+
+    @staticmethod
+    def can_go_on(done: Sequence[str]) -> bool:
+        """Tell whether `fill` may go on after a stop: not when files were being given to the new tables."""
+        return _HANDING_ON not in done
+
+    def _without_torn(self, done: list[str], save: Callable[[list[str]], None]) -> list[str]:
+        """Return what is done, after a stop while files of a part were given on: that table is begun anew."""
+        torn = next((key.split("/")[0] for key in done if key.endswith(_MOVING)), None)
+        if torn is None:
+            return done
+        table = self.fills[int(torn)].table
+        self._engine.execute(f"TRUNCATE TABLE {self._table(table + _HISTORY)}")
+        again = {str(number) for number, fill in enumerate(self.fills) if fill.table == table}
+        done = [key for key in done if key.split("/")[0] not in again]
+        save(done)
+        return done
 
     def fill_now(self, progress: Progress) -> None:
         """Fill the new tables as they are, while no row is written and no view reads them. Raises EngineError."""
-        for step, fill in self._fills:
-            progress(_told(step, fill))
-            self._run(fill, lambda text: text)
+        for fill in self.fills:
+            progress(fill.told)
+            if fill.alter:
+                history = self._table(fill.table + _HISTORY)
+                self._engine.execute(f"CREATE TABLE {history} AS {fill.source}")
+                self._engine.execute(f"ALTER TABLE {history} ATTACH PARTITION ALL FROM {fill.source}")
+                alter(self._engine, history, fill.alter)
+                self._hand_on(fill.table + _HISTORY, fill.table)
+                self._tables.drop([fill.table + _HISTORY])
+            else:
+                self._engine.execute(self._insert(fill, self._table(fill.table), fill.select))
 
-    def _copy(self, step: Step, statement: str, progress: Progress) -> None:
-        """Copy rows partition by partition; the statement ends with the table that it reads."""
-        name = self._names.findall(statement)[-1]
-        if not name.endswith(_CUT):  # it has no partitions
-            self._engine.execute(statement)
-            return
+    def _units(self, fill: Fill) -> list[str]:
+        """Return the partitions that are filled one after another; [''] for all at once."""
+        if not fill.by_partition:
+            return [""]
+        (source,) = self._names.findall(fill.source)
         sql = (
             "SELECT DISTINCT partition_id FROM system.parts "
-            "WHERE active AND database = {d:String} AND table = {t:String} ORDER BY partition_id"
+            "WHERE active AND database = {d:String} AND table IN ({cut:String}, {history:String}) ORDER BY partition_id"
         )
-        params = {"d": self._database.strip("`"), "t": name}
-        parts = self._engine.execute(sql, params, output="TSVRaw").body.decode().split()
-        for number, part in enumerate(parts, 1):
-            progress(f"{_told(step, statement)}: partition {number} of {len(parts)}")
-            self._engine.execute(f"{statement} WHERE _partition_id = {{partition:String}}", {"partition": part})
+        params = {"d": self._database.strip("`"), "cut": source + _CUT, "history": source + _HISTORY}
+        return self._engine.execute(sql, params, output="TSVRaw").body.decode().split() or [""]
 
-    def _run(self, fill: str | Populate, placed: Callable[[str], str]) -> None:
-        if isinstance(fill, str):
-            self._engine.execute(placed(fill))
+    def _write(self, fill: Fill, key: str, unit: str, moving: Callable[[], None]) -> None:
+        """Fill in one partition, or all: into a table of its own, whose files are given on then."""
+        part = f"{fill.table}_{key.replace('/', '_')}{_PART}"
+        self._make(part, self._table(fill.table))
+        existing = self._tables.existing()
+        with self._one(fill, unit, existing) as one:
+            select = self._names.sub(lambda match: self._instead(match, existing, one), fill.select)
+            self._engine.execute(self._insert(fill, self._table(part), select), settings=self._settings)
+        moving()
+        self._hand_on(part, fill.table + _HISTORY)
+        self._tables.try_drop([part])
+
+    def _make(self, name: str, like: str) -> None:
+        """Make an empty table; there may be one that a stopped server left."""
+        if name in self._tables.existing():
+            self._tables.drop([name])
+        self._engine.execute(f"CREATE TABLE {self._table(name)} AS {like}")
+
+    def _instead(self, match: re.Match[str], existing: Collection[str], one: Mapping[str, str]) -> str:
+        """Return what is read for a table: one partition of it, its rows at the cut, or what it will get of them."""
+        if match[1] in one:
+            return self._table(one[match[1]])
+        for ending in (_HISTORY, _CUT):
+            if match[1] + ending in existing:
+                return self._table(match[1] + ending)
+        return match[0]
+
+    @contextmanager
+    def _one(self, fill: Fill, unit: str, existing: Collection[str]) -> Iterator[Mapping[str, str]]:
+        """Have a table with one partition of what is filled in; give its name by that of the whole."""
+        if not unit:
+            yield {}
             return
-        select = placed(fill.select)
-        columns = ", ".join(quote_identifier(c.name) for c in self._engine.describe(select))
-        self._engine.execute(f"INSERT INTO {placed(fill.into)} ({columns})\n{select}")
+        (source,) = self._names.findall(fill.source)
+        whole = next(source + ending for ending in (_HISTORY, _CUT) if source + ending in existing)
+        one = f"{source}_{unit}{_ONE}"
+        self._make(one, self._table(whole))
+        partition = f"ATTACH PARTITION ID {quote_literal(unit)} FROM {self._table(whole)}"
+        self._engine.execute(f"ALTER TABLE {self._table(one)} {partition}")
+        yield {source: one}
+        self._tables.try_drop([one])
+
+    def _insert(self, fill: Fill, into: str, select: str) -> str:
+        columns = fill.columns or tuple(c.name for c in self._engine.describe(select))
+        return f"INSERT INTO {into} ({', '.join(map(quote_identifier, columns))})\n{select}"
 
     def _hand_on(self, source: str, target: str) -> None:
         self._engine.execute(f"ALTER TABLE {self._table(target)} ATTACH PARTITION ALL FROM {self._table(source)}")
 
     def _table(self, name: str) -> str:
         return f"{self._database}.{quote_identifier(name)}"
-
-
-def _text(fill: str | Populate) -> str:
-    return fill if isinstance(fill, str) else f"{fill.into}\n{fill.select}"
-
-
-def _told(step: Step, fill: str | Populate) -> str:
-    if isinstance(fill, str):
-        return f"copying {step.rows} rows of {step.resource}"
-    return f"filling {step.resource} from {step.rows} rows"

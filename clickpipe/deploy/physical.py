@@ -102,7 +102,7 @@ def _origins(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set[
     found: set[str] = set()
     for view in compiled.views.values():
         if view.target == name and name not in seen:
-            found.add(_logical_select(compiled, view))
+            found.add(logical_select(compiled, view))
             found |= _upstream(compiled, view.source, seen | {name})
     return found
 
@@ -113,7 +113,8 @@ def _upstream(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set
     return origins | {table_ddl(compiled.data_sources[name], "")} if origins else set()
 
 
-def _logical_select(compiled: CompiledProject, view: MaterializedView) -> str:
+def logical_select(compiled: CompiledProject, view: MaterializedView) -> str:
+    """Return a view's SELECT over the names of the project: what rows it makes, wherever they lie."""
     binder = Binder()
     return inline(Composer(compiled.project, lambda _: None).pipe(view.pipe, {}, binder), binder.params)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from clickpipe.deploy.physical import PhysicalObject
-from clickpipe.deploy.plan import existing_objects
 from clickpipe.engine import Engine, EngineError
 from clickpipe.sql import quote_identifier
 
@@ -29,7 +29,9 @@ class Tables:
 
     def existing(self) -> set[str]:
         """Return the names of all there is."""
-        return existing_objects(self._engine, self._database)
+        sql = "SELECT name FROM system.tables WHERE database = {database:String}"
+        body = self._engine.execute(sql, {"database": self._database}, output="JSONCompact").body
+        return {row[0] for row in json.loads(body)["data"]}
 
     def create(self, objects: Sequence[PhysicalObject], progress: Progress = lambda _: None) -> None:
         """Make tables or views. Raises EngineError."""
@@ -42,13 +44,13 @@ class Tables:
         for name in names:
             self._engine.execute(f"DROP TABLE IF EXISTS {self._qualified(name)}")
 
-    def undo(self, made: Iterable[PhysicalObject]) -> None:
-        """Remove what a failed deployment made, views first."""
-        for found in sorted(made, key=lambda o: not o.is_view):
+    def try_drop(self, names: Iterable[str]) -> None:
+        """Remove tables that nobody needs; the next deployment, or the next start, removes what cannot be now."""
+        for name in names:
             try:
-                self.drop([found.name])
+                self.drop([name])
             except EngineError:
-                _LOGGER.exception("could not remove %s of a failed deployment", found.name)
+                _LOGGER.exception("could not remove %s", name)
 
     def collect(self, used: Collection[str], progress: Progress = lambda _: None) -> None:
         """Remove what no deployment uses: views at once, so that nothing is written twice.

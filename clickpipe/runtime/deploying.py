@@ -50,6 +50,17 @@ class Deploying:
         until = time.time() + keep_seconds if keep_seconds else 0.0
         self._deployer.apply(deployment, prepared, progress, keep_until=until)
 
+    def go_on(self) -> None:
+        """After a start: go on, in a job, with a deployment that a stopped server was filling the tables of."""
+        unfinished = self._deployer.unfinished
+        if unfinished is not None:
+
+            def work(report: Report) -> Mapping[str, Any]:
+                self._deployer.go_on(lambda text: report({"progress": text}))
+                return {}
+
+            self._instance.jobs.submit(self.id, "deployment", str(unfinished.id), work)
+
     def expire_previous(self) -> None:
         """Start a job that removes what was live before the live deployment, when it was kept for long enough."""
         number = self._deployer.expired(time.time())
@@ -77,7 +88,7 @@ class Deploying:
 
     def previous(self) -> Live | None:
         """Return the deployment that was live before, if it is kept."""
-        return None if self.staging() else self._deployer.beside.other
+        return self._deployer.beside.previous(self.live)
 
     def promote(self, number: int) -> None:
         """Make the deployment beside the live one live: staging, or, to roll back, the previous one.

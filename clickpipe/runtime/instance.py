@@ -82,6 +82,8 @@ class Instance:
         self.recovered_segments = self.ingester.recover()
         self.schedule = CopySchedule(self._start_due, self._all_live, also=self._expire)
         self.schedule.start()
+        for workspace in list(self._workspaces.values()):
+            workspace.go_on()
 
     def _open_engine(self, *, in_memory: bool) -> Engine:
         path = None if in_memory else self.data_dir / "engine"

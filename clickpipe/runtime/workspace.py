@@ -60,6 +60,7 @@ class Workspace(Deploying):
             record,
             Hooks(lambda: self.live, self._paused, self._promote, self._promoted, self.secret),
             instance.settings.rules(),
+            _backfill(instance.settings),
         )
         limits = _limits(instance.settings)
         prepare = partial(instance.prepare_service, record.database)
@@ -283,6 +284,14 @@ def _limits(settings: Settings) -> QueryLimits:
         settings.query_max_result_rows,
         settings.query_max_result_bytes,
     )
+
+
+def _backfill(settings: Settings) -> dict[str, int]:
+    """Return how much a deployment may take of the machine while it copies rows."""
+    found = {"max_threads": settings.backfill_threads} if settings.backfill_threads else {}
+    if rows := settings.backfill_rows_per_second:
+        found |= {"max_execution_speed": rows, "timeout_before_checking_execution_speed": 0}
+    return found
 
 
 def _wait(future: Future[_Result]) -> _Result:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from clickpipe.catalog import Deployment, DeploymentStatus, resource_id
 from clickpipe.deploy import Plan, Prepared
 from clickpipe.diagnostics import ClickpipeError, ProjectError, as_dict
+from clickpipe.jobs import Report
 from clickpipe.project import decode
 from clickpipe.runtime import Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
@@ -108,11 +109,14 @@ async def _apply(
     """Apply as a job; wait for it a little, so that most deployments are done when the reply is sent."""
     instance = instance_of(request)
 
-    def work(_report: object) -> Mapping[str, Any]:
+    def work(report: Report) -> Mapping[str, Any]:
+        def progress(text: str) -> None:
+            report({"progress": text})
+
         if promoted:
-            workspace.apply(deployment, prepared, keep_seconds=instance.settings.keep_previous_seconds)
+            workspace.apply(deployment, prepared, progress, keep_seconds=instance.settings.keep_previous_seconds)
         else:
-            workspace.stage(deployment, prepared)
+            workspace.stage(deployment, prepared, progress)
         return {}
 
     job = instance.jobs.submit(workspace.id, "deployment", str(deployment.id), work)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clickpipe.catalog import DeploymentStatus
-from clickpipe.deploy.plan import existing_objects
+from clickpipe.deploy import Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest import IngestResult, Lines
@@ -53,7 +53,7 @@ def table(workspace: Workspace, name: str) -> str:
 
 
 def objects(engine: Engine, workspace: Workspace) -> set[str]:
-    return existing_objects(engine, workspace.database)
+    return Tables(engine, workspace.database).existing()
 
 
 def test_rows_are_carried_over_and_only_what_changed_is_new(engine: Engine, deployed: Workspace) -> None:

@@ -84,41 +84,58 @@ def events(*replaced: tuple[str, str]) -> dict[str, str | None]:
 
 
 REWRITE, REBUILD, METADATA, CREATE, GONE = "rewrite with backfill", "view rebuild", "metadata", "create", "destructive"
+ALTER = "in-place alter"
 INDEX = "INDEXES >\n    INDEX k kind TYPE set(10) GRANULARITY 1\n\n"
 FORWARD = "\nFORWARD_QUERY >\n    SELECT id, toInt64(n) AS n, kind, at\n"
 TAGS = "tags Array(String) `json:$.tags[:]`"
 CHANGES = [
-    Change("add a column", events((TAGS, f"{TAGS},\n    more String DEFAULT 'x'")), REWRITE),
-    Change("add a nullable column", events((TAGS, f"{TAGS},\n    more Nullable(Float64)")), REWRITE),
+    Change("add a column", events((TAGS, f"{TAGS},\n    more String DEFAULT 'x'")), ALTER),
+    Change("add a nullable column", events((TAGS, f"{TAGS},\n    more Nullable(Float64)")), ALTER),
     Change(
         "add a column in the middle",
         events(("    note", "    more LowCardinality(String) DEFAULT ''\n,    note")),
-        REWRITE,
+        ALTER,
     ),
-    Change("drop a column", events((f",\n    {TAGS}", "")), REWRITE),
+    Change("drop a column", events((f",\n    {TAGS}", "")), ALTER),
     Change("widen an integer", events(("n Int32", "n Int64")), REWRITE),
     Change("narrow an integer, values fit", events(("n Int32", "n Int8")), REWRITE),
     Change("an integer to a text", events(("n Int32", "n Int64"), ("kind String", "kind FixedString(8)")), REWRITE),
     Change("a text to LowCardinality", events(("kind String", "kind LowCardinality(String)")), REWRITE),
     Change("a text to an Enum", events(("kind String", "kind Enum8('a' = 1, 'b' = 2)")), REWRITE),
-    Change("a column to Nullable", events(("n Int32", "n Nullable(Int32)")), REWRITE),
+    Change("a column to Nullable", events(("n Int32", "n Nullable(Int32)")), ALTER),
     Change("DateTime to DateTime64", events(("at DateTime", "at DateTime64(3)")), REWRITE),
     Change("DateTime to another zone", events(("at DateTime", "at DateTime('Asia/Tokyo')")), REWRITE),
     Change("an array's items", events(("Array(String)", "Array(LowCardinality(String))")), REWRITE),
-    Change("a default", events(("kind String `json:$.kind`", "kind String `json:$.kind` DEFAULT 'none'")), REWRITE),
-    Change("a codec", events(("n Int32 `json:$.n`", "n Int32 `json:$.n` CODEC(ZSTD(3))")), REWRITE),
+    Change("a default", events(("kind String `json:$.kind`", "kind String `json:$.kind` DEFAULT 'none'")), ALTER),
+    Change("a codec", events(("n Int32 `json:$.n`", "n Int32 `json:$.n` CODEC(ZSTD(3))")), ALTER),
     Change("a jsonpath", events(("$.note", "$.remark"))),
     Change("the sorting key", events(("KEY id, at", "KEY at, id")), REWRITE),
     Change("the partition key", events(("toYYYYMM(at)", "toYear(at)")), REWRITE),
     Change("no partition key", events(("ENGINE_PARTITION_KEY toYYYYMM(at)\n", "")), REWRITE),
     Change("a primary key", events(("ENGINE_SORTING_KEY", "ENGINE_PRIMARY_KEY id\nENGINE_SORTING_KEY")), REWRITE),
-    Change("a TTL", events(("KEY id, at\n", "KEY id, at\nENGINE_TTL at + INTERVAL 100 YEAR\n")), REWRITE),
-    Change("settings", events(("KEY id, at\n", 'KEY id, at\nENGINE_SETTINGS "index_granularity=1024"\n')), REWRITE),
+    Change("a TTL", events(("KEY id, at\n", "KEY id, at\nENGINE_TTL at + INTERVAL 100 YEAR\n")), ALTER),
+    Change("settings", events(("KEY id, at\n", 'KEY id, at\nENGINE_SETTINGS "index_granularity=1024"\n')), ALTER),
+    Change(
+        "several columns at once",
+        events((f",\n    {TAGS}", ",\n    more Float64 DEFAULT n * 2"), ("note Nullable(String) `json:$.note`,\n", "")),
+        ALTER,
+    ),
+    Change(
+        "columns in another order",
+        events(("    id String `json:$.id`,\n", ""), (TAGS, f"{TAGS},\n    id String `json:$.id`")),
+        ALTER,
+    ),
+    Change(
+        "a target's TTL",
+        {"sums.datasource": SUMS + "ENGINE_TTL toDate('2100-01-01') + toIntervalDay(length(kind))\n"},
+        ALTER,
+    ),
+    Change("a target's codec", {"sums.datasource": SUMS.replace("kind String", "kind String CODEC(ZSTD(2))")}, ALTER),
     Change("another engine", events(("ENGINE MergeTree", "ENGINE ReplacingMergeTree")), REWRITE),
     Change(
         "an index",
         events(("ENGINE MergeTree", "INDEXES >\n    INDEX k kind TYPE set(10) GRANULARITY 1\n\nENGINE MergeTree")),
-        REWRITE,
+        ALTER,
     ),
     Change(
         "FORWARD_QUERY",
@@ -141,6 +158,21 @@ CHANGES = [
         "a new view",
         {"more.datasource": SUMS, "more_mv.pipe": SUMS_MV.replace("DATASOURCE sums", "DATASOURCE more")},
         REBUILD,
+    ),
+    Change(
+        "a view's SELECT, its rows kept",
+        {"sums_mv.pipe": SUMS_MV.replace("sum(n)", "sum(n * 1)") + "DEPLOYMENT_METHOD alter\n"},
+    ),
+    Change(
+        "a view with a column more, its rows kept",
+        {
+            "sums.datasource": SUMS.replace("kind String", "kind String,\n    top SimpleAggregateFunction(max, Int32)"),
+            "sums_mv.pipe": SUMS_MV.replace("AS n", "AS n, max(n) AS top")
+            .replace("max(n)", "max(events.n)")
+            .replace("sum(n)", "sum(events.n)")
+            + "DEPLOYMENT_METHOD alter\n",
+        },
+        ALTER,
     ),
     Change("a second view into one target", {"again_mv.pipe": SUMS_MV.replace("sum(n)", "sum(toInt64(0))")}, REBUILD),
     Change(
@@ -222,6 +254,10 @@ def deployed(workspace: Workspace) -> Workspace:
     return workspace
 
 
+CHECKSUM = """SELECT sum(cityHash64(toString(id), assumeNotNull(toInt64(n)), replaceAll(toString(kind), '\\0', ''),
+    toUnixTimestamp(at))) AS c FROM events"""
+
+
 def state(workspace: Workspace, *, has_sums: bool) -> tuple[int, list[int]]:
     names = ["sums", "totals"] if has_sums else []
     (row,) = workspace.sql("SELECT uniqExact(id) AS u, count() AS c FROM events")
@@ -253,10 +289,12 @@ def test_a_change(instance: Instance, deployed: Workspace, change: Change) -> No
     assert count == 40 + traffic.sent
     if change.factor == 1:
         assert sums == [count] * len(sums)
+    (checksum,) = deployed.sql(CHECKSUM)
     names = sorted(t.name for t in instance.catalog.tokens(deployed.id) if t.origin == "datafile")
     assert names == change.tokens
     deployed.promote(before)
     assert state(deployed, has_sums=True) == (count, [count, count])
+    assert deployed.sql(CHECKSUM) == [checksum]
     deployed.discard(deployment.id)
     (row,) = deployed.sql("SELECT sum(s) AS s FROM by_kind")
     assert row["s"] == count

@@ -72,7 +72,7 @@ def test_the_same_files_change_nothing(deployed: Workspace) -> None:
         ),
         pytest.param(
             {"events.datasource": EVENTS.replace("n Int32,", "n Int32,\n    tag String DEFAULT 'x',")},
-            [(Category.REWRITE, "events", 3)],
+            [(Category.ALTER, "events", 3)],
             id="new column",
         ),
         pytest.param(

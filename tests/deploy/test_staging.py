@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clickpipe.catalog import DeploymentStatus
-from clickpipe.deploy.plan import existing_objects
+from clickpipe.deploy import Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine
 from clickpipe.ingest import Lines
@@ -114,7 +114,7 @@ def test_rows_reach_both_once_and_there_is_a_way_back(
     deployed.discard(number)
     send(deployed, "f", 32)
     assert sums(deployed) == [63, 63, 63]
-    assert existing_objects(engine, deployed.database) == set(live.physical.objects)
+    assert Tables(engine, deployed.database).existing() == set(live.physical.objects)
 
 
 def test_the_forward_query_of_the_older_has_no_say(workspace: Workspace) -> None:
@@ -129,7 +129,7 @@ def test_the_forward_query_of_the_older_has_no_say(workspace: Workspace) -> None
 
 
 def test_staging_is_discarded_and_leaves_nothing(engine: Engine, instance: Instance, deployed: Workspace) -> None:
-    before = existing_objects(engine, deployed.database)
+    before = Tables(engine, deployed.database).existing()
     number = stage(deployed, WIDER)
     with pytest.raises(ClickpipeError, match=f"Deployment {number} waits in staging"):
         deployed.deploy(KEYED)
@@ -139,7 +139,7 @@ def test_staging_is_discarded_and_leaves_nothing(engine: Engine, instance: Insta
     found = instance.catalog.deployment(deployed.id, number)
     assert found is not None
     assert found.status is DeploymentStatus.DELETED
-    assert existing_objects(engine, deployed.database) == before
+    assert Tables(engine, deployed.database).existing() == before
     send(deployed, "b", 2)
     assert sums(deployed) == [3, 3, 3]
     deployed.deploy(KEYED)
@@ -191,7 +191,7 @@ def test_a_deployment_behind_live_goes_with_the_next(engine: Engine, deployed: W
     deployed.deploy(KEYED)
     assert deployed.previous() is None
     live = deployed.queries.live()
-    assert existing_objects(engine, deployed.database) == set(live.physical.objects)
+    assert Tables(engine, deployed.database).existing() == set(live.physical.objects)
 
 
 def test_a_writer_and_a_reader_notice_nothing(deployed: Workspace) -> None:
@@ -308,7 +308,7 @@ def test_rows_are_taken_while_history_is_filled(
     execute, filling, go_on = engine.execute, threading.Event(), threading.Event()
 
     def run(sql: str, *args: Any, **more: Any) -> Any:
-        if sql.startswith("INSERT INTO") and "_history`" in sql:
+        if sql.startswith("INSERT INTO") and "_part`" in sql:
             filling.set()
             assert go_on.wait(30)
         return execute(sql, *args, **more)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clickpipe.catalog import Job
-from clickpipe.deploy.plan import existing_objects
+from clickpipe.deploy import Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.jobs import run_copy
@@ -82,10 +82,10 @@ def test_append_adds_also_the_same_rows_again(engine: Engine, deployed: Workspac
 
 def test_replace_leaves_the_new_rows_only(engine: Engine, deployed: Workspace) -> None:
     deployed.ingest("kept", [{"id": "old", "n": 9}])
-    before = existing_objects(engine, deployed.database)
+    before = Tables(engine, deployed.database).existing()
     assert copy(engine, deployed, "replace") == 2
     assert kept(deployed) == [("a", 1), ("b", 2)]
-    assert existing_objects(engine, deployed.database) == before
+    assert Tables(engine, deployed.database).existing() == before
 
 
 def test_parameters_choose_the_rows(engine: Engine, deployed: Workspace) -> None:
@@ -134,11 +134,11 @@ def test_a_mode_that_does_not_exist_is_refused(engine: Engine, deployed: Workspa
 def test_a_copy_that_fails_leaves_the_target_as_it_was(engine: Engine, deployed: Workspace, mode: str) -> None:
     copy(engine, deployed)
     deployed.ingest("events", [{"id": "huge", "n": 101}])
-    before = existing_objects(engine, deployed.database)
+    before = Tables(engine, deployed.database).existing()
     with pytest.raises(EngineError, match="throwIf"):
         copy(engine, deployed, mode)
     assert kept(deployed) == [("a", 1), ("b", 2)]
-    assert existing_objects(engine, deployed.database) == before
+    assert Tables(engine, deployed.database).existing() == before
 
 
 def test_a_copy_is_a_job_with_its_rows_or_its_error(instance: Instance, deployed: Workspace) -> None:
@@ -224,7 +224,7 @@ SLOW = (
 def test_a_copy_is_cancelled_and_leaves_nothing(instance: Instance, deployed: Workspace, mode: str) -> None:
     deployed.deploy({**FILES, "slow.pipe": SLOW})
     deployed.ingest("kept", [{"id": "old", "n": 1}])
-    before = existing_objects(instance.engine, deployed.database)
+    before = Tables(instance.engine, deployed.database).existing()
     job = deployed.copy("slow", {"rows": "1000000000000"}, mode)
     while not json.loads(instance.engine.execute(RUNNING, output="JSONCompact").body)["data"]:
         time.sleep(0.01)
@@ -232,7 +232,7 @@ def test_a_copy_is_cancelled_and_leaves_nothing(instance: Instance, deployed: Wo
     ended = finished(instance, deployed, job)
     assert (ended.status, ended.error) == ("cancelled", "")
     assert kept(deployed) == kept(deployed, "seen") == [("old", 1)]
-    assert existing_objects(instance.engine, deployed.database) == before
+    assert Tables(instance.engine, deployed.database).existing() == before
     again = deployed.retry(ended)
     assert again.id != job.id
     instance.jobs.cancel(again)

@@ -76,7 +76,7 @@ DEPLOYER = """
 STATE = """
     import json, sys
     from pathlib import Path
-    from clickpipe.deploy.plan import existing_objects
+    from clickpipe.deploy import Tables
     from clickpipe.runtime import Instance
 
     with Instance(Path(sys.argv[1])) as instance:
@@ -87,7 +87,7 @@ STATE = """
             "sums": {row["id"]: row["n"] for row in workspace.sql("SELECT id, sum(n) AS n FROM sums GROUP BY id")},
             "live": live.deployment_id,
             "statuses": [d.status.value for d in instance.catalog.deployments(workspace.id)],
-            "tidy": existing_objects(instance.engine, workspace.database) == set(live.physical.objects),
+            "tidy": Tables(instance.engine, workspace.database).existing() == set(live.physical.objects),
             "left": [p.name for p in Path(sys.argv[1], "wal").rglob("*.*") if p.suffix != ".torn"],
         }
         if len(sys.argv) > 2:

@@ -150,7 +150,7 @@ def test_a_deployment_that_fails_while_it_is_applied_leaves_live_answering(
     def fail(*_: object) -> None:
         raise RuntimeError("the disk is gone")
 
-    monkeypatch.setattr(client.workspace._deployer, "_make", fail)
+    monkeypatch.setattr(client.workspace._deployer._applier, "_make", fail)
     changed = {**FILES, "pipes/totals.pipe": TOTALS.replace("sum(amount)", "max(amount)")}
     reply = deploy(client, changed)
     assert reply.status_code == 400

@@ -1,0 +1,145 @@
+"""Changes of a table that its files can take over: columns added, dropped or made Nullable, TTL, indexes, and so on.
+
+The new table gets the files of the old one, hard links that take no space, altered where they have to be: of each part,
+ClickHouse writes the columns that change, those that are new only where their default is no constant. The old table
+stays as it is, to return to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from clickpipe.compiler import column_ddl, table_ddl
+from clickpipe.engine import Engine, EngineError, scratch
+from clickpipe.project import Column, DataSource, Index
+from clickpipe.sql import quote_identifier, quote_literal
+
+_LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
+_CONSTANT = re.compile(r"^(?:-?\d+(?:\.\d+)?|'(?:[^'\\]|\\.)*'|NULL|true|false|\[\])$", re.IGNORECASE)
+_WRITING = ("UPDATE", "DROP COLUMN", "MODIFY COLUMN", "MATERIALIZE", "MODIFY TTL")
+_FREE = ("TTL", "SETTINGS")  # what may differ of an engine's options
+
+
+def alterations(engine: Engine, before: DataSource, after: DataSource, old: str) -> tuple[str, ...] | None:
+    """Return what makes files of the table `old` those of the new one: what follows `ALTER TABLE …`, often nothing.
+
+    None where rows have to be written anew: another key or type, a FORWARD_QUERY, or what ClickHouse refuses when it is
+    tried on a table with one row.
+    """
+    if after.forward_query is not None or not _same_engine(before, after):
+        return None
+    if any(_retyped(c, before.column(c.name)) for c in after.columns):
+        return None
+    statements = tuple(_statements(before, after, _written(engine, old)))
+    return statements if _taken(engine, before, after, statements) else None
+
+
+def _same_engine(before: DataSource, after: DataSource) -> bool:
+    old, new = before.engine, after.engine
+    named = {*old.options, *new.options} - {*_FREE}
+    return (
+        old.name.text == new.name.text
+        and new.name.text.endswith("MergeTree")
+        and all(_plain(old.option(option)) == _plain(new.option(option)) for option in named)
+    )
+
+
+def _retyped(column: Column, before: Column | None) -> bool:
+    return before is not None and not _same_type(before, column) and not _made_nullable(before, column)
+
+
+def _same_type(before: Column, after: Column) -> bool:
+    return _plain(before.type) == _plain(after.type)
+
+
+def _made_nullable(before: Column, after: Column) -> bool:
+    inner = _LOW_CARDINALITY.match(before.type)
+    wanted = f"LowCardinality(Nullable({inner[1]}))" if inner else f"Nullable({before.type})"
+    return _plain(wanted) == _plain(after.type)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+def writes(statements: tuple[str, ...]) -> bool:
+    """Tell whether parts have to be written for them, not what ClickHouse knows of the table alone."""
+    return any(
+        word in text for text in statements for word in ("UPDATE", "DROP COLUMN", "MODIFY COLUMN", "MATERIALIZE")
+    )
+
+
+def _written(engine: Engine, table: str) -> set[str]:
+    """Return the columns that all parts have; others came later, and some rows have them by their default only."""
+    database, name = (part.strip("`") for part in table.split(".", 1))
+    sql = (
+        "SELECT column FROM system.parts_columns WHERE active AND database = {d:String} AND table = {t:String} "
+        "GROUP BY column HAVING count() = "
+        "(SELECT count() FROM system.parts WHERE active AND database = {d:String} AND table = {t:String})"
+    )
+    return set(engine.execute(sql, {"d": database, "t": name}, output="TSVRaw").body.decode().splitlines())
+
+
+def _statements(before: DataSource, after: DataSource, written: set[str]) -> list[str]:
+    found = []
+    kept = [(old, now) for old in before.columns if (now := after.column(old.name)) is not None]
+    found += _write(old.name for old, now in kept if old.name not in written and _default(old) != _default(now))
+    old_indexes, new_indexes = ({_index(i): i.name for i in source.indexes} for source in (before, after))
+    gone = [name for text, name in old_indexes.items() if text not in new_indexes]
+    changes = [f"DROP INDEX IF EXISTS {quote_identifier(name)}" for name in gone]
+    changes += [f"DROP COLUMN IF EXISTS {quote_identifier(c.name)}" for c in before.columns if not after.column(c.name)]
+    added = [c for c in after.columns if not before.column(c.name)]
+    changes += [f"ADD COLUMN IF NOT EXISTS {column_ddl(column)}" for column in added]
+    for column in after.columns:
+        old = before.column(column.name)
+        if old is not None and not _same_type(old, column):
+            changes.append(f"MODIFY COLUMN {column_ddl(column)}")
+    if changes:
+        found.append(", ".join(changes))
+    found += _write(column.name for column in added if column.default and not _CONSTANT.match(column.default.text))
+    ttl = after.engine.option("TTL")
+    if ttl and _plain(ttl) != _plain(before.engine.option("TTL")):
+        found += ["MODIFY SETTING materialize_ttl_recalculate_only = 1", f"MODIFY TTL {ttl}"]
+    indexes = {text: name for text, name in new_indexes.items() if text not in old_indexes}
+    if indexes:
+        found.append(", ".join(f"ADD INDEX IF NOT EXISTS {text}" for text in indexes))
+        found.append(", ".join(f"MATERIALIZE INDEX {quote_identifier(name)}" for name in indexes.values()))
+    return found
+
+
+def _default(column: Column) -> tuple[str, str]:
+    return _plain(column.type), column.default.text if column.default else ""
+
+
+def _write(columns: Iterable[str]) -> list[str]:
+    """Return what writes values that are given by a default: they are what they were then, whatever it is later."""
+    names = [quote_identifier(name) for name in columns]
+    return [f"UPDATE {', '.join(f'{name} = {name}' for name in names)} WHERE 1"] if names else []
+
+
+def _index(index: Index) -> str:
+    return f"{quote_identifier(index.name)} {index.expression} TYPE {index.type} GRANULARITY {index.granularity}"
+
+
+def _taken(engine: Engine, before: DataSource, after: DataSource, statements: tuple[str, ...]) -> bool:
+    """Tell whether ClickHouse carries them out, and takes the files then."""
+    with scratch(engine) as checker:
+        old, new = checker.table("before"), checker.table("after")
+        column = before.columns[0]
+        default = f"defaultValueOfTypeName({quote_literal(column.type)})"
+        row = f"INSERT INTO {old} ({quote_identifier(column.name)}) SETTINGS optimize_on_insert = 0 SELECT {default}"
+        try:
+            for statement in [table_ddl(before, old), table_ddl(after, new), row]:
+                engine.execute(statement)
+            alter(engine, old, statements)
+            engine.execute(f"ALTER TABLE {new} ATTACH PARTITION ALL FROM {old}")
+        except EngineError:
+            return False
+    return True
+
+
+def alter(engine: Engine, table: str, statements: tuple[str, ...]) -> None:
+    """Carry out what `alterations` returned, and wait for it. Raises EngineError."""
+    for statement in statements:
+        engine.execute(f"ALTER TABLE {table} {statement} SETTINGS mutations_sync = 2, alter_sync = 2")

@@ -1,0 +1,194 @@
+"""Carrying out a plan: tables and views made beside what is live, filled, promoted; or all of it undone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace
+from clickpipe.compiler import CompiledProject
+from clickpipe.deploy.beside import Beside
+from clickpipe.deploy.fills import Fill, fills
+from clickpipe.deploy.history import History
+from clickpipe.deploy.plan import Plan
+from clickpipe.deploy.tables import Progress, Tables
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.template import Secrets, no_secret
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a deployment needs from the running server.
+
+    `live` tells what a workspace answers from; `paused` holds its inserts; `promote` is called inside
+    the catalog's transaction and `promoted` after it, with what is live from then on; `secret` tells which there are.
+    """
+
+    live: Callable[[], Live | None]
+    paused: Callable[[], AbstractContextManager[None]]
+    promote: Callable[[CompiledProject], None]
+    promoted: Callable[[Live], None]
+    secret: Secrets = no_secret
+
+
+class Applier:
+    """Applies plans to one workspace, one at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        catalog: Catalog,
+        workspace: Workspace,
+        hooks: Hooks,
+        tables: Tables,
+        beside: Beside,
+        backfill: Settings,
+    ) -> None:
+        """Make what is new in the workspace's database; `backfill` are settings of the queries that copy rows."""
+        self._engine = engine
+        self._catalog = catalog
+        self._workspace = workspace
+        self._hooks = hooks
+        self._tables = tables
+        self._beside = beside
+        self._backfill = backfill
+
+    def apply(
+        self, deployment: Deployment, live: Live, plan: Plan, keep_until: float | None, progress: Progress
+    ) -> None:
+        """Make all of a deployment beside the live one, and promote it; with `keep_until` None it waits in staging.
+
+        What was live before is kept until then (seconds since 1970), 0 keeps nothing. Where rows cannot be passed on
+        meanwhile, or files not be handed on, it is promoted in the moment in which no row is written. Live is untouched
+        when anything is raised.
+        """
+        base = self._hooks.live()
+        with self._hooks.paused():
+            self._beside.discard(base)  # what was live before the live one
+            self._tables.collect(base.physical.objects if base else ())  # what a failed undo left
+        with self.or_undo(deployment, base):
+            history = self._history(fills(plan.steps) if base else [])
+            if self._make(deployment, live, plan, history, keep_until, progress):
+                self.finish(deployment, live, history, keep_until, progress)
+
+    def _history(self, found: list[Fill]) -> History:
+        return History(self._engine, self._tables, self._workspace.database, found, settings=self._backfill)
+
+    def _make(
+        self,
+        deployment: Deployment,
+        live: Live,
+        plan: Plan,
+        history: History,
+        keep_until: float | None,
+        progress: Progress,
+    ) -> bool:
+        """Make its tables and views; return False where it is promoted already."""
+        workspace, base, at_once = self._workspace.id, self._hooks.live(), keep_until is not None
+        made = [item for step in plan.steps for item in step.create]
+        moved = {item.name for step in plan.steps if step.move for item in step.create}
+        self._catalog.set_status(workspace, deployment.id, DeploymentStatus.CREATING_SCHEMA)
+        with self._hooks.paused():
+            self._tables.create([item for item in made if not item.is_view], progress)
+            self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
+            for step in plan.steps:
+                if step.move:
+                    self._engine.execute(step.move)
+            waits = history.can_wait and (not at_once or self._beside.can_connect(base, live))
+            if waits:
+                history.cut({item.name for item in made if not item.is_view} - moved)
+            else:
+                history.fill_now(progress)
+            self._tables.create([item for item in made if item.is_view], progress)
+            if not waits and at_once:
+                self.promote(live, keep=False)  # nothing can be passed back, so nothing is kept
+                self._remove_rest(live, progress)
+                return False
+            self._beside.other, self._beside.ready = live, False
+            self._beside.connect(base)
+            if waits:
+                work = {"fills": [fill.as_dict() for fill in history.fills], "keep_until": keep_until}
+                self._catalog.backfills.begin(workspace, deployment.id, work)
+        return True
+
+    def go_on(self, deployment: Deployment, live: Live, work: Mapping[str, Any], progress: Progress) -> None:
+        """Fill the tables of a deployment that a stopped server had made, and do with it what was to be done."""
+        history = self._history([Fill.of(kept) for kept in work["fills"]])
+        with self.or_undo(deployment, self._hooks.live()):
+            self.finish(deployment, live, history, work["keep_until"], progress)
+
+    def finish(
+        self, deployment: Deployment, live: Live, history: History, keep_until: float | None, progress: Progress
+    ) -> None:
+        """Fill its tables; promote it unless it waits in staging. Raises EngineError, ClickpipeError."""
+        workspace, backfills, base = self._workspace.id, self._catalog.backfills, self._hooks.live()
+        if backfills.work(workspace, deployment.id) is not None:
+            done = backfills.done(workspace, deployment.id)
+            history.fill(progress, done, lambda now: backfills.set_done(workspace, deployment.id, now))
+        if keep_until is None:
+            with self._catalog.transaction():
+                self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)
+                backfills.end(workspace, deployment.id)
+            self._beside.ready = True
+            return
+        with self._hooks.paused():
+            self._beside.require_current()
+            self.promote(live, keep=keep_until > 0)
+            self._beside.other = None
+            if base is not None and keep_until:
+                self.keep(base, live, keep_until)
+            else:
+                self._remove_rest(live, progress)
+
+    @contextmanager
+    def or_undo(self, deployment: Deployment, base: Live | None) -> Iterator[None]:
+        """Remove what was made when something is raised, unless it was promoted."""
+        try:
+            yield
+        except BaseException as error:
+            if self._hooks.live() is base:
+                self._undo(base)
+                reason = error.message if isinstance(error, EngineError) else str(error)
+                with self._catalog.transaction():
+                    self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
+                    self._catalog.backfills.end(self._workspace.id, deployment.id)
+            raise
+
+    def _undo(self, base: Live | None) -> None:
+        """Remove what a failed deployment made; what cannot be removed now, the next one does."""
+        self._beside.other = None
+        with self._hooks.paused():
+            try:
+                self._tables.collect(base.physical.objects if base else ())
+            except EngineError:
+                _LOGGER.exception("could not remove all of a failed deployment")
+
+    def promote(self, live: Live, *, keep: bool) -> None:
+        """Answer from it, from now on."""
+        with self._catalog.transaction():
+            self._catalog.promote(self._workspace.id, live.deployment_id, keep=keep)
+            self._catalog.backfills.end(self._workspace.id, live.deployment_id)
+            self._hooks.promote(live.compiled)
+        self._hooks.promoted(live)
+
+    def keep(self, before: Live, live: Live, until: float = 0.0) -> None:
+        """Keep what was live before beside what is; `until` then (0: until it is discarded)."""
+        try:
+            self._beside.swap(before, live)
+            self._catalog.keep_until(self._workspace.id, before.deployment_id, until)
+        except (ClickpipeError, EngineError) as error:
+            _LOGGER.warning("deployment %d is not kept: %s", before.deployment_id, error)
+            self._beside.other = before
+            self._beside.discard(live)
+
+    def _remove_rest(self, live: Live, progress: Progress) -> None:
+        try:
+            self._tables.collect(live.physical.objects, progress)
+        except EngineError:  # the deployment is live; the next one, or the next start, removes the rest
+            _LOGGER.exception("could not remove what the deployment before used")

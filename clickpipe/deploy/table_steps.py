@@ -1,0 +1,237 @@
+"""The steps that make tables, each with the cheapest way to its rows.
+
+In this order: the files of the table before, as they are (`move`) or altered (`alter`); rows copied from it
+(`backfill`); for a view's target, its SELECT over the rows of its source (`populate`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from typing import TypedDict
+
+from clickpipe.catalog import Live
+from clickpipe.compiler import CompiledProject, table_ddl
+from clickpipe.deploy.alter import alterations, writes
+from clickpipe.deploy.backfill import carry_over, move_rows
+from clickpipe.deploy.physical import Layout, PhysicalView, logical_select
+from clickpipe.deploy.step import Alteration, Category, Copy, Feedback, Populate, Step
+from clickpipe.diagnostics import Word
+from clickpipe.engine import Engine
+from clickpipe.project import DataSource, Index
+from clickpipe.sql import quote_identifier
+
+_SUMMING = {"AggregatingMergeTree", "SummingMergeTree"}  # engines that make one of what was grouped apart
+
+
+class _Extent(TypedDict):
+    rows: int
+    size: int
+    parts: int
+
+
+class TableSteps:
+    """Plans the tables of one project over those that are live."""
+
+    def __init__(self, engine: Engine, compiled: CompiledProject, layout: Layout, live: Live | None) -> None:
+        """Compare with `live`; None where nothing is."""
+        self._engine = engine
+        self._compiled = compiled
+        self._layout = layout
+        self._live = live
+        self._alterations: dict[str, tuple[str, ...] | None] = {}
+
+    def plan(self, existing: Collection[str]) -> Iterator[tuple[Step, list[Feedback]]]:
+        """Yield a step for each table that is not among `existing`: what feeds others before these."""
+        tables = self._layout.data_tables
+        for name in sorted(tables, key=self._depth):
+            if tables[name].name not in existing:
+                yield self._table(name)
+        if self._live is not None:
+            for name in self._compiled.data_sources:
+                old = self._live.physical.tables.get(f"{name}_quarantine")
+                if old is not None and self._layout.quarantines[name].name not in existing:
+                    yield self._quarantine(self._live, name, old), []
+
+    def _depth(self, name: str) -> int:
+        """Return how many materialized views lie before a data source."""
+        feeding = [v.view.source for v in self._layout.views.values() if v.view.target == name]
+        return 1 + max((self._depth(source) for source in feeding if source != name), default=-1)
+
+    def size(self, *tables: str) -> _Extent:
+        """Return the rows of tables, and their bytes on disk, as a step has them."""
+        rows = size = parts = 0
+        for table in tables:
+            body = self._engine.execute(f"SELECT count() FROM {table}", output="JSONCompact").body
+            rows += int(json.loads(body)["data"][0][0])
+            database, name = (part.strip("`") for part in table.split(".", 1))
+            sql = (
+                "SELECT sum(bytes_on_disk), count() FROM system.parts "
+                "WHERE active AND database = {database:String} AND table = {name:String}"
+            )
+            found = self._engine.execute(sql, {"database": database, "name": name}, output="TSV").body.split()
+            size, parts = size + int(found[0]), parts + int(found[1])
+        return {"rows": rows, "size": size, "parts": parts}
+
+    def _table(self, name: str) -> tuple[Step, list[Feedback]]:
+        target, after = self._layout.data_tables[name], self._compiled.data_sources[name]
+        old = self._live.physical.tables.get(name) if self._live else None
+        if self._live is None or old is None:
+            if self._fed(self._compiled, name) and not (after.backfill_skip and self._live):
+                return self._populated(name, None, "new materialized data")
+            return Step(Category.CREATE, name, "new data source", create=(target,)), []
+        before = self._live.compiled.data_sources[name]
+        if self._keeps_rows(self._live, name):
+            return self._kept(self._live, name, old)
+        if after.backfill_skip:
+            return Step(Category.CREATE, name, "BACKFILL skip: the new table begins empty", create=(target,)), []
+        if self._fed(self._compiled, name) and not self._asks_alter(self._live, name):
+            return self._populated(name, old, "the view or its target changed")
+        backfill, problem = carry_over(self._engine, before, after, old)
+        feedback = [Feedback("ERROR", f"Datasource {name}.datasource", problem)] if problem else []
+        reason = "the table's definition changed"
+        return Step(Category.REWRITE, name, reason, create=(target,), backfill=backfill, **self.size(old)), feedback
+
+    def _kept(self, live: Live, name: str, old: str) -> tuple[Step, list[Feedback]]:
+        """Return the step that gives a table the files of the one before."""
+        target, after = self._layout.data_tables[name], self._compiled.data_sources[name]
+        before = live.compiled.data_sources[name]
+        into, size = self._layout.qualified(target.name), self.size(old)
+        statements = self._alteration(live, name)
+        if statements:
+            step = Step(
+                Category.ALTER,
+                name,
+                _changed(before, after),
+                create=(target,),
+                alter=Alteration(old, statements, writes(statements)),
+                **size,
+            )
+        elif not _same(before, after):
+            move = move_rows(after, old, into)
+            step = Step(Category.ALTER, name, _changed(before, after), create=(target,), move=move, **size)
+        else:
+            reason = "what feeds it lies elsewhere: its rows are kept"
+            move = move_rows(after, old, into)
+            step = Step(Category.METADATA, name, reason, create=(target,), move=move, **size)
+        dropped = [c.name for c in before.columns if not after.column(c.name)]
+        if not dropped or not size["rows"]:
+            return step, []
+        message = f"The values of {', '.join(dropped)} in {size['rows']} rows are dropped with the column."
+        return step, [Feedback("WARNING", f"Datasource {name}.datasource", message)]
+
+    def _populated(self, name: str, old: str | None, reason: str) -> tuple[Step, list[Feedback]]:
+        """Return the step that fills a view's target from its source."""
+        target = self._layout.data_tables[name]
+        feeding = [v for v in self._layout.views.values() if v.view.target == name]
+        read = {v.view.source for v in feeding}
+        tables = self._live.physical.tables if self._live else {}
+        size = self.size(*(tables[source] for source in sorted(read) if source in tables))
+        populate = tuple(self._populate(name, v) for v in feeding)
+        step = Step(Category.REBUILD, name, reason, create=(target,), populate=populate, **size)
+        lost = _history_lost(name, read, size["rows"], self.size(old)["rows"]) if old else None
+        return step, [lost] if lost else []
+
+    def _populate(self, name: str, view: PhysicalView) -> Populate:
+        source = self._layout.tables()[view.view.source]
+        merges = self._compiled.data_sources[name].engine.name.text in _SUMMING
+        return Populate(source, view.select, merges and view.select.count(source) == 1)
+
+    def _quarantine(self, live: Live, name: str, old: str) -> Step:
+        """Return the step that makes a quarantine with other columns, with the rows of the one before."""
+        target = self._layout.quarantines[name]
+        before, after = live.compiled.data_sources[name], self._compiled.data_sources[name]
+        kept = [c.name for c in after.columns if before.column(c.name) is not None]
+        kept += ["c__error_column", "c__error", "c__import_id"]
+        rows = ", ".join(map(quote_identifier, [*kept, before.quarantine_time]))
+        backfill = Copy(old, f"SELECT {rows} FROM {old}", (*kept, after.quarantine_time))
+        reason = "the quarantine's columns changed"
+        resource = f"{name}_quarantine"
+        return Step(Category.METADATA, resource, reason, create=(target,), backfill=backfill, **self.size(old))
+
+    # Which rows stay what they are
+
+    def _keeps_rows(self, live: Live, name: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Tell whether the files of the table before hold the rows of the new one, but for what an ALTER changes.
+
+        Those of a view's target do while its views make the same rows of the same rows, or where their pipes say
+        DEPLOYMENT_METHOD alter.
+        """
+        if self._alteration(live, name) is None:
+            return False
+        if not self._fed(self._compiled, name) or self._asks_alter(live, name):
+            return True
+        if self._selects(live.compiled, name) != self._selects(self._compiled, name):
+            return False
+        sources = {v.source for v in self._compiled.views.values() if v.target == name} - seen - {name}
+        return all(
+            self._keeps_rows(live, source, seen | {name})
+            for source in sources
+            if self._fed(self._compiled, source) and source in live.compiled.data_sources
+        )
+
+    def _fed(self, compiled: CompiledProject, name: str) -> bool:
+        return any(view.target == name for view in compiled.views.values())
+
+    def _selects(self, compiled: CompiledProject, name: str) -> list[str]:
+        return sorted(logical_select(compiled, view) for view in compiled.views.values() if view.target == name)
+
+    def _asks_alter(self, live: Live, name: str) -> bool:
+        """Tell whether all views of a target that changed say DEPLOYMENT_METHOD alter."""
+        before = self._selects(live.compiled, name)
+        views = [view for view in self._compiled.views.values() if view.target == name]
+        changed = [view for view in views if logical_select(self._compiled, view) not in before]
+        return bool(changed) and all(view.pipe.deployment_alter for view in changed)
+
+    def _alteration(self, live: Live, name: str) -> tuple[str, ...] | None:
+        if name not in self._alterations:
+            before, after = live.compiled.data_sources[name], self._compiled.data_sources[name]
+            old = live.physical.tables[name]
+            same = _same(before, after)
+            self._alterations[name] = () if same else alterations(self._engine, before, after, old)
+        return self._alterations[name]
+
+
+def _changed(before: DataSource, after: DataSource) -> str:
+    """Return what changes of a table's definition, in words."""
+    found = [f"+{c.name}" for c in after.columns if not before.column(c.name)]
+    found += [f"-{c.name}" for c in before.columns if not after.column(c.name)]
+    for column in after.columns:
+        old = before.column(column.name)
+        if old is not None and old.type != column.type:
+            found.append(f"{column.name} {old.type} to {column.type}")
+        elif old is not None and (_text(old.default), old.codec) != (_text(column.default), column.codec):
+            found.append(f"{column.name}'s default or codec")
+    if [_index(index) for index in before.indexes] != [_index(index) for index in after.indexes]:
+        found.append("indexes")
+    for option in sorted({*before.engine.options, *after.engine.options}):
+        if before.engine.option(option) != after.engine.option(option):
+            found.append(option.replace("_", " ").lower() if option != "TTL" else option)
+    if before.engine.name.text != after.engine.name.text:
+        found.append(f"engine {before.engine.name.text} to {after.engine.name.text}")
+    if not found and [c.name for c in before.columns] != [c.name for c in after.columns]:
+        found.append("the order of columns")
+    return ", ".join(found) or "its definition is written otherwise"
+
+
+def _same(before: DataSource, after: DataSource) -> bool:
+    return table_ddl(before, "") == table_ddl(after, "")
+
+
+def _index(index: Index) -> tuple[str, str, str, int]:
+    return index.name, index.expression, index.type, index.granularity
+
+
+def _text(word: Word | None) -> str:
+    return word.text if word else ""
+
+
+def _history_lost(name: str, sources: Collection[str], there: int, rows: int) -> Feedback | None:
+    """Return a warning when a target has more rows than what it is filled anew from."""
+    if rows <= there:
+        return None
+    message = (
+        f"'{name}' has {rows} rows and is filled anew from {', '.join(sorted(sources))}, which has {there}: "
+        "what was made of rows that are gone there (by a TTL?) is lost."
+    )
+    return Feedback("WARNING", f"Datasource {name}.datasource", message)

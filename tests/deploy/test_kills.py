@@ -1,0 +1,116 @@
+"""A server killed before each statement and each note of a deployment, one after another: nothing is lost or left."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunPython
+
+pytestmark = pytest.mark.slow
+
+EVENTS = """\
+SCHEMA >
+    id String,
+    n Int32
+
+ENGINE_PARTITION_KEY n % 2
+ENGINE_SORTING_KEY id
+"""
+SUMS = (
+    "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\n\n"
+    "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n"
+)
+VIEW = "NODE n\nSQL >\n    SELECT id, sum(n * 1) AS n FROM events GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
+FILES = {"events.datasource": EVENTS, "sums.datasource": SUMS, "sums_mv.pipe": VIEW}
+CHANGES = {
+    "rewritten, with a view filled anew": {
+        "events.datasource": EVENTS.replace("KEY id", "KEY n, id"),
+        "sums_mv.pipe": VIEW.replace("n * 1", "n * 2 / 2"),
+    },
+    "altered": {"events.datasource": EVENTS.replace("n Int32", "n Int32,\n    tag String DEFAULT 'none'")},
+}
+
+# Opens the folder, as a server after a kill; tells what is there; then sends a row and deploys the files that are not
+# live, and is gone before the step of that number.
+RUN = """
+    import json, os, re, sys, time
+    from pathlib import Path
+    from clickpipe.catalog import Catalog
+    from clickpipe.catalog.backfills import BackfillStore
+    from clickpipe.deploy import Tables
+    from clickpipe.engine import EmbeddedEngine
+    from clickpipe.runtime import Instance
+
+    folder, first, second, number, keep = sys.argv[1:]
+    first, second, left = json.loads(first), json.loads(second), int(number)
+
+    def steps(owner, name, is_step=lambda *_: True):
+        call = getattr(owner, name)
+
+        def counted(self, *given, **named):
+            global left
+            if is_step(*given):
+                left -= 1
+                if left < 0:
+                    print(f"killed before {name} {str(given[:1])[:90]}", flush=True)
+                    os._exit(9)
+            return call(self, *given, **named)
+
+        setattr(owner, name, counted)
+
+    with Instance(Path(folder)) as instance:
+        workspace = instance.default
+        if workspace.live is None:
+            workspace.deploy(first)
+            workspace.ingest("events", [{"id": f"row{k}", "n": 1 + k % 2 * 2} for k in range(6)])
+        instance.jobs.wait_for_all(workspace.id)
+        (events,) = workspace.sql("SELECT count() AS c, sum(n) AS s, uniqExact(id) AS u FROM events")
+        (sums,) = workspace.sql("SELECT sum(n) AS s FROM sums")
+        used = {*workspace.live.physical.objects, *workspace._deployer.beside.objects(workspace.live)}
+        found = Tables(instance.engine, workspace.database).existing()
+        known = {s.value for s in (d.status for d in instance.catalog.deployments(workspace.id))}
+        done = [j.status for j in instance.catalog.jobs(workspace.id) if j.kind == "deployment"][:1]
+        print(json.dumps({
+            "live": workspace.live.deployment_id, "events": events, "sums": sums["s"], "left": sorted(found - used),
+            "missing": sorted(used - found), "statuses": sorted(known), "resumed": done,
+        }), flush=True)
+        workspace.ingest("events", [{"id": f"sent{number}", "n": 1}])
+        steps(EmbeddedEngine, "execute", lambda sql, *_: re.match("CREATE|ALTER|INSERT|DROP|EXCHANGE|TRUNCATE", sql))
+        steps(Catalog, "set_status"); steps(Catalog, "promote"); steps(Catalog, "keep_until")
+        steps(BackfillStore, "begin"); steps(BackfillStore, "set_done"); steps(BackfillStore, "end")
+        prepared = workspace.prepare(second if dict(workspace.live.compiled.project.files) == first else first)
+        workspace.apply(workspace.start(prepared), prepared, keep_seconds=float(keep))
+    print("deployed")
+"""
+
+
+@pytest.mark.parametrize("keep", ["0", "1000"], ids=["not kept", "kept"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_kill_before_each_step(run_python: RunPython, tmp_path: Path, change: str, keep: str) -> None:
+    stride = 1 if "CRASHES" in os.environ else 4  # `make crash-test` takes every step
+    resumed = sent = 0
+    number = [*itertools.product(CHANGES, ["0", "1000"])].index((change, keep)) % stride
+    while True:
+        arguments = json.dumps(FILES), json.dumps({**FILES, **CHANGES[change]}), str(number), keep
+        done = run_python(RUN, tmp_path, *arguments, check=False)
+        lines = done.stdout.splitlines()
+        found: dict[str, Any] = json.loads(lines[0])
+        where = f"after a kill before step {number - stride}"
+        assert found["events"] == {"c": 6 + sent, "s": 12 + sent, "u": 6 + sent}, where
+        assert found["sums"] == 12 + sent, where
+        assert (found["left"], found["missing"]) == ([], []), where
+        assert set(found["statuses"]) <= {"data_ready", "failed", "deleted"}, where
+        resumed += found["resumed"] == ["done"]
+        number += stride
+        sent += 1
+        if lines[-1] == "deployed":
+            break
+        assert lines[-1].startswith("killed before"), done.stderr[-3000:]
+    assert number > 20
+    assert resumed > 5 / stride
