@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.engine import Engine, Settings
+from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.mapping import build_replay
 from clickpipe.ingest.writer import ONE_BLOCK
 from clickpipe.project import DataSource
@@ -60,12 +61,18 @@ def reasons(engine: Engine, live: Live, name: str, limit: int = 100) -> list[Rea
     ]
 
 
-def replay(engine: Engine, live: Live, source: DataSource, owner: str) -> dict[str, int]:
+def replay(
+    engine: Engine,
+    live: Live,
+    source: DataSource,
+    owner: str,
+    relieve: Callable[[EngineError], bool] = lambda _: False,
+) -> dict[str, int]:
     """Move the rows of a quarantine that fit now into the data source; return how many, and how many are left.
 
     Nothing may write to the quarantine meanwhile. A replay that was cut off is made again without doubles: its token
-    is made of what the quarantine holds. Lines that were no JSON stay: their columns were never known. Raises
-    EngineError.
+    is made of what the quarantine holds. Lines that were no JSON stay: their columns were never known. `relieve` is
+    asked whether it has removed what made the insert fail. Raises EngineError.
     """
     table, quarantine = live.physical.tables[source.name], live.physical.tables[f"{source.name}_quarantine"]
     beside = f"{quarantine[:-1]}_replay`"
@@ -75,7 +82,12 @@ def replay(engine: Engine, live: Live, source: DataSource, owner: str) -> dict[s
     if good:
         token = f"{owner}/{source.name}/replay/{rows}/{mark}"
         settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
-        engine.execute(statements.good, output="Null", settings=settings)
+        try:
+            engine.execute(statements.good, output="Null", settings=settings)
+        except EngineError as error:
+            if not relieve(error):
+                raise
+            engine.execute(statements.good, output="Null", settings=settings)
         engine.execute(f"DROP TABLE IF EXISTS {beside}")
         engine.execute(f"CREATE TABLE {beside} AS {quarantine}")
         engine.execute(statements.keep, output="Null", settings=ONE_BLOCK)

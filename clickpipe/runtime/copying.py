@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from clickpipe.catalog import Job, Live, resource_id
 from clickpipe.compiler import CopyPipe
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError
 from clickpipe.jobs import Report, run_copy
 from clickpipe.template import Secrets
 
@@ -29,8 +30,13 @@ class Copies:
         held: Callable[[], AbstractContextManager[None]],
         secret: Secrets,
         replaced: Callable[[str], None],
+        relieve: Callable[[EngineError], bool],
     ) -> None:
-        """Copy what is `live`; `held` keeps tables as they are while one runs, `replaced` is told of targets."""
+        """Copy what is `live`; `held` keeps tables as they are while one runs, `replaced` is told of targets.
+
+        `relieve` is asked when an insert fails: see `run_copy`.
+        """
+        self._relieve = relieve
         self._instance = instance
         self._workspace = workspace
         self._live = live
@@ -75,7 +81,7 @@ class Copies:
         with self._held():
             report.check()
             live = self._live()
-            rows = run_copy(self._instance.engine, live, name, values, mode, self._secret, report)
+            rows = run_copy(self._instance.engine, live, name, values, mode, self._secret, report, self._relieve)
             if (mode or live.compiled.copies[name].mode) == "replace":
                 self._replaced(live.compiled.copies[name].target)
         target, pipe_id = live.compiled.copies[name].target, resource_id(self._workspace, "pipe", name)

@@ -70,7 +70,7 @@ class Workspace(Deploying):
         self.staging_queries = QueryRunner(
             instance.engine, self.staging, limits, prepare, instance.answers, instance.gate, self.secret
         )
-        self.copies = Copies(instance, self.id, self.queries.live, self._held, self.secret, self._outdate)
+        self.copies = Copies(instance, self.id, self.queries.live, self._held, self.secret, self._outdate, self.relieve)
         self._importer = Importer(
             instance.engine,
             self.id,
@@ -204,7 +204,11 @@ class Workspace(Deploying):
         def work(_: Report) -> Mapping[str, Any]:
             with self._paused():
                 live = self.queries.live()
-                return replay(self._instance.engine, live, live.compiled.data_sources[data_source], self.id)
+                source = live.compiled.data_sources[data_source]
+                done = replay(self._instance.engine, live, source, self.id, self.relieve)
+                if done["rows"]:
+                    self._outdate(f"{data_source}_quarantine")
+                return done
 
         return self._instance.jobs.submit(self.id, "quarantine_replay", data_source, work)
 

@@ -349,13 +349,27 @@ def test_history_is_copied_partition_by_partition(workspace: Workspace) -> None:
     assert sums(workspace) == [36, 36, 36]
 
 
-FUSSY = {**FILES, "sums_mv.pipe": FIRST.replace("sum(n)", "sum(n + throwIf(n = 13))")}
+FUSSY = {**FILES, "sums_mv.pipe": FIRST.replace("sum(n)", "sum(n + throwIf(n % 100 = 13))")}
 
 
-@pytest.mark.parametrize("how", ["events", "files"])
-def test_a_view_beside_does_not_stop_the_live_one(deployed: Workspace, how: str) -> None:
-    number = stage(deployed, FUSSY)
-    if how == "events":
+MANY = """\
+NODE n
+SQL >
+    SELECT concat('m', toString(number)) AS id, toInt32(number = 250000 ? 13 : 0) AS n FROM numbers(300000)
+TYPE copy
+TARGET_DATASOURCE events
+"""
+
+
+@pytest.mark.parametrize("how", ["events", "files", "copy"])
+def test_a_view_beside_does_not_stop_the_live_one(instance: Instance, deployed: Workspace, how: str) -> None:
+    deployed.deploy({**FILES, "many.pipe": MANY})
+    number = stage(deployed, {**FUSSY, "many.pipe": MANY})
+    if how == "copy":
+        job = deployed.copy("many")
+        instance.jobs.wait(job.id)
+        assert deployed.sql("SELECT count() AS c, uniqExact(id) AS u FROM events") == [{"c": 300_001, "u": 300_001}]
+    elif how == "events":
         send(deployed, "b", 13)
     else:
         deployed.append("events", [Lines(b'{"id":"b","n":13}')])
@@ -366,6 +380,29 @@ def test_a_view_beside_does_not_stop_the_live_one(deployed: Workspace, how: str)
     deployed.discard(number)
     send(deployed, "d", 4)
     assert sums(deployed) == [20, 20, 20]
+
+
+def test_a_view_beside_does_not_stop_a_replay(instance: Instance, workspace: Workspace) -> None:
+    workspace.deploy(NARROW)
+    workspace.ingest("events", [{"id": "b", "n": 1313}, {"id": "c", "n": "none"}])
+    workspace.deploy(FILES)
+    number = stage(workspace, {**FUSSY, "events.datasource": KEYED["events.datasource"]})
+    job = workspace.replay_quarantine("events")
+    instance.jobs.wait(job.id)
+    assert sums(workspace) == [1313, 1313, 1313]
+    with pytest.raises(ClickpipeError, match="one of its views refused a row"):
+        workspace.promote(number)
+
+
+def test_a_quarantine_that_was_replayed_is_not_replayed_in_the_other(instance: Instance, workspace: Workspace) -> None:
+    workspace.deploy(NARROW)
+    workspace.ingest("events", [{"id": "b", "n": 1313}])
+    workspace.deploy(FILES)
+    number = stage(workspace, WIDER)
+    instance.jobs.wait(workspace.replay_quarantine("events").id)
+    assert sums(workspace) == [1313, 1313, 1313]
+    with pytest.raises(ClickpipeError, match="rows of events_quarantine were replaced or deleted"):
+        workspace.promote(number)
 
 
 def test_a_view_that_was_mended_is_not_in_the_way_any_more(instance: Instance, workspace: Workspace) -> None:
