@@ -50,6 +50,7 @@ def _file_options(function: _Function) -> _Function:
             help="Whether CSV's first row has names. Default: when all are columns.",
         ),
         click.option("--wait/--no-wait", default=True, help="Wait until the rows are in."),
+        click.option("--staging", is_flag=True, help="In the deployment that waits in staging, not in the live one."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         server_options,
     )
@@ -94,12 +95,13 @@ def _load(
     delimiter: str | None,
     header: bool | None,
     wait: bool,
+    staging: bool,
     as_json: bool,
     host: str | None,
     token: str | None,
     condition: str | None = None,
 ) -> None:
-    client = connect(host, token)
+    client = connect(host, token, staging=staging)
     remote = file.startswith(("http://", "https://"))
     size = 0 if remote or file == "-" else _size(file)
     plain, encoding = _taken_apart(file)

@@ -53,11 +53,12 @@ def list_data_sources(host: str | None, token: str | None, *, as_json: bool) -> 
 @datasource.command("data")
 @click.argument("name")
 @click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Rows to show.")
+@click.option("--staging", is_flag=True, help="In the deployment that waits in staging.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
-def data(name: str, limit: int, host: str | None, token: str | None, *, as_json: bool) -> None:
+def data(name: str, limit: int, host: str | None, token: str | None, *, staging: bool, as_json: bool) -> None:
     """Show some rows of the data source NAME."""
-    found = _select(host, token, f"SELECT * FROM {_quoted(name)} LIMIT {limit}")
+    found = _select(host, token, f"SELECT * FROM {_quoted(name)} LIMIT {limit}", staging=staging)
     if as_json:
         print_json(found["data"])
         return
@@ -67,10 +68,11 @@ def data(name: str, limit: int, host: str | None, token: str | None, *, as_json:
 @datasource.command("truncate")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--staging", is_flag=True, help="In the deployment that waits in staging.")
 @server_options
-def truncate(name: str, host: str | None, token: str | None, *, yes: bool) -> None:
+def truncate(name: str, host: str | None, token: str | None, *, yes: bool, staging: bool) -> None:
     """Remove all rows of the data source NAME (or of NAME_quarantine)."""
-    client = connect(host, token)
+    client = connect(host, token, staging=staging)
     if not yes:
         click.confirm(f"Remove all rows of {name}?", abort=True)
     client.request("POST", f"/v0/datasources/{name}/truncate")
@@ -83,12 +85,21 @@ def truncate(name: str, host: str | None, token: str | None, *, yes: bool) -> No
 @click.option("--dry-run", is_flag=True, help="Only tell how many they are.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--wait/--no-wait", default=True, help="Wait until they are gone.")
+@click.option("--staging", is_flag=True, help="In the deployment that waits in staging.")
 @server_options
 def delete(
-    name: str, condition: str, host: str | None, token: str | None, *, dry_run: bool, yes: bool, wait: bool
+    name: str,
+    condition: str,
+    host: str | None,
+    token: str | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+    wait: bool,
+    staging: bool,
 ) -> None:
     """Delete the rows of the data source NAME that meet a condition."""
-    client = connect(host, token)
+    client = connect(host, token, staging=staging)
     path, where = f"/v0/datasources/{name}/delete", ("delete_condition", condition)
     rows = client.request("POST", path, params=[where, ("dry_run", "true")]).json()["rows_to_be_deleted"]
     if dry_run or not rows:
@@ -137,8 +148,8 @@ def quarantine(name: str, action: str, limit: int, host: str | None, token: str 
     say(f"after a fix: clickpipe datasource quarantine {name} replay")
 
 
-def _select(host: str | None, token: str | None, sql: str) -> Any:
-    return connect(host, token).get("/v0/sql", ("q", f"{sql.strip()} FORMAT JSON"))
+def _select(host: str | None, token: str | None, sql: str, *, staging: bool = False) -> Any:
+    return connect(host, token, staging=staging).get("/v0/sql", ("q", f"{sql.strip()} FORMAT JSON"))
 
 
 def _quoted(name: str) -> str:

@@ -109,6 +109,7 @@ def _copy(pipe: dict[str, Any]) -> dict[str, Any]:
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the pipe.")
 @click.option("--mode", type=click.Choice(["append", "replace"]), help="Instead of the pipe's own COPY_MODE.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it has ended (the default).")
+@click.option("--staging", is_flag=True, help="In the deployment that waits in staging.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def run_copy(
@@ -119,6 +120,7 @@ def run_copy(
     params: tuple[str, ...],
     mode: str | None,
     wait: bool,
+    staging: bool,
     as_json: bool,
 ) -> None:
     """Run a copy pipe now.
@@ -126,7 +128,7 @@ def run_copy(
     \b
     clickpipe copy run snapshot_sessions --mode append
     """
-    client = connect(host, token)
+    client = connect(host, token, staging=staging)
     given = [*parse_params(params), *([("_mode", mode)] if mode else [])]
     started = client.request("POST", f"/v0/pipes/{quote(pipe, safe='')}/copy", params=given).json()["job"]
     if wait:

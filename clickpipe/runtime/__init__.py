@@ -3,6 +3,7 @@
 from clickpipe.runtime.fixtures import LoadedFixture, fixture_path, load_fixtures
 from clickpipe.runtime.instance import DEFAULT_WORKSPACE, Instance
 from clickpipe.runtime.opening import open_project
+from clickpipe.runtime.staging import StagingData
 from clickpipe.runtime.upload import Upload
 from clickpipe.runtime.watch import FolderDeployment, deploy_folder, watch_folder
 from clickpipe.runtime.workspace import Workspace
@@ -12,6 +13,7 @@ __all__ = [
     "FolderDeployment",
     "Instance",
     "LoadedFixture",
+    "StagingData",
     "Upload",
     "Workspace",
     "deploy_folder",

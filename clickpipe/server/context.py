@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from clickpipe.auth import require
 from clickpipe.catalog import Token
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner
-from clickpipe.runtime import Instance, Workspace
+from clickpipe.runtime import Instance, StagingData, Workspace
 from clickpipe.server.parameters import Values, of_pipe, one, output_settings
 
 
@@ -40,12 +41,16 @@ class Caller:
 
     def queries(self, values: Values) -> QueryRunner:
         """Return what answers queries: the live deployment, or staging where the request says so. Raises 404."""
+        return self.data(values).queries
+
+    def data(self, values: Mapping[str, str | list[str]]) -> Workspace | StagingData:
+        """Return what rows are written to: the live deployment, or staging where the request says so. Raises 404."""
         if one(values, "__tb__deployment") != "staging":
-            return self.workspace.queries
+            return self.workspace
         if self.workspace.staging() is None:
             message = "There is no deployment in staging: make one with `clickpipe deploy --no-auto`."
             raise ClickpipeError(message, status=404, code="no_staging")
-        return self.workspace.staging_queries
+        return self.workspace.staging_data
 
     def may_read(self, kind: str, name: str) -> None:
         """Raise 403 unless the token may read a `DATASOURCES`, `PIPES` or `SERVICE` (data source) of this name."""

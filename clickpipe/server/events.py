@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest import Lines, decompress, lines_of
+from clickpipe.ingest import IngestResult, Lines, decompress, lines_of
+from clickpipe.runtime import StagingData, Workspace
 from clickpipe.server.context import caller, flag, instance_of
 from clickpipe.server.parameters import read_body
 
@@ -19,7 +20,8 @@ _LARGE = 100_000  # bytes from which on a body is taken apart beside the event l
 async def post_events(request: Request) -> JSONResponse:
     """Take NDJSON or one JSON object, whatever the Content-Type; answer when the rows are durable (202).
 
-    With `wait=true` when they are readable too (200); the counts are exact in both.
+    With `wait=true` when they are readable too (200); the counts are exact in both. With `__tb__deployment=staging`
+    they are for the deployment in staging only.
     """
     who = caller(request)
     name = request.query_params.get("name", "")
@@ -27,7 +29,8 @@ async def post_events(request: Request) -> JSONResponse:
         message = "The query parameter 'name' is missing: the data source that the events are for."
         raise ClickpipeError(message, code="missing_name")
     who.require("DATASOURCES:APPEND", name)
-    who.workspace.data_source_for_events(name)
+    data = who.data(request.query_params)
+    data.data_source_for_events(name)
     instance, key = instance_of(request), (who.workspace.id, name)
     try:
         told = instance.event_requests.take(key)
@@ -39,10 +42,17 @@ async def post_events(request: Request) -> JSONResponse:
         body = await read_body(request, instance.settings.max_body_bytes, count)
         told = {**instance.event_bytes.take(key, len(body)), **told}
         lines = await _lines(request, body, count)
-        submitted = who.workspace.submit(name, lines, wait=wait)
-    result = await asyncio.wrap_future(submitted)
-    counts = {"successful_rows": result.successful_rows, "quarantined_rows": result.quarantined_rows}
+        result = _written(data, name, lines, wait=wait)
+    counted = await result
+    counts = {"successful_rows": counted.successful_rows, "quarantined_rows": counted.quarantined_rows}
     return JSONResponse(counts, status_code=200 if wait else 202, headers=told)
+
+
+def _written(data: Workspace | StagingData, name: str, lines: Lines, *, wait: bool) -> Awaitable[IngestResult]:
+    """Give lines to the log, or, those for staging, write them at once."""
+    if isinstance(data, StagingData):
+        return asyncio.to_thread(data.append, name, [lines])
+    return asyncio.wrap_future(data.submit(name, lines, wait=wait))
 
 
 async def _lines(request: Request, body: bytes, count: Callable[[int], None]) -> Lines:

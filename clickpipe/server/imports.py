@@ -66,7 +66,8 @@ async def _form_values(request: Request) -> dict[str, str]:
 
 async def _start(request: Request, who: Caller, name: str, mode: str, values: dict[str, str]) -> tuple[Job, bool]:
     who.require("DATASOURCES:CREATE" if mode == "replace" else "DATASOURCES:APPEND", name)
-    who.workspace.data_source_for_events(name)
+    data = who.data({**values, **request.query_params})
+    data.data_source_for_events(name)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         values = {**await _form_values(request), **values}
@@ -84,7 +85,7 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
             encoding = await _save(request, path, instance.settings.import_max_bytes, encoding)
         upload = Upload(name, path, format_, encoding, url, _dialect(values))
         condition = values.get("replace_condition", "") if mode == "replace" else ""
-        job = await asyncio.to_thread(who.workspace.import_file, upload, mode=mode, condition=condition)
+        job = await asyncio.to_thread(data.import_file, upload, mode=mode, condition=condition)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -165,16 +166,16 @@ async def post_delete(request: Request) -> Response:
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
     values = {**dict(request.query_params), **await _form_values(request)}
-    condition = values.get("delete_condition", "")
+    condition, data = values.get("delete_condition", ""), who.data(values)
     truthy = {"1", "true", "yes"}
     if values.get("dry_run", "").lower() in truthy:
-        rows = await asyncio.to_thread(who.workspace.delete_rows, name, condition, dry_run=True)
+        rows = await asyncio.to_thread(data.delete_rows, name, condition, dry_run=True)
         return JSONResponse({"rows_to_be_deleted": rows})
     if request.url.path.startswith("/v1/") and values.get("wait", "").lower() in truthy:
-        rows = await asyncio.to_thread(who.workspace.delete_rows, name, condition)
+        rows = await asyncio.to_thread(data.delete_rows, name, condition)
         mutation: dict[str, list[str]] = {"partitions_scanned": [], "partitions_done": [], "partitions_in_progress": []}
         return JSONResponse({"rows_affected": rows, "mutation": mutation})
-    job = await asyncio.to_thread(who.workspace.delete_job, name, condition)
+    job = await asyncio.to_thread(data.delete_job, name, condition)
     return JSONResponse({**job_reply(job), "delete_id": job.id})
 
 
@@ -182,7 +183,7 @@ async def post_truncate(request: Request) -> Response:
     """Remove all rows of a data source, or of its quarantine."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name.removesuffix(_QUARANTINE))
-    await asyncio.to_thread(who.workspace.truncate, name)
+    await asyncio.to_thread(who.data(request.query_params).truncate, name)
     return JSONResponse({"truncated": True, "datasource": name}) if flag(request, "json") else Response(status_code=205)
 
 
@@ -194,7 +195,9 @@ async def get_quarantine(request: Request) -> Response:
         message = f"The quarantine of '{name}' is not for a token that may read some of its rows only."
         raise forbidden(message)
     limit = request.query_params.get("limit", "100")
-    found = await asyncio.to_thread(who.workspace.quarantine_reasons, name, int(limit) if limit.isdigit() else 100)
+    found = await asyncio.to_thread(
+        who.data(request.query_params).quarantine_reasons, name, int(limit) if limit.isdigit() else 100
+    )
     return JSONResponse({"reasons": [reason.as_dict() for reason in found]})
 
 
@@ -202,7 +205,7 @@ async def post_replay(request: Request) -> Response:
     """Start a job that moves the rows of a quarantine that fit now into the data source."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
-    job = await asyncio.to_thread(who.workspace.replay_quarantine, name)
+    job = await asyncio.to_thread(who.data(request.query_params).replay_quarantine, name)
     return JSONResponse(job_reply(job), status_code=202)
 
 

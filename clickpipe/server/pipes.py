@@ -170,10 +170,11 @@ async def post_copy(request: Request) -> JSONResponse:
     who = caller(request)
     name = request.path_params["name"]
     who.require("PIPES:CREATE", name)
-    values = of_pipe(await posted_values(request))
+    given = await posted_values(request)
+    data, values = who.data(given), of_pipe(given)
     mode = values.pop("_mode", None)
-    job = await asyncio.to_thread(who.workspace.copy, name, values, str(mode) if mode else None)
-    live = who.workspace.queries.live()
+    job = await asyncio.to_thread(data.copy, name, values, str(mode) if mode else None)
+    live = data.queries.live()
     target = live.compiled.copies[name].target
     reply = job_reply(job)
     tags = {"copy_target_datasource": resource_id(who.workspace.id, "datasource", target)}

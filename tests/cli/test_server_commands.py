@@ -321,6 +321,9 @@ def test_staging(on_server: Run, tmp_path: Path) -> None:
     assert on_server("endpoint", "data", "answer").code == 1
     assert json.loads(on_server("endpoint", "data", "answer", "--staging", "--json").out) == [{"x": 42}]
     assert json.loads(on_server("sql", "SELECT x FROM answer", "--staging", "--json").out) == [{"x": 42}]
+    rows = tmp_path / "rows.ndjson"
+    rows.write_text('{"x": 1}')
+    assert "is the same in staging" in on_server("datasource", "append", "page_views", str(rows), "--staging").err
     listed = on_server("deployment", "ls").out
     assert [word for word in ("live", "staging", "previous") if word in listed] == ["live", "staging"]
     assert "is live on" in on_server("deployment", "promote").out

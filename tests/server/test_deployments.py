@@ -194,6 +194,36 @@ def test_a_deployment_waits_in_staging(client: Client) -> None:
     assert client("DELETE", "/v1/deployments/99").status_code == 404
 
 
+def test_staging_is_written_to(client: Client) -> None:
+    """Rows for staging alone: into what is its own, not into what it shares with the live deployment."""
+    copied = FILES["pipes/snapshot.pipe"]
+    changed = {**WIDER, "datasources/totals_copy.datasource": FILES["datasources/totals_copy.datasource"]}
+    staging, row = "__tb__deployment=staging", '{"id":"s","amount":5000000000,"at":"2026-01-01 00:00:00"}'
+    assert client("POST", f"/v0/events?name=events&{staging}", content=row).status_code == 404
+    deploy(client, changed, "")
+    reply = client("POST", f"/v0/events?name=events&{staging}", content=row + "\nno JSON\n")
+    assert (reply.status_code, reply.json()) == (202, {"successful_rows": 1, "quarantined_rows": 1})
+    appended = client("POST", f"/v0/datasources?name=events&mode=append&format=ndjson&{staging}", content=row)
+    assert appended.json()["successful_rows"] == 1
+    count = {"q": "SELECT count() AS c, sum(amount) AS s FROM events"}
+    assert client("GET", "/v0/sql", params=count).json()["data"] == [{"c": 3, "s": 6}]
+    staged = {**count, "__tb__deployment": "staging"}
+    assert client("GET", "/v0/sql", params=staged).json()["data"] == [{"c": 5, "s": 10000000006}]
+    reasons = client("GET", f"/v1/datasources/events/quarantine?{staging}").json()["reasons"]
+    assert [reason["rows"] for reason in reasons] == [1]
+    deleted = {"delete_condition": "id = 's'", "dry_run": "true"}
+    path = f"/v0/datasources/events/delete?{staging}"
+    assert client("POST", path, data=deleted).json() == {"rows_to_be_deleted": 2}
+    assert client("POST", "/v0/datasources/events/delete", data=deleted).json() == {"rows_to_be_deleted": 0}
+    shared = client("POST", f"/v0/events?name=totals_copy&{staging}", content='{"id":"x","total":1}')
+    assert (shared.status_code, "what is written to it is live" in shared.json()["error"]) == (409, True)
+    assert client("POST", f"/v0/pipes/snapshot/copy?{staging}").status_code == 409
+    assert "TARGET_DATASOURCE totals_copy" in copied
+    assert client("POST", f"/v0/datasources/events/truncate?{staging}").status_code == 205
+    assert client("GET", "/v0/sql", params=staged).json()["data"] == [{"c": 0, "s": 0}]
+    assert client("GET", "/v0/sql", params=count).json()["data"] == [{"c": 3, "s": 6}]
+
+
 def test_the_first_deployment_may_wait_too(empty: Client) -> None:
     assert deploy(empty, FILES, "").json()["deployment"]["live"] is False
     assert [(d["id"], d["live"]) for d in listed(empty)] == [("0", True), ("1", False)]

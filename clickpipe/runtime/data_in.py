@@ -1,0 +1,136 @@
+"""Rows into the data sources of a deployment, and out of them: files, deletes, quarantines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from clickpipe.catalog import Job
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.engine import EngineError
+from clickpipe.ingest import Importer, IngestResult, Lines, Reason, reasons, replay
+from clickpipe.jobs import Report
+from clickpipe.query import QueryRunner, compose_condition, failure
+from clickpipe.runtime.upload import Upload
+
+if TYPE_CHECKING:
+    from clickpipe.runtime.instance import Instance
+
+
+class DataIn:
+    """What writes to the data sources of a deployment: the live one, or staging. May be called from any thread."""
+
+    _instance: Instance
+    _importer: Importer
+    queries: QueryRunner
+    id: str
+    _paused: Callable[[], AbstractContextManager[None]]
+    _outdate: Callable[[str], None]
+    relieve: Callable[[EngineError], bool]
+
+    def _writable(self, table: str) -> None:
+        """Raise ClickpipeError when this deployment may not write to one of its tables."""
+
+    def data_source_for_events(self, name: str) -> None:
+        """Raise 404 unless events can be sent to the data source."""
+        live = self.queries.live()
+        source = live.compiled.data_sources.get(name)
+        if source is not None and source.ingestible:
+            self._writable(name)
+            return
+        if source is not None:
+            message = f"The data source '{name}' holds aggregate states: a materialized view fills it, events cannot."
+            raise ClickpipeError(message, code="not_ingestible")
+        hint = did_you_mean(name, live.ingestible())
+        message = f'Data Source "{name}" does not exist' + (f": {hint}" if hint else "")
+        raise ClickpipeError(message, status=404, code="not_found")
+
+    def import_file(self, upload: Upload, *, mode: str = "append", condition: str = "") -> Job:
+        """Start a job that appends a file's rows, or replaces all rows by them, or those that meet `condition`.
+
+        The file is removed at the end. Raises ClickpipeError 404 for an unknown data source, 400 for a bad condition.
+        """
+        self.data_source_for_events(upload.data_source)
+        where = compose_condition(self._instance.engine, self.queries.live(), condition) if condition else ""
+
+        def work(report: Report) -> Mapping[str, Any]:
+            source = self.queries.live().compiled.data_sources[upload.data_source]
+            named = upload.format == "csv"
+            with upload.read(source, self._instance.settings, report) as parts:
+                name, importer = upload.data_source, self._importer
+                if mode == "replace":
+                    done = importer.replace(name, parts, named=named, report=report, condition=where)
+                else:
+                    done = importer.append(name, parts, named=named, report=report)
+                return done.as_dict()
+
+        return self._instance.jobs.submit(self.id, "import", upload.data_source, work)
+
+    def append(self, data_source: str, parts: Iterable[Lines], *, named: bool = False) -> IngestResult:
+        """Append rows and wait until they can be read; `named` are objects by the columns' names, not by jsonpaths.
+
+        Raises ClickpipeError.
+        """
+        self.data_source_for_events(data_source)
+        try:
+            done = self._importer.append(data_source, parts, named=named, report=lambda _: None)
+        except EngineError as error:
+            raise failure(error) from error
+        return IngestResult(done.rows, done.quarantined)
+
+    def delete_rows(self, data_source: str, condition: str, *, dry_run: bool = False) -> int:
+        """Delete the rows that meet a condition; return how many they are. Raises ClickpipeError 400 and 404."""
+        live = self.queries.live()
+        self._require(data_source)
+        where = compose_condition(self._instance.engine, live, condition)
+        try:
+            return self._importer.delete(data_source, where, dry_run=dry_run)
+        except EngineError as error:
+            raise failure(error) from error
+
+    def delete_job(self, data_source: str, condition: str) -> Job:
+        """Start a job that deletes rows. Raises ClickpipeError 400 and 404."""
+        self._require(data_source)
+        compose_condition(self._instance.engine, self.queries.live(), condition)
+        return self._instance.jobs.submit(
+            self.id,
+            "delete_data",
+            data_source,
+            lambda _: {"rows_affected": self.delete_rows(data_source, condition), "delete_condition": condition},
+            {"condition": condition},
+        )
+
+    def truncate(self, data_source: str) -> None:
+        """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`). Raises ClickpipeError 404."""
+        self._require(data_source)
+        self._importer.truncate(data_source)
+
+    def quarantine_reasons(self, data_source: str, limit: int = 100) -> list[Reason]:
+        """Return why rows of a data source are in quarantine. Raises ClickpipeError 404."""
+        self._require(f"{data_source}_quarantine", written=False)
+        return reasons(self._instance.engine, self.queries.live(), data_source, limit)
+
+    def replay_quarantine(self, data_source: str) -> Job:
+        """Start a job that moves the rows of a quarantine that fit now. Raises ClickpipeError 404, 400."""
+        self.data_source_for_events(data_source)
+
+        def work(_: Report) -> Mapping[str, Any]:
+            with self._paused():
+                live = self.queries.live()
+                source = live.compiled.data_sources[data_source]
+                done = replay(self._instance.engine, live, source, self.id, self.relieve)
+                if done["rows"]:
+                    self._outdate(f"{data_source}_quarantine")
+                return done
+
+        return self._instance.jobs.submit(self.id, "quarantine_replay", data_source, work)
+
+    def _require(self, table: str, *, written: bool = True) -> None:
+        live = self.queries.live()
+        if live.table(table) is None:
+            hint = did_you_mean(table, live.physical.tables)
+            message = f'Data Source "{table}" does not exist' + (f": {hint}" if hint else "")
+            raise ClickpipeError(message, status=404, code="not_found")
+        if written:
+            self._writable(table)
