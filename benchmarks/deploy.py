@@ -29,7 +29,7 @@ def main() -> None:
         _project_tests(Path(folder) / "tests")
         with Instance(Path(folder) / "data") as instance:
             _backfill(instance, instance.default)
-            large = instance.create_workspace("large")
+            large = instance.workspaces.create("large")
             _plan(large)
 
 

@@ -63,9 +63,9 @@ def catalog() -> Iterator[Catalog]:
 @pytest.fixture
 def workspace(instance: Instance) -> Iterator[Workspace]:
     """A workspace with nothing deployed."""
-    made = instance.create_workspace(f"test_{uuid.uuid4().hex}")
+    made = instance.workspaces.create(f"test_{uuid.uuid4().hex}")
     yield made
-    instance.delete_workspace(made)
+    instance.workspaces.delete(made)
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,10 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (workspace_id, deployment)
     ) STRICT;
     """,
+    """
+    ALTER TABLE workspaces ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+    ALTER TABLE workspaces ADD COLUMN expires_at REAL NOT NULL DEFAULT 0;
+    """,
 )
 
 

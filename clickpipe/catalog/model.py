@@ -12,11 +12,17 @@ from clickpipe.compiler import CompiledProject, ResultColumn
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace: its id also names its ClickHouse database."""
+    """A workspace: its id also names its ClickHouse database.
+
+    A preview has a `parent`, the id of the workspace that it was made of. `expires_at` is when it is removed (seconds
+    since 1970; 0: never).
+    """
 
     id: str
     name: str
     created_at: str
+    parent: str = ""
+    expires_at: float = 0.0
 
     @property
     def database(self) -> str:

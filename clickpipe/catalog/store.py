@@ -43,13 +43,21 @@ class Catalog(Database):
 
     def workspaces(self) -> list[Workspace]:
         """Return all workspaces, oldest first."""
-        return [Workspace(**r) for r in self.rows("SELECT id, name, created_at FROM workspaces ORDER BY created_at")]
+        sql = "SELECT id, name, created_at, parent, expires_at FROM workspaces ORDER BY created_at"
+        return [Workspace(**row) for row in self.rows(sql)]
 
-    def create_workspace(self, name: str) -> Workspace:
+    def create_workspace(self, name: str, *, parent: str = "", expires_at: float = 0.0) -> Workspace:
         """Add a workspace. Raises sqlite3.IntegrityError when the name is taken."""
-        workspace = Workspace(uuid.uuid4().hex[:16], name, now())
-        self.run("INSERT INTO workspaces VALUES (?, ?, ?)", workspace.id, name, workspace.created_at)
+        workspace = Workspace(uuid.uuid4().hex[:16], name, now(), parent, expires_at)
+        self.run(
+            "INSERT INTO workspaces (id, name, created_at, parent, expires_at) VALUES (?, ?, ?, ?, ?)",
+            *(workspace.id, name, workspace.created_at, parent, expires_at),
+        )
         return workspace
+
+    def set_expiry(self, workspace_id: str, expires_at: float) -> None:
+        """Set when a workspace is removed (seconds since 1970; 0: never)."""
+        self.run("UPDATE workspaces SET expires_at = ? WHERE id = ?", expires_at, workspace_id)
 
     def delete_workspace(self, workspace_id: str) -> None:
         """Remove a workspace with all its metadata."""

@@ -39,6 +39,7 @@ _COMMANDS = {
     "serve": ("serve", "serve"),
     "deploy": ("deploy", "deploy"),
     "deployment": ("deployments", "deployment"),
+    "preview": ("previews", "preview"),
     "render": ("render", "render"),
     "explain": ("render", "explain"),
     "sql": ("sql", "sql"),

@@ -62,9 +62,29 @@ def deploy(
     plan or a failed deployment.
     """
     form = "json" if as_json else form
+    client = connect(host, token)
+    reply = deploy_to(client, folder, only_check=only_check, destructive=destructive, auto=auto, wait=wait, form=form)
+    if form == "json":
+        print_json(reply)
+    ctx.exit(1 if reply["result"] == "failed" else 0)
+
+
+def deploy_to(
+    client: Client,
+    folder: Path,
+    *,
+    only_check: bool,
+    destructive: bool,
+    auto: bool = True,
+    wait: bool = True,
+    form: str,
+) -> _Reply:
+    """Deploy a folder and tell of it as `form` says (json: nothing); return the server's last reply.
+
+    Raises ClickpipeError, ProjectError for files that cannot be read.
+    """
     quiet = form != "text"
     sources, parts = _read(folder)
-    client = connect(host, token)
     options = [("allow_destructive_operations", "true")] if destructive else []
     with progress() as tell:
         tell(f"checking the project on {client.url}")
@@ -80,11 +100,9 @@ def deploy(
             reply = _wait(client, reply, tell, auto=auto) if wait else reply
         if not quiet:
             _show_end(reply, time.monotonic() - started, client)
-    if form == "json":
-        print_json(reply)
-    elif form == "github":
+    if form == "github":
         click.echo(_markdown(reply, plan))
-    ctx.exit(1 if reply["result"] == "failed" else 0)
+    return reply
 
 
 def _read(folder: Path) -> tuple[Sources, list[FilePart]]:
@@ -112,7 +130,7 @@ def _wait(client: Client, reply: _Reply, tell: Any, *, auto: bool) -> _Reply:
     deployment = reply["deployment"]
     ended = _ENDED if auto else {*_ENDED, "data_ready"}
     while reply["result"] == "success" and not deployment["live"] and deployment["status"] not in ended:
-        tell(f"deploying: {deployment['status'].replace('_', ' ')}")
+        tell(f"deploying: {deployment.get('progress') or deployment['status'].replace('_', ' ')}")
         time.sleep(_POLL_SECONDS)
         deployment = client.get(f"/v1/deployments/{deployment['id']}")["deployment"]
         result = "failed" if deployment["status"] == "failed" else "success"

@@ -18,6 +18,7 @@ _CHOICES = {
     "broken_branches": ("error", "warning"),
     "enum_values": ("error", "ignore"),
     "import_private_urls": ("refuse", "allow"),
+    "local_tokens": ("off", "on"),
     "log_format": ("console", "json"),
     "log_level": ("debug", "info", "warning", "error"),
     "log_requests": ("off", "errors", "all"),
@@ -65,11 +66,13 @@ class Settings:
     query_max_result_bytes: int = 100_000_000
     deploy_wait_seconds: float = 5.0
     keep_previous_seconds: int = 3600
+    preview_seconds: int = 604_800
     backfill_threads: int = 0
     backfill_rows_per_second: int = 0
     broken_branches: str = "error"
     enum_values: str = "error"
     copy_sources: str = ""
+    local_tokens: str = "off"
     cors_origins: str = "*"
     trusted_proxies: str = ""
     tls_certificate: str = ""

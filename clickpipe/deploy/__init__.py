@@ -1,9 +1,22 @@
 """Diff, plan, apply, promote: how a project becomes what a workspace answers from."""
 
 from clickpipe.deploy.apply import Hooks
+from clickpipe.deploy.clone import Rows
 from clickpipe.deploy.deployer import Deployer, Prepared
 from clickpipe.deploy.plan import Changes, Plan
 from clickpipe.deploy.step import Category, Feedback, Step
 from clickpipe.deploy.tables import Progress, Tables
 
-__all__ = ["Category", "Changes", "Deployer", "Feedback", "Hooks", "Plan", "Prepared", "Progress", "Step", "Tables"]
+__all__ = [
+    "Category",
+    "Changes",
+    "Deployer",
+    "Feedback",
+    "Hooks",
+    "Plan",
+    "Prepared",
+    "Progress",
+    "Rows",
+    "Step",
+    "Tables",
+]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
@@ -11,9 +13,10 @@ from clickpipe.compiler import CompiledProject, compile_project, restore_project
 from clickpipe.config import STRICT, ProjectRules
 from clickpipe.deploy.apply import Applier, Hooks
 from clickpipe.deploy.beside import Beside
+from clickpipe.deploy.clone import Rows, clone_tables
 from clickpipe.deploy.history import BESIDE, History
 from clickpipe.deploy.physical import layout
-from clickpipe.deploy.plan import Plan, make_plan
+from clickpipe.deploy.plan import Plan, all_new, make_plan
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
 from clickpipe.engine import Engine, EngineError, Settings, scratch
@@ -142,6 +145,25 @@ class Deployer:
         live = Live(deployment.id, prepared.compiled, deployment.physical, self._service)
         try:
             self._applier.apply(deployment, live, prepared.plan, keep_until, progress)
+        finally:
+            self._busy.release()
+
+    def clone(self, source: Live, paused: Callable[[], AbstractContextManager[None]], rows: Rows) -> None:
+        """Answer from what another workspace answers from, with its rows; nothing has been deployed here before.
+
+        `paused` holds the other's inserts meanwhile. Raises EngineError.
+        """
+        self._take()
+        try:
+            found = layout(source.compiled, self._workspace.database)
+            plan = Plan((), *all_new(source.compiled), (), found)
+            files, learned = source.compiled.project.files, source.compiled.learned()
+            deployment = self._catalog.create_deployment(
+                self._workspace.id, files, learned, plan.as_dict(), found.physical()
+            )
+            clone_tables(self._engine, self._tables, found, source, paused, rows)
+            live = Live(deployment.id, source.compiled, deployment.physical, self._service)
+            self._applier.promote(live, keep=False)
         finally:
             self._busy.release()
 

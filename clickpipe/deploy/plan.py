@@ -115,6 +115,12 @@ def make_plan(
     return Plan(tuple(steps), sources, pipes, tuple(feedback), layout)
 
 
+def all_new(compiled: CompiledProject) -> tuple[Changes, Changes]:
+    """Return data sources and pipes as a first deployment has them."""
+    files = compiled.project.files
+    return _changes({}, files, ".datasource"), _changes({}, files, ".pipe")
+
+
 def _remarks(compiled: CompiledProject, changing: Collection[str]) -> Iterator[Feedback]:
     """Yield what an author should know of files that do not do what they say, or do no longer."""
     for source in compiled.data_sources.values():

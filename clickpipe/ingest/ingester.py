@@ -210,6 +210,14 @@ class Ingester:
                 left = [self._flush_seconds - age for age in ages.values() if age < self._flush_seconds]
                 self._state.wait(max(0.001, min(left)) if left else None)
 
+    def forget(self, workspace: str) -> None:
+        """Drop what is there of a workspace that is gone, on disk too."""
+        with self._state:
+            for key in [key for key in self._channels if key[0] == workspace]:
+                self._state.wait_for(lambda key=key: not self._channels[key].running)  # type: ignore[misc]
+                del self._channels[key]
+        self._log.forget(workspace)
+
     def recover(self) -> int:
         """Insert what a stopped server left in its log; return how many segments that were."""
         return self._writer.recover()

@@ -11,6 +11,7 @@ Layout: `<folder>/<workspace>/<data source>/<number>.wal`; a segment is a magic 
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import threading
 import time
@@ -141,6 +142,10 @@ class WriteAheadLog:
         path = segment.path.with_suffix(".rejected")
         segment.path.rename(path)
         return path
+
+    def forget(self, workspace: str) -> None:
+        """Remove all that is there of a workspace that is gone."""
+        shutil.rmtree(self._folder / workspace, ignore_errors=True)
 
     def unfinished(self) -> list[Segment]:
         """Return the segments that a stopped server left, oldest first."""

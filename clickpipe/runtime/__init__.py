@@ -1,12 +1,13 @@
 """A running clickpipe, put together from the rooms below: instances and their workspaces."""
 
 from clickpipe.runtime.fixtures import LoadedFixture, fixture_path, load_fixtures
-from clickpipe.runtime.instance import DEFAULT_WORKSPACE, Instance
+from clickpipe.runtime.instance import Instance
 from clickpipe.runtime.opening import open_project
 from clickpipe.runtime.staging import StagingData
 from clickpipe.runtime.upload import Upload
 from clickpipe.runtime.watch import FolderDeployment, deploy_folder, watch_folder
 from clickpipe.runtime.workspace import Workspace
+from clickpipe.runtime.workspaces import DEFAULT_WORKSPACE, Workspaces
 
 __all__ = [
     "DEFAULT_WORKSPACE",
@@ -16,6 +17,7 @@ __all__ = [
     "StagingData",
     "Upload",
     "Workspace",
+    "Workspaces",
     "deploy_folder",
     "fixture_path",
     "load_fixtures",

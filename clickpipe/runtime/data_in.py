@@ -25,7 +25,7 @@ class DataIn:
     _importer: Importer
     queries: QueryRunner
     id: str
-    _paused: Callable[[], AbstractContextManager[None]]
+    paused: Callable[[], AbstractContextManager[None]]
     _outdate: Callable[[str], None]
     relieve: Callable[[EngineError], bool]
 
@@ -116,7 +116,7 @@ class DataIn:
         self.data_source_for_events(data_source)
 
         def work(_: Report) -> Mapping[str, Any]:
-            with self._paused():
+            with self.paused():
                 live = self.queries.live()
                 source = live.compiled.data_sources[data_source]
                 done = replay(self._instance.engine, live, source, self.id, self.relieve)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from clickpipe.catalog import Deployment, Live
-from clickpipe.deploy import Deployer, Plan, Prepared, Progress
+from clickpipe.deploy import Deployer, Plan, Prepared, Progress, Rows
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Report
@@ -25,6 +26,7 @@ class Deploying:
     id: str
     database: str
     live: Live | None
+    paused: Callable[[], AbstractContextManager[None]]
 
     def prepare(self, files: Mapping[str, str], *, allow_destructive: bool = False) -> Prepared:
         """Compile files and plan their deployment; nothing changes. Raises ProjectError."""
@@ -35,7 +37,8 @@ class Deploying:
         return self._deployer.prepare(project, allow_destructive=allow_destructive)
 
     def start(self, prepared: Prepared) -> Deployment:
-        """Record a deployment that `apply` carries out."""
+        """Record a deployment that `apply` carries out; a preview that is deployed to is kept longer."""
+        self._instance.workspaces.keep(self.id)
         return self._deployer.start(prepared)
 
     def apply(
@@ -60,6 +63,11 @@ class Deploying:
                 return {}
 
             self._instance.jobs.submit(self.id, "deployment", str(unfinished.id), work)
+
+    def clone(self, other: Deploying, rows: Rows) -> None:
+        """Answer from what another workspace answers from, with its rows, if it answers from anything."""
+        if other.live is not None:
+            self._deployer.clone(other.live, other.paused, rows)
 
     def expire_previous(self) -> None:
         """Start a job that removes what was live before the live deployment, when it was kept for long enough."""

@@ -21,8 +21,8 @@ from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import Answers, QueryGate
 from clickpipe.runtime.workspace import Workspace
+from clickpipe.runtime.workspaces import Workspaces
 
-DEFAULT_WORKSPACE = "default"
 _OWN_WORKERS = 4  # of the engine, beside those that callers' queries may take: for ingestion, jobs, checks
 
 
@@ -45,13 +45,14 @@ class Instance:
         self.cipher = load_cipher(self.settings.encryption_key) if data_dir is not None else None
         self.catalog = Catalog(self.data_dir / "catalog.sqlite", self.cipher)
         self.tokens = TokenIndex(self.catalog, self.settings)
+        self.workspaces = Workspaces(self)
         self.service_log = ServiceLog(self.engine)
-        self.ingestion_log = IngestionLog(self.service_log, self._database_of)
+        self.ingestion_log = IngestionLog(self.service_log, self.workspaces.database)
         self.log = WriteAheadLog(self.data_dir / "wal")
         self.ingester = Ingester(
             self.engine,
             self.log,
-            self._live_of,
+            self.workspaces.live,
             batch_bytes=self.settings.ingest_batch_bytes,
             queue_bytes=self.settings.ingest_queue_bytes,
             flush_seconds=self.settings.ingest_flush_seconds,
@@ -64,7 +65,7 @@ class Instance:
         self.token_requests = RateLimit("requests with one token", self.settings.token_requests_per_second)
         self.address_requests = RateLimit("requests from one address", self.settings.address_requests_per_second)
         self.endpoint_requests = RateLimit("requests of one endpoint", self.settings.endpoint_requests_per_second)
-        self.query_log = QueryLog(self.service_log, self._database_of)
+        self.query_log = QueryLog(self.service_log, self.workspaces.database)
         self.jobs = JobRunner(self.catalog, told=self.query_log.job)
         self._uploads = self.data_dir / "uploads"
         shutil.rmtree(self._uploads, ignore_errors=True)  # of imports that a stopped server did not end
@@ -72,17 +73,12 @@ class Instance:
         self.gate = QueryGate(self.engine, self.settings.workers, self.settings.query_queue)
         self.answers = Answers(self.settings.cache_max_bytes)
         self.metrics = Metrics(self._gauges())
-        self._workspaces: dict[str, Workspace] = {}
-        self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self._database_of)
-        for found in self.catalog.workspaces():
-            self._workspaces[found.id] = Workspace(self, found)
-        self.is_new = not self._workspaces
-        if self.is_new:
-            self.create_workspace(DEFAULT_WORKSPACE)
+        self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self.workspaces.database)
+        self.is_new = self.workspaces.restore()
         self.recovered_segments = self.ingester.recover()
-        self.schedule = CopySchedule(self._start_due, self._all_live, also=self._expire)
+        self.schedule = CopySchedule(self._start_due, self._scheduled, also=self._expire)
         self.schedule.start()
-        for workspace in list(self._workspaces.values()):
+        for workspace in self.workspaces:
             workspace.go_on()
 
     def _open_engine(self, *, in_memory: bool) -> Engine:
@@ -97,10 +93,6 @@ class Instance:
         except EngineError as error:
             message = f"The engine cannot open {self.data_dir}: {error.message}"
             raise ClickpipeError(message, status=503, code="engine_unavailable") from error
-
-    def _database_of(self, workspace_id: str) -> str:
-        found = self._workspaces.get(workspace_id)
-        return found.database if found else ""
 
     def prepare_service(self, database: str) -> None:
         """Make a workspace's service data sources ready to be read: as they are now. Raises EngineError."""
@@ -135,49 +127,33 @@ class Instance:
         """Return where a file that is sent is kept until its rows are in."""
         return self._uploads / name
 
-    def _live_of(self, workspace_id: str) -> Live | None:
-        workspace = self._workspaces.get(workspace_id)
-        return workspace.live if workspace else None
-
     def _relieve(self, workspace_id: str, error: EngineError) -> bool:
-        workspace = self._workspaces.get(workspace_id)
+        workspace = self.workspaces.get(workspace_id)
         return workspace is not None and workspace.relieve(error)
 
     def _start_due(self, workspace_id: str, copy: str) -> Job | None:
         return self.workspace(workspace_id).copies.start_due(copy)
 
     def _expire(self) -> None:
-        for workspace in list(self._workspaces.values()):
+        self.workspaces.expire()
+        for workspace in self.workspaces:
             workspace.expire_previous()
 
     def _all_live(self) -> dict[str, Live]:
-        return {w.id: w.live for w in list(self._workspaces.values()) if w.live is not None}
+        return {w.id: w.live for w in self.workspaces if w.live is not None}
+
+    def _scheduled(self) -> dict[str, Live]:
+        """Return what schedules count for: previews copy on demand only."""
+        return {w.id: w.live for w in self.workspaces if w.live is not None and not w.parent}
 
     @property
     def default(self) -> Workspace:
         """Return the workspace made at first start."""
-        return next(w for w in self._workspaces.values() if w.name == DEFAULT_WORKSPACE)
+        return self.workspaces.default
 
     def workspace(self, workspace_id: str) -> Workspace:
         """Return the workspace of a token. Raises KeyError."""
-        return self._workspaces[workspace_id]
-
-    def create_workspace(self, name: str) -> Workspace:
-        """Make a workspace with its admin token. Raises sqlite3.IntegrityError for a name that is taken."""
-        made = self.catalog.create_workspace(name)
-        ensure_admin_token(self.catalog, made.id)
-        self.tokens.refresh()
-        workspace = self._workspaces[made.id] = Workspace(self, made)
-        return workspace
-
-    def delete_workspace(self, workspace: Workspace) -> None:
-        """Remove a workspace with its data, metadata and tokens."""
-        self.jobs.wait_for_all(workspace.id)
-        del self._workspaces[workspace.id]
-        self.engine.execute(f"DROP DATABASE IF EXISTS {workspace.database} SYNC")
-        self.service_log.remove(workspace.database)
-        self.catalog.delete_workspace(workspace.id)
-        self.tokens.refresh()
+        return self.workspaces.find(workspace_id)
 
     def admin_token(self) -> Token:
         """Return the default workspace's admin token, its value set by the settings if they name one."""

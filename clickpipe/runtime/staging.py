@@ -34,7 +34,7 @@ class StagingData(DataIn):
         self._instance = instance
         self._workspace = workspace
         self._held = held
-        self._paused = paused
+        self.paused = paused
         self._outdate = lambda _: None
         self.relieve = lambda _: False
         self.id = workspace.id

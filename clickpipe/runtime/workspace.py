@@ -45,10 +45,11 @@ class Workspace(Deploying, DataIn):
     """One workspace of a running instance. Its methods may be called from any thread."""
 
     def __init__(self, instance: Instance, record: WorkspaceRecord) -> None:
-        """Bring back what was live."""
+        """Bring back what was live. `parent` is the id of the workspace that a preview was made of, '' for others."""
         self._instance = instance
         self.id = record.id
         self.name = record.name
+        self.parent = record.parent
         self.database = record.database
         self.live: Live | None = None
         self.local_secrets: Mapping[str, str] = {}
@@ -57,7 +58,7 @@ class Workspace(Deploying, DataIn):
             instance.engine,
             instance.catalog,
             record,
-            Hooks(lambda: self.live, self._paused, self._promote, self._promoted, self.secret),
+            Hooks(lambda: self.live, self.paused, self._promote, self._promoted, self.secret),
             instance.settings.rules(),
             _backfill(instance.settings),
         )
@@ -80,7 +81,7 @@ class Workspace(Deploying, DataIn):
             self._outdate,
             self.relieve,
         )
-        self.staging_data = StagingData(instance, self, self._held, self._paused)
+        self.staging_data = StagingData(instance, self, self._held, self.paused)
         self.live = self._deployer.restore()
 
     @contextmanager
@@ -89,7 +90,7 @@ class Workspace(Deploying, DataIn):
             yield
 
     @contextmanager
-    def _paused(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Hold events and copies: what they write while tables are replaced would be lost."""
         with self._tables, self._instance.ingester.paused(self.id):
             yield
@@ -102,10 +103,15 @@ class Workspace(Deploying, DataIn):
         self._instance.tokens.refresh()
 
     def secret(self, name: str) -> str | None:
-        """Return what `tb_secret` gives: of the folder in development, of the workspace, of the environment."""
+        """Return what `tb_secret` gives: of the folder in development, of the workspace, of the environment.
+
+        A preview has those of the workspace that it was made of, but for its own.
+        """
         if name in self.local_secrets:
             return self.local_secrets[name]
         found = self._instance.catalog.secrets.value(self.id, name)
+        if found is None and self.parent:
+            return self._instance.workspace(self.parent).secret(name)
         return environment_secret(name) if found is None else found
 
     # Data in

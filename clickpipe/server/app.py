@@ -60,7 +60,18 @@ from clickpipe.server.pipes import (
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
 from clickpipe.server.variables import delete_variable, get_variable, list_variables, post_variable, put_variable
-from clickpipe.server.workspaces import get_auth, get_workspace, list_workspaces
+from clickpipe.server.workspaces import (
+    delete_preview,
+    delete_workspace,
+    get_auth,
+    get_local_tokens,
+    get_preview,
+    get_workspace,
+    list_previews,
+    list_workspaces,
+    post_preview,
+    post_workspace,
+)
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -106,6 +117,17 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v1/workspace", get_workspace),
     ("GET", "/v0/user/workspaces", list_workspaces),
     ("GET", "/v1/user/workspaces", list_workspaces),
+    ("POST", "/v1/workspaces", post_workspace),
+    ("DELETE", "/v1/workspaces/{name}", delete_workspace),
+    ("GET", "/v0/environments", list_previews),
+    ("GET", "/v1/environments", list_previews),
+    ("POST", "/v0/environments", post_preview),
+    ("POST", "/v1/environments", post_preview),
+    ("GET", "/v0/environments/{name}", get_preview),
+    ("GET", "/v1/environments/{name}", get_preview),
+    ("DELETE", "/v0/environments/{name}", delete_preview),
+    ("DELETE", "/v1/environments/{name}", delete_preview),
+    ("GET", "/tokens", get_local_tokens),
     ("GET", "/v0/auth", get_auth),
     ("GET", "/v0/jobs", list_jobs),
     ("GET", "/v0/jobs/{id}", get_job),

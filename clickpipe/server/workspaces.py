@@ -1,28 +1,74 @@
-"""The workspace of a token, as published clients ask for it before they do anything."""
+"""Workspaces and their previews, as published clients ask for them before they do anything."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from clickpipe.auth import ADMIN, allows
-from clickpipe.server.context import Caller, caller
+from clickpipe.auth import ADMIN, allows, forbidden
+from clickpipe.deploy import Rows
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.jobs import Report
+from clickpipe.runtime import Instance, Workspace
+from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.shapes import job_reply
+
+# What `data` says of the rows that a preview begins with; published clients know the last_ and all_partitions.
+_ROWS = {"": Rows.NONE, "none": Rows.NONE, "last_partition": Rows.LAST, "all_partitions": Rows.ALL, "all": Rows.ALL}
+_TEST_PREFIX, _TEST_SECONDS = "Tinybird_Local_Test_", 3600.0  # `tb test` makes one each time, and leaves it
+_LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 
 async def get_workspace(request: Request) -> JSONResponse:
     """Answer `GET /v0/workspace` and `GET /v1/workspace`."""
-    return JSONResponse(_workspace(caller(request)))
+    who = caller(request)
+    return JSONResponse({**_shape(who.workspace), **_user(who), "limits": {}})
 
 
 async def list_workspaces(request: Request) -> JSONResponse:
-    """Answer `GET /v0/user/workspaces` and `GET /v1/user/workspaces`: the one that the token belongs to."""
-    who = caller(request)
-    token = who.token.value if allows(who.token, ADMIN) else ""
-    shown = {**_workspace(who), "token": token, "role": "admin" if token else "viewer", "plan": "self-hosted"}
-    shown |= {"current": True, "members": [], "organization": {"id": "", "name": ""}}
-    return JSONResponse({"id": who.workspace.id, "organization_id": "", "workspaces": [shown]})
+    """Answer `GET /v0/user/workspaces` and `GET /v1/user/workspaces`: those that the token may know of.
+
+    An admin token of the default workspace knows all, another one its own workspace; their previews too
+    `with_environments`, these alone with `only_environments`.
+    """
+    who, instance = caller(request), instance_of(request)
+    previews = flag(request, "with_environments") or flag(request, "only_environments")
+    shown = [
+        {**_listed(instance, who, workspace), "current": workspace is who.workspace}
+        for workspace in _known(instance, who)
+        if (previews or not workspace.parent or workspace is who.workspace)
+        and (workspace.parent or not flag(request, "only_environments"))
+    ]
+    return JSONResponse({"id": who.workspace.id, "organization_id": "", "workspaces": shown})
+
+
+def _known(instance: Instance, who: Caller) -> list[Workspace]:
+    if not allows(who.token, ADMIN):
+        return [who.workspace]
+    if who.workspace is instance.default:
+        return list(instance.workspaces)
+    return [who.workspace, *instance.workspaces.previews(who.workspace)]
+
+
+def _listed(instance: Instance, who: Caller, workspace: Workspace) -> dict[str, Any]:
+    admin = allows(who.token, ADMIN)
+    token = instance.workspaces.admin_token(workspace).value if admin else ""
+    shown = {**_shape(workspace), **_user(who), "token": token, "role": "admin" if admin else "viewer"}
+    return {**shown, "plan": "self-hosted", "members": [], "organization": {"id": "", "name": ""}}
+
+
+def _shape(workspace: Workspace) -> dict[str, Any]:
+    main = workspace.parent or None
+    return {"id": workspace.id, "name": workspace.name, "main": main, "is_branch": bool(main)}
+
+
+def _user(who: Caller) -> dict[str, Any]:
+    return {"user_id": who.token.id, "user_email": "", "scope": "user" if allows(who.token, ADMIN) else "token"}
 
 
 async def get_auth(request: Request) -> JSONResponse:
@@ -31,14 +77,136 @@ async def get_auth(request: Request) -> JSONResponse:
     return JSONResponse({"is_valid": True, "is_user": allows(who.token, ADMIN)})
 
 
-def _workspace(who: Caller) -> dict[str, Any]:
-    return {
-        "id": who.workspace.id,
-        "name": who.workspace.name,
-        "user_id": who.token.id,
-        "user_email": "",
-        "scope": "user" if allows(who.token, ADMIN) else "token",
-        "main": None,
-        "is_branch": False,
-        "limits": {},
-    }
+async def post_workspace(request: Request) -> JSONResponse:
+    """Answer `POST /v1/workspaces`: make a workspace, empty. For an admin token of the default workspace."""
+    who, instance = caller(request), instance_of(request)
+    _require_default(instance, who)
+    name = (await _values(request)).get("name", "")
+    seconds = _TEST_SECONDS if name.startswith(_TEST_PREFIX) else 0.0
+    made = await asyncio.to_thread(instance.workspaces.create, name, seconds=seconds)
+    return JSONResponse(_listed(instance, who, made))
+
+
+async def delete_workspace(request: Request) -> JSONResponse:
+    """Answer `DELETE /v1/workspaces/<id or name>`: remove it with its rows.
+
+    For an admin token of the default workspace, or of its own.
+    """
+    who, instance = caller(request), instance_of(request)
+    who.require("ADMIN")
+    if who.workspace.name != request.path_params["name"] and who.workspace.id != request.path_params["name"]:
+        _require_default(instance, who)
+    found = instance.workspaces.named(request.path_params["name"])
+    await asyncio.to_thread(instance.workspaces.delete, found)
+    return JSONResponse({"ok": True, "id": found.id, "name": found.name})
+
+
+def _require_default(instance: Instance, who: Caller) -> None:
+    who.require("ADMIN")
+    if who.workspace is not instance.default:
+        message = "Workspaces are made and removed with an admin token of the default workspace."
+        raise forbidden(message)
+
+
+async def _values(request: Request) -> dict[str, str]:
+    """Return the parameters, of the address and of a form."""
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        return {**form, **request.query_params}
+    return dict(request.query_params)
+
+
+# Previews: `environments` and branches to published clients
+
+
+async def list_previews(request: Request) -> JSONResponse:
+    """Answer `GET /v0/environments` and `GET /v1/environments`: the previews of the token's workspace."""
+    who, instance = caller(request), instance_of(request)
+    who.require("ADMIN")
+    expiries = {record.id: record for record in instance.catalog.workspaces()}
+    shown = [
+        {
+            **_listed(instance, who, preview),
+            "created_at": expiries[preview.id].created_at,
+            "expires_at": expiries[preview.id].expires_at,
+            "owner": "",
+        }
+        for preview in instance.workspaces.previews(_main(instance, who))
+        if preview.id in expiries
+    ]
+    return JSONResponse({"environments": shown})
+
+
+async def get_preview(request: Request) -> JSONResponse:
+    """Answer `GET /v0/environments/<name or id>`."""
+    who, instance = caller(request), instance_of(request)
+    who.require("ADMIN")
+    return JSONResponse(_listed(instance, who, _preview(instance, who, request.path_params["name"])))
+
+
+async def post_preview(request: Request) -> JSONResponse:
+    """Answer `POST /v0/environments` and `POST /v1/environments`: start a job that makes a preview.
+
+    It begins as the workspace is now; `data` tells with which of its rows: `all` (shared, not copied),
+    `last_partition`, or, without, none.
+    """
+    who, instance = caller(request), instance_of(request)
+    who.require("ADMIN")
+    values, main = await _values(request), _main(instance, who)
+    name, data = values.get("name", ""), values.get("data", "")
+    if data not in _ROWS:
+        message = f"'data' is all, last_partition or none, not '{data[:100]}'."
+        raise ClickpipeError(message, code="bad_data")
+    if name and any(workspace.name == name for workspace in instance.workspaces):
+        message = f"There is a workspace '{name}' already."
+        raise ClickpipeError(message, status=409, code="name_taken")
+
+    def work(_: Report) -> Mapping[str, Any]:
+        made = instance.workspaces.preview(main, name, _ROWS[data])
+        return {"name": made.name, "workspace_id": made.id}
+
+    instance.workspaces.require_name(name)
+    job = job_reply(instance.jobs.submit(who.workspace.id, "branch", name, work))
+    return JSONResponse({**job, "job": job}, status_code=202)
+
+
+async def delete_preview(request: Request) -> JSONResponse:
+    """Answer `DELETE /v0/environments/<id or name>`: remove a preview with its rows."""
+    who, instance = caller(request), instance_of(request)
+    who.require("ADMIN")
+    found = _preview(instance, who, request.path_params["name"])
+    await asyncio.to_thread(instance.workspaces.delete, found)
+    return JSONResponse({"ok": True, "id": found.id, "name": found.name})
+
+
+def _main(instance: Instance, who: Caller) -> Workspace:
+    """Return the workspace that previews are of. Raises 403 for a preview's own tokens: they reach nothing else."""
+    if who.workspace.parent:
+        name = instance.workspace(who.workspace.parent).name
+        message = f"This is a token of the preview '{who.workspace.name}': use an admin token of '{name}'."
+        raise forbidden(message)
+    return who.workspace
+
+
+def _preview(instance: Instance, who: Caller, name: str) -> Workspace:
+    found = next((w for w in instance.workspaces.previews(_main(instance, who)) if name in {w.id, w.name}), None)
+    if found is None:
+        message = f"There is no preview '{name}'"
+        raise ClickpipeError(message, status=404, code="not_found")
+    return found
+
+
+async def get_local_tokens(request: Request) -> JSONResponse:
+    """Answer `GET /tokens`, by which `tb` in local mode learns the admin token, where the setting allows it.
+
+    To programs of this machine only, never to a page in a browser.
+    """
+    instance = instance_of(request)
+    host = (request.url.hostname or "").strip("[]")
+    client = request.client.host if request.client else ""
+    browser = any(name in request.headers for name in ("origin", "referer", "sec-fetch-site"))
+    if instance.settings.local_tokens != "on" or browser or not {host, client} <= _LOCAL:
+        message = "Tokens are told to programs of this machine only, where the setting local_tokens is on."
+        raise forbidden(message)
+    value = instance.workspaces.admin_token(instance.default).value
+    return JSONResponse({"user_token": value, "admin_token": value, "workspace_admin_token": value})

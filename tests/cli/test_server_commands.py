@@ -387,3 +387,36 @@ def test_the_prompt(server: str, tmp_path: Path) -> None:
     assert "7\n" in text
     assert b"Unknown expression identifier `nope`" in errors
     assert "SELECT nope;" in (tmp_path / "history").read_text(encoding="utf-8")
+
+
+def test_previews(on_server: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_HEAD_REF", "CI_COMMIT_REF_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    on_server("init", tmp_path)
+    assert on_server("deploy", tmp_path, "--allow-destructive-operations").code == 0
+    rows = tmp_path / "rows.ndjson"
+    rows.write_text('{"timestamp": "2026-01-01 00:00:00", "path": "/", "visitor": "v"}')
+    on_server("datasource", "append", "page_views", str(rows))
+    count = ("sql", "SELECT count() AS c FROM page_views", "--json")
+    (live,) = json.loads(on_server(*count).out)
+    assert live["c"] > 0
+    subprocess.run(["git", "init", "-q", "-b", "main", str(tmp_path)], check=True)  # noqa: S607
+    refused = on_server("preview", "deploy", tmp_path)
+    assert (refused.code, "a preview needs a name" in refused.err) == (1, True)
+    (tmp_path / "pipes" / "answer.pipe").write_text("NODE n\nSQL >\n    SELECT 42 AS x\nTYPE endpoint\n")
+    monkeypatch.setenv("GITHUB_HEAD_REF", "feature/answer-1")
+    checked = on_server("preview", "deploy", tmp_path, "--check")
+    assert (checked.code, "+ answer.pipe" in checked.out, "made" in checked.err) == (0, True, True)
+    done = on_server("preview", "deploy", tmp_path)
+    assert (done.code, "is live on" in done.out, "made" in done.err) == (0, True, False)
+    assert "feature_answer_1" in on_server("preview", "ls").out
+    token = on_server("preview", "token", "feature_answer_1").out.strip()
+    assert json.loads(on_server("endpoint", "data", "answer", "--token", token, "--json").out) == [{"x": 42}]
+    assert on_server("endpoint", "data", "answer").code == 1
+    on_server("datasource", "truncate", "page_views", "--yes", "--token", token)
+    assert json.loads(on_server(*count, "--token", token).out) == [{"c": 0}]
+    assert json.loads(on_server(*count).out) == [live]
+    assert json.loads(on_server("preview", "ls", "--json").out)[0]["name"] == "feature_answer_1"
+    assert on_server("preview", "rm", "feature_answer_1").code == 0
+    assert "there are no previews" in on_server("preview", "ls").err
+    assert "There is no preview" in on_server("preview", "rm", "feature_answer_1").err

@@ -29,11 +29,11 @@ ROWS = [{"id": "a", "n": 1, "note": "7"}, {"id": "b", "n": 2, "note": "many"}, {
 @pytest.fixture(scope="module")
 def deployed(instance: Instance) -> Iterator[Workspace]:
     """Three rows in `events`, none in `spare`; one workspace for all, as plans change nothing."""
-    made = instance.create_workspace("plans")
+    made = instance.workspaces.create("plans")
     made.deploy(FILES)
     made.ingest("events", ROWS)
     yield made
-    instance.delete_workspace(made)
+    instance.workspaces.delete(made)
 
 
 def plan(workspace: Workspace, change: Mapping[str, str | None], *, allow_destructive: bool = False) -> Plan:

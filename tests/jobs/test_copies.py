@@ -44,10 +44,10 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def shared(instance: Instance) -> Iterator[Workspace]:
-    made = instance.create_workspace("copies")
+    made = instance.workspaces.create("copies")
     made.deploy(FILES)
     yield made
-    instance.delete_workspace(made)
+    instance.workspaces.delete(made)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_scheduled_copy_needs_defaults(workspace: Workspace) -> None:
 
 def test_a_copy_waits_for_a_deployment_and_writes_what_is_live_then(instance: Instance, deployed: Workspace) -> None:
     wider = {**FILES, "kept.datasource": EVENTS.replace("n Int32", "n Int32,\n    more String DEFAULT 'x'")}
-    with deployed._paused():
+    with deployed.paused():
         job = deployed.copy("choose")
         instance.jobs.wait(job.id, 0.2)
         assert deployed.sql("SELECT count() AS c FROM kept") == [{"c": 0}]

@@ -31,10 +31,10 @@ MIDNIGHT = datetime(2028, 2, 29, tzinfo=UTC)  # the instance has a schedule of i
 @pytest.fixture(scope="module")
 def deployed(instance: Instance) -> Iterator[Workspace]:
     """One workspace for all: jobs have nothing to do with each other."""
-    made = instance.create_workspace("jobs")
+    made = instance.workspaces.create("jobs")
     made.deploy(FILES)
     yield made
-    instance.delete_workspace(made)
+    instance.workspaces.delete(made)
 
 
 @pytest.fixture

@@ -96,11 +96,11 @@ def test_before_anything_was_told_there_is_nothing(deployed: Workspace) -> None:
 
 def test_a_workspace_that_goes_takes_its_rows_with_it(instance: Instance) -> None:
     for _ in range(3):
-        made = instance.create_workspace("observed")
+        made = instance.workspaces.create("observed")
         made.deploy(FILES)
         made.submit("events", Lines.of([b'{"id":"a","n":1}'])).result()
         instance.ingestion_log.close()
-        instance.delete_workspace(made)
+        instance.workspaces.delete(made)
         instance.service_log.flush()
         sql = "SELECT count() FROM system.databases WHERE startsWith(name, {name:String})"
         assert instance.engine.execute(sql, {"name": made.database}, output="TSV").body == b"0\n"

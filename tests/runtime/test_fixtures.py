@@ -18,10 +18,10 @@ GOOD, BAD = '{"id": "a", "n": 1}\n', '{"id": "a", "n": "many"}\n'
 
 @pytest.fixture(scope="module")
 def shared(instance: Instance) -> Iterator[Workspace]:
-    made = instance.create_workspace("fixtures")
+    made = instance.workspaces.create("fixtures")
     made.deploy(FILES)
     yield made
-    instance.delete_workspace(made)
+    instance.workspaces.delete(made)
 
 
 @pytest.fixture

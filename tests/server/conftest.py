@@ -103,9 +103,9 @@ def server_instance() -> Iterator[Instance]:
 @pytest.fixture
 def empty(server_instance: Instance) -> Iterator[Client]:
     """A workspace with nothing deployed."""
-    workspace = server_instance.create_workspace(f"test_{uuid.uuid4().hex}")
+    workspace = server_instance.workspaces.create(f"test_{uuid.uuid4().hex}")
     yield Client(server_instance, workspace)
-    server_instance.delete_workspace(workspace)
+    server_instance.workspaces.delete(workspace)
 
 
 @pytest.fixture

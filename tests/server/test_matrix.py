@@ -88,7 +88,7 @@ def test_every_route_has_a_line() -> None:
 
 
 def test_a_signed_token_of_another_workspace_is_not_this_ones(client: Client) -> None:
-    other = client.instance.create_workspace("elsewhere")
+    other = client.instance.workspaces.create("elsewhere")
     try:
         admin = next(t for t in client.instance.catalog.tokens(other.id) if t.name == ADMIN_TOKEN)
         claims = {
@@ -100,4 +100,4 @@ def test_a_signed_token_of_another_workspace_is_not_this_ones(client: Client) ->
         value = jwt.encode(claims, admin.value, algorithm="HS256")
         assert client("GET", f"/v0/pipes/totals.json?token={value}", token=None).status_code == 403
     finally:
-        client.instance.delete_workspace(other)
+        client.instance.workspaces.delete(other)

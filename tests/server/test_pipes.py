@@ -77,13 +77,13 @@ def test_tokens(client: Client) -> None:
 
 
 def test_a_token_of_another_workspace_sees_nothing(client: Client) -> None:
-    other = client.instance.create_workspace("another")
+    other = client.instance.workspaces.create("another")
     try:
         token = next(t for t in client.instance.catalog.tokens(other.id))
         response = client("GET", f"/v0/pipes/totals.json?token={token.value}", token=None)
         assert response.status_code == 404
     finally:
-        client.instance.delete_workspace(other)
+        client.instance.workspaces.delete(other)
 
 
 def test_listing_shows_what_the_token_may_read(client: Client) -> None:

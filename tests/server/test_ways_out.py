@@ -50,7 +50,7 @@ def ways(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     file = tmp_path / "secret.txt"
     file.write_text(SECRET, encoding="utf-8")
     listener = Listener()
-    other = client.instance.create_workspace("with secrets")
+    other = client.instance.workspaces.create("with_secrets")
     other.deploy({"events.datasource": EVENTS})
     other.ingest("events", [{"id": SECRET, "amount": 1, "at": "2026-01-01 00:00:00"}])
     names = {
@@ -71,7 +71,7 @@ def ways(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     assert other.sql("SELECT count() AS c FROM events") == [{"c": 1}]
     assert listener.calls == 0
     assert [path.name for path in tmp_path.iterdir()] == ["secret.txt"]
-    client.instance.delete_workspace(other)
+    client.instance.workspaces.delete(other)
     listener.close()
 
 

@@ -39,27 +39,27 @@ def endpoint_test(expected: str, rows: str = "2", status: int = 200, pipe: str =
     ],
 )
 def test_what_passes_and_what_is_said_of_the_rest(instance: Instance, test: EndpointTest, problem: str) -> None:
-    workspace = instance.create_workspace("testing")
+    workspace = instance.workspaces.create("testing")
     try:
         workspace.deploy({"pipes/p.pipe": PIPE})
         outcome = run_test(workspace, test)
     finally:
-        instance.delete_workspace(workspace)
+        instance.workspaces.delete(workspace)
     assert problem in outcome.problem
     assert bool(problem) == bool(outcome.problem)
 
 
 def test_a_test_without_its_pipe_is_skipped(instance: Instance) -> None:
-    workspace = instance.create_workspace("testing")
+    workspace = instance.workspaces.create("testing")
     try:
         workspace.deploy({"pipes/p.pipe": PIPE})
         assert run_test(workspace, endpoint_test("", pipe="q")).skipped
     finally:
-        instance.delete_workspace(workspace)
+        instance.workspaces.delete(workspace)
 
 
 def test_the_example_projects_tests_pass(instance: Instance) -> None:
-    workspace = instance.create_workspace("testing")
+    workspace = instance.workspaces.create("testing")
     try:
         texts = {
             p.relative_to(ROOT).as_posix(): p.read_text() for p in [*ROOT.glob("datasources/*"), *ROOT.glob("pipes/*")]
@@ -69,7 +69,7 @@ def test_the_example_projects_tests_pass(instance: Instance) -> None:
         assert (loaded.result.successful_rows, loaded.result.quarantined_rows) == (3000, 10)
         outcomes = [run_test(workspace, t) for t in read_tests(ROOT)]
     finally:
-        instance.delete_workspace(workspace)
+        instance.workspaces.delete(workspace)
     assert {o.test.pipe for o in outcomes} == {p.stem for p in ROOT.glob("pipes/get_*.pipe")}
     assert [(o.test.name, o.problem) for o in outcomes if o.problem] == []
 

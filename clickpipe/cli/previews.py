@@ -1,0 +1,156 @@
+"""`clickpipe preview`: the project of a git branch in a workspace of its own, with the rows of the live one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from clickpipe.cli.client import Client, connect, server_options
+from clickpipe.cli.data_files import ended
+from clickpipe.cli.deploy import deploy_to
+from clickpipe.cli.output import plural, print_json, print_table, progress, say
+from clickpipe.cli.project import project_folder
+from clickpipe.diagnostics import ClickpipeError
+
+_MAIN = {"main", "master", "HEAD", ""}
+# Where pipelines say which branch they run for: they check out a commit, not a branch.
+_CI_BRANCH = ("GITHUB_HEAD_REF", "CI_COMMIT_REF_NAME")
+_DATA = {"all": "all", "last": "last_partition", "none": "none"}
+
+
+@click.group(short_help="Previews: a branch's project on the live rows, apart.")
+def preview() -> None:
+    """Try a branch's project on the live rows, apart from what is live.
+
+    A preview is a workspace that begins as the live one is: its project, its secrets, and its rows, shared and not
+    copied. What is deployed or written to it stays in it. It has tokens of its own, and goes after a week without a
+    deployment (the server's setting preview_seconds).
+
+    \b
+    clickpipe preview deploy            this folder, named after the git branch
+    clickpipe preview ls
+    clickpipe preview token feature_x   for --token, or CLICKPIPE_TOKEN
+    clickpipe preview rm feature_x
+    """
+
+
+@preview.command("deploy")
+@project_folder
+@click.option("--name", help="Default: the git branch.")
+@click.option(
+    "--data",
+    type=click.Choice(list(_DATA)),
+    default="all",
+    show_default=True,
+    help="Rows that a new preview begins with: all, those of the last partitions, none.",
+)
+@click.option("--check", "only_check", is_flag=True, help="Stop after the plan.")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's reply.")
+@server_options
+@click.pass_context
+def deploy_preview(
+    ctx: click.Context,
+    folder: Path,
+    host: str | None,
+    token: str | None,
+    *,
+    name: str | None,
+    data: str,
+    only_check: bool,
+    as_json: bool,
+) -> None:
+    """Deploy the project in FOLDER to a preview, made when there is none of the name.
+
+    Data sources whose files are gone go with their rows: they are the preview's.
+    """
+    client = connect(host, token)
+    name = _name(name or _branch(folder))
+    found = _find_or_make(client, name, data)
+    own = Client(client.url, found["token"])
+    reply = deploy_to(own, folder, only_check=only_check, destructive=True, form="json" if as_json else "text")
+    if as_json:
+        print_json({**reply, "preview": name})
+    elif reply["result"] != "failed":
+        say(f"ask it with its token: clickpipe preview token {name}")
+    ctx.exit(1 if reply["result"] == "failed" else 0)
+
+
+def _find_or_make(client: Client, name: str, data: str) -> dict[str, Any]:
+    path = f"/v0/environments/{quote(name, safe='')}?with_token=true"
+    response = client.request("GET", path, accept=(404,))
+    if response.is_error:
+        params = [("name", name), ("data", _DATA[data])]
+        job = client.request("POST", "/v1/environments", params=params).json()["job"]
+        with progress() as tell:
+            tell(f"making the preview {name}")
+            ended(client, job)
+        say(f"preview {name} made, with {'the rows of live' if data == 'all' else 'rows: ' + data}")
+        response = client.request("GET", path)
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def _branch(folder: Path) -> str:
+    for variable in _CI_BRANCH:
+        if os.environ.get(variable):
+            return os.environ[variable]
+    command = ["git", "-C", str(folder), "rev-parse", "--abbrev-ref", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _name(branch: str) -> str:
+    if branch in _MAIN:
+        found = f"the git branch is {branch}" if branch else "there is no git branch here"
+        message = f"a preview needs a name: {found}. Say --name NAME, or be on another branch."
+        raise ClickpipeError(message, code="no_name")
+    return re.sub(r"\W+", "_", branch, flags=re.ASCII).strip("_")[:128]
+
+
+@preview.command("ls")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the tokens.")
+@server_options
+def list_previews(host: str | None, token: str | None, *, as_json: bool) -> None:
+    """List previews, the oldest first."""
+    found = connect(host, token).get("/v1/environments")["environments"]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        say("there are no previews")
+        return
+    rows = [(p["name"], p["created_at"][:19], _moment(p["expires_at"])) for p in found]
+    print_table(["name", "created (UTC)", "goes (UTC)"], rows)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds else "never"
+
+
+@preview.command("token")
+@click.argument("name")
+@server_options
+def preview_token(host: str | None, token: str | None, *, name: str) -> None:
+    """Print the admin token of a preview: `CLICKPIPE_TOKEN=$(clickpipe preview token NAME) clickpipe sql …`."""
+    click.echo(connect(host, token).get(f"/v0/environments/{quote(name, safe='')}")["token"])
+
+
+@preview.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@server_options
+def remove_preview(host: str | None, token: str | None, *, names: tuple[str, ...]) -> None:
+    """Remove previews with what is only theirs; the live rows stay."""
+    client = connect(host, token)
+    for name in names:
+        client.request("DELETE", f"/v0/environments/{quote(name, safe='')}")
+    click.echo(f"{plural(len(names), 'preview')} removed")

@@ -1,0 +1,58 @@
+"""A workspace that begins as what another one answers from: its files, and its rows without copying them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from enum import StrEnum
+
+from clickpipe.catalog import Live
+from clickpipe.deploy.physical import Layout
+from clickpipe.deploy.tables import Tables
+from clickpipe.engine import Engine
+from clickpipe.sql import quote_literal
+
+
+class Rows(StrEnum):
+    """Which rows a clone begins with: of each table all, those of the last partition, or none."""
+
+    ALL = "all"
+    LAST = "last"
+    NONE = "none"
+
+
+def clone_tables(
+    engine: Engine,
+    tables: Tables,
+    layout: Layout,
+    source: Live,
+    paused: Callable[[], AbstractContextManager[None]],
+    rows: Rows,
+) -> None:
+    """Make the tables of a layout with the rows of those that another workspace has.
+
+    The files are shared, so that they take no time and no space: what is written to either later is its own. `paused`
+    holds the other's inserts meanwhile, so that views' targets fit their sources. Raises EngineError.
+    """
+    objects = layout.objects()
+    tables.create([item for item in objects if not item.is_view])
+    if rows is not Rows.NONE:
+        with paused():
+            for name, into in layout.tables().items():
+                _fill(engine, source.physical.tables[name], into, rows)
+    tables.create([item for item in objects if item.is_view])
+
+
+def _fill(engine: Engine, old: str, into: str, rows: Rows) -> None:
+    database, name = (part.strip("`") for part in old.split(".", 1))
+    params = {"d": database, "t": name}
+    sql = "SELECT engine FROM system.tables WHERE database = {d:String} AND name = {t:String}"
+    if not engine.execute(sql, params, output="TSVRaw").body.decode().strip().endswith("MergeTree"):
+        engine.execute(f"INSERT INTO {into} SELECT * FROM {old}")
+    elif rows is Rows.ALL:
+        engine.execute(f"ALTER TABLE {into} ATTACH PARTITION ALL FROM {old}")
+    else:
+        sql = "SELECT max(partition_id) FROM system.parts WHERE active AND database = {d:String} AND table = {t:String}"
+        last = engine.execute(sql, params, output="TSVRaw").body.decode().strip()
+        if last:
+            engine.execute(f"ALTER TABLE {into} ATTACH PARTITION ID {quote_literal(last)} FROM {old}")

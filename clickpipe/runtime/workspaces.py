@@ -1,0 +1,162 @@
+"""The workspaces of an instance: made, found, removed; previews, made of another one and gone after a time."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from clickpipe.auth import ensure_admin_token
+from clickpipe.catalog import Live, Token
+from clickpipe.deploy import Rows
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.runtime.workspace import Workspace
+from clickpipe.sql import quote_identifier
+
+if TYPE_CHECKING:
+    from clickpipe.runtime.instance import Instance
+
+DEFAULT_WORKSPACE = "default"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+class Workspaces:
+    """All workspaces of a running instance. Methods may be called from any thread."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Know of none yet: `restore` brings them back."""
+        self._instance = instance
+        self._by_id: dict[str, Workspace] = {}
+
+    def restore(self) -> bool:
+        """Bring back all there are, make the default one if there is none; tell whether there was none."""
+        instance = self._instance
+        found = instance.catalog.workspaces()
+        for record in found:
+            self._by_id[record.id] = Workspace(instance, record)
+        self._remove_orphans()
+        if not found:
+            self.create(DEFAULT_WORKSPACE)
+        return not found
+
+    def _remove_orphans(self) -> None:
+        """Remove databases of workspaces that a stopped server was about to remove."""
+        sql = "SELECT name FROM system.databases WHERE match(name, '^ws_[0-9a-f]{16}(_service)?$')"
+        names = self._instance.engine.execute(sql, output="TSVRaw").body.decode().split()
+        own = {workspace.database for workspace in self}
+        for name in names:
+            if name.removesuffix("_service") not in own:
+                self._instance.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(name)} SYNC")
+
+    def __iter__(self) -> Iterator[Workspace]:
+        """Yield them, as they are now."""
+        return iter(list(self._by_id.values()))
+
+    def get(self, workspace_id: str) -> Workspace | None:
+        """Return the workspace of an id, or None."""
+        return self._by_id.get(workspace_id)
+
+    def live(self, workspace_id: str) -> Live | None:
+        """Return what a workspace answers from; None for none, and for one that is gone."""
+        found = self._by_id.get(workspace_id)
+        return found.live if found else None
+
+    def database(self, workspace_id: str) -> str:
+        """Return the database of a workspace; '' for one that is gone."""
+        found = self._by_id.get(workspace_id)
+        return found.database if found else ""
+
+    @property
+    def default(self) -> Workspace:
+        """Return the workspace made at first start."""
+        return next(w for w in self if w.name == DEFAULT_WORKSPACE)
+
+    def find(self, workspace_id: str) -> Workspace:
+        """Return the workspace of a token. Raises KeyError."""
+        return self._by_id[workspace_id]
+
+    def named(self, name: str) -> Workspace:
+        """Return the workspace of a name or an id. Raises ClickpipeError 404."""
+        found = next((w for w in self if name in {w.id, w.name}), None)
+        if found is None:
+            hint = did_you_mean(name, [w.name for w in self])
+            message = f"There is no workspace '{name}'" + (f": {hint}" if hint else "")
+            raise ClickpipeError(message, status=404, code="not_found")
+        return found
+
+    def admin_token(self, workspace: Workspace) -> Token:
+        """Return a workspace's admin token."""
+        return ensure_admin_token(self._instance.catalog, workspace.id)
+
+    def create(self, name: str, *, parent: str = "", seconds: float = 0.0) -> Workspace:
+        """Make a workspace with its admin token; after so many seconds it is removed (0: never).
+
+        Raises ClickpipeError 400 for a name that cannot be one, 409 for one that is taken.
+        """
+        self.require_name(name)
+        try:
+            made = self._instance.catalog.create_workspace(
+                name, parent=parent, expires_at=time.time() + seconds if seconds else 0.0
+            )
+        except sqlite3.IntegrityError:
+            message = f"There is a workspace '{name}' already."
+            raise ClickpipeError(message, status=409, code="name_taken") from None
+        ensure_admin_token(self._instance.catalog, made.id)
+        workspace = self._by_id[made.id] = Workspace(self._instance, made)
+        self._instance.tokens.refresh()
+        return workspace
+
+    def require_name(self, name: str) -> None:
+        """Raise ClickpipeError 400 for a name that cannot be one."""
+        if not _NAME.fullmatch(name):
+            message = f"'{name[:100]}' cannot be a workspace's name: letters, digits, '_', '-' and '.' can."
+            raise ClickpipeError(message, code="bad_name")
+
+    def preview(self, parent: Workspace, name: str, rows: Rows) -> Workspace:
+        """Make a workspace that begins as another one is now: its project, its rows (shared files), its secrets.
+
+        What is written to either later is its own. Raises ClickpipeError as `create` does, EngineError.
+        """
+        made = self.create(name, parent=parent.id, seconds=self._instance.settings.preview_seconds)
+        try:
+            made.clone(parent, rows)
+        except BaseException:
+            self.delete(made)
+            raise
+        return made
+
+    def previews(self, parent: Workspace) -> list[Workspace]:
+        """Return the previews of a workspace, oldest first."""
+        return [w for w in self if w.parent == parent.id]
+
+    def keep(self, workspace_id: str) -> None:
+        """Count a preview's time from now on: it is deployed to."""
+        if self._by_id[workspace_id].parent:
+            self._instance.catalog.set_expiry(workspace_id, time.time() + self._instance.settings.preview_seconds)
+
+    def delete(self, workspace: Workspace) -> None:
+        """Remove a workspace with its previews, data, metadata and tokens. Raises ClickpipeError for the default."""
+        if workspace.name == DEFAULT_WORKSPACE:
+            message = "The default workspace cannot be removed."
+            raise ClickpipeError(message, code="default_workspace")
+        instance = self._instance
+        for preview in self.previews(workspace):
+            self.delete(preview)
+        instance.jobs.wait_for_all(workspace.id)
+        with workspace.paused():
+            instance.catalog.delete_workspace(workspace.id)
+            instance.tokens.refresh()
+            self._by_id.pop(workspace.id, None)
+        instance.ingester.forget(workspace.id)
+        instance.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(workspace.database)} SYNC")
+        instance.service_log.remove(workspace.database)
+
+    def expire(self) -> None:
+        """Remove what was kept for long enough."""
+        now = time.time()
+        for record in self._instance.catalog.workspaces():
+            found = self._by_id.get(record.id)
+            if found is not None and 0 < record.expires_at <= now:
+                self.delete(found)
