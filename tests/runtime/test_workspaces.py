@@ -1,0 +1,82 @@
+"""Workspaces and previews as the data folder keeps them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+from clickpipe.deploy import Rows
+from clickpipe.runtime import Instance, Workspace
+from tests.conftest import RunPython
+
+FILES = {
+    "events.datasource": "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n",
+    "sums.datasource": (
+        "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\n\n"
+        "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n"
+    ),
+    "sums_mv.pipe": (
+        "NODE n\nSQL >\n    SELECT id, sum(n) AS n FROM events GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
+    ),
+    "kept.datasource": "SCHEMA >\n    id String\n\nENGINE Memory\n",
+}
+
+RUN = """
+    import json, os, sys
+    from pathlib import Path
+    from clickpipe.deploy import Rows
+    from clickpipe.runtime import Instance
+    folder, files, step = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
+    with Instance(folder) as instance:
+        default, databases = instance.default, "SELECT name FROM system.databases WHERE name LIKE 'ws_%'"
+        if step == "make":
+            default.deploy(files)
+            default.ingest("events", [{"id": "a", "n": 1}])
+            instance.workspaces.preview(default, "branch", Rows.ALL).ingest("events", [{"id": "b", "n": 2}])
+        if step == "kill":
+            instance.service_log.remove = instance.ingester.forget = lambda _: os._exit(9)
+            instance.workspaces.delete(instance.workspaces.named("branch"))
+        found = {w.name: w.sql("SELECT sum(n) AS s FROM sums")[0]["s"] for w in instance.workspaces}
+        names = instance.engine.execute(databases, output="TSVRaw").body.decode().split()
+        print(json.dumps([found, len({name.removesuffix("_service") for name in names})]))
+"""
+
+
+def test_previews_are_there_again_and_nothing_is_left_of_those_that_are_gone(
+    run_python: RunPython, tmp_path: Path
+) -> None:
+    def run(step: str, *, check: bool = True) -> str:
+        return run_python(RUN, tmp_path, json.dumps(FILES), step, check=check).stdout
+
+    assert json.loads(run("make")) == [{"default": 1, "branch": 3}, 2]
+    assert json.loads(run("again")) == [{"default": 1, "branch": 3}, 2]
+    assert run("kill", check=False) == ""
+    assert json.loads(run("after")) == [{"default": 1}, 1]
+
+
+def test_a_preview_of_a_workspace_that_is_written_to(instance: Instance, workspace: Workspace) -> None:
+    """Targets of views fit their sources, whatever comes in meanwhile; rows of other engines are copied."""
+    workspace.deploy(FILES)
+    workspace.append("kept", [])
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            workspace.ingest("events", [{"id": f"r{number}", "n": 1}])
+            number += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for number in range(3):
+            made = instance.workspaces.preview(workspace, f"busy_{number}", Rows.ALL)
+            (events,) = made.sql("SELECT count() AS c, sum(n) AS s FROM events")
+            assert events["c"] == events["s"] == made.sql("SELECT sum(n) AS s FROM sums")[0]["s"]
+            instance.workspaces.delete(made)
+    finally:
+        stop.set()
+        thread.join()
+    (rows,) = workspace.sql("SELECT count() AS c FROM events")
+    assert workspace.sql("SELECT sum(n) AS s FROM sums") == [{"s": rows["c"]}]
