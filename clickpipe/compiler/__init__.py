@@ -1,5 +1,6 @@
 """Project to CompiledProject: names, types, DDL, query functions. Knows no HTTP, no clock, no files."""
 
+from clickpipe.compiler.changes import compile_changes
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import column_ddl, fingerprint, table_ddl
@@ -35,6 +36,7 @@ __all__ = [
     "affected",
     "bind_node",
     "column_ddl",
+    "compile_changes",
     "compile_project",
     "file_names",
     "fingerprint",

@@ -69,7 +69,7 @@ def restore_targets(project: Project, columns: Mapping[str, Sequence[ResultColum
     known = {name: {c.name: c.type for c in found} for name, found in columns.items()}
     project = infer_types(project, lambda source, column: known.get(source.name, {}).get(column.name, "String"))
     targets = project.undefined_targets().items()
-    return _with(project, (_target(name, pipe, columns.get(name, ()))[0] for name, pipe in targets))
+    return _with(project, (_target(name, pipe, columns[name])[0] for name, pipe in targets if name in columns))
 
 
 def _describe(checker: Checker, project: Project, pipe: Pipe) -> list[ResultColumn] | None:

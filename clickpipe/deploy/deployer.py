@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
-from clickpipe.compiler import CompiledProject, compile_project, restore_project
+from clickpipe.compiler import CompiledProject, compile_changes, compile_project, restore_project
 from clickpipe.config import STRICT, ProjectRules
 from clickpipe.deploy.apply import Applier, Hooks
 from clickpipe.deploy.beside import Beside
@@ -61,11 +61,19 @@ class Deployer:
         self._applier = Applier(engine, catalog, workspace, hooks, self._tables, self.beside, backfill or {})
         self.unfinished: Deployment | None = None  # one that a stopped server was filling the tables of
         self._busy = threading.Lock()
+        self._compiled: CompiledProject | None = None  # the last one without an error
 
     def compile(self, project: Project) -> CompiledProject:
-        """Compile and check on the engine; look at the diagnostics."""
+        """Compile and check on the engine: what changed since the last time. Look at the diagnostics."""
+        known = self._compiled
         with scratch(self._engine) as checker:
-            return compile_project(project, checker, self._rules)
+            if known is None:
+                compiled = compile_project(project, checker, self._rules)
+            else:
+                compiled = compile_changes(project, known, checker, self._rules)
+        if not has_errors(compiled.diagnostics):
+            self._compiled = compiled
+        return compiled
 
     def prepare(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
         """Compile a project and plan its deployment; changes nothing. Raises ProjectError."""
