@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import PurePosixPath
 
 from clickpipe.compiler.check import check_nodes, check_statements
@@ -137,6 +138,7 @@ def _check_targets(
     checker: Checker, compiled: CompiledProject, types: Mapping[Key, list[ResultColumn]]
 ) -> list[Diagnostic]:
     diagnostics: list[Diagnostic] = []
+    casts = cache(lambda given, target: _casts(checker, given, target))
     writers: list[MaterializedView | CopyPipe] = [*compiled.views.values(), *compiled.copies.values()]
     written = [(w, compiled.data_sources[w.target]) for w in writers if not compiled.data_sources[w.target].derived]
     answers = checker.describe_all([(f"SELECT * FROM {checker.table(w.target)}", {}) for w, _ in written])
@@ -145,12 +147,12 @@ def _check_targets(
         if isinstance(described, CheckFailure) or columns is None:
             continue
         canonical = {c.name: c.type for c in described}
-        diagnostics += check_target(source, canonical, item.pipe, columns, lambda g, t: _casts(checker, g, t))
+        diagnostics += check_target(source, canonical, item.pipe, columns, casts)
     return diagnostics
 
 
 def _casts(checker: Checker, given: str, target: str) -> bool:
-    """Ask ClickHouse whether states of one type are states of the other, as those of count() with any argument."""
+    """Ask ClickHouse whether values of one type become values of the other; states of count() with any argument."""
     none, into = (quote_literal(t) for t in (f"Array({given})", target))
     sql = f"SELECT CAST(arrayJoin(CAST([], {none})), {into}) AS value"
     return not isinstance(checker.describe(sql, {}), CheckFailure)

@@ -14,6 +14,9 @@ from clickpipe.sql import main_table
 from clickpipe.template import Binder, Parameter
 
 _AGGREGATE = re.compile(r"\bAggregateFunction\(")
+_STATE = re.compile(r"^AggregateFunction\((\w+)")
+_WRAPPED = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$")
+_NUMBER = re.compile(r"^(?:U?Int\d+|Float\d+|Decimal.*|Bool)$")
 _SIMPLE = re.compile(r"^SimpleAggregateFunction\(\w+,\s*(.*)\)$")
 
 
@@ -120,7 +123,7 @@ def check_target(
 ) -> list[Diagnostic]:
     """Compare a query's columns with its target's; `canonical` are the target's types as ClickHouse writes them.
 
-    `casts` tells whether ClickHouse takes aggregate states of one type for those of another.
+    `casts` tells whether ClickHouse takes values of one type for those of another, aggregate states too.
     """
     diagnostics = []
     for column in columns:
@@ -135,7 +138,7 @@ def check_target(
             definition = source.column(column.name)
             places = (Related("the column is here", definition.span),) if definition else ()
             message = f"column '{column.name}' is {column.type} in the query and {target} in '{source.name}'"
-            hint = f"write `{column.name} {column.type}` in {source.file}"
+            hint = _mending(column, target, source.file)
             diagnostics.append(Diagnostic("CP4006", message, span, related=places, hint=hint))
     given = {c.name for c in columns}
     for definition in source.columns:
@@ -148,9 +151,26 @@ def check_target(
 
 
 def _fits(given: str, target: str) -> bool:
-    """Tell whether a column can be stored: equal types, or plain types that ClickHouse casts on insert."""
-    given, target = _SIMPLE.sub(r"\1", given), _SIMPLE.sub(r"\1", target)
-    return given == target or not (_AGGREGATE.search(given) or _AGGREGATE.search(target))
+    """Tell whether a column can be stored for sure: equal types, numbers in a number, anything plain in a String."""
+    given, target = (_SIMPLE.sub(r"\1", text) for text in (given, target))
+    if given == target:
+        return True
+    if _AGGREGATE.search(given) or _AGGREGATE.search(target):
+        return False
+    given, target = (_WRAPPED.sub(r"\1", _WRAPPED.sub(r"\1", text)) for text in (given, target))
+    return target == "String" or given == "Nothing" or bool(_NUMBER.match(given) and _NUMBER.match(target))
+
+
+def _mending(column: ResultColumn, target: str, file: str) -> str:
+    """Return how a query's column and its target's type are brought together."""
+    declared = f"write `{column.name} {column.type}` in {file}"
+    wanted, given = _STATE.match(target), _STATE.match(column.type)
+    if wanted and not given:
+        return f"write {wanted[1]}State(…) AS {column.name} in the query: the column holds states, -Merge reads them"
+    if given and not wanted:
+        held = "values, not states" if target.startswith("SimpleAggregateFunction(") else "values"
+        return f"{declared}, or {given[1]}(…) AS {column.name} in the query: the column holds {held}"
+    return declared
 
 
 def _column_span(pipe: Pipe, name: str) -> Span:
