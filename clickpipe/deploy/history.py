@@ -17,6 +17,7 @@ from functools import partial
 from clickpipe.deploy.alter import alter
 from clickpipe.deploy.fills import Fill
 from clickpipe.deploy.tables import Progress, Tables
+from clickpipe.deploy.watched import parts_told, rows_told
 from clickpipe.engine import Engine, Settings
 from clickpipe.sql import quote_identifier, quote_literal
 
@@ -84,11 +85,16 @@ class History:
                 key = f"{number}/{unit}"
                 if key in finished:
                     continue
-                progress(fill.told + (f": partition {count} of {len(units)}" if len(units) > 1 else ""))
+                told = fill.told + (f", partition {count} of {len(units)}" if len(units) > 1 else "")
+                progress(told)
                 if fill.alter:
-                    alter(self._engine, self._table(fill.table + _HISTORY), fill.alter)
+                    name, database = fill.table + _HISTORY, self._database.strip("`")
+                    with parts_told(self._engine, progress, told, database, name):
+                        alter(self._engine, self._table(name), fill.alter)
                 else:
-                    self._write(fill, key, unit, partial(save, [*finished, f"{key} {_MOVING}"]))
+                    with rows_told(self._engine, progress, told) as tag:
+                        moving = partial(save, [*finished, f"{key} {_MOVING}"])
+                        self._write(fill, key, unit, {**self._settings, **tag}, moving)
                 finished.append(key)
                 save(finished)
         save([*finished, _HANDING_ON])
@@ -144,14 +150,14 @@ class History:
         params = {"d": self._database.strip("`"), "cut": source + _CUT, "history": source + _HISTORY}
         return self._engine.execute(sql, params, output="TSVRaw").body.decode().split() or [""]
 
-    def _write(self, fill: Fill, key: str, unit: str, moving: Callable[[], None]) -> None:
+    def _write(self, fill: Fill, key: str, unit: str, settings: Settings, moving: Callable[[], None]) -> None:
         """Fill in one partition, or all: into a table of its own, whose files are given on then."""
         part = f"{fill.table}_{key.replace('/', '_')}{_PART}"
         self._make(part, self._table(fill.table))
         existing = self._tables.existing()
         with self._one(fill, unit, existing) as one:
             select = self._names.sub(lambda match: self._instead(match, existing, one), fill.select)
-            self._engine.execute(self._insert(fill, self._table(part), select), settings=self._settings)
+            self._engine.execute(self._insert(fill, self._table(part), select), settings=settings)
         moving()
         self._hand_on(part, fill.table + _HISTORY)
         self._tables.try_drop([part])

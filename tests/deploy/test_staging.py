@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -344,12 +345,9 @@ def test_history_is_copied_partition_by_partition(workspace: Workspace) -> None:
     workspace.ingest("events", [{"id": "x", "n": n} for n in range(9)])
     told: list[str] = []
     workspace.deploy({**FILES, "events.datasource": monthly.replace("KEY id", "KEY n, id")}, progress=told.append)
-    copied = [text for text in told if ": partition" in text]
-    assert copied == [f"copying 9 rows of events: partition {number} of 3" for number in (1, 2, 3)]
+    copied = [text for text in told if ", partition" in text]
+    assert copied == [f"copying 9 rows of events, partition {number} of 3" for number in (1, 2, 3)]
     assert sums(workspace) == [36, 36, 36]
-
-
-FUSSY = {**FILES, "sums_mv.pipe": FIRST.replace("sum(n)", "sum(n + throwIf(n % 100 = 13))")}
 
 
 MANY = """\
@@ -359,6 +357,25 @@ SQL >
 TYPE copy
 TARGET_DATASOURCE events
 """
+
+
+def test_how_far_a_long_backfill_is_is_told(
+    instance: Instance, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows read of how many, once a second; held back here, so that it takes long."""
+    many = MANY.replace("13 : 0", "1 : 0")
+    workspace.deploy({**FILES, "many.pipe": many})
+    instance.jobs.wait(workspace.copy("many").id)
+    held = {"max_execution_speed": 100_000, "timeout_before_checking_execution_speed": 0}
+    monkeypatch.setattr(workspace._deployer._applier, "_backfill", held)
+    told: list[str] = []
+    workspace.deploy({**KEYED, "many.pipe": many}, progress=told.append)
+    pattern = re.compile(r"copying 300000 rows of events: [\d,]+ of 300,000 rows")
+    assert [text for text in told if pattern.fullmatch(text)], told
+    assert sums(workspace) == [1, 1, 1]
+
+
+FUSSY = {**FILES, "sums_mv.pipe": FIRST.replace("sum(n)", "sum(n + throwIf(n % 100 = 13))")}
 
 
 @pytest.mark.parametrize("how", ["events", "files", "copy"])
