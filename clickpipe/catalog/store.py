@@ -317,6 +317,11 @@ class Catalog(Database):
         )
         return [_job(row) for row in rows]
 
+    def unfinished_jobs(self) -> list[Job]:
+        """Return the jobs of all workspaces that wait or run, oldest first."""
+        sql = "SELECT * FROM jobs WHERE status IN ('waiting', 'working', 'cancelling') ORDER BY created_at"
+        return [_job(row) for row in self.rows(sql)]
+
     def fail_unfinished_jobs(self) -> None:
         """Mark jobs that a stopped server left behind as failed."""
         self.run(

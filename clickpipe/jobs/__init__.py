@@ -2,7 +2,7 @@
 
 from clickpipe.jobs.copies import run_copy
 from clickpipe.jobs.report import JobCancelled, Report
-from clickpipe.jobs.runner import JobRunner
+from clickpipe.jobs.runner import JobRunner, Work
 from clickpipe.jobs.schedule import CopySchedule
 
-__all__ = ["CopySchedule", "JobCancelled", "JobRunner", "Report", "run_copy"]
+__all__ = ["CopySchedule", "JobCancelled", "JobRunner", "Report", "Work", "run_copy"]

@@ -21,9 +21,13 @@ class JobRunner:
     """Runs jobs of all workspaces, a few at once."""
 
     def __init__(self, catalog: Catalog, *, told: Callable[[Job], None] = lambda _: None, workers: int = 4) -> None:
-        """Mark what an earlier server left unfinished as failed; `told` is told of jobs that begin and end."""
+        """Mark what an earlier server left unfinished as failed; `told` is told of jobs that begin and end.
+
+        `unfinished` are those jobs, as they were: those that can be done again may be given to `resume`.
+        """
         self._told = told
         self._catalog = catalog
+        self.unfinished = catalog.unfinished_jobs()
         catalog.fail_unfinished_jobs()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="jobs")
         self._running: dict[str, Future[None]] = {}
@@ -37,7 +41,14 @@ class JobRunner:
 
         `parameters` are what it takes to start it again.
         """
-        job = self._catalog.create_job(workspace, kind, resource, parameters or {})
+        return self._start(self._catalog.create_job(workspace, kind, resource, parameters or {}), work)
+
+    def resume(self, job: Job, work: Work) -> None:
+        """Run a job that an earlier server left unfinished, from its beginning."""
+        self._catalog.update_job(job.id, "waiting", result={})
+        self._start(job, work)
+
+    def _start(self, job: Job, work: Work) -> Job:
         report = self._reports[job.id] = Report(lambda result: self._progress(job, result))
         self._jobs[job.id] = job
         future = self._pool.submit(self._run, job, work, report)

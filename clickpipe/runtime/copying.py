@@ -12,7 +12,7 @@ from clickpipe.catalog import Job, Live, resource_id
 from clickpipe.compiler import CopyPipe
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
-from clickpipe.jobs import Report, run_copy
+from clickpipe.jobs import Report, Work, run_copy
 from clickpipe.template import Secrets
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ class Copies:
         secret: Secrets,
         replaced: Callable[[str], None],
         relieve: Callable[[EngineError], bool],
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         """Copy what is `live`; `held` keeps tables as they are while one runs, `replaced` is told of targets.
 
-        `relieve` is asked when an insert fails: see `run_copy`.
+        `relieve` is asked when an insert fails: see `run_copy`. `parameters` are kept with its jobs.
         """
+        self._parameters = parameters or {}
         self._relieve = relieve
         self._instance = instance
         self._workspace = workspace
@@ -47,10 +49,18 @@ class Copies:
     def start(self, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
         self._require(name)
-        parameters = {"values": dict(values), "mode": mode}
-        return self._instance.jobs.submit(
-            self._workspace, "copy", name, partial(self._run, name, values, mode), parameters
-        )
+        parameters = {"values": dict(values), "mode": mode, **self._parameters}
+        work = self.work(name, values, mode)
+        return self._instance.jobs.submit(self._workspace, "copy", name, work, parameters)
+
+    def work(self, name: str, values: Mapping[str, Any], mode: str | None) -> Work:
+        """Return what a job of a copy pipe does."""
+        return partial(self._run, name, values, mode)
+
+    def replaces(self, name: str, mode: str | None) -> bool:
+        """Tell whether a copy, if there is one of the name, puts its rows in place of those that are there."""
+        found = self._live().compiled.copies.get(name)
+        return found is not None and (mode or found.mode) == "replace"
 
     def start_due(self, name: str) -> Job | None:
         """Start a copy that is due, unless its schedule is paused or the run before still goes on."""

@@ -10,7 +10,7 @@ from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
 from clickpipe.ingest import Importer, IngestResult, Lines, Reason, reasons, replay
-from clickpipe.jobs import Report
+from clickpipe.jobs import Report, Work
 from clickpipe.query import QueryRunner, compose_condition, failure
 from clickpipe.runtime.upload import Upload
 
@@ -28,6 +28,7 @@ class DataIn:
     paused: Callable[[], AbstractContextManager[None]]
     _outdate: Callable[[str], None]
     relieve: Callable[[EngineError], bool]
+    _parameters: Mapping[str, Any] = {}  # kept with its jobs
 
     def _writable(self, table: str) -> None:
         """Raise ClickpipeError when this deployment may not write to one of its tables."""
@@ -93,13 +94,13 @@ class DataIn:
         """Start a job that deletes rows. Raises ClickpipeError 400 and 404."""
         self._require(data_source)
         compose_condition(self._instance.engine, self.queries.live(), condition)
+        parameters = {"condition": condition, **self._parameters}
         return self._instance.jobs.submit(
-            self.id,
-            "delete_data",
-            data_source,
-            lambda _: {"rows_affected": self.delete_rows(data_source, condition), "delete_condition": condition},
-            {"condition": condition},
+            self.id, "delete_data", data_source, self._deletion(data_source, condition), parameters
         )
+
+    def _deletion(self, data_source: str, condition: str) -> Work:
+        return lambda _: {"rows_affected": self.delete_rows(data_source, condition), "delete_condition": condition}
 
     def truncate(self, data_source: str) -> None:
         """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`). Raises ClickpipeError 404."""
@@ -114,7 +115,11 @@ class DataIn:
     def replay_quarantine(self, data_source: str) -> Job:
         """Start a job that moves the rows of a quarantine that fit now. Raises ClickpipeError 404, 400."""
         self.data_source_for_events(data_source)
+        return self._instance.jobs.submit(
+            self.id, "quarantine_replay", data_source, self._replay(data_source), self._parameters
+        )
 
+    def _replay(self, data_source: str) -> Work:
         def work(_: Report) -> Mapping[str, Any]:
             with self.paused():
                 live = self.queries.live()
@@ -124,7 +129,7 @@ class DataIn:
                     self._outdate(f"{data_source}_quarantine")
                 return done
 
-        return self._instance.jobs.submit(self.id, "quarantine_replay", data_source, work)
+        return work
 
     def _require(self, table: str, *, written: bool = True) -> None:
         live = self.queries.live()

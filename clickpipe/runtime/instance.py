@@ -80,6 +80,9 @@ class Instance:
         self.schedule.start()
         for workspace in self.workspaces:
             workspace.go_on()
+        for job in self.jobs.unfinished:
+            if (found := self.workspaces.get(job.workspace_id)) is not None:
+                found.take_up(job)
 
     def _open_engine(self, *, in_memory: bool) -> Engine:
         path = None if in_memory else self.data_dir / "engine"

@@ -47,7 +47,17 @@ class StagingData(DataIn):
             lambda: instance.ingester.paused(self.id),
             instance.ingestion_log,
         )
-        self._copies = Copies(instance, self.id, self.queries.live, held, workspace.secret, self._outdate, self.relieve)
+        self._parameters = {"deployment": "staging"}
+        self._copies = Copies(
+            instance,
+            self.id,
+            self.queries.live,
+            held,
+            workspace.secret,
+            self._outdate,
+            self.relieve,
+            self._parameters,
+        )
 
     def _writable(self, table: str) -> None:
         """Raise ClickpipeError 409 for a table of the live deployment's."""

@@ -20,6 +20,7 @@ from clickpipe.deploy import Deployer, Hooks
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult, whole
 from clickpipe.ingest import Importer, IngestResult, Lines
+from clickpipe.jobs import Work
 from clickpipe.query import (
     FORMATS,
     Answer,
@@ -157,15 +158,36 @@ class Workspace(Deploying, DataIn):
         if job.status in {"waiting", "working", "cancelling"}:
             message = f"The job has not ended: it is '{job.status}'."
             raise ClickpipeError(message, status=409, code="job_not_ended")
+        work = self._work(job)
+        if work is None:
+            again = {"import": "send the file again", "deployment": "deploy again"}.get(job.kind, "start it anew")
+            message = f"This job of the kind '{job.kind}' cannot be run again from here: {again}."
+            raise ClickpipeError(message, code="not_retryable")
+        return self._instance.jobs.submit(self.id, job.kind, job.resource, work, job.parameters)
+
+    def take_up(self, job: Job) -> None:
+        """Run a job again that a stopped server left unfinished, where doing it twice is the same as once.
+
+        What had not begun is run; of what had, deletions, replays of a quarantine and copies that replace.
+        """
+        twice = job.kind in {"delete_data", "quarantine_replay"} or (
+            job.kind == "copy"
+            and self.live is not None
+            and self.copies.replaces(job.resource, job.parameters.get("mode"))
+        )
+        work = self._work(job) if job.status == "waiting" or (twice and job.status == "working") else None
+        if work is not None:
+            self._instance.jobs.resume(job, work)
+
+    def _work(self, job: Job) -> Work | None:
+        """Return what a job does, if it can be told: not of a file that was sent, nor what was for staging."""
+        if job.parameters.get("deployment"):
+            return None
         if job.kind == "copy":
-            return self.copy(job.resource, job.parameters.get("values"), job.parameters.get("mode"))
+            return self.copies.work(job.resource, job.parameters.get("values") or {}, job.parameters.get("mode"))
         if job.kind == "delete_data" and "condition" in job.parameters:
-            return self.delete_job(job.resource, job.parameters["condition"])
-        if job.kind == "quarantine_replay":
-            return self.replay_quarantine(job.resource)
-        again = {"import": "send the file again", "deployment": "deploy again"}.get(job.kind, "start it anew")
-        message = f"A job of the kind '{job.kind}' cannot be run again from here: {again}."
-        raise ClickpipeError(message, code="not_retryable")
+            return self._deletion(job.resource, job.parameters["condition"])
+        return self._replay(job.resource) if job.kind == "quarantine_replay" else None
 
     def deployed_at(self) -> str:
         """Return when the live deployment was made; '' before the first."""

@@ -36,6 +36,8 @@ CHANGES = {
     "altered": {"events.datasource": EVENTS.replace("n Int32", "n Int32,\n    tag String DEFAULT 'none'")},
 }
 
+KEEPS = ["0", "1000", "staged"]
+
 # Opens the folder, as a server after a kill; tells what is there; then sends a row and deploys the files that are not
 # live, and is gone before the step of that number.
 RUN = """
@@ -84,18 +86,28 @@ RUN = """
         steps(EmbeddedEngine, "execute", lambda sql, *_: re.match("CREATE|ALTER|INSERT|DROP|EXCHANGE|TRUNCATE", sql))
         steps(Catalog, "set_status"); steps(Catalog, "promote"); steps(Catalog, "keep_until")
         steps(BackfillStore, "begin"); steps(BackfillStore, "set_done"); steps(BackfillStore, "end")
+        if workspace.staging():
+            workspace.discard(workspace.staging().deployment_id)
         prepared = workspace.prepare(second if dict(workspace.live.compiled.project.files) == first else first)
-        workspace.apply(workspace.start(prepared), prepared, keep_seconds=float(keep))
+        deployment, before = workspace.start(prepared), workspace.live.deployment_id
+        if keep == "staged":
+            workspace.stage(deployment, prepared)
+            workspace.promote(deployment.id)
+            workspace.promote(before)
+            workspace.promote(deployment.id)
+            workspace.discard(before)
+        else:
+            workspace.apply(deployment, prepared, keep_seconds=float(keep))
     print("deployed")
 """
 
 
-@pytest.mark.parametrize("keep", ["0", "1000"], ids=["not kept", "kept"])
+@pytest.mark.parametrize("keep", KEEPS, ids=["not kept", "kept", "staged, promoted, rolled back, promoted, discarded"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_kill_before_each_step(run_python: RunPython, tmp_path: Path, change: str, keep: str) -> None:
     stride = 1 if "CRASHES" in os.environ else 4  # `make crash-test` takes every step
     resumed = sent = 0
-    number = [*itertools.product(CHANGES, ["0", "1000"])].index((change, keep)) % stride
+    number = [*itertools.product(CHANGES, KEEPS)].index((change, keep)) % stride
     while True:
         arguments = json.dumps(FILES), json.dumps({**FILES, **CHANGES[change]}), str(number), keep
         done = run_python(RUN, tmp_path, *arguments, check=False)
@@ -113,4 +125,4 @@ def test_a_kill_before_each_step(run_python: RunPython, tmp_path: Path, change: 
             break
         assert lines[-1].startswith("killed before"), done.stderr[-3000:]
     assert number > 20
-    assert resumed > 5 / stride
+    assert resumed > 4 / stride

@@ -215,6 +215,10 @@ def test_staging_is_written_to(client: Client) -> None:
     path = f"/v0/datasources/events/delete?{staging}"
     assert client("POST", path, data=deleted).json() == {"rows_to_be_deleted": 2}
     assert client("POST", "/v0/datasources/events/delete", data=deleted).json() == {"rows_to_be_deleted": 0}
+    job = client("POST", path, data={"delete_condition": "id = 's'"}).json()
+    client.instance.jobs.wait(job["id"])
+    again = client("POST", f"/v0/jobs/{job['id']}/retry")
+    assert (again.status_code, "cannot be run again" in again.json()["error"]) == (400, True)
     shared = client("POST", f"/v0/events?name=totals_copy&{staging}", content='{"id":"x","total":1}')
     assert (shared.status_code, "what is written to it is live" in shared.json()["error"]) == (409, True)
     assert client("POST", f"/v0/pipes/snapshot/copy?{staging}").status_code == 409

@@ -1,0 +1,61 @@
+"""Jobs that a killed server left: done again where that is the same as once, else failed, with the reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.conftest import RunPython
+
+EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
+COPY = "NODE n\nSQL >\n    SELECT id, n FROM events\nTYPE copy\nTARGET_DATASOURCE kept\n"
+FILES = {
+    "events.datasource": EVENTS,
+    "kept.datasource": EVENTS,
+    "replaces.pipe": COPY + "COPY_MODE replace\n",
+    "appends.pipe": COPY,
+    "last.pipe": COPY,
+}
+
+# Four jobs run, as many as may, and do not end; what comes after them waits. Then the server is killed.
+FIRST = """
+    import json, os, sys, threading, time
+    from pathlib import Path
+    from clickpipe.runtime import Instance
+    instance = Instance(Path(sys.argv[1]))
+    workspace = instance.default
+    workspace.deploy(json.loads(sys.argv[2]))
+    workspace.ingest("events", [{"id": str(k), "n": k} for k in range(10)])
+    forever = lambda *_, **__: time.sleep(600)
+    workspace.delete_rows = workspace.copies._run = forever
+    jobs = [workspace.copy("replaces"), workspace.copy("appends"), workspace.delete_job("events", "n < 3")]
+    jobs.append(instance.jobs.submit(workspace.id, "import", "events", forever))
+    while any(instance.catalog.job(workspace.id, job.id).status != "working" for job in jobs):
+        time.sleep(0.01)
+    jobs.append(workspace.copy("last"))
+    staged = {"condition": "n = 9", "deployment": "staging"}
+    jobs.append(instance.jobs.submit(workspace.id, "delete_data", "events", forever, staged))
+    print(json.dumps([job.id for job in jobs]), flush=True)
+    os._exit(9)
+"""
+THEN = """
+    import json, sys
+    from pathlib import Path
+    from clickpipe.runtime import Instance
+    with Instance(Path(sys.argv[1])) as instance:
+        workspace = instance.default
+        instance.jobs.wait_for_all(workspace.id)
+        found = [instance.catalog.job(workspace.id, job) for job in json.loads(sys.argv[2])]
+        counts = [workspace.sql(f"SELECT count() AS c FROM {name}")[0]["c"] for name in ("events", "kept")]
+        print(json.dumps([[(job.status, job.error) for job in found], counts]))
+"""
+STOPPED = ["error", "the server stopped before the job ended"]
+
+
+def test_what_a_killed_server_left(run_python: RunPython, tmp_path: Path) -> None:
+    jobs = run_python(FIRST, tmp_path, json.dumps(FILES), check=False).stdout
+    states, (events, kept) = json.loads(run_python(THEN, tmp_path, jobs.strip()).stdout)
+    done = ["done", ""]
+    assert states == [done, STOPPED, done, STOPPED, done, STOPPED]
+    assert events == 7
+    assert kept >= 7  # what `last` appended; `replaces` came before or after it
