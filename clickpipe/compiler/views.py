@@ -14,6 +14,7 @@ from clickpipe.sql import main_table
 from clickpipe.template import Binder, Parameter
 
 _AGGREGATE = re.compile(r"\bAggregateFunction\(")
+_SECRET = re.compile(r"\btb_(?:secret|var)\s*\(")
 _STATE = re.compile(r"^AggregateFunction\((\w+)")
 _WRAPPED = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$")
 _NUMBER = re.compile(r"^(?:U?Int\d+|Float\d+|Decimal.*|Bool)$")
@@ -41,6 +42,12 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
             continue
         if (pipe.name, pipe.output.name) not in whole:
             continue  # it is in a circle, or reads one
+        if any(_SECRET.search(info.node.program.source.text) for info in graph.reachable(pipe, pipe.output)):
+            message = "a materialized view reads no secret: ClickHouse keeps its SELECT as it is, for all to see"
+            span = pipe.output.program.source.span.sub(0, 1)
+            hint = "take what needs the secret into an endpoint or a copy that reads the view's target"
+            diagnostics.append(Diagnostic("CP3005", message, span, hint=hint))
+            continue
         if (problem := _renders(project, pipe)) is not None:
             diagnostics.append(problem)
             continue

@@ -83,14 +83,20 @@ class Deployer:
         physical = layout(compiled, self._workspace.database)
         self._tables.create_database()
         live = self._hooks.live()
-        plan = make_plan(
-            self._engine,
-            compiled,
-            physical,
-            live,
-            allow_destructive=allow_destructive,
-            secret=self._hooks.secret,
-        )
+        try:
+            plan = make_plan(
+                self._engine,
+                compiled,
+                physical,
+                live,
+                allow_destructive=allow_destructive,
+                secret=self._hooks.secret,
+            )
+        except EngineError as error:  # what another deployment has removed meanwhile cannot be counted
+            if self._hooks.live() is live:
+                raise
+            message = "Another deployment was promoted while this one was planned. Please deploy again."
+            raise ClickpipeError(message, code="deployment_outdated") from error
         return Prepared(compiled, plan, live)
 
     def start(self, prepared: Prepared) -> Deployment:

@@ -368,6 +368,7 @@ def test_how_far_a_long_backfill_is_is_told(
     instance.jobs.wait(workspace.copy("many").id)
     held = {"max_execution_speed": 100_000, "timeout_before_checking_execution_speed": 0}
     monkeypatch.setattr(workspace._deployer._applier, "_backfill", held)
+    monkeypatch.setattr("clickpipe.deploy.watched._EVERY", 0.02)
     told: list[str] = []
     workspace.deploy({**KEYED, "many.pipe": many}, progress=told.append)
     pattern = re.compile(r"copying 300000 rows of events: [\d,]+ of 300,000 rows")
