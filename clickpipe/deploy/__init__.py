@@ -3,6 +3,7 @@
 from clickpipe.deploy.apply import Hooks
 from clickpipe.deploy.clone import Rows
 from clickpipe.deploy.deployer import Deployer, Prepared
+from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.plan import Changes, Plan
 from clickpipe.deploy.step import Category, Feedback, Step
 from clickpipe.deploy.tables import Progress, Tables
@@ -13,6 +14,7 @@ __all__ = [
     "Deployer",
     "Feedback",
     "Hooks",
+    "Pace",
     "Plan",
     "Prepared",
     "Progress",

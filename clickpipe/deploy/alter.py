@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from clickpipe.compiler import column_ddl, table_ddl
-from clickpipe.engine import Engine, EngineError, scratch
+from clickpipe.engine import Engine, EngineError, Settings, scratch
 from clickpipe.project import Column, DataSource, Index
 from clickpipe.sql import quote_identifier, quote_literal
 
@@ -139,7 +139,8 @@ def _taken(engine: Engine, before: DataSource, after: DataSource, statements: tu
     return True
 
 
-def alter(engine: Engine, table: str, statements: tuple[str, ...]) -> None:
+def alter(engine: Engine, table: str, statements: tuple[str, ...], settings: Settings | None = None) -> None:
     """Carry out what `alterations` returned, and wait for it. Raises EngineError."""
+    waiting: Settings = {"mutations_sync": 2, "alter_sync": 2}
     for statement in statements:
-        engine.execute(f"ALTER TABLE {table} {statement} SETTINGS mutations_sync = 2, alter_sync = 2")
+        engine.execute(f"ALTER TABLE {table} {statement}", settings={**waiting, **(settings or {})})

@@ -13,10 +13,11 @@ from clickpipe.compiler import CompiledProject
 from clickpipe.deploy.beside import Beside
 from clickpipe.deploy.fills import Fill, fills
 from clickpipe.deploy.history import History
+from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.plan import Plan
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.engine import Engine, EngineError
 from clickpipe.template import Secrets, no_secret
 
 _LOGGER = logging.getLogger(__name__)
@@ -48,16 +49,16 @@ class Applier:
         hooks: Hooks,
         tables: Tables,
         beside: Beside,
-        backfill: Settings,
+        pace: Pace,
     ) -> None:
-        """Make what is new in the workspace's database; `backfill` are settings of the queries that copy rows."""
+        """Make what is new in the workspace's database; `pace` is that of what copies rows."""
         self._engine = engine
         self._catalog = catalog
         self._workspace = workspace
         self._hooks = hooks
         self._tables = tables
         self._beside = beside
-        self._backfill = backfill
+        self._pace = pace
 
     def apply(
         self, deployment: Deployment, live: Live, plan: Plan, keep_until: float | None, progress: Progress
@@ -78,7 +79,7 @@ class Applier:
                 self.finish(deployment, live, history, keep_until, progress)
 
     def _history(self, found: list[Fill]) -> History:
-        return History(self._engine, self._tables, self._workspace.database, found, settings=self._backfill)
+        return History(self._engine, self._tables, self._workspace.database, found, self._pace)
 
     def _make(
         self,
@@ -152,13 +153,19 @@ class Applier:
         try:
             yield
         except BaseException as error:
-            if self._hooks.live() is base:
+            if self._hooks.live() is base and not self._goes_on(deployment):
                 self._undo(base)
                 reason = error.message if isinstance(error, EngineError) else str(error)
                 with self._catalog.transaction():
                     self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
                     self._catalog.backfills.end(self._workspace.id, deployment.id)
             raise
+
+    def _goes_on(self, deployment: Deployment) -> bool:
+        """Tell whether it is not to be undone: the server stops, and can go on with it when it starts again."""
+        backfills, workspace = self._catalog.backfills, self._workspace.id
+        done = backfills.done(workspace, deployment.id)
+        return self._pace.stopped and backfills.work(workspace, deployment.id) is not None and History.can_go_on(done)
 
     def _undo(self, base: Live | None) -> None:
         """Remove what a failed deployment made; what cannot be removed now, the next one does."""

@@ -15,11 +15,12 @@ from clickpipe.deploy.apply import Applier, Hooks
 from clickpipe.deploy.beside import Beside
 from clickpipe.deploy.clone import Rows, clone_tables
 from clickpipe.deploy.history import BESIDE, History
+from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.physical import layout
 from clickpipe.deploy.plan import Plan, all_new, make_plan
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
-from clickpipe.engine import Engine, EngineError, Settings, scratch
+from clickpipe.engine import Engine, EngineError, scratch
 from clickpipe.project import Project, load_texts
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,11 +45,11 @@ class Deployer:
         workspace: Workspace,
         hooks: Hooks,
         rules: ProjectRules = STRICT,
-        backfill: Settings | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Deploy into the workspace's own database.
 
-        Projects are held to `rules`; `backfill` are the engine's settings for queries that copy rows.
+        Projects are held to `rules`; `pace` is that of what copies rows.
         """
         self._engine = engine
         self._catalog = catalog
@@ -58,7 +59,8 @@ class Deployer:
         self._service = service_tables(workspace.database)
         self._tables = Tables(engine, workspace.database)
         self.beside = Beside(engine, catalog, workspace, self._tables)
-        self._applier = Applier(engine, catalog, workspace, hooks, self._tables, self.beside, backfill or {})
+        self.pace = pace or Pace(engine)
+        self._applier = Applier(engine, catalog, workspace, hooks, self._tables, self.beside, self.pace)
         self.unfinished: Deployment | None = None  # one that a stopped server was filling the tables of
         self._busy = threading.Lock()
         self._compiled: CompiledProject | None = None  # the last one without an error

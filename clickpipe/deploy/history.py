@@ -16,9 +16,10 @@ from functools import partial
 
 from clickpipe.deploy.alter import alter
 from clickpipe.deploy.fills import Fill
+from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.deploy.watched import parts_told, rows_told
-from clickpipe.engine import Engine, Settings
+from clickpipe.engine import Engine
 from clickpipe.sql import quote_identifier, quote_literal
 
 _CUT, _HISTORY, _PART, _ONE = "_cut", "_history", "_part", "_one"
@@ -35,15 +36,14 @@ class History:
         tables: Tables,
         database: str,
         fills: Sequence[Fill],
-        *,
-        settings: Settings | None = None,
+        pace: Pace,
     ) -> None:
-        """Know what is to be filled; `settings` hold what reads it back."""
+        """Know what is to be filled, and how fast."""
         self._engine = engine
         self._tables = tables
         self._database = quote_identifier(database)
         self.fills = fills
-        self._settings = settings or {}
+        self._pace = pace
         self._names = re.compile(rf"{re.escape(self._database)}\.`((?:[^`\\]|\\.)+)`")
 
     @property
@@ -87,14 +87,14 @@ class History:
                     continue
                 told = fill.told + (f", partition {count} of {len(units)}" if len(units) > 1 else "")
                 progress(told)
-                if fill.alter:
-                    name, database = fill.table + _HISTORY, self._database.strip("`")
-                    with parts_told(self._engine, progress, told, database, name):
-                        alter(self._engine, self._table(name), fill.alter)
-                else:
-                    with rows_told(self._engine, progress, told) as tag:
-                        moving = partial(save, [*finished, f"{key} {_MOVING}"])
-                        self._write(fill, key, unit, {**self._settings, **tag}, moving)
+                with self._pace.of(self._rows(fill, unit)):
+                    if fill.alter:
+                        name, database = fill.table + _HISTORY, self._database.strip("`")
+                        with parts_told(self._engine, progress, told, database, name):
+                            alter(self._engine, self._table(name), fill.alter, {"log_comment": self._pace.tag})
+                    else:
+                        with rows_told(self._engine, progress, told, self._pace.tag):
+                            self._write(fill, key, unit, partial(save, [*finished, f"{key} {_MOVING}"]))
                 finished.append(key)
                 save(finished)
         save([*finished, _HANDING_ON])
@@ -150,14 +150,26 @@ class History:
         params = {"d": self._database.strip("`"), "cut": source + _CUT, "history": source + _HISTORY}
         return self._engine.execute(sql, params, output="TSVRaw").body.decode().split() or [""]
 
-    def _write(self, fill: Fill, key: str, unit: str, settings: Settings, moving: Callable[[], None]) -> None:
+    def _rows(self, fill: Fill, unit: str) -> int:
+        """Return how many rows one partition has, or all."""
+        if not unit or fill.alter:
+            return 0 if fill.alter else fill.rows
+        (source,) = self._names.findall(fill.source)
+        sql = (
+            "SELECT sum(rows) FROM system.parts WHERE active AND database = {d:String} "
+            "AND table IN ({cut:String}, {history:String}) AND partition_id = {unit:String}"
+        )
+        params = {"d": self._database.strip("`"), "cut": source + _CUT, "history": source + _HISTORY, "unit": unit}
+        return int(self._engine.execute(sql, params, output="TSV").body)
+
+    def _write(self, fill: Fill, key: str, unit: str, moving: Callable[[], None]) -> None:
         """Fill in one partition, or all: into a table of its own, whose files are given on then."""
         part = f"{fill.table}_{key.replace('/', '_')}{_PART}"
         self._make(part, self._table(fill.table))
         existing = self._tables.existing()
         with self._one(fill, unit, existing) as one:
             select = self._names.sub(lambda match: self._instead(match, existing, one), fill.select)
-            self._engine.execute(self._insert(fill, self._table(part), select), settings=settings)
+            self._engine.execute(self._insert(fill, self._table(part), select), settings=self._pace.settings)
         moving()
         self._hand_on(part, fill.table + _HISTORY)
         self._tables.try_drop([part])

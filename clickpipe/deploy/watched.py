@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from clickpipe.deploy.tables import Progress
-from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.engine import Engine, EngineError
 
 _EVERY = 1.0  # seconds
 
 
 @contextmanager
-def rows_told(engine: Engine, tell: Progress, text: str) -> Iterator[Settings]:
-    """Tell how many rows the statement within has read; give the settings that it is to be run with."""
-    tag = uuid.uuid4().hex
+def rows_told(engine: Engine, tell: Progress, text: str, tag: str) -> Iterator[None]:
+    """Tell how many rows the statement within has read, which is run with the setting `log_comment` = `tag`."""
     sql = "SELECT read_rows, total_rows_approx FROM system.processes WHERE Settings['log_comment'] = {tag:String}"
 
     def look() -> str:
@@ -24,7 +22,7 @@ def rows_told(engine: Engine, tell: Progress, text: str) -> Iterator[Settings]:
         return f"{text}: {int(read):,} of {int(total):,} rows" if total and int(total) else ""
 
     with _looking(look, tell):
-        yield {"log_comment": tag}
+        yield
 
 
 @contextmanager

@@ -64,6 +64,10 @@ class Deploying:
 
             self._instance.jobs.submit(self.id, "deployment", str(unfinished.id), work)
 
+    def stop(self) -> None:
+        """Run no more of a deployment that copies rows: the next start goes on with it."""
+        self._deployer.pace.stop()
+
     def clone(self, other: Deploying, rows: Rows) -> None:
         """Answer from what another workspace answers from, with its rows, if it answers from anything."""
         if other.live is not None:

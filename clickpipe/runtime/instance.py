@@ -169,6 +169,8 @@ class Instance:
         self.schedule.close()
         self.storage_log.close()
         self.ingester.close()
+        for workspace in self.workspaces:
+            workspace.stop()
         self.jobs.close()
         self.ingestion_log.close()
         self.service_log.close()

@@ -16,7 +16,7 @@ from clickpipe.auth import reconcile
 from clickpipe.catalog import Job, Live, Workspace as WorkspaceRecord
 from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings, environment_secret
-from clickpipe.deploy import Deployer, Hooks
+from clickpipe.deploy import Deployer, Hooks, Pace
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult, whole
 from clickpipe.ingest import Importer, IngestResult, Lines
@@ -61,7 +61,11 @@ class Workspace(Deploying, DataIn):
             record,
             Hooks(lambda: self.live, self.paused, self._promote, self._promoted, self.secret),
             instance.settings.rules(),
-            _backfill(instance.settings),
+            Pace(
+                instance.engine,
+                threads=instance.settings.backfill_threads,
+                rows_per_second=instance.settings.backfill_rows_per_second,
+            ),
         )
         limits = _limits(instance.settings)
         prepare = partial(instance.prepare_service, record.database)
@@ -216,14 +220,6 @@ def _limits(settings: Settings) -> QueryLimits:
         settings.query_max_result_rows,
         settings.query_max_result_bytes,
     )
-
-
-def _backfill(settings: Settings) -> dict[str, int]:
-    """Return how much a deployment may take of the machine while it copies rows."""
-    found = {"max_threads": settings.backfill_threads} if settings.backfill_threads else {}
-    if rows := settings.backfill_rows_per_second:
-        found |= {"max_execution_speed": rows, "timeout_before_checking_execution_speed": 0}
-    return found
 
 
 def _wait(future: Future[_Result]) -> _Result:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clickpipe.catalog import DeploymentStatus
-from clickpipe.deploy import Tables
+from clickpipe.deploy import Pace, Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine
 from clickpipe.ingest import Lines
@@ -366,8 +366,7 @@ def test_how_far_a_long_backfill_is_is_told(
     many = MANY.replace("13 : 0", "1 : 0")
     workspace.deploy({**FILES, "many.pipe": many})
     instance.jobs.wait(workspace.copy("many").id)
-    held = {"max_execution_speed": 100_000, "timeout_before_checking_execution_speed": 0}
-    monkeypatch.setattr(workspace._deployer._applier, "_backfill", held)
+    monkeypatch.setattr(workspace._deployer._applier, "_pace", Pace(instance.engine, rows_per_second=100_000))
     monkeypatch.setattr("clickpipe.deploy.watched._EVERY", 0.02)
     told: list[str] = []
     workspace.deploy({**KEYED, "many.pipe": many}, progress=told.append)
@@ -446,3 +445,40 @@ def test_a_view_of_the_live_one_still_refuses(workspace: Workspace) -> None:
     with pytest.raises(ClickpipeError, match="a materialized view or the table refused them"):
         workspace.ingest("events", [{"id": "b", "n": 13}])
     workspace.promote(number)
+
+
+STOPPED = """
+    import json, sys, threading, time
+    from pathlib import Path
+    from clickpipe.config import Settings
+    from clickpipe.runtime import Instance
+    folder, files, keyed, rows = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
+    with Instance(folder, Settings(backfill_rows_per_second=rows)) as instance:
+        workspace = instance.default
+        if workspace.live is None:
+            workspace.deploy(files)
+            instance.jobs.wait(workspace.copy("many").id)
+            prepared = workspace.prepare(keyed)
+            deployment, filling = workspace.start(prepared), threading.Event()
+
+            def work(report):
+                workspace.apply(deployment, prepared, lambda text: filling.set() if "copying" in text else None)
+                return {}
+
+            job = instance.jobs.submit(workspace.id, "deployment", "2", work)
+            filling.wait()
+            time.sleep(0.3)
+        else:
+            instance.jobs.wait_for_all(workspace.id)
+            (found,) = workspace.sql("SELECT count() AS c, uniqExact(id) AS u FROM events")
+            print(workspace.live.deployment_id, found["c"], found["u"], instance.catalog.jobs(workspace.id)[0].status)
+    print("closed")
+"""
+
+
+def test_a_server_that_is_stopped_does_not_wait_for_a_backfill(run_python: RunPython, tmp_path: Path) -> None:
+    """It would take five minutes; the next server goes on with it."""
+    many = {"many.pipe": MANY}
+    arguments = (tmp_path, json.dumps({**FILES, **many}), json.dumps({**KEYED, **many}))
+    assert run_python(STOPPED, *arguments, "1000").stdout.split() == ["closed"]
+    assert run_python(STOPPED, *arguments, "0").stdout.split() == ["2", "300000", "300000", "done", "closed"]
