@@ -32,10 +32,10 @@ def main() -> None:
         with Instance(Path(folder) / "data") as instance:
             _backfill(instance, instance.default)
             large = instance.workspaces.create("large")
-            _plan(large)
+            _plan(instance, large)
 
 
-def _plan(workspace: Workspace) -> None:
+def _plan(instance: Instance, workspace: Workspace) -> None:
     texts = files(DATA_SOURCES, PIPES)
     started = time.perf_counter()
     workspace.deploy(texts)
@@ -46,7 +46,7 @@ def _plan(workspace: Workspace) -> None:
     plan = workspace.prepare(changed).plan
     one = time.perf_counter() - started
     started = time.perf_counter()
-    with scratch(workspace._instance.engine) as checker:  # noqa: SLF001 - what a plan takes without what is known
+    with scratch(instance.engine) as checker:  # what a plan takes without what is known
         compile_project(load_texts(changed), checker)
     whole = time.perf_counter() - started
     print(

@@ -6,17 +6,15 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clickpipe.catalog import Job, Live, resource_id
 from clickpipe.compiler import CopyPipe
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Report, Work, run_copy
+from clickpipe.runtime.services import Services
 from clickpipe.template import Secrets
-
-if TYPE_CHECKING:
-    from clickpipe.runtime.instance import Instance
 
 
 class Copies:
@@ -24,7 +22,7 @@ class Copies:
 
     def __init__(
         self,
-        instance: Instance,
+        services: Services,
         workspace: str,
         live: Callable[[], Live],
         held: Callable[[], AbstractContextManager[None]],
@@ -39,7 +37,7 @@ class Copies:
         """
         self._parameters = parameters or {}
         self._relieve = relieve
-        self._instance = instance
+        self._services = services
         self._workspace = workspace
         self._live = live
         self._held = held
@@ -51,7 +49,7 @@ class Copies:
         self._require(name)
         parameters = {"values": dict(values), "mode": mode, **self._parameters}
         work = self.work(name, values, mode)
-        return self._instance.jobs.submit(self._workspace, "copy", name, work, parameters)
+        return self._services.jobs.submit(self._workspace, "copy", name, work, parameters)
 
     def work(self, name: str, values: Mapping[str, Any], mode: str | None) -> Work:
         """Return what a job of a copy pipe does."""
@@ -64,20 +62,20 @@ class Copies:
 
     def start_due(self, name: str) -> Job | None:
         """Start a copy that is due, unless its schedule is paused or the run before still goes on."""
-        if name in self.paused() or self._instance.jobs.is_running(self._workspace, "copy", name):
+        if name in self.paused() or self._services.jobs.is_running(self._workspace, "copy", name):
             return None
         return self.start(name, {})
 
     def paused(self) -> frozenset[str]:
         """Return the names of the copy pipes whose schedule is paused."""
-        return self._instance.catalog.paused(self._workspace)
+        return self._services.catalog.paused(self._workspace)
 
     def pause(self, name: str, *, paused: bool) -> None:
         """Pause a copy pipe's schedule, or go on with it. Raises ClickpipeError 404, 400 without a schedule."""
         if not self._require(name).schedule:
             message = f"The copy pipe '{name}' has no schedule: it runs on demand."
             raise ClickpipeError(message, code="no_schedule")
-        self._instance.catalog.set_paused(self._workspace, name, paused=paused)
+        self._services.catalog.set_paused(self._workspace, name, paused=paused)
 
     def _require(self, name: str) -> CopyPipe:
         found = self._live().compiled.copies.get(name)
@@ -91,12 +89,12 @@ class Copies:
         with self._held():
             report.check()
             live = self._live()
-            rows = run_copy(self._instance.engine, live, name, values, mode, self._secret, report, self._relieve)
+            rows = run_copy(self._services.engine, live, name, values, mode, self._secret, report, self._relieve)
             if (mode or live.compiled.copies[name].mode) == "replace":
                 self._replaced(live.compiled.copies[name].target)
         target, pipe_id = live.compiled.copies[name].target, resource_id(self._workspace, "pipe", name)
         told: dict[str, Any] = {"rows": rows, "written_rows": rows, "pipe_name": name, "pipe_id": pipe_id}
-        self._instance.ingestion_log.operation(
+        self._services.ingestion_log.operation(
             self._workspace, target, "copy", seconds=time.monotonic() - started, **told
         )
         return {"rows": rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
@@ -12,16 +12,14 @@ from clickpipe.engine import EngineError
 from clickpipe.ingest import Importer, IngestResult, Lines, Reason, reasons, replay
 from clickpipe.jobs import Report, Work
 from clickpipe.query import QueryRunner, compose_condition, failure
+from clickpipe.runtime.services import Services
 from clickpipe.runtime.upload import Upload
-
-if TYPE_CHECKING:
-    from clickpipe.runtime.instance import Instance
 
 
 class DataIn:
     """What writes to the data sources of a deployment: the live one, or staging. May be called from any thread."""
 
-    _instance: Instance
+    _services: Services
     _importer: Importer
     queries: QueryRunner
     id: str
@@ -53,12 +51,12 @@ class DataIn:
         The file is removed at the end. Raises ClickpipeError 404 for an unknown data source, 400 for a bad condition.
         """
         self.data_source_for_events(upload.data_source)
-        where = compose_condition(self._instance.engine, self.queries.live(), condition) if condition else ""
+        where = compose_condition(self._services.engine, self.queries.live(), condition) if condition else ""
 
         def work(report: Report) -> Mapping[str, Any]:
             source = self.queries.live().compiled.data_sources[upload.data_source]
             named = upload.format == "csv"
-            with upload.read(source, self._instance.settings, report) as parts:
+            with upload.read(source, self._services.settings, report) as parts:
                 name, importer = upload.data_source, self._importer
                 if mode == "replace":
                     done = importer.replace(name, parts, named=named, report=report, condition=where)
@@ -66,7 +64,7 @@ class DataIn:
                     done = importer.append(name, parts, named=named, report=report)
                 return done.as_dict()
 
-        return self._instance.jobs.submit(self.id, "import", upload.data_source, work)
+        return self._services.jobs.submit(self.id, "import", upload.data_source, work)
 
     def append(self, data_source: str, parts: Iterable[Lines], *, named: bool = False) -> IngestResult:
         """Append rows and wait until they can be read; `named` are objects by the columns' names, not by jsonpaths.
@@ -84,7 +82,7 @@ class DataIn:
         """Delete the rows that meet a condition; return how many they are. Raises ClickpipeError 400 and 404."""
         live = self.queries.live()
         self._require(data_source)
-        where = compose_condition(self._instance.engine, live, condition)
+        where = compose_condition(self._services.engine, live, condition)
         try:
             return self._importer.delete(data_source, where, dry_run=dry_run)
         except EngineError as error:
@@ -93,9 +91,9 @@ class DataIn:
     def delete_job(self, data_source: str, condition: str) -> Job:
         """Start a job that deletes rows. Raises ClickpipeError 400 and 404."""
         self._require(data_source)
-        compose_condition(self._instance.engine, self.queries.live(), condition)
+        compose_condition(self._services.engine, self.queries.live(), condition)
         parameters = {"condition": condition, **self._parameters}
-        return self._instance.jobs.submit(
+        return self._services.jobs.submit(
             self.id, "delete_data", data_source, self._deletion(data_source, condition), parameters
         )
 
@@ -110,12 +108,12 @@ class DataIn:
     def quarantine_reasons(self, data_source: str, limit: int = 100) -> list[Reason]:
         """Return why rows of a data source are in quarantine. Raises ClickpipeError 404."""
         self._require(f"{data_source}_quarantine", written=False)
-        return reasons(self._instance.engine, self.queries.live(), data_source, limit)
+        return reasons(self._services.engine, self.queries.live(), data_source, limit)
 
     def replay_quarantine(self, data_source: str) -> Job:
         """Start a job that moves the rows of a quarantine that fit now. Raises ClickpipeError 404, 400."""
         self.data_source_for_events(data_source)
-        return self._instance.jobs.submit(
+        return self._services.jobs.submit(
             self.id, "quarantine_replay", data_source, self._replay(data_source), self._parameters
         )
 
@@ -124,7 +122,7 @@ class DataIn:
             with self.paused():
                 live = self.queries.live()
                 source = live.compiled.data_sources[data_source]
-                done = replay(self._instance.engine, live, source, self.id, self.relieve)
+                done = replay(self._services.engine, live, source, self.id, self.relieve)
                 if done["rows"]:
                     self._outdate(f"{data_source}_quarantine")
                 return done

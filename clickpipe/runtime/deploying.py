@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clickpipe.catalog import Deployment, Live
 from clickpipe.deploy import Deployer, Plan, Prepared, Progress, Rows
@@ -13,18 +13,17 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Report
 from clickpipe.project import Project, load_texts
-
-if TYPE_CHECKING:
-    from clickpipe.runtime.instance import Instance
+from clickpipe.runtime.services import Services
 
 
 class Deploying:
     """The part of a workspace that deploys. Its methods may be called from any thread."""
 
-    _instance: Instance
+    _services: Services
     _deployer: Deployer
     id: str
     database: str
+    parent: str
     live: Live | None
     paused: Callable[[], AbstractContextManager[None]]
 
@@ -38,7 +37,9 @@ class Deploying:
 
     def start(self, prepared: Prepared) -> Deployment:
         """Record a deployment that `apply` carries out; a preview that is deployed to is kept longer."""
-        self._instance.workspaces.keep(self.id)
+        if self.parent:
+            expires_at = time.time() + self._services.settings.preview_seconds
+            self._services.catalog.set_expiry(self.id, expires_at if self._services.settings.preview_seconds else 0.0)
         return self._deployer.start(prepared)
 
     def apply(
@@ -62,7 +63,7 @@ class Deploying:
                 self._deployer.go_on(lambda text: report({"progress": text}))
                 return {}
 
-            self._instance.jobs.submit(self.id, "deployment", str(unfinished.id), work)
+            self._services.jobs.submit(self.id, "deployment", str(unfinished.id), work)
 
     def stop(self) -> None:
         """Run no more of a deployment that copies rows: the next start goes on with it."""
@@ -76,7 +77,7 @@ class Deploying:
     def expire_previous(self) -> None:
         """Start a job that removes what was live before the live deployment, when it was kept for long enough."""
         number = self._deployer.expired(time.time())
-        if number is None or self._instance.jobs.is_running(self.id, "cleanup", str(number)):
+        if number is None or self._services.jobs.is_running(self.id, "cleanup", str(number)):
             return
 
         def work(_: Report) -> Mapping[str, Any]:
@@ -84,11 +85,11 @@ class Deploying:
             self._deployer.discard(number)
             return {"freed_bytes": max(0, before - self._bytes_on_disk())}
 
-        self._instance.jobs.submit(self.id, "cleanup", str(number), work)
+        self._services.jobs.submit(self.id, "cleanup", str(number), work)
 
     def _bytes_on_disk(self) -> int:
         sql = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}"
-        return int(self._instance.engine.execute(sql, {"database": self.database}, output="TSV").body)
+        return int(self._services.engine.execute(sql, {"database": self.database}, output="TSV").body)
 
     def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
         """Carry out a started deployment beside the live one, where it waits to be promoted."""

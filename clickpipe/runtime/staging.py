@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from clickpipe.catalog import Job
+from clickpipe.catalog import Job, Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Importer
+from clickpipe.query import QueryRunner
 from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.data_in import DataIn
-
-if TYPE_CHECKING:
-    from clickpipe.runtime.instance import Instance
-    from clickpipe.runtime.workspace import Workspace
+from clickpipe.runtime.services import Services
+from clickpipe.template import Secrets
 
 
 class StagingData(DataIn):
@@ -25,35 +24,41 @@ class StagingData(DataIn):
 
     def __init__(
         self,
-        instance: Instance,
-        workspace: Workspace,
+        services: Services,
+        workspace: str,
+        live: Callable[[], Live | None],
+        queries: QueryRunner,
         held: Callable[[], AbstractContextManager[None]],
         paused: Callable[[], AbstractContextManager[None]],
+        secret: Secrets,
     ) -> None:
-        """Write while `held` keeps deployments away, and replace while `paused` holds inserts."""
-        self._instance = instance
-        self._workspace = workspace
+        """Write to what `queries` ask, not to what is `live`.
+
+        `held` keeps deployments away meanwhile, `paused` inserts too; `secret` is for copies.
+        """
+        self._services = services
+        self._live = live
         self._held = held
         self.paused = paused
         self._outdate = lambda _: None
         self.relieve = lambda _: False
-        self.id = workspace.id
-        self.queries = workspace.staging_queries
+        self.id = workspace
+        self.queries = queries
         self._importer = Importer(
-            instance.engine,
+            services.engine,
             self.id,
             self.queries.live,
             held,
-            lambda: instance.ingester.paused(self.id),
-            instance.ingestion_log,
+            lambda: services.ingester.paused(self.id),
+            services.ingestion_log,
         )
         self._parameters = {"deployment": "staging"}
         self._copies = Copies(
-            instance,
+            services,
             self.id,
             self.queries.live,
             held,
-            workspace.secret,
+            secret,
             self._outdate,
             self.relieve,
             self._parameters,
@@ -61,7 +66,7 @@ class StagingData(DataIn):
 
     def _writable(self, table: str) -> None:
         """Raise ClickpipeError 409 for a table of the live deployment's."""
-        live, staging = self._workspace.live, self.queries.live()
+        live, staging = self._live(), self.queries.live()
         if live is not None and live.physical.tables.get(table) == staging.physical.tables.get(table):
             message = (
                 f"'{table}' is the same in staging and in the live deployment: what is written to it is live. "

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from clickpipe.auth import reconcile
 from clickpipe.catalog import Job, Live, Workspace as WorkspaceRecord
 from clickpipe.compiler import CompiledProject
-from clickpipe.config import Settings, environment_secret
+from clickpipe.config import Settings
 from clickpipe.deploy import Deployer, Hooks, Pace
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult, whole
@@ -34,10 +34,9 @@ from clickpipe.query import (
 from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.data_in import DataIn
 from clickpipe.runtime.deploying import Deploying
+from clickpipe.runtime.services import Services
 from clickpipe.runtime.staging import StagingData
-
-if TYPE_CHECKING:
-    from clickpipe.runtime.instance import Instance
+from clickpipe.template import Secrets
 
 _Result = TypeVar("_Result")
 
@@ -45,9 +44,13 @@ _Result = TypeVar("_Result")
 class Workspace(Deploying, DataIn):
     """One workspace of a running instance. Its methods may be called from any thread."""
 
-    def __init__(self, instance: Instance, record: WorkspaceRecord) -> None:
-        """Bring back what was live. `parent` is the id of the workspace that a preview was made of, '' for others."""
-        self._instance = instance
+    def __init__(self, services: Services, record: WorkspaceRecord, above: Secrets) -> None:
+        """Bring back what was live; `above` gives the secrets that the workspace has not.
+
+        `parent` is the id of the workspace that a preview was made of, '' for others.
+        """
+        self._above = above
+        self._services = services
         self.id = record.id
         self.name = record.name
         self.parent = record.parent
@@ -56,37 +59,39 @@ class Workspace(Deploying, DataIn):
         self.local_secrets: Mapping[str, str] = {}
         self._tables = threading.Lock()  # held by a copy, and by a deployment while it is applied
         self._deployer = Deployer(
-            instance.engine,
-            instance.catalog,
+            services.engine,
+            services.catalog,
             record,
             Hooks(lambda: self.live, self.paused, self._promote, self._promoted, self.secret),
-            instance.settings.rules(),
+            services.settings.rules(),
             Pace(
-                instance.engine,
-                threads=instance.settings.backfill_threads,
-                rows_per_second=instance.settings.backfill_rows_per_second,
+                services.engine,
+                threads=services.settings.backfill_threads,
+                rows_per_second=services.settings.backfill_rows_per_second,
             ),
         )
-        limits = _limits(instance.settings)
-        prepare = partial(instance.prepare_service, record.database)
+        limits = _limits(services.settings)
+        prepare = partial(services.prepare_service, record.database)
         self.queries = QueryRunner(
-            instance.engine, lambda: self.live, limits, prepare, instance.answers, instance.gate, self.secret
+            services.engine, lambda: self.live, limits, prepare, services.answers, services.gate, self.secret
         )
         self.staging_queries = QueryRunner(
-            instance.engine, self.staging, limits, prepare, instance.answers, instance.gate, self.secret
+            services.engine, self.staging, limits, prepare, services.answers, services.gate, self.secret
         )
-        self.copies = Copies(instance, self.id, self.queries.live, self._held, self.secret, self._outdate, self.relieve)
+        self.copies = Copies(services, self.id, self.queries.live, self._held, self.secret, self._outdate, self.relieve)
         self._importer = Importer(
-            instance.engine,
+            services.engine,
             self.id,
             self.queries.live,
             self._held,
-            lambda: instance.ingester.paused(self.id),
-            instance.ingestion_log,
+            lambda: services.ingester.paused(self.id),
+            services.ingestion_log,
             self._outdate,
             self.relieve,
         )
-        self.staging_data = StagingData(instance, self, self._held, self.paused)
+        self.staging_data = StagingData(
+            services, self.id, lambda: self.live, self.staging_queries, self._held, self.paused, self.secret
+        )
         self.live = self._deployer.restore()
 
     @contextmanager
@@ -97,15 +102,15 @@ class Workspace(Deploying, DataIn):
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Hold events and copies: what they write while tables are replaced would be lost."""
-        with self._tables, self._instance.ingester.paused(self.id):
+        with self._tables, self._services.ingester.paused(self.id):
             yield
 
     def _promote(self, compiled: CompiledProject) -> None:
-        reconcile(self._instance.catalog, self.id, compiled)
+        reconcile(self._services.catalog, self.id, compiled)
 
     def _promoted(self, live: Live) -> None:
         self.live = live
-        self._instance.tokens.refresh()
+        self._services.tokens.refresh()
 
     def secret(self, name: str) -> str | None:
         """Return what `tb_secret` gives: of the folder in development, of the workspace, of the environment.
@@ -114,17 +119,15 @@ class Workspace(Deploying, DataIn):
         """
         if name in self.local_secrets:
             return self.local_secrets[name]
-        found = self._instance.catalog.secrets.value(self.id, name)
-        if found is None and self.parent:
-            return self._instance.workspace(self.parent).secret(name)
-        return environment_secret(name) if found is None else found
+        found = self._services.catalog.secrets.value(self.id, name)
+        return self._above(name) if found is None else found
 
     # Data in
 
     def submit(self, data_source: str, lines: Lines, *, wait: bool = True) -> Future[IngestResult]:
         """Queue JSON lines for a data source; see `Ingester.submit`."""
         self.data_source_for_events(data_source)
-        return self._instance.ingester.submit(self.id, data_source, lines, wait=wait)
+        return self._services.ingester.submit(self.id, data_source, lines, wait=wait)
 
     def ingest(self, data_source: str, rows: Iterable[Mapping[str, Any]]) -> IngestResult:
         """Write rows (mappings as JSON documents) and wait until they can be read."""
@@ -167,7 +170,7 @@ class Workspace(Deploying, DataIn):
             again = {"import": "send the file again", "deployment": "deploy again"}.get(job.kind, "start it anew")
             message = f"This job of the kind '{job.kind}' cannot be run again from here: {again}."
             raise ClickpipeError(message, code="not_retryable")
-        return self._instance.jobs.submit(self.id, job.kind, job.resource, work, job.parameters)
+        return self._services.jobs.submit(self.id, job.kind, job.resource, work, job.parameters)
 
     def take_up(self, job: Job) -> None:
         """Run a job again that a stopped server left unfinished, where doing it twice is the same as once.
@@ -181,7 +184,7 @@ class Workspace(Deploying, DataIn):
         )
         work = self._work(job) if job.status == "waiting" or (twice and job.status == "working") else None
         if work is not None:
-            self._instance.jobs.resume(job, work)
+            self._services.jobs.resume(job, work)
 
     def _work(self, job: Job) -> Work | None:
         """Return what a job does, if it can be told: not of a file that was sent, nor what was for staging."""
@@ -195,7 +198,7 @@ class Workspace(Deploying, DataIn):
 
     def deployed_at(self) -> str:
         """Return when the live deployment was made; '' before the first."""
-        found = self._instance.catalog.live_deployment(self.id)
+        found = self._services.catalog.live_deployment(self.id)
         return found.created_at if found else ""
 
     def row_counts(self) -> dict[str, tuple[int, int]]:
@@ -205,7 +208,7 @@ class Workspace(Deploying, DataIn):
             "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts "
             "WHERE active AND database = {database:String} GROUP BY table"
         )
-        body = self._instance.engine.execute(sql, {"database": self.database}, output="JSONCompact").body
+        body = self._services.engine.execute(sql, {"database": self.database}, output="JSONCompact").body
         found = {table: (int(rows), int(size)) for table, rows, size in json.loads(body)["data"]}
         names = {name: table.split(".")[1].strip("`") for name, table in live.physical.tables.items()}
         return {name: found.get(table, (0, 0)) for name, table in names.items()}

@@ -6,17 +6,16 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from clickpipe.auth import ensure_admin_token
-from clickpipe.catalog import Live, Token
+from clickpipe.catalog import Live, Token, Workspace as WorkspaceRecord
+from clickpipe.config import environment_secret
 from clickpipe.deploy import Rows
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.runtime.services import Services
 from clickpipe.runtime.workspace import Workspace
 from clickpipe.sql import quote_identifier
-
-if TYPE_CHECKING:
-    from clickpipe.runtime.instance import Instance
+from clickpipe.template import Secrets
 
 DEFAULT_WORKSPACE = "default"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -25,30 +24,35 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 class Workspaces:
     """All workspaces of a running instance. Methods may be called from any thread."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, services: Services) -> None:
         """Know of none yet: `restore` brings them back."""
-        self._instance = instance
+        self._services = services
         self._by_id: dict[str, Workspace] = {}
 
     def restore(self) -> bool:
         """Bring back all there are, make the default one if there is none; tell whether there was none."""
-        instance = self._instance
-        found = instance.catalog.workspaces()
+        services = self._services
+        found = services.catalog.workspaces()
         for record in found:
-            self._by_id[record.id] = Workspace(instance, record)
+            self._by_id[record.id] = Workspace(services, record, self._above(record))
         self._remove_orphans()
         if not found:
             self.create(DEFAULT_WORKSPACE)
         return not found
 
+    def _above(self, record: WorkspaceRecord) -> Secrets:
+        """Return what gives the secrets that a workspace has not: for a preview, those of what it was made of."""
+        parent = self._by_id.get(record.parent)
+        return parent.secret if parent else environment_secret
+
     def _remove_orphans(self) -> None:
         """Remove databases of workspaces that a stopped server was about to remove."""
         sql = "SELECT name FROM system.databases WHERE match(name, '^ws_[0-9a-f]{16}(_service)?$')"
-        names = self._instance.engine.execute(sql, output="TSVRaw").body.decode().split()
+        names = self._services.engine.execute(sql, output="TSVRaw").body.decode().split()
         own = {workspace.database for workspace in self}
         for name in names:
             if name.removesuffix("_service") not in own:
-                self._instance.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(name)} SYNC")
+                self._services.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(name)} SYNC")
 
     def __iter__(self) -> Iterator[Workspace]:
         """Yield them, as they are now."""
@@ -88,7 +92,7 @@ class Workspaces:
 
     def admin_token(self, workspace: Workspace) -> Token:
         """Return a workspace's admin token."""
-        return ensure_admin_token(self._instance.catalog, workspace.id)
+        return ensure_admin_token(self._services.catalog, workspace.id)
 
     def create(self, name: str, *, parent: str = "", seconds: float = 0.0) -> Workspace:
         """Make a workspace with its admin token; after so many seconds it is removed (0: never).
@@ -97,15 +101,15 @@ class Workspaces:
         """
         self.require_name(name)
         try:
-            made = self._instance.catalog.create_workspace(
+            made = self._services.catalog.create_workspace(
                 name, parent=parent, expires_at=time.time() + seconds if seconds else 0.0
             )
         except sqlite3.IntegrityError:
             message = f"There is a workspace '{name}' already."
             raise ClickpipeError(message, status=409, code="name_taken") from None
-        ensure_admin_token(self._instance.catalog, made.id)
-        workspace = self._by_id[made.id] = Workspace(self._instance, made)
-        self._instance.tokens.refresh()
+        ensure_admin_token(self._services.catalog, made.id)
+        workspace = self._by_id[made.id] = Workspace(self._services, made, self._above(made))
+        self._services.tokens.refresh()
         return workspace
 
     def require_name(self, name: str) -> None:
@@ -119,7 +123,7 @@ class Workspaces:
 
         What is written to either later is its own. Raises ClickpipeError as `create` does, EngineError.
         """
-        made = self.create(name, parent=parent.id, seconds=self._instance.settings.preview_seconds)
+        made = self.create(name, parent=parent.id, seconds=self._services.settings.preview_seconds)
         try:
             made.clone(parent, rows)
         except BaseException:
@@ -131,32 +135,27 @@ class Workspaces:
         """Return the previews of a workspace, oldest first."""
         return [w for w in self if w.parent == parent.id]
 
-    def keep(self, workspace_id: str) -> None:
-        """Count a preview's time from now on: it is deployed to."""
-        if self._by_id[workspace_id].parent:
-            self._instance.catalog.set_expiry(workspace_id, time.time() + self._instance.settings.preview_seconds)
-
     def delete(self, workspace: Workspace) -> None:
         """Remove a workspace with its previews, data, metadata and tokens. Raises ClickpipeError for the default."""
         if workspace.name == DEFAULT_WORKSPACE:
             message = "The default workspace cannot be removed."
             raise ClickpipeError(message, code="default_workspace")
-        instance = self._instance
+        services = self._services
         for preview in self.previews(workspace):
             self.delete(preview)
-        instance.jobs.wait_for_all(workspace.id)
+        services.jobs.wait_for_all(workspace.id)
         with workspace.paused():
-            instance.catalog.delete_workspace(workspace.id)
-            instance.tokens.refresh()
+            services.catalog.delete_workspace(workspace.id)
+            services.tokens.refresh()
             self._by_id.pop(workspace.id, None)
-        instance.ingester.forget(workspace.id)
-        instance.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(workspace.database)} SYNC")
-        instance.service_log.remove(workspace.database)
+        services.ingester.forget(workspace.id)
+        services.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(workspace.database)} SYNC")
+        services.service_log.remove(workspace.database)
 
     def expire(self) -> None:
         """Remove what was kept for long enough."""
         now = time.time()
-        for record in self._instance.catalog.workspaces():
+        for record in self._services.catalog.workspaces():
             found = self._by_id.get(record.id)
             if found is not None and 0 < record.expires_at <= now:
                 self.delete(found)
