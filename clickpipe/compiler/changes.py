@@ -27,7 +27,7 @@ def compile_changes(
     diagnostics and the files that they are about.
     """
     texts = project.files
-    if known.rules != rules or _ambiguous(project) or _ambiguous(known.project):
+    if known.rules != rules or _ambiguous(project) or _ambiguous(known.project) or _unreadable(project):
         return compile_project(project, checker, rules)
     before = known.names
     differing = {file for file, text in texts.items() if known.project.files.get(file) != text}
@@ -60,6 +60,12 @@ def _ambiguous(project: Project) -> bool:
     """Tell whether a name means two things: of these one is left out, and nothing is known of what it reads."""
     targets = project.undefined_targets()
     return any(d.code == _TWO_OF_ONE_NAME for d in project.diagnostics) or not project.pipes.keys().isdisjoint(targets)
+
+
+def _unreadable(project: Project) -> bool:
+    """Tell whether something is told of a file that is not among the texts: it could not be read."""
+    included = {name for names in project.included.values() for name in names}
+    return any(d.span.file not in project.files and d.span.file not in included for d in project.diagnostics)
 
 
 def _owners(project: Project, diagnostic: Diagnostic) -> set[str]:

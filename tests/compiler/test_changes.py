@@ -10,7 +10,7 @@ from clickpipe.compiler import Checker, CompiledProject, compile_changes, compil
 from clickpipe.deploy.physical import layout
 from clickpipe.diagnostics import has_errors
 from clickpipe.engine import EmbeddedEngine, scratch
-from clickpipe.project import Project, load_texts
+from clickpipe.project import Project, load_files, load_texts, read_texts
 from tests.checking.test_changes import FILES, plain, random_file
 
 
@@ -76,3 +76,13 @@ def test_what_did_not_change_is_not_asked_of_clickhouse(
         assert described(again) == described(known)
         compile_changes(load_texts(changed), known, checker)
     assert compiled == [{"top.pipe", "inner.pipe", "events.datasource", "end.incl"}]
+
+
+def test_a_file_that_cannot_be_read_is_told_of(engine: EmbeddedEngine) -> None:
+    texts = {file: text for file, text in FILES.items() if file != "bad.pipe"}
+    with scratch(engine) as checker:
+        known = compile_project(load_texts(texts), checker)
+    told, unreadable = read_texts({**{f: t.encode() for f, t in texts.items()}, "odd.pipe": OSError(13, "no")})
+    with scratch(engine) as checker:
+        found = compile_changes(load_files(told, unreadable), known, checker)
+    assert [d.code for d in found.diagnostics if d.span.file == "odd.pipe"] == ["CP2005"]
