@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -284,3 +285,24 @@ def test_the_clock_is_watched_until_close(deployed: Workspace) -> None:
     watching.close()
     watching.close()
     assert not watching._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("cron", "seconds", "runs"),
+    [
+        ("@hourly", 7200, 2),
+        ("@daily", 7200, 0),
+        ("*/15 * * * *", 3600, 4),
+        ("*/15 * * * * 30", 3600, 4),  # the sixth field: seconds
+        ("* * * * * */10", 60, 6),
+    ],
+)
+def test_schedules_have_five_fields_or_six_or_a_name(cron: str, seconds: int, runs: int) -> None:
+    copies = {"one": SimpleNamespace(name="one", schedule=cron)}
+    live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies))}
+    started: list[str] = []
+    schedule = CopySchedule(lambda _, name: started.append(name), lambda: live)
+    schedule._last = MIDNIGHT
+    for second in range(1, seconds + 1):
+        schedule.run_due(MIDNIGHT + timedelta(seconds=second))
+    assert len(started) == runs
