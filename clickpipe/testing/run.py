@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clickpipe.config import Settings, folder_secrets
 from clickpipe.deploy import Progress
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.project import Project, TableEngine, load_folder
 from clickpipe.query import FORMATS
 from clickpipe.runtime import Instance, Workspace, load_fixtures
@@ -41,10 +41,12 @@ def run_tests(
     `exact` compares texts, byte by byte. Raises ProjectError for a project with errors, ClickpipeError for a test file
     that cannot be read.
     """
-    tests = [t for t in read_tests(root) if not only or t.pipe in only]
+    found = list(read_tests(root))
+    tests = [t for t in found if not only or t.pipe in only]
     missing = set(only) - {t.pipe for t in tests}
     if missing:
-        message = f"there are no tests for {', '.join(sorted(missing))}: a pipe's tests are in tests/<pipe>.yaml"
+        hint = did_you_mean(min(missing), {t.pipe for t in found}) or "a pipe's tests are in tests/<pipe>.yaml"
+        message = f"there are no tests for {', '.join(sorted(missing))}: {hint}"
         raise ClickpipeError(message, code="no_tests")
     if not tests:
         return
@@ -88,8 +90,10 @@ def run_test(workspace: Workspace, test: Test, *, exact: bool = False) -> Outcom
         return _run_quality(workspace, test)
     if isinstance(test, CommandTest):
         return _run_command(workspace, test, exact=exact)
-    if test.pipe not in workspace.queries.live().compiled.project.pipes:
-        return Outcome(test, f"there is no pipe '{test.pipe}'", skipped=True)
+    pipes = workspace.queries.live().compiled.project.pipes
+    if test.pipe not in pipes:
+        hint = did_you_mean(test.pipe, pipes)
+        return Outcome(test, f"there is no pipe '{test.pipe}'" + (f": {hint}" if hint else ""), skipped=True)
     body, status = _answer(workspace, test)
     return Outcome(test, _problem(workspace, test, body, status, exact=exact), got=body, status=status)
 
