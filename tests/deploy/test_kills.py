@@ -105,7 +105,7 @@ RUN = """
 @pytest.mark.parametrize("keep", KEEPS, ids=["not kept", "kept", "staged, promoted, rolled back, promoted, discarded"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_kill_before_each_step(run_python: RunPython, tmp_path: Path, change: str, keep: str) -> None:
-    stride = 1 if "CRASHES" in os.environ else 4  # `make crash-test` takes every step
+    stride = 1 if "CRASHES" in os.environ else 6  # `make crash-test` takes every step
     resumed = sent = 0
     number = [*itertools.product(CHANGES, KEEPS)].index((change, keep)) % stride
     while True:
