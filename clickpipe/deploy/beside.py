@@ -40,6 +40,12 @@ class Beside:
         waits = newer and self.ready
         return self.other if waits else None
 
+    def is_making(self, live: Live, data_source: str) -> bool:
+        """Tell whether a deployment is being made with another table for a data source: replacing rows undoes it."""
+        if self.other is None or self.ready:
+            return False
+        return live.physical.tables.get(data_source) != self.other.physical.tables.get(data_source)
+
     def previous(self, live: Live | None) -> Live | None:
         """Return it if it was live before; None for none, and for what is to be live."""
         older = self.other is not None and live is not None and self.other.deployment_id < live.deployment_id

@@ -29,12 +29,15 @@ class Copies:
         secret: Secrets,
         replaced: Callable[[str], None],
         relieve: Callable[[EngineError], bool],
+        changing: Callable[[str], bool] = lambda _: False,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
         """Copy what is `live`; `held` keeps tables as they are while one runs, `replaced` is told of targets.
 
-        `relieve` is asked when an insert fails: see `run_copy`. `parameters` are kept with its jobs.
+        `relieve` is asked when an insert fails: see `run_copy`. `changing` tells of targets that a deployment is about
+        to change, `parameters` are kept with its jobs.
         """
+        self._changing = changing
         self._parameters = parameters or {}
         self._relieve = relieve
         self._services = services
@@ -61,8 +64,13 @@ class Copies:
         return found is not None and (mode or found.mode) == "replace"
 
     def start_due(self, name: str) -> Job | None:
-        """Start a copy that is due, unless its schedule is paused or the run before still goes on."""
+        """Start a copy that is due, unless its schedule is paused or the run before still goes on.
+
+        Or a deployment is being made that changes the target, and the copy would replace rows of the old one.
+        """
         if name in self.paused() or self._services.jobs.is_running(self._workspace, "copy", name):
+            return None
+        if self.replaces(name, None) and self._changing(self._live().compiled.copies[name].target):
             return None
         return self.start(name, {})
 

@@ -114,6 +114,9 @@ class Deploying:
         """Remove the deployment beside the live one. Raises ClickpipeError 404 for another."""
         self._deployer.discard(number)
 
+    def _is_changing(self, data_source: str) -> bool:
+        return self.live is not None and self._deployer.beside.is_making(self.live, data_source)
+
     def relieve(self, error: EngineError) -> bool:
         """Tell whether an insert failed by a view of the deployment beside the live one: it gets no more rows then."""
         return self._deployer.beside.sever(self.live, error)

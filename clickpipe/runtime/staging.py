@@ -61,7 +61,7 @@ class StagingData(DataIn):
             secret,
             self._outdate,
             self.relieve,
-            self._parameters,
+            parameters=self._parameters,
         )
 
     def _writable(self, table: str) -> None:

@@ -78,7 +78,16 @@ class Workspace(Deploying, DataIn):
         self.staging_queries = QueryRunner(
             services.engine, self.staging, limits, prepare, services.answers, services.gate, self.secret
         )
-        self.copies = Copies(services, self.id, self.queries.live, self._held, self.secret, self._outdate, self.relieve)
+        self.copies = Copies(
+            services,
+            self.id,
+            self.queries.live,
+            self._held,
+            self.secret,
+            self._outdate,
+            self.relieve,
+            self._is_changing,
+        )
         self._importer = Importer(
             services.engine,
             self.id,

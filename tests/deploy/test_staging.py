@@ -329,6 +329,27 @@ def test_rows_are_taken_while_history_is_filled(
     assert sums(deployed) == ([7, 14, 14] if files is DOUBLED else [7, 7, 7])
 
 
+def test_a_scheduled_copy_does_not_replace_what_is_being_copied(
+    engine: Engine, instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would undo the deployment; one that is asked for does."""
+    kept = {**FILES, "kept.datasource": KEYED["events.datasource"]}
+    execute, due = engine.execute, []
+
+    def run(sql: str, *args: Any, **more: Any) -> Any:
+        if sql.startswith("INSERT INTO") and "_part`" in sql:
+            due.append(deployed.copies.start_due("copy"))
+        return execute(sql, *args, **more)
+
+    instance.jobs.wait(deployed.copy("copy").id)
+    monkeypatch.setattr(engine, "execute", run)
+    deployed.deploy(kept)
+    assert due == [None]
+    assert deployed.sql("SELECT count() AS c FROM kept") == [{"c": 1}]
+    monkeypatch.undo()
+    assert deployed.copies.start_due("copy") is not None
+
+
 def test_a_table_without_partitions_takes_another_engine(workspace: Workspace) -> None:
     kept = {**FILES, "kept.datasource": EVENTS.replace("ENGINE_SORTING_KEY id\n", "ENGINE Memory\n")}
     workspace.deploy(kept)
