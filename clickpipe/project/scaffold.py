@@ -68,14 +68,14 @@ _TEST = """\
   description: Most viewed first
   parameters: limit=2
   expected_result: |
-    {"path":"/","views":3,"visitors":3}
-    {"path":"/docs","views":1,"visitors":1}
+    {"path":"\\/","views":3,"visitors":3}
+    {"path":"\\/docs","views":1,"visitors":1}
 
 - name: one_country
   description: Only views from Finland
   parameters: country=FI
   expected_result: |
-    {"path":"/","views":1,"visitors":1}
+    {"path":"\\/","views":1,"visitors":1}
 """
 
 _WORKFLOW = """\
