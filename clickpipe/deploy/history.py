@@ -3,7 +3,7 @@
 At the cut, a moment in which no row is written, each table that is read gets a copy of its files as they are. From
 then on new rows reach both deployments by views, and the copies are read at leisure: into a table beside each new one,
 which no view reads, and whose files are given to the new one at last. So history is written once, and past the views
-that make their own rows of it. It is written a partition after another, each first on its own: what a server that was
+that make their own rows of it. It is written some partitions after others, first on their own: what a server that was
 stopped had done, is not done again.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from clickpipe.deploy.alter import alter
@@ -22,9 +23,16 @@ from clickpipe.deploy.watched import parts_told, rows_told
 from clickpipe.engine import Engine
 from clickpipe.sql import quote_identifier, quote_literal
 
-_CUT, _HISTORY, _PART, _ONE = "_cut", "_history", "_part", "_one"
-BESIDE = (_CUT, _HISTORY, _PART, _ONE)  # endings of tables that are there while history is filled
+_CUT, _HISTORY, _PART, _SOME = "_cut", "_history", "_part", "_some"
+BESIDE = (_CUT, _HISTORY, _PART, _SOME)  # endings of tables that are there while history is filled
 _MOVING, _HANDING_ON, _HANDED_ON = "moving", "handing on", "handed on"
+_AT_ONCE = 2_000_000  # rows: what is lost by a stop, and what a view's GROUP BY holds in memory
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    partitions: tuple[str, ...]
+    rows: int
 
 
 class History:
@@ -80,22 +88,21 @@ class History:
             return
         finished = self._without_torn(list(done), save)
         for number, fill in enumerate(self.fills):
-            units = self._units(fill)
-            for count, unit in enumerate(units, 1):
-                key = f"{number}/{unit}"
-                if key in finished:
-                    continue
-                told = fill.told + (f", partition {count} of {len(units)}" if len(units) > 1 else "")
+            groups = self._groups(fill, number, finished)
+            whole = len(groups) == 1 and not any(key.startswith(f"{number}/") for key in finished)
+            for count, group in enumerate(groups, 1):
+                told = fill.told + (f", part {count} of {len(groups)}" if len(groups) > 1 else "")
                 progress(told)
-                with self._pace.of(self._rows(fill, unit)):
+                with self._pace.of(group.rows):
                     if fill.alter:
                         name, database = fill.table + _HISTORY, self._database.strip("`")
                         with parts_told(self._engine, progress, told, database, name):
                             alter(self._engine, self._table(name), fill.alter, {"log_comment": self._pace.tag})
                     else:
                         with rows_told(self._engine, progress, told, self._pace.tag):
-                            self._write(fill, key, unit, partial(save, [*finished, f"{key} {_MOVING}"]))
-                finished.append(key)
+                            moving = partial(save, [*finished, f"{number}/ {_MOVING}"])
+                            self._write(fill, () if whole else group.partitions, moving)
+                finished += [f"{number}/{partition}" for partition in group.partitions]
                 save(finished)
         save([*finished, _HANDING_ON])
         for name in sorted({fill.table for fill in self.fills}):
@@ -138,37 +145,39 @@ class History:
             else:
                 self._engine.execute(self._insert(fill, self._table(fill.table), fill.select))
 
-    def _units(self, fill: Fill) -> list[str]:
-        """Return the partitions that are filled one after another; [''] for all at once."""
+    def _groups(self, fill: Fill, number: int, finished: Collection[str]) -> list[_Group]:
+        """Return what is left to be filled in, at once each: partitions until there are enough rows, or all."""
         if not fill.by_partition:
-            return [""]
+            whole = _Group(("",), 0 if fill.alter else fill.rows)
+            return [] if f"{number}/" in finished else [whole]
         (source,) = self._names.findall(fill.source)
         sql = (
-            "SELECT DISTINCT partition_id FROM system.parts "
-            "WHERE active AND database = {d:String} AND table IN ({cut:String}, {history:String}) ORDER BY partition_id"
+            "SELECT partition_id, sum(rows) FROM system.parts WHERE active AND database = {d:String} "
+            "AND table IN ({cut:String}, {history:String}) GROUP BY partition_id ORDER BY partition_id"
         )
         params = {"d": self._database.strip("`"), "cut": source + _CUT, "history": source + _HISTORY}
-        return self._engine.execute(sql, params, output="TSVRaw").body.decode().split() or [""]
+        body = self._engine.execute(sql, params, output="TSVRaw").body.decode()
+        partitions = [(line.split("\t")[0], int(line.split("\t")[1])) for line in body.splitlines()]
+        if not partitions:  # nothing is there, or a table that has none
+            return [] if f"{number}/" in finished else [_Group(("",), fill.rows)]
+        groups: list[_Group] = []
+        for partition, rows in partitions:
+            if f"{number}/{partition}" in finished:
+                continue
+            last = groups[-1] if groups and groups[-1].rows + rows <= _AT_ONCE else None
+            if last is not None:
+                groups[-1] = _Group((*last.partitions, partition), last.rows + rows)
+            else:
+                groups.append(_Group((partition,), rows))
+        return groups
 
-    def _rows(self, fill: Fill, unit: str) -> int:
-        """Return how many rows one partition has, or all."""
-        if not unit or fill.alter:
-            return 0 if fill.alter else fill.rows
-        (source,) = self._names.findall(fill.source)
-        sql = (
-            "SELECT sum(rows) FROM system.parts WHERE active AND database = {d:String} "
-            "AND table IN ({cut:String}, {history:String}) AND partition_id = {unit:String}"
-        )
-        params = {"d": self._database.strip("`"), "cut": source + _CUT, "history": source + _HISTORY, "unit": unit}
-        return int(self._engine.execute(sql, params, output="TSV").body)
-
-    def _write(self, fill: Fill, key: str, unit: str, moving: Callable[[], None]) -> None:
-        """Fill in one partition, or all: into a table of its own, whose files are given on then."""
-        part = f"{fill.table}_{key.replace('/', '_')}{_PART}"
+    def _write(self, fill: Fill, partitions: Sequence[str], moving: Callable[[], None]) -> None:
+        """Fill in some partitions, or (none) all: into a table of its own, whose files are given on then."""
+        part = fill.table + _PART
         self._make(part, self._table(fill.table))
         existing = self._tables.existing()
-        with self._one(fill, unit, existing) as one:
-            select = self._names.sub(lambda match: self._instead(match, existing, one), fill.select)
+        with self._some(fill, partitions, existing) as some:
+            select = self._names.sub(lambda match: self._instead(match, existing, some), fill.select)
             self._engine.execute(self._insert(fill, self._table(part), select), settings=self._pace.settings)
         moving()
         self._hand_on(part, fill.table + _HISTORY)
@@ -180,29 +189,30 @@ class History:
             self._tables.drop([name])
         self._engine.execute(f"CREATE TABLE {self._table(name)} AS {like}")
 
-    def _instead(self, match: re.Match[str], existing: Collection[str], one: Mapping[str, str]) -> str:
-        """Return what is read for a table: one partition of it, its rows at the cut, or what it will get of them."""
-        if match[1] in one:
-            return self._table(one[match[1]])
+    def _instead(self, match: re.Match[str], existing: Collection[str], some: Mapping[str, str]) -> str:
+        """Return what is read for a table: some partitions of it, its rows at the cut, or what it will get of them."""
+        if match[1] in some:
+            return self._table(some[match[1]])
         for ending in (_HISTORY, _CUT):
             if match[1] + ending in existing:
                 return self._table(match[1] + ending)
         return match[0]
 
     @contextmanager
-    def _one(self, fill: Fill, unit: str, existing: Collection[str]) -> Iterator[Mapping[str, str]]:
-        """Have a table with one partition of what is filled in; give its name by that of the whole."""
-        if not unit:
+    def _some(self, fill: Fill, partitions: Sequence[str], existing: Collection[str]) -> Iterator[Mapping[str, str]]:
+        """Have a table with some partitions of what is filled in; give its name by that of the whole."""
+        if not partitions:
             yield {}
             return
         (source,) = self._names.findall(fill.source)
         whole = next(source + ending for ending in (_HISTORY, _CUT) if source + ending in existing)
-        one = f"{source}_{unit}{_ONE}"
-        self._make(one, self._table(whole))
-        partition = f"ATTACH PARTITION ID {quote_literal(unit)} FROM {self._table(whole)}"
-        self._engine.execute(f"ALTER TABLE {self._table(one)} {partition}")
-        yield {source: one}
-        self._tables.try_drop([one])
+        some = source + _SOME
+        self._make(some, self._table(whole))
+        for partition in partitions:
+            clause = f"ATTACH PARTITION ID {quote_literal(partition)} FROM {self._table(whole)}"
+            self._engine.execute(f"ALTER TABLE {self._table(some)} {clause}")
+        yield {source: some}
+        self._tables.try_drop([some])
 
     def _insert(self, fill: Fill, into: str, select: str) -> str:
         columns = fill.columns or tuple(c.name for c in self._engine.describe(select))

@@ -45,10 +45,11 @@ RUN = """
     from pathlib import Path
     from clickpipe.catalog import Catalog
     from clickpipe.catalog.backfills import BackfillStore
-    from clickpipe.deploy import Tables
+    from clickpipe.deploy import Tables, history
     from clickpipe.engine import EmbeddedEngine
     from clickpipe.runtime import Instance
 
+    history._AT_ONCE = 1
     folder, first, second, number, keep = sys.argv[1:]
     first, second, left = json.loads(first), json.loads(second), int(number)
 

@@ -360,14 +360,15 @@ def test_a_table_without_partitions_takes_another_engine(workspace: Workspace) -
     assert workspace.sql("SELECT id, n FROM kept ORDER BY id") == [{"id": "a", "n": 1}, {"id": "b", "n": 2}]
 
 
-def test_history_is_copied_partition_by_partition(workspace: Workspace) -> None:
+def test_history_is_copied_partition_by_partition(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clickpipe.deploy.history._AT_ONCE", 1)
     monthly = EVENTS.replace("ENGINE_SORTING_KEY", "ENGINE_PARTITION_KEY n % 3\nENGINE_SORTING_KEY")
     workspace.deploy({**FILES, "events.datasource": monthly})
     workspace.ingest("events", [{"id": "x", "n": n} for n in range(9)])
     told: list[str] = []
     workspace.deploy({**FILES, "events.datasource": monthly.replace("KEY id", "KEY n, id")}, progress=told.append)
-    copied = [text for text in told if ", partition" in text]
-    assert copied == [f"copying 9 rows of events, partition {number} of 3" for number in (1, 2, 3)]
+    copied = [text for text in told if ", part" in text]
+    assert copied == [f"copying 9 rows of events, part {number} of 3" for number in (1, 2, 3)]
     assert sums(workspace) == [36, 36, 36]
 
 
