@@ -74,7 +74,7 @@ class Instance:
         self.answers = Answers(self.settings.cache_max_bytes)
         self.metrics = Metrics(self._gauges())
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self.workspaces.database)
-        self.is_new = self.workspaces.restore()
+        self.is_new = self.workspaces.restore(alone=data_dir is not None)
         self.recovered_segments = self.ingester.recover()
         self.schedule = CopySchedule(self._start_due, self._scheduled, also=self._expire)
         self.schedule.start()

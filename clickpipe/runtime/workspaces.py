@@ -29,13 +29,17 @@ class Workspaces:
         self._services = services
         self._by_id: dict[str, Workspace] = {}
 
-    def restore(self) -> bool:
-        """Bring back all there are, make the default one if there is none; tell whether there was none."""
+    def restore(self, *, alone: bool) -> bool:
+        """Bring back all there are, make the default one if there is none; tell whether there was none.
+
+        `alone` tells that nobody else has databases in the engine, as others in this process have in one in memory.
+        """
         services = self._services
         found = services.catalog.workspaces()
         for record in found:
             self._by_id[record.id] = Workspace(services, record, self._above(record))
-        self._remove_orphans()
+        if alone:
+            self._remove_orphans()
         if not found:
             self.create(DEFAULT_WORKSPACE)
         return not found

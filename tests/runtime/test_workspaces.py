@@ -80,3 +80,13 @@ def test_a_preview_of_a_workspace_that_is_written_to(instance: Instance, workspa
         thread.join()
     (rows,) = workspace.sql("SELECT count() AS c FROM events")
     assert workspace.sql("SELECT sum(n) AS s FROM sums") == [{"s": rows["c"]}]
+
+
+def test_instances_in_memory_leave_each_other_alone(workspace: Workspace) -> None:
+    """They share the engine of the process."""
+    workspace.deploy(FILES)
+    workspace.ingest("events", [{"id": "a", "n": 1}])
+    with Instance(None) as other:
+        other.default.deploy(FILES)
+        assert other.default.sql("SELECT count() AS c FROM events") == [{"c": 0}]
+    assert workspace.sql("SELECT sum(n) AS s FROM sums") == [{"s": 1}]
