@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from clickpipe.checking.whole import compile_alone
-from clickpipe.compiler import INCLUDED, CompiledProject, FileNames, affected, file_names, needed
+from clickpipe.compiler import INCLUDED, CompiledProject, FileNames, affected, changed_names, needed, owners
 from clickpipe.config import ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, Sources, sort_diagnostics
 from clickpipe.folder import CheckResult, FileRecord, Records, RecordStore, text_digest
@@ -71,15 +71,9 @@ def _what_to_check(texts: Mapping[str, str], known: Records) -> tuple[set[str], 
     differing = {
         file for file, text in texts.items() if file not in known.files or known.files[file].digest != _digest(text)
     }
-    changed = _names(texts, differing)
+    changed = changed_names(texts, differing)
     again = affected(before, changed, before.keys() - texts.keys(), _doubtful(known))
     return again, {file: own for file, own in {**before, **changed}.items() if file in texts}
-
-
-def _names(texts: Mapping[str, str], files: set[str]) -> dict[str, FileNames]:
-    """Return the names of some files, whose includes may be any."""
-    wanted = {file: text for file, text in texts.items() if file in files or file.endswith(INCLUDED)}
-    return {file: names for file, names in file_names(load_texts(wanted)).items() if file in files}
 
 
 def _doubtful(known: Records) -> set[str]:
@@ -94,9 +88,7 @@ def _doubtful(known: Records) -> set[str]:
 
 
 def _owners(files: Mapping[str, FileRecord], diagnostic: Diagnostic) -> set[str]:
-    """Return the file that a diagnostic is about: those that include its place, where that is an included text."""
-    place = diagnostic.span.file
-    return {place, *(file for file, record in files.items() if place in record.includes)}
+    return owners({file: record.includes for file, record in files.items()}, diagnostic)
 
 
 def _records(compiled: CompiledProject) -> dict[str, FileRecord]:

@@ -51,7 +51,7 @@ def preview() -> None:
     show_default=True,
     help="Rows that a new preview begins with: all, those of the last partitions, none.",
 )
-@click.option("--check", "only_check", is_flag=True, help="Stop after the plan.")
+@click.option("--check", "only_check", is_flag=True, help="Stop after the plan: nothing is made on the server.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's reply.")
 @server_options
 @click.pass_context
@@ -72,29 +72,32 @@ def deploy_preview(
     """
     client = connect(host, token)
     name = _name(name or _branch(folder))
-    found = _find_or_make(client, name, data)
-    own = Client(client.url, found["token"])
+    found = _find(client, name)
+    if found is None and not only_check:
+        found = _make(client, name, data)
+    own = Client(client.url, found["token"]) if found else client  # a new one begins as what is live
     reply = deploy_to(own, folder, only_check=only_check, destructive=True, form="json" if as_json else "text")
     if as_json:
         print_json({**reply, "preview": name})
-    elif reply["result"] != "failed":
+    elif reply["result"] != "failed" and found:
         say(f"ask it with its token: clickpipe preview token {name}")
     ctx.exit(1 if reply["result"] == "failed" else 0)
 
 
-def _find_or_make(client: Client, name: str, data: str) -> dict[str, Any]:
-    path = f"/v0/environments/{quote(name, safe='')}?with_token=true"
-    response = client.request("GET", path, accept=(404,))
-    if response.is_error:
-        params = [("name", name), ("data", _DATA[data])]
-        job = client.request("POST", "/v1/environments", params=params).json()["job"]
-        with progress() as tell:
-            tell(f"making the preview {name}")
-            ended(client, job)
-        say(f"preview {name} made, with {'the rows of live' if data == 'all' else 'rows: ' + data}")
-        response = client.request("GET", path)
+def _find(client: Client, name: str) -> dict[str, Any] | None:
+    response = client.request("GET", f"/v0/environments/{quote(name, safe='')}", accept=(404,))
     found: dict[str, Any] = response.json()
-    return found
+    return None if response.is_error else found
+
+
+def _make(client: Client, name: str, data: str) -> dict[str, Any] | None:
+    params = [("name", name), ("data", _DATA[data])]
+    job = client.request("POST", "/v1/environments", params=params).json()["job"]
+    with progress() as tell:
+        tell(f"making the preview {name}")
+        ended(client, job)
+    say(f"preview {name} made, with {'the rows of live' if data == 'all' else 'rows: ' + data}")
+    return _find(client, name)
 
 
 def _branch(folder: Path) -> str:

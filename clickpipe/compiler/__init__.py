@@ -14,7 +14,7 @@ from clickpipe.compiler.model import (
     QueryFunction,
     ResultColumn,
 )
-from clickpipe.compiler.names import INCLUDED, FileNames, affected, file_names, needed
+from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_names, file_names, needed, owners
 from clickpipe.compiler.nodes import bind_node, node_parameters
 from clickpipe.compiler.service import SERVED, SERVICE_SOURCES
 from clickpipe.compiler.tables import table_ddl_quarantine
@@ -35,6 +35,7 @@ __all__ = [
     "ResultColumn",
     "affected",
     "bind_node",
+    "changed_names",
     "column_ddl",
     "compile_changes",
     "compile_project",
@@ -42,6 +43,7 @@ __all__ = [
     "fingerprint",
     "needed",
     "node_parameters",
+    "owners",
     "restore_project",
     "table_ddl",
     "table_ddl_quarantine",

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.model import Checker, CompiledProject, ResultColumn
-from clickpipe.compiler.names import INCLUDED, affected, file_names, needed
+from clickpipe.compiler.names import affected, changed_names, needed, owners
 from clickpipe.config import STRICT, ProjectRules
-from clickpipe.diagnostics import Diagnostic, has_errors, sort_diagnostics
+from clickpipe.diagnostics import has_errors, sort_diagnostics
 from clickpipe.project import Project, load_texts
 
 _TWO_OF_ONE_NAME = "CP2001"
@@ -31,8 +31,7 @@ def compile_changes(
         return compile_project(project, checker, rules)
     before = known.names
     differing = {file for file, text in texts.items() if known.project.files.get(file) != text}
-    wanted = {file: text for file, text in texts.items() if file in differing or file.endswith(INCLUDED)}
-    changed = {file: names for file, names in file_names(load_texts(wanted)).items() if file in differing}
+    changed = changed_names(texts, differing)
     again = affected(before, changed, before.keys() - texts.keys(), _included(known))
     names = {file: own for file, own in {**before, **changed}.items() if file in texts}
     learned = _learned(known, again, texts)
@@ -40,11 +39,11 @@ def compile_changes(
     # a pipe without a TYPE is an endpoint once nothing reads it any more
     again |= {project.pipes[name].file for name in compiled.endpoints if name not in learned}
     stale = again | (before.keys() - texts.keys())
-    diagnostics = [d for d in known.diagnostics if stale.isdisjoint(_owners(known.project, d))]
+    diagnostics = [d for d in known.diagnostics if stale.isdisjoint(owners(known.project.included, d))]
     if again:
         loaded = {file: texts[file] for file in sorted(needed(names, again))}
         part = compile_project(load_texts(loaded, elsewhere=texts.keys() - loaded.keys()), checker, rules)
-        diagnostics += [d for d in part.diagnostics if not again.isdisjoint(_owners(part.project, d))]
+        diagnostics += [d for d in part.diagnostics if not again.isdisjoint(owners(part.project.included, d))]
         compiled = part if has_errors(part.diagnostics) else restore_project(project, learned | part.learned(), rules)
     return replace(compiled, diagnostics=tuple(sort_diagnostics(diagnostics)))
 
@@ -66,12 +65,6 @@ def _unreadable(project: Project) -> bool:
     """Tell whether something is told of a file that is not among the texts: it could not be read."""
     included = {name for names in project.included.values() for name in names}
     return any(d.span.file not in project.files and d.span.file not in included for d in project.diagnostics)
-
-
-def _owners(project: Project, diagnostic: Diagnostic) -> set[str]:
-    """Return the file that a diagnostic is about, and those that include its place."""
-    place = diagnostic.span.file
-    return {place, *(file for file, names in project.included.items() if place in names)}
 
 
 def _included(known: CompiledProject) -> set[str]:

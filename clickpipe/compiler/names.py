@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, build_graph
-from clickpipe.project import DataSource, Pipe, Project, connection_names
+from clickpipe.diagnostics import Diagnostic
+from clickpipe.project import DataSource, Pipe, Project, connection_names, load_texts
 
 INCLUDED = ".incl"  # every file that includes reads this name, every .incl file defines it
 
@@ -42,6 +43,18 @@ def file_names(project: Project, graph: Graph | None = None) -> dict[str, FileNa
         if texts:
             reads[file].add(INCLUDED)
     return {file: FileNames(frozenset(defines[file]), frozenset(reads[file])) for file in project.files}
+
+
+def changed_names(texts: Mapping[str, str], files: Collection[str]) -> dict[str, FileNames]:
+    """Return the names of some of the files with these texts; each may include any of the others."""
+    wanted = {file: text for file, text in texts.items() if file in files or file.endswith(INCLUDED)}
+    return {file: names for file, names in file_names(load_texts(wanted)).items() if file in files}
+
+
+def owners(included: Mapping[str, Collection[str]], diagnostic: Diagnostic) -> set[str]:
+    """Return the file that a diagnostic is about, and those that include its place; `included` tells what files do."""
+    place = diagnostic.span.file
+    return {place, *(file for file, names in included.items() if place in names)}
 
 
 def _defined(file: str) -> set[str]:

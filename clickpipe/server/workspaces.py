@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from clickpipe.auth import ADMIN, allows, forbidden
 from clickpipe.deploy import Rows
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.jobs import Report
 from clickpipe.runtime import Instance, Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
@@ -189,9 +189,11 @@ def _main(instance: Instance, who: Caller) -> Workspace:
 
 
 def _preview(instance: Instance, who: Caller, name: str) -> Workspace:
-    found = next((w for w in instance.workspaces.previews(_main(instance, who)) if name in {w.id, w.name}), None)
+    previews = instance.workspaces.previews(_main(instance, who))
+    found = next((w for w in previews if name in {w.id, w.name}), None)
     if found is None:
-        message = f"There is no preview '{name}'"
+        hint = did_you_mean(name, [w.name for w in previews])
+        message = f"There is no preview '{name}'" + (f": {hint}" if hint else "")
         raise ClickpipeError(message, status=404, code="not_found")
     return found
 

@@ -406,9 +406,13 @@ def test_previews(on_server: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "pipes" / "answer.pipe").write_text("NODE n\nSQL >\n    SELECT 42 AS x\nTYPE endpoint\n")
     monkeypatch.setenv("GITHUB_HEAD_REF", "feature/answer-1")
     checked = on_server("preview", "deploy", tmp_path, "--check")
-    assert (checked.code, "+ answer.pipe" in checked.out, "made" in checked.err) == (0, True, True)
+    assert (checked.code, "+ answer.pipe" in checked.out, "made" in checked.err) == (0, True, False)
+    assert "there are no previews" in on_server("preview", "ls").err
     done = on_server("preview", "deploy", tmp_path)
-    assert (done.code, "is live on" in done.out, "made" in done.err) == (0, True, False)
+    assert (done.code, "is live on" in done.out, "made" in done.err) == (0, True, True)
+    again = on_server("preview", "deploy", tmp_path, "--check")
+    assert (again.code, "nothing changes" in again.err, "made" in again.err) == (0, True, False)
+    assert "did you mean 'feature_answer_1'?" in on_server("preview", "rm", "feature_answer").err
     assert "feature_answer_1" in on_server("preview", "ls").out
     token = on_server("preview", "token", "feature_answer_1").out.strip()
     assert json.loads(on_server("endpoint", "data", "answer", "--token", token, "--json").out) == [{"x": 42}]
