@@ -147,7 +147,8 @@ def _show_plan(reply: _Reply, sources: Sources, *, quiet: bool) -> None:
         _show_changes(deployment)
     for remark in deployment["feedback"]:
         if remark["level"] == "ERROR":
-            fail(f"{remark['resource']}: {remark['message']}")
+            place = f":{remark['line']}:{remark['column']}" if "line" in remark else ""
+            fail(f"{remark['resource']}{place}: {remark['message']}")
         else:
             say(f"{remark['level'].lower()}: {remark['resource']}: {remark['message']}")
     if reply["result"] == "no_changes":

@@ -6,6 +6,7 @@ import json
 import re
 
 from clickpipe.deploy.step import Copy
+from clickpipe.diagnostics import Span, Word
 from clickpipe.engine import Engine, EngineError
 from clickpipe.project import DataSource
 from clickpipe.sql import check, quote_identifier, quote_literal
@@ -15,13 +16,22 @@ _NULLABLE = re.compile(r"^(?:LowCardinality\(|SimpleAggregateFunction\(\s*\w+\s*
 _CONTEXT = re.compile(r"[.:] (?:while executing|In scope|Maybe you meant)|\n")
 
 
-def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str) -> tuple[Copy | None, str]:
-    """Return what copies the old table's rows for the new one, and '' or why it cannot be done.
+class CannotCopy(Exception):
+    """Raised for rows that cannot be copied: why, with the hint, and the place in the author's file."""
+
+    def __init__(self, message: str, span: Span) -> None:
+        """Say why, and where."""
+        super().__init__(message)
+        self.span = span
+
+
+def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str) -> Copy:
+    """Return what copies the old table's rows for the new one. Raises CannotCopy.
 
     It is carried out for an empty table too: rows may come before the deployment is applied.
     """
     if after.forward_query is not None:
-        return _forward(engine, after, after.forward_query.text, old)
+        return _forward(engine, after, after.forward_query, old)
     names: list[str] = []
     values: list[str] = []
     for column in after.columns:
@@ -36,8 +46,14 @@ def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str) 
         values.append(f"accurateCast({quoted}, {quote_literal(column.type)})")
         if (lost := _lossy(engine, old, quoted, column.type)) != "":
             hint = "say with FORWARD_QUERY what becomes of them"
-            return None, f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}; {hint}"
-    return Copy(old, f"SELECT {', '.join(values)} FROM {old}", tuple(names)) if names else None, ""
+            message = f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}; {hint}"
+            raise CannotCopy(message, column.span)
+    if not names:
+        message = (
+            "No column of the live table is left; say with FORWARD_QUERY what becomes of its rows, or BACKFILL skip"
+        )
+        raise CannotCopy(message, after.columns[0].span)
+    return Copy(old, f"SELECT {', '.join(values)} FROM {old}", tuple(names))
 
 
 def move_rows(source: DataSource, old: str, into: str) -> str:
@@ -50,19 +66,22 @@ def move_rows(source: DataSource, old: str, into: str) -> str:
     return f"INSERT INTO {into} SELECT * FROM {old}"
 
 
-def _forward(engine: Engine, after: DataSource, query: str, old: str) -> tuple[Copy | None, str]:
+def _forward(engine: Engine, after: DataSource, query: Word, old: str) -> Copy:
     """Put the old table behind the author's SELECT, which has no FROM of its own."""
     try:
-        refusal = check(engine.syntax_tree(query), (), settings=False)
+        refusal = check(engine.syntax_tree(query.text), (), settings=False)
         if refusal is not None:
-            return None, f"FORWARD_QUERY: {refusal.message}"
-        columns = [c.name for c in engine.describe(f"{query}\nFROM {old}")]
+            message = f"FORWARD_QUERY: {refusal.message}"
+            raise CannotCopy(message, query.span)
+        columns = [c.name for c in engine.describe(f"{query.text}\nFROM {old}")]
     except EngineError as error:
-        return None, f"FORWARD_QUERY over the live table: {_CONTEXT.split(error.message, maxsplit=1)[0]}"
+        message = f"FORWARD_QUERY over the live table: {_CONTEXT.split(error.message, maxsplit=1)[0]}"
+        raise CannotCopy(message, query.span) from None
     unknown = [name for name in columns if after.column(name) is None]
     if unknown:
-        return None, f"FORWARD_QUERY gives {', '.join(unknown)}, which the schema does not have"
-    return Copy(old, f"{query}\nFROM {old}", tuple(columns)), ""
+        message = f"FORWARD_QUERY gives {', '.join(unknown)}, which the schema does not have"
+        raise CannotCopy(message, query.span)
+    return Copy(old, f"{query.text}\nFROM {old}", tuple(columns))
 
 
 def _lossy(engine: Engine, table: str, column: str, type_: str) -> str:

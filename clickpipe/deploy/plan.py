@@ -58,7 +58,7 @@ class Plan:
             "new_pipe_names": list(self.pipes.new),
             "changed_pipe_names": list(self.pipes.changed),
             "deleted_pipe_names": list(self.pipes.deleted),
-            "feedback": [{"level": f.level, "resource": f.resource, "message": f.message} for f in self.feedback],
+            "feedback": [f.as_dict() for f in self.feedback],
             "steps": [
                 {
                     "category": s.category.value,

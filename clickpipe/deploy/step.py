@@ -86,8 +86,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """A remark on the plan; level ERROR stops it."""
+    """A remark on the plan; level ERROR stops it. `line` and `column` (from 1; 0: none) are its place in the file."""
 
     level: str
     resource: str
     message: str
+    line: int = 0
+    column: int = 0
+
+    def as_dict(self) -> dict[str, str | int]:
+        """Return it as the deployment routes send it."""
+        place = {"line": self.line, "column": self.column} if self.line else {}
+        return {"level": self.level, "resource": self.resource, "message": self.message, **place}

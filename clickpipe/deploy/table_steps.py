@@ -13,7 +13,7 @@ from typing import TypedDict
 from clickpipe.catalog import Live
 from clickpipe.compiler import CompiledProject, table_ddl
 from clickpipe.deploy.alter import alterations, writes
-from clickpipe.deploy.backfill import carry_over, move_rows
+from clickpipe.deploy.backfill import CannotCopy, carry_over, move_rows
 from clickpipe.deploy.physical import Layout, PhysicalView, logical_select
 from clickpipe.deploy.step import Alteration, Category, Copy, Feedback, Populate, Step
 from clickpipe.diagnostics import Word
@@ -87,8 +87,13 @@ class TableSteps:
             return Step(Category.CREATE, name, "BACKFILL skip: the new table begins empty", create=(target,)), []
         if self._fed(self._compiled, name) and not self._asks_alter(self._live, name):
             return self._populated(name, old, "the view or its target changed")
-        backfill, problem = carry_over(self._engine, before, after, old)
-        feedback = [Feedback("ERROR", f"Datasource {name}.datasource", problem)] if problem else []
+        backfill, feedback = None, []
+        try:
+            backfill = carry_over(self._engine, before, after, old)
+        except CannotCopy as problem:
+            at = self._compiled.project.sources.position(problem.span)
+            resource = f"Datasource {name}.datasource"
+            feedback = [Feedback("ERROR", resource, str(problem), at.line, at.column)]
         reason = "the table's definition changed"
         return Step(Category.REWRITE, name, reason, create=(target,), backfill=backfill, **self.size(old)), feedback
 

@@ -160,18 +160,23 @@ def random_file(rng: random.Random) -> tuple[str, str]:
     return f"{name}.pipe", f"NODE n\nSQL >\n    {percent}SELECT {columns} FROM {other}{call}\n\n{end}"
 
 
+def edit(texts: dict[str, str], rng: random.Random) -> None:
+    """Write, or sometimes remove, a file or three."""
+    for _ in range(rng.choice([1, 1, 3])):
+        file, text = random_file(rng)
+        if rng.random() < 0.2:
+            texts.pop(file, None)
+        else:
+            texts[file] = text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_any_changes_end_as_a_whole_check_does(checked: Checked, seed: int) -> None:
     rng = random.Random(seed)
     texts: dict[str, str] = {}
     for _ in range(25):
-        for _ in range(rng.choice([1, 1, 3])):
-            file, text = random_file(rng)
-            if rng.random() < 0.2:
-                texts.pop(file, None)
-            else:
-                texts[file] = text
+        edit(texts, rng)
         if not texts:
             continue
         found = checked.changes(texts)

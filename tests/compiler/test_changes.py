@@ -11,7 +11,7 @@ from clickpipe.deploy.physical import layout
 from clickpipe.diagnostics import has_errors
 from clickpipe.engine import EmbeddedEngine, scratch
 from clickpipe.project import Project, load_files, load_texts, read_texts
-from tests.checking.test_changes import FILES, plain, random_file
+from tests.checking.test_changes import FILES, edit, plain
 
 
 def described(compiled: CompiledProject) -> list[object]:
@@ -30,12 +30,7 @@ def test_any_changes_give_what_the_whole_gives(engine: EmbeddedEngine, seed: int
     compared = 0
     for _ in range(120):
         before = dict(texts)
-        for _ in range(rng.choice([1, 1, 3])):
-            file, text = random_file(rng)
-            if rng.random() < 0.2:
-                texts.pop(file, None)
-            else:
-                texts[file] = text
+        edit(texts, rng)
         if not texts:
             continue
         with scratch(engine) as checker:

@@ -53,6 +53,22 @@ def test_a_forward_query_that_cannot_run_is_refused_when_planned(deployed: Works
     assert deployed.sql("SELECT count() AS c FROM events") == [{"c": 2}]
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        (NUMBERS, (3, 5), "1 rows do not fit the new type"),
+        (forward("SELECT id, 1.5 AS cost")["events.datasource"], (9, 5), "gives cost"),
+        (EVENTS.replace("id", "key").replace("price", "cost"), (2, 5), "No column of the live table is left"),
+    ],
+)
+def test_a_refusal_names_the_place(deployed: Workspace, text: str, place: tuple[int, int], reason: str) -> None:
+    (error,) = deployed.prepare({"events.datasource": text}).plan.errors
+    assert (error.line, error.column) == place
+    assert reason in error.message
+    assert error.as_dict()["line"] == place[0]
+    assert deployed.sql("SELECT count() AS c FROM events") == [{"c": 2}]
+
+
 def test_a_skipped_backfill_begins_empty(deployed: Workspace) -> None:
     deployed.deploy({"events.datasource": NUMBERS + "BACKFILL skip\n"})
     assert deployed.sql("SELECT count() AS c FROM events") == [{"c": 0}]

@@ -3,79 +3,32 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clickpipe.catalog import DeploymentStatus
-from clickpipe.deploy import Pace, Tables
+from clickpipe.deploy import Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine
 from clickpipe.ingest import Lines
-from clickpipe.query import FORMATS, QueryOptions
 from clickpipe.runtime import Instance, Workspace
 from tests.conftest import RunPython
-
-EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
-SUMS = (
-    "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\n\n"
-    "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n"
+from tests.deploy.projects import (
+    DOUBLED,
+    EVENTS,
+    FILES,
+    FORWARD,
+    KEYED,
+    NARROW,
+    WIDER,
+    send,
+    stage,
+    staged,
+    staged_sums,
+    sums,
 )
-FIRST = "NODE n\nSQL >\n    SELECT id, sum(n) AS n FROM events GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
-SECOND = "NODE n\nSQL >\n    SELECT 'all' AS id, sum(n) AS n FROM sums\nTYPE materialized\nDATASOURCE totals\n"
-COPY = "NODE n\nSQL >\n    SELECT id, n FROM events\nTYPE copy\nTARGET_DATASOURCE kept\nCOPY_MODE replace\n"
-FILES = {
-    "events.datasource": EVENTS,
-    "sums.datasource": SUMS,
-    "totals.datasource": SUMS,
-    "kept.datasource": EVENTS,
-    "sums_mv.pipe": FIRST,
-    "totals_mv.pipe": SECOND,
-    "copy.pipe": COPY,
-}
-WIDER = {**FILES, "events.datasource": EVENTS.replace("n Int32", "n Int64,\n    tag String DEFAULT 'none'")}
-KEYED = {**FILES, "events.datasource": EVENTS.replace("KEY id", "KEY n, id")}
-DOUBLED = {**FILES, "sums_mv.pipe": FIRST.replace("sum(n)", "sum(n * 2)")}
-NARROW = {**FILES, "events.datasource": EVENTS.replace("Int32", "Int8")}
-QUERY = EVENTS + "\nFORWARD_QUERY >\n    SELECT upper(id) AS id, toInt64(n) * 10 AS n\n"
-FORWARD = {**FILES, "events.datasource": QUERY.replace("Int32", "Int64")}
-
-
-@pytest.fixture
-def deployed(workspace: Workspace) -> Workspace:
-    workspace.deploy(FILES)
-    send(workspace, "a", 1)
-    return workspace
-
-
-def send(workspace: Workspace, id_: str, n: int) -> None:
-    assert workspace.ingest("events", [{"id": id_, "n": n}]).successful_rows == 1
-
-
-def stage(workspace: Workspace, files: Mapping[str, str]) -> int:
-    prepared = workspace.prepare(files)
-    assert not prepared.plan.errors
-    deployment = workspace.start(prepared)
-    workspace.stage(deployment, prepared)
-    return deployment.id
-
-
-def staged(workspace: Workspace, sql: str) -> Any:
-    options = QueryOptions(FORMATS["ndjson"])
-    return workspace.staging_queries.sql(sql, options, lambda _kind, _name: None).result().result.body.decode().strip()
-
-
-def sums(workspace: Workspace) -> list[int]:
-    return [workspace.sql(f"SELECT sum(n) AS s FROM {name}")[0]["s"] for name in ("events", "sums", "totals")]
-
-
-def staged_sums(workspace: Workspace) -> list[int]:
-    texts = [staged(workspace, f"SELECT sum(n) AS s FROM {name}") for name in ("events", "sums", "totals")]
-    return [int(text.removeprefix('{"s":').removesuffix("}")) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -299,208 +252,3 @@ def test_a_kill_at_each_step(run_python: RunPython, tmp_path: Path, killed: str,
     number, events, total = run(run_python, tmp_path, "promote" if beside == "2" else "rollback")
     assert (events, total) == ("5", "5")
     assert run(run_python, tmp_path, "end")[1:] == ["6", "6"]
-
-
-@pytest.mark.parametrize("files", [WIDER, DOUBLED], ids=["a table", "a view"])
-def test_rows_are_taken_while_history_is_filled(
-    engine: Engine, deployed: Workspace, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]
-) -> None:
-    """A deployment of much data holds nobody up."""
-    execute, filling, go_on = engine.execute, threading.Event(), threading.Event()
-
-    def run(sql: str, *args: Any, **more: Any) -> Any:
-        if sql.startswith("INSERT INTO") and "_part`" in sql:
-            filling.set()
-            assert go_on.wait(30)
-        return execute(sql, *args, **more)
-
-    monkeypatch.setattr(engine, "execute", run)
-    thread = threading.Thread(target=lambda: deployed.deploy(files))
-    thread.start()
-    try:
-        assert filling.wait(30)
-        send(deployed, "b", 2)
-        assert sums(deployed) == [3, 3, 3]
-        assert deployed.staging() is None
-    finally:
-        go_on.set()
-        thread.join()
-    send(deployed, "c", 4)
-    assert sums(deployed) == ([7, 14, 14] if files is DOUBLED else [7, 7, 7])
-
-
-def test_a_scheduled_copy_does_not_replace_what_is_being_copied(
-    engine: Engine, instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would undo the deployment; one that is asked for does."""
-    kept = {**FILES, "kept.datasource": KEYED["events.datasource"]}
-    execute, due = engine.execute, []
-
-    def run(sql: str, *args: Any, **more: Any) -> Any:
-        if sql.startswith("INSERT INTO") and "_part`" in sql:
-            due.append(deployed.copies.start_due("copy"))
-        return execute(sql, *args, **more)
-
-    instance.jobs.wait(deployed.copy("copy").id)
-    monkeypatch.setattr(engine, "execute", run)
-    deployed.deploy(kept)
-    assert due == [None]
-    assert deployed.sql("SELECT count() AS c FROM kept") == [{"c": 1}]
-    monkeypatch.undo()
-    assert deployed.copies.start_due("copy") is not None
-
-
-def test_a_table_without_partitions_takes_another_engine(workspace: Workspace) -> None:
-    kept = {**FILES, "kept.datasource": EVENTS.replace("ENGINE_SORTING_KEY id\n", "ENGINE Memory\n")}
-    workspace.deploy(kept)
-    workspace.append("kept", [Lines(b'{"id":"a","n":1}')])
-    number = stage(workspace, {**kept, "kept.datasource": EVENTS})
-    workspace.append("kept", [Lines(b'{"id":"b","n":2}')])
-    workspace.promote(number)
-    assert workspace.sql("SELECT id, n FROM kept ORDER BY id") == [{"id": "a", "n": 1}, {"id": "b", "n": 2}]
-
-
-def test_history_is_copied_partition_by_partition(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clickpipe.deploy.history._AT_ONCE", 1)
-    monthly = EVENTS.replace("ENGINE_SORTING_KEY", "ENGINE_PARTITION_KEY n % 3\nENGINE_SORTING_KEY")
-    workspace.deploy({**FILES, "events.datasource": monthly})
-    workspace.ingest("events", [{"id": "x", "n": n} for n in range(9)])
-    told: list[str] = []
-    workspace.deploy({**FILES, "events.datasource": monthly.replace("KEY id", "KEY n, id")}, progress=told.append)
-    copied = [text for text in told if ", part" in text]
-    assert copied == [f"copying 9 rows of events, part {number} of 3" for number in (1, 2, 3)]
-    assert sums(workspace) == [36, 36, 36]
-
-
-MANY = """\
-NODE n
-SQL >
-    SELECT concat('m', toString(number)) AS id, toInt32(number = 250000 ? 13 : 0) AS n FROM numbers(300000)
-TYPE copy
-TARGET_DATASOURCE events
-"""
-
-
-def test_how_far_a_long_backfill_is_is_told(
-    instance: Instance, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rows read of how many, once a second; held back here, so that it takes long."""
-    many = MANY.replace("13 : 0", "1 : 0")
-    workspace.deploy({**FILES, "many.pipe": many})
-    instance.jobs.wait(workspace.copy("many").id)
-    monkeypatch.setattr(workspace._deployer._applier, "_pace", Pace(instance.engine, rows_per_second=100_000))
-    monkeypatch.setattr("clickpipe.deploy.watched._EVERY", 0.02)
-    told: list[str] = []
-    workspace.deploy({**KEYED, "many.pipe": many}, progress=told.append)
-    pattern = re.compile(r"copying 300000 rows of events: [\d,]+ of 300,000 rows")
-    assert [text for text in told if pattern.fullmatch(text)], told
-    assert sums(workspace) == [1, 1, 1]
-
-
-FUSSY = {**FILES, "sums_mv.pipe": FIRST.replace("sum(n)", "sum(n + throwIf(n % 100 = 13))")}
-
-
-@pytest.mark.parametrize("how", ["events", "files", "copy"])
-def test_a_view_beside_does_not_stop_the_live_one(instance: Instance, deployed: Workspace, how: str) -> None:
-    deployed.deploy({**FILES, "many.pipe": MANY})
-    number = stage(deployed, {**FUSSY, "many.pipe": MANY})
-    if how == "copy":
-        job = deployed.copy("many")
-        instance.jobs.wait(job.id)
-        assert deployed.sql("SELECT count() AS c, uniqExact(id) AS u FROM events") == [{"c": 300_001, "u": 300_001}]
-    elif how == "events":
-        send(deployed, "b", 13)
-    else:
-        deployed.append("events", [Lines(b'{"id":"b","n":13}')])
-    send(deployed, "c", 2)
-    assert sums(deployed) == [16, 16, 16]
-    with pytest.raises(ClickpipeError, match="one of its views refused a row"):
-        deployed.promote(number)
-    deployed.discard(number)
-    send(deployed, "d", 4)
-    assert sums(deployed) == [20, 20, 20]
-
-
-def test_a_view_beside_does_not_stop_a_replay(instance: Instance, workspace: Workspace) -> None:
-    workspace.deploy(NARROW)
-    workspace.ingest("events", [{"id": "b", "n": 1313}, {"id": "c", "n": "none"}])
-    workspace.deploy(FILES)
-    number = stage(workspace, {**FUSSY, "events.datasource": KEYED["events.datasource"]})
-    job = workspace.replay_quarantine("events")
-    instance.jobs.wait(job.id)
-    assert sums(workspace) == [1313, 1313, 1313]
-    with pytest.raises(ClickpipeError, match="one of its views refused a row"):
-        workspace.promote(number)
-
-
-def test_a_quarantine_that_was_replayed_is_not_replayed_in_the_other(instance: Instance, workspace: Workspace) -> None:
-    workspace.deploy(NARROW)
-    workspace.ingest("events", [{"id": "b", "n": 1313}])
-    workspace.deploy(FILES)
-    number = stage(workspace, WIDER)
-    instance.jobs.wait(workspace.replay_quarantine("events").id)
-    assert sums(workspace) == [1313, 1313, 1313]
-    with pytest.raises(ClickpipeError, match="rows of events_quarantine were replaced or deleted"):
-        workspace.promote(number)
-
-
-def test_a_view_that_was_mended_is_not_in_the_way_any_more(instance: Instance, workspace: Workspace) -> None:
-    """What was live before is kept beside its mended successor, with the view that refuses rows."""
-    workspace.deploy(FUSSY)
-    prepared = workspace.prepare(FILES)
-    workspace.apply(workspace.start(prepared), prepared, keep_seconds=100)
-    previous = workspace.previous()
-    assert previous is not None
-    send(workspace, "b", 13)
-    assert sums(workspace) == [13, 13, 13]
-    with pytest.raises(ClickpipeError, match="one of its views refused a row"):
-        workspace.promote(previous.deployment_id)
-    live = workspace.queries.live()
-    workspace.deploy(DOUBLED)
-    assert instance.catalog.live_deployment(workspace.id) is not None
-    assert live is not workspace.live
-
-
-def test_a_view_of_the_live_one_still_refuses(workspace: Workspace) -> None:
-    workspace.deploy(FUSSY)
-    number = stage(workspace, {**FUSSY, "kept.datasource": KEYED["events.datasource"]})
-    with pytest.raises(ClickpipeError, match="a materialized view or the table refused them"):
-        workspace.ingest("events", [{"id": "b", "n": 13}])
-    workspace.promote(number)
-
-
-STOPPED = """
-    import json, sys, threading, time
-    from pathlib import Path
-    from clickpipe.config import Settings
-    from clickpipe.runtime import Instance
-    folder, files, keyed, rows = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
-    with Instance(folder, Settings(backfill_rows_per_second=rows)) as instance:
-        workspace = instance.default
-        if workspace.live is None:
-            workspace.deploy(files)
-            instance.jobs.wait(workspace.copy("many").id)
-            prepared = workspace.prepare(keyed)
-            deployment, filling = workspace.start(prepared), threading.Event()
-
-            def work(report):
-                workspace.apply(deployment, prepared, lambda text: filling.set() if "copying" in text else None)
-                return {}
-
-            job = instance.jobs.submit(workspace.id, "deployment", "2", work)
-            filling.wait()
-            time.sleep(0.3)
-        else:
-            instance.jobs.wait_for_all(workspace.id)
-            (found,) = workspace.sql("SELECT count() AS c, uniqExact(id) AS u FROM events")
-            print(workspace.live.deployment_id, found["c"], found["u"], instance.catalog.jobs(workspace.id)[0].status)
-    print("closed")
-"""
-
-
-def test_a_server_that_is_stopped_does_not_wait_for_a_backfill(run_python: RunPython, tmp_path: Path) -> None:
-    """It would take five minutes; the next server goes on with it."""
-    many = {"many.pipe": MANY}
-    arguments = (tmp_path, json.dumps({**FILES, **many}), json.dumps({**KEYED, **many}))
-    assert run_python(STOPPED, *arguments, "1000").stdout.split() == ["closed"]
-    assert run_python(STOPPED, *arguments, "0").stdout.split() == ["2", "300000", "300000", "done", "closed"]
