@@ -7,6 +7,7 @@ from clickpipe.engine.parquet import parquet_columns, parquet_rows
 from clickpipe.engine.protocol import (
     Engine,
     EngineError,
+    Escaped,
     Param,
     Params,
     Parts,
@@ -21,6 +22,7 @@ __all__ = [
     "Engine",
     "EngineChecker",
     "EngineError",
+    "Escaped",
     "Param",
     "Params",
     "Parts",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from clickpipe.engine.protocol import Param, Params, Settings
+from clickpipe.engine.protocol import Escaped, Param, Params, Settings
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"})
 _LITERAL_ESCAPES = str.maketrans(
@@ -20,6 +20,8 @@ def encode_params(params: Params) -> dict[str, str]:
 
 def encode_param(value: Param) -> str:
     """Return one value as parameter text."""
+    if isinstance(value, Escaped):
+        return value.text
     if isinstance(value, str):
         return value.translate(_ESCAPES)
     if isinstance(value, Sequence):
@@ -32,6 +34,7 @@ def _literal(value: Param) -> str:
         return f"'{value.translate(_LITERAL_ESCAPES)}'"
     if isinstance(value, Sequence):
         return f"[{','.join(_literal(item) for item in value)}]"
+    assert not isinstance(value, Escaped)  # noqa: S101 - it is a whole parameter, never a part or a literal
     return _number(value)
 
 

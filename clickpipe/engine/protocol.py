@@ -9,7 +9,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-Param = str | int | float | Sequence["Param"]
+
+@dataclass(frozen=True, slots=True)
+class Escaped:
+    r"""A value as ClickHouse's clients send it: escaped as in TSV (`it\\'s`, `a\\tb`, `\\N` for NULL)."""
+
+    text: str
+
+
+Param = str | int | float | Escaped | Sequence["Param"]
 Params = Mapping[str, Param]
 Settings = Mapping[str, str | int | Mapping[str, str]]
 

@@ -164,6 +164,8 @@ class Stream:
 
 def streams(sql: str, output: str) -> bool:
     """Tell whether a query's result can be had in parts: what comes behind the rows in text formats is lost then."""
+    if sql.startswith(("EXPLAIN", "DESCRIBE")):
+        return False
     return output in _STREAMED and (output.startswith("JSON") or not _BEHIND.search(sql))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import msgspec
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest.zstd import zstd_reader
 
+_OBJECTS = re.compile(rb"\[\s*+[{\]]")  # an array of objects, or of nothing
 _LARGE = 100_000  # bytes from which on blanks are left to ClickHouse
 
 
@@ -20,16 +22,16 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     """Return the body without its `Content-Encoding`. Raises 400 (broken, unknown) or 413 (over `limit` bytes)."""
     if encoding in {"", "identity"}:
         return body
-    if encoding not in {"gzip", "zstd"}:
-        message = f"Content-Encoding '{encoding}' is not supported: send gzip, zstd, or no encoding."
+    if encoding not in {"gzip", "zstd", "lz4"}:
+        message = f"Content-Encoding '{encoding}' is not supported: send gzip, zstd, lz4, or no encoding."
         raise ClickpipeError(message, code="unsupported_encoding")
     try:
-        data = _gunzip(body, limit + 1) if encoding == "gzip" else zstd_reader(io.BytesIO(body)).read(limit + 1)
+        data = _READERS[encoding](body, limit + 1)
     except EOFError:
-        message = "The gzip body is not complete."
+        message = f"The {encoding} body is not complete."
         raise ClickpipeError(message, code="broken_body") from None
-    except (gzip.BadGzipFile, zlib.error):
-        message = "The body is not valid gzip."
+    except (gzip.BadGzipFile, zlib.error, RuntimeError):  # lz4 raises the last
+        message = f"The body is not valid {encoding}."
         raise ClickpipeError(message, code="broken_body") from None
     if len(data) > limit:
         message = f"The body is larger than {limit} bytes when decompressed."
@@ -45,6 +47,21 @@ def _gunzip(body: bytes, size: int) -> bytes:
         return file.read(size)
 
 
+def _unlz4(body: bytes, size: int) -> bytes:
+    """Return at most `size` bytes of LZ4 frames. Raises EOFError, RuntimeError."""
+    import lz4.frame
+
+    with lz4.frame.LZ4FrameFile(io.BytesIO(body)) as file:
+        return bytes(file.read(size))
+
+
+def _unzstd(body: bytes, size: int) -> bytes:
+    return zstd_reader(io.BytesIO(body)).read(size)
+
+
+_READERS = {"gzip": _gunzip, "lz4": _unlz4, "zstd": _unzstd}
+
+
 @dataclass(frozen=True, slots=True)
 class Lines:
     """Documents, one a line, with a line end between two of them; blank lines are none, nor is a blank around one."""
@@ -58,13 +75,13 @@ class Lines:
 
 
 def lines_of(body: bytes, *, json: bool = False) -> Lines:
-    """Return the documents of an NDJSON body, of one JSON object over several lines, or of a JSON array.
+    """Return the documents of an NDJSON body, of one JSON object over several lines, or of a JSON array of them.
 
-    With `json` the body is one JSON value, an object or an array of objects. Lines that are no JSON
-    stay as they are: they go to quarantine with the reason.
+    With `json` the body is one JSON value, an object or an array. Lines that are no JSON stay as they are: they go to
+    quarantine with the reason.
     """
     text = body.removeprefix(b"\xef\xbb\xbf").strip()
-    if json or _spans_lines(text):
+    if json or _OBJECTS.match(text) or _spans_lines(text):
         documents = _one_document(text)
         if documents is not None:
             return Lines.of(documents)

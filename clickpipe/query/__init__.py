@@ -1,31 +1,50 @@
 """Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
 
 from clickpipe.query.answers import Answer, Answers, Started
-from clickpipe.query.clients import client_sql
+from clickpipe.query.client_settings import asked_settings, client_settings, split_settings
+from clickpipe.query.clients import client_query, unknown_database
 from clickpipe.query.conditions import compose_condition
-from clickpipe.query.formats import FORMATS, OUTPUT_SETTINGS, OutputFormat, format_named, split_format_clause
+from clickpipe.query.formats import (
+    FORMATS,
+    OUTPUT_SETTINGS,
+    OutputFormat,
+    format_named,
+    format_names,
+    split_format_clause,
+)
 from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions
-from clickpipe.query.refusals import failure, hide_secrets, judge
+from clickpipe.query.refusals import failure, hide_secrets, judge, without_names
 from clickpipe.query.run import QueryRunner
+from clickpipe.query.shown import Shown
+from clickpipe.query.statements import ClientQuery, canonical_database
 
 __all__ = [
     "FORMATS",
     "OUTPUT_SETTINGS",
     "Answer",
     "Answers",
+    "ClientQuery",
     "OutputFormat",
     "QueryGate",
     "QueryLimits",
     "QueryOptions",
     "QueryRunner",
     "Running",
+    "Shown",
     "Started",
-    "client_sql",
+    "asked_settings",
+    "canonical_database",
+    "client_query",
+    "client_settings",
     "compose_condition",
     "failure",
     "format_named",
+    "format_names",
     "hide_secrets",
     "judge",
     "split_format_clause",
+    "split_settings",
+    "unknown_database",
+    "without_names",
 ]

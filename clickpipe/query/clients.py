@@ -7,62 +7,60 @@ the workspace's own, and such tables become constants that hold its data sources
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
+from dataclasses import replace
 
-from clickpipe.catalog import Live
+from clickpipe.query.shown import INFORMATION_SCHEMA, Shown
+from clickpipe.query.statements import ClientQuery, client_statement
+from clickpipe.query.system_tables import system_table
 from clickpipe.sql import TableReference, quote_identifier, quote_literal, references, splice
 
 _CONSTANTS = re.compile(
     r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|\"[^\"]*\"|"
-    r"\b(?P<name>displayName|hostName|currentDatabase|database|currentUser|user)\s*\(\s*\)",
+    r"\b(?P<name>displayName|hostName|fqdn|current_?Database|database|current_?Schema|schema|current_?User|user)"
+    r"\s*\(\s*\)",
     re.IGNORECASE,
 )
+_DATABASE_FUNCTIONS = frozenset({"currentdatabase", "database", "currentschema", "schema"})
 _QUALIFIED = re.compile(
     r"'(?:[^'\\]|\\.|'')*'|"
     r"(?<![\w`\".])(?P<database>`\w+`|\"\w+\"|\w+)\s*\.\s*(?P<table>`[^`]+`|\"[^\"]+\"|\w+)\s*\.\s*(?=[`\"\w])"
 )
-_SHOW = (
-    (re.compile(r"SHOW\s+DATABASES", re.IGNORECASE), "SELECT name FROM system.databases ORDER BY name"),
-    (
-        re.compile(r"SHOW\s+TABLES(?:\s+(?:FROM|IN)\s+[`\"]?\w+[`\"]?)?", re.IGNORECASE),
-        "SELECT name FROM system.tables ORDER BY name",
-    ),
-    (
-        re.compile(r"(?:DESCRIBE|DESC)\s+(?:TABLE\s+)?(?:[`\"]?\w+[`\"]?\.)?[`\"]?(?P<table>\w+)[`\"]?", re.IGNORECASE),
-        "SELECT name, type, default_kind AS default_type, default_expression, comment, '' AS codec_expression, "
-        "'' AS ttl_expression FROM system.columns WHERE table = '{table}' ORDER BY position",
-    ),
-)
-_Row = tuple[str | int, ...]
-_SETTINGS = (("max_threads", "auto", 1), ("readonly", "1", 1), ("date_time_input_format", "best_effort", 1))
 
 
-def client_sql(text: str, live: Live, database: str, readable: Callable[[str, str], bool]) -> str:
-    """Return a client's SQL over a workspace's own names; `database` is what the workspace is called.
+def client_query(text: str, shown: Shown) -> ClientQuery:
+    """Return a client's statement over a workspace's own names.
 
-    `readable(kind, name)` tells whether the caller may read a data source (`DATASOURCES`) or a pipe (`PIPES`): others
-    are not listed.
+    Raises ClickpipeError for one that writes, and for what is not there.
     """
-    shown = text.strip().rstrip(";").strip()
-    for pattern, instead in _SHOW:
-        if match := pattern.fullmatch(shown):
-            shown = instead.format(**match.groupdict())
+    query = client_statement(text, shown)
+    return replace(query, sql=_own_names(query.sql, shown)) if query.sql else query
 
+
+def unknown_database(text: str, shown: Shown) -> str:
+    """Return a database that a client's SQL names and that there is not, '' where there is none."""
+    named = (reference.database for reference in references(text) if reference.database)
+    return next((name for name in named if not shown.canonical(name) and name != "tinybird"), "")
+
+
+def _own_names(text: str, shown: Shown) -> str:
     def constant(match: re.Match[str]) -> str:
         name = match["name"]
         if name is None:
             return match[0]
-        value = database if name.lower() in {"currentdatabase", "database"} else "clickpipe"
-        return quote_literal(value)
+        own = name.lower().replace("_", "") in _DATABASE_FUNCTIONS
+        return quote_literal(shown.database if own else "clickpipe")
 
-    shown = _without_databases(shown, {database, "default", "system"})
+    text = _without_databases(text, {shown.database, "default", "system", INFORMATION_SCHEMA})
 
-    def replace(reference: TableReference) -> str | None:
-        if reference.database.lower() == "system" and reference.name.lower() in _TABLES:
-            return _TABLES[reference.name.lower()](live, database, readable)
-        return quote_identifier(reference.name) if reference.database in {database, "default"} else None
+    def instead(reference: TableReference) -> str | None:
+        if not reference.database:
+            return None
+        if shown.canonical(reference.database) == shown.database:
+            return quote_identifier(reference.name)
+        return system_table(reference.database, reference.name, shown)
 
-    return splice(_CONSTANTS.sub(constant, shown), replace)
+    return splice(_CONSTANTS.sub(constant, text), instead)
 
 
 def _without_databases(sql: str, databases: Collection[str]) -> str:
@@ -76,95 +74,3 @@ def _without_databases(sql: str, databases: Collection[str]) -> str:
         return f"{quote_identifier(alias)}." if alias else match[0]
 
     return _QUALIFIED.sub(shortened, sql)
-
-
-_Readable = Callable[[str, str], bool]
-
-
-def _databases(_live: Live, database: str, _readable: _Readable) -> str:
-    names = (
-        "name String",
-        "engine String",
-        "data_path String",
-        "metadata_path String",
-        "uuid String",
-        "comment String",
-    )
-    return _values(names, [(database, "Atomic", "", "", "", "")])
-
-
-def _tables(live: Live, database: str, readable: _Readable) -> str:
-    rows: list[_Row] = [
-        (database, source.name, source.engine.name.text, source.engine.option("SORTING_KEY"), source.description)
-        for source in live.compiled.data_sources.values()
-        if readable("DATASOURCES", source.name)
-    ]
-    rows += [
-        (database, name, "View", "", function.description)
-        for name, function in live.compiled.endpoints.items()
-        if readable("PIPES", name)
-    ]
-    columns = ("database String", "name String", "engine String", "sorting_key String", "comment String")
-    more = ", toUInt8(0) AS is_temporary, sorting_key AS primary_key, '' AS partition_key, '' AS sampling_key, "
-    more += "toNullable(toUInt64(0)) AS total_rows, toNullable(toUInt64(0)) AS total_bytes, '' AS create_table_query, "
-    more += "'' AS uuid, toDateTime(0) AS metadata_modification_time, ['/'] AS data_paths, engine AS engine_full"
-    return _values(columns, rows, more)
-
-
-def _columns(live: Live, database: str, readable: _Readable) -> str:
-    rows: list[_Row] = []
-    for source in live.compiled.data_sources.values():
-        if readable("DATASOURCES", source.name):
-            for number, column in enumerate(source.columns, 1):
-                default = column.default.text if column.default else ""
-                kind = "DEFAULT" if default else ""
-                rows.append((database, source.name, column.name, column.type, number, kind, default))
-    for name, function in live.compiled.endpoints.items():
-        if readable("PIPES", name):
-            for number, found in enumerate(function.columns, 1):
-                rows.append((database, name, found.name, found.type, number, "", ""))
-    names = "database String, table String, name String, type String, position UInt64, default_kind String"
-    columns = (names, "default_expression String")
-    more = ", '' AS comment, toUInt8(0) AS is_in_partition_key, toUInt8(0) AS is_in_sorting_key, "
-    more += "toUInt8(0) AS is_in_primary_key, toUInt8(0) AS is_in_sampling_key, '' AS compression_codec, "
-    more += "CAST(NULL, 'Nullable(UInt64)') AS character_octet_length, "
-    more += "CAST(NULL, 'Nullable(UInt64)') AS numeric_precision, CAST(NULL, 'Nullable(UInt64)') AS numeric_scale, "
-    more += "CAST(NULL, 'Nullable(UInt64)') AS numeric_precision_radix, "
-    more += "CAST(NULL, 'Nullable(UInt64)') AS datetime_precision"
-    return _values(columns, rows, more)
-
-
-def _settings(_live: Live, _database: str, _readable: _Readable) -> str:
-    return _values(
-        ("name String", "value String", "readonly UInt8"), list(_SETTINGS), ", '' AS description, '' AS type"
-    )
-
-
-def _functions(_live: Live, _database: str, _readable: _Readable) -> str:
-    texts = ("alias_to", "create_query", "origin", "description", "syntax", "arguments", "returned_value", "examples")
-    names = ["name String", "is_aggregate UInt8", "case_insensitive UInt8"]
-    return _values([*names, *(f"{text} String" for text in (*texts, "categories"))], [])
-
-
-def _types(_live: Live, _database: str, _readable: _Readable) -> str:
-    return _values(("name String", "case_insensitive UInt8", "alias_to String"), [])
-
-
-def _values(columns: Collection[str], rows: Iterable[_Row], more: str = "") -> str:
-    """Return SQL of a table of constants."""
-    listed = ", ".join(
-        f"({', '.join(quote_literal(one) if isinstance(one, str) else str(one) for one in row)})" for row in rows
-    )
-    names = quote_literal(", ".join(columns))
-    source = f"values({names}, {listed})" if listed else f"null({names})"
-    return f"(SELECT *{more} FROM {source})"
-
-
-_TABLES: dict[str, Callable[[Live, str, _Readable], str]] = {
-    "databases": _databases,
-    "tables": _tables,
-    "columns": _columns,
-    "settings": _settings,
-    "functions": _functions,
-    "data_type_families": _types,
-}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ _CSV = "text/csv; charset=utf-8"
 _TSV = "text/tab-separated-values; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
 _BYTES = "application/octet-stream"
+_PRETTY = tuple(f"{escapes}{block}" for escapes in ("", "NoEscapes") for block in ("", "MonoBlock"))
 _PROMETHEUS = OutputFormat("Prometheus", "text/plain; version=0.0.4; charset=utf-8")
 
 # By the ending in /v0/pipes/<name>.<ending>.
@@ -37,47 +38,64 @@ FORMATS: dict[str, OutputFormat] = {
 # What a caller may set of the output, with 0 or 1.
 OUTPUT_SETTINGS = ("output_format_json_quote_64bit_integers", "output_format_json_quote_denormals")
 
+_EACH_ROW = ("", "Compact", "Strings", "CompactStrings")
+_HEADS = ("", "WithNames", "WithNamesAndTypes")
+
+# All that ClickHouse writes and that needs no schema or file of the server's.
 _CONTENT_TYPES: dict[str, tuple[str, ...]] = {
-    _JSON: ("JSON", "JSONCompact", "JSONStrings", "JSONCompactStrings", "JSONColumns"),
+    "application/geo+json": ("GeoJSON",),
+    _JSON: (
+        *("JSON", "JSONCompact", "JSONStrings", "JSONCompactStrings", "JSONColumns", "JSONCompactColumns"),
+        *("JSONColumnsWithMetadata", "JSONObjectEachRow"),
+    ),
     _NDJSON: (
-        "JSONEachRow",
-        "JSONStringsEachRow",
-        "JSONCompactEachRow",
-        "JSONCompactEachRowWithNames",
-        "JSONCompactEachRowWithNamesAndTypes",
-        "JSONCompactStringsEachRow",
-        "JSONStringsEachRowWithProgress",
-        "JSONEachRowWithProgress",
+        *(f"JSON{form}EachRow{progress}" for form in _EACH_ROW for progress in ("", "WithProgress")),
+        *(f"JSONCompact{form}EachRow{head}" for form in ("", "Strings") for head in _HEADS[1:]),
+        *("JSONLines", "JSONL", "NDJSON", "PrettyJSONEachRow", "PrettyJSONLines", "PrettyNDJSON"),
     ),
-    _CSV: ("CSV", "CSVWithNames", "CSVWithNamesAndTypes"),
-    _TSV: (
-        "TSV",
-        "TSVRaw",
-        "TSVWithNames",
-        "TSVWithNamesAndTypes",
-        "TabSeparated",
-        "TabSeparatedRaw",
-        "TabSeparatedWithNames",
-        "TabSeparatedWithNamesAndTypes",
+    _CSV: tuple(f"CSV{head}" for head in _HEADS),
+    _TSV: tuple(
+        f"{name}{head}" for name in ("TSV", "TSVRaw", "TabSeparated", "TabSeparatedRaw", "Raw") for head in _HEADS
     ),
-    "text/markdown; charset=utf-8": ("Markdown",),
-    _TEXT: ("PrettyCompact", "Pretty", "PrettyCompactMonoBlock", "PrettySpace", "Vertical"),
-    _BYTES: ("Native", "RowBinary", "RowBinaryWithNames", "RowBinaryWithNamesAndTypes", "ODBCDriver2"),
+    "text/markdown; charset=utf-8": ("Markdown", "MD"),
+    _TEXT: (
+        *(f"Pretty{kind}{end}" for kind in ("", "Compact", "Space") for end in _PRETTY),
+        *(f"{name}{head}" for name in ("CustomSeparated", "LineAsString") for head in _HEADS),
+        *("Vertical", "Values", "TSKV", "SQLInsert", "Hash", "HiveText", "Null"),
+    ),
+    _BYTES: (
+        *("Native", "RowBinary", "RowBinaryWithNames", "RowBinaryWithNamesAndTypes", "ODBCDriver2", "RawBLOB", "Npy"),
+        *("BSONEachRow", "Buffers"),
+    ),
     "application/vnd.apache.arrow.stream": ("ArrowStream",),
+    "application/vnd.apache.arrow.file": ("Arrow",),
+    "application/vnd.apache.orc": ("ORC",),
+    "application/vnd.apache.avro": ("Avro",),
+    "application/vnd.msgpack": ("MsgPack",),
+    "application/xml; charset=utf-8": ("XML",),
+    "image/png": ("PNG",),
 }
 
 _BY_CLAUSE: dict[str, OutputFormat] = {
     name.lower(): OutputFormat(name, content_type) for content_type, names in _CONTENT_TYPES.items() for name in names
 } | {"parquet": FORMATS["parquet"], "prometheus": _PROMETHEUS}
 
-_CLAUSE = re.compile(r"\bFORMAT\s+([A-Za-z]\w*)\s*;?\s*$", re.IGNORECASE)
+_CLAUSE = re.compile(r"\bFORMAT\s++([A-Za-z]\w*+)$", re.IGNORECASE)
+
+
+def format_names() -> tuple[str, ...]:
+    """Return the names of all formats that are offered."""
+    return tuple(sorted({output.clickhouse for output in _BY_CLAUSE.values()}))
 
 
 def format_named(name: str) -> OutputFormat:
     """Return an output format by ClickHouse's name. Raises ClickpipeError 400 for one that is not offered."""
     found = _BY_CLAUSE.get(name.lower())
     if found is None:
-        message = f"The format '{name[:100]}' is not offered here."
+        listed = format_names()
+        close = did_you_mean(name, listed)
+        hint = f": {close}" if close else f". There are {', '.join(listed)}"
+        message = f"The format '{name[:100]}' is not offered here{hint}"
         raise ClickpipeError(message, code="unknown_format")
     return found
 
@@ -85,9 +103,9 @@ def format_named(name: str) -> OutputFormat:
 def split_format_clause(sql: str, otherwise: OutputFormat = FORMATS["json"]) -> tuple[str, OutputFormat]:
     """Return the SQL without its FORMAT clause (and final `;`), and the format it says, or `otherwise`.
 
-    An unknown format stays in the SQL, where ClickHouse's parser or the SQL check refuses it.
+    An unknown format stays in the SQL, where the SQL check refuses it by its name.
     """
-    text = sql.rstrip().rstrip(";").rstrip()
+    text = sql.rstrip("; \t\r\n\f\v")
     match = _CLAUSE.search(text)
     found = _BY_CLAUSE.get(match.group(1).lower()) if match else None
     if match is None or found is None:

@@ -54,7 +54,8 @@ class QueryOptions:
 
     `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name. `filters` are the rows that the caller
     may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe. `bound` are values of
-    `{name:Type}` in the SQL itself; `limits` are the caller's own, by the names of `QueryLimits`.
+    `{name:Type}` in the SQL itself; `limits` are the caller's own, by the names of `QueryLimits`. `explain` is what
+    ClickHouse is to tell of a SELECT (`EXPLAIN …`, `DESCRIBE`) instead of running it.
     """
 
     output: OutputFormat = FORMATS["json"]
@@ -63,8 +64,9 @@ class QueryOptions:
     pipeline: str = ""
     filters: Mapping[str, str] = field(default_factory=dict)
     fixed_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    bound: Mapping[str, str] = field(default_factory=dict)
+    bound: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
+    explain: str = ""
 
     def limit_settings(self) -> Settings:
         """Return the caller's limits as ClickHouse settings."""

@@ -9,6 +9,7 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
+from clickpipe.query.formats import format_named
 from clickpipe.sql import Refusal, check
 from clickpipe.template import SECRET_NAMES
 
@@ -49,6 +50,8 @@ def judge(engine: Engine, live: Live, sql: str, sources: Collection[str] = ()) -
 
 def refuse(refusal: Refusal | None) -> None:
     """Raise ClickpipeError for a refusal."""
+    if refusal is not None and refusal.format:
+        format_named(refusal.format)  # raises for one that there is not, with the names of those there are
     if refusal is not None:
         raise ClickpipeError(refusal.message, code="not_allowed")
 

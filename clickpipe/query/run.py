@@ -192,6 +192,9 @@ class QueryRunner:
         try:
             tree = self._engine.syntax_tree(rendered)
             refuse(check(tree, live.service.keys(), settings=False))
+            if options.filters and options.explain.startswith("EXPLAIN"):
+                message = "EXPLAIN is not for a token that may read some rows only."
+                raise ClickpipeError(message, status=403, code="forbidden")
             if options.filters and '"prewhere"' in tree:
                 message = "PREWHERE is not allowed to a token that may read some rows only: use WHERE."
                 raise ClickpipeError(message, code="not_allowed")
@@ -259,7 +262,8 @@ class QueryRunner:
         return {**settings, **self._filtered(live, options)} if options.filters else settings
 
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
-        running = self._gate.submit(bound.text, bound.params, options.output.clickhouse, settings)
+        text = _explained(bound.text, options.explain) if options.explain else bound.text
+        running = self._gate.submit(text, bound.params, options.output.clickhouse, settings)
         return _without_secrets(running, bound) if secrets_of(bound.params) else running
 
 
@@ -270,6 +274,11 @@ def changing_functions(engine: Engine) -> frozenset[str]:
         body = engine.execute("SELECT lower(name) FROM system.functions WHERE deterministic = 0", output="TSV").body
         _changing = frozenset(body.decode().split())
     return _changing
+
+
+def _explained(sql: str, explain: str) -> str:
+    """Return the statement by which ClickHouse tells of a SELECT."""
+    return f"DESCRIBE (\n{sql}\n)" if explain == "DESCRIBE" else f"{explain}\n{sql}"
 
 
 def _refuse_quarantine(live: Live, name: str, options: QueryOptions) -> None:

@@ -7,8 +7,6 @@ answer is told in ClickHouse's documentation of its HTTP interface.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
 from dataclasses import replace
 from functools import partial
@@ -18,77 +16,118 @@ from starlette.responses import Response
 
 from clickpipe.auth import allows
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Escaped
 from clickpipe.observe import QUERY_API
-from clickpipe.query import client_sql, format_named, split_format_clause
+from clickpipe.query import (
+    Answer,
+    ClientQuery,
+    QueryOptions,
+    Shown,
+    asked_settings,
+    canonical_database,
+    client_query,
+    client_settings,
+    format_named,
+    split_format_clause,
+    split_settings,
+    unknown_database,
+    without_names,
+)
+from clickpipe.server.clickhouse_wire import (
+    TEXT,
+    Asked,
+    asked_of,
+    error_answer,
+    exception_block,
+    exception_tag,
+    general_headers,
+    password,
+)
 from clickpipe.server.context import Caller, caller_with, instance_of
 from clickpipe.server.framing import framed
 from clickpipe.server.observed import observed, run_sql
-from clickpipe.server.parameters import read_body
 from clickpipe.server.results import body_response
 
-_TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
 _DEFAULT = "TabSeparated"
 
 
 async def ping(_request: Request) -> Response:
     """Answer `GET /ping` as ClickHouse does."""
-    return Response("Ok.\n", headers=_TEXT)
+    return Response("Ok.\n", headers=TEXT)
 
 
 async def clickhouse_query(request: Request) -> Response:
     """Answer `GET|POST /?query=`: one SELECT in the format it asks for, errors as ClickHouse writes them."""
-    params = request.query_params
+    who = None
     try:
-        who = caller_with(request, _password(request))
-        body = await read_body(request, instance_of(request).settings.max_body_bytes)
-        text = "\n".join(filter(None, (params.get("query", ""), body.decode("utf-8", errors="replace"))))
-        if not text.strip():
-            return Response("Ok.\n", headers=_TEXT)
-        return await _answer(request, who, text)
+        who = caller_with(request, password(request))
+        asked = await asked_of(request)
+        if not asked.sql.strip():
+            return Response("Ok.\n", headers=TEXT)
+        return await _answer(request, who, asked)
     except ClickpipeError as error:
-        number = error.headers.get("X-DB-Exception-Code", "516" if error.status == 403 else "164")  # noqa: PLR2004
-        headers = {**_TEXT, **error.headers, "X-ClickHouse-Exception-Code": number}
-        return Response(f"Code: {number}. DB::Exception: {error.message}\n", error.status, headers)
+        return error_answer(request, error, known=who is not None)
 
 
-async def _answer(request: Request, who: Caller, text: str) -> Response:
-    params = request.query_params
-    asked = params.get("default_format") or request.headers.get("x-clickhouse-format") or _DEFAULT
-    text, output = split_format_clause(text, format_named(asked))
-    queries = who.workspace.queries
-    sql = client_sql(
-        text, queries.live(), who.workspace.name, lambda kind, name: allows(who.token, f"{kind}:READ", name)
+def _shown(request: Request, who: Caller) -> Shown:
+    return Shown(
+        who.workspace.queries.live(),
+        who.workspace.name,
+        lambda kind, name: allows(who.token, f"{kind}:READ", name),
+        who.workspace.row_counts,
+        client_settings(instance_of(request).engine),
     )
-    given = {name.removeprefix("param_"): value for name, value in params.items() if name.startswith("param_")}
-    options = replace(who.options({}, output), bound=given)
 
-    answer = await observed(request, who, QUERY_API, partial(run_sql, request, who, sql, options, queries), {})
+
+async def _answer(request: Request, who: Caller, asked: Asked) -> Response:
+    shown = await asyncio.to_thread(_shown, request, who)
+    canonical_database(shown, asked.params.get("database") or request.headers.get("x-clickhouse-database", ""))
+    wanted = asked.params.get("default_format") or request.headers.get("x-clickhouse-format") or _DEFAULT
+    text, own = split_settings(asked.sql.rstrip("; \t\r\n\f\v"))
+    text, output = split_format_clause(text, format_named(wanted))
+    text, more = split_settings(text)
+    query = await asyncio.to_thread(client_query, text, shown)
+    headers = {**general_headers(request), "X-ClickHouse-Format": output.clickhouse}
+    if not query.sql:
+        return Response(b"", headers={**TEXT, **headers})
+    settings = asked_settings({**asked.params, **own, **more}, shown.settings)
+    bound = {n.removeprefix("param_"): Escaped(v) for n, v in asked.params.items() if n.startswith("param_")}
+    options = who.options({}, output)
+    options = replace(options, bound=bound, settings={**options.settings, **settings}, explain=query.explain)
+    try:
+        answer = await observed(request, who, QUERY_API, partial(_run, request, who, query, options), {})
+    except ClickpipeError as error:
+        absent = unknown_database(text, shown) if error.code == "not_allowed" else ""
+        if absent:
+            canonical_database(shown, absent)
+        raise
+    return await _response(asked, answer, output.content_type, headers)
+
+
+async def _run(request: Request, who: Caller, query: ClientQuery, options: QueryOptions) -> Answer:
+    queries = who.workspace.queries
+    if not query.explain.startswith("EXPLAIN"):
+        return await run_sql(request, who, query.sql, options, queries)
+    plain = replace(options, output=format_named("TSVRaw"))
+    told = await run_sql(request, who, query.sql, plain, queries)
+    lines = without_names(told.result.body.decode(errors="replace")).rstrip("\n").split("\n")
+    options = replace(options, bound={"lines": lines}, explain="")
+    return await run_sql(request, who, "SELECT arrayJoin({lines:Array(String)}) AS explain", options, queries)
+
+
+async def _response(asked: Asked, answer: Answer, content_type: str, headers: dict[str, str]) -> Response:
     result = answer.result
     summary = {
         "read_rows": str(result.rows_read),
         "read_bytes": str(result.bytes_read),
         "result_rows": str(result.rows),
     }
-    headers = {
+    tag = exception_tag()
+    headers |= {
         "X-ClickHouse-Summary": json.dumps({**summary, "elapsed_ns": str(int(result.elapsed * 1e9))}),
-        "X-ClickHouse-Query-Id": params.get("query_id") or request.scope["state"]["request_id"],
-        "X-ClickHouse-Format": output.clickhouse,
-        "X-ClickHouse-Timezone": "UTC",
-        "X-ClickHouse-Server-Display-Name": "clickpipe",
+        "X-ClickHouse-Exception-Tag": tag,
     }
-    if params.get("compress") != "1":
-        return body_response(result, output.content_type, headers)
-    return await asyncio.to_thread(body_response, result, output.content_type, headers, framed)
-
-
-def _password(request: Request) -> str:
-    """Return what is sent as ClickHouse's password, in one of its three places."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
-    if scheme.lower() == "bearer":
-        return value.strip()
-    return request.headers.get("x-clickhouse-key") or request.query_params.get("password", "")
+    ending = partial(exception_block, tag=tag)
+    if asked.params.get("compress") != "1":
+        return body_response(result, content_type, headers, ending=ending)
+    return await asyncio.to_thread(body_response, result, content_type, headers, framed, ending)

@@ -22,11 +22,17 @@ _LOGGER = logging.getLogger(__name__)
 
 _EXPOSED = (
     "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-    "ETag, Age, X-Cache, Server-Timing, X-DB-Exception-Code"
+    "ETag, Age, X-Cache, Server-Timing, X-DB-Exception-Code, Content-Range, Accept-Ranges, "
+    "X-ClickHouse-Summary, X-ClickHouse-Query-Id, X-ClickHouse-Format, X-ClickHouse-Timezone, "
+    "X-ClickHouse-Exception-Code, X-ClickHouse-Exception-Tag, X-ClickHouse-Server-Display-Name"
+)
+_CLICKHOUSE = ", ".join(
+    f"X-ClickHouse-{name}" for name in ("User", "Key", "Database", "Format", "Quota", "SSL-Certificate-Auth")
 )
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, If-None-Match, X-Request-Id",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, If-None-Match, If-Match, If-Range, "
+    f"Range, X-Request-Id, {_CLICKHOUSE}",
     "Access-Control-Max-Age": "86400",
 }
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -19,20 +19,34 @@ def _as_it_is(data: bytes) -> bytes:
 
 
 def body_response(
-    result: QueryResult, content_type: str, headers: Mapping[str, str], encode: Callable[[bytes], bytes] = _as_it_is
+    result: QueryResult,
+    content_type: str,
+    headers: Mapping[str, str],
+    encode: Callable[[bytes], bytes] = _as_it_is,
+    ending: Callable[[EngineError], bytes] | None = None,
 ) -> Response:
-    """Return a result: whole, or part by part, no faster than the client reads it; `encode` is done to each part."""
+    """Return a result: whole, or part by part, no faster than the client reads it; `encode` is done to each part.
+
+    `ending` gives what is sent of an error behind the first part, before the connection ends.
+    """
     if result.more is None:
         return Response(encode(result.body), media_type=content_type, headers=headers)
-    return _InParts(result.body, result.more, encode, Response(media_type=content_type, headers=headers))
+    return _InParts(result.body, result.more, encode, ending, Response(media_type=content_type, headers=headers))
 
 
 class _InParts(Response):
     """A result part by part. An error ends the connection: who reads sees that the result is not whole."""
 
-    def __init__(self, first: bytes, more: Parts, encode: Callable[[bytes], bytes], head: Response) -> None:
+    def __init__(
+        self,
+        first: bytes,
+        more: Parts,
+        encode: Callable[[bytes], bytes],
+        ending: Callable[[EngineError], bytes] | None,
+        head: Response,
+    ) -> None:
         super().__init__(media_type=head.media_type, headers=dict(head.headers))
-        self._first, self._more, self._encode = first, more, encode
+        self._first, self._more, self._encode, self._ending = first, more, encode, ending
         del self.headers["content-length"]
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
@@ -45,6 +59,9 @@ class _InParts(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except EngineError as error:
             _LOGGER.warning("a result was cut off: %s", error.name or error.code)
+            if self._ending is not None:
+                told = self._encode(self._ending(error))
+                await send({"type": "http.response.body", "body": told, "more_body": True})
         except OSError:
             pass  # the client has gone away
         finally:

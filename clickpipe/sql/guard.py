@@ -39,11 +39,12 @@ _Node = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a statement is not run: a sentence, and the word in the SQL that it is about."""
+    """Why a statement is not run: a sentence, and the word in the SQL that it is about; the name behind FORMAT."""
 
     message: str
     word: str = ""
     statement: bool = False
+    format: str = ""
 
 
 def check(
@@ -65,8 +66,8 @@ def check(
         if kind == "SetQuery" and not settings:
             return Refusal("SETTINGS are not allowed here.", "SETTINGS")
         if "out_file" in node or "format_ast" in node:
-            word = node.get("format_ast", {}).get("name", "OUTFILE")
-            return Refusal("INTO OUTFILE and FORMAT are not allowed here.", word)
+            name = node.get("format_ast", {}).get("name", "")
+            return Refusal("INTO OUTFILE and FORMAT are not allowed here.", name or "OUTFILE", format=name)
         if (refusal := _judge(node, tables, sources)) is not None:
             return refusal
     return None

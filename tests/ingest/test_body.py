@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 
+import lz4.frame
 import pytest
 from hypothesis import given, strategies as st
 
@@ -21,7 +22,12 @@ FULL = bytes(range(250)) * 4  # as much as is allowed
         (b'\xef\xbb\xbf{"a":1}\r\n\r\n  {"a":2}\r\n', [b'{"a":1}', b'{"a":2}']),
         (b'{\n  "a": 1\n}', [b'{"a":1}']),
         (b'{"a":\n1}\n{"a":2}', [b'{"a":', b"1}", b'{"a":2}']),
-        (b'[{"a":1},{"a":2}]', [b'[{"a":1},{"a":2}]']),
+        (b'[{"a":1},{"a":2}]', [b'{"a":1}', b'{"a":2}']),
+        (b'\xef\xbb\xbf\n[ {"a":1},\n {"a":\n2}\n]\n', [b'{"a":1}', b'{"a":2}']),
+        (b"[]", []),
+        (b"[1, 2]", [b"[1, 2]"]),  # an array of something else is one document, which fits nowhere
+        (b'[{"a":1}', [b'[{"a":1}']),  # broken: to quarantine as it is
+        (b'[{"a":1}]\n[{"a":2}]', [b'[{"a":1}]', b'[{"a":2}]']),
         (b"no json\n\xff\xfe", [b"no json", b"\xff\xfe"]),
         (b"", []),
         (b" \n\n", []),
@@ -61,6 +67,8 @@ def test_an_array_gives_its_elements(events: list[dict[str, object]]) -> None:
         (FULL, ""),
         (FULL, "identity"),
         (gzip.compress(FULL), "gzip"),
+        (lz4.frame.compress(FULL), "lz4"),
+        (lz4.frame.compress(FULL[:400]) + lz4.frame.compress(FULL[400:]), "lz4"),
         (gzip.compress(FULL[:400]) + gzip.compress(b"") + gzip.compress(FULL[400:]), "gzip"),  # files joined by `cat`
         (gzip.compress(FULL) + b"\0" * 8, "gzip"),  # padding is no data
     ],
@@ -77,6 +85,9 @@ def test_nothing_compressed_is_nothing() -> None:
     ("body", "encoding", "status"),
     [
         (gzip.compress(b"x" * (LIMIT + 1)), "gzip", 413),
+        (lz4.frame.compress(b"x" * (LIMIT + 1)), "lz4", 413),
+        (lz4.frame.compress(b"hello")[:-5], "lz4", 400),
+        (b"hello", "lz4", 400),
         (gzip.compress(b"\0" * 10_000_000), "gzip", 413),
         (gzip.compress(FULL) + gzip.compress(b"x"), "gzip", 413),
         (gzip.compress(b"hello")[:-9], "gzip", 400),

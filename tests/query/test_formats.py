@@ -17,7 +17,7 @@ from clickpipe.query import split_format_clause
         ("SELECT 'FORMAT CSV' FORMAT Markdown", "SELECT 'FORMAT CSV'", "Markdown"),
         ("SELECT 1 FORMAT CSV FORMAT JSON", "SELECT 1 FORMAT CSV", "JSON"),  # the first is refused later
         # What it does not know, or what is no clause, stays for the SQL check to see.
-        ("SELECT 1 FORMAT Avro", "SELECT 1 FORMAT Avro", "JSON"),
+        ("SELECT 1 FORMAT Protobuf", "SELECT 1 FORMAT Protobuf", "JSON"),
         ("SELECT 'FORMAT CSV'", "SELECT 'FORMAT CSV'", "JSON"),
         ("SELECT format FROM t", "SELECT format FROM t", "JSON"),
         ("SELECT reformat JSON", "SELECT reformat JSON", "JSON"),

@@ -70,6 +70,7 @@ def test_formats_and_what_the_headers_tell(client: Client) -> None:
         ("SELECT displayName(), 'user()'", "clickpipe\tuser()\n"),
         ("SHOW DATABASES", "{workspace}\n"),
         ("SHOW TABLES FROM {workspace};", "events\nstrict\ntotals\ntotals_copy\n"),
+        ("DESCRIBE default.events", "id\tString\t\t\t\t\t\namount\tInt32\t\t\t\t\t\nat\tDateTime\t\t\t\t\t\n"),
         ("DESCRIBE TABLE events", "id\tString\t\t\t\t\t\namount\tInt32\t\t\t\t\t\nat\tDateTime\t\t\t\t\t\n"),
         (
             "SELECT name, engine FROM system.tables WHERE database = '{workspace}' AND name = 'events'",
@@ -78,6 +79,56 @@ def test_formats_and_what_the_headers_tell(client: Client) -> None:
         ("SELECT type FROM system.columns WHERE table = 'totals' ORDER BY position", "String\nInt64\n"),
         ("SELECT name FROM SYSTEM.databases", "{workspace}\n"),
         ("SELECT count() > 0 FROM system.settings", "1\n"),
+        ('/* {"app": "dbt"} */\n-- why\nSELECT 1;', "1\n"),
+        ("SELECT current_database(), CURRENT_DATABASE(), DATABASE()", "{workspace}\t{workspace}\t{workspace}\n"),
+        ("SHOW SCHEMAS LIKE '%'", "{workspace}\n"),
+        ("SHOW TABLES LIKE 'to%' LIMIT 1", "totals\n"),
+        ("SHOW TABLES NOT LIKE 'to%'", "events\nstrict\n"),
+        ("SHOW TABLES FROM system", ""),
+        ("SHOW FULL TABLES IN `default`", "events\tBASE TABLE\nstrict\tVIEW\ntotals\tVIEW\ntotals_copy\tBASE TABLE\n"),
+        ("SHOW COLUMNS FROM events LIKE 'a%'", "amount\tInt32\tNO\t\t\\N\t\nat\tDateTime\tNO\tPRI SOR\t\\N\t\n"),
+        (
+            "SHOW CREATE TABLE events FORMAT TSVRaw",
+            "CREATE TABLE {workspace}.events\n(\n    `id` String,\n"
+            "    `amount` Int32,\n    `at` DateTime\n)\nENGINE = MergeTree\nPRIMARY KEY at\nORDER BY at\n",
+        ),
+        ("SHOW SETTINGS LIKE 'max_result_rows'", "max_result_rows\tUInt64\t0\n"),
+        ("SHOW DICTIONARIES", ""),
+        ("SHOW PROCESSLIST", ""),
+        ("EXISTS TABLE events", "1\n"),
+        ("EXISTS {workspace}.nothing", "0\n"),
+        ("EXISTS VIEW totals", "1\n"),
+        ("EXISTS VIEW events", "0\n"),
+        ("EXISTS TABLE other.events", "0\n"),
+        ("EXISTS TABLE system.tables", "1\n"),
+        ("EXISTS TABLE system.users", "0\n"),
+        ("EXISTS DATABASE default", "1\n"),
+        ("EXISTS DATABASE other", "0\n"),
+        ("USE default", ""),
+        ("SET max_threads = 1", ""),
+        (
+            "DESCRIBE (SELECT id AS a, count() AS n FROM events GROUP BY a)",
+            "a\tString\t\t\t\t\t\nn\tUInt64\t\t\t\t\t\n",
+        ),
+        (
+            "SELECT table_name, TABLE_TYPE FROM information_schema.tables WHERE TABLE_SCHEMA = '{workspace}' "
+            "ORDER BY 1",
+            "events\tBASE TABLE\nstrict\tVIEW\ntotals\tVIEW\ntotals_copy\tBASE TABLE\n",
+        ),
+        (
+            "SELECT COLUMN_NAME, data_type FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME = 'totals' ORDER BY "
+            "ordinal_position",
+            "id\tString\ntotal\tInt64\n",
+        ),
+        ("SELECT schema_name FROM information_schema.schemata", "{workspace}\n"),
+        ("SELECT count() FROM information_schema.key_column_usage", "0\n"),
+        ("SELECT total_rows, total_bytes > 0 FROM system.tables WHERE name = 'events'", "3\t1\n"),
+        ("SELECT total_rows FROM system.tables WHERE name = 'totals'", "\\N\n"),
+        ("SELECT name FROM system.columns WHERE table = 'events' AND is_in_sorting_key", "at\n"),
+        (
+            "SELECT count() FROM events SETTINGS output_format_json_quote_64bit_integers = 1 FORMAT JSONEachRow",
+            '{"count()":"3"}\n',
+        ),
     ],
 )
 def test_what_clients_ask(client: Client, query: str, expected: str) -> None:
@@ -125,19 +176,30 @@ def test_clickhouses_own_compression(client: Client) -> None:
     ("query", "status", "number"),
     [
         ("SELECT * FROM system.users", 400, "164"),
-        ("SELECT * FROM other.events", 400, "164"),
+        ("SELECT * FROM other.events", 404, "81"),
+        ("SELECT * FROM nothing", 404, "60"),
         ("INSERT INTO events VALUES ('x', 1, now())", 400, "164"),
         ("SELECT * FROM file('/etc/passwd')", 400, "164"),
         ("SELECT nope FROM events", 400, "47"),
         ("SELECT 'x' FROM events WHERE", 400, "62"),
         ("DESCRIBE file('/etc/passwd')", 400, "164"),
-        ("SHOW TABLES FROM system LIKE '%'", 400, "164"),
+        ("SHOW TABLES FROM other", 404, "81"),
+        ("SHOW THINGS", 400, "62"),
+        ("USE other", 404, "81"),
+        ("DESCRIBE nothing", 404, "60"),
+        ("SHOW CREATE TABLE default.nothing", 404, "60"),
+        ("CREATE TABLE x (a Int8) ENGINE Memory", 400, "164"),
+        ("/* a */ alter table events delete where 1", 400, "164"),
+        ("SELECT 1 FORMAT Nothing", 400, "73"),
+        ("SELECT 1 FORMAT Protobuf", 400, "73"),
+        ("SELECT {x:String}", 400, "456"),
     ],
 )
 def test_what_is_refused(client: Client, query: str, status: int, number: str) -> None:
     answer = ask(client, query)
     assert (answer.status_code, answer.headers["x-clickhouse-exception-code"]) == (status, number), answer.text
     assert answer.headers["content-type"].startswith("text/plain")
+    assert re.fullmatch(r"Code: \d+\. DB::Exception: .+[.!?] \([A-Z_]{4,}\)\n", answer.text, re.DOTALL), answer.text
     assert "ws_" not in answer.text
 
 

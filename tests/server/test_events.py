@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 
+import lz4.frame
 import pytest
 
 from tests.server.conftest import Client
@@ -25,6 +26,8 @@ def rows_of(client: Client) -> int:
         (f"\ufeff{GOOD}\r\n", (1, 0)),
         ("", (0, 0)),
         ("[1, 2]", (0, 1)),
+        (f"[{GOOD}, {GOOD},\n {BAD}]", (2, 1)),
+        ("[]", (0, 0)),
     ],
 )
 def test_counts_tell_where_each_row_went(client: Client, body: str, counts: tuple[int, int]) -> None:
@@ -52,6 +55,12 @@ def test_the_content_type_does_not_matter(client: Client, content_type: str | No
     headers = {"Content-Type": content_type} if content_type else {}
     response = client("POST", "/v0/events?name=events", content=GOOD.encode(), headers=headers)
     assert response.json()["successful_rows"] == 1
+
+
+def test_an_array_is_its_elements_compressed_too(client: Client) -> None:
+    packed = lz4.frame.compress(f"[{GOOD}, {GOOD}]".encode())
+    response = client("POST", "/v0/events?name=events", content=packed, headers={"Content-Encoding": "lz4"})
+    assert response.json() == {"successful_rows": 2, "quarantined_rows": 0}
 
 
 def test_gzip_is_understood(client: Client) -> None:
