@@ -27,7 +27,8 @@ _LOGGER = logging.getLogger(__name__)
 class Hooks:
     """What a deployment needs from the running server.
 
-    `live` tells what a workspace answers from; `paused` holds its inserts; `promote` is called inside
+    `live` tells what a workspace answers from; `paused` holds its inserts; `written` raises ClickpipeError while some
+    could not be made; `promote` is called inside
     the catalog's transaction and `promoted` after it, with what is live from then on; `secret` tells which there are.
     """
 
@@ -36,6 +37,7 @@ class Hooks:
     promote: Callable[[CompiledProject], None]
     promoted: Callable[[Live], None]
     secret: Secrets = no_secret
+    written: Callable[[], None] = lambda: None
 
 
 class Applier:
@@ -96,6 +98,7 @@ class Applier:
         moved = {item.name for step in plan.steps if step.move for item in step.create}
         self._catalog.set_status(workspace, deployment.id, DeploymentStatus.CREATING_SCHEMA)
         with self._hooks.paused():
+            self._hooks.written()
             self._tables.create([item for item in made if not item.is_view], progress)
             self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
             for step in plan.steps:

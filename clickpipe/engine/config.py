@@ -19,6 +19,7 @@ PROFILE: dict[str, str | int] = {
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "fsync_metadata": 1,
     "print_pretty_type_names": 0,
+    "max_partitions_per_insert_block": 0,  # acknowledged rows may be of any number of days
     "use_cache_for_count_from_files": 0,  # it goes by the second in which a file was written
 }
 

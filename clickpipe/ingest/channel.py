@@ -1,24 +1,45 @@
-"""What waits for one data source: requests that are to be logged, and logged lines that are to be inserted."""
+"""What waits for one data source: requests that are to be logged, and segments of the log that are to be inserted."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Self
 
 from clickpipe.catalog import Live
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.log import OpenSegment
+from clickpipe.ingest.log import OpenSegment, Segment
 from clickpipe.ingest.mapping import RowMapping
+from clickpipe.ingest.probe import Probe
+
+_BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """How many of a request's rows went into the data source, how many into its quarantine."""
+    """How many of a request's rows went into the data source, how many into its quarantine.
+
+    `readable`: they are there already, not only durable. `refused` is why none of the rows that fit could be written.
+    """
 
     successful_rows: int
     quarantined_rows: int
+    readable: bool = field(default=True, compare=False)
+    refused: str = field(default="", compare=False)
+
+    def without(self, refused: int, reason: str) -> Self:
+        """Return it with so many rows that a view or the table refused."""
+        left = self.successful_rows - refused
+        return replace(
+            self,
+            successful_rows=left,
+            quarantined_rows=self.quarantined_rows + refused,
+            refused=reason if refused and not left else "",
+        )
 
 
 @dataclass(slots=True)
@@ -36,16 +57,65 @@ class Ingestion:
         return len(self.lines.data)
 
 
-@dataclass(slots=True)
-class OpenBatch:
-    """An open segment of the log, and the lines in it."""
+class State(StrEnum):
+    """Where a segment of the log is on its way."""
 
-    segment: OpenSegment
+    OPEN = "open"
+    SEALED = "sealed"
+    INSERTING = "inserting"
+    RETRYING = "retrying"
+    NARROWING = "narrowing"
+    INSERTED = "inserted"
+
+
+# What follows what. A segment leaves the log in one way: its rows are in the table and its views, or in quarantine.
+MOVES: Mapping[State, frozenset[State]] = {
+    State.OPEN: frozenset({State.SEALED}),
+    State.SEALED: frozenset({State.INSERTING}),
+    State.INSERTING: frozenset({State.INSERTED, State.RETRYING, State.NARROWING}),
+    State.RETRYING: frozenset({State.INSERTING}),
+    State.NARROWING: frozenset({State.INSERTED, State.RETRYING}),
+    State.INSERTED: frozenset(),
+}
+
+
+@dataclass(slots=True)
+class Batch:
+    """A segment of the log, what is known of the lines in it, and who waits until they can be read."""
+
+    segment: Segment
+    file: OpenSegment | None = None  # while it takes more
     size: int = 0  # bytes of lines
     good: int = 0  # rows that fit
     bad: int = 0  # rows that go to quarantine
-    acknowledged: int = 0  # rows that callers were told of
+    state: State = State.OPEN
     since: float = field(default_factory=time.monotonic)
+    waiting: list[tuple[Ingestion, IngestResult]] = field(default_factory=list)
+    attempts: int = 0
+    again_at: float = 0.0  # when it is tried next
+    problem: str = ""  # why the last attempt failed
+    passing: bool = False  # others would fail as it did
+
+    def to(self, state: State) -> None:
+        """Move on to another state."""
+        if state not in MOVES[self.state]:
+            message = f"a segment that is {self.state} cannot be {state}"
+            raise RuntimeError(message)
+        self.state = state
+
+    def seal(self) -> None:
+        """Take no more lines."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+            self.to(State.SEALED)
+
+    def put_off(self, problem: str, *, passing: bool) -> None:
+        """Try it again later."""
+        self.to(State.RETRYING)
+        self.problem, self.passing = problem, passing
+        self.again_at = time.monotonic() + _BACK_OFF[min(self.attempts, len(_BACK_OFF) - 1)]
+        self.attempts += 1
 
 
 @dataclass(slots=True)
@@ -55,20 +125,42 @@ class Staging:
     live: Live
     mapping: RowMapping
     stale: bool = False
+    probe: Probe | None = None
 
 
 @dataclass(slots=True)
 class Channel:
-    """The queue of one data source; `running` while a thread works on it, and touches `open`."""
+    """The queue of one data source; `running` while a thread works on it, and touches `open` and `sealed`."""
 
     workspace: str
     data_source: str
     pending: list[Ingestion] = field(default_factory=list)
     running: bool = False
-    open: OpenBatch | None = None
+    open: Batch | None = None
+    inserting: Batch | None = None
+    sealed: deque[Batch] = field(default_factory=deque)  # oldest first: those whose insert failed, and those behind
     staging: Staging | None = None
     flush: bool = False  # what is logged is to be inserted now
     recent: deque[float] = field(default_factory=deque)  # when the last inserts were
+
+    @property
+    def blocked(self) -> bool:
+        """Tell whether an insert would fail for what made an earlier one fail."""
+        return any(batch.passing for batch in self.sealed)
+
+    def is_old(self, seconds: float, *, closing: bool) -> bool:
+        """Tell whether the open segment is to be inserted: so many seconds old, or the last."""
+        return self.open is not None and (closing or time.monotonic() - self.open.since >= seconds)
+
+    def due(self, seconds: float) -> list[float]:
+        """Return when its segments are to be inserted: an open one so many seconds after it was begun."""
+        opened = self.open  # another thread may set it to None
+        found = [batch.again_at for batch in tuple(self.sealed)]
+        return [*found, opened.since + seconds] if opened is not None else found
+
+    def batches(self) -> list[Batch]:
+        """Return its segments, the oldest first."""
+        return [b for b in (*tuple(self.sealed), self.inserting, self.open) if b is not None]
 
     def take(self, most: int) -> list[Ingestion]:
         """Take the requests of the next batch: one at least, no more than `most` bytes of several."""

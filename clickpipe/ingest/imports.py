@@ -14,8 +14,8 @@ from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
+from clickpipe.ingest.insert import ONE_BLOCK, ONE_THREAD
 from clickpipe.ingest.mapping import RowMapping, build_mapping
-from clickpipe.ingest.writer import ONE_BLOCK, ONE_THREAD
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 

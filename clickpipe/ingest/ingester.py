@@ -3,14 +3,18 @@
 Requests for one data source that arrive while others are written form the next batch: one sync for all of them. A
 request that waits is answered when its rows can be read, and has what is logged inserted at once. One that does not is
 answered when its lines are durable and counted; they are inserted within `flush_seconds`, many requests together.
+
+What cannot be inserted stays in the log and is tried again, without end. One that waits for it is told after some
+seconds that its rows are durable.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -18,11 +22,14 @@ from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.channel import Channel, Ingestion, IngestResult
+from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, State
 from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.segments import Segments
+from clickpipe.ingest.settle import Settler
 from clickpipe.ingest.writer import Writer
 from clickpipe.observe import IngestionLog
 
+_LOGGER = logging.getLogger(__name__)
 _FLUSH_BYTES = 1 << 20  # logged lines that are inserted without waiting for more
 
 
@@ -51,25 +58,25 @@ class Ingester:
         """
         self._log = log
         self._writer = Writer(engine, log, live, told, relieve)
-        self._told = told
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes
         self._flush_seconds = flush_seconds
         self._fail_fast = frozenset(fail_fast)
-        self._waiting = 0
         self._reading = 0
         self._channels: dict[tuple[str, str], Channel] = {}
         self._paused: set[str] = set()
         self._closing = False
         self._state = threading.Condition()
+        self._segments = Segments(self._writer, self._state, told)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ingest")
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
+        self._settler = Settler(log)
 
     @property
     def waiting_bytes(self) -> int:
         """Return the bytes of requests that wait to be written."""
-        return self._waiting
+        return self._segments.waiting_bytes
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], None]]:
@@ -97,7 +104,7 @@ class Ingester:
         """Queue one request's lines; the future gives the counts when its rows can be read.
 
         Without `wait` it gives them when the lines are durable. Raises ClickpipeError 503 when too much waits. The
-        future raises ClickpipeError when the rows could not be written: then none of them was acknowledged.
+        future raises ClickpipeError when none of the rows could be written.
         """
         request = Ingestion(str(uuid.uuid4()), lines, wait)
         request.done.set_running_or_notify_cancel()  # a client that goes away takes nothing back
@@ -108,10 +115,10 @@ class Ingester:
             if self._closing:
                 message = "The server is stopping. Please send it again in a moment."
                 raise ClickpipeError(message, status=503, code="stopping")
-            if self._waiting and self._waiting + request.size > self._queue_bytes:
+            if self._segments.waiting_bytes and self._segments.waiting_bytes + request.size > self._queue_bytes:
                 raise _overloaded()
-            self._waiting += request.size
-            channel = self._channels.setdefault((workspace, data_source), Channel(workspace, data_source))
+            self._segments.waiting_bytes += request.size
+            channel = self._channel(workspace, data_source)
             channel.pending.append(request)
             self._start(channel)
         return request.done
@@ -131,31 +138,39 @@ class Ingester:
                     channel.running = False
                     self._state.notify_all()
                     return
-            try:
-                self._work(channel, batch, flush=flush)
-            except BaseException as error:
-                self._fail(channel, batch, error)
-                if not isinstance(error, Exception):
-                    raise
+            self._try_work(channel, batch, flush=flush)
+
+    def _try_work(self, channel: Channel, batch: Sequence[Ingestion], *, flush: bool) -> None:
+        try:
+            self._work(channel, batch, flush=flush)
+        except BaseException as error:
+            if len(batch) > 1 and isinstance(error, ClickpipeError) and error.code == "unreadable":
+                for request in batch:  # one of them is: the others are not to suffer from it
+                    self._try_work(channel, [request], flush=False)
+                return
+            self._segments.fail(channel, batch, error)
+            if not isinstance(error, Exception):
+                raise
 
     def _work(self, channel: Channel, batch: Sequence[Ingestion], *, flush: bool) -> None:
         """Log a batch and answer it; insert what is logged when somebody waits, or there is enough of it."""
         full = channel.open is not None and channel.open.size + sum(r.size for r in batch) > self._batch_bytes
-        if flush or full:
-            with suppress(ClickpipeError):  # those in it were answered: the log tells, and what it keeps
-                self._insert(channel)
+        if flush:
+            self._segments.insert_sealed(channel)
+        if (flush and channel.is_old(self._flush_seconds, closing=self._closing)) or full:
+            self._segments.insert(channel)
         if batch and not self._fail_fast.isdisjoint({"*", channel.data_source}):
             batch = self._without_faulty(channel, batch)
         if not batch:
             return
         counts = self._writer.take(channel, batch)
         assert channel.open is not None  # noqa: S101 - the writer opened it
-        waiting = [r for r in batch if r.wait]
-        rows = (counts.get(r.import_id) for r in batch if not r.wait)
-        channel.open.acknowledged += sum(c.successful_rows + c.quarantined_rows for c in rows if c is not None)
-        self._answer(channel, [r for r in batch if not r.wait], counts)
+        found = [(r, counts.get(r.import_id, IngestResult(0, 0))) for r in batch]
+        waiting = [(request, result) for request, result in found if request.wait]
+        channel.open.waiting += waiting
+        self._segments.answer(channel, [(request, result) for request, result in found if not request.wait])
         if waiting or self._closing or channel.open.size >= _FLUSH_BYTES:
-            self._insert(channel, lambda: self._answer(channel, waiting, counts))
+            self._segments.insert(channel)
 
     def _without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
         """Refuse requests with a line that does not fit; return the others."""
@@ -163,52 +178,33 @@ class Ingester:
         for request in batch:
             if (fault := faults.get(request.import_id)) is not None:
                 message = f"Nothing was written: {fault}"
-                self._fail(channel, [request], ClickpipeError(message, code="row_does_not_fit"))
+                self._segments.fail(channel, [request], ClickpipeError(message, code="row_does_not_fit"))
         return [r for r in batch if r.import_id not in faults]
 
-    def _answer(self, channel: Channel, requests: Sequence[Ingestion], counts: Mapping[str, IngestResult]) -> None:
-        self._release(requests)
-        for request in requests:
-            found = counts.get(request.import_id, IngestResult(0, 0))
-            request.done.set_result(found)
-            if self._told is not None:
-                good, bad = found.successful_rows, found.quarantined_rows
-                rows = {"rows_total": good + bad, "rows_successful": good, "rows_quarantined": bad}
-                self._told.request(channel.workspace, channel.data_source, request.size, successful_requests=1, **rows)
-
-    def _insert(self, channel: Channel, inserted: Callable[[], None] = lambda: None) -> None:
-        try:
-            self._writer.insert(channel, inserted)
-        finally:
-            if pause := self._writer.pause(channel):
-                time.sleep(pause)
-
-    def _fail(self, channel: Channel, batch: Sequence[Ingestion], error: BaseException) -> None:
-        unanswered = [r for r in batch if not r.done.done()]
-        self._release(unanswered)
-        for request in unanswered:
-            request.done.set_exception(error)
-            if self._told is not None:
-                self._told.request(channel.workspace, channel.data_source, request.size, error_requests=1)
-
-    def _release(self, requests: Sequence[Ingestion]) -> None:
-        """Make room, before the answer: the next request may follow at once."""
-        with self._state:
-            self._waiting -= sum(r.size for r in requests)
-            self._state.notify_all()
-
     def _flush_in_time(self) -> None:
-        """Have each open batch inserted when it is old enough."""
-        with self._state:
-            while not self._closing:
-                now = time.monotonic()
-                ages = {id(c): now - c.open.since for c in self._channels.values() if c.open is not None}
-                for channel in self._channels.values():
-                    if ages.get(id(channel), 0.0) >= self._flush_seconds and not channel.flush:
-                        channel.flush = True
-                        self._start(channel)
-                left = [self._flush_seconds - age for age in ages.values() if age < self._flush_seconds]
-                self._state.wait(max(0.001, min(left)) if left else None)
+        """Have each open segment inserted when it is old enough, and those that failed when they are due."""
+        while not self._closing:
+            try:
+                with self._state:
+                    left = self._start_due()
+                    if not self._closing:
+                        self._state.wait(left)
+            except Exception:
+                _LOGGER.exception("the clock of ingestion stumbled")
+                time.sleep(1.0)
+
+    def _start_due(self) -> float | None:
+        """Start the channels with a segment that is due; return the seconds until the next one is."""
+        now, left = time.monotonic(), []
+        for channel in self._channels.values():
+            due = channel.due(self._flush_seconds)
+            if due and min(due) <= now and not channel.flush:
+                channel.flush = True
+                self._start(channel)
+            left += [at - now for at in due if at > now]
+            if (late := self._segments.answer_late(channel, now)) is not None:
+                left.append(late)
+        return max(0.001, min(left)) if left else None
 
     def forget(self, workspace: str) -> None:
         """Drop what is there of a workspace that is gone, on disk too."""
@@ -219,30 +215,69 @@ class Ingester:
         self._log.forget(workspace)
 
     def recover(self) -> int:
-        """Insert what a stopped server left in its log; return how many segments that were."""
-        return self._writer.recover()
+        """Insert what a stopped server left in its log; return how many segments that were.
+
+        What cannot be inserted now is tried again while the server runs.
+        """
+        self._settler.settle()
+        segments = self._log.unfinished()
+        for segment in segments:
+            channel = self._channel(segment.workspace, segment.data_source)
+            channel.sealed.append(Batch(segment, state=State.SEALED, good=1, bad=1))  # there may be rows of both
+            self._log.check_when_removed(segment)
+        for channel in tuple(self._channels.values()):
+            self._segments.insert_sealed(channel, all_of_them=True)
+        self._settler.settle()
+        return len(segments)
+
+    def _channel(self, workspace: str, data_source: str) -> Channel:
+        return self._channels.setdefault((workspace, data_source), Channel(workspace, data_source))
 
     @contextmanager
     def paused(self, workspace: str) -> Iterator[None]:
-        """Hold a workspace's inserts: what is logged is inserted before, none runs inside; requests wait and go on."""
+        """Hold a workspace's inserts: what is logged is inserted before, none runs inside; requests wait and go on.
+
+        What cannot be inserted now comes in later.
+        """
         with self._state:
             self._paused.add(workspace)
             own = [c for c in self._channels.values() if c.workspace == workspace]
             self._state.wait_for(lambda: not any(c.running for c in own))
         try:
             for channel in own:
+                self._segments.insert_sealed(channel, all_of_them=True)
                 with suppress(ClickpipeError):
-                    self._writer.insert(channel)
-            self._log.sync(workspace)  # a segment that came back would be new to tables made from now on
+                    self._segments.insert(channel)
+            self._settler.settle(workspace)  # a segment that came back would be new to tables made from now on
             yield
         finally:
             with self._state:
                 self._paused.discard(workspace)
                 for channel in self._channels.values():
                     self._start(channel)
+                self._state.notify_all()
+
+    def require_written(self, workspace: str) -> None:
+        """Raise ClickpipeError 503 while acknowledged rows of a workspace cannot be inserted."""
+        for channel in tuple(self._channels.values()):
+            if channel.workspace == workspace and channel.blocked:
+                problem = channel.sealed[0].problem
+                message = f"Events for '{channel.data_source}' cannot be inserted now ({problem}): try again later."
+                raise ClickpipeError(message, status=503, code="events_not_inserted")
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Return, by data source, why acknowledged rows could not be inserted yet."""
+        sealed = [(c.data_source, b) for c in tuple(self._channels.values()) for b in tuple(c.sealed)]
+        return {name: batch.problem for name, batch in sealed if batch.problem}
+
+    @property
+    def retrying(self) -> int:
+        """Return how many segments are to be tried again."""
+        return sum(batch.attempts > 0 for c in tuple(self._channels.values()) for batch in tuple(c.sealed))
 
     def close(self) -> None:
-        """Write what waits, then stop. May be called twice."""
+        """Write what waits, then stop; what cannot be inserted stays in the log. May be called twice."""
         with self._state:
             if self._closing:
                 return
@@ -253,6 +288,10 @@ class Ingester:
             self._state.notify_all()
         self._clock.join()
         self._pool.shutdown(wait=True)
+        for channel in self._channels.values():
+            for batch in channel.batches():
+                self._segments.answer_durable(channel, batch)
+        self._settler.close()
         self._writer.close()
 
 

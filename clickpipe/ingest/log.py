@@ -5,11 +5,19 @@ rows are inserted, and removed after. Its name is the insert's deduplication tok
 crash can be inserted again: what was already there stays there once.
 
 Layout: `<folder>/<workspace>/<data source>/<number>.wal`; a segment is a magic line, then records of
-(crc32, length, import id length) as little-endian integers, the import id, the lines.
+(crc32, length, import id length) as little-endian integers, the import id, the lines. `<number>.refused` beside it is
+JSON: which of its rows go to quarantine because a view or the table refuses them, and why.
+
+A segment that is inserted stays until the file system has written out what ClickHouse wrote (`settle`): a machine that
+loses power has the rows then, or inserts the segment again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import json
+import logging
 import os
 import shutil
 import struct
@@ -20,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_LOGGER = logging.getLogger(__name__)
 _MAGIC = b"clickpipe-wal-1\n"
 _HEADER = struct.Struct("<IIH")
 
@@ -61,6 +70,18 @@ class OpenSegment:
             segment.path.unlink(missing_ok=True)
             raise
 
+    @property
+    def size(self) -> int:
+        """Return its bytes."""
+        return self._size
+
+    def rewind(self, size: int) -> None:
+        """Take back what was appended behind `size` bytes; it is off the disk when this returns. Raises OSError."""
+        os.ftruncate(self._file.fileno(), size)
+        self._file.seek(size)
+        self._size = size
+        os.fsync(self._file.fileno())
+
     def append(self, records: Sequence[Record]) -> None:
         """Write records and return when they are on disk. Raises OSError: then none of them is in the segment."""
         parts: list[bytes] = []
@@ -97,8 +118,11 @@ class WriteAheadLog:
         """Use `folder`, made when absent."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
         self._lock = threading.Lock()
         self._last = 0
+        self._inserted: list[Segment] = []
+        self._to_check: set[Segment] = set()
 
     def _next(self) -> int:
         with self._lock:
@@ -134,14 +158,70 @@ class WriteAheadLog:
         return opened.segment
 
     def remove(self, segment: Segment) -> None:
-        """Forget a segment whose rows are in the engine."""
+        """Forget a segment whose rows are in the engine, on disk. Raises OSError."""
         segment.path.unlink(missing_ok=True)
+        _refused(segment).unlink(missing_ok=True)
+
+    def inserted(self, segment: Segment) -> None:
+        """Forget a segment whose rows are in the engine as soon as they are on disk there."""
+        with self._lock:
+            self._inserted.append(segment)
+
+    def settle(self, workspace: str = "") -> None:
+        """Have all that was written so far on disk, then forget the segments that are inserted. Raises OSError.
+
+        With a workspace, the removal of its segments is on disk too when this returns.
+        """
+        with self._lock:
+            found, self._inserted = self._inserted, []
+        try:
+            if found:
+                _sync_file_system(self._folder)
+            while found:
+                self._remove_read(found[-1])
+                found.pop()
+        finally:
+            with self._lock:
+                self._inserted += found
+        if workspace:
+            self.sync(workspace)
+
+    def check_when_removed(self, segment: Segment) -> None:
+        """Keep a segment aside where bytes behind its records cannot be read, when it is inserted."""
+        self._to_check.add(segment)
+
+    def _remove_read(self, segment: Segment) -> None:
+        if segment not in self._to_check or not segment.path.exists():
+            self.remove(segment)
+            return
+        rest = self.set_rest_aside(segment)
+        self._to_check.discard(segment)
+        if rest is not None:
+            level = logging.INFO if rest.suffix == ".torn" else logging.WARNING
+            _LOGGER.log(level, "a segment of the log that cannot be read to its end is kept in %s", rest)
 
     def set_aside(self, segment: Segment) -> Path:
         """Keep a segment that cannot be inserted out of the way of recovery; return where it is now."""
         path = segment.path.with_suffix(".rejected")
         segment.path.rename(path)
         return path
+
+    def write_refused(self, segment: Segment, found: object) -> None:
+        """Keep, durably, what of a segment goes to quarantine. Raises OSError."""
+        path = _refused(segment)
+        beside = path.with_suffix(".new")
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump(found, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+
+    def read_refused(self, segment: Segment) -> object | None:
+        """Return what `write_refused` kept of a segment, None if nothing was."""
+        with contextlib.suppress(FileNotFoundError):
+            return json.loads(_refused(segment).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        return None
 
     def forget(self, workspace: str) -> None:
         """Remove all that is there of a workspace that is gone."""
@@ -190,6 +270,23 @@ class WriteAheadLog:
                 return
             yield Record(payload[:name_length].decode(), payload[name_length:])
             at = start + name_length + length
+
+
+def _refused(segment: Segment) -> Path:
+    return segment.path.with_suffix(".refused")
+
+
+def _sync_file_system(folder: Path) -> None:
+    """Have all that was written to the folder's file system on disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+        if syncfs is None:
+            os.sync()
+        elif syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -36,7 +36,22 @@ class RowMapping:
     good: str
     bad: str
     reasons: str
+    _refused: str
     _fill: str
+
+    def good_of(self, rows: str, into: str = "") -> str:
+        """Return the statement that inserts the rows that fit of `rows`: SQL of a table like the staged one."""
+        statement = self.good.replace(f"FROM {self.table} ", f"FROM {rows} ")
+        if not into:
+            return statement
+        return f"INSERT INTO {into} {statement[statement.index('(') :]}"
+
+    def refused_of(self, rows: str) -> str:
+        """Return the statement that puts rows into quarantine that fit, and are refused behind.
+
+        `rows` is SQL of a table like the staged one, with `__where` and `__why`.
+        """
+        return self._refused.replace(_MARK, rows)
 
     def fill(self, lines: str) -> str:
         """Return the statement that stages lines; `lines` is SQL of a table (import_id, document)."""
@@ -115,6 +130,7 @@ def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -
         f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\nFROM {faulty}",
         f"SELECT __import_id, any(__errors.2[1]) FROM {faulty} WHERE __import_id IN {{ids:Array(String)}} "
         "GROUP BY __import_id",
+        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, [__where], [__why], __import_id, now()\nFROM {_MARK}",
         f"INSERT INTO {staged} ({', '.join(names)}) {select}",
     )
 

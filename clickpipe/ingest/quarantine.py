@@ -9,8 +9,8 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.ingest.insert import ONE_BLOCK
 from clickpipe.ingest.mapping import build_replay
-from clickpipe.ingest.writer import ONE_BLOCK
 from clickpipe.project import DataSource
 
 

@@ -113,6 +113,7 @@ class Instance:
             "clickpipe_cache_joined": ("Answers of equal queries under way.", lambda: self.answers.joined),
             "clickpipe_cache_bytes": ("Bytes of kept results.", lambda: self.answers.size),
             "clickpipe_ingest_waiting_bytes": ("Bytes of events that wait.", lambda: self.ingester.waiting_bytes),
+            "clickpipe_ingest_retrying": ("Segments whose insert failed.", lambda: self.ingester.retrying),
             "clickpipe_log_segments": ("Segments of the log.", lambda: len(self.log.unfinished())),
         }
 

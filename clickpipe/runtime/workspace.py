@@ -62,7 +62,7 @@ class Workspace(Deploying, DataIn):
             services.engine,
             services.catalog,
             record,
-            Hooks(lambda: self.live, self.paused, self._promote, self._promoted, self.secret),
+            Hooks(lambda: self.live, self.paused, self._promote, self._promoted, self.secret, self._written),
             services.settings.rules(),
             Pace(
                 services.engine,
@@ -113,6 +113,9 @@ class Workspace(Deploying, DataIn):
         """Hold events and copies: what they write while tables are replaced would be lost."""
         with self._tables, self._services.ingester.paused(self.id):
             yield
+
+    def _written(self) -> None:
+        self._services.ingester.require_written(self.id)
 
     def _promote(self, compiled: CompiledProject) -> None:
         reconcile(self._services.catalog, self.id, compiled)

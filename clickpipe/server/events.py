@@ -20,8 +20,8 @@ _LARGE = 100_000  # bytes from which on a body is taken apart beside the event l
 async def post_events(request: Request) -> JSONResponse:
     """Take NDJSON or one JSON object, whatever the Content-Type; answer when the rows are durable (202).
 
-    With `wait=true` when they are readable too (200); the counts are exact in both. With `__tb__deployment=staging`
-    they are for the deployment in staging only.
+    With `wait=true` when they are readable too (200), or when that takes long (202); the counts are exact in both.
+    With `__tb__deployment=staging` they are for the deployment in staging only.
     """
     who = caller(request)
     name = request.query_params.get("name", "")
@@ -45,7 +45,7 @@ async def post_events(request: Request) -> JSONResponse:
         result = _written(data, name, lines, wait=wait)
     counted = await result
     counts = {"successful_rows": counted.successful_rows, "quarantined_rows": counted.quarantined_rows}
-    return JSONResponse(counts, status_code=200 if wait else 202, headers=told)
+    return JSONResponse(counts, status_code=200 if wait and counted.readable else 202, headers=told)
 
 
 def _written(data: Workspace | StagingData, name: str, lines: Lines, *, wait: bool) -> Awaitable[IngestResult]:

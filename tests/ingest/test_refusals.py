@@ -53,44 +53,44 @@ def test_a_data_source_that_is_gone(
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "aside", "rows"),
-    [("INSERT", 422, 2, 1), ("SELECT countIf", 422, 1, 2), ("CREATE", 503, 1, 1)],
+    ("what", "error", "status"),
+    [
+        ("INSERT INTO `clickpipe_staged`", "Code: 241. DB::Exception: no. (MEMORY_LIMIT_EXCEEDED)", 503),
+        ("INSERT INTO `clickpipe_staged`", "Code: 1. DB::Exception: no. (NO)", 422),
+        ("SELECT countIf", "Code: 241. DB::Exception: no. (MEMORY_LIMIT_EXCEEDED)", 503),
+        ("SELECT countIf", "Code: 1. DB::Exception: no. (NO)", 422),
+        ("SELECT countIf", "Cannot write to file: No space left on device", 503),
+        ("CREATE", "Code: 1. DB::Exception: no. (NO)", 503),
+    ],
 )
-def test_an_insert_that_fails_is_not_acknowledged_and_kept_aside(
+def test_lines_that_cannot_be_taken_are_not_in_the_log_and_hurt_no_others(
     deployed: Workspace,
-    log: WriteAheadLog,
     taker: Ingester,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     what: str,
+    error: str,
     status: int,
-    aside: int,
-    rows: int,
 ) -> None:
+    if what != "CREATE":
+        taker.submit(deployed.id, "events", Lines.of([GOOD]), wait=False).result()
     execute = taker._writer._engine.execute
 
     def refuse(sql: str, *given: Any, **named: Any) -> QueryResult:
         if sql.startswith(what):
-            raise EngineError("Code: 1. DB::Exception: no. (NO)")
+            raise EngineError(error)
         return execute(sql, *given, **named)
 
-    log.write(deployed.id, "events", [Record(ONE, GOOD)])
-    monkeypatch.setattr(taker._writer._engine, "execute", refuse)
+    with taker.paused(deployed.id):
+        monkeypatch.setattr(taker._writer._engine, "execute", refuse)
     assert refused(taker, deployed.id).status == status
-    assert taker.recover() == 1
+    assert refused(taker, deployed.id, line=REFUSED).status == status
     monkeypatch.undo()
-    assert kept(tmp_path) == [".rejected"] * aside
     taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
+    rows = 1 if what == "CREATE" else 2
     assert counts(deployed) == (rows, 0, rows)
-
-
-def test_what_a_view_refuses_is_not_acknowledged_and_kept_aside(
-    deployed: Workspace, taker: Ingester, tmp_path: Path
-) -> None:
-    assert refused(taker, deployed.id, line=REFUSED).status == 422
-    assert kept(tmp_path) == [".rejected"]
-    taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
-    assert counts(deployed)[2] == 1
+    taker.close()
+    assert kept(tmp_path) == []
 
 
 def test_a_log_that_cannot_be_written_acknowledges_nothing(

@@ -131,6 +131,84 @@ def test_what_was_acknowledged_survives_kills_once(run_python: RunPython, tmp_pa
     assert (found["live"], found["statuses"], found["tidy"], found["left"]) == (1, ["data_ready"], True, [])
 
 
+# As WRITER, with a view that refuses every seventh row, and an engine that fails now and then, and for a while at once.
+HOSTILE = """
+    import json, random, sys, threading, time
+    from pathlib import Path
+    from clickpipe.diagnostics import ClickpipeError
+    from clickpipe.engine import EngineError
+    from clickpipe.ingest import Lines
+    from clickpipe.runtime import Instance
+
+    MEMORY = "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"
+    FULL = "Code: 75. DB::ErrnoException: Cannot write, errno: 28, strerror: No space left on device."
+
+    with Instance(Path(sys.argv[1])) as instance:
+        workspace, prefix = instance.default, sys.argv[2]
+        workspace.deploy(json.loads(sys.argv[3]))
+        execute, chance, away = instance.engine.execute, random.Random(prefix), [0.0]
+
+        def fail(sql, *given, **named):
+            if sql.startswith(("INSERT INTO", "SELECT count", "TRUNCATE")):
+                if chance.random() < 0.01:
+                    away[0] = time.monotonic() + chance.choice([0.05, 0.3])
+                if time.monotonic() < away[0] or chance.random() < 0.05:
+                    raise EngineError(chance.choice([MEMORY, FULL]))
+            return execute(sql, *given, **named)
+
+        instance.engine.execute = fail
+
+        def write(number):
+            for turn in range(1_000_000):
+                names = [f"{prefix}-{number}-{turn}-{row}" for row in range(3)]
+                lines = [b'{"id":"%s","n":%d}' % (name.encode(), (turn + row) % 7) for row, name in enumerate(names)]
+                try:
+                    workspace.submit("events", Lines.of(lines), wait=number < 2).result()
+                except ClickpipeError as error:
+                    assert error.status in (422, 503), error.message
+                    continue
+                sys.stdout.write(" ".join(names) + "\\n")
+                sys.stdout.flush()
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+"""
+FUSSY = {**FILES, "sums_mv.pipe": VIEW.replace("FROM events", "FROM events WHERE throwIf(events.n = 6) = 0")}
+FUSSY["sums_mv.pipe"] = FUSSY["sums_mv.pipe"].replace("sum(n) AS n", "count() AS n")
+QUARANTINED = """
+    import json, sys
+    from pathlib import Path
+    from clickpipe.runtime import Instance
+
+    with Instance(Path(sys.argv[1])) as instance:
+        rows = instance.default.sql("SELECT id, n, c__error[1] AS why FROM events_quarantine")
+        print(json.dumps([[row["id"], row["n"], row["why"]] for row in rows]))
+"""
+
+
+def test_rows_that_a_view_refuses_and_an_engine_that_fails_under_kills(run_python: RunPython, tmp_path: Path) -> None:
+    kills = int(os.environ.get("CRASHES", "5"))
+    moments = random.Random(18)
+    acknowledged: set[str] = set()
+    for number in range(kills):
+        for told in killed(HOSTILE, tmp_path, f"r{number}", json.dumps(FUSSY), wait=moments.uniform(0.3, 1.5)):
+            acknowledged.update(told.split(" "))
+    found = state(run_python, tmp_path)
+    refused = json.loads(run_python(QUARANTINED, tmp_path).stdout)
+    events, quarantined = found["events"], [name for name, _, _ in refused]
+    assert all(n == "6" and "sums_mv refuses the row: " in why for _, n, why in refused)
+    assert (len(set(events)), len(set(quarantined))) == (len(events), len(quarantined))
+    assert set(events).isdisjoint(quarantined)
+    assert len(acknowledged) > kills
+    assert acknowledged <= {*events, *quarantined}
+    assert quarantined
+    assert found["sums"] == dict.fromkeys(events, 1)
+    assert found["left"] == []
+
+
 # Sends one event and stops for good before or behind a step of writing it; says when it is there.
 STOPPED = """
     import json, sys, time
@@ -163,8 +241,8 @@ STOPPED = """
         ("Segment", "append", "before", []),
         ("Segment", "append", "behind", ["a", "b"]),
         ("Writer", "insert", "before", ["a", "b"]),
-        ("Writer", "_insert", "before", ["a", "b"]),
-        ("Writer", "_insert", "behind", ["a", "b"]),
+        ("Writer", "_insert_live", "before", ["a", "b"]),
+        ("Writer", "_insert_live", "behind", ["a", "b"]),
         ("Log", "remove", "before", ["a", "b"]),
         ("Log", "remove", "behind", ["a", "b"]),
     ],

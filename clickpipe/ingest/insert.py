@@ -1,0 +1,233 @@
+"""Staged rows into a data source, with every view behind, and its quarantine: all of an insert, or nothing of it.
+
+Rows that a view or the table refuses are found and go to quarantine with the reason; all others are written.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from clickpipe.engine import Engine, EngineError, Params, Settings
+from clickpipe.ingest.judge import Failure, is_passing
+from clickpipe.ingest.mapping import IN_ONE_BLOCK, RowMapping
+from clickpipe.ingest.narrow import Narrowed, Refused, narrow
+from clickpipe.ingest.probe import Probe
+
+_LOGGER = logging.getLogger(__name__)
+_AGAIN_AFTER = (0.1, 0.5, 2.0)  # seconds: a passing error is waited for here, and longer by who asked
+# A segment is one block, whatever its size and whatever blocks it was staged in: the parts of a block that is inserted
+# again have the same tokens. It takes an ORDER BY too (`IN_ONE_BLOCK`), and one thread: merging what several read,
+# ClickHouse hands on blocks that need no merging as they are. One thread stages, too, so that rows keep their order.
+ONE_BLOCK: Settings = {
+    "min_insert_block_size_rows": 1 << 40,
+    "min_insert_block_size_bytes": 1 << 50,
+    "max_block_size": 1 << 30,
+    "max_threads": 1,
+    "max_insert_threads": 1,
+}
+ONE_THREAD: Settings = {key: value for key, value in ONE_BLOCK.items() if key != "max_block_size"}
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRows:
+    """Rows that are staged by a mapping: how many fit and do not, and the token of their insert.
+
+    `probe` gives the copy of table and views that tells who refuses them; `ahead`: they are sent through it first.
+    """
+
+    mapping: RowMapping
+    good: int
+    bad: int
+    token: str
+    probe: Callable[[], Probe]
+    ahead: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What became of staged rows: by import id, how many were refused, and why one of them was."""
+
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows were refused."""
+        return sum(count for count, _ in self.refused.values())
+
+
+Relieve = Callable[[EngineError], bool]
+
+
+def never(_error: EngineError) -> bool:
+    """Have nothing removed that makes an insert fail."""
+    return False
+
+
+def insert_staged(
+    engine: Engine,
+    rows: StagedRows,
+    *,
+    known: Narrowed | None = None,
+    keep: Callable[[Narrowed], None] = lambda _: None,
+    relieve: Relieve = never,
+) -> Inserted:
+    """Write staged rows; with the same token again, it is done once.
+
+    `keep` is told which rows are refused before any row is written; after a stop, `known` is what it was told.
+    `relieve` is asked whether it has removed what made an insert fail: see `Deploying.relieve`. Raises EngineError and
+    OSError: then nothing may be told of the rows, and the same is to be asked again.
+    """
+    if rows.good:
+        if known is None and rows.ahead and (error := _probed(engine, rows, rows.mapping.good_of(rows.mapping.table))):
+            known = _narrowed(engine, rows, error)
+            keep(known)
+        if known is None:
+            try:
+                _write(engine, rows.mapping.good, rows.token, relieve)
+            except EngineError as error:
+                if is_passing(error) or rows.ahead:
+                    raise
+                known = _narrowed(engine, rows, error)
+                keep(known)
+    found = _write_rest(engine, rows, known, relieve) if known is not None else Inserted()
+    if rows.bad:
+        _write(engine, rows.mapping.bad, rows.token, relieve)
+    return found
+
+
+def _write(engine: Engine, statement: str, token: str, relieve: Relieve, params: Params | None = None) -> None:
+    """Run an insert; once more, with the same token, where what refused it does not belong to the live deployment."""
+    settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
+    try:
+        execute_patiently(engine, statement + IN_ONE_BLOCK, settings, params)
+    except EngineError as error:
+        if not relieve(error):
+            raise
+        execute_patiently(engine, statement + IN_ONE_BLOCK, settings, params)
+
+
+def execute_patiently(engine: Engine, statement: str, settings: Settings, params: Params | None = None) -> None:
+    """Run a statement that may be run twice; several times where it fails for what passes. Raises EngineError."""
+    for wait in (*_AGAIN_AFTER, None):
+        try:
+            engine.execute(statement, params, output="Null", settings=settings)
+        except EngineError as error:
+            if wait is None or not is_passing(error):
+                raise
+            _LOGGER.warning("an insert is tried again: %s", error.message)
+            time.sleep(wait)
+        else:
+            return
+
+
+def _probed(engine: Engine, rows: StagedRows, statement: str, params: Params | None = None) -> EngineError | None:
+    """Return by which error views and table refuse the rows of an insert. Raises EngineError for one that passes."""
+    head = f"INSERT INTO {rows.probe().table} "
+    try:
+        execute_patiently(engine, head + statement[statement.index("(") :], ONE_BLOCK, params)
+    except EngineError as error:
+        if is_passing(error):
+            raise
+        return error
+    return None
+
+
+def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
+    """Find the rows for which an insert is refused. Raises the error when no row is to blame."""
+    mapping, probe = rows.mapping, rows.probe()
+    with _numbered(engine, mapping) as (table, count):
+
+        def look(first: int, end: int) -> tuple[str, str] | None:
+            some = f"(SELECT * FROM {table} WHERE __row >= {first} AND __row < {end})"
+            found = _probed(engine, rows, mapping.good_of(some))
+            return probe.refused_by(found) if found is not None else None
+
+        refused, taken = narrow(look, count)
+        none_taken = look(0, 0) is not None  # whatever this is, it is not about rows
+        if none_taken or (not refused and len(taken) < 2):  # noqa: PLR2004 - or what was refused is taken now
+            raise error
+        pieces = tuple(taken)
+        if refused:
+            rest, params = _without(table, refused)
+            if _probed(engine, rows, mapping.good_of(rest), params) is None:
+                pieces = ()
+    _LOGGER.warning("%d of %d rows are refused, and go to quarantine: %s", len(refused), count, error.message)
+    return Narrowed(tuple(refused), pieces)
+
+
+def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, relieve: Relieve) -> Inserted:
+    """Write the rows that are not refused, and those that are to quarantine."""
+    mapping = rows.mapping
+    with _numbered(engine, mapping) as (table, _count):
+        if known.pieces:
+            for first, end in known.pieces:
+                some = f"(SELECT * FROM {table} WHERE __row >= {first} AND __row < {end})"
+                _write(engine, mapping.good_of(some), f"{rows.token}/{first}-{end}", relieve)
+        else:
+            rest, params = _without(table, known.refused)
+            _write(engine, mapping.good_of(rest), rows.token, relieve, params)
+        if not known.refused:
+            return Inserted()
+        params = _lists(known.refused)
+        there = (
+            "(SELECT *, arrayElement({where:Array(String)}, __at) AS __where, "
+            "arrayElement({why:Array(String)}, __at) AS __why "
+            f"FROM (SELECT *, indexOf({{rows:Array(UInt64)}}, __row) AS __at FROM {table}) "
+            "WHERE __at > 0)"
+        )
+        _write(engine, mapping.refused_of(there), f"{rows.token}/refused", relieve, params)
+        sql = f"SELECT __import_id, count(), any(__why) FROM {there} GROUP BY __import_id"
+        body = engine.execute(sql, params, output="JSONCompact").body
+    return Inserted({name: (int(count), why) for name, count, why in json.loads(body)["data"]})
+
+
+def _without(table: str, refused: tuple[Refused, ...] | list[Refused]) -> tuple[str, Params]:
+    params: Params = {"rows": [one.row for one in refused]}
+    return f"(SELECT * FROM {table} WHERE __row NOT IN {{rows:Array(UInt64)}})", params
+
+
+def _lists(refused: tuple[Refused, ...]) -> dict[str, Any]:
+    return {
+        "rows": [one.row for one in refused],
+        "where": [one.where for one in refused],
+        "why": [f"{one.where} refuses the row: {one.why}" for one in refused],
+    }
+
+
+@contextmanager
+def _numbered(engine: Engine, mapping: RowMapping) -> Iterator[tuple[str, int]]:
+    """Give a copy of what is staged with the numbers of the rows, in the order of their lines, and how many there are.
+
+    The same lines have the same numbers whenever they are staged.
+    """
+    table = f"{mapping.table[:-1]}_numbered`"
+    drop = f"DROP TABLE IF EXISTS {table}"
+    columns = mapping.create[mapping.create.index("(") :].replace(
+        ") ENGINE = Memory", ", __row UInt64) ENGINE = Memory"
+    )
+    engine.execute(drop)
+    engine.execute(f"CREATE TABLE {table} {columns}")
+    try:
+        sql = f"INSERT INTO {table} SELECT *, rowNumberInAllBlocks() FROM {mapping.table}"
+        engine.execute(sql, output="Null", settings=ONE_THREAD)
+        count = json.loads(engine.execute(f"SELECT count() FROM {table}", output="JSONCompact").body)["data"][0][0]
+        yield table, int(count)
+    finally:
+        engine.execute(drop)
+
+
+__all__ = [
+    "ONE_BLOCK",
+    "ONE_THREAD",
+    "Failure",
+    "Inserted",
+    "StagedRows",
+    "execute_patiently",
+    "insert_staged",
+]

@@ -1,0 +1,36 @@
+"""How long inserts are held back, so that parts are merged faster than they are made."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+
+from clickpipe.catalog import Live
+from clickpipe.engine import Engine, EngineError
+
+_MANY, _WITHIN = 20, 2.0  # so many inserts in so many seconds: look at how many parts there are
+_PARTS, _TOO_MANY_PARTS = 150, 300  # in one partition; between them inserts are held back, up to a second
+_PER_PARTITION = (
+    "SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts "
+    "WHERE active AND database = {database:String} GROUP BY table, partition)"
+)
+
+
+def hold_back(engine: Engine, live: Live | None, recent: deque[float]) -> float:
+    """Return for how many seconds the next insert is held back; `recent` are the times of those before."""
+    now = time.monotonic()
+    recent.append(now)
+    if len(recent) <= _MANY:
+        return 0.0
+    first = recent.popleft()
+    if now - first > _WITHIN or live is None:
+        return 0.0
+    recent.clear()
+    database = next(iter(live.physical.tables.values())).split(".")[0].strip("`")
+    try:
+        body = engine.execute(_PER_PARTITION, {"database": database}, output="JSONCompact").body
+    except EngineError:
+        return 0.0
+    parts = int(json.loads(body)["data"][0][0])
+    return min(1.0, max(0.0, (parts - _PARTS) / (_TOO_MANY_PARTS - _PARTS)))

@@ -1,0 +1,106 @@
+"""Whether views and table take some rows, asked before any of them is written.
+
+ClickHouse writes an insert to the table before it asks the views behind it: one that refuses leaves rows in the table
+that the view never saw. So the rows of a table with views are first sent through a copy of it that keeps nothing: Null
+tables with the columns of the table and of every target, connected by the same SELECTs. What passes there is inserted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clickpipe.catalog import Live
+from clickpipe.compiler import Composer, MaterializedView, fingerprint
+from clickpipe.engine import Engine, EngineError, inline
+from clickpipe.ingest.judge import reason_of, refusing_view
+from clickpipe.project import DataSource
+from clickpipe.sql import quote_identifier
+from clickpipe.template import Binder
+
+PROBES = "clickpipe_probes"  # the database of all copies
+
+
+class Probe:
+    """A copy of one data source's table, and of all that views make of its rows, that keeps nothing."""
+
+    def __init__(self, engine: Engine, live: Live, data_source: str, owner: str) -> None:
+        """Make it for what is live in the workspace `owner`. Raises EngineError."""
+        self._engine = engine
+        self._live = live
+        self._source = data_source
+        self._prefix = f"{owner}_{fingerprint(data_source, str(live.deployment_id), live.physical.tables[data_source])}"
+        self._views: dict[str, str] = {}
+        self.table = self._name(data_source)
+        engine.execute(f"CREATE DATABASE IF NOT EXISTS {PROBES} ENGINE = Memory")
+        self._make()
+
+    @property
+    def has_views(self) -> bool:
+        """Tell whether an insert runs any view."""
+        return bool(self._views)
+
+    def _name(self, resource: str) -> str:
+        return f"{quote_identifier(PROBES)}.{quote_identifier(f'{self._prefix}_{resource}')}"
+
+    def _make(self) -> None:
+        compiled = self._live.compiled
+        made = {self._source}
+        self._null(compiled.data_sources[self._source])
+        for view in _behind(self._live, self._source):
+            if view.target not in made:
+                made.add(view.target)
+                self._null(compiled.data_sources[view.target])
+            physical = f"{self._prefix}_{view.name}_view"
+            self._views[physical] = view.name
+            name = f"{quote_identifier(PROBES)}.{quote_identifier(physical)}"
+            sql = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name} TO {self._name(view.target)} AS\n{self._select(view)}"
+            self._engine.execute(sql)
+
+    def _null(self, source: DataSource) -> None:
+        columns = ", ".join(
+            f"{quote_identifier(c.name)} {c.type}" + (f" DEFAULT {c.default.text}" if c.default else "")
+            for c in source.columns
+        )
+        self._engine.execute(f"CREATE TABLE IF NOT EXISTS {self._name(source.name)} ({columns}) ENGINE = Null")
+
+    def _select(self, view: MaterializedView) -> str:
+        """Return a view's SELECT that is run by the copy of its source; what it reads besides is read as it is."""
+        compiled, live = self._live.compiled, self._live
+        binder = Binder()
+        composer = Composer(
+            compiled.project, lambda name: self._name(name) if name == view.source else live.physical.tables.get(name)
+        )
+        return inline(composer.pipe(view.pipe, {}, binder), binder.params)
+
+    def refused_by(self, error: EngineError) -> tuple[str, str]:
+        """Return which resource an error of a statement into `table` is of, a view or the data source, and why."""
+        return self._views.get(refusing_view(error), self._source), reason_of(error)
+
+    def drop(self) -> None:
+        """Remove it. Raises EngineError."""
+        live = self._live
+        names = [f"{quote_identifier(PROBES)}.{quote_identifier(name)}" for name in self._views]
+        names += [self._name(name) for name in {self._source, *(v.target for v in _behind(live, self._source))}]
+        for name in names:
+            self._engine.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _behind(live: Live, data_source: str) -> Iterator[MaterializedView]:
+    """Yield the views that an insert into a data source runs, also through the targets of others, once each."""
+    views = live.compiled.views.values()
+    seen: set[str] = set()
+    waiting = [data_source]
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        for view in views:
+            if view.source == name:
+                yield view
+                waiting.append(view.target)
+
+
+def has_views(live: Live, data_source: str) -> bool:
+    """Tell whether an insert into a data source runs any view."""
+    return any(view.source == data_source for view in live.compiled.views.values())

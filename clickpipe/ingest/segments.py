@@ -1,0 +1,137 @@
+"""Segments of the log made rows, and those answered who wait for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, State
+from clickpipe.ingest.writer import Writer
+from clickpipe.observe import IngestionLog
+
+_PATIENCE = 10.0  # seconds until one that waits is told that its rows are durable, and not readable yet
+
+
+class Segments:
+    """Inserts the segments of channels; a channel is used by one thread at a time."""
+
+    def __init__(self, writer: Writer, state: threading.Condition, told: IngestionLog | None) -> None:
+        """Insert by `writer`; `state` is told when requests are answered, `told` of each of them."""
+        self._writer = writer
+        self._state = state
+        self._told = told
+        self.waiting_bytes = 0  # of requests that are not answered
+
+    def insert(self, channel: Channel) -> None:
+        """Insert the open segment, unless what made an earlier insert fail is still there: it waits behind it then."""
+        batch, channel.open = channel.open, None
+        if batch is None:
+            return
+        channel.inserting = batch
+        try:
+            batch.seal()
+            if not channel.blocked:
+                self._insert_now(channel, batch, staged=True)
+            else:
+                batch.again_at = min(one.again_at for one in channel.sealed)
+        finally:
+            if batch.state in {State.SEALED, State.RETRYING}:
+                if channel.staging is not None:
+                    channel.staging.stale = True
+                channel.sealed.append(batch)
+            channel.inserting = None
+            with self._state:
+                self._state.notify_all()  # the clock: there is something to be tried again
+
+    def insert_sealed(self, channel: Channel, *, all_of_them: bool = False) -> None:
+        """Try those again whose time has come, the oldest first; the others wait while what stops one stops all."""
+        stopped = False
+        for batch in tuple(channel.sealed):
+            if stopped or (not all_of_them and batch.again_at > time.monotonic()):
+                stopped = stopped or batch.passing
+                continue
+            channel.inserting = batch
+            try:
+                with suppress(ClickpipeError):  # its data source is gone: the log tells, and what it keeps
+                    self._insert_now(channel, batch, staged=False)
+            finally:
+                channel.inserting = None
+            if batch.state is State.RETRYING:
+                stopped = batch.passing
+            else:
+                channel.sealed.remove(batch)
+        with self._state:
+            self._state.notify_all()  # the clock: there may be something to be tried again
+
+    def _insert_now(self, channel: Channel, batch: Batch, *, staged: bool) -> None:
+        try:
+            found = self._writer.insert(channel, batch, staged=staged)
+        except ClickpipeError as error:
+            self.fail(channel, [request for request, _ in self._waiting_for(batch)], error)
+            raise
+        finally:
+            if pause := self._writer.pause(channel):
+                time.sleep(pause)
+        if found is not None:
+            results = [
+                (request, result.without(*found.refused.get(request.import_id, (0, ""))))
+                for request, result in self._waiting_for(batch)
+            ]
+            self.answer(channel, results)
+
+    def _waiting_for(self, batch: Batch) -> list[tuple[Ingestion, IngestResult]]:
+        """Take those who wait for a segment to be inserted."""
+        with self._state:
+            found, batch.waiting = batch.waiting, []
+        return found
+
+    def answer(self, channel: Channel, results: Sequence[tuple[Ingestion, IngestResult]]) -> None:
+        """Answer requests; with ClickpipeError 422 those of which no row could be written."""
+        self._release([request for request, _ in results])
+        for request, found in results:
+            if found.refused:
+                message = f"None of the rows could be written; they are in quarantine. {found.refused}"
+                request.done.set_exception(ClickpipeError(message, status=422, code="rows_refused"))
+            else:
+                request.done.set_result(found)
+            if self._told is not None:
+                good, bad = found.successful_rows, found.quarantined_rows
+                rows = {"rows_total": good + bad, "rows_successful": good, "rows_quarantined": bad}
+                self._told.request(channel.workspace, channel.data_source, request.size, successful_requests=1, **rows)
+
+    def fail(self, channel: Channel, batch: Sequence[Ingestion], error: BaseException) -> None:
+        """Answer those of the requests with an error that are not answered yet."""
+        unanswered = [r for r in batch if not r.done.done()]
+        self._release(unanswered)
+        for request in unanswered:
+            request.done.set_exception(error)
+            if self._told is not None:
+                self._told.request(channel.workspace, channel.data_source, request.size, error_requests=1)
+
+    def _release(self, requests: Sequence[Ingestion]) -> None:
+        """Make room, before the answer: the next request may follow at once."""
+        with self._state:
+            self.waiting_bytes -= sum(r.size for r in requests)
+            self._state.notify_all()
+
+    def answer_late(self, channel: Channel, now: float) -> float | None:
+        """Tell those who wait for long that their rows are durable; return the seconds until the next is to be told.
+
+        The caller holds the lock.
+        """
+        left = []
+        for batch in channel.batches():
+            if batch.waiting and (rest := batch.since + _PATIENCE - now) > 0:
+                left.append(rest)
+            else:
+                self.answer_durable(channel, batch)
+        return min(left, default=None)
+
+    def answer_durable(self, channel: Channel, batch: Batch) -> None:
+        """Tell those who wait for a segment that its rows are durable, and not readable yet."""
+        found = self._waiting_for(batch)
+        self.answer(channel, [(request, replace(result, readable=False)) for request, result in found])

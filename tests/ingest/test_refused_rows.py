@@ -1,0 +1,176 @@
+"""Rows that a view or the table refuses go to quarantine, with the reason; all others reach table and views."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError, QueryResult
+from clickpipe.ingest import Ingester, Lines, WriteAheadLog
+from clickpipe.ingest.log import Record
+from clickpipe.runtime import Workspace
+from tests.ingest.conftest import BAD, GOOD, ONE, REFUSED, TWO, MakeIngester, counts
+
+# A chain: events -> firsts (refuses texts that are no numbers) -> seconds (refuses large ones); and thirds beside them.
+CHAIN = {
+    "events.datasource": "SCHEMA >\n    id UInt64 `json:$.id`,\n    k String `json:$.k`\nENGINE_SORTING_KEY id\n",
+    "firsts.datasource": "SCHEMA >\n    id UInt64,\n    n UInt32\nENGINE_SORTING_KEY id\n",
+    "seconds.datasource": "SCHEMA >\n    id UInt64\nENGINE_SORTING_KEY id\n",
+    "thirds.datasource": "SCHEMA >\n    n UInt64\nENGINE_SORTING_KEY n\n",
+    "first_mv.pipe": "NODE a\nSQL >\n    SELECT id, toUInt32(k) AS n FROM events\n"
+    "TYPE materialized\nDATASOURCE firsts\n",
+    "second_mv.pipe": "NODE a\nSQL >\n    SELECT id FROM firsts WHERE throwIf(n > 1000) = 0\n"
+    "TYPE materialized\nDATASOURCE seconds\n",
+    "third_mv.pipe": "NODE a\nSQL >\n    SELECT count() AS n FROM events\nTYPE materialized\nDATASOURCE thirds\n",
+}
+
+
+def line(number: int, text: str) -> bytes:
+    return b'{"id":%d,"k":"%s"}' % (number, text.encode())
+
+
+def ids(workspace: Workspace, table: str) -> list[int]:
+    return [row["id"] for row in workspace.sql(f"SELECT toUInt64(id) AS id FROM {table} ORDER BY id")]
+
+
+def reasons(workspace: Workspace, table: str = "events") -> Sequence[Mapping[str, Any]]:
+    return workspace.sql(f"SELECT id, c__error_column AS w, c__error AS why FROM {table}_quarantine ORDER BY id")
+
+
+def test_one_refused_row_takes_nothing_else_with_it(deployed: Workspace, taker: Ingester) -> None:
+    with taker.paused(deployed.id):  # so that all of them become one batch
+        quiet = taker.submit(deployed.id, "events", Lines.of([GOOD, GOOD]), wait=False)
+        mixed = taker.submit(deployed.id, "events", Lines.of([GOOD, REFUSED, BAD, GOOD]))
+        alone = taker.submit(deployed.id, "events", Lines.of([REFUSED, REFUSED]))
+        good = taker.submit(deployed.id, "events", Lines.of([GOOD]))
+    assert (quiet.result().successful_rows, good.result().successful_rows) == (2, 1)
+    assert (mixed.result().successful_rows, mixed.result().quarantined_rows) == (2, 2)
+    with pytest.raises(ClickpipeError, match="sums_mv refuses the row: Value passed to 'throwIf'") as error:
+        alone.result()
+    assert error.value.status == 422
+    assert counts(deployed) == (5, 4, 5)
+    rows = deployed.sql("SELECT c__error_column AS w, c__error[1] AS why FROM events_quarantine WHERE n = '101'")
+    assert [row["w"] for row in rows] == [["sums_mv"]] * 3
+    assert all(row["why"].startswith("sums_mv refuses the row: Value passed to 'throwIf'") for row in rows)
+
+
+def test_random_rows_refused_by_views_in_a_chain_are_in_quarantine_and_nowhere_else(
+    workspace: Workspace, log: WriteAheadLog, make_chain: Any
+) -> None:
+    chance = random.Random(18)
+    taker = make_chain(flush_seconds=0.05)
+    expected: dict[str, set[int]] = {"events": set(), "first_mv": set(), "second_mv": set()}
+    number = 0
+    for _ in range(25):
+        lines = []
+        for _ in range(chance.choice([1, 3, 40])):
+            where = chance.choices(["events", "first_mv", "second_mv"], [20, 1, 1])[0]
+            text = {"events": str(number % 1000), "first_mv": "x", "second_mv": "1001"}[where]
+            expected[where].add(number)
+            lines.append(line(number, text))
+            number += 1
+        error = taker.submit(workspace.id, "events", Lines.of(lines), wait=chance.random() < 0.5).exception()
+        assert error is None or (isinstance(error, ClickpipeError) and error.status == 422)
+    taker.close()
+    assert log.unfinished() == []
+    assert ids(workspace, "events") == ids(workspace, "firsts") == ids(workspace, "seconds")
+    assert ids(workspace, "events") == sorted(expected["events"])
+    assert workspace.sql("SELECT sum(n) AS n FROM thirds") == [{"n": len(expected["events"])}]
+    found = {name: {int(r["id"]) for r in reasons(workspace) if r["w"] == [name]} for name in expected}
+    assert found == {**expected, "events": set()}
+
+
+@pytest.fixture
+def make_chain(workspace: Workspace, log: WriteAheadLog, instance: Any) -> Any:
+    workspace.deploy(CHAIN)
+    made: list[Ingester] = []
+
+    def make(**limits: Any) -> Ingester:
+        made.append(Ingester(instance.engine, log, {workspace.id: workspace.live}.get, **limits))
+        return made[-1]
+
+    yield make
+    for ingester in made:
+        ingester.close()
+
+
+def test_what_the_table_itself_refuses_goes_to_quarantine_too(
+    workspace: Workspace, log: WriteAheadLog, instance: Any
+) -> None:
+    workspace.deploy(
+        {
+            "t.datasource": "SCHEMA >\n    id UInt64 `json:$.id`,\n"
+            "    half UInt64 `json:$.half` DEFAULT throwIf(id % 10 = 7)\nENGINE_SORTING_KEY id\n"
+        }
+    )
+    taker = Ingester(instance.engine, log, {workspace.id: workspace.live}.get)
+    try:
+        lines = [b'{"id":%d,"half":1}' % number for number in range(5)]
+        assert taker.submit(workspace.id, "t", Lines.of(lines)).result().successful_rows == 5
+    finally:
+        taker.close()
+    assert ids(workspace, "t") == [0, 1, 2, 3, 4]
+
+
+def test_rows_that_are_refused_only_together_are_all_written(
+    workspace: Workspace, log: WriteAheadLog, instance: Any
+) -> None:
+    workspace.deploy(
+        {
+            "t.datasource": "SCHEMA >\n    id UInt64 `json:$.id`\nENGINE_SORTING_KEY id\n",
+            "c.datasource": "SCHEMA >\n    n UInt64\nENGINE_SORTING_KEY n\n",
+            "c_mv.pipe": "NODE a\nSQL >\n    SELECT count() AS n FROM t HAVING throwIf(count() > 5) = 0\n"
+            "TYPE materialized\nDATASOURCE c\n",
+        }
+    )
+    taker = Ingester(instance.engine, log, {workspace.id: workspace.live}.get)
+    try:
+        lines = Lines.of([b'{"id":%d}' % number for number in range(20)])
+        assert taker.submit(workspace.id, "t", lines).result().successful_rows == 20
+    finally:
+        taker.close()
+    assert ids(workspace, "t") == list(range(20))
+    assert workspace.sql("SELECT sum(n) AS n FROM c") == [{"n": 20}]
+
+
+def test_a_stop_between_finding_and_writing_changes_nothing(
+    deployed: Workspace, log: WriteAheadLog, taker: Ingester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement fails once, as if the server had been killed before it: what was found is what is done."""
+    for step in range(12):
+        before = counts(deployed)
+        log.write(deployed.id, "events", [Record(ONE, GOOD + b"\n" + REFUSED), Record(TWO, BAD + b"\n" + GOOD)])
+        execute, seen = taker._writer._engine.execute, 0
+
+        def stop(sql: str, *given: Any, _step: int = step, _execute: Any = execute, **named: Any) -> QueryResult:
+            nonlocal seen
+            if sql.startswith("INSERT INTO"):
+                seen += 1
+                if seen > _step:
+                    raise EngineError("Code: 1. DB::Exception: killed. (KILLED)")
+            result: QueryResult = _execute(sql, *given, **named)
+            return result
+
+        monkeypatch.setattr(taker._writer._engine, "execute", stop)
+        assert taker.recover() == 1
+        with taker._state:
+            taker._channels.clear()  # it is dead
+        monkeypatch.undo()
+        again = Ingester(taker._writer._engine, log, {deployed.id: deployed.live}.get)
+        again.recover()
+        again.close()
+        rows, quarantined, summed = counts(deployed)
+        assert (rows - before[0], quarantined - before[1], summed - before[2]) == (2, 2, 2)
+    assert log.unfinished() == []
+
+
+def test_many_rows_of_one_segment_may_be_refused(deployed: Workspace, make_ingester: MakeIngester) -> None:
+    taker = make_ingester()
+    lines = [GOOD if number % 4 else REFUSED for number in range(200)]
+    result = taker.submit(deployed.id, "events", Lines.of(lines)).result()
+    assert (result.successful_rows, result.quarantined_rows) == (150, 50)
+    assert counts(deployed) == (150, 50, 150)
