@@ -13,6 +13,7 @@ from clickpipe.query.formats import (
     split_format_clause,
 )
 from clickpipe.query.gate import QueryGate, Running
+from clickpipe.query.held import HeldResult, HeldResults
 from clickpipe.query.options import QueryLimits, QueryOptions
 from clickpipe.query.refusals import failure, hide_secrets, judge, without_names
 from clickpipe.query.run import QueryRunner
@@ -25,6 +26,8 @@ __all__ = [
     "Answer",
     "Answers",
     "ClientQuery",
+    "HeldResult",
+    "HeldResults",
     "OutputFormat",
     "QueryGate",
     "QueryLimits",

@@ -19,7 +19,7 @@ from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, Metrics, QueryLog, ServiceLog, StorageLog
-from clickpipe.query import Answers, QueryGate
+from clickpipe.query import Answers, HeldResults, QueryGate
 from clickpipe.runtime.workspace import Workspace
 from clickpipe.runtime.workspaces import Workspaces
 
@@ -72,6 +72,7 @@ class Instance:
         self._uploads.mkdir()
         self.gate = QueryGate(self.engine, self.settings.workers, self.settings.query_queue)
         self.answers = Answers(self.settings.cache_max_bytes)
+        self.held = HeldResults(self.settings.range_max_bytes, self.settings.range_seconds)
         self.metrics = Metrics(self._gauges())
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self.workspaces.database)
         self.is_new = self.workspaces.restore(alone=data_dir is not None)

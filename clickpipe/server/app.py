@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.runtime import Instance
 from clickpipe.server.clickhouse import clickhouse_query, ping
+from clickpipe.server.compression import Compression
 from clickpipe.server.datasources import get_data_source, list_data_sources
 from clickpipe.server.deployments import (
     delete_deployment,
@@ -161,6 +162,5 @@ def create_app(instance: Instance) -> ASGIApp:
     app.router.redirect_slashes = False
     app.state.instance = instance
     paths: dict[object, str] = {endpoint: path for _, path, endpoint in reversed(ROUTES)}
-    return GeneralRules(
-        app, instance, paths
-    )  # outside Starlette's own error handling, so that its answers get the headers too
+    packed = Compression(app, instance.settings.compress_min_bytes)
+    return GeneralRules(packed, instance, paths)  # around Starlette's own error handling: its answers have the headers

@@ -46,6 +46,7 @@ from clickpipe.server.clickhouse_wire import (
 from clickpipe.server.context import Caller, caller_with, instance_of
 from clickpipe.server.framing import framed
 from clickpipe.server.observed import observed, run_sql
+from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
 
 _DEFAULT = "TabSeparated"
@@ -94,14 +95,18 @@ async def _answer(request: Request, who: Caller, asked: Asked) -> Response:
     bound = {n.removeprefix("param_"): Escaped(v) for n, v in asked.params.items() if n.startswith("param_")}
     options = who.options({}, output)
     options = replace(options, bound=bound, settings={**options.settings, **settings}, explain=query.explain)
+    run = partial(observed, request, who, QUERY_API, partial(_run, request, who, query, options), {})
+    packed = asked.params.get("compress") == "1"
     try:
-        answer = await observed(request, who, QUERY_API, partial(_run, request, who, query, options), {})
+        if asks_for_a_piece(request) and not packed:
+            return await piece(request, who, run, {"Content-Type": output.content_type, **headers})
+        answer = await run()
     except ClickpipeError as error:
         absent = unknown_database(text, shown) if error.code == "not_allowed" else ""
         if absent:
             canonical_database(shown, absent)
         raise
-    return await _response(asked, answer, output.content_type, headers)
+    return await _response(answer, output.content_type, headers, packed=packed)
 
 
 async def _run(request: Request, who: Caller, query: ClientQuery, options: QueryOptions) -> Answer:
@@ -115,7 +120,7 @@ async def _run(request: Request, who: Caller, query: ClientQuery, options: Query
     return await run_sql(request, who, "SELECT arrayJoin({lines:Array(String)}) AS explain", options, queries)
 
 
-async def _response(asked: Asked, answer: Answer, content_type: str, headers: dict[str, str]) -> Response:
+async def _response(answer: Answer, content_type: str, headers: dict[str, str], *, packed: bool) -> Response:
     result = answer.result
     summary = {
         "read_rows": str(result.rows_read),
@@ -128,6 +133,7 @@ async def _response(asked: Asked, answer: Answer, content_type: str, headers: di
         "X-ClickHouse-Exception-Tag": tag,
     }
     ending = partial(exception_block, tag=tag)
-    if asked.params.get("compress") != "1":
+    if not packed:
         return body_response(result, content_type, headers, ending=ending)
+    headers["Content-Encoding"] = "identity"  # ClickHouse's framing is compression enough
     return await asyncio.to_thread(body_response, result, content_type, headers, framed, ending)

@@ -34,7 +34,7 @@ async def observed(
     """
     started = time.perf_counter()
     log = instance_of(request).query_log
-    call = _call(request, who, pipe, values if request.method == "GET" else {})
+    call = _call(request, who, pipe, {} if request.method == "POST" else values)
     try:
         answer = await run()
     except ClickpipeError as error:

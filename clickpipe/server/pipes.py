@@ -28,6 +28,7 @@ from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.metadata import asked_keys, find, pipe_reply
 from clickpipe.server.observed import observed, rendered, unless_gone
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
+from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
 from clickpipe.server.shapes import job_reply, text_response
 
@@ -36,7 +37,7 @@ async def call_endpoint(request: Request) -> Response:
     """Answer `GET|POST /v0/pipes/<name>.<format>` with the engine's bytes; `q=` is a SELECT over them, named `_`."""
     who = caller(request)
     name, ending = request.path_params["name"], request.path_params["format"]
-    if ending == "pipe" and request.method == "GET":
+    if ending == "pipe" and request.method != "POST":
         return _datafile(who, name)
     output = FORMATS.get(ending)
     if output is None:
@@ -47,8 +48,8 @@ async def call_endpoint(request: Request) -> Response:
     values = await posted_values(request)
     if flag(values, "explain"):
         return await _explain(who, name, values)
-    over = one(values, "q")
-    queries, known = who.queries(values), request.headers.get("if-none-match", "")
+    over, pieces = one(values, "q"), asks_for_a_piece(request)
+    queries, known = who.queries(values), "" if pieces else request.headers.get("if-none-match", "")
     start: Callable[[], Awaitable[Started]]
     if over:
         sql, output = split_format_clause(over, output)
@@ -57,8 +58,10 @@ async def call_endpoint(request: Request) -> Response:
     else:
         options = who.options(values, output)
         start = partial(_started, queries, name, options, known)
-    answer = await observed(request, who, name, partial(_run, request, queries, start), of_pipe(values))
-    return _reply(answer, output)
+    run = partial(observed, request, who, name, partial(_run, request, queries, start), of_pipe(values))
+    if pieces:
+        return await piece(request, who, run, {"Content-Type": output.content_type})
+    return _reply(await run(), output)
 
 
 def _reply(answer: Answer, output: OutputFormat) -> Response:

@@ -14,6 +14,7 @@ from clickpipe.query import split_format_clause
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.observed import observed, run_sql
 from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
+from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
 
 
@@ -31,9 +32,11 @@ async def query_sql(request: Request) -> Response:
     sql, output = split_format_clause(text)
     options = who.options(values, output, one(values, "pipeline"))
 
-    answer = await observed(
-        request, who, QUERY_API, partial(run_sql, request, who, sql, options, who.queries(values)), options.values
-    )
+    start = partial(run_sql, request, who, sql, options, who.queries(values))
+    run = partial(observed, request, who, QUERY_API, start, options.values)
+    if asks_for_a_piece(request):
+        return await piece(request, who, run, {"Content-Type": output.content_type})
+    answer = await run()
     return body_response(answer.result, output.content_type, {})
 
 

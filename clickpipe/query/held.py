@@ -1,0 +1,67 @@
+"""Results that are held for a while, so that pieces of them can be asked for one after another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HeldResult:
+    """A result that pieces are cut out of."""
+
+    body: bytes
+    etag: str
+    headers: Mapping[str, str]
+
+
+class HeldResults:
+    """Results by who asked for what, each until nobody asked for it for some seconds, up to a number of bytes."""
+
+    def __init__(self, max_bytes: int, seconds: float) -> None:
+        """Start empty."""
+        self._max_bytes, self._seconds = max_bytes, seconds
+        self._lock = threading.Lock()
+        self._held: OrderedDict[tuple[Hashable, str], tuple[float, HeldResult]] = OrderedDict()
+        self._newest: dict[Hashable, str] = {}
+        self._size = 0
+
+    def find(self, key: Hashable, etag: str = "") -> HeldResult | None:
+        """Return the result with this ETag, or the newest without one; None when there is none any more."""
+        with self._lock:
+            self._expire()
+            place = (key, etag or self._newest.get(key, ""))
+            found = self._held.get(place)
+            if found is None:
+                return None
+            self._held[place] = (time.monotonic(), found[1])
+            self._held.move_to_end(place)
+            return found[1]
+
+    def hold(self, key: Hashable, result: HeldResult) -> None:
+        """Hold a result, unless it is larger than all that is held may be."""
+        with self._lock:
+            self._expire()
+            self._remove((key, result.etag))
+            if len(result.body) > self._max_bytes:
+                return
+            while self._held and self._size + len(result.body) > self._max_bytes:
+                self._remove(next(iter(self._held)))
+            self._held[key, result.etag] = (time.monotonic(), result)
+            self._newest[key] = result.etag
+            self._size += len(result.body)
+
+    def _expire(self) -> None:
+        oldest = time.monotonic() - self._seconds
+        while self._held and next(iter(self._held.values()))[0] < oldest:
+            self._remove(next(iter(self._held)))
+
+    def _remove(self, place: tuple[Hashable, str]) -> None:
+        found = self._held.pop(place, None)
+        if found is not None:
+            self._size -= len(found[1].body)
+            if self._newest.get(place[0]) == place[1]:
+                del self._newest[place[0]]

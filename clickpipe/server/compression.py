@@ -1,0 +1,189 @@
+"""Compression of answers by what the client accepts (`Accept-Encoding`): zstd, gzip, lz4; streams part by part."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_LARGE = 100_000  # bytes from which on they are compressed beside the event loop
+_TEXT = ("application/geo+json", "application/json", "application/x-ndjson", "application/xml", "text/")
+_PACKS_WELL = (
+    *_TEXT,
+    "application/octet-stream",
+    "application/vnd.msgpack",
+)  # others compress by themselves
+
+
+class _Encoder(Protocol):
+    """What compresses a body part by part: a part can be read before the next is there."""
+
+    def part(self, data: bytes) -> bytes:
+        """Return a part."""
+        ...
+
+    def end(self) -> bytes:
+        """Return what closes the body."""
+        ...
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._object = zlib.compressobj(4, zlib.DEFLATED, 31)
+
+    def part(self, data: bytes) -> bytes:
+        return self._object.compress(data) + self._object.flush(zlib.Z_SYNC_FLUSH)
+
+    def end(self) -> bytes:
+        return self._object.flush()
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        import zstandard
+
+        self._object = zstandard.ZstdCompressor(level=3).compressobj()
+        self._block, self._finish = zstandard.COMPRESSOBJ_FLUSH_BLOCK, zstandard.COMPRESSOBJ_FLUSH_FINISH
+
+    def part(self, data: bytes) -> bytes:
+        return self._object.compress(data) + self._object.flush(self._block)
+
+    def end(self) -> bytes:
+        return self._object.flush(self._finish)
+
+
+class _Lz4:
+    def __init__(self) -> None:
+        import lz4.frame
+
+        self._object = lz4.frame.LZ4FrameCompressor(auto_flush=True)
+        self._head = self._object.begin()
+
+    def part(self, data: bytes) -> bytes:
+        head, self._head = self._head, b""
+        return bytes(head + self._object.compress(data))
+
+    def end(self) -> bytes:
+        return bytes(self._head + self._object.flush())
+
+
+# In the order of preference where a client likes them equally.
+_ENCODERS: Mapping[str, Callable[[], _Encoder]] = {"zstd": _Zstd, "gzip": _Gzip, "lz4": _Lz4}
+
+
+def accepted(header: str) -> str:
+    """Return the encoding to send by an `Accept-Encoding`; '' for none."""
+    weights: dict[str, float] = {}
+    for one in header.lower().split(","):
+        name, _, weight = one.partition(";")
+        weights[name.strip()] = _weight(weight)
+    rest = weights.get("*", 0.0)
+    found = {
+        name: weights.get("x-gzip" if name == "gzip" and name not in weights else name, rest) for name in _ENCODERS
+    }
+    found["lz4"] = weights.get("lz4", 0.0)  # no name that is registered: only for who says it
+    best = max(found, key=lambda name: found[name])
+    return best if found[best] > 0 else ""
+
+
+def _weight(text: str) -> float:
+    name, _, value = text.partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
+
+
+class Compression:
+    """ASGI middleware: compresses bodies of `least` bytes and more; 0 compresses none."""
+
+    def __init__(self, app: ASGIApp, least: int) -> None:
+        """Wrap the application."""
+        self._app = app
+        self._least = least
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or not self._least:
+            await self._app(scope, receive, send)
+            return
+        name = accepted(Headers(scope=scope).get("accept-encoding", "")) if scope["method"] != "HEAD" else ""
+        await self._app(scope, receive, _Sender(send, name, self._least, scope["state"]["headers"]).send)
+
+
+class _Sender:
+    """What one answer is sent through."""
+
+    def __init__(self, send: Send, name: str, least: int, told: dict[str, str]) -> None:
+        self._send, self._name, self._least, self._told = send, name, least, told
+        self._start: Message | None = None
+        self._encoder: _Encoder | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _may_pack(message):
+            MutableHeaders(raw=message["headers"]).add_vary_header("Accept-Encoding")
+            if self._name:
+                self._start = message  # held back: how the body begins decides
+                return
+        elif message["type"] == "http.response.body" and self._start is not None:
+            start, self._start = self._start, None
+            await self._begin(start, message)
+            return
+        elif self._encoder is not None:
+            message = {**message, "body": await self._part(message)}
+        await self._send(message)
+
+    async def _begin(self, start: Message, message: Message) -> None:
+        more = message.get("more_body", False)
+        if not more and len(message.get("body", b"")) < self._least:
+            await self._send(start)
+            await self._send(message)
+            return
+        self._encoder = _ENCODERS[self._name]()
+        began = time.perf_counter()
+        body = await self._part(message)
+        headers = MutableHeaders(raw=start["headers"])
+        headers["content-encoding"] = self._name
+        del headers["accept-ranges"]
+        if more:
+            del headers["content-length"]
+        else:
+            headers["content-length"] = str(len(body))
+            self._tell(time.perf_counter() - began)
+        if (etag := headers.get("etag", "")).startswith('"'):
+            headers["etag"] = f"W/{etag}"  # other bytes with the same meaning
+        await self._send(start)
+        await self._send({**message, "body": body})
+
+    def _tell(self, seconds: float) -> None:
+        if "Server-Timing" in self._told:
+            self._told["Server-Timing"] += f", compress;dur={seconds * 1000:.2f}"
+
+    async def _part(self, message: Message) -> bytes:
+        data = message.get("body", b"")
+        if len(data) < _LARGE:
+            return self._encoded(data, end=not message.get("more_body", False))
+        return await asyncio.to_thread(self._encoded, data, end=not message.get("more_body", False))
+
+    def _encoded(self, data: bytes, *, end: bool) -> bytes:
+        assert self._encoder is not None  # noqa: S101 - asked of answers that are compressed
+        body = self._encoder.part(data) if data else b""
+        return body + self._encoder.end() if end else body
+
+
+def _may_pack(start: Message) -> bool:
+    """Tell whether an answer may be compressed; `Content-Encoding: identity` says no, and is not sent."""
+    headers = MutableHeaders(raw=start["headers"])
+    own = headers.get("content-encoding")
+    if own == "identity":
+        del headers["content-encoding"]
+    if start["status"] in {204, 206, 304} or own is not None:
+        return False
+    return headers.get("content-type", "").startswith(_PACKS_WELL)

@@ -1,0 +1,80 @@
+"""Results in pieces, for programs that read a file's end first: HEAD and `Range`, as for Parquet over HTTP.
+
+The pieces have to be of one result, so it is held for a while. A HEAD runs the query; what `Range` asks for behind it
+is cut out of that result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError, whole
+from clickpipe.query import Answer, HeldResult, failure
+from clickpipe.server.context import Caller, instance_of
+
+_RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
+
+
+def asks_for_a_piece(request: Request) -> bool:
+    """Tell whether a request is HEAD, or GET with a `Range`."""
+    return request.method == "HEAD" or (request.method == "GET" and "range" in request.headers)
+
+
+async def piece(
+    request: Request, who: Caller, run: Callable[[], Awaitable[Answer]], headers: Mapping[str, str]
+) -> Response:
+    """Answer HEAD, or a `Range` of a result: 206, 416, or 200 for a range that is none. Raises what `run` does."""
+    held = instance_of(request).held
+    key = (who.workspace.id, who.token.id, who.token.value, request.scope["path"], request.scope["query_string"])
+    wanted = _etag(request.headers.get("if-match", "") or request.headers.get("if-range", ""))
+    found = None
+    if request.method != "HEAD":
+        found = held.find(key, wanted) or (held.find(key) if "if-match" not in request.headers else None)
+    if found is None:
+        found = await _result(run, headers)
+        held.hold(key, found)
+    if "if-match" in request.headers and wanted and found.etag != wanted:
+        message = "The result has changed since: ask for it from its beginning."
+        raise ClickpipeError(message, status=412, code="changed")
+    return _cut(request, found, changed=bool(wanted) and found.etag != wanted)
+
+
+async def _result(run: Callable[[], Awaitable[Answer]], headers: Mapping[str, str]) -> HeldResult:
+    answer = await run()
+    try:
+        result = await asyncio.to_thread(whole, answer.result)
+    except EngineError as error:
+        raise failure(error) from error
+    etag = f'"{hashlib.sha256(result.body).hexdigest()[:32]}"'  # of the bytes: pieces are put together
+    return HeldResult(result.body, etag, headers)
+
+
+def _etag(header: str) -> str:
+    return header.strip() if header.strip().startswith('"') else ""
+
+
+def _cut(request: Request, found: HeldResult, *, changed: bool) -> Response:
+    size = len(found.body)
+    headers = {**found.headers, "Accept-Ranges": "bytes", "ETag": found.etag, "Cache-Control": "private, no-cache"}
+    asked = _RANGE.fullmatch(request.headers.get("range", "").strip())
+    if request.method == "HEAD" or asked is None or changed or asked.groups() == ("", ""):
+        return Response(found.body, headers=headers)
+    if not asked["first"]:  # the last bytes
+        first, last = max(0, size - int(asked["last"])), size - 1
+    else:
+        first, last = int(asked["first"]), min(int(asked["last"] or size), size - 1)
+        if asked["last"] and int(asked["last"]) < first:
+            return Response(found.body, headers=headers)
+    if first > last:
+        message = f"The result has {size} bytes."
+        error = {"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"}
+        raise ClickpipeError(message, status=416, code="range_not_satisfiable", headers=error)
+    headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return Response(found.body[first : last + 1], 206, headers)

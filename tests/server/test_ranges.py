@@ -1,0 +1,105 @@
+"""HEAD and Range: a result in pieces, all of one result."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+
+from clickpipe.query import HeldResult, HeldResults
+from tests.server.conftest import Client
+
+PATHS = (
+    "/v0/pipes/totals.parquet",
+    "/v0/pipes/totals.csv?limit=2",
+    "/v0/sql?q=SELECT+id%2C+rand()+AS+r+FROM+events+FORMAT+Parquet",
+    "/?query=SELECT+id%2C+rand()+AS+r+FROM+events+FORMAT+Arrow",
+    "/?query=SELECT+id%2C+now64(9)+AS+r+FROM+events",
+)
+
+
+def ranged(client: Client, path: str, range_: str, **headers: str) -> httpx.Response:
+    return client("GET", path, headers={"Range": range_, **headers})
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_pieces_make_the_whole_that_head_told_of(client: Client, path: str) -> None:
+    head = client("HEAD", path)
+    size = int(head.headers["content-length"])
+    assert (head.status_code, head.content, head.headers["accept-ranges"]) == (200, b"", "bytes")
+    pieces = [ranged(client, path, f"bytes={at}-{at + 6}") for at in range(0, size, 7)]
+    assert {piece.status_code for piece in pieces} == {206}
+    assert {piece.headers["etag"] for piece in pieces} == {head.headers["etag"]}
+    assert pieces[0].headers["content-range"] == f"bytes 0-6/{size}"
+    whole = b"".join(piece.content for piece in pieces)
+    assert len(whole) == size
+    assert ranged(client, path, "bytes=-8").content == whole[-8:]
+    assert ranged(client, path, f"bytes={size - 3}-").content == whole[-3:]
+    assert ranged(client, path, f"bytes=0-{size * 2}").content == whole
+    assert ranged(client, path, f"bytes=-{size * 2}").content == whole
+
+
+def test_ranges_that_are_none(client: Client) -> None:
+    path = "/v0/pipes/totals.csv"
+    size = len(client("GET", path).content)
+    for range_ in ("bytes=0-1,3-4", "rows=0-1", "bytes=5-2", "bytes=-", "bytes=a-b", "nonsense"):
+        answer = ranged(client, path, range_)
+        assert (answer.status_code, len(answer.content)) == (200, size), range_
+    for range_ in (f"bytes={size}-", "bytes=-0", "bytes=999999999-"):
+        answer = ranged(client, path, range_)
+        assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{size}"), range_
+        assert answer.json()["error"]
+    assert client("POST", path, headers={"Range": "bytes=0-1"}).status_code == 200
+
+
+def test_a_head_sees_what_was_written(client: Client) -> None:
+    path = "/v0/sql?q=SELECT+*+FROM+events+FORMAT+CSV"
+    before = client("HEAD", path)
+    client.workspace.ingest("events", [{"id": "z", "amount": 9, "at": "2026-01-05 00:00:00"}])
+    held = ranged(client, path, "bytes=0-", **{"If-Match": before.headers["etag"]})
+    after = client("HEAD", path)
+    assert int(after.headers["content-length"]) > int(before.headers["content-length"]) == len(held.content)
+    assert len(ranged(client, path, "bytes=0-").content) == int(after.headers["content-length"])
+    # Who began with the result before still gets its pieces.
+    again = ranged(client, path, "bytes=0-", **{"If-Match": before.headers["etag"]})
+    assert (again.status_code, again.content) == (206, held.content)
+    wrong = ranged(client, path, "bytes=0-1", **{"If-Match": '"other"'})
+    assert (wrong.status_code, "changed" in wrong.json()["error"]) == (412, True)
+    whole = ranged(client, path, "bytes=0-1", **{"If-Range": '"other"'})
+    assert (whole.status_code, len(whole.content)) == (200, int(after.headers["content-length"]))
+
+
+def test_a_held_result_is_for_its_token_only_and_while_that_is_one(client: Client) -> None:
+    path = "/v0/pipes/totals.csv"
+    client("POST", "/v0/tokens?name=short&scope=PIPES:READ:totals")
+    assert client("HEAD", path, token="short").status_code == 200
+    assert ranged(client, path, "bytes=0-1").status_code == 206
+    value = client.token("short").value
+    client("DELETE", "/v0/tokens/short")
+    gone = client("GET", path, token=None, headers={"Authorization": f"Bearer {value}", "Range": "bytes=0-1"})
+    assert gone.status_code == 403
+    assert client("HEAD", path, token=None).status_code == 403
+    assert client("HEAD", "/v0/pipes/strict.csv?a=1").status_code == 400
+
+
+def held(size: int, name: str = "a") -> HeldResult:
+    return HeldResult(b"x" * size, f'"{name}{size}"', {})
+
+
+def test_what_is_held_is_bounded() -> None:
+    results = HeldResults(100, 60)
+    results.hold("one", held(60))
+    results.hold("two", held(50))
+    assert results.find("one") is None
+    assert results.find("two") == held(50)
+    results.hold("two", held(101))
+    assert results.find("two") == held(50)
+    results.hold("two", held(40))
+    assert (results.find("two"), results.find("two", '"a50"')) == (held(40), held(50))
+    short = HeldResults(100, 0.05)
+    short.hold("one", held(60))
+    time.sleep(0.1)
+    assert short.find("one") is None
+    assert short._size == 0
+    assert HeldResults(0, 60).find("one") is None
