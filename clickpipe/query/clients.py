@@ -17,7 +17,7 @@ from clickpipe.sql import TableReference, quote_identifier, quote_literal, refer
 
 _CONSTANTS = re.compile(
     r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|\"[^\"]*\"|"
-    r"\b(?P<name>displayName|hostName|fqdn|current_?Database|database|current_?Schema|schema|current_?User|user)"
+    r"\b(?P<name>displayName|hostName|current_?Database|database|current_?Schema|schema|current_?User|user)"
     r"\s*\(\s*\)",
     re.IGNORECASE,
 )

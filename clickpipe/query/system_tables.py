@@ -99,10 +99,6 @@ def _types(_shown: Shown) -> str:
     return _values(("name String", "case_insensitive UInt8", "alias_to String"), [])
 
 
-def _empty(*columns: str) -> Callable[[Shown], str]:
-    return lambda _shown: _values(columns, [])
-
-
 def _values(columns: Sequence[str], rows: Iterable[Sequence[_Value]], more: str = "") -> str:
     """Return SQL of a table of constants."""
     listed = ", ".join(f"({', '.join(_literal(one) for one in row)})" for row in rows)
@@ -116,13 +112,9 @@ def _literal(value: _Value) -> str:
 
 
 _SYSTEM: dict[str, Callable[[Shown], str]] = {
-    "clusters": _empty(
-        "cluster String", "shard_num UInt32", "replica_num UInt32", "host_name String", "is_local UInt8"
-    ),
     "columns": _columns,
     "data_type_families": _types,
     "databases": _databases,
-    "dictionaries": _empty("database String", "name String", "type String", "status String", "comment String"),
     "functions": _functions,
     "settings": _settings,
     "tables": _tables,

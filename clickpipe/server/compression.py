@@ -128,15 +128,13 @@ class _Sender:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start" and _may_pack(message):
-            MutableHeaders(raw=message["headers"]).add_vary_header("Accept-Encoding")
-            if self._name:
-                self._start = message  # held back: how the body begins decides
-                return
-        elif message["type"] == "http.response.body" and self._start is not None:
+            self._start = message  # held back: how the body begins decides
+            return
+        if message["type"] == "http.response.body" and self._start is not None:
             start, self._start = self._start, None
             await self._begin(start, message)
             return
-        elif self._encoder is not None:
+        if self._encoder is not None:
             message = {**message, "body": await self._part(message)}
         await self._send(message)
 
@@ -146,10 +144,15 @@ class _Sender:
             await self._send(start)
             await self._send(message)
             return
+        headers = MutableHeaders(raw=start["headers"])
+        headers.add_vary_header("Accept-Encoding")
+        if not self._name:
+            await self._send(start)
+            await self._send(message)
+            return
         self._encoder = _ENCODERS[self._name]()
         began = time.perf_counter()
         body = await self._part(message)
-        headers = MutableHeaders(raw=start["headers"])
         headers["content-encoding"] = self._name
         del headers["accept-ranges"]
         if more:

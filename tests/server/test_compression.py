@@ -146,6 +146,7 @@ def test_small_answers_and_errors_are_sent_as_they_are(client: Client) -> None:
     for path in ("/v0/health", "/v0/sql?q=SELECT+1", "/v0/sql?q=SELECT+nope", "/v0/pipes/totals.parquet"):
         answer = client("GET", path, headers={"Accept-Encoding": "gzip"})
         assert "content-encoding" not in answer.headers, path
+        assert "vary" not in answer.headers, path
 
 
 def test_an_etag_holds_for_each_encoding(client: Client) -> None:

@@ -42,7 +42,7 @@ def row(id_: bytes = b'"x"', amount: bytes = b"5") -> bytes:
         pytest.param(b"{" * 1000, {}, 200, (0, 1), id="open brackets"),
         pytest.param(ROW[:-1], {}, 200, (0, 1), id="a bracket that is missing"),
         pytest.param(ROW + ROW, {}, 200, (0, 1), id="two objects in a line"),
-        pytest.param(b"[" + ROW + b"]", {}, 200, (0, 1), id="an array where lines are expected"),
+        pytest.param(b"[" + ROW + b"]", {}, 200, (1, 0), id="an array of objects"),
         pytest.param(gzip.compress(ROW), GZIP, 200, (1, 0), id="gzip"),
         pytest.param(zstandard.compress(ROW), ZSTD, 200, (1, 0), id="zstd"),
         pytest.param(gzip.compress(ROW)[:-4], GZIP, 400, None, id="truncated gzip"),
