@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from clickpipe.diagnostics import ClickpipeError
@@ -63,14 +63,19 @@ def _read(engine: Engine) -> Mapping[str, Setting]:
     return {row[0]: Setting(*row) for row in json.loads(body)["data"] if row[0] not in _NEVER}
 
 
-def split_settings(text: str) -> tuple[str, dict[str, str]]:
-    """Return SQL without the SETTINGS clause at its end, and what it sets."""
+def split_settings(text: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return SQL without the SETTINGS clause at its end, and what it sets.
+
+    A clause that sets something else than how the result is written stays in the SQL, which is refused for it.
+    """
     match = _CLAUSE.search(text)
     if match is None:
         return text, {}
     found = {
         one["name"]: one["word"] or re.sub(r"\\(.)", r"\1", one["text"] or "") for one in _ONE.finditer(match["all"])
     }
+    if not found.keys() <= {*known} - {*_LIMITS}:
+        return text, {}
     return text[: match.start()].rstrip(), found
 
 

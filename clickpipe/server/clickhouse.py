@@ -84,9 +84,9 @@ async def _answer(request: Request, who: Caller, asked: Asked) -> Response:
     shown = await asyncio.to_thread(_shown, request, who)
     canonical_database(shown, asked.params.get("database") or request.headers.get("x-clickhouse-database", ""))
     wanted = asked.params.get("default_format") or request.headers.get("x-clickhouse-format") or _DEFAULT
-    text, own = split_settings(asked.sql.rstrip("; \t\r\n\f\v"))
+    text, own = split_settings(asked.sql.rstrip("; \t\r\n\f\v"), shown.settings)
     text, output = split_format_clause(text, format_named(wanted))
-    text, more = split_settings(text)
+    text, more = split_settings(text, shown.settings)
     query = await asyncio.to_thread(client_query, text, shown)
     headers = {**general_headers(request), "X-ClickHouse-Format": output.clickhouse}
     if not query.sql:
