@@ -2,33 +2,53 @@
 
 A line is parsed once, to a tuple in the shape of the paths: `JSONExtract(line, 'Tuple(a Nullable(String), …)')`. What
 ClickHouse's tuples cannot name, and paths into what another column takes whole, are read by a call of their own.
+
+Two things that this gets wrong are looked for in the line's text, and put right where they may be: tuples take the
+elements of a list by place, which a path into an object must not; and numbers come through Float64, which has fewer
+digits than a Decimal.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clickpipe.ingest.jsonpath import text_at
+from clickpipe.ingest.jsonpath import json_at, keys_of, text_at
 from clickpipe.ingest.types import base
-from clickpipe.project import DataSource, Each, Key, Step, parse_jsonpath
+from clickpipe.ingest.values import takes_json
+from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
 from clickpipe.sql import quote_literal
 
 _NAME = re.compile(r"^[A-Za-z_][\w$-]*$", re.ASCII)
 _TUPLE = "__t"
+_DECIMAL = re.compile(r"\bDecimal")
+_WIDE = re.compile(r"U?Int(?:64|128|256)$")
+_FLOAT_DIGITS = 16  # whole numbers of as many digits may come of a Float64, and then are not those of the line
+_TIME = re.compile(r"Date(?:32|Time(?:64)?)?(?:\(|$)")
 _NULL = "CAST(NULL, 'Nullable(String)')"
 
 _Path = tuple[str, ...]
 
 
+# A number of more digits than Float64 has: not one of the whole numbers, which are read as they are.
+_MANY_DIGITS = (r"[.][0-9]{13}", r"[0-9]{4}[.][0-9]{9}", r"[0-9]{8}[.][0-9]{5}", r"[0-9]{12}[.][0-9]", r"[0-9]{20}")
+_TOKENS = r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|[^"0-9-]+|-'
+_EXACT, _LISTS = "__exact", "__lists"
+
+
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """SQL for each column's text (Nullable(String)) of a line; `parsed` tells which texts prove it to be JSON."""
+    """SQL for each column's text (Nullable(String)) of a line.
+
+    `parsed` tells which texts prove the line to be JSON; `numbers` are conditions: the text was a JSON number.
+    """
 
     columns: tuple[str, ...]
     parsed: tuple[bool, ...]
+    numbers: tuple[str, ...]
     tuple_type: str
+    checks: tuple[str, ...] = ()
 
     def read(self, lines: str) -> str:
         """Return the SELECT that `columns` are read from, of `lines` (import_id, document): `import_id`, `line`, `__t`.
@@ -36,20 +56,30 @@ class Texts:
         Lines have no blanks around them; blank ones are left out. One SELECT: planning it is most of a small insert.
         """
         extracted = f", JSONExtract(line, '{self.tuple_type}') AS {_TUPLE}" if self.tuple_type else ""
-        return f"SELECT import_id, trim(BOTH ' \\t' FROM document) AS line{extracted} FROM {lines} WHERE notEmpty(line)"
+        more = "".join(f", {check}" for check in self.checks)
+        return (
+            f"SELECT import_id, trim(BOTH ' \\t' FROM document) AS line{extracted}{more} FROM {lines} "
+            "WHERE notEmpty(line)"
+        )
 
 
-def _exact(steps: tuple[Step, ...] | None, text: str) -> str:
-    """Return SQL of a number's own digits: JSON readers keep 17 of them, a Decimal has more.
+def _exact_line() -> str:
+    """Return SQL of the line with its numbers in quotes, where it has one that Float64 would cut; else ''."""
+    patterns = ", ".join(quote_literal(pattern) for pattern in _MANY_DIGITS)
+    return f"if(multiMatchAny(line, [{patterns}]), {_quoted('line')}, '') AS {_EXACT}"
 
-    The digits behind the key are taken when they are that number: a key of the same name elsewhere does no harm.
-    """
-    if not steps or not isinstance(steps[-1], Key):
-        return text
-    pattern = rf'"{re.escape(steps[-1].name)}"\s*:\s*(-?[0-9][0-9.eE+-]*)'
-    same = f"ifNull(toFloat64OrNull(d) = toFloat64OrNull({text}), 0)"
-    digits = f"arrayFirst(d -> {same}, extractAll(line, {quote_literal(pattern)}))"
-    return f"if(isNull({text}) OR position(line, assumeNotNull({text})) > 0 OR {digits} = '', {text}, {digits})"
+
+def _quoted(line: str) -> str:
+    """Return SQL of a line with its numbers in quotes."""
+    tokens = f"extractAll({line}, {quote_literal(_TOKENS)})"
+    return f"arrayStringConcat(arrayMap(t -> if(match(t, '^-?[0-9]'), concat('\"', t, '\"'), t), {tokens}))"
+
+
+def _list_check(parents: Collection[_Path]) -> str:
+    """Return SQL that tells whether an object that paths lead through may be a list in a line."""
+    keys = sorted({re.escape(keys[-1]) for keys in parents})
+    patterns = (rf'"(?:{"|".join(keys)})"\s*:\s*\[', r"\\u00")  # or its name is written in another way
+    return f"multiMatchAny(line, [{', '.join(map(quote_literal, patterns))}]) AS {_LISTS}"
 
 
 @dataclass(slots=True)
@@ -68,12 +98,33 @@ def texts_of(source: DataSource) -> Texts:
     for keys in sorted(shortest, key=lambda keys: _first(paths, keys)):
         _add(root, keys)
     places = {keys: _place(root, keys) for keys in shortest}
-    texts = [_text(steps, places) for steps in paths]
-    columns = tuple(
-        _exact(steps, text) if base(column.type).startswith("Decimal") else text
-        for column, steps, text in zip(source.columns, paths, texts, strict=True)
-    )
-    return Texts(columns, tuple(bool(steps) for steps in paths), _type(root) if root.keys else "")
+    texts = [_column(column, steps, places) for column, steps in zip(source.columns, paths, strict=True)]
+    parents = {keys[:-1] for keys in shortest if len(keys) > 1}
+    checks = [_list_check(parents)] if parents else []
+    checks += [_exact_line()] if any(_DECIMAL.search(column.type) for column in source.columns) else []
+    numbers = [_is_number(column, steps) for column, steps in zip(source.columns, paths, strict=True)]
+    proves = tuple(bool(steps) for steps in paths)
+    return Texts(tuple(texts), proves, tuple(numbers), _type(root) if root.keys else "", tuple(checks))
+
+
+def _column(column: Column, steps: tuple[Step, ...] | None, places: Mapping[_Path, str]) -> str:
+    """Return SQL of a column's text."""
+    if steps and takes_json(column.type):
+        return json_at("line", steps)
+    text = _text(steps, places)
+    if steps and _DECIMAL.search(column.type):
+        return f"if({_EXACT} = '', {text}, {text_at(_EXACT, steps)})"
+    if steps and _WIDE.match(base(column.type)):
+        altered = f"length({text}) >= {_FLOAT_DIGITS} AND position(line, assumeNotNull({text})) = 0"
+        return f"if({altered}, {text_at(_quoted('line'), steps)}, {text})"
+    return text
+
+
+def _is_number(column: Column, steps: tuple[Step, ...] | None) -> str:
+    """Return SQL that tells whether a time's text was a JSON number."""
+    if not steps or not _TIME.match(base(column.type)) or not all(isinstance(step, Key) for step in steps):
+        return "0"
+    return f"JSONType(line, {keys_of(steps)}) != 'String'"
 
 
 def _steps(source: DataSource, number: int) -> tuple[Step, ...] | None:
@@ -128,5 +179,8 @@ def _text(steps: tuple[Step, ...] | None, places: Mapping[_Path, str]) -> str:
     for length in range(1, len(keys) + 1):
         if (found := places.get(keys[:length])) is not None:
             rest = steps[length:]
+            if length > 1:
+                parent = ", ".join(map(quote_literal, keys[: length - 1]))
+                found = f"if({_LISTS} AND JSONType(line, {parent}) != 'Object', NULL, {found})"
             return found if all(isinstance(step, Each) for step in rest) else text_at(found, rest)
     return text_at("line", steps)

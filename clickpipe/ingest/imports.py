@@ -202,7 +202,8 @@ class Importer:
         self._engine.execute(mapping.create)
         try:
             with self._engine.lines([(import_id, lines.data)]) as rows:
-                self._engine.execute(mapping.fill(rows), output="Null", settings=ONE_THREAD)
+                staging: Settings = {**ONE_THREAD, **mapping.settings([lines.data])}
+                self._engine.execute(mapping.fill(rows), output="Null", settings=staging)
             body = self._engine.execute(mapping.count, {"ids": [import_id]}, output="JSONCompact").body
             found: list[list[Any]] = json.loads(body)["data"]
             good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)

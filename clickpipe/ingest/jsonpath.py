@@ -16,19 +16,19 @@ def text_at(document: str, steps: tuple[Step, ...]) -> str:
     document = f"ifNull({document}, '')"
     each = next((n for n, step in enumerate(steps) if isinstance(step, Each)), None)
     if each is None:
-        return f"JSONExtract({document}, {_keys(steps)}, 'Nullable(String)')"
+        return f"JSONExtract({document}, {keys_of(steps)}, 'Nullable(String)')"
     return _elements(document, steps, each, "e")
 
 
 def _elements(document: str, steps: tuple[Step, ...], each: int, variable: str) -> str:
     """Return SQL for a path with `[:]`: the elements, put together as the text of a JSON array."""
     before, after = steps[:each], steps[each + 1 :]
-    keys = f", {_keys(before)}" if before else ""
+    keys = f", {keys_of(before)}" if before else ""
     elements = f"JSONExtractArrayRaw({document}{keys})"
     if after:
         deeper = next((n for n, step in enumerate(after) if isinstance(step, Each)), None)
         if deeper is None:
-            inner = f"JSONExtractRaw({variable}, {_keys(after)})"
+            inner = f"JSONExtractRaw({variable}, {keys_of(after)})"
         else:
             inner = f"ifNull({_elements(variable, after, deeper, variable + 'e')}, '')"
         elements = f"arrayMap({variable} -> if({inner} = '', 'null', {inner}), {elements})"
@@ -38,5 +38,13 @@ def _elements(document: str, steps: tuple[Step, ...], each: int, variable: str) 
     return f"if({present}, {joined}, {whole})"
 
 
-def _keys(steps: tuple[Step, ...]) -> str:
+def json_at(document: str, steps: tuple[Step, ...]) -> str:
+    """Return SQL for the value at a path as JSON, Nullable(String): a missing value and a null are NULL."""
+    if any(isinstance(step, Each) for step in steps):
+        return text_at(document, steps)
+    return f"nullIf(nullIf(JSONExtractRaw({document}, {keys_of(steps)}), ''), 'null')"
+
+
+def keys_of(steps: tuple[Step, ...]) -> str:
+    """Return the arguments by which JSON functions go along the keys of a path."""
     return ", ".join(quote_literal(step.name) for step in steps if isinstance(step, Key))

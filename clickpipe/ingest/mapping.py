@@ -9,17 +9,28 @@ the log has not.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clickpipe.compiler import fingerprint
+from clickpipe.engine import Settings
 from clickpipe.ingest.extract import Texts, texts_of
-from clickpipe.ingest.types import base, fits, is_array, parsed_type, scalar, value
+from clickpipe.ingest.types import base, is_array, is_nullable, nested_fields
+from clickpipe.ingest.values import Judgement, Raw, judge, takes_json
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_identifier, quote_literal
 
+# What JSON, Dynamic and Variant take for a time: by best effort, "12" in a document would be one.
+AS_WRITTEN: Settings = {"date_time_input_format": "basic"}
 STAGED = "clickpipe_staged"  # the database of all staged lines
-_BROKEN = "[('', concat('the line is not a JSON object: ', leftUTF8(__line, 1000)))]"
+_BROKEN = "[('', concat('the line is not a JSON object: ', __line))]"
 _MARK = "{lines}"
+# In JSON and Dynamic, ClickHouse takes a value for the type of one in a row before it, if it can: [null] for a list of
+# lists, whole numbers for floats. Where that alters a value, each row is a block of its own.
+_LEANS = re.compile(rb"\[\s*(?:null\s*,\s*)*null\s*\]|[\[,]\s*-?\d{16}")
+_LEANS_DYNAMIC = re.compile(_LEANS.pattern + rb"|:\s*-?\d{16}")
+ROW_BY_ROW: Settings = {"max_block_size": 1}
 # Behind an insert whose rows are in several blocks: what one thread sorts is one. Tokens are made by blocks.
 IN_ONE_BLOCK = "\nORDER BY __import_id"
 
@@ -38,6 +49,12 @@ class RowMapping:
     reasons: str
     _refused: str
     _fill: str
+    _leans: re.Pattern[bytes] | None = None
+
+    def settings(self, lines: Iterable[bytes]) -> Settings:
+        """Return the settings with which lines are staged, so that no row's values depend on another row."""
+        leans = self._leans is not None and any(self._leans.search(data) for data in lines)
+        return {**AS_WRITTEN, **ROW_BY_ROW} if leans else AS_WRITTEN
 
     def good_of(self, rows: str, into: str = "") -> str:
         """Return the statement that inserts the rows that fit of `rows`: SQL of a table like the staged one."""
@@ -71,26 +88,74 @@ class RowMapping:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A column on its way: `raw` names its text, `parsed` the value that the text is (of type `parsed_type`).
+    """A column on its way: `raw` names its text, `parsed` what the text was judged to be, of type `parsed_type`.
 
-    `parsed` is '' for a type whose values are made of the text in the end.
+    `parsed` is NULL where the text does not fit; of a type that cannot be NULL it is a tuple (value, fits). It is ''
+    for texts, which are values as they are.
     """
 
     column: Column
     raw: str
     parsed: str
-    parsed_type: str
+    judgement: Judgement
     proves: bool  # a text there is proves that the line is JSON
 
     @property
+    def parsed_type(self) -> str:
+        type_ = self.judgement.type
+        return f"Nullable({type_})" if self.judgement.nullable else f"Tuple({type_}, UInt8)"
+
+    @property
+    def select(self) -> str:
+        """SQL of `parsed`."""
+        judged = self.judgement
+        return (
+            f"{judged.value if judged.nullable else f'tuple({judged.value}, toUInt8({judged.fits}))'} AS {self.parsed}"
+        )
+
+    @property
+    def takes_null(self) -> bool:
+        return self.column.nullable or is_nullable(self.column.type)
+
+    @property
     def required(self) -> bool:
-        column = self.column
-        return not (column.nullable or column.default is not None or is_array(column.type))
+        return not (self.takes_null or self.column.default is not None or is_array(self.column.type))
 
     @property
     def fits(self) -> str:
         """SQL that tells whether a text that is not NULL fits: '1' where any does."""
-        return f"isNotNull({self.parsed})" if self.parsed else fits(self.column.type, self.raw)
+        if not self.parsed:
+            return "1"
+        return f"isNotNull({self.parsed})" if self.judgement.nullable else f"tupleElement({self.parsed}, 2)"
+
+    @property
+    def value(self) -> str:
+        """SQL of the column's value; only rows without errors get here."""
+        type_ = self.column.type
+        if not self.parsed:
+            found = self.raw if self.takes_null else f"assumeNotNull({self.raw})"
+        elif self.judgement.nullable:
+            found = self.parsed if self.takes_null else f"assumeNotNull({self.parsed})"
+        else:
+            found = f"tupleElement({self.parsed}, 1)"
+            found = f"if(isNull({self.raw}), NULL, {found})" if self.column.nullable else found
+        as_it_is = {"String", self.judgement.type} if not self.column.nullable else {f"Nullable({self.judgement.type})"}
+        present = found if type_ in as_it_is or nested_fields(type_) else f"CAST({found}, {quote_literal(type_)})"
+        default = self.column.default
+        if default is None:
+            return present
+        return f"if(isNull({self.raw}), CAST({default.text}, {quote_literal(type_)}), {present})"
+
+    @property
+    def values(self) -> list[tuple[str, str]]:
+        """The table's columns, quoted, and their values: a Nested has one for each of its fields."""
+        fields = nested_fields(self.column.type)
+        if not fields:
+            return [(quote_identifier(self.column.name), self.value)]
+        return [
+            (quote_identifier(f"{self.column.name}.{name}"), f"tupleElement({self.value}, {number})")
+            for number, name in enumerate(fields, 1)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +172,15 @@ def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -
     texts = texts_of(source)
     fields = _fields(source, texts)
     columns = ["__import_id String", "__line String", *(f"{f.raw} Nullable(String)" for f in fields)]
-    columns += [f"{f.parsed} Nullable({f.parsed_type})" for f in fields if f.parsed]
+    columns += [f"{f.parsed} {f.parsed_type}" for f in fields if f.parsed]
     columns.append("__ok Bool")
     names = [c.split(" ", 1)[0] for c in columns]
     select = _map(fields, texts)
     mark = fingerprint(*columns, select)
     staged = f"{quote_identifier(STAGED)}.{quote_identifier(f'{owner}_{source.name}_{mark}')}"
-    good = ",\n    ".join(f"{_value(f)} AS {quote_identifier(f.column.name)}" for f in fields)
+    values = [pair for f in fields for pair in f.values]
+    into = ", ".join(name for name, _ in values)
+    good = ",\n    ".join(f"{value} AS {name}" for name, value in values)
     bad = ", ".join(f"{_kept(f)} AS {quote_identifier(f.column.name)}" for f in fields)
     errors = ",\n    ".join(_error(f) for f in fields)
     listed = (
@@ -121,34 +188,46 @@ def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -
         f"arrayFilter(e -> e.2 != '', [\n    {errors}\n]), {_BROKEN})"
     )
     faulty = f"(SELECT *, {listed} AS __errors FROM {staged} WHERE NOT __ok)"
-    own = [quote_identifier(f.column.name) for f in fields]
-    into = ", ".join([*own, "c__error_column", "c__error", "c__import_id", source.quarantine_time])
+    kept = [quote_identifier(f.column.name) for f in fields]
+    kept = [*kept, "c__error_column", "c__error", "c__import_id", source.quarantine_time]
+    to_quarantine = f"INSERT INTO {quarantine} ({', '.join(kept)})\nSELECT {bad}"
     return RowMapping(
         staged,
         f"CREATE TABLE IF NOT EXISTS {staged} ({', '.join(columns)}) ENGINE = Memory",
-        f"INSERT INTO {table} ({', '.join(own)}) SELECT\n    {good}\nFROM {staged} WHERE __ok",
-        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, __errors.1, __errors.2, __import_id, now()\nFROM {faulty}",
+        f"INSERT INTO {table} ({into}) SELECT\n    {good}\nFROM {staged} WHERE __ok",
+        f"{to_quarantine}, __errors.1, __errors.2, __import_id, now()\nFROM {faulty}",
         f"SELECT __import_id, any(__errors.2[1]) FROM {faulty} WHERE __import_id IN {{ids:Array(String)}} "
         "GROUP BY __import_id",
-        f"INSERT INTO {quarantine} ({into}) SELECT {bad}, [__where], [__why], __import_id, now()\nFROM {_MARK}",
+        f"{to_quarantine}, [__where], [__why], __import_id, now()\nFROM {_MARK}",
         f"INSERT INTO {staged} ({', '.join(names)}) {select}",
+        leans(source),
     )
+
+
+def leans(source: DataSource) -> re.Pattern[bytes] | None:
+    """Return what to look for in lines whose values may depend on other lines; None where none can."""
+    types = " ".join(column.type for column in source.columns)
+    if "Dynamic" in types or "Variant(" in types:
+        return _LEANS_DYNAMIC
+    return _LEANS if re.search(r"\bJSON\b", types) else None
 
 
 def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -> Replay:
     """Return the statements by which rows of a quarantine that fit now are moved; `beside` takes its place."""
-    fields = _fields(source, texts_of(source))
+    fields = _fields(source)
     texts = ", ".join(f"{quote_identifier(f.column.name)} AS {f.raw}" for f in fields)
-    values = "".join(f", {scalar(f.column.type, f.raw)} AS {f.parsed}" for f in fields if f.parsed)
+    judged = "".join(f", {f.select}" for f in fields if f.parsed)
     fit = " AND ".join(["NOT has(c__error_column, '')", *_fitting(fields)])
-    rows = f"(SELECT *{values}, {fit} AS __ok FROM (SELECT *, {texts} FROM {quarantine}))"
+    rows = f"(SELECT *{judged}, {fit} AS __ok FROM (SELECT *, {texts} FROM {quarantine}))"
     own = ", ".join(quote_identifier(f.column.name) for f in fields)
-    good = ", ".join(f"{_value(f)} AS {quote_identifier(f.column.name)}" for f in fields)
+    values = [pair for f in fields for pair in f.values]
+    good = ", ".join(f"{value} AS {name}" for name, value in values)
+    into = ", ".join(name for name, _ in values)
     kept = f"{own}, c__error_column, c__error, c__import_id, {source.quarantine_time}"
     needed = ", ".join([f.raw for f in fields] + [f.parsed for f in fields if f.parsed])
     return Replay(
         f"SELECT countIf(__ok), count(), toString(sum(cityHash64(toString(tuple({kept}))))) FROM {rows}",
-        f"INSERT INTO {table} ({own}) SELECT {good} "
+        f"INSERT INTO {table} ({into}) SELECT {good} "
         f"FROM (SELECT {needed}, c__import_id AS __import_id FROM {rows} WHERE __ok){IN_ONE_BLOCK}",
         f"INSERT INTO {beside} ({kept}) SELECT {kept} FROM {rows} WHERE NOT __ok",
     )
@@ -157,16 +236,20 @@ def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -
 def _map(fields: list[_Field], texts: Texts) -> str:
     columns = ["import_id AS __import_id", "line AS __line"]
     columns += [f"{sql} AS {f.raw}" for f, sql in zip(fields, texts.columns, strict=True)]
-    columns += [f"{scalar(f.column.type, f.raw)} AS {f.parsed}" for f in fields if f.parsed]
+    columns += [f.select for f in fields if f.parsed]
     listed = ",\n    ".join([*columns, f"{_all_fit(fields)} AS __ok"])
     return f"SELECT\n    {listed}\nFROM ({texts.read(_MARK)})"
 
 
-def _fields(source: DataSource, texts: Texts) -> list[_Field]:
+def _fields(source: DataSource, texts: Texts | None = None) -> list[_Field]:
+    """Return a data source's columns on their way: from lines, or (without `texts`) from rows of its quarantine."""
     found: list[_Field] = []
-    for number, (column, proves) in enumerate(zip(source.columns, texts.parsed, strict=True)):
-        type_ = parsed_type(column.type)
-        found.append(_Field(column, f"__{number}", f"__v{number}" if type_ else "", type_, proves))
+    for number, column in enumerate(source.columns):
+        raw = f"__{number}"
+        is_number = texts.numbers[number] if texts else "0"
+        judged = judge(column.type, Raw(raw, raw if takes_json(column.type) else "", is_number))
+        parsed = "" if judged.type == "String" else f"__v{number}"
+        found.append(_Field(column, raw, parsed, judged, texts.parsed[number] if texts else False))
     return found
 
 
@@ -187,22 +270,11 @@ def _fitting(fields: list[_Field]) -> list[str]:
     conditions: list[str] = []
     for f in fields:
         if f.required:
-            conditions += [f"isNotNull({f.parsed or f.raw})", *((f.fits,) if not f.parsed and f.fits != "1" else ())]
+            by_value = f.parsed and f.judgement.nullable
+            conditions += [f.fits] if by_value else [f"isNotNull({f.raw})", *([f.fits] if f.parsed else [])]
         elif f.fits != "1":
             conditions.append(f"(isNull({f.raw}) OR {f.fits})")
     return conditions
-
-
-def _value(f: _Field) -> str:
-    """Return SQL for the column's final value; only rows without errors get here."""
-    column, target = f.column, quote_literal(f.column.type)
-    own = f.parsed if column.nullable else f"assumeNotNull({f.parsed})"
-    present = own if f.parsed else value(column.type, f.raw)
-    if column.type not in {"String", f.parsed_type}:
-        present = f"CAST({present}, {target})"
-    if column.default is None:
-        return present
-    return f"if(isNull({f.raw}), CAST({column.default.text}, {target}), {present})"
 
 
 def _kept(f: _Field) -> str:

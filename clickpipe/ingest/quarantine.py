@@ -10,7 +10,7 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.insert import ONE_BLOCK
-from clickpipe.ingest.mapping import build_replay
+from clickpipe.ingest.mapping import AS_WRITTEN, ROW_BY_ROW, build_replay, leans
 from clickpipe.project import DataSource
 
 
@@ -32,7 +32,7 @@ class Reason:
 
 # What differs from row to row is taken out of the text: the value, the line.
 _REASONS = """
-SELECT column, reason, count(), toString(max(moment)), any(text), any(kept) FROM (
+SELECT column, reason, count(), toString(max(moment)), leftUTF8(any(text), 1000), any(kept) FROM (
     SELECT fault.1 AS column, fault.2 AS text, moment, kept, multiIf(
         startsWith(text, 'value \\''), concat('value', extract(text, '^value \\'(?s:.*)\\'( on column \\'.*)$')),
         startsWith(text, 'the line is not a JSON object'), 'the line is not a JSON object', text) AS reason
@@ -77,11 +77,14 @@ def replay(
     table, quarantine = live.physical.tables[source.name], live.physical.tables[f"{source.name}_quarantine"]
     beside = f"{quarantine[:-1]}_replay`"
     statements = build_replay(source, table, quarantine, beside)
-    good, rows, mark = json.loads(engine.execute(statements.count, output="JSONCompact").body)["data"][0]
+    apart: Settings = {**AS_WRITTEN, **(ROW_BY_ROW if leans(source) else {})}
+    good, rows, mark = json.loads(engine.execute(statements.count, output="JSONCompact", settings=apart).body)["data"][
+        0
+    ]
     good, rows = int(good), int(rows)
     if good:
         token = f"{owner}/{source.name}/replay/{rows}/{mark}"
-        settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
+        settings: Settings = {**ONE_BLOCK, **apart, "insert_deduplicate": 1, "insert_deduplication_token": token}
         try:
             engine.execute(statements.good, output="Null", settings=settings)
         except EngineError as error:
@@ -90,7 +93,7 @@ def replay(
             engine.execute(statements.good, output="Null", settings=settings)
         engine.execute(f"DROP TABLE IF EXISTS {beside}")
         engine.execute(f"CREATE TABLE {beside} AS {quarantine}")
-        engine.execute(statements.keep, output="Null", settings=ONE_BLOCK)
+        engine.execute(statements.keep, output="Null", settings={**ONE_BLOCK, **apart})
         engine.execute(f"EXCHANGE TABLES {quarantine} AND {beside}")
         engine.execute(f"DROP TABLE {beside}")
     return {"rows": good, "left": rows - good}

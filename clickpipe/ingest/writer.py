@@ -11,7 +11,7 @@ from functools import partial
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, Staging, State
 from clickpipe.ingest.insert import ONE_THREAD, Inserted, StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
@@ -173,8 +173,9 @@ class Writer:
         return True
 
     def _stage(self, mapping: RowMapping, lines: Sequence[tuple[str, bytes]]) -> None:
+        settings: Settings = {**ONE_THREAD, **mapping.settings(data for _, data in lines)}
         with self._engine.lines(lines) as source:
-            self._engine.execute(mapping.fill(source), output="Null", settings=ONE_THREAD)
+            self._engine.execute(mapping.fill(source), output="Null", settings=settings)
 
     def _stage_again(self, segment: Segment, staging: Staging) -> None:
         """Stage what the log has, and nothing else."""

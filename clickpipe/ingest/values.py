@@ -1,0 +1,190 @@
+"""Whether a text is a value of a type, and which one: one judgement, as SQL. Rules: docs/ingestion.md.
+
+Each text is parsed once, strictly; what fails does not fit. A new type is a new entry in `_scalar`, or in `judge` when
+it holds others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from clickpipe.ingest.times import time_of
+from clickpipe.ingest.types import (
+    base,
+    holder,
+    is_array,
+    is_nullable,
+    named_field,
+    plain,
+    quoted_names,
+    split_arguments,
+)
+from clickpipe.sql import quote_literal
+
+_FIXED = re.compile(r"^FixedString\(\s*(\d+)\s*\)$")
+_VARIABLE = re.compile(r"\bx(\d+)\b")
+_ANY_JSON = re.compile(r"^(?:Variant\(|Dynamic|Geometry)")
+_SEES_QUOTES = re.compile(r"\b(?:Variant|Dynamic|Geometry|Date|DateTime|Date32|DateTime64)\b")
+_WHOLE_ONLY = re.compile(r"^(?:Array\(|Nullable\(|LowCardinality\(|U?Int\d+|Bool|[\s)])+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """SQL of a value on its way, each Nullable(String) unless told.
+
+    `text` is the value as text: a JSON string without its quotes, objects and arrays as JSON. `json` is the value as
+    JSON; '' where that is not known. `number` (a condition) tells whether it is a JSON number.
+    """
+
+    text: str
+    json: str = ""
+    number: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """SQL: the value as `type`, and whether the text is one; where it is not, the value means nothing.
+
+    With `nullable` the value is NULL exactly where the text is none, and `fits` says so.
+    """
+
+    value: str
+    fits: str
+    type: str
+    nullable: bool = False
+
+
+def takes_json(type_: str) -> bool:
+    """Tell whether a type's values depend on how JSON has them: 1 and "1" are two."""
+    return _ANY_JSON.match(base(type_)) is not None
+
+
+def judge(type_: str, raw: Raw) -> Judgement:
+    """Return the judgement of a text that is not NULL."""
+    own = plain(type_)
+    if own == "String":
+        return Judgement(f"assumeNotNull({raw.text})", "1", own)
+    if takes_json(own):
+        return _any_json(own, raw)
+    if (found := holder(own)) is not None:
+        value, fits = _HOLDERS[found[0]](found[1], raw)
+        return Judgement(f"CAST({value}, {quote_literal(own)})", fits, own)
+    parsed = _scalar(own, raw)
+    return Judgement(parsed, f"isNotNull({parsed})", own, nullable=True)
+
+
+def _scalar(own: str, raw: Raw) -> str:
+    """Return SQL that parses a text as a type that holds no other: NULL where it is none."""
+    text = raw.text
+    if (time := time_of(own, text, raw.number)) is not None:
+        return time
+    if own.startswith("Enum"):
+        names = ", ".join(quoted_names(own))
+        return f"CAST(if({text} IN ({names}), {text}, NULL), {quote_literal(f'Nullable({own})')})"
+    if match := _FIXED.match(own):
+        short = f"if(length(assumeNotNull({text})) <= {match[1]}, {text}, NULL)"
+        return f"CAST({short}, {quote_literal(f'Nullable({own})')})"
+    if own == "UInt8":  # where projects keep booleans
+        text = f"multiIf({text} = 'true', '1', {text} = 'false', '0', {text})"
+    return f"accurateCastOrNull({text}, {quote_literal(own)})"
+
+
+def _any_json(own: str, raw: Raw) -> Judgement:
+    """Return the judgement of a type that takes several: ClickHouse's JSON type picks, as JSONEachRow does.
+
+    Where it is laxer (it cuts fractions off, and takes lists for tuples with names) the value does not fit.
+    """
+    json = f"if(isNull({raw.text}), 'null', assumeNotNull({raw.json or raw.text}))"
+    json = f"if(isValidJSON({json}), {json}, toJSONString({json}))"  # a text of which the quotes are not known
+    members = split_arguments(own[len("Variant(") : -1]) if own.startswith("Variant(") else []
+    value = _picked(json, own)
+    if "Bool" in members and len(members) > 1:  # it would take every number
+        others = f"Variant({', '.join(member for member in members if member != 'Bool')})"
+        value = f"if({json} IN ('true', 'false'), {value}, CAST({_picked(json, others)}, {quote_literal(own)}))"
+    fits = [f"({json} = 'null' OR isNotNull({value}))"]
+    picked = f"toString(variantType({value}))"
+    if any(_WHOLE_ONLY.match(member) for member in members):
+        wholes = ", ".join(quote_literal(re.sub(r"\s*,\s*", ", ", m)) for m in members if _WHOLE_ONLY.match(m))
+        same = f"{json} IN ('true', 'false') OR toString({value}) = replaceAll({json}, '\"', '')"
+        fits.append(f"({picked} NOT IN ({wholes}) OR {same})")
+    if any("Tuple(" in member for member in members):
+        fits.append(f"NOT (startsWith({json}, '[') AND startsWith({picked}, 'Tuple('))")
+    return Judgement(value, " AND ".join(fits), own)
+
+
+def _picked(json: str, own: str) -> str:
+    parsed = f"accurateCastOrNull(concat('{{\"v\":', {json}, '}}'), {quote_literal(f'JSON(v {own})')})"
+    return f"getSubcolumn({parsed}, 'v')"
+
+
+def _pair(type_: str, raw: Raw) -> str:
+    """Return SQL of a tuple (value, fits) for an element, which may be NULL."""
+    found = judge(type_, raw)
+    text = raw.text
+    if is_nullable(type_):
+        value = found.value if found.nullable else f"if(isNull({text}), NULL, {found.value})"
+        value = found.value if takes_json(type_) else value
+        return f"tuple({value}, isNull({text}) OR {found.fits})"
+    value = f"assumeNotNull({found.value})" if found.nullable else found.value
+    if is_array(type_):
+        return f"tuple({value}, isNull({text}) OR {found.fits})"
+    return f"tuple({value}, isNotNull({text}) AND {found.fits})"
+
+
+def _variable(raw: Raw) -> str:
+    """Return a lambda's variable that the SQL around it does not use."""
+    used = [int(number) for number in _VARIABLE.findall(raw.text + raw.json)]
+    return f"x{max(used, default=0) + 1}"
+
+
+def _element(type_: str, sql: str) -> tuple[str, Raw]:
+    """Return what JSONExtract is asked for, '' for the JSON itself, and an element of the answer."""
+    if not _SEES_QUOTES.search(type_):
+        return "Nullable(String)", Raw(sql)
+    return "", Raw(f"JSONExtract({sql}, 'Nullable(String)')", f"toNullable({sql})", f"NOT startsWith({sql}, '\"')")
+
+
+def _array(arguments: list[str], raw: Raw) -> tuple[str, str]:
+    document, item = f"ifNull({raw.text}, '')", _variable(raw)
+    asked, element = _element(arguments[0], item)
+    items = f"JSONExtract({document}, 'Array({asked})')" if asked else f"JSONExtractArrayRaw({document})"
+    pairs = f"arrayMap({item} -> {_pair(arguments[0], element)}, {items})"
+    fits = f"JSONType({document}) = 'Array' AND arrayAll({item} -> {item}, tupleElement({pairs}, 2))"
+    return f"tupleElement({pairs}, 1)", fits
+
+
+def _map(arguments: list[str], raw: Raw) -> tuple[str, str]:
+    document, item = f"ifNull({raw.text}, '')", _variable(raw)
+    asked, element = _element(arguments[1], f"{item}.2")
+    how = f"JSONExtractKeysAndValues({document}, '{asked}')" if asked else f"JSONExtractKeysAndValuesRaw({document})"
+    key, value = _pair(arguments[0], Raw(f"toNullable({item}.1)")), _pair(arguments[1], element)
+    pairs = f"arrayMap({item} -> tuple({key}, {value}), {how})"
+    keys, values = f"tupleElement({pairs}, 1)", f"tupleElement({pairs}, 2)"
+    every = f"arrayAll({item} -> {item}, arrayConcat(tupleElement({keys}, 2), tupleElement({values}, 2)))"
+    return (
+        f"arrayZip(tupleElement({keys}, 1), tupleElement({values}, 1))",
+        f"JSONType({document}) = 'Object' AND {every}",
+    )
+
+
+def _tuple(arguments: list[str], raw: Raw) -> tuple[str, str]:
+    """By name from an object, by place from a list with as many elements."""
+    document = f"ifNull({raw.text}, '')"
+    kind, fields = f"JSONType({document})", [named_field(argument) for argument in arguments]
+    pairs = [_pair(field[1], _field(document, number, *field)) for number, field in enumerate(fields, 1)]
+    by_place = f"{kind} = 'Array' AND JSONLength({document}) = {len(fields)}"
+    shape = f"({kind} = 'Object' OR {by_place})" if all(name for name, _ in fields) else by_place
+    fits = " AND ".join([shape, *(f"tupleElement({pair}, 2)" for pair in pairs)])
+    return f"tuple({', '.join(f'tupleElement({pair}, 1)' for pair in pairs)})", fits
+
+
+def _field(document: str, number: int, name: str, type_: str) -> Raw:
+    asked, _ = _element(type_, "")
+    how = f"JSONExtract({document}, {{}}, '{asked}')" if asked else f"JSONExtractRaw({document}, {{}})"
+    by_place, by_name = (how.replace("{}", key) for key in (str(number), quote_literal(name)))
+    found = f"if(JSONType({document}) = 'Array', {by_place}, {by_name})" if name else by_place
+    return _element(type_, found)[1]
+
+
+_HOLDERS = {"Array": _array, "Map": _map, "Tuple": _tuple}
