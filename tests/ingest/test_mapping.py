@@ -57,3 +57,11 @@ def test_rows_of_a_request_keep_their_order(workspace: Workspace, count: int) ->
     workspace.deploy({"e.datasource": "SCHEMA >\n    k String,\n    n Int32\n\nENGINE_SORTING_KEY k\n"})
     workspace.submit("e", lines_of(b"\n".join(b'{"k":"a","n":%d}' % n for n in range(count)))).result()
     assert [row["n"] for row in workspace.sql("SELECT n FROM e")] == list(range(count))
+
+
+def test_a_line_that_is_no_object_is_kept_whole(workspace: Workspace) -> None:
+    workspace.deploy({"e.datasource": "SCHEMA >\n    id String\n"})
+    line = '{"id": "' + "x" * 5_000
+    workspace.submit("e", lines_of(line.encode())).result()
+    expected = [{"c__error": [f"the line is not a JSON object: {line}"]}]
+    assert workspace.sql("SELECT c__error FROM e_quarantine") == expected
