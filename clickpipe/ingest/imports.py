@@ -187,7 +187,8 @@ class Importer:
             return
         started = time.monotonic()
         quarantine = live.physical.tables[f"{source.name}_quarantine"]
-        mapping = build_mapping(_by_name(source) if named else source, f"import_{counts.import_id}", target, quarantine)
+        own = f"import_{counts.import_id}"
+        mapping = build_mapping(_by_name(source) if named else source, own, target, quarantine, quoted=named)
         token = f"{self._owner}/{source.name}/import/{counts.import_id}/{number}"
         good, bad = self._insert(mapping, counts.import_id, lines, token)
         counts.rows += good

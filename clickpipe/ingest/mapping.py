@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from clickpipe.compiler import fingerprint
 from clickpipe.engine import Settings
 from clickpipe.ingest.extract import Texts, texts_of
+from clickpipe.ingest.times import number_by_its_looks
 from clickpipe.ingest.types import base, is_array, is_nullable, nested_fields
 from clickpipe.ingest.values import Judgement, Raw, judge, takes_json
 from clickpipe.project import Column, DataSource
@@ -167,10 +168,13 @@ class Replay:
     keep: str
 
 
-def build_mapping(source: DataSource, owner: str, table: str, quarantine: str) -> RowMapping:
-    """Return the statements for a data source of a workspace (`owner`) and its quoted physical tables."""
+def build_mapping(source: DataSource, owner: str, table: str, quarantine: str, *, quoted: bool = False) -> RowMapping:
+    """Return the statements for a data source of a workspace (`owner`) and its quoted physical tables.
+
+    `quoted`: values come as texts, whatever they are (CSV).
+    """
     texts = texts_of(source)
-    fields = _fields(source, texts)
+    fields = _fields(source, texts, quoted=quoted)
     columns = ["__import_id String", "__line String", *(f"{f.raw} Nullable(String)" for f in fields)]
     columns += [f"{f.parsed} {f.parsed_type}" for f in fields if f.parsed]
     columns.append("__ok Bool")
@@ -241,12 +245,12 @@ def _map(fields: list[_Field], texts: Texts) -> str:
     return f"SELECT\n    {listed}\nFROM ({texts.read(_MARK)})"
 
 
-def _fields(source: DataSource, texts: Texts | None = None) -> list[_Field]:
+def _fields(source: DataSource, texts: Texts | None = None, *, quoted: bool = True) -> list[_Field]:
     """Return a data source's columns on their way: from lines, or (without `texts`) from rows of its quarantine."""
     found: list[_Field] = []
     for number, column in enumerate(source.columns):
         raw = f"__{number}"
-        is_number = texts.numbers[number] if texts else "0"
+        is_number = number_by_its_looks(raw) if texts is None or quoted else texts.numbers[number]
         judged = judge(column.type, Raw(raw, raw if takes_json(column.type) else "", is_number))
         parsed = "" if judged.type == "String" else f"__v{number}"
         found.append(_Field(column, raw, parsed, judged, texts.parsed[number] if texts else False))

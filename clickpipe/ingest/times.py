@@ -22,6 +22,11 @@ _YEAR = r"'^[0-9]{9,}([.]|$)|(^|[ /.,]|[0-9A-Za-z]-)[0-9]{4}|[0-9]{1,2}[/.-][0-9
 _BEFORE_A_DATE = r"'^ *[0-9]{1,2}:|^[^0-9]*0000'"  # a time without one, and the zero date
 
 
+def number_by_its_looks(raw: str) -> str:
+    """Return SQL that tells whether a text is a number and not a calendar date, where its quotes are not known."""
+    return f"NOT match({raw}, {_CALENDAR})"
+
+
 def time_of(own: str, raw: str, number: str) -> str | None:
     """Return SQL for a text as a Date, Date32, DateTime or DateTime64; None for another type.
 
