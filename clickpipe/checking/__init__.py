@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clickpipe.config import STRICT, ProjectRules, load_settings
+from clickpipe.config import DEFAULT_RULES, ProjectRules, load_settings
 
 if TYPE_CHECKING:
     from clickpipe.compiler import CompiledProject
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["check_changes", "check_folder", "load"]
 
 
-def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: ProjectRules = STRICT) -> CheckResult:
+def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: ProjectRules = DEFAULT_RULES) -> CheckResult:
     """Check the files of a project folder, and keep what was found for the next time.
 
     The result is that of a whole check by these rules.

@@ -91,7 +91,7 @@ def _bound(compiled: CompiledProject, pipe: str, node: str | None, params: Itera
         hint = did_you_mean(node or "", [n.name for n in found.nodes])
         message = f"the pipe '{pipe}' has no node '{node}'" + (f": {hint}" if hint else "")
         raise ClickpipeError(message, code="not_found")
-    declared = [p.name for p in node_parameters(compiled.project, found, chosen)]
+    declared = [p.name for p in node_parameters(compiled, found, chosen)]
     values: dict[str, Any] = {}
     for name, value in parse_params(params):
         if name not in declared:
@@ -100,4 +100,4 @@ def _bound(compiled: CompiledProject, pipe: str, node: str | None, params: Itera
             )
         before = values.get(name)
         values[name] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
-    return bind_node(compiled.project, found, chosen, values)
+    return bind_node(compiled, found, chosen, values)

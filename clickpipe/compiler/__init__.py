@@ -1,19 +1,12 @@
 """Project to CompiledProject: names, types, DDL, query functions. Knows no HTTP, no clock, no files."""
 
 from clickpipe.compiler.changes import compile_changes
+from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import column_ddl, fingerprint, table_ddl
 from clickpipe.compiler.known import KnownNames
-from clickpipe.compiler.model import (
-    Checker,
-    CheckFailure,
-    CompiledProject,
-    CopyPipe,
-    MaterializedView,
-    QueryFunction,
-    ResultColumn,
-)
+from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_names, file_names, needed, owners
 from clickpipe.compiler.nodes import bind_node, node_parameters
 from clickpipe.compiler.service import SERVED, SERVICE_SOURCES
@@ -23,6 +16,7 @@ __all__ = [
     "INCLUDED",
     "SERVED",
     "SERVICE_SOURCES",
+    "BoundQuery",
     "CheckFailure",
     "Checker",
     "CompiledProject",

@@ -1,48 +1,58 @@
-"""What is wrong with some calls of a node only: which branch it is, and when it is taken."""
+"""What is wrong with some calls of a node only: how bad it is, and when it happens."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from clickpipe.compiler.graph import NodeInfo
+from clickpipe.compiler.severity import severity
 from clickpipe.diagnostics import Diagnostic, Severity
 
 _MOST = 5  # problems told of one node
+_MOST_TRIED = 24  # parameters that are left out or added to learn which of them decide
+
+Again = Callable[[Mapping[str, str]], str | None]  # what is wrong with a node for other values, None for nothing
 
 
-def of_all_calls(info: NodeInfo, problems: Sequence[Diagnostic | None], *, lenient: bool = False) -> list[Diagnostic]:
-    """Return what to tell of a node, given what is wrong with each of its variants.
+def of_all_calls(
+    info: NodeInfo, problems: Sequence[Diagnostic | None], again: Again, *, strict: bool = False
+) -> list[Diagnostic]:
+    """Return what to tell of a node, given what is wrong with each of its variants, the simplest call's first.
 
-    A branch that works in no variant is an error, told with the condition that leads to it; a combination of branches
-    that work otherwise is a warning, and when `lenient` so is such a branch. Where no variant works, the first problem
-    is told as it is.
+    Where no variant works, the first problem is told as it is; else each with the condition that leads to it.
+    `again` tells what is wrong with the node for other values.
     """
     failing = [n for n, problem in enumerate(problems) if problem is not None]
     if len(failing) == len(problems):
         return [p for p in problems if p is not None][:1]
-    working = frozenset[int]().union(*(v.stretches for n, v in enumerate(info.variants) if problems[n] is None))
-    told: dict[tuple[str, str, int], Diagnostic] = {}
+    told: dict[tuple[str, str, int], tuple[int, Diagnostic]] = {}
     for number in sorted(failing, key=lambda n: len(info.variants[n].values)):
         problem = problems[number]
         assert problem is not None  # noqa: S101 - it is among the failing
-        seen = lenient or info.variants[number].stretches <= working
-        severity = Severity.WARNING if seen else problem.severity
-        when = condition(info, number, set(failing))
+        found = replace(problem, severity=severity(info, problems, number, strict=strict))
         key = (problem.code, problem.message, problem.span.start)
-        if key not in told or (told[key].severity is Severity.WARNING and severity is Severity.ERROR):
-            told[key] = replace(problem, message=f"{problem.message}{when}", severity=severity)
-    return sorted(told.values(), key=lambda d: d.severity is Severity.WARNING)[:_MOST]
+        if key not in told or (told[key][1].severity is Severity.WARNING and found.severity is Severity.ERROR):
+            told[key] = (number, found)
+    most = sorted(told.values(), key=lambda item: item[1].severity is Severity.WARNING)[:_MOST]
+    return [
+        replace(found, message=f"{found.message}{condition(info, number, set(failing), again)}")
+        for number, found in most
+    ]
 
 
-def condition(info: NodeInfo, number: int, alike: Collection[int]) -> str:
+def condition(info: NodeInfo, number: int, alike: Collection[int], again: Again | None = None) -> str:
     """Say when a variant is taken: with as few parameters as tell it from those that are not `alike`.
 
-    Returns `, when ...`, or nothing where there is nothing to tell.
+    With `again` only those count without which something else is wrong, or nothing. Returns `, when ...`, or nothing
+    where there is nothing to tell.
     """
     names = [name for name in info.node.program.conditions() if any(name in v.values for v in info.variants)]
     own = min((info.variants[number].values, *info.variants[number].also), key=len)
     others = [values for n, v in enumerate(info.variants) if n not in alike for values in (v.values, *v.also)]
+    if again is not None and len(names) > 1:
+        own, names = _deciding(own, names, others, again)
 
     def told_apart(by: Mapping[str, bool]) -> bool:
         return not any(all(_same(values, own, name, exact=exact) for name, exact in by.items()) for values in others)
@@ -54,8 +64,29 @@ def condition(info: NodeInfo, number: int, alike: Collection[int]) -> str:
             kept = without
         elif told_apart({**kept, name: False}):
             kept[name] = False
-    phrases = [_phrase(name, own.get(name), exact=exact) for name, exact in kept.items()]
+    written = info.node.program.source.text
+    phrases = [_phrase(name, own.get(name), written, exact=exact) for name, exact in kept.items()]
     return f", when {' and '.join(phrases)}" if phrases else ""
+
+
+def _deciding(
+    own: Mapping[str, str], names: Sequence[str], others: Sequence[Mapping[str, str]], again: Again
+) -> tuple[Mapping[str, str], list[str]]:
+    """Return the values without those that change nothing, and the parameters that decide."""
+    problem = again(own)
+    if problem is None:
+        return own, list(names)
+    kept = dict(own)
+    for name in list(own)[:_MOST_TRIED]:
+        without = {n: value for n, value in kept.items() if n != name}
+        if again(without) == problem:
+            kept = without
+    deciding = [name for name in names if name in kept]
+    for name in [n for n in names if n not in kept][:_MOST_TRIED]:
+        value = next((values[name] for values in others if name in values), None)
+        if value is not None and again({**kept, name: value}) != problem:
+            deciding.append(name)
+    return (kept, deciding) if deciding else (own, list(names))
 
 
 def _same(values: Mapping[str, str], own: Mapping[str, str], name: str, *, exact: bool) -> bool:
@@ -63,7 +94,11 @@ def _same(values: Mapping[str, str], own: Mapping[str, str], name: str, *, exact
     return theirs == ours if exact else (theirs is None) == (ours is None)
 
 
-def _phrase(name: str, value: str | None, *, exact: bool) -> str:
+def _phrase(name: str, value: str | None, written: str, *, exact: bool) -> str:
+    """Say what a parameter is; a value that is not in the author's text is not shown."""
     if value is None:
         return f"`{name}` is not given"
-    return f"`{name}` is '{value}'" if exact else f"`{name}` is given"
+    if not exact:
+        return f"`{name}` is given"
+    known = re.search(rf"(?<!\w){re.escape(value)}(?!\w)", written)
+    return f"`{name}` is '{value}'" if known else f"`{name}` is given another value"

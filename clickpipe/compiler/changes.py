@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from clickpipe.compiler.checker import Checker, ResultColumn
 from clickpipe.compiler.compile import compile_project, restore_project
-from clickpipe.compiler.model import Checker, CompiledProject, ResultColumn
+from clickpipe.compiler.model import CompiledProject
 from clickpipe.compiler.names import affected, changed_names, needed, owners
-from clickpipe.config import STRICT, ProjectRules
+from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import has_errors, sort_diagnostics
 from clickpipe.project import Project, load_texts
 
@@ -19,7 +20,7 @@ _TWO_OF_ONE_NAME = "CP2001"
 
 
 def compile_changes(
-    project: Project, known: CompiledProject, checker: Checker, rules: ProjectRules = STRICT
+    project: Project, known: CompiledProject, checker: Checker, rules: ProjectRules = DEFAULT_RULES
 ) -> CompiledProject:
     """Return what `compile_project` gives, in the time that the changes take.
 
@@ -35,7 +36,7 @@ def compile_changes(
     again = affected(before, changed, before.keys() - texts.keys(), _included(known))
     names = {file: own for file, own in {**before, **changed}.items() if file in texts}
     learned = _learned(known, again, texts)
-    compiled = restore_project(project, learned, rules)
+    compiled = restore_project(project, known.reader, learned, rules)
     # a pipe without a TYPE is an endpoint once nothing reads it any more
     again |= {project.pipes[name].file for name in compiled.endpoints if name not in learned}
     stale = again | (before.keys() - texts.keys())
@@ -44,7 +45,9 @@ def compile_changes(
         loaded = {file: texts[file] for file in sorted(needed(names, again))}
         part = compile_project(load_texts(loaded, elsewhere=texts.keys() - loaded.keys()), checker, rules)
         diagnostics += [d for d in part.diagnostics if not again.isdisjoint(owners(part.project.included, d))]
-        compiled = part if has_errors(part.diagnostics) else restore_project(project, learned | part.learned(), rules)
+        if not has_errors(part.diagnostics):
+            part = restore_project(project, known.reader, learned | part.learned(), rules)
+        compiled = part
     return replace(compiled, diagnostics=tuple(sort_diagnostics(diagnostics)))
 
 

@@ -3,95 +3,44 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeGuard, TypeVar
+from typing import Any
 
+from clickpipe.compiler.ask import Answer, Questions
 from clickpipe.compiler.calls import condition, of_all_calls
+from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer
-from clickpipe.compiler.explain import character, clean, expected, hint_of, place_in_sql
+from clickpipe.compiler.explain import clean, hint_of, place_in_sql
 from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant
 from clickpipe.compiler.known import KnownNames
-from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
+from clickpipe.compiler.readable import Readable
+from clickpipe.compiler.samples import Samples, enum_labels
 from clickpipe.compiler.statements import Statement, Statements
-from clickpipe.compiler.tables import SERVICE_NAMES
 from clickpipe.config import COPY_SOURCES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors
 from clickpipe.project import PipeKind, Project
-from clickpipe.sql import Refusal, check as check_statement, table_functions
-from clickpipe.template import SAMPLE_TEXT
+from clickpipe.sql import Reader, Syntax, table_functions
 
-# The SQL may read a String parameter as something else: toDate(x), toUInt32(x), a unit, a time zone. It is a mistake
-# only if no text fits.
-_OTHER_TEXTS = ("2023-01-01", "2023-01-01 00:00:00", "1", "day", "UTC", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "::1")
-_ABOUT_VALUES = ("BAD_ARGUMENTS", "CANNOT_PARSE")  # what the errors' names start with that other texts may mend
-_ROUNDS = 4
 _CALLS = 8  # that are tried before none is said to work
 _SYNTAX = "Syntax error"  # told of the author's own text, by check_statements
-
-_Answer = TypeVar("_Answer")
-
-
-def check_statements(
-    checker: Checker, nodes: Iterable[NodeInfo], rules: ProjectRules
-) -> tuple[list[Diagnostic], dict[str, str]]:
-    """Check that every node is one SELECT that reads what it may; names that nothing has are reported then.
-
-    Also returns the syntax trees of the renderings, by their text.
-    """
-    infos = list(nodes)
-    texts = list(dict.fromkeys(v.rendered.text for info in infos for v in info.variants))
-    trees = dict(zip(texts, checker.syntax_all(texts), strict=True))
-
-    def judged(info: NodeInfo, variant: Variant) -> Refusal | CheckFailure | None:
-        tree = trees[variant.rendered.text]
-        sources = rules.copy_sources if info.pipe.kind is PipeKind.COPY else ()
-        return tree if isinstance(tree, CheckFailure) else check_statement(tree, SERVICE_NAMES, sources=sources)
-
-    diagnostics: list[Diagnostic] = []
-    for info in infos:
-        problems = [_explained(judged(info, v), v) for v in info.variants]
-        refused = [p for p in problems if p is not None and p.code != "CP4001"]
-        diagnostics += (refused[:1] or of_all_calls(info, problems, lenient=rules.lenient)) or info.unknown
-    return diagnostics, {text: tree for text, tree in trees.items() if isinstance(tree, str)}
-
-
-class _Answers(Generic[_Answer]):
-    """What was answered to statements, each of which is asked once."""
-
-    def __init__(self, ask: Callable[[Sequence[Statement]], list[_Answer]]) -> None:
-        self._ask = ask
-        self._found: dict[tuple[str, str], _Answer] = {}
-
-    def ask(self, statements: Iterable[Statement]) -> None:
-        """Ask them together."""
-        new = {(sql, repr(params)): (sql, params) for sql, params in statements}
-        new = {key: statement for key, statement in new.items() if key not in self._found}
-        self._found.update(zip(new, self._ask(list(new.values())), strict=True))
-
-    def of(self, sql: str, params: Mapping[str, Any]) -> _Answer:
-        """Return the answer to one."""
-        key = (sql, repr(params))
-        if key not in self._found:
-            self._found[key] = self._ask([(sql, params)])[0]
-        return self._found[key]
 
 
 def check_nodes(
     checker: Checker,
     project: Project,
+    reader: Reader[CheckFailure],
     graph: Graph,
     failed: set[Key],
-    trees: Mapping[str, str],
     rules: ProjectRules,
 ) -> tuple[dict[Key, list[ResultColumn]], list[Diagnostic]]:
     """Type-check every node in every rendering; nodes that read a failed one are left out.
 
-    `trees` are the syntax trees of the renderings. Returns the columns of what pipes publish.
+    Returns the columns of what pipes publish.
     """
     types: dict[Key, list[ResultColumn]] = {}
     diagnostics: list[Diagnostic] = []
-    check = _NodeCheck(checker, project, graph, trees, rules)
+    check = _NodeCheck(checker, project, reader, graph, rules)
     check.ask_ahead(info for info in graph.nodes if not _left_out(info, failed))
     for info in graph.nodes:
         key = (info.pipe.name, info.node.name)
@@ -99,7 +48,7 @@ def check_nodes(
             failed.add(key)
             continue
         columns, problems = check.node(info)
-        problems += _outside_of_copies(graph, info, trees)
+        problems += _outside_of_copies(graph, info)
         diagnostics += problems
         if has_errors(problems):
             failed.add(key)
@@ -112,13 +61,14 @@ def _left_out(info: NodeInfo, failed: Collection[Key]) -> bool:
     return (info.pipe.name, info.node.name) in failed or any((p.name, n.name) in failed for p, n in info.reads_nodes)
 
 
-def _outside_of_copies(graph: Graph, info: NodeInfo, trees: Mapping[str, str]) -> list[Diagnostic]:
+def _outside_of_copies(graph: Graph, info: NodeInfo) -> list[Diagnostic]:
     """Report a node that is no copy's and reads a copy pipe's own SELECT, where that reads another system."""
     if info.pipe.kind is PipeKind.COPY:
         return []
     for read in graph.reachable(info.pipe, info.node)[1:]:
-        texts = [v.rendered.text for v in read.variants] if read.pipe.kind is PipeKind.COPY else []
-        names = {name for text in texts for name in table_functions(trees[text])} & COPY_SOURCES.keys()
+        trees = [v.syntax.tree for v in read.variants if isinstance(v.syntax, Syntax)]
+        trees = trees if read.pipe.kind is PipeKind.COPY else []
+        names = {name for tree in trees for name in table_functions(tree)} & COPY_SOURCES.keys()
         if names:
             message = f"'{read.pipe.name}' reads {' and '.join(sorted(names))}, which only copy pipes may"
             hint = "read the data source that the copy pipe writes to"
@@ -130,13 +80,18 @@ class _NodeCheck:
     """Asks ClickHouse about nodes: for columns where a pipe publishes them, else only whether it takes the SELECT."""
 
     def __init__(
-        self, checker: Checker, project: Project, graph: Graph, trees: Mapping[str, str], rules: ProjectRules
+        self,
+        checker: Checker,
+        project: Project,
+        reader: Reader[CheckFailure],
+        graph: Graph,
+        rules: ProjectRules,
     ) -> None:
-        self._checker = checker
-        self._lenient = rules.lenient
-        self._statements = Statements(Composer(project, checker.table), KnownNames(project), graph, trees)
-        self._columns = _Answers(checker.describe_all)
-        self._refusals = _Answers(checker.refusals)
+        self._rules = rules
+        self._readable = Readable(project, reader, rules)
+        self._statements = Statements(Composer(project, reader, checker.table), KnownNames(project), graph)
+        self._questions = Questions(checker, COPY_SOURCES)
+        self._labels = enum_labels(project)
 
     def ask_ahead(self, infos: Iterable[NodeInfo]) -> None:
         """Ask about all nodes together."""
@@ -146,31 +101,38 @@ class _NodeCheck:
             for variant in info.variants:
                 if (statement := self._statements.of(info, variant)) is not None:
                     (columns if _publishes(info, variant) else refusals).append(statement)
-        self._columns.ask(columns)
-        self._refusals.ask(refusals)
+        self._questions.ask_columns(columns)
+        self._questions.ask_refusals(refusals)
 
     def node(self, info: NodeInfo) -> tuple[list[ResultColumn] | None, list[Diagnostic]]:
         """Return the node's columns if its pipe publishes them, and what is wrong with it."""
         columns: list[ResultColumn] | None = None
         problems: list[Diagnostic | None] = []
         asked: list[Variant] = []
-        for variant in info.variants:
-            statement = self._statements.of(info, variant)
+        told_before = [self._readable.problem(info, v) is not None for v in info.variants]
+        for variant, told in zip(info.variants, told_before, strict=True):
+            statement = None if told else self._statements.of(info, variant)
             if statement is None:
                 continue
             asked.append(variant)
-            result = self._answer(info, variant, *statement)
+            result = self._answer(info, variant, statement)
             if not isinstance(result, CheckFailure):
                 problems.append(None)
                 if columns is None and info.node is info.pipe.output:
-                    found = result or self._columns.of(*statement)
+                    found = result or self._questions.columns(statement)
                     columns = None if isinstance(found, CheckFailure) else found
                 continue
-            place = place_in_sql(variant, result.message)
-            problems.append(Diagnostic("CP4002", clean(result.message), place, hint=hint_of(result)))
+            problems.append(_diagnostic(variant, result))
         seen = replace(info, variants=tuple(asked))
-        told = [p for p in of_all_calls(seen, problems, lenient=self._lenient) if not p.message.startswith(_SYNTAX)]
-        return columns, told or [*self._differences(seen, problems), *self._inner_ways(info)]
+
+        def again(values: Mapping[str, str]) -> str | None:
+            statement = self._statements.with_values(info, values)
+            answer = self._settled(self._questions.refusal(statement), statement) if statement is not None else None
+            return clean(answer.message) if isinstance(answer, CheckFailure) else None
+
+        calls = of_all_calls(seen, problems, again, strict=not self._rules.lenient)
+        told_now = [p for p in calls if not p.message.startswith(_SYNTAX)]
+        return columns, told_now or [*self._differences(seen, problems), *self._inner_ways(info)]
 
     def _differences(self, info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic]:
         """Warn where the node's columns depend on which branches are taken."""
@@ -180,7 +142,7 @@ class _NodeCheck:
         first: list[ResultColumn] | None = None
         for numbers in filter(None, shapes if len(shapes) > 1 else ()):
             statement = self._statements.of(info, info.variants[numbers[0]])
-            found = self._columns.of(*statement) if statement is not None else None
+            found = self._questions.columns(statement) if statement is not None else None
             if found is None or isinstance(found, CheckFailure):
                 continue
             if first is not None and found != first:
@@ -199,7 +161,7 @@ class _NodeCheck:
         for way in self._statements.inner_ways(info):
             failures: list[CheckFailure] = []
             for statement in itertools.islice(self._statements.through(info, way), _CALLS):
-                answer = self._with_other_texts(self._refusals.of(*statement), *statement)
+                answer = self._settled(self._questions.refusal(statement), statement)
                 if not isinstance(answer, CheckFailure):
                     break
                 failures.append(answer)
@@ -207,46 +169,29 @@ class _NodeCheck:
                 if failures:
                     when = condition(way.inner, way.simplest, way.numbers)
                     place = place_in_sql(info.variants[0], failures[0].message)
-                    severity = Severity.WARNING if self._lenient else Severity.ERROR
+                    severity = Severity.WARNING if self._rules.lenient else Severity.ERROR
                     told = f"{clean(failures[0].message)}{when}"
                     hint = f"the columns of '{way.inner.node.name}' depend on the parameters"
                     found.append(Diagnostic("CP4002", told, place, severity, hint))
         return found[:1]
 
-    def _answer(
-        self, info: NodeInfo, variant: Variant, sql: str, params: Mapping[str, Any]
-    ) -> list[ResultColumn] | CheckFailure | None:
-        result = self._columns.of(sql, params) if _publishes(info, variant) else self._refusals.of(sql, params)
-        return self._with_other_texts(result, sql, params)
+    def _answer(self, info: NodeInfo, variant: Variant, statement: Statement) -> Answer:
+        ask = self._questions.columns if _publishes(info, variant) else self._questions.refusal
+        return self._settled(ask(statement), statement)
 
-    def _with_other_texts(
-        self, result: list[ResultColumn] | CheckFailure | None, sql: str, params: Mapping[str, Any]
-    ) -> list[ResultColumn] | CheckFailure | None:
-        """Return an answer; where it is about a value, that with a text which fits, if there is one."""
-        for told_apart in (SAMPLE_TEXT, None):  # first what says nothing, then also what conditions ask for
-            for text in _OTHER_TEXTS:
-                if not _about_a_value(result):
-                    return result
-                others = {name: _instead(value, text, told_apart) for name, value in params.items()}
-                result = self._checker.describe(sql, others)
-        return self._one_by_one(sql, params) if _about_a_value(result) else result
+    def _settled(self, answer: Answer, statement: Statement) -> Answer:
+        """Return an answer; one that is about values of ours is that with others, or None."""
+        if not isinstance(answer, CheckFailure):
+            return answer
 
-    def _one_by_one(self, sql: str, params: Mapping[str, Any]) -> list[ResultColumn] | CheckFailure:
-        """Look for texts of several parameters that mean different things: one fits when the error is another then."""
-        given = dict(params)
-        result = self._columns.of(sql, params)
-        for _ in range(_ROUNDS):
-            before = result
-            for name, text in itertools.product([n for n, v in given.items() if v == SAMPLE_TEXT], _OTHER_TEXTS):
-                if not _about_a_value(result):
-                    return result
-                found = self._checker.describe(sql, {**given, name: text})
-                if not isinstance(found, CheckFailure) or found.message.replace(text, SAMPLE_TEXT) != result.message:
-                    given[name], result = text, found
-                    break
-            if result is before:
-                break
-        return result
+        def describe(_: str, params: Mapping[str, Any]) -> Answer:
+            return self._questions.with_params(statement, params)
+
+        return Samples(describe, self._labels).settle(statement.sql, statement.params, answer, statement.written)
+
+
+def _diagnostic(variant: Variant, failure: CheckFailure) -> Diagnostic:
+    return Diagnostic("CP4002", clean(failure.message), place_in_sql(variant, failure.message), hint=hint_of(failure))
 
 
 def _difference(first: Sequence[ResultColumn], other: Sequence[ResultColumn]) -> str:
@@ -264,32 +209,3 @@ def _difference(first: Sequence[ResultColumn], other: Sequence[ResultColumn]) ->
 
 def _publishes(info: NodeInfo, variant: Variant) -> bool:
     return info.node is info.pipe.output and variant is info.variants[0]
-
-
-def _explained(refusal: Refusal | CheckFailure | None, variant: Variant) -> Diagnostic | None:
-    """Tell in the author's file why a rendering is not one SELECT that reads what it may."""
-    rendered = variant.rendered
-    if isinstance(refusal, CheckFailure):
-        offset = character(rendered.text, refusal.offset) if refusal.offset is not None else 0
-        return Diagnostic("CP4001", clean(refusal.message), rendered.locate(offset), hint=expected(refusal.message))
-    if refusal is None:
-        return None
-    at = max(0, rendered.text.find(refusal.word)) if refusal.word else 0
-    code = "CP4003" if refusal.statement else "CP4004"
-    hint = "what SQL may read: data sources, pipes, nodes, and the functions listed in docs/datafiles.md"
-    if refusal.statement:
-        hint = "a node is one SELECT; tables are changed by deployments, events and copies"
-    elif (source := refusal.word.lower()) in COPY_SOURCES:
-        hint = f'copy pipes may read it where the setting copy_sources names it: copy_sources = "{source}"'
-    return Diagnostic(code, refusal.message, rendered.locate(at, len(refusal.word) or 1), hint=hint)
-
-
-def _about_a_value(answer: object) -> TypeGuard[CheckFailure]:
-    return isinstance(answer, CheckFailure) and answer.name.startswith(_ABOUT_VALUES)
-
-
-def _instead(value: Any, text: str, of: str | None) -> Any:
-    """Return another text where `of` stands, or any text for None."""
-    if isinstance(value, list):
-        return [_instead(item, text, of) for item in value]
-    return text if isinstance(value, str) and of in (None, value) else value

@@ -8,40 +8,35 @@ from dataclasses import replace
 from functools import cache
 from pathlib import PurePosixPath
 
-from clickpipe.compiler.check import check_nodes, check_statements
+from clickpipe.compiler.check import check_nodes
+from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.conflicts import conflicting_types
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
 from clickpipe.compiler.known import KnownNames
-from clickpipe.compiler.model import (
-    Checker,
-    CheckFailure,
-    CompiledProject,
-    CopyPipe,
-    MaterializedView,
-    QueryFunction,
-    ResultColumn,
-)
+from clickpipe.compiler.model import CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import file_names
+from clickpipe.compiler.readable import Readable
 from clickpipe.compiler.tables import check_types, create_quarantines, create_services, create_tables
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
-from clickpipe.config import STRICT, ProjectRules
+from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
 from clickpipe.project import PipeKind, Project
-from clickpipe.sql import quote_literal
+from clickpipe.sql import Reader, quote_literal
 
 
-def compile_project(project: Project, checker: Checker, rules: ProjectRules = STRICT) -> CompiledProject:
+def compile_project(project: Project, checker: Checker, rules: ProjectRules = DEFAULT_RULES) -> CompiledProject:
     """Compile and check a project. Look at `.diagnostics`: with an error among them it is not to be deployed.
 
     `rules` are what the settings say about projects.
     """
+    reader = Reader(checker.syntax_all)
     project = infer_types(project, type_of_default(checker))
     broken = _files_with_errors(project, project.diagnostics)
     sources = [s for s in project.data_sources.values() if s.file not in broken]
     with ThreadPoolExecutor(1) as meanwhile:  # ClickHouse makes tables while nodes are rendered
         tables = meanwhile.submit(create_tables, checker, sources)
-        graph, diagnostics = build_graph(project)
+        graph, diagnostics = build_graph(project, reader)
         diagnostics = [*project.diagnostics, *diagnostics, *tables.result()]
     read = {name for info in graph.by_key.values() for name in info.reads_sources}
     refused = _files_with_errors(project, diagnostics)
@@ -49,14 +44,15 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = ST
     diagnostics += check_types(checker, [s for s in project.data_sources.values() if s.file in broken], diagnostics)
     create_services(checker, read)
     readable = [i for i in graph.by_key.values() if not _has_error(i, diagnostics)]
-    problems, trees = check_statements(checker, readable, rules)
-    diagnostics += problems
-    project, problems, missing = derive_targets(checker, project, _failed(project, graph, diagnostics, ()), read)
+    diagnostics += Readable(project, reader, rules).check(readable)
+    project, problems, missing = derive_targets(
+        checker, project, reader, _failed(project, graph, diagnostics, ()), read
+    )
     diagnostics += problems
     failed = _failed(project, graph, diagnostics, missing)
-    types, problems = check_nodes(checker, project, graph, failed, trees, rules)
+    types, problems = check_nodes(checker, project, reader, graph, failed, rules)
     diagnostics += problems
-    compiled = _assemble(project, graph, types, diagnostics, rules)
+    compiled = _assemble(project, reader, graph, types, diagnostics, rules)
     diagnostics = list(compiled.diagnostics)
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
@@ -66,13 +62,16 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = ST
 
 
 def restore_project(
-    project: Project, columns: Mapping[str, Sequence[ResultColumn]], rules: ProjectRules = STRICT
+    project: Project,
+    reader: Reader[CheckFailure],
+    columns: Mapping[str, Sequence[ResultColumn]],
+    rules: ProjectRules = DEFAULT_RULES,
 ) -> CompiledProject:
     """Compile a project that was checked before; `columns` is what `CompiledProject.learned` gave then."""
     project = restore_targets(project, columns)
-    graph, diagnostics = build_graph(project)
+    graph, diagnostics = build_graph(project, reader)
     types = {(p.name, p.output.name): list(columns.get(p.name, ())) for p in project.pipes.values()}
-    compiled = _assemble(project, graph, types, [*project.diagnostics, *diagnostics], rules)
+    compiled = _assemble(project, reader, graph, types, [*project.diagnostics, *diagnostics], rules)
     return replace(compiled, names=file_names(project, graph))
 
 
@@ -106,13 +105,14 @@ def _failed(project: Project, graph: Graph, diagnostics: Sequence[Diagnostic], m
 
 def _assemble(
     project: Project,
+    reader: Reader[CheckFailure],
     graph: Graph,
     types: Mapping[Key, list[ResultColumn]],
     diagnostics: Sequence[Diagnostic],
     rules: ProjectRules,
 ) -> CompiledProject:
     project = publish_untyped(project, graph)
-    views, view_problems = build_views(project, graph)
+    views, view_problems = build_views(project, graph, reader)
     copies, copy_problems = build_copies(project, graph)
     names = KnownNames(project, any_enum=rules.any_enum)
     endpoints = {
@@ -124,6 +124,7 @@ def _assemble(
             pipe,
             project,
             names,
+            reader,
         )
         for pipe in project.pipes.values()
         if pipe.kind is PipeKind.ENDPOINT
@@ -131,7 +132,7 @@ def _assemble(
     broken = _files_with_errors(project, diagnostics)
     problems = [p for p in (*view_problems, *copy_problems) if p.span.file not in broken]
     found = sort_diagnostics([*diagnostics, *problems])
-    return CompiledProject(project, project.data_sources, endpoints, views, copies, tuple(found), names, rules)
+    return CompiledProject(project, project.data_sources, endpoints, views, copies, tuple(found), names, reader, rules)
 
 
 def _check_targets(

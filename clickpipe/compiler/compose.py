@@ -6,43 +6,88 @@ source or its quarantine table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.project import Node, Pipe, Project
-from clickpipe.sql import TableReference, splice
+from clickpipe.sql import Composition, Reader, Syntax, TableReference, Use, quote_literal, splice, table_name
 from clickpipe.template import Binder
+
+Tables = Callable[[str], str | None]
 
 
 class Composer:
-    """Writes the SELECT of a pipe or node over the tables that `table` names (None: keep the name)."""
+    """Writes the SELECT of a pipe or node over tables."""
 
-    def __init__(self, project: Project, table: Callable[[str], str | None]) -> None:
-        """Keep the project and the naming; a Composer holds no other state."""
+    def __init__(self, project: Project, reader: Reader[Any], tables: Tables | None) -> None:
+        """Read SQL with `reader`; `tables` gives a table's quoted name, None where there is no such table.
+
+        Without `tables` data sources keep their names.
+        """
         self._project = project
-        self._table = table
+        self._reader = reader
+        self._tables = tables
 
-    def pipe(self, pipe: Pipe, values: Mapping[str, Any], binder: Binder) -> str:
+    def pipe(self, pipe: Pipe, values: Mapping[str, Any], binder: Binder) -> Composition:
         """Return the SQL of what the pipe publishes, its parameters bound in `binder`."""
         return self.node(pipe, pipe.output, values, binder)
 
-    def node(self, pipe: Pipe, node: Node, values: Mapping[str, Any], binder: Binder) -> str:
+    def node(self, pipe: Pipe, node: Node, values: Mapping[str, Any], binder: Binder) -> Composition:
         """Return the SQL of one node with all it reads spliced in."""
         return self.text(node.program.render(values, binder), pipe, node, values, binder)
 
-    def text(self, sql: str, pipe: Pipe | None, node: Node | None, values: Mapping[str, Any], binder: Binder) -> str:
-        """Return rendered SQL with its table names replaced; `pipe` and `node` give the scope."""
+    def text(
+        self, sql: str, pipe: Pipe | None, node: Node | None, values: Mapping[str, Any], binder: Binder
+    ) -> Composition:
+        """Return rendered SQL with its tables replaced; `pipe` and `node` give the scope.
 
-        def replace(reference: TableReference) -> str | None:
-            if reference.database:
-                return self._table(qualified(reference.name)) if is_service(reference) else None
-            found = resolve(self._project, pipe, node, reference.name)
-            if found is None:
-                return self._table(self._project.canonical(reference.name))
-            return f"(\n{self.node(*found, values, binder)}\n)"
+        Raises ClickpipeError for what ClickHouse cannot read, a table that nothing has, and a name that would change
+        what a spliced query means.
+        """
+        syntax = self._read(sql)
+        found: dict[TableReference, tuple[str, ...] | Composition] = {}
+        written: dict[TableReference, str] = {}
+        for table in syntax.tables:
+            inner = None if table.database or table.use in {Use.TEXT, Use.NAME} else self._node(pipe, node, table)
+            if inner is not None:
+                composed = self.node(*inner, values, binder)
+                _keep_apart(syntax, composed, inner[1])
+                found[table], written[table] = composed, f"(\n{composed.text}\n)"
+            elif (name := self._table(table)) is not None:
+                found[table] = table_name(name)
+                written[table] = quote_literal(".".join(table_name(name))) if table.use is Use.TEXT else name
+        return Composition(splice(syntax, written.get), syntax, found)
 
-        return splice(sql, replace)
+    def _read(self, sql: str) -> Syntax:
+        syntax = self._reader.read(sql)
+        if not isinstance(syntax, Syntax):
+            message = f"[Error] {syntax.message} (SYNTAX_ERROR)"
+            raise ClickpipeError(message, code="syntax_error")
+        if syntax.unplaced:
+            message = (
+                f"It cannot be told where this query names the table '{syntax.unplaced}': write it in another way."
+            )
+            raise ClickpipeError(message, code="not_allowed")
+        return syntax
+
+    def _node(self, pipe: Pipe | None, node: Node | None, table: TableReference) -> tuple[Pipe, Node] | None:
+        return resolve(self._project, pipe, node, table.name)
+
+    def _table(self, table: TableReference) -> str | None:
+        """Return the quoted name of a data source's table; None to keep the name as it is."""
+        if self._tables is None:
+            return None
+        if table.database and not is_service(table) and table.full_name not in self._project.data_sources:
+            return None  # the statement check refuses it
+        known = qualified(table.name) if is_service(table) else self._project.canonical(table.full_name)
+        name = self._tables(known)
+        if name is None and table.use is not Use.IN:  # behind IN it may be a column
+            hint = did_you_mean(table.full_name, [*self._project.data_sources, *self._project.pipes])
+            message = f"Resource '{table.full_name}' not found" + (f": {hint}" if hint else "")
+            raise ClickpipeError(message, code="not_found")
+        return name
 
 
 def is_service(reference: TableReference) -> bool:
@@ -65,3 +110,19 @@ def resolve(project: Project, pipe: Pipe | None, node: Node | None, name: str) -
     if other is not None and (pipe is None or other.name != pipe.name):
         return other, other.output
     return None
+
+
+def _keep_apart(outer: Syntax, inner: Composition, node: Node) -> None:
+    """Refuse a lambda's name that is a function's in a spliced query: ClickHouse would call the lambda there."""
+    if outer.lambdas and (names := outer.lambdas & _functions(inner)):
+        name = min(names)
+        message = (
+            f"The lambda '{name}' would take the place of the function {name}() in '{node.name}': give it another name."
+        )
+        raise ClickpipeError(message, code="not_allowed")
+
+
+def _functions(composition: Composition) -> frozenset[str]:
+    """Return the functions that a composed query calls."""
+    inner: Sequence[Composition] = [t for t in composition.tables.values() if isinstance(t, Composition)]
+    return composition.syntax.functions.union(*map(_functions, inner))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.graph import Key
-from clickpipe.compiler.model import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.tables import create_quarantines, create_tables
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, has_errors
 from clickpipe.project import Column, DataSource, Pipe, Project, check_engine
+from clickpipe.sql import Reader
 from clickpipe.template import Binder
 
 
@@ -39,7 +40,11 @@ def type_of_default(checker: Checker) -> Callable[[DataSource, Column], str]:
 
 
 def derive_targets(
-    checker: Checker, project: Project, failed: Collection[Key], read: Collection[str] = ()
+    checker: Checker,
+    project: Project,
+    reader: Reader[CheckFailure],
+    failed: Collection[Key],
+    read: Collection[str] = (),
 ) -> tuple[Project, list[Diagnostic], set[str]]:
     """Add the data sources that materialized nodes define, and create them empty.
 
@@ -53,7 +58,7 @@ def derive_targets(
     while found:
         found = False
         for name, pipe in list(waiting.items()):
-            columns = None if (pipe.name, pipe.output.name) in failed else _describe(checker, project, pipe)
+            columns = None if (pipe.name, pipe.output.name) in failed else _describe(checker, project, reader, pipe)
             if columns is None:
                 continue
             found = True
@@ -72,13 +77,15 @@ def restore_targets(project: Project, columns: Mapping[str, Sequence[ResultColum
     return _with(project, (_target(name, pipe, columns[name])[0] for name, pipe in targets if name in columns))
 
 
-def _describe(checker: Checker, project: Project, pipe: Pipe) -> list[ResultColumn] | None:
+def _describe(
+    checker: Checker, project: Project, reader: Reader[CheckFailure], pipe: Pipe
+) -> list[ResultColumn] | None:
     binder = Binder()
     try:
-        select = Composer(project, checker.table).pipe(pipe, {}, binder)
+        select = Composer(project, reader, checker.table).pipe(pipe, {}, binder)
     except ClickpipeError:
         return None
-    found = checker.describe(select, binder.params)
+    found = checker.describe(select.text, binder.params)
     return None if isinstance(found, CheckFailure) else found
 
 

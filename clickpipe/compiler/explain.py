@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from clickpipe.compiler.checker import CheckFailure
 from clickpipe.compiler.graph import Variant
-from clickpipe.compiler.model import CheckFailure
 from clickpipe.diagnostics import Span
 from clickpipe.project import DataSource
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from clickpipe.compiler.checker import CheckFailure
 from clickpipe.compiler.compose import is_service, resolve
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.service import SERVED, qualified
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, did_you_mean
 from clickpipe.project import Node, Pipe, PipeKind, Project
-from clickpipe.sql import TableReference, references
-from clickpipe.template import SAMPLE_TEXT, Binder, Rendered, problem
+from clickpipe.sql import Reader, Syntax, TableReference, Use
+from clickpipe.template import SAMPLE_TEXT, Binder, Rendered, Sample, problem
 
 QUARANTINE_SUFFIX = "_quarantine"
 
@@ -24,7 +25,7 @@ Key = tuple[str, str]  # pipe, node
 class Variant:
     """One rendering of a node, the values it was rendered with, and the stretches of the template in it.
 
-    `also` are other values that give the same text.
+    `also` are other values that give the same text. `syntax` is how ClickHouse reads it, or what it has against it.
     """
 
     rendered: Rendered
@@ -32,13 +33,14 @@ class Variant:
     values: Mapping[str, str]
     stretches: frozenset[int]
     also: tuple[Mapping[str, str], ...] = ()
+    syntax: Syntax | CheckFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
     """A node with its renderings and what it reads.
 
-    `names` are as its SQL has them, `unknown` tells of those that nothing has or serves.
+    `names` are as its SQL has them, `remarks` tell of those that are not served.
     """
 
     pipe: Pipe
@@ -47,7 +49,7 @@ class NodeInfo:
     reads_nodes: tuple[tuple[Pipe, Node], ...]
     reads_sources: tuple[str, ...]
     names: frozenset[str]
-    unknown: tuple[Diagnostic, ...] = ()
+    remarks: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +76,30 @@ class Graph:
         return list(seen.values())
 
 
-def build_graph(project: Project) -> tuple[Graph, list[Diagnostic]]:
+def build_graph(project: Project, reader: Reader[CheckFailure]) -> tuple[Graph, list[Diagnostic]]:
     """Render every node, resolve what it reads, order the nodes; report templates that fail, and circles."""
     diagnostics: list[Diagnostic] = []
+    rendered: list[tuple[Pipe, Node, list[Variant]]] = []
+    for pipe, node, variants, problems in render_nodes(project):
+        rendered.append((pipe, node, variants))
+        diagnostics += problems
+    texts = [v.rendered.text for _, _, variants in rendered for v in variants]
+    known = dict(zip(texts, reader.read_all(texts), strict=True))
+    names = TableNames(project)
     by_key: dict[Key, NodeInfo] = {}
-    tables, known = _tables(project), KnownNames(project)
-    for pipe in project.pipes.values():
-        for node in pipe.nodes:
-            info, problems = _inspect(project, tables, known, pipe, node)
-            by_key[(pipe.name, node.name)] = info
-            diagnostics += problems
+    for pipe, node, variants in rendered:
+        read = [replace(v, syntax=known[v.rendered.text]) for v in variants]
+        by_key[(pipe.name, node.name)] = _inspect(names, pipe, node, read)
     ordered, circles = _order(by_key)
     return Graph(tuple(ordered), by_key), diagnostics + circles
+
+
+def render_nodes(project: Project) -> Iterator[tuple[Pipe, Node, list[Variant], list[Diagnostic]]]:
+    """Yield every node with its renderings, not read yet, and what is wrong with its template."""
+    known = KnownNames(project)
+    for pipe in project.pipes.values():
+        for node in pipe.nodes:
+            yield pipe, node, *_variants(node, known)
 
 
 def publish_untyped(project: Project, graph: Graph) -> Project:
@@ -128,46 +142,78 @@ def _variants(node: Node, names: KnownNames) -> tuple[list[Variant], list[Diagno
         diagnostics.append(problem(program.source, "CP3004", message, fault.line, "", hint))
     variants: dict[str, Variant] = {}
     for sample in program.samples():
-        binder = Binder(names, sample_secret)
-        with contextlib.suppress(ClickpipeError):  # a name that is asked of the caller; a value where none can stand
-            rendered = program.trace(sample.values, binder)
-            variants.setdefault(
-                rendered.text, Variant(rendered, binder.params, sample.values, sample.stretches, sample.also)
-            )
+        if (variant := render_variant(node, names, sample.values, sample)) is not None:
+            variants.setdefault(variant.rendered.text, variant)
     return list(variants.values()), diagnostics
 
 
-def _inspect(
-    project: Project, tables: Collection[str], known: KnownNames, pipe: Pipe, node: Node
-) -> tuple[NodeInfo, list[Diagnostic]]:
-    variants, diagnostics = _variants(node, known)
+def render_variant(
+    node: Node, names: KnownNames, values: Mapping[str, str], sample: Sample | None = None
+) -> Variant | None:
+    """Render a node with some values, not read yet; None where that does not work: a name is asked of the caller."""
+    binder = Binder(names, sample_secret)
+    with contextlib.suppress(ClickpipeError):
+        rendered = node.program.trace(values, binder)
+        stretches, also = (sample.stretches, sample.also) if sample is not None else (frozenset[int](), ())
+        return Variant(rendered, binder.params, values, stretches, also)
+    return None
+
+
+class TableNames:
+    """What names in a project's SQL may mean."""
+
+    def __init__(self, project: Project) -> None:
+        """Take the names of data sources, their quarantines, and files that could not be read."""
+        self.project = project
+        unread = {PurePosixPath(file).stem for file in project.files} - project.pipes.keys()
+        bases = project.data_sources.keys() | project.undefined_targets().keys()
+        self._tables = unread | bases | {f"{base}{QUARANTINE_SUFFIX}" for base in bases}
+
+    def table(self, reference: TableReference) -> str | None:
+        """Return the data source (or quarantine) that a name means, None where it means none."""
+        name = self.project.canonical(reference.full_name)
+        return name if name in self._tables else None
+
+    def unknown(self, pipe: Pipe, node: Node, variant: Variant) -> Iterator[Diagnostic]:
+        """Report the names in a rendering that nothing has."""
+        for reference in variant.syntax.tables if isinstance(variant.syntax, Syntax) else ():
+            known = (
+                is_service(reference)
+                or (not reference.database and resolve(self.project, pipe, node, reference.name) is not None)
+                or self.table(reference) is not None
+                or reference.use is Use.IN  # it may be a column
+            )
+            if not known and not reference.database:  # of tables elsewhere the statement check tells
+                yield self._unknown(pipe, variant.rendered, reference)
+
+    def _unknown(self, pipe: Pipe, rendered: Rendered, reference: TableReference) -> Diagnostic:
+        span = rendered.locate(reference.start, reference.end - reference.start)
+        near = [*self.project.data_sources, *self.project.pipes, *(n.name for n in pipe.nodes)]
+        near += self.project.names_elsewhere(".datasource", ".pipe")
+        hint = did_you_mean(reference.name, near) or "data sources and pipes are named by their files"
+        message = f"'{reference.name}' is not a data source, a pipe or a node of this pipe"
+        return Diagnostic("CP2003", message, span, hint=hint)
+
+
+def _inspect(tables: TableNames, pipe: Pipe, node: Node, variants: Sequence[Variant]) -> NodeInfo:
     nodes: dict[Key, tuple[Pipe, Node]] = {}
     sources: dict[str, None] = {}
-    unknown: list[Diagnostic] = []
+    remarks: list[Diagnostic] = []
     names: set[str] = set()
     for variant in variants:
-        for reference in references(variant.rendered.text):
-            names.add(reference.name)
-            if reference.database:
-                if is_service(reference):
-                    sources[qualified(reference.name)] = None
-                    if reference.name not in SERVED:
-                        unknown.append(_not_served(variant.rendered, reference))
-                continue
-            found = resolve(project, pipe, node, reference.name)
+        for reference in variant.syntax.tables if isinstance(variant.syntax, Syntax) else ():
+            names.add(reference.full_name)
+            found = None if reference.database else resolve(tables.project, pipe, node, reference.name)
             if found is not None:
                 nodes[(found[0].name, found[1].name)] = found
-            elif project.canonical(reference.name) in tables:
-                sources[project.canonical(reference.name)] = None
-            else:
-                span = variant.rendered.locate(reference.start, reference.end - reference.start)
-                near = [*project.data_sources, *project.pipes, *(n.name for n in pipe.nodes)]
-                near += project.names_elsewhere(".datasource", ".pipe")
-                hint = did_you_mean(reference.name, near) or "data sources and pipes are named by their files"
-                message = f"'{reference.name}' is not a data source, a pipe or a node of this pipe"
-                unknown.append(Diagnostic("CP2003", message, span, hint=hint))
+            elif is_service(reference):
+                sources[qualified(reference.name)] = None
+                if reference.name not in SERVED:
+                    remarks.append(_not_served(variant.rendered, reference))
+            elif (name := tables.table(reference)) is not None:
+                sources[name] = None
     read = (tuple(nodes.values()), tuple(sources), frozenset(names))
-    return NodeInfo(pipe, node, tuple(variants), *read, tuple(unknown)), diagnostics
+    return NodeInfo(pipe, node, tuple(variants), *read, tuple(remarks))
 
 
 def _not_served(rendered: Rendered, reference: TableReference) -> Diagnostic:
@@ -175,13 +221,6 @@ def _not_served(rendered: Rendered, reference: TableReference) -> Diagnostic:
     message = f"the service data source '{qualified(reference.name)}' is not served yet"
     hint = "its columns are checked; calls of what reads it are refused"
     return Diagnostic("CP2009", message, span, Severity.WARNING, hint)
-
-
-def _tables(project: Project) -> set[str]:
-    """Return the names of data sources and their quarantines, and of files that could not be read."""
-    unread = {PurePosixPath(file).stem for file in project.files} - project.pipes.keys()
-    bases = project.data_sources.keys() | project.undefined_targets().keys()
-    return unread | bases | {f"{base}{QUARANTINE_SUFFIX}" for base in bases}
 
 
 def _order(by_key: Mapping[Key, NodeInfo]) -> tuple[list[NodeInfo], list[Diagnostic]]:

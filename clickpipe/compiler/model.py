@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from clickpipe.compiler.compose import Composer
+from clickpipe.compiler.checker import CheckFailure, ResultColumn
+from clickpipe.compiler.compose import Composer, Tables
 from clickpipe.compiler.ddl import fingerprint
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.names import FileNames
-from clickpipe.config import STRICT, ProjectRules
+from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource, Pipe, Project
+from clickpipe.sql import Composition, Reader
 from clickpipe.template import Binder, BoundSQL, Parameter, Secrets, no_secret
 
 
 @dataclass(frozen=True, slots=True)
-class ResultColumn:
-    """A column that a query function returns: name and ClickHouse type."""
+class BoundQuery(BoundSQL):
+    """SQL with its parameters, and what its text was composed of."""
 
-    name: str
-    type: str
+    composed: Composition = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +36,21 @@ class QueryFunction:
     _pipe: Pipe
     _project: Project
     _names: KnownNames
+    _reader: Reader[CheckFailure]
 
-    def bind(self, **values: Any) -> BoundSQL:
+    def bind(self, **values: Any) -> BoundQuery:
         """Return SQL over the data sources' own names, with the values as query parameters.
 
         Raises TemplateError (MissingParameter, a value that is not of its type) or what the pipe's
         author raises with `error()`.
         """
-        return self.bind_to(lambda _: None, values)
+        return self.bind_to(None, values)
 
-    def bind_to(
-        self, table: Callable[[str], str | None], values: Mapping[str, Any], secret: Secrets = no_secret
-    ) -> BoundSQL:
-        """Return SQL over physical tables; `table` gives the quoted name for a data source's name."""
+    def bind_to(self, tables: Tables | None, values: Mapping[str, Any], secret: Secrets = no_secret) -> BoundQuery:
+        """Return SQL over physical tables; `tables` gives the quoted name for a data source's name."""
         binder = Binder(self._names, secret)
-        text = Composer(self._project, table).pipe(self._pipe, values, binder)
-        return BoundSQL(text, binder.params, binder.settings)
+        composed = Composer(self._project, self._reader, tables).pipe(self._pipe, values, binder)
+        return BoundQuery(composed.text, binder.params, binder.settings, composed=composed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class CopyPipe:
 class CompiledProject:
     """A project that was checked: data sources, query functions, views and copies by name.
 
-    `known_names` are what its templates may put into SQL, `rules` what it is held to; `names` tells of each file what
-    it defines and reads.
+    `known_names` are what its templates may put into SQL, `reader` reads SQL, `rules` are what the project is held to;
+    `names` tells of each file what it defines and reads.
     """
 
     project: Project
@@ -90,7 +90,8 @@ class CompiledProject:
     copies: Mapping[str, CopyPipe]
     diagnostics: tuple[Diagnostic, ...]
     known_names: KnownNames
-    rules: ProjectRules = STRICT
+    reader: Reader[CheckFailure]
+    rules: ProjectRules = DEFAULT_RULES
     names: Mapping[str, FileNames] = field(default_factory=dict)
 
     def learned(self) -> dict[str, list[ResultColumn]]:
@@ -105,50 +106,3 @@ class CompiledProject:
         """Return a stable name for the project's whole text."""
         texts = self.project.files
         return fingerprint(*(part for file in sorted(texts) for part in (file, texts[file])))
-
-
-@dataclass(frozen=True, slots=True)
-class CheckFailure:
-    """What ClickHouse said against a statement: its error's name, the message, the byte offset if known."""
-
-    name: str
-    message: str
-    offset: int | None = None
-
-
-class Checker(Protocol):
-    """ClickHouse's analyzer on empty tables; every method returns a failure instead of raising."""
-
-    def create(self, ddl: str) -> CheckFailure | None:
-        """Run a CREATE TABLE in the scratch database."""
-        ...
-
-    def table(self, name: str) -> str:
-        """Return the quoted name of a scratch table."""
-        ...
-
-    def syntax(self, sql: str) -> str | CheckFailure:
-        """Return the syntax tree of a statement, as `clickpipe.sql.check` reads it."""
-        ...
-
-    def describe(self, sql: str, params: Mapping[str, Any]) -> list[ResultColumn] | CheckFailure:
-        """Return the columns a SELECT gives."""
-        ...
-
-    def create_all(self, statements: Sequence[str]) -> list[CheckFailure | None]:
-        """Run several CREATE TABLEs."""
-        ...
-
-    def syntax_all(self, statements: Sequence[str]) -> list[str | CheckFailure]:
-        """Return what `syntax` does for each statement."""
-        ...
-
-    def describe_all(
-        self, statements: Sequence[tuple[str, Mapping[str, Any]]]
-    ) -> list[list[ResultColumn] | CheckFailure]:
-        """Return what `describe` does for each SELECT."""
-        ...
-
-    def refusals(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[CheckFailure | None]:
-        """Return the failure that `describe` gives for each SELECT, or None: faster, where columns do not matter."""
-        ...

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, build_graph
+from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, render_nodes
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource, Pipe, Project, connection_names, load_texts
+from clickpipe.sql import Kind, tokens
 
 INCLUDED = ".incl"  # every file that includes reads this name, every .incl file defines it
 
@@ -21,9 +22,13 @@ class FileNames:
     reads: frozenset[str]
 
 
-def file_names(project: Project, graph: Graph | None = None) -> dict[str, FileNames]:
-    """Return the names of each of the project's files. Made without asking ClickHouse."""
-    graph = build_graph(project)[0] if graph is None else graph
+def file_names(project: Project, graph: Graph) -> dict[str, FileNames]:
+    """Return the names of each of the project's files."""
+    return _file_names(project, ((info.pipe, name) for info in graph.by_key.values() for name in info.names))
+
+
+def _file_names(project: Project, named: Iterable[tuple[Pipe, str]]) -> dict[str, FileNames]:
+    """Return the names of each file; `named` are pipes with each name that may be a table's in their SQL."""
     reads: dict[str, set[str]] = {file: set() for file in project.files}
     defines: dict[str, set[str]] = {file: _defined(file) for file in project.files}
     for source in project.data_sources.values():
@@ -36,9 +41,8 @@ def file_names(project: Project, graph: Graph | None = None) -> dict[str, FileNa
             reads[pipe.file] |= _meant(pipe.target.text)
             if pipe.engine is not None:
                 defines[pipe.file] |= _with_quarantine(pipe.target.text)
-    for info in graph.by_key.values():
-        for name in info.names:
-            reads[info.pipe.file] |= _meant(name)
+    for pipe, name in named:
+        reads[pipe.file] |= _meant(name)
     for file, texts in project.included.items():
         if texts:
             reads[file].add(INCLUDED)
@@ -46,9 +50,33 @@ def file_names(project: Project, graph: Graph | None = None) -> dict[str, FileNa
 
 
 def changed_names(texts: Mapping[str, str], files: Collection[str]) -> dict[str, FileNames]:
-    """Return the names of some of the files with these texts; each may include any of the others."""
-    wanted = {file: text for file, text in texts.items() if file in files or file.endswith(INCLUDED)}
-    return {file: names for file, names in file_names(load_texts(wanted)).items() if file in files}
+    """Return the names of some of the files with these texts; each may include any of the others.
+
+    ClickHouse is not asked: what a file reads is every name in its SQL, those of columns and functions too.
+    """
+    project = load_texts({file: text for file, text in texts.items() if file in files or file.endswith(INCLUDED)})
+    named = (
+        (pipe, name)
+        for pipe, _, variants, _ in render_nodes(project)
+        for variant in variants
+        for name in _names_in(variant.rendered.text)
+    )
+    return {file: names for file, names in _file_names(project, named).items() if file in files}
+
+
+def _names_in(sql: str) -> set[str]:
+    """Return the names in SQL text, those that hold a dot too, and its texts: joinGet names tables in one."""
+    found: set[str] = set()
+    before = ""
+    for token in tokens(sql):
+        if token.is_name or token.kind is Kind.TEXT:
+            found.add(token.value)
+            if before.endswith("."):
+                found.add(f"{before}{token.value}")
+            before = token.value
+        else:
+            before = f"{before}." if token.value == "." and before else ""
+    return found
 
 
 def owners(included: Mapping[str, Collection[str]], diagnostic: Diagnostic) -> set[str]:

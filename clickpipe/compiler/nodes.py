@@ -7,22 +7,22 @@ from typing import Any
 
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.graph import build_graph, sample_secret
-from clickpipe.compiler.known import KnownNames
+from clickpipe.compiler.model import CompiledProject
 from clickpipe.compiler.views import parameters
-from clickpipe.project import Node, Pipe, Project
+from clickpipe.project import Node, Pipe
 from clickpipe.template import Binder, BoundSQL, Parameter
 
 
-def node_parameters(project: Project, pipe: Pipe, node: Node) -> list[Parameter]:
+def node_parameters(compiled: CompiledProject, pipe: Pipe, node: Node) -> list[Parameter]:
     """Return the parameters of a node and of all that it reads."""
-    return list(parameters(build_graph(project)[0], pipe, node))
+    return list(parameters(build_graph(compiled.project, compiled.reader)[0], pipe, node))
 
 
-def bind_node(project: Project, pipe: Pipe, node: Node, values: Mapping[str, Any]) -> BoundSQL:
+def bind_node(compiled: CompiledProject, pipe: Pipe, node: Node, values: Mapping[str, Any]) -> BoundSQL:
     """Return the SQL of a node with what it reads, and what is bound in it; a secret is shown as a sample.
 
     Raises what its template raises.
     """
-    binder = Binder(KnownNames(project), sample_secret)
-    text = Composer(project, lambda _: None).node(pipe, node, values, binder)
+    binder = Binder(compiled.known_names, sample_secret)
+    text = Composer(compiled.project, compiled.reader, None).node(pipe, node, values, binder).text
     return BoundSQL(text, binder.params, binder.settings)

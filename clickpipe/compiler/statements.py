@@ -12,10 +12,23 @@ from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant, sample_secre
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.outside import without_sources
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.sql import columns_part
+from clickpipe.sql import Composition, Syntax, columns_part
 from clickpipe.template import Binder
 
-Statement = tuple[str, Mapping[str, Any]]  # SQL and what its parameters are
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A SELECT to be checked: its SQL and parameters, what it is composed of, and all that authors wrote in it."""
+
+    sql: str
+    params: Mapping[str, Any]
+    composed: Composition
+    written: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what is the same for statements with equal answers."""
+        return self.sql, repr(self.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +43,11 @@ class InnerWay:
 class Statements:
     """Puts SELECTs together, each once."""
 
-    def __init__(self, composer: Composer, names: KnownNames, graph: Graph, trees: Mapping[str, str]) -> None:
-        """Keep what they are made of; `trees` are the syntax trees of the renderings."""
+    def __init__(self, composer: Composer, names: KnownNames, graph: Graph) -> None:
+        """Keep what they are made of."""
         self._composer = composer
         self._names = names
         self._graph = graph
-        self._trees = trees
         self._made: dict[int, tuple[Variant, Statement | None]] = {}  # by the variant's id
         self._shapes: dict[tuple[Key, int], list[list[int]]] = {}
 
@@ -43,7 +55,7 @@ class Statements:
         """Return a rendering's; None where what it reads ends in an `error()` of its author's, or is not known."""
         known = self._made.get(id(variant))
         if known is None:
-            known = self._made[id(variant)] = (variant, self._composed(info, variant.values))
+            known = self._made[id(variant)] = (variant, self.with_values(info, variant.values))
         return known[1]
 
     def shapes(self, info: NodeInfo) -> list[list[int]]:
@@ -52,8 +64,8 @@ class Statements:
         if key not in self._shapes:
             parts: dict[str, list[int]] = {}
             for number, variant in enumerate(info.variants if len(info.variants) > 1 else ()):
-                if variant.rendered.text in self._trees:
-                    parts.setdefault(columns_part(self._trees[variant.rendered.text]), []).append(number)
+                if isinstance(variant.syntax, Syntax):
+                    parts.setdefault(columns_part(variant.syntax.tree), []).append(number)
             self._shapes[key] = list(parts.values())
         return self._shapes[key]
 
@@ -69,19 +81,22 @@ class Statements:
         leading = way.inner.variants[way.simplest].values
         for variant in info.variants:
             own = {**info.node.program.required_samples(), **variant.values, **leading}
-            made = self._composed(info, own)
+            made = self.with_values(info, own)
             if made is not None:
                 yield made
 
-    def _composed(self, info: NodeInfo, own: Mapping[str, str]) -> Statement | None:
-        programs = [read.node.program for read in self._graph.reachable(info.pipe, info.node)]
+    def with_values(self, info: NodeInfo, own: Mapping[str, str]) -> Statement | None:
+        """Return the node's SELECT for values of its parameters, as `of` does."""
+        below = self._graph.reachable(info.pipe, info.node)
+        programs = [read.node.program for read in below]
         every = {name: value for program in programs for name, value in program.every_sample().items()}
         needed = {name: value for program in programs for name, value in program.required_samples().items()}
         for samples in (needed, every):
             with contextlib.suppress(ClickpipeError):
                 binder = Binder(self._names, sample_secret)
                 text = info.node.program.render(own, binder)  # first: its own placeholders get their names
-                sql = self._composer.text(text, info.pipe, info.node, {**samples, **own}, binder)
-                known = without_sources(sql)
-                return (known, binder.params) if known is not None else None
+                composed = self._composer.text(text, info.pipe, info.node, {**samples, **own}, binder)
+                sql = without_sources(composed.text)
+                written = "\n".join(program.source.text for program in programs)
+                return Statement(sql, binder.params, composed, written) if sql is not None else None
         return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from clickpipe.compiler.checker import Checker, CheckFailure
 from clickpipe.compiler.ddl import table_ddl
 from clickpipe.compiler.explain import clean, hint_of, place_in_schema
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX
-from clickpipe.compiler.model import Checker, CheckFailure
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource

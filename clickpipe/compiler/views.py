@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from clickpipe.compiler.checker import CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer, resolve
 from clickpipe.compiler.graph import Graph, Key
-from clickpipe.compiler.model import CopyPipe, MaterializedView, ResultColumn
+from clickpipe.compiler.model import CopyPipe, MaterializedView
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Related, Span, did_you_mean
 from clickpipe.project import DataSource, Node, Pipe, PipeKind, Project
-from clickpipe.sql import main_table
+from clickpipe.sql import Reader, Syntax
 from clickpipe.template import Binder, Parameter
 
 _AGGREGATE = re.compile(r"\bAggregateFunction\(")
@@ -21,7 +22,9 @@ _NUMBER = re.compile(r"^(?:U?Int\d+|Float\d+|Decimal.*|Bool)$")
 _SIMPLE = re.compile(r"^SimpleAggregateFunction\(\w+,\s*(.*)\)$")
 
 
-def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedView], list[Diagnostic]]:
+def build_views(
+    project: Project, graph: Graph, reader: Reader[CheckFailure]
+) -> tuple[dict[str, MaterializedView], list[Diagnostic]]:
     """Return the materialized views: source (the left-most data source), target, query."""
     views: dict[str, MaterializedView] = {}
     diagnostics: list[Diagnostic] = []
@@ -48,7 +51,7 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
             hint = "take what needs the secret into an endpoint or a copy that reads the view's target"
             diagnostics.append(Diagnostic("CP3005", message, span, hint=hint))
             continue
-        if (problem := _renders(project, pipe)) is not None:
+        if (problem := _renders(project, reader, pipe)) is not None:
             diagnostics.append(problem)
             continue
         source = trigger(graph, project, pipe)
@@ -60,10 +63,10 @@ def build_views(project: Project, graph: Graph) -> tuple[dict[str, MaterializedV
     return views, diagnostics
 
 
-def _renders(project: Project, pipe: Pipe) -> Diagnostic | None:
+def _renders(project: Project, reader: Reader[CheckFailure], pipe: Pipe) -> Diagnostic | None:
     """Tell what stops a view's SELECT when nothing is given, as when rows arrive."""
     try:
-        Composer(project, lambda _: None).pipe(pipe, {}, Binder())
+        Composer(project, reader, None).pipe(pipe, {}, Binder())
     except ClickpipeError as error:
         span = pipe.output.program.source.span.sub(0, 1)
         hint = "what a view reads must render without parameters: it runs when rows arrive"
@@ -110,12 +113,13 @@ def trigger(graph: Graph, project: Project, pipe: Pipe) -> str | None:
     while key not in seen:
         seen.add(key)
         info = graph.by_key.get(key)
-        table = main_table(info.variants[0].rendered.text) if info and info.variants else None
-        if info is None or table is None or table.database:
+        syntax = info.variants[0].syntax if info and info.variants else None
+        table = syntax.main if isinstance(syntax, Syntax) else None
+        if info is None or table is None:
             return None
-        found = resolve(project, info.pipe, info.node, table.name)
+        found = None if table.database else resolve(project, info.pipe, info.node, table.name)
         if found is None:
-            name = project.canonical(table.name)
+            name = project.canonical(table.full_name)
             return name if name in project.data_sources else None
         key = (found[0].name, found[1].name)
     return None

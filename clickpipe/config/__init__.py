@@ -2,15 +2,16 @@
 
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
 from clickpipe.config.key import Cipher, is_encrypted, load_cipher
-from clickpipe.config.rules import COPY_SOURCES, STRICT, ProjectRules
+from clickpipe.config.rules import COPY_SOURCES, DEFAULT_RULES, STRICT_RULES, ProjectRules
 from clickpipe.config.secrets import ENV_FILES, environment_secret, folder_secrets
 from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
 
 __all__ = [
     "COPY_SOURCES",
     "DEFAULT_PORT",
+    "DEFAULT_RULES",
     "ENV_FILES",
-    "STRICT",
+    "STRICT_RULES",
     "Cipher",
     "ProjectRules",
     "ServerAddress",

@@ -23,16 +23,20 @@ COPY_SOURCES = {
 class ProjectRules:
     """`lenient`: branches that cannot work are warnings. `copy_sources`: what copies may read, in lower case.
 
-    `any_enum`: a value that is not among a parameter's `enum=` is taken.
+    `any_enum`: a value that is not among a parameter's `enum=` is taken. `on_server`: the rules are those of the server
+    that the project is deployed to; a project alone does not know what its server allows.
     """
 
-    lenient: bool = False
+    lenient: bool = True
     copy_sources: Collection[str] = frozenset()
     any_enum: bool = False
+    on_server: bool = False
 
     def key(self) -> str:
         """Return a text that is another one for other rules."""
-        return f"{'lenient' if self.lenient else ''}:{','.join(sorted(self.copy_sources))}:{int(self.any_enum)}"
+        flags = f"{int(self.lenient)}{int(self.any_enum)}{int(self.on_server)}"
+        return f"{flags}:{','.join(sorted(self.copy_sources))}"
 
 
-STRICT = ProjectRules()
+DEFAULT_RULES = ProjectRules()
+STRICT_RULES = ProjectRules(lenient=False)

@@ -72,7 +72,7 @@ class Settings:
     preview_seconds: int = 604_800
     backfill_threads: int = 0
     backfill_rows_per_second: int = 0
-    broken_branches: str = "error"
+    broken_branches: str = "warning"
     enum_values: str = "error"
     copy_sources: str = ""
     local_tokens: str = "off"
@@ -89,10 +89,11 @@ class Settings:
         """Return the data sources that refuse a request with a row that does not fit; `*` stands for all."""
         return frozenset(name.strip() for name in self.fail_fast.split(",") if name.strip())
 
-    def rules(self) -> ProjectRules:
-        """Return what projects are held to."""
+    def rules(self, *, on_server: bool = False) -> ProjectRules:
+        """Return what projects are held to; `on_server`: these are the settings of the server they run on."""
         sources = frozenset(name.strip().lower() for name in self.copy_sources.split(",") if name.strip())
-        return ProjectRules(self.broken_branches == "warning", sources, self.enum_values == "ignore")
+        lenient, any_enum = self.broken_branches == "warning", self.enum_values == "ignore"
+        return ProjectRules(lenient, sources, any_enum, on_server)
 
 
 def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
 from clickpipe.compiler import CompiledProject, compile_changes, compile_project, restore_project
-from clickpipe.config import STRICT, ProjectRules
+from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.deploy.apply import Applier, Hooks
 from clickpipe.deploy.beside import Beside
 from clickpipe.deploy.clone import Rows, clone_tables
@@ -20,7 +20,7 @@ from clickpipe.deploy.physical import layout
 from clickpipe.deploy.plan import Plan, all_new, make_plan
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
-from clickpipe.engine import Engine, EngineError, scratch
+from clickpipe.engine import Engine, EngineError, reader_on, scratch
 from clickpipe.project import Project, load_texts
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Deployer:
         catalog: Catalog,
         workspace: Workspace,
         hooks: Hooks,
-        rules: ProjectRules = STRICT,
+        rules: ProjectRules = DEFAULT_RULES,
         pace: Pace | None = None,
     ) -> None:
         """Deploy into the workspace's own database.
@@ -284,5 +284,7 @@ class Deployer:
             self._busy.release()
 
     def _restored(self, deployment: Deployment) -> Live:
-        compiled = restore_project(load_texts(deployment.files), deployment.columns, self._rules)
+        compiled = restore_project(
+            load_texts(deployment.files), reader_on(self._engine), deployment.columns, self._rules
+        )
         return Live(deployment.id, compiled, deployment.physical, self._service)

@@ -116,7 +116,8 @@ def _upstream(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set
 def logical_select(compiled: CompiledProject, view: MaterializedView) -> str:
     """Return a view's SELECT over the names of the project: what rows it makes, wherever they lie."""
     binder = Binder()
-    return inline(Composer(compiled.project, lambda _: None).pipe(view.pipe, {}, binder), binder.params)
+    composed = Composer(compiled.project, compiled.reader, None).pipe(view.pipe, {}, binder)
+    return inline(composed.text, binder.params)
 
 
 def _place(compiled: CompiledProject, definitions: Mapping[str, str], name: str, seen: frozenset[str]) -> str:
@@ -138,7 +139,8 @@ def _add_tables(plan: Layout, source: DataSource, place: str) -> None:
 
 def _view(plan: Layout, compiled: CompiledProject, view: MaterializedView, tables: Mapping[str, str]) -> PhysicalView:
     binder = Binder()
-    select = inline(Composer(compiled.project, tables.get).pipe(view.pipe, {}, binder), binder.params)
+    composed = Composer(compiled.project, compiled.reader, tables.get).pipe(view.pipe, {}, binder)
+    select = inline(composed.text, binder.params)
     target = tables[view.target]
     name = f"{view.name}_{fingerprint(select, target)}"
     ddl = f"CREATE MATERIALIZED VIEW {plan.qualified(name)} TO {target} AS\n{select}"

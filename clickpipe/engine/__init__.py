@@ -1,6 +1,6 @@
 """ClickHouse behind one protocol. The only room that knows chdb and clickhouse-driver."""
 
-from clickpipe.engine.checker import EngineChecker, scratch, throwaway
+from clickpipe.engine.checker import EngineChecker, reader_on, scratch, throwaway
 from clickpipe.engine.embedded import EmbeddedEngine, default_workers
 from clickpipe.engine.encode import encode_param, encode_params, inline
 from clickpipe.engine.parquet import parquet_columns, parquet_rows
@@ -35,6 +35,7 @@ __all__ = [
     "inline",
     "parquet_columns",
     "parquet_rows",
+    "reader_on",
     "scratch",
     "throwaway",
     "whole",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from clickpipe.compiler import CheckFailure, ResultColumn as CompiledColumn
 from clickpipe.engine.batches import Statement, compatible
 from clickpipe.engine.protocol import Engine, EngineError
-from clickpipe.sql import quote_identifier
+from clickpipe.sql import Reader, quote_identifier
 
 _SUFFIX = "_to_check"
 _AT_ONCE, _TEXT_AT_ONCE = 25, 60_000  # SELECTs, and characters of them, that one query checks
@@ -91,6 +91,11 @@ class EngineChecker:
     def _failure(self, error: EngineError) -> CheckFailure:
         message = error.message.replace(f"{self._database}.", "").replace(_SUFFIX, "")
         return CheckFailure(error.name, message, error.offset)
+
+
+def reader_on(engine: Engine) -> Reader[CheckFailure]:
+    """Return a reader of SQL that an engine parses."""
+    return Reader(EngineChecker(engine, "").syntax_all)
 
 
 @contextmanager

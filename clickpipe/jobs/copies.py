@@ -50,10 +50,10 @@ def run_copy(
         raise ClickpipeError(message, code="bad_mode")
     binder = Binder(live.compiled.known_names, secret)
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
-    select = Composer(live.compiled.project, live.table).pipe(copy.pipe, given, binder)
-    judge(engine, live, select, live.compiled.rules.copy_sources)
+    composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(copy.pipe, given, binder)
+    judge(engine, live, composed, live.compiled.rules.copy_sources)
     try:
-        bound = BoundSQL(select, binder.params, binder.settings)
+        bound = BoundSQL(composed.text, binder.params, binder.settings)
         return _write(engine, live, copy, bound, mode, report or Report(), relieve)
     except EngineError as error:
         error.message = hide_secrets(error.message, binder.params)

@@ -7,13 +7,12 @@ the workspace's own, and such tables become constants that hold its data sources
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import replace
 
-from clickpipe.query.shown import INFORMATION_SCHEMA, Shown
+from clickpipe.query.shown import Shown
 from clickpipe.query.statements import ClientQuery, client_statement
 from clickpipe.query.system_tables import system_table
-from clickpipe.sql import TableReference, quote_identifier, quote_literal, references, splice
+from clickpipe.sql import Syntax, TableReference, quote_identifier, quote_literal, splice
 
 _CONSTANTS = re.compile(
     r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|\"[^\"]*\"|"
@@ -22,10 +21,6 @@ _CONSTANTS = re.compile(
     re.IGNORECASE,
 )
 _DATABASE_FUNCTIONS = frozenset({"currentdatabase", "database", "currentschema", "schema"})
-_QUALIFIED = re.compile(
-    r"'(?:[^'\\]|\\.|'')*'|"
-    r"(?<![\w`\".])(?P<database>`\w+`|\"\w+\"|\w+)\s*\.\s*(?P<table>`[^`]+`|\"[^\"]+\"|\w+)\s*\.\s*(?=[`\"\w])"
-)
 
 
 def client_query(text: str, shown: Shown) -> ClientQuery:
@@ -39,7 +34,8 @@ def client_query(text: str, shown: Shown) -> ClientQuery:
 
 def unknown_database(text: str, shown: Shown) -> str:
     """Return a database that a client's SQL names and that there is not, '' where there is none."""
-    named = (reference.database for reference in references(text) if reference.database)
+    syntax = shown.live.compiled.reader.read(text)
+    named = (table.database for table in syntax.tables if table.database) if isinstance(syntax, Syntax) else iter(())
     return next((name for name in named if not shown.canonical(name) and name != "tinybird"), "")
 
 
@@ -51,8 +47,6 @@ def _own_names(text: str, shown: Shown) -> str:
         own = name.lower().replace("_", "") in _DATABASE_FUNCTIONS
         return quote_literal(shown.database if own else "clickpipe")
 
-    text = _without_databases(text, {shown.database, "default", "system", INFORMATION_SCHEMA})
-
     def instead(reference: TableReference) -> str | None:
         if not reference.database:
             return None
@@ -60,17 +54,5 @@ def _own_names(text: str, shown: Shown) -> str:
             return quote_identifier(reference.name)
         return system_table(reference.database, reference.name, shown)
 
-    return splice(_CONSTANTS.sub(constant, text), instead)
-
-
-def _without_databases(sql: str, databases: Collection[str]) -> str:
-    """Return SQL with `database.table.column` as `table.column`, or with the alias that the table has there."""
-    named = {(r.database.lower(), r.name): r.alias or r.name for r in references(sql)}
-
-    def shortened(match: re.Match[str]) -> str:
-        if match["table"] is None or match["database"].strip('`"') not in databases:
-            return match[0]
-        alias = named.get((match["database"].strip('`"').lower(), match["table"].strip('`"')))
-        return f"{quote_identifier(alias)}." if alias else match[0]
-
-    return _QUALIFIED.sub(shortened, sql)
+    syntax = shown.live.compiled.reader.read(_CONSTANTS.sub(constant, text))
+    return splice(syntax, instead) if isinstance(syntax, Syntax) and not syntax.unplaced else text

@@ -9,7 +9,7 @@ from clickpipe.compiler import Composer
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.query.refusals import failure, judge
-from clickpipe.sql import check, read_tree, references
+from clickpipe.sql import check, read_tree
 from clickpipe.template import Binder
 
 _BEFORE, _BEHIND = "SELECT (\n", "\n)"
@@ -33,18 +33,12 @@ def compose_condition(engine: Engine, live: Live, text: str) -> str:
         refusal = check(tree, (), settings=False)
         if refusal is not None:
             raise ClickpipeError(refusal.message, code="not_allowed")
-        for reference in references(statement):
-            if (
-                reference.database
-                or (live.table(reference.name) or live.compiled.project.pipes.get(reference.name)) is None
-            ):
-                message = f"Resource '{reference.name}' not found"
-                raise ClickpipeError(message, code="not_found")
-        composed = Composer(live.compiled.project, live.table).text(statement, None, None, {}, Binder())
+        composer = Composer(live.compiled.project, live.compiled.reader, live.table)
+        composed = composer.text(statement, None, None, {}, Binder())
         judge(engine, live, composed)
     except EngineError as error:
         raise failure(error) from None
-    return composed[len(_BEFORE) : -len(_BEHIND)]
+    return composed.text[len(_BEFORE) : -len(_BEHIND)]
 
 
 def _is_one_expression(root: dict[str, Any]) -> bool:

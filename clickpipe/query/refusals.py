@@ -10,7 +10,7 @@ from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.query.formats import format_named
-from clickpipe.sql import Refusal, check
+from clickpipe.sql import Composition, Refusal, check, is_as_meant
 from clickpipe.template import SECRET_NAMES
 
 _STATUS = {
@@ -37,14 +37,17 @@ def hide_secrets(text: str, params: Mapping[str, Any]) -> str:
     return text
 
 
-def judge(engine: Engine, live: Live, sql: str, sources: Collection[str] = ()) -> str:
-    """Raise ClickpipeError unless the text is one SELECT over the workspace's tables and the table functions `sources`.
+def judge(engine: Engine, live: Live, composed: Composition, sources: Collection[str] = ()) -> str:
+    """Raise ClickpipeError unless a composed text is one SELECT over the workspace's tables, and what was meant.
 
-    Returns its syntax tree. Raises EngineError.
+    `sources` are table functions that it may read beside them. Returns its syntax tree. Raises EngineError.
     """
     tables = {table.replace("`", "") for table in (*live.physical.tables.values(), *live.service.values())}
-    tree = engine.syntax_tree(sql)
+    tree = engine.syntax_tree(composed.text)
     refuse(check(tree, tables, sources=sources))
+    if not is_as_meant(composed, tree):
+        message = "This query cannot be put together with what it reads: ClickHouse would read it in another way."
+        raise ClickpipeError(message, code="not_allowed")
     return tree
 
 

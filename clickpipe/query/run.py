@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import Composer, QueryFunction
+from clickpipe.compiler import BoundQuery, Composer, QueryFunction
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
@@ -30,7 +30,7 @@ from clickpipe.query.conditions import compose_condition
 from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
-from clickpipe.sql import check, reads, references
+from clickpipe.sql import Composition, Syntax, TableReference, Use, check, reads
 from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, Secrets, compile_template
 
 Allowed = Callable[[str, str], None]
@@ -66,7 +66,8 @@ class QueryRunner:
         self._live = live
         self._settings = (limits or QueryLimits()).settings()
         self._judged: dict[str, Facts] = {}
-        self._memory: dict[Hashable, BoundSQL] = {}
+        self._alone: set[str] = set()
+        self._memory: dict[Hashable, BoundQuery] = {}
         self._memory_of: Live | None = None
 
     def live(self) -> Live:
@@ -91,9 +92,9 @@ class QueryRunner:
             return self._answer(live, bound, options, facts, known)
         return _FIRST_QUERIES.submit(self._first, live, bound, options, known)
 
-    def _first(self, live: Live, bound: BoundSQL, options: QueryOptions, known: str) -> Answer:
+    def _first(self, live: Live, bound: BoundQuery, options: QueryOptions, known: str) -> Answer:
         """Judge a text that was not seen before, then run it: which branches it holds depends on the parameters."""
-        facts = facts_of(live, reads(self._judge(live, bound.text), changing_functions(self._engine)))
+        facts = facts_of(live, reads(self._judge(live, bound.composed), changing_functions(self._engine)))
         if len(self._judged) >= _JUDGED_TEXTS:
             self._judged.clear()
         self._judged[bound.text] = facts
@@ -115,7 +116,7 @@ class QueryRunner:
         self._function(self.live(), name)
         return self.sql(sql, replace(options, pipeline=name), allowed)
 
-    def _bound(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
+    def _bound(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundQuery:
         """Return what an endpoint's templates give, from memory where they were given the same values before.
 
         They give the same for the same; secrets may be changed, and are asked for each time.
@@ -130,7 +131,7 @@ class QueryRunner:
                 memory[key] = bound
         return bound
 
-    def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundSQL:
+    def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundQuery:
         return self._function(live, name).bind_to(live.table, values, self._secret)
 
     def _function(self, live: Live, name: str) -> QueryFunction:
@@ -150,7 +151,7 @@ class QueryRunner:
         """
         live = self.live()
         bound = self._bind_endpoint(live, name, options.fixed_for([name]).values)
-        self._judge(live, bound.text)
+        self._judge(live, bound.composed)
         statement = f"EXPLAIN indexes = 1 {bound.text}"
         try:
             settings = self._filtered(live, options)
@@ -173,35 +174,37 @@ class QueryRunner:
             raise ClickpipeError(message, code="empty_query")
         pipe = self._pipeline(live, options.pipeline, allowed)
         rendered, binder = self._render(live, text, options.fixed_for(options.fixed_params).values)
-        for reference in references(rendered):
-            if not reference.database:
-                self._authorise(live, reference.name, pipe, allowed)
-                _refuse_quarantine(live, reference.name, options)
-            elif f"{reference.database}.{reference.name}" in live.service:
-                allowed("SERVICE", reference.name)
-        named = [options.pipeline, *(live.compiled.project.canonical(r.name) for r in references(rendered))]
+        syntax = self._read(live, rendered)
+        for table in syntax.tables:
+            if table.full_name in live.service:
+                allowed("SERVICE", table.name)
+            elif not table.database or table.full_name in live.compiled.data_sources:
+                self._authorise(live, table, pipe, allowed)
+                _refuse_unfiltered(live, table, options)
+        named = [options.pipeline, *(live.compiled.project.canonical(table.full_name) for table in syntax.tables)]
         options = options.fixed_for(named)
         own = dict(binder.params) | dict(options.bound)
         for name, value in options.bound.items():
             binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
         binder.secret = self._secret  # for the pipes that it reads: they are their author's
-        sql = Composer(live.compiled.project, live.table).text(rendered, pipe, None, options.values, binder)
+        composer = Composer(live.compiled.project, live.compiled.reader, live.table)
+        composed = composer.text(rendered, pipe, None, options.values, binder)
         if secrets_of(binder.params) and _may_name_secrets(rendered, own):
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."
             raise ClickpipeError(message, code="not_allowed")
         try:
-            tree = self._engine.syntax_tree(rendered)
-            refuse(check(tree, live.service.keys(), settings=False))
+            refuse(check(syntax.tree, {*live.service, *live.compiled.data_sources}, settings=False))
             if options.filters and options.explain.startswith("EXPLAIN"):
                 message = "EXPLAIN is not for a token that may read some rows only."
                 raise ClickpipeError(message, status=403, code="forbidden")
-            if options.filters and '"prewhere"' in tree:
+            if options.filters and '"prewhere"' in syntax.tree:
                 message = "PREWHERE is not allowed to a token that may read some rows only: use WHERE."
                 raise ClickpipeError(message, code="not_allowed")
-            self._judge(live, sql)
+            self._judge(live, composed)
+            self._stand_alone(composed, binder.params)
         except EngineError as error:
             raise failure(error) from None
-        bound = BoundSQL(sql, binder.params, binder.settings)
+        bound = BoundSQL(composed.text, binder.params, binder.settings)
         settings, _ = without_cache_settings(self._settings_of(live, bound, options))
         return plain(self._run(bound, options, settings))
 
@@ -216,9 +219,9 @@ class QueryRunner:
         allowed("PIPES", name)
         return pipe
 
-    def _judge(self, live: Live, sql: str) -> str:
-        tree = judge(self._engine, live, sql)
-        if any(table in sql for table in live.service.values()):
+    def _judge(self, live: Live, composed: Composition) -> str:
+        tree = judge(self._engine, live, composed)
+        if any(table in composed.text for table in live.service.values()):
             self._prepare()
         return tree
 
@@ -229,7 +232,30 @@ class QueryRunner:
             raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
         return program.render(values, binder), binder
 
-    def _authorise(self, live: Live, name: str, pipe: Pipe | None, allowed: Allowed) -> None:
+    def _read(self, live: Live, rendered: str) -> Syntax:
+        """Return a caller's SQL as ClickHouse reads it. Raises ClickpipeError for what it cannot read."""
+        syntax = live.compiled.reader.read(rendered)
+        if isinstance(syntax, Syntax) and not syntax.unplaced:
+            if syntax.lambdas:
+                message = f"A lambda cannot have a name here: '{min(syntax.lambdas)}'."
+                raise ClickpipeError(message, code="not_allowed")
+            return syntax
+        composer = Composer(live.compiled.project, live.compiled.reader, live.table)
+        return composer.text(rendered, None, None, {}, Binder()).syntax  # it says what is wrong
+
+    def _stand_alone(self, composed: Composition, params: Mapping[str, Any]) -> None:
+        """Refuse pipes that do not work by themselves: names of the caller's would be taken for what they lack."""
+        for inner in composed.tables.values():
+            if isinstance(inner, Composition) and inner.text not in self._alone:
+                self._engine.describe(inner.text, params)
+                if len(self._alone) >= _JUDGED_TEXTS:
+                    self._alone.clear()
+                self._alone.add(inner.text)
+
+    def _authorise(self, live: Live, table: TableReference, pipe: Pipe | None, allowed: Allowed) -> None:
+        name = table.full_name
+        if table.use is Use.IN and live.table(name) is None and name not in live.compiled.project.pipes:
+            return  # a column, or nothing: ClickHouse tells
         if pipe is not None and (name == "_" or pipe.node(name) is not None):
             return  # `_pipeline` asked for it
         if name in live.compiled.project.pipes:
@@ -281,8 +307,12 @@ def _explained(sql: str, explain: str) -> str:
     return f"DESCRIBE (\n{sql}\n)" if explain == "DESCRIBE" else f"{explain}\n{sql}"
 
 
-def _refuse_quarantine(live: Live, name: str, options: QueryOptions) -> None:
+def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions) -> None:
     """Refuse rows that a filter cannot judge."""
+    name = table.full_name
+    if name in options.filters and table.use in {Use.TEXT, Use.NAME}:
+        message = f"joinGet on '{name}' is not for a token that may read some of its rows only."
+        raise ClickpipeError(message, status=403, code="forbidden")
     source = name.removesuffix("_quarantine")
     if source in options.filters and name not in live.compiled.data_sources:
         message = f"'{name}' is not for a token that may read some rows of '{source}' only."

@@ -63,7 +63,7 @@ class Workspace(Deploying, DataIn):
             services.catalog,
             record,
             Hooks(lambda: self.live, self.paused, self._promote, self._promoted, self.secret, self._written),
-            services.settings.rules(),
+            services.settings.rules(on_server=True),
             Pace(
                 services.engine,
                 threads=services.settings.backfill_threads,

@@ -1,26 +1,46 @@
-"""Reading SQL without changing it: table references with offsets, statement checks. Only room with sqlglot."""
+"""Reading SQL without changing it: the tables it names, by offset; statement checks. Only room with sqlglot."""
 
 from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, check_create, table_functions
+from clickpipe.sql.lexer import Kind, Token, tokens
 from clickpipe.sql.order import order_keys
-from clickpipe.sql.references import TableReference, main_table, quote_identifier, quote_literal, references, splice
+from clickpipe.sql.scopes import Use
+from clickpipe.sql.syntax import (
+    Qualifier,
+    Reader,
+    Syntax,
+    TableReference,
+    quote_identifier,
+    quote_literal,
+    splice,
+    table_name,
+)
 from clickpipe.sql.tree import OTHER, columns_part, read_tree
+from clickpipe.sql.verify import Composition, is_as_meant
 
 __all__ = [
     "OTHER",
+    "Composition",
+    "Kind",
+    "Qualifier",
+    "Reader",
     "Reads",
     "Refusal",
+    "Syntax",
     "TableReference",
+    "Token",
+    "Use",
     "check",
     "check_create",
     "columns_part",
-    "main_table",
+    "is_as_meant",
     "order_keys",
     "quote_identifier",
     "quote_literal",
     "read_tree",
     "reads",
-    "references",
     "splice",
     "table_functions",
+    "table_name",
+    "tokens",
 ]

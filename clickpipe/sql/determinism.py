@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from clickpipe.sql.guard import IN_FUNCTIONS, nodes
+from clickpipe.sql.guard import nodes
+from clickpipe.sql.scopes import IN_FUNCTIONS
 from clickpipe.sql.tree import read_tree
 
 _MOMENTS = frozenset(

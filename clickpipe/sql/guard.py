@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clickpipe.sql.scopes import IN_FUNCTIONS
 from clickpipe.sql.tree import read_tree
 
 ALLOWED_TABLE_FUNCTIONS = frozenset(
@@ -30,7 +31,6 @@ _READS_BY_NAME = re.compile(
 )
 _STRUCTURES = frozenset({"generaterandom", "null", "values"})
 _COMPUTED_COLUMN = re.compile(r"\b(alias|default|ephemeral|materialized)\b", re.IGNORECASE)
-IN_FUNCTIONS = re.compile(r"^(global)?(not)?(null)?in(ignoreset)?$", re.IGNORECASE)
 _SELECTS = frozenset({"SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"})
 _PARTS = _SELECTS | {"TablesInSelectQuery", "SetQuery"}  # the only kinds in a SELECT that are called queries
 

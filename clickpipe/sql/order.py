@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from clickpipe.sql.references import PARSER_FAILS
+import logging
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of every statement that is no SELECT
+
+# What sqlglot raises beside its own errors, for SQL that it cannot read (`map(1)`: IndexError).
+_PARSER_FAILS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def order_keys(sql: str) -> tuple[str | int, ...] | None:
@@ -14,7 +19,7 @@ def order_keys(sql: str) -> tuple[str | int, ...] | None:
 
     try:
         tree = parse_one(sql, dialect="clickhouse")
-    except (errors.SqlglotError, *PARSER_FAILS):
+    except (errors.SqlglotError, *_PARSER_FAILS):
         return None
     order = tree.args.get("order")
     if not isinstance(tree, exp.Query) or order is None:

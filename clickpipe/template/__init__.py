@@ -1,6 +1,7 @@
 """Templated SQL to query programs: parameters, bound SQL. The only room that knows jinja2."""
 
 from clickpipe.template.binding import Binder, BoundSQL
+from clickpipe.template.branches import Sample
 from clickpipe.template.discover import Parameter, problem
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
 from clickpipe.template.functions import SECRET_NAMES
@@ -21,6 +22,7 @@ __all__ = [
     "ParamValue",
     "Parameter",
     "Rendered",
+    "Sample",
     "Secrets",
     "TemplateError",
     "TemplateProgram",

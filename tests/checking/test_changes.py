@@ -12,7 +12,7 @@ import pytest
 from clickpipe.checking import changes
 from clickpipe.checking.changes import check_changes
 from clickpipe.compiler import CompiledProject, FileNames, affected, compile_project, needed
-from clickpipe.config import STRICT, ProjectRules
+from clickpipe.config import STRICT_RULES, ProjectRules
 from clickpipe.diagnostics import Severity
 from clickpipe.engine import EmbeddedEngine, scratch
 from clickpipe.folder import CheckResult, RecordStore
@@ -47,14 +47,14 @@ class Checked:
         self.engine = engine
         self.compiled: set[str] = set()
 
-    def compile(self, project: Project, rules: ProjectRules = STRICT) -> CompiledProject:
+    def compile(self, project: Project, rules: ProjectRules = STRICT_RULES) -> CompiledProject:
         self.compiled = {file for file in project.files if not file.endswith(".incl")}
         with scratch(self.engine) as checker:
             return compile_project(project, checker, rules)
 
     def changes(self, texts: Mapping[str, str]) -> CheckResult:
         self.compiled = set()
-        return check_changes(self.root, {file: text.encode() for file, text in texts.items()}, STRICT)
+        return check_changes(self.root, {file: text.encode() for file, text in texts.items()}, STRICT_RULES)
 
     def whole(self, texts: Mapping[str, str]) -> CheckResult:
         compiled = self.compile(load_texts(texts))
@@ -133,7 +133,7 @@ def test_an_unreadable_file_has_everything_checked(checked: Checked) -> None:
     checked.changes(FILES)
     files: dict[str, bytes | OSError] = {file: text.encode() for file, text in FILES.items()}
     files["odd.pipe"] = OSError(13, "no")
-    found = check_changes(checked.root, files, STRICT)
+    found = check_changes(checked.root, files, STRICT_RULES)
     assert "CP2005" in {d.code for d in found.diagnostics}
     assert checked.changes(FILES).diagnostics != found.diagnostics
 

@@ -1,0 +1,99 @@
+"""Each rendering of a node by itself: that it is one SELECT, of what it may read, over names that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from clickpipe.compiler.calls import of_all_calls
+from clickpipe.compiler.checker import CheckFailure
+from clickpipe.compiler.explain import character, clean, expected
+from clickpipe.compiler.graph import NodeInfo, TableNames, Variant, render_variant
+from clickpipe.compiler.known import KnownNames
+from clickpipe.compiler.tables import SERVICE_NAMES
+from clickpipe.config import COPY_SOURCES, ProjectRules
+from clickpipe.diagnostics import Diagnostic, Severity, Span
+from clickpipe.project import PipeKind, Project
+from clickpipe.sql import Reader, Refusal, Syntax, check as check_statement, table_functions
+
+
+class Readable:
+    """Tells what is wrong with renderings before ClickHouse is asked for their types."""
+
+    def __init__(self, project: Project, reader: Reader[CheckFailure], rules: ProjectRules) -> None:
+        """Judge the nodes of a project by these rules."""
+        self._tables = TableNames(project)
+        self._names = KnownNames(project)
+        self._shared = frozenset(name for name in project.data_sources if "." in name)
+        self._reader = reader
+        self._rules = rules
+
+    def check(self, nodes: Iterable[NodeInfo]) -> list[Diagnostic]:
+        """Report what is wrong with nodes: each once, with the condition that leads to it."""
+        diagnostics: list[Diagnostic] = []
+        for info in nodes:
+            problems = [self.problem(info, variant) for variant in info.variants]
+
+            def again(values: Mapping[str, str], info: NodeInfo = info) -> str | None:
+                problem = self._with_values(info, values)
+                return problem.message if problem is not None else None
+
+            told = of_all_calls(info, problems, again, strict=not self._rules.lenient)
+            if told and told[0] == problems[0]:  # of the simplest call all is told
+                told += list(self._tables.unknown(info.pipe, info.node, info.variants[0]))[1:]
+            diagnostics += [*told, *info.remarks, *self._sources(info)]
+        return diagnostics
+
+    def problem(self, info: NodeInfo, variant: Variant) -> Diagnostic | None:
+        """Return what is wrong with one rendering: it cannot be read, may not be run, or names what is not there."""
+        syntax = variant.syntax
+        if isinstance(syntax, CheckFailure):
+            offset = character(variant.rendered.text, syntax.offset) if syntax.offset is not None else 0
+            place = variant.rendered.locate(offset)
+            return Diagnostic("CP4001", clean(syntax.message), place, hint=expected(syntax.message))
+        assert syntax is not None  # noqa: S101 - the graph's renderings are read
+        if syntax.unplaced:
+            message = f"it cannot be told where this query names the table '{syntax.unplaced}'"
+            return Diagnostic("CP4001", message, variant.rendered.locate(0), hint="write it in another way")
+        sources = COPY_SOURCES if info.pipe.kind is PipeKind.COPY else ()
+        refusal = check_statement(syntax.tree, {*SERVICE_NAMES, *self._shared}, sources=sources)
+        if refusal is not None:
+            return _refused(refusal, variant)
+        return next(self._tables.unknown(info.pipe, info.node, variant), None)
+
+    def _with_values(self, info: NodeInfo, values: Mapping[str, str]) -> Diagnostic | None:
+        variant = render_variant(info.node, self._names, values)
+        if variant is None:
+            return None
+        return self.problem(info, replace(variant, syntax=self._reader.read(variant.rendered.text)))
+
+    def _sources(self, info: NodeInfo) -> list[Diagnostic]:
+        """Tell which settings a copy needs on its server: a project alone does not know them."""
+        if info.pipe.kind is not PipeKind.COPY:
+            return []
+        trees = [(v, v.syntax.tree) for v in info.variants if isinstance(v.syntax, Syntax)]
+        for variant, tree in trees:
+            for name in table_functions(tree):
+                if name in COPY_SOURCES and name not in self._rules.copy_sources:
+                    message = f"'{name}' is read only where the server's setting copy_sources names it"
+                    hint = f'set copy_sources = "{name}" on the server'
+                    severity = Severity.ERROR if self._rules.on_server else Severity.WARNING
+                    return [Diagnostic("CP4004", message, _word(variant, name), severity, hint)]
+        return []
+
+
+def _refused(refusal: Refusal, variant: Variant) -> Diagnostic:
+    """Tell in the author's file why a rendering is not one SELECT that reads what it may."""
+    code = "CP4003" if refusal.statement else "CP4004"
+    hint = "what SQL may read: data sources, pipes, nodes, and the functions listed in docs/datafiles.md"
+    if refusal.statement:
+        hint = "a node is one SELECT; tables are changed by deployments, events and copies"
+    elif (source := refusal.word.lower()) in COPY_SOURCES:
+        hint = f'copy pipes may read it where the setting copy_sources names it: copy_sources = "{source}"'
+    return Diagnostic(code, refusal.message, _word(variant, refusal.word), hint=hint)
+
+
+def _word(variant: Variant, word: str) -> Span:
+    """Return the place of a word in a rendering, else its start."""
+    at = max(0, variant.rendered.text.lower().find(word.lower())) if word else 0
+    return variant.rendered.locate(at, len(word) or 1)

@@ -1,0 +1,133 @@
+"""Composed SQL against what it was made of: only tables may differ.
+
+Splicing goes by offsets in text. That ClickHouse reads the result as meant is not taken on trust: the tree of the
+composed text has to be the author's, with each table replaced by what was put there, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.sql.scopes import Use, table_uses
+from clickpipe.sql.syntax import Qualifier, Syntax, TableReference
+from clickpipe.sql.tree import read_tree
+
+_Node = Mapping[str, Any]
+_UNION = "SelectWithUnionQuery"
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A statement whose tables are replaced: `text` is the result, `syntax` is what the author wrote.
+
+    `tables` gives for each table that is replaced the parts of a table's name, or another composition.
+    """
+
+    text: str
+    syntax: Syntax
+    tables: Mapping[TableReference, tuple[str, ...] | Composition]
+
+
+def is_as_meant(composition: Composition, tree: str) -> bool:
+    """Tell whether the tree of a composed text is the author's with exactly its tables replaced."""
+    return _Comparison().same(composition, read_tree(tree))
+
+
+class _Comparison:
+    def __init__(self) -> None:
+        self._stack: list[tuple[Any, Any]] = []
+        self._tables: dict[int, tuple[TableReference, tuple[str, ...] | Composition]] = {}
+        self._names: dict[int, Qualifier] = {}
+        self._trees: list[_Node] = []  # kept, so that ids stay theirs
+
+    def same(self, composition: Composition, root: _Node) -> bool:
+        self._compare(composition, root)
+        while self._stack:
+            written, found = self._stack.pop()
+            if isinstance(written, dict):
+                if not isinstance(found, dict) or not self._same_node(written, found):
+                    return False
+            elif isinstance(written, list):
+                if not isinstance(found, list) or len(written) != len(found):
+                    return False
+                self._stack.extend(zip(written, found, strict=True))
+            elif written != found or type(written) is not type(found):
+                return False
+        return True
+
+    def _compare(self, composition: Composition, root: Any) -> None:
+        """Expect `root` to be the tree of a composition."""
+        tree = read_tree(composition.syntax.tree)
+        self._trees.append(tree)
+        uses, names = table_uses(tree)
+        for use, table in zip(uses, composition.syntax.tables, strict=True):
+            if table in composition.tables:
+                self._tables[id(use.node)] = (table, composition.tables[table])
+        for name, qualifier in zip(names, composition.syntax.qualifiers, strict=True):
+            if qualifier.table in composition.tables:
+                self._names[id(name.node)] = qualifier
+        self._stack.append((_unwrapped(tree), _unwrapped(root)))
+
+    def _same_node(self, written: _Node, found: _Node) -> bool:
+        table = written.get("database_and_table_name")
+        if table is not None and id(table) in self._tables:
+            return self._same_table(written, found, table)
+        if id(written) in self._tables:
+            return self._same_argument(written, found)
+        if id(written) in self._names:
+            return self._same_name(written, found)
+        return self._rest(written, found, ())
+
+    def _rest(self, written: _Node, found: _Node, without: Sequence[str]) -> bool:
+        """Compare all that nodes hold but some keys."""
+        if {*written} - {*without} != {*found} - {*without}:
+            return False
+        self._stack.extend((_unwrapped(written[key]), _unwrapped(found[key])) for key in written if key not in without)
+        return True
+
+    def _same_table(self, written: _Node, found: _Node, table: _Node) -> bool:
+        reference, new = self._tables[id(table)]
+        alias = reference.alias or reference.name
+        key = "subquery" if isinstance(new, Composition) else "database_and_table_name"
+        inner = found.get(key)
+        if not isinstance(inner, dict) or inner.get("alias") != alias:
+            return False
+        same = self._same_query(inner, new) if isinstance(new, Composition) else _has_parts(inner, new)
+        others = ("database_and_table_name", "subquery")
+        return same and sum(k in found for k in others) == 1 and self._rest(written, found, others)
+
+    def _same_argument(self, written: _Node, found: _Node) -> bool:
+        reference, new = self._tables[id(written)]
+        if isinstance(new, Composition):
+            return reference.use is Use.IN and "alias" not in found and self._same_query(found, new)
+        if reference.use is Use.TEXT:
+            return found.get("value") == {"field_type": "String", "value": ".".join(new)}
+        return _has_parts(found, new) and self._rest(written, found, ("name", "name_parts"))
+
+    def _same_query(self, found: _Node, new: Composition) -> bool:
+        children = found.get("children", [])
+        if found.get("type") != "Subquery" or len(children) != 1 or {*found} - {"type", "children", "alias"}:
+            return False
+        self._compare(new, children[0])
+        return True
+
+    def _same_name(self, written: _Node, found: _Node) -> bool:
+        table = self._names[id(written)].table
+        parts = (table.alias or table.name, *(written.get("name_parts") or ())[table.length :])
+        return _has_parts(found, parts) and self._rest(written, found, ("name", "name_parts"))
+
+
+def _has_parts(node: _Node, parts: Sequence[str]) -> bool:
+    return tuple(node.get("name_parts") or (node.get("name"),)) == tuple(parts)
+
+
+def _unwrapped(node: Any) -> Any:
+    """Return a query without the unions of one that brackets make."""
+    while isinstance(node, dict) and node.get("type") == _UNION:
+        children = node.get("list_of_selects", {}).get("children", ())
+        if len(children) != 1 or children[0].get("type") != _UNION:
+            break
+        node = children[0]
+    return node
