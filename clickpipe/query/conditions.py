@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from clickpipe.catalog import Live
@@ -41,7 +42,7 @@ def compose_condition(engine: Engine, live: Live, text: str) -> str:
     return composed.text[len(_BEFORE) : -len(_BEHIND)]
 
 
-def _is_one_expression(root: dict[str, Any]) -> bool:
+def _is_one_expression(root: Mapping[str, Any]) -> bool:
     """Tell whether a tree is that of SELECT with one column, and no other clause."""
     selects = root.get("list_of_selects", {}).get("children", [])
     if root["type"] != "SelectWithUnionQuery" or len(selects) != 1 or selects[0]["type"] != "SelectQuery":

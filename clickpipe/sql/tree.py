@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 OTHER = '{"type":"Other"}'  # the tree of a statement that `parseQueryToJSON` has no form for: it is no SELECT
 _PART = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]|[^][{}",:\s]+')
 
 
-def read_tree(text: str) -> dict[str, Any]:
-    """Return the tree's root: nodes are dicts with a `type`. Raises ValueError for what is no tree."""
+@lru_cache(maxsize=256)
+def read_tree(text: str) -> Mapping[str, Any]:
+    """Return the tree's root: nodes are dicts with a `type`, not to be changed. Raises ValueError where it is none."""
     try:
         root = json.loads(text)
     except RecursionError:

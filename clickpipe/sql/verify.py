@@ -35,60 +35,67 @@ def is_as_meant(composition: Composition, tree: str) -> bool:
     return _Comparison().same(composition, read_tree(tree))
 
 
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What stands for an author's nodes, by their ids: tables, and names that are qualified by a table's own name."""
+
+    tables: Mapping[int, tuple[TableReference, tuple[str, ...] | Composition]]
+    names: Mapping[int, Qualifier]
+
+
 class _Comparison:
     def __init__(self) -> None:
-        self._stack: list[tuple[Any, Any]] = []
-        self._tables: dict[int, tuple[TableReference, tuple[str, ...] | Composition]] = {}
-        self._names: dict[int, Qualifier] = {}
-        self._trees: list[_Node] = []  # kept, so that ids stay theirs
+        self._stack: list[tuple[Any, Any, _Expected]] = []
 
     def same(self, composition: Composition, root: _Node) -> bool:
         self._compare(composition, root)
         while self._stack:
-            written, found = self._stack.pop()
+            written, found, expected = self._stack.pop()
             if isinstance(written, dict):
-                if not isinstance(found, dict) or not self._same_node(written, found):
+                if not isinstance(found, dict) or not self._same_node(written, found, expected):
                     return False
             elif isinstance(written, list):
                 if not isinstance(found, list) or len(written) != len(found):
                     return False
-                self._stack.extend(zip(written, found, strict=True))
+                self._stack.extend((a, b, expected) for a, b in zip(written, found, strict=True))
             elif written != found or type(written) is not type(found):
                 return False
         return True
 
     def _compare(self, composition: Composition, root: Any) -> None:
         """Expect `root` to be the tree of a composition."""
-        tree = read_tree(composition.syntax.tree)
-        self._trees.append(tree)
-        uses, names = table_uses(tree)
-        for use, table in zip(uses, composition.syntax.tables, strict=True):
-            if table in composition.tables:
-                self._tables[id(use.node)] = (table, composition.tables[table])
-        for name, qualifier in zip(names, composition.syntax.qualifiers, strict=True):
-            if qualifier.table in composition.tables:
-                self._names[id(name.node)] = qualifier
-        self._stack.append((_unwrapped(tree), _unwrapped(root)))
+        syntax, tables = composition.syntax, composition.tables
+        tree = read_tree(syntax.tree)
+        expected = _Expected({}, {})
+        if tables:
+            uses, names = table_uses(tree)
+            expected = _Expected(
+                {id(u.node): (t, tables[t]) for u, t in zip(uses, syntax.tables, strict=True) if t in tables},
+                {id(n.node): q for n, q in zip(names, syntax.qualifiers, strict=True) if q.table in tables},
+            )
+        self._stack.append((_unwrapped(tree), _unwrapped(root), expected))
 
-    def _same_node(self, written: _Node, found: _Node) -> bool:
+    def _same_node(self, written: _Node, found: _Node, expected: _Expected) -> bool:
         table = written.get("database_and_table_name")
-        if table is not None and id(table) in self._tables:
-            return self._same_table(written, found, table)
-        if id(written) in self._tables:
-            return self._same_argument(written, found)
-        if id(written) in self._names:
-            return self._same_name(written, found)
-        return self._rest(written, found, ())
+        if table is not None and id(table) in expected.tables:
+            return self._same_table(written, found, expected)
+        if id(written) in expected.tables:
+            return self._same_argument(written, found, expected)
+        if id(written) in expected.names:
+            return self._same_name(written, found, expected)
+        return self._rest(written, found, (), expected)
 
-    def _rest(self, written: _Node, found: _Node, without: Sequence[str]) -> bool:
+    def _rest(self, written: _Node, found: _Node, without: Sequence[str], expected: _Expected) -> bool:
         """Compare all that nodes hold but some keys."""
         if {*written} - {*without} != {*found} - {*without}:
             return False
-        self._stack.extend((_unwrapped(written[key]), _unwrapped(found[key])) for key in written if key not in without)
+        self._stack.extend(
+            (_unwrapped(written[key]), _unwrapped(found[key]), expected) for key in written if key not in without
+        )
         return True
 
-    def _same_table(self, written: _Node, found: _Node, table: _Node) -> bool:
-        reference, new = self._tables[id(table)]
+    def _same_table(self, written: _Node, found: _Node, expected: _Expected) -> bool:
+        reference, new = expected.tables[id(written["database_and_table_name"])]
         alias = reference.alias or reference.name
         key = "subquery" if isinstance(new, Composition) else "database_and_table_name"
         inner = found.get(key)
@@ -96,15 +103,15 @@ class _Comparison:
             return False
         same = self._same_query(inner, new) if isinstance(new, Composition) else _has_parts(inner, new)
         others = ("database_and_table_name", "subquery")
-        return same and sum(k in found for k in others) == 1 and self._rest(written, found, others)
+        return same and sum(k in found for k in others) == 1 and self._rest(written, found, others, expected)
 
-    def _same_argument(self, written: _Node, found: _Node) -> bool:
-        reference, new = self._tables[id(written)]
+    def _same_argument(self, written: _Node, found: _Node, expected: _Expected) -> bool:
+        reference, new = expected.tables[id(written)]
         if isinstance(new, Composition):
             return reference.use is Use.IN and "alias" not in found and self._same_query(found, new)
         if reference.use is Use.TEXT:
             return found.get("value") == {"field_type": "String", "value": ".".join(new)}
-        return _has_parts(found, new) and self._rest(written, found, ("name", "name_parts"))
+        return _has_parts(found, new) and self._rest(written, found, ("name", "name_parts"), expected)
 
     def _same_query(self, found: _Node, new: Composition) -> bool:
         children = found.get("children", [])
@@ -113,10 +120,10 @@ class _Comparison:
         self._compare(new, children[0])
         return True
 
-    def _same_name(self, written: _Node, found: _Node) -> bool:
-        table = self._names[id(written)].table
+    def _same_name(self, written: _Node, found: _Node, expected: _Expected) -> bool:
+        table = expected.names[id(written)].table
         parts = (table.alias or table.name, *(written.get("name_parts") or ())[table.length :])
-        return _has_parts(found, parts) and self._rest(written, found, ("name", "name_parts"))
+        return _has_parts(found, parts) and self._rest(written, found, ("name", "name_parts"), expected)
 
 
 def _has_parts(node: _Node, parts: Sequence[str]) -> bool:
