@@ -32,13 +32,16 @@ def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: Proje
         return changes.check_changes(root, files, rules)
 
 
-def check_folder(path: str | Path) -> CompiledProject:
-    """Compile a project folder on an engine in memory. Look at `.diagnostics`: nothing is raised for them."""
+def check_folder(path: str | Path, rules: ProjectRules | None = None) -> CompiledProject:
+    """Compile a project folder on an engine in memory. Look at `.diagnostics`: nothing is raised for them.
+
+    Without `rules` those of its settings hold.
+    """
     with _no_garbage_collection():
         from clickpipe.checking.whole import compile_alone
         from clickpipe.project import load_folder
 
-        return compile_alone(load_folder(Path(path)), load_settings(Path(path)).rules())
+        return compile_alone(load_folder(Path(path)), rules or load_settings(Path(path)).rules())
 
 
 def load(path: str | Path) -> CompiledProject:

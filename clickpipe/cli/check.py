@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from clickpipe.cli.output import count_diagnostics, plural, print_diagnostics, p
 from clickpipe.cli.project import project_folder
 
 if TYPE_CHECKING:
+    from clickpipe.config import ProjectRules
     from clickpipe.folder import CheckResult
 
 
@@ -24,17 +26,19 @@ if TYPE_CHECKING:
     help="text for people; json; github: annotations at the lines of a pull request; junit: XML for CI systems.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--strict", is_flag=True, help='Branches that cannot work are errors: broken_branches = "error".')
 @click.option("--no-cache", is_flag=True, help="Check anew, also when nothing changed since the last time.")
 @click.pass_context
-def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, no_cache: bool) -> None:
+def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, strict: bool, no_cache: bool) -> None:
     """Compile the project in FOLDER (here by default) and print all diagnostics.
 
-    Every query is type-checked by ClickHouse on empty tables in memory. Exits with 1 when there are errors.
-    The result is kept in FOLDER/.clickpipe/cache and told again while no file changed.
+    Every query is type-checked by ClickHouse on empty tables in memory. Exits with 1 when there are errors: what makes
+    a resource unusable. What only some calls meet is a warning. The result is kept in FOLDER/.clickpipe/cache and told
+    again while no file changed.
     """
     from clickpipe.diagnostics import has_errors, render_github, render_json, render_junit
 
-    result = _check(folder) if no_cache else _check_cached(folder)
+    result = _check(folder, strict=strict) if no_cache else _check_cached(folder, strict=strict)
     found, sources = result.diagnostics, result.sources
     if as_json or form == "json":
         click.echo(render_json(found, sources))
@@ -51,12 +55,11 @@ def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, no_cach
     ctx.exit(1 if has_errors(found) else 0)
 
 
-def _check_cached(folder: Path) -> CheckResult:
+def _check_cached(folder: Path, *, strict: bool) -> CheckResult:
     """Return what is known about the folder as it is; else check what changed in it."""
-    from clickpipe.config import load_settings
     from clickpipe.folder import CheckCache, folder_state, read_datafiles, text_digest
 
-    rules = load_settings(folder).rules()
+    rules = _rules(folder, strict=strict)
     files = read_datafiles(folder)
     cache, state = CheckCache(folder), f"{folder_state(files)}-{text_digest(rules.key().encode())[:8]}"
     result = cache.load(state)
@@ -71,12 +74,19 @@ def _check_cached(folder: Path) -> CheckResult:
     return result
 
 
-def _check(folder: Path) -> CheckResult:
+def _rules(folder: Path, *, strict: bool) -> ProjectRules:
+    from clickpipe.config import load_settings
+
+    rules = load_settings(folder).rules()
+    return replace(rules, lenient=False) if strict else rules
+
+
+def _check(folder: Path, *, strict: bool) -> CheckResult:
     from clickpipe.checking import check_folder
     from clickpipe.folder import CheckResult
 
     with progress() as say:
         say("checking the project")
-        compiled = check_folder(folder)
+        compiled = check_folder(folder, _rules(folder, strict=strict))
     project = compiled.project
     return CheckResult(compiled.diagnostics, project.sources, len(project.data_sources), len(project.pipes))

@@ -106,6 +106,7 @@ def deploy_to(
 
 
 def _read(folder: Path) -> tuple[Sources, list[FilePart]]:
+    from clickpipe.config import SETTINGS_FILE
     from clickpipe.project import read_folder
 
     texts, unreadable = read_folder(folder)
@@ -114,7 +115,9 @@ def _read(folder: Path) -> tuple[Sources, list[FilePart]]:
     if not texts:
         message = f"there are no datafiles (.datasource, .pipe) in {folder.resolve()}"
         raise ClickpipeError(message, code="no_datafiles")
-    return Sources(texts), [("data_project://", (name, text.encode(), "text/plain")) for name, text in texts.items()]
+    settings = folder / SETTINGS_FILE  # what it says of strictness holds for the deployment too
+    sent = {**texts, SETTINGS_FILE: settings.read_text(encoding="utf-8")} if settings.is_file() else texts
+    return Sources(texts), [("data_project://", (name, text.encode(), "text/plain")) for name, text in sent.items()]
 
 
 def _post(client: Client, params: Sequence[tuple[str, str]], parts: Sequence[FilePart]) -> _Reply:

@@ -64,7 +64,7 @@ class Composer:
         syntax = self._reader.read(sql)
         if not isinstance(syntax, Syntax):
             message = f"[Error] {syntax.message} (SYNTAX_ERROR)"
-            raise ClickpipeError(message, code="syntax_error")
+            raise ClickpipeError(message, code="syntax_error", headers={"X-DB-Exception-Code": "62"})
         if syntax.unplaced:
             message = (
                 f"It cannot be told where this query names the table '{syntax.unplaced}': write it in another way."

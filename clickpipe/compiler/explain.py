@@ -20,7 +20,7 @@ _FUNCTION = re.compile(r"function (\w+)")
 def clean(message: str) -> str:
     """Return ClickHouse's message without its view of our statement and the guesses (they go to the hint)."""
     text = _MAYBE.sub("", _EXPECTED.sub("", _AVAILABLE.sub("", message)))
-    text = _IN_SCOPE.sub("", text)
+    text = _IN_SCOPE.sub("", text).replace("expression or table expression identifier", "expression identifier")
     text = re.sub(
         r"failed at position \d+ \((.*?)\)( \(line \d+, col \d+\))?:.*", r"unexpected '\1'", text, flags=re.DOTALL
     )

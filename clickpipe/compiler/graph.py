@@ -165,7 +165,8 @@ class TableNames:
     def __init__(self, project: Project) -> None:
         """Take the names of data sources, their quarantines, and files that could not be read."""
         self.project = project
-        unread = {PurePosixPath(file).stem for file in project.files} - project.pipes.keys()
+        files = [PurePosixPath(file) for file in project.files]
+        unread = {f.stem for f in files if f.suffix in {".datasource", ".pipe"}} - project.pipes.keys()
         bases = project.data_sources.keys() | project.undefined_targets().keys()
         self._tables = unread | bases | {f"{base}{QUARANTINE_SUFFIX}" for base in bases}
 

@@ -91,6 +91,8 @@ def _defined(file: str) -> set[str]:
         return {INCLUDED}
     if path.suffix == ".connection":
         return {f"@{path.stem}"}
+    if path.suffix not in {".datasource", ".pipe"}:
+        return set()
     return _with_quarantine(path.stem) if path.suffix == ".datasource" else {path.stem}
 
 

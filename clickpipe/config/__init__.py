@@ -2,7 +2,7 @@
 
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
 from clickpipe.config.key import Cipher, is_encrypted, load_cipher
-from clickpipe.config.rules import COPY_SOURCES, DEFAULT_RULES, STRICT_RULES, ProjectRules
+from clickpipe.config.rules import COPY_SOURCES, DEFAULT_RULES, SETTINGS_FILE, STRICT_RULES, ProjectRules, with_project
 from clickpipe.config.secrets import ENV_FILES, environment_secret, folder_secrets
 from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
 
@@ -11,6 +11,7 @@ __all__ = [
     "DEFAULT_PORT",
     "DEFAULT_RULES",
     "ENV_FILES",
+    "SETTINGS_FILE",
     "STRICT_RULES",
     "Cipher",
     "ProjectRules",
@@ -23,5 +24,6 @@ __all__ = [
     "load_cipher",
     "load_settings",
     "publish_address",
+    "with_project",
     "withdraw_address",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+SETTINGS_FILE = "clickpipe.toml"
 
 # The table functions that only copy pipes may read, and ClickHouse's name of the source that each needs a grant on.
 COPY_SOURCES = {
@@ -36,6 +39,23 @@ class ProjectRules:
         """Return a text that is another one for other rules."""
         flags = f"{int(self.lenient)}{int(self.any_enum)}{int(self.on_server)}"
         return f"{flags}:{','.join(sorted(self.copy_sources))}"
+
+
+def with_project(rules: ProjectRules, text: str) -> ProjectRules:
+    """Return a server's rules with what a project's own `clickpipe.toml` says of how strict it is to be checked.
+
+    Nothing else of that file counts on a server, and nothing of one that cannot be read.
+    """
+    try:
+        settings = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return rules
+    strict, enum = settings.get("broken_branches"), settings.get("enum_values")
+    return replace(
+        rules,
+        lenient=strict == "warning" if strict in {"error", "warning"} else rules.lenient,
+        any_enum=enum == "ignore" if enum in {"error", "ignore"} else rules.any_enum,
+    )
 
 
 DEFAULT_RULES = ProjectRules()

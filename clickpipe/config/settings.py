@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from clickpipe.config.rules import COPY_SOURCES, ProjectRules
+from clickpipe.config.rules import COPY_SOURCES, SETTINGS_FILE, ProjectRules
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
 DEFAULT_PORT = 7181
@@ -102,7 +102,7 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
     Raises ClickpipeError for an unknown name or a value that is not of its type.
     """
     values: dict[str, Any] = {}
-    path = (folder or Path()) / "clickpipe.toml"
+    path = (folder or Path()) / SETTINGS_FILE
     if path.is_file():
         values |= _read(path)
     for field in fields(Settings):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
 from clickpipe.compiler import CompiledProject, compile_changes, compile_project, restore_project
-from clickpipe.config import DEFAULT_RULES, ProjectRules
+from clickpipe.config import DEFAULT_RULES, SETTINGS_FILE, ProjectRules, with_project
 from clickpipe.deploy.apply import Applier, Hooks
 from clickpipe.deploy.beside import Beside
 from clickpipe.deploy.clone import Rows, clone_tables
@@ -67,12 +67,12 @@ class Deployer:
 
     def compile(self, project: Project) -> CompiledProject:
         """Compile and check on the engine: what changed since the last time. Look at the diagnostics."""
-        known = self._compiled
+        known, rules = self._compiled, self._rules_of(project)
         with scratch(self._engine) as checker:
             if known is None:
-                compiled = compile_project(project, checker, self._rules)
+                compiled = compile_project(project, checker, rules)
             else:
-                compiled = compile_changes(project, known, checker, self._rules)
+                compiled = compile_changes(project, known, checker, rules)
         if not has_errors(compiled.diagnostics):
             self._compiled = compiled
         return compiled
@@ -283,8 +283,11 @@ class Deployer:
         finally:
             self._busy.release()
 
+    def _rules_of(self, project: Project) -> ProjectRules:
+        """Return what a project is held to: the server's rules, as strict as the project's own settings say."""
+        return with_project(self._rules, project.files.get(SETTINGS_FILE, ""))
+
     def _restored(self, deployment: Deployment) -> Live:
-        compiled = restore_project(
-            load_texts(deployment.files), reader_on(self._engine), deployment.columns, self._rules
-        )
+        project = load_texts(deployment.files)
+        compiled = restore_project(project, reader_on(self._engine), deployment.columns, self._rules_of(project))
         return Live(deployment.id, compiled, deployment.physical, self._service)

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 # What else decides about the answer; clickpipe's own code is looked at too, for those who work on it.
-_METADATA = re.compile(r"(clickpipe|chdb_core|jinja2|lark|sqlglot|croniter)-.*\.dist-info$", re.IGNORECASE)
+_METADATA = re.compile(r"(clickpipe|chdb_core|jinja2|lark|croniter)-.*\.dist-info$", re.IGNORECASE)
 _VARIABLE = re.compile(rb"\$\{?(\w+)")
 
 

@@ -68,9 +68,11 @@ class Probe:
         compiled, live = self._live.compiled, self._live
         binder = Binder()
         composer = Composer(
-            compiled.project, lambda name: self._name(name) if name == view.source else live.physical.tables.get(name)
+            compiled.project,
+            compiled.reader,
+            lambda name: self._name(name) if name == view.source else live.physical.tables.get(name),
         )
-        return inline(composer.pipe(view.pipe, {}, binder), binder.params)
+        return inline(composer.pipe(view.pipe, {}, binder).text, binder.params)
 
     def refused_by(self, error: EngineError) -> tuple[str, str]:
         """Return which resource an error of a statement into `table` is of, a view or the data source, and why."""

@@ -11,6 +11,7 @@ _GITIGNORE = """\
 
 _SETTINGS = """\
 # Settings of this project; docs/settings.md lists them all.
+broken_branches = "error"  # a branch of a template that cannot work fails `clickpipe check`, and a deployment
 # port = 7181
 # data_dir = ".clickpipe"
 """

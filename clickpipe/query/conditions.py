@@ -36,6 +36,10 @@ def compose_condition(engine: Engine, live: Live, text: str) -> str:
             raise ClickpipeError(refusal.message, code="not_allowed")
         composer = Composer(live.compiled.project, live.compiled.reader, live.table)
         composed = composer.text(statement, None, None, {}, Binder())
+        for table in composed.syntax.tables:
+            if table not in composed.tables and table.name not in live.compiled.known_names.columns:
+                message = f"Resource '{table.full_name}' not found"
+                raise ClickpipeError(message, code="not_found")
         judge(engine, live, composed)
     except EngineError as error:
         raise failure(error) from None

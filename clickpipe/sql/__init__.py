@@ -1,4 +1,4 @@
-"""Reading SQL without changing it: the tables it names, by offset; statement checks. Only room with sqlglot."""
+"""Reading SQL without changing it: the tables it names, by offset; statement checks."""
 
 from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, check_create, table_functions

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import logging
+from typing import Any
 
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of every statement that is no SELECT
-
-# What sqlglot raises beside its own errors, for SQL that it cannot read (`map(1)`: IndexError).
-_PARSER_FAILS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+from clickpipe.sql.tree import read_tree
 
 
-def order_keys(sql: str) -> tuple[str | int, ...] | None:
-    """Return the result's columns (names, or numbers from 1) that a SELECT's rows are ordered by; () without ORDER BY.
+def order_keys(tree: str) -> tuple[str | int, ...]:
+    """Return the result's columns (names, or numbers from 1) that a SELECT's rows are ordered by; () for none.
 
-    Those behind the first that is an expression are left out; None for what cannot be read.
+    `tree` is its syntax tree. Columns behind the first key that is an expression are left out.
     """
-    from sqlglot import errors, exp, parse_one
-
-    try:
-        tree = parse_one(sql, dialect="clickhouse")
-    except (errors.SqlglotError, *_PARSER_FAILS):
-        return None
-    order = tree.args.get("order")
-    if not isinstance(tree, exp.Query) or order is None:
-        return () if isinstance(tree, exp.Query) else None
+    selects = read_tree(tree).get("list_of_selects", {}).get("children", [])
+    if len(selects) != 1:
+        return ()
     found: list[str | int] = []
-    for item in order.expressions:
-        key = item.this if isinstance(item, exp.Ordered) else item
-        if isinstance(key, exp.Column):
-            found.append(key.name)
-        elif isinstance(key, exp.Literal) and key.is_int:
-            found.append(int(key.this))
+    for item in selects[0].get("order_by", {}).get("children", ()):
+        key: dict[str, Any] = item.get("expression", item)
+        value = key.get("value", {})
+        if key.get("type") == "Identifier":
+            found.append((key.get("name_parts") or [key["name"]])[-1])
+        elif value.get("field_type") == "UInt64":
+            found.append(value["value"])
         else:
             break
     return tuple(found)

@@ -14,7 +14,7 @@ from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.project import Project, TableEngine, load_folder
 from clickpipe.query import FORMATS
 from clickpipe.runtime import Instance, Workspace, load_fixtures
-from clickpipe.sql import order_keys
+from clickpipe.sql import Syntax, order_keys
 from clickpipe.testing.cases import CommandTest, EndpointTest, QualityTest, SkippedTest, Test, read_tests
 from clickpipe.testing.rows import csv_rows, difference, ndjson_rows, text_difference
 
@@ -120,7 +120,8 @@ def _keys(workspace: Workspace, pipe: str, parameters: object) -> tuple[str | in
     """Return what an endpoint's rows are ordered by, with these parameters."""
     live = workspace.queries.live()
     bound = live.compiled.endpoints[pipe].bind_to(live.table, dict(parameters), workspace.secret)  # type: ignore[call-overload]
-    return order_keys(bound.text)
+    syntax = live.compiled.reader.read(bound.text)
+    return order_keys(syntax.tree) if isinstance(syntax, Syntax) else None
 
 
 def _run_quality(workspace: Workspace, test: QualityTest) -> Outcome:

@@ -95,19 +95,22 @@ def test_a_hit_imports_no_compiler(tmp_path: Path, run: Run, run_python: RunPyth
         try:
             cli.main(["check", sys.argv[1]])
         finally:
-            print([m for m in ("chdb", "jinja2", "lark", "sqlglot", "msgspec") if m in sys.modules])
+            print([m for m in ("chdb", "jinja2", "lark", "msgspec") if m in sys.modules])
     """
     done = run_python(code, tmp_path)
     assert re.search(r"1 pipe: no errors\n\[\]", done.stdout)
 
 
-def test_a_broken_branch_stops_nothing_where_the_settings_say_so(run: Run, tmp_path: Path) -> None:
+def test_a_broken_branch_stops_a_check_where_that_is_asked_for(run: Run, tmp_path: Path) -> None:
     text = "NODE n\nSQL >\n    %\n    SELECT {% if defined(a) %} nope {% else %} 1 {% end %} AS x\n\nTYPE endpoint\n"
     (tmp_path / "p.pipe").write_text(text)
-    assert run("check", tmp_path).code == 1
-    (tmp_path / "clickpipe.toml").write_text('broken_branches = "warning"\n')
     for how in ((), ("--no-cache",)):
         found = run("check", *how, tmp_path)
         assert (found.code, "warning[CP4002]" in found.err + found.out) == (0, True)
+        found = run("check", "--strict", *how, tmp_path)
+        assert (found.code, "error[CP4002]" in found.err + found.out) == (1, True)
+    (tmp_path / "clickpipe.toml").write_text('broken_branches = "error"\n')
+    for how in ((), ("--no-cache",)):
+        assert run("check", *how, tmp_path).code == 1
     (tmp_path / "clickpipe.toml").write_text('broken_branches = "no"\n')
     assert "broken_branches is error or warning, not 'no'" in run("check", tmp_path).err

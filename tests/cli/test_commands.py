@@ -38,7 +38,7 @@ def test_help_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], env=python_environment(), capture_output=True, text=True, check=True
     )
     loaded = set(done.stdout.splitlines()[-1].split())
-    heavy = {"chdb", "pandas", "rich", "httpx", "jinja2", "lark", "sqlglot", "starlette", "uvicorn", "croniter"}
+    heavy = {"chdb", "pandas", "rich", "httpx", "jinja2", "lark", "starlette", "uvicorn", "croniter"}
     assert loaded & heavy == set()
 
 

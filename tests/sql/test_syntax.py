@@ -77,7 +77,7 @@ def named(syntax: Syntax) -> list[str]:
         ("SELECT /* FROM u /* FROM v */ FROM w */ a FROM t", ["t"]),
         ("SELECT ‘FROM u’ FROM t", ["t"]),
         ("SELECT t, `t`, t.t, t.*, t AS t FROM t WHERE t IN ('t')", ["t"]),
-        # what sqlglot cannot read
+        # functions and matchers that other parsers fail on
         ("SELECT if(0, map(1), map()) FROM t", ["t"]),
         ("SELECT COLUMNS('a') EXCEPT a FROM t", ["t"]),
     ],
