@@ -120,7 +120,11 @@ def _keys(workspace: Workspace, pipe: str, parameters: object) -> tuple[str | in
     """Return what an endpoint's rows are ordered by, with these parameters."""
     live = workspace.queries.live()
     bound = live.compiled.endpoints[pipe].bind_to(live.table, dict(parameters), workspace.secret)  # type: ignore[call-overload]
-    syntax = live.compiled.reader.read(bound.text)
+    return _order_of(workspace, bound.text)
+
+
+def _order_of(workspace: Workspace, sql: str) -> tuple[str | int, ...] | None:
+    syntax = workspace.queries.live().compiled.reader.read(sql)
     return order_keys(syntax.tree) if isinstance(syntax, Syntax) else None
 
 
@@ -142,7 +146,7 @@ def _run_command(workspace: Workspace, test: CommandTest, *, exact: bool) -> Out
             keys = _keys(workspace, test.endpoint, test.parameters)
         else:
             found = workspace.select(test.sql, "csv").decode()
-            keys = order_keys(test.sql)
+            keys = _order_of(workspace, test.sql)
     except ClickpipeError as error:
         return Outcome(test, error.message, status=error.status)
     if exact:
