@@ -3,17 +3,27 @@
 from clickpipe.auth.grants import Grant, Granted, collect, grant_of_object, grant_of_text, scope_objects
 from clickpipe.auth.jwts import is_jwt
 from clickpipe.auth.limits import LIMITS, limits_of
+from clickpipe.auth.logins import Logins
 from clickpipe.auth.rates import RateLimit
 from clickpipe.auth.scopes import ADMIN, SCOPES, allows, forbidden, parse_scope, require
-from clickpipe.auth.tokens import ADMIN_TOKEN, TokenIndex, ensure_admin_token, reconcile
+from clickpipe.auth.tokens import (
+    ADMIN_TOKEN,
+    LOCAL_TOKEN,
+    TokenIndex,
+    ensure_admin_token,
+    keep_local_token,
+    reconcile,
+)
 
 __all__ = [
     "ADMIN",
     "ADMIN_TOKEN",
     "LIMITS",
+    "LOCAL_TOKEN",
     "SCOPES",
     "Grant",
     "Granted",
+    "Logins",
     "RateLimit",
     "TokenIndex",
     "allows",
@@ -23,6 +33,7 @@ __all__ = [
     "grant_of_object",
     "grant_of_text",
     "is_jwt",
+    "keep_local_token",
     "limits_of",
     "parse_scope",
     "reconcile",

@@ -16,6 +16,7 @@ from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings
 
 ADMIN_TOKEN = "workspace admin token"  # noqa: S105 - a token's name, not its value
+LOCAL_TOKEN = "admin local_testing@tinybird.co"  # noqa: S105 - the name by which some clients look for theirs
 _SIGNED = 10_000  # signed tokens that are remembered
 
 
@@ -114,6 +115,15 @@ def ensure_admin_token(catalog: Catalog, workspace_id: str, value: str | None = 
     if found is not None and (value is None or found.value == value):
         return found
     return catalog.put_token(workspace_id, ADMIN_TOKEN, [ADMIN], origin="default", value=value)
+
+
+def keep_local_token(catalog: Catalog, workspace_id: str, *, wanted: bool) -> None:
+    """Have the admin token that clients of a local server look for by its name, or not."""
+    found = next((t for t in catalog.tokens(workspace_id) if t.name == LOCAL_TOKEN), None)
+    if wanted and found is None:
+        catalog.put_token(workspace_id, LOCAL_TOKEN, [ADMIN], origin="default")
+    elif found is not None and found.origin == "default" and not wanted:
+        catalog.delete_token(found.id)
 
 
 def reconcile(catalog: Catalog, workspace_id: str, compiled: CompiledProject) -> None:

@@ -64,14 +64,18 @@ _READERS = {"gzip": _gunzip, "lz4": _unlz4, "zstd": _unzstd}
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Documents, one a line, with a line end between two of them; blank lines are none, nor is a blank around one."""
+    """Documents, one a line, with a line end between two of them; blank lines are none, nor is a blank around one.
+
+    `invalid` of them are no rows at all (too few fields, or too many).
+    """
 
     data: bytes
+    invalid: int = 0
 
     @classmethod
-    def of(cls, documents: Iterable[bytes]) -> Lines:
+    def of(cls, documents: Iterable[bytes], invalid: int = 0) -> Lines:
         """Return documents (no line end in any) as lines."""
-        return cls(b"\n".join(documents))
+        return cls(b"\n".join(documents), invalid)
 
 
 def lines_of(body: bytes, *, json: bool = False) -> Lines:

@@ -152,16 +152,17 @@ def _parts(
     keeps_empty = [name in texts for name in names]
     row = first if first is not None else _next(rows)
     lines: list[bytes] = []
-    size = 0
+    size = invalid = 0
     while row is not None:
         if len(row) == len(names):
             fields = {n: v for n, v, keep in zip(names, row, keeps_empty, strict=True) if v or keep}
             lines.append(encode(fields))
         elif row:
+            invalid += 1
             lines.append(b"a row of %d fields where %d are expected: " % (len(row), len(names)) + encode(row))
         size += len(lines[-1]) if row else 0
         if size > _CHUNK:
-            yield Lines.of(lines)
-            lines, size = [], 0
+            yield Lines.of(lines, invalid)
+            lines, size, invalid = [], 0, 0
         row = _next(rows)
-    yield Lines.of(lines)
+    yield Lines.of(lines, invalid)

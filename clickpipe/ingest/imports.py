@@ -34,6 +34,7 @@ class ImportCounts:
     quarantined: int = 0
     size: int = 0
     blocks: list[dict[str, Any]] = field(default_factory=list)
+    invalid: int = 0  # lines among the quarantined that are no rows at all
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a job's result."""
@@ -43,6 +44,7 @@ class ImportCounts:
             "quarantine_rows": self.quarantined,
             "bytes": self.size,
             "blocks": self.blocks[-_SHOWN_BLOCKS:],
+            "invalid_lines": self.invalid,
         }
 
 
@@ -194,6 +196,7 @@ class Importer:
         counts.rows += good
         counts.quarantined += bad
         counts.size += len(lines.data)
+        counts.invalid += lines.invalid
         lines_of_it = {"lines": good + bad, "quarantine": bad, "bytes": len(lines.data)}
         seconds = round(time.monotonic() - started, 3)
         counts.blocks.append({"block_id": token, "process_return": [lines_of_it], "processing_time": seconds})

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from clickpipe.auth import RateLimit, TokenIndex, ensure_admin_token
+from clickpipe.auth import Logins, RateLimit, TokenIndex, ensure_admin_token
 from clickpipe.catalog import Catalog, Job, Live, Token
 from clickpipe.config import Settings, load_cipher
 from clickpipe.diagnostics import ClickpipeError
@@ -72,6 +72,7 @@ class Instance:
         self._uploads.mkdir()
         self.gate = QueryGate(self.engine, self.settings.workers, self.settings.query_queue)
         self.answers = Answers(self.settings.cache_max_bytes)
+        self.logins = Logins()
         self.held = HeldResults(self.settings.range_max_bytes, self.settings.range_seconds)
         self.metrics = Metrics(self._gauges())
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self.workspaces.database)

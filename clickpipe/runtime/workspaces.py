@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator
 
-from clickpipe.auth import ensure_admin_token
+from clickpipe.auth import ensure_admin_token, keep_local_token
 from clickpipe.catalog import Live, Token, Workspace as WorkspaceRecord
 from clickpipe.config import environment_secret
 from clickpipe.deploy import Rows
@@ -38,6 +39,7 @@ class Workspaces:
         found = services.catalog.workspaces()
         for record in found:
             self._by_id[record.id] = Workspace(services, record, self._above(record))
+            self._keep_local_token(record.id)
         if alone:
             self._remove_orphans()
         if not found:
@@ -112,9 +114,25 @@ class Workspaces:
             message = f"There is a workspace '{name}' already."
             raise ClickpipeError(message, status=409, code="name_taken") from None
         ensure_admin_token(self._services.catalog, made.id)
+        self._keep_local_token(made.id)
         workspace = self._by_id[made.id] = Workspace(self._services, made, self._above(made))
         self._services.tokens.refresh()
         return workspace
+
+    def keep_local_tokens(self) -> None:
+        """Have, where `local_tokens` is on, the admin tokens that clients of a local server look for by their name."""
+        for workspace in self:
+            self._keep_local_token(workspace.id)
+        self._services.tokens.refresh()
+
+    def _keep_local_token(self, workspace_id: str) -> None:
+        wanted = self._services.settings.local_tokens == "on"
+        keep_local_token(self._services.catalog, workspace_id, wanted=wanted)
+
+    @property
+    def organization_id(self) -> str:
+        """Return the id of the organization that all workspaces are of, to clients that ask for one."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.default.id))
 
     def require_name(self, name: str) -> None:
         """Raise ClickpipeError 400 for a name that cannot be one."""

@@ -15,7 +15,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.runtime import Instance
 from clickpipe.server.clickhouse import clickhouse_query, ping
 from clickpipe.server.compression import Compression
-from clickpipe.server.datasources import get_data_source, list_data_sources
+from clickpipe.server.datasources import get_data_source, get_dependencies, list_data_sources
 from clickpipe.server.deployments import (
     delete_deployment,
     get_deployment,
@@ -34,6 +34,7 @@ from clickpipe.server.imports import (
     post_rows,
     post_truncate,
 )
+from clickpipe.server.login import get_logged_in, get_login, post_login
 from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
 from clickpipe.server.misc import (
     cancel_job,
@@ -146,6 +147,10 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v0/health", get_health),
     ("GET", "/version", get_version),
     ("GET", "/v0/regions", list_regions),
+    ("GET", "/api/cli-login", get_login),
+    ("POST", "/api/cli-login", post_login),
+    ("GET", "/clickpipe/local/cli-login", get_logged_in),
+    ("GET", "/v0/dependencies", get_dependencies),
     ("GET", "/v0/connectors", list_connectors),
     ("GET", "/examples/query.http", get_example),
     ("GET", "/v0/ready", get_ready),

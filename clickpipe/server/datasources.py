@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import allows
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.server.context import caller
+from clickpipe.server.context import caller, flag
 from clickpipe.server.metadata import asked_keys, data_source_reply, find, with_engine_details
 from clickpipe.server.shapes import text_response
 
@@ -47,3 +47,31 @@ async def get_data_source(request: Request) -> Response:
     attrs = asked_keys(request, "attrs")
     reply = data_source_reply(who, live, source, counts, attrs)
     return JSONResponse(reply if attrs else with_engine_details(reply))
+
+
+async def get_dependencies(request: Request) -> JSONResponse:
+    """Answer `GET /v0/dependencies`: the data sources that views fill from others, with the pipes that do.
+
+    `datasource` names where to begin, `recursive` goes on from what it fills; `pipe` and `match` (a part of a name)
+    narrow it down.
+    """
+    who = caller(request)
+    who.require("WORKSPACE:READ_ALL")
+    compiled = who.workspace.queries.live().compiled
+    given = request.query_params
+    name, pipe, part = given.get("datasource", ""), given.get("pipe", ""), given.get("match", "")
+    if name and name not in compiled.data_sources:
+        message = f'Data Source "{name}" does not exist'
+        raise ClickpipeError(message, status=404, code="not_found")
+    found: dict[str, list[str]] = {}
+    waiting, seen = [name] if name else list(compiled.data_sources), set[str]()
+    while waiting:
+        source = waiting.pop()
+        seen.add(source)
+        for view in compiled.views.values():
+            if view.source == source and pipe in {"", view.name} and part in view.target:
+                found.setdefault(view.target, []).append(view.name)
+                if flag(request, "recursive") and view.target not in seen:
+                    waiting.append(view.target)
+    shown = {target: sorted(set(found[target])) for target in sorted(found)}
+    return JSONResponse({"dependencies": shown, "incompatible_datasources": {}})

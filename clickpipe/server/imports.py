@@ -46,7 +46,7 @@ async def post_datasources(request: Request) -> Response:
         raise ClickpipeError(message, code="missing_name")
     job, fetched = await _start(request, who, name, mode, values)
     if fetched:
-        return JSONResponse({**job_reply(job), "import_id": job.id, "job": job_reply(job)})
+        return JSONResponse({**job_reply(request, job), "import_id": job.id, "job": job_reply(request, job)})
     return JSONResponse(await _ended(request, who, name, job))
 
 
@@ -54,7 +54,7 @@ async def post_rows(request: Request) -> Response:
     """Start a job that appends or replaces: `POST /v1/datasources/<name>/append|replace`."""
     mode = request.url.path.rstrip("/").rpartition("/")[2]
     job, _ = await _start(request, caller(request), request.path_params["name"], mode, dict(request.query_params))
-    return JSONResponse({**job_reply(job), "import_id": job.id}, status_code=202)
+    return JSONResponse({**job_reply(request, job), "import_id": job.id}, status_code=202)
 
 
 async def _form_values(request: Request) -> dict[str, str]:
@@ -147,7 +147,9 @@ async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str
         raise ClickpipeError(found.error, code="import_failed")
     result = found.result
     bad = result.get("quarantine_rows", 0)
-    told = f"There was an error with file contents: {bad} row{'s' if bad != 1 else ''} in quarantine."
+    invalid = result.get("invalid_lines", 0)
+    told = f"There was an error with file contents: {bad} row{'s' if bad != 1 else ''} in quarantine"
+    told += f" and {invalid} invalid line{'s' if invalid != 1 else ''}." if invalid else "."
     return {
         **result,
         "id": job.id,
@@ -156,7 +158,7 @@ async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str
         "successful_rows": result.get("rows", 0),
         "quarantined_rows": bad,
         "quarantine_rows": bad,
-        "invalid_lines": 0,
+        "invalid_lines": invalid,
         "error": told if bad else False,
     }
 
@@ -176,7 +178,7 @@ async def post_delete(request: Request) -> Response:
         mutation: dict[str, list[str]] = {"partitions_scanned": [], "partitions_done": [], "partitions_in_progress": []}
         return JSONResponse({"rows_affected": rows, "mutation": mutation})
     job = await asyncio.to_thread(data.delete_job, name, condition)
-    return JSONResponse({**job_reply(job), "delete_id": job.id})
+    return JSONResponse({**job_reply(request, job), "delete_id": job.id})
 
 
 async def post_truncate(request: Request) -> Response:
@@ -206,7 +208,7 @@ async def post_replay(request: Request) -> Response:
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
     job = await asyncio.to_thread(who.data(request.query_params).replay_quarantine, name)
-    return JSONResponse(job_reply(job), status_code=202)
+    return JSONResponse(job_reply(request, job), status_code=202)
 
 
 async def post_analyze(request: Request) -> Response:

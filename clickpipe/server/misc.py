@@ -69,13 +69,17 @@ async def list_jobs(request: Request) -> JSONResponse:
     jobs = instance_of(request).catalog.jobs(who.workspace.id)
     wanted = {key: request.query_params[key] for key in ("kind", "status") if key in request.query_params}
     return JSONResponse(
-        {"jobs": [job_reply(j) for j in jobs if all(getattr(j, key) == value for key, value in wanted.items())]}
+        {
+            "jobs": [
+                job_reply(request, j) for j in jobs if all(getattr(j, key) == value for key, value in wanted.items())
+            ]
+        }
     )
 
 
 async def get_job(request: Request) -> JSONResponse:
     """Answer `GET /v0/jobs/<id>`."""
-    return JSONResponse(job_reply(_job(request, caller(request))))
+    return JSONResponse(job_reply(request, _job(request, caller(request))))
 
 
 async def cancel_job(request: Request) -> JSONResponse:
@@ -83,14 +87,14 @@ async def cancel_job(request: Request) -> JSONResponse:
     who = caller(request)
     who.require(ADMIN)
     instance_of(request).jobs.cancel(_job(request, who))
-    return JSONResponse(job_reply(_job(request, who)))
+    return JSONResponse(job_reply(request, _job(request, who)))
 
 
 async def retry_job(request: Request) -> JSONResponse:
     """Answer `POST /v0/jobs/<id>/retry`: a new job that does the same."""
     who = caller(request)
     who.require(ADMIN)
-    return JSONResponse(job_reply(await asyncio.to_thread(who.workspace.retry, _job(request, who))))
+    return JSONResponse(job_reply(request, await asyncio.to_thread(who.workspace.retry, _job(request, who))))
 
 
 def _job(request: Request, who: Caller) -> Job:

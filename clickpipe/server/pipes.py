@@ -179,6 +179,6 @@ async def post_copy(request: Request) -> JSONResponse:
     job = await asyncio.to_thread(data.copy, name, values, str(mode) if mode else None)
     live = data.queries.live()
     target = live.compiled.copies[name].target
-    reply = job_reply(job)
+    reply = job_reply(request, job)
     tags = {"copy_target_datasource": resource_id(who.workspace.id, "datasource", target)}
     return JSONResponse({**reply, "job": reply, "tags": tags})

@@ -15,6 +15,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import set_up_logs
 from clickpipe.runtime import Instance
 from clickpipe.server.app import create_app
+from clickpipe.server.protocol import JsonErrors
 
 
 class _Server(uvicorn.Server):
@@ -51,7 +52,7 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
     config = uvicorn.Config(
         create_app(instance),
         loop="uvloop",
-        http="httptools",
+        http=JsonErrors,
         log_config=None,
         log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
@@ -77,7 +78,9 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
 @contextmanager
 def serve_in_thread(instance: Instance) -> Iterator[str]:
     """Serve on a free port of this machine as long as the context lasts; gives the URL."""
-    config = uvicorn.Config(create_app(instance), port=0, lifespan="off", log_config=None, log_level="warning")
+    config = uvicorn.Config(
+        create_app(instance), port=0, http=JsonErrors, lifespan="off", log_config=None, log_level="warning"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="server")
     thread.start()

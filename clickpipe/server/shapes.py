@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.catalog import Job
@@ -14,8 +15,8 @@ def text_response(text: str) -> Response:
     return Response(text.encode(), headers={"Content-Type": "text/plain"})
 
 
-def job_reply(job: Job) -> dict[str, Any]:
-    """Return a job as the jobs API sends it."""
+def job_reply(request: Request, job: Job) -> dict[str, Any]:
+    """Return a job as the jobs API sends it, with its whole URL."""
     reply: dict[str, Any] = {
         "id": job.id,
         "job_id": job.id,
@@ -24,7 +25,7 @@ def job_reply(job: Job) -> dict[str, Any]:
         "resource": job.resource,
         "created_at": job.created_at,
         "updated_at": job.updated_at,
-        "job_url": f"/v0/jobs/{job.id}",
+        "job_url": f"{str(request.base_url).rstrip('/')}/v0/jobs/{job.id}",
         **job.result,
     }
     if job.kind == "deployment":

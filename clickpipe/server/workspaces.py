@@ -44,7 +44,8 @@ async def list_workspaces(request: Request) -> JSONResponse:
         if (previews or not workspace.parent or workspace is who.workspace)
         and (workspace.parent or not flag(request, "only_environments"))
     ]
-    return JSONResponse({"id": who.workspace.id, "organization_id": "", "workspaces": shown})
+    organization = instance.workspaces.organization_id
+    return JSONResponse({"id": who.workspace.id, "organization_id": organization, "workspaces": shown})
 
 
 def _known(instance: Instance, who: Caller) -> list[Workspace]:
@@ -59,7 +60,8 @@ def _listed(instance: Instance, who: Caller, workspace: Workspace) -> dict[str, 
     admin = allows(who.token, ADMIN)
     token = instance.workspaces.admin_token(workspace).value if admin else ""
     shown = {**_shape(workspace), **_user(who), "token": token, "role": "admin" if admin else "viewer"}
-    return {**shown, "plan": "self-hosted", "members": [], "organization": {"id": "", "name": ""}}
+    organization = {"id": instance.workspaces.organization_id, "name": "clickpipe"}
+    return {**shown, "plan": "self-hosted", "members": [], "organization": organization}
 
 
 def _shape(workspace: Workspace) -> dict[str, Any]:
@@ -166,7 +168,7 @@ async def post_preview(request: Request) -> JSONResponse:
         return {"name": made.name, "workspace_id": made.id}
 
     instance.workspaces.require_name(name)
-    job = job_reply(instance.jobs.submit(who.workspace.id, "branch", name, work))
+    job = job_reply(request, instance.jobs.submit(who.workspace.id, "branch", name, work))
     return JSONResponse({**job, "job": job}, status_code=202)
 
 
@@ -210,5 +212,6 @@ async def get_local_tokens(request: Request) -> JSONResponse:
     if instance.settings.local_tokens != "on" or browser or not {host, client} <= _LOCAL:
         message = "Tokens are told to programs of this machine only, where the setting local_tokens is on."
         raise forbidden(message)
+    instance.workspaces.keep_local_tokens()
     value = instance.workspaces.admin_token(instance.default).value
     return JSONResponse({"user_token": value, "admin_token": value, "workspace_admin_token": value})

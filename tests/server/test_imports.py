@@ -229,3 +229,27 @@ def test_what_cannot_be_analyzed(client: Client, engine: Engine) -> None:
     parquet = engine.execute("SELECT 1 AS a, 'x' AS b", output="Parquet").body
     analysis = client("POST", "/v0/analyze", content=parquet).json()["analysis"]
     assert analysis["schema"] == "a UInt8 `json:$.a`, b String `json:$.b`"
+
+
+@pytest.mark.parametrize(
+    ("content", "quarantined", "invalid", "error"),
+    [
+        (b"a,1,1\nb,2,1\n", 0, 0, False),
+        (b"a,1,1\nb,x,1\n", 1, 0, "There was an error with file contents: 1 row in quarantine."),
+        (b"a,1,1\nb,2\n", 1, 1, "There was an error with file contents: 1 row in quarantine and 1 invalid line."),
+        (
+            b"a,1,1\nb,2\nc,3,1,4\nd,x,1\n",
+            3,
+            2,
+            "There was an error with file contents: 3 rows in quarantine and 2 invalid lines.",
+        ),
+    ],
+)
+def test_lines_that_are_no_rows_are_told(
+    emptied: Client, content: bytes, quarantined: int, invalid: int, error: object
+) -> None:
+    reply = emptied("POST", "/v0/datasources?name=events&mode=append&format=csv", content=content).json()
+    assert (reply["quarantine_rows"], reply["invalid_lines"], reply["error"]) == (quarantined, invalid, error)
+    job = emptied("POST", "/v1/datasources/events/append?format=csv", content=content).json()
+    assert job["job_url"] == f"http://test/v0/jobs/{job['id']}"
+    assert ended(emptied, job)["invalid_lines"] == invalid

@@ -136,3 +136,26 @@ def test_the_workspace_of_a_token(client: Client) -> None:
 def test_the_url_of_a_call(client: Client, query: str, path: str) -> None:
     text = client("GET", f"/examples/query.http?{query}", token=None).text
     assert re.sub(r"^https?://[^/]+", "", text) == path
+
+
+def test_what_depends_on_a_data_source(client: Client) -> None:
+    totals = VIEW["datasources/sums.datasource"].replace("total Int64", "total Int64, n UInt8")
+    again = SUMS_MV.replace("FROM events", "FROM sums").replace("toInt64(amount) AS total", "total, toUInt8(1) AS n")
+    more = {
+        "datasources/more.datasource": totals,
+        "pipes/more_mv.pipe": again.replace("DATASOURCE sums", "DATASOURCE more"),
+    }
+    client.workspace.deploy({**FILES, **VIEW, **more})
+
+    def found(query: str) -> Any:
+        reply = client("GET", f"/v0/dependencies?no_deps=false&check_for_partial_replace=true&{query}").json()
+        assert reply["incompatible_datasources"] == {}
+        return reply["dependencies"]
+
+    assert found("datasource=events&recursive=false") == {"sums": ["sums_mv"]}
+    assert found("datasource=events&recursive=true") == {"sums": ["sums_mv"], "more": ["more_mv"]}
+    assert found("datasource=more") == {}
+    assert found("") == {"sums": ["sums_mv"], "more": ["more_mv"]}
+    assert found("pipe=more_mv") == {"more": ["more_mv"]}
+    assert found("match=su") == {"sums": ["sums_mv"]}
+    assert client("GET", "/v0/dependencies?datasource=nothing").status_code == 404

@@ -220,3 +220,41 @@ def test_tokens_are_told_to_programs_of_this_machine_where_asked(
     if status == 200:
         value = default.token("workspace admin token").value
         assert reply.json() == dict.fromkeys(("user_token", "admin_token", "workspace_admin_token"), value)
+
+
+def test_a_local_server_has_the_token_that_some_clients_look_for(
+    default: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(client: Client) -> list[Any]:
+        tokens = client("GET", "/v0/tokens").json()["tokens"]
+        return [token for token in tokens if token["name"] == "admin local_testing@tinybird.co"]
+
+    workspaces = default.instance.workspaces
+    workspaces.keep_local_tokens()
+    assert found(default) == []
+    monkeypatch.setattr(default.instance, "settings", Settings(local_tokens="on"))
+    default("GET", "/tokens", token=None, headers={"Host": "localhost"})
+    made = Client(default.instance, workspaces.create("local"))
+    headers: dict[str, str] = {}
+    for client in (default, made):
+        (token,) = found(client)
+        assert token["scopes"] == [{"type": "ADMIN"}]
+        assert client("DELETE", f"/v0/tokens/{token['id']}").status_code == 409
+        headers = {"Authorization": f"Bearer {token['token']}"}
+        assert client("GET", "/v1/workspace", token=None, headers=headers).json()["name"] == client.workspace.name
+    monkeypatch.setattr(default.instance, "settings", Settings())
+    workspaces.keep_local_tokens()
+    assert found(default) == []
+    assert default("GET", "/v1/workspace", token=None, headers=headers).status_code == 403
+    workspaces.delete(made.workspace)
+
+
+def test_workspaces_are_of_one_organization(default: Client, client: Client) -> None:
+    reply = default("GET", "/v1/user/workspaces?with_organization=true").json()
+    assert reply["organization_id"]
+    assert {w["organization"]["id"] for w in reply["workspaces"]} == {reply["organization_id"]}
+    assert client("GET", "/v0/user/workspaces").json()["organization_id"] == reply["organization_id"]
+    query = f"name=of_it&assign_to_organization_id={reply['organization_id']}"
+    made = default("POST", f"/v1/workspaces?{query}", content=b"").json()
+    assert made["organization"]["id"] == reply["organization_id"]
+    assert default("DELETE", f"/v1/workspaces/{made['id']}", data={"confirmation": "of_it"}).status_code == 200

@@ -1,0 +1,106 @@
+"""`tb login`: a page that asks for a token, and what the command line asks for behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from clickpipe.auth import ADMIN, allows, forbidden
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.server.context import caller_with, instance_of
+from clickpipe.server.parameters import read_body
+
+_COMMAND_LINE = "http://localhost:49160/"  # where `tb login` waits for the browser to come back
+_CODE = re.compile(r"[A-Z0-9]{8}")
+_MOST_BYTES = 10_000
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; "
+        f"form-action 'self' {_COMMAND_LINE.rstrip('/')}; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>clickpipe: log in</title>
+<style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto; padding: 0 1rem }}
+input, button {{ font: inherit; padding: .4rem .6rem; width: 100%; box-sizing: border-box; margin: .3rem 0 }}
+.error {{ color: #a00 }} code {{ font-size: 1.4rem; letter-spacing: .1em }}</style></head>
+<body><h1>{title}</h1>{body}</body></html>"""
+
+
+async def get_login(request: Request) -> Response:
+    """Answer `GET /api/cli-login`: the page; to a command line (`cliCode`, `code`) the tokens that were approved."""
+    given = request.query_params
+    logins = instance_of(request).logins
+    if (code := given.get("cliCode", "")) or ((code := given.get("code", "")) and given.get("method") != "code"):
+        instance_of(request).address_requests.take(request.client.host if request.client else "")
+        tokens = logins.take(code)
+        if tokens is None:
+            message = "Nobody has approved this login yet: open the page in a browser."
+            raise ClickpipeError(message, status=404, code="not_approved")
+        return JSONResponse(tokens, headers={"Cache-Control": "no-store"})
+    return _form(given)
+
+
+async def post_login(request: Request) -> Response:
+    """Answer `POST /api/cli-login`: approve a login, with an admin token that the form holds."""
+    body = await read_body(request, _MOST_BYTES)
+    given = dict(parse_qsl(body.decode(errors="replace")))
+    try:
+        tokens = _tokens(request, given)
+    except ClickpipeError as error:
+        if "text/html" not in request.headers.get("accept", ""):
+            raise
+        return _form(given, error.message, error.status)
+    logins = instance_of(request).logins
+    if given.get("method") == "code":
+        code = given.get("code", "").replace("-", "")
+        if not _CODE.fullmatch(code):
+            return _form(given, "The code of the command line has eight letters and digits.", 400)
+        logins.approve(tokens, code)
+        return _page("Logged in", "<p>Go back to the command line.</p>")
+    back = {"code": logins.approve(tokens), "workspace": given.get("workspace", ""), "region": "local"}
+    return RedirectResponse(f"{_COMMAND_LINE}?{urlencode({**back, 'provider': 'clickpipe'})}", 303, _HEADERS)
+
+
+async def get_logged_in(_request: Request) -> Response:
+    """Answer the page that the command line sends the browser to at last."""
+    return _page("Logged in", "<p>Go back to the command line.</p>")
+
+
+def _tokens(request: Request, given: Mapping[str, str]) -> dict[str, str]:
+    """Return what the command line gets for a token. Raises ClickpipeError 403, 404 for an unknown workspace."""
+    value = given.get("token", "").strip()
+    who, workspaces = caller_with(request, value), instance_of(request).workspaces
+    if not allows(who.token, ADMIN):
+        message = "This is not an admin token: `clickpipe token ls` shows them."
+        raise forbidden(message)
+    found = workspaces.named(given["workspace"]) if given.get("workspace") else who.workspace
+    if found is not who.workspace and who.workspace is not instance_of(request).default:
+        message = f"This is a token of the workspace '{who.workspace.name}'."
+        raise forbidden(message)
+    own = value if found is who.workspace else workspaces.admin_token(found).value
+    return {"workspace_token": own, "user_token": value, "api_host": str(request.base_url).rstrip("/")}
+
+
+def _form(given: Mapping[str, str], error: str = "", status: int = 200) -> Response:
+    kept = {name: given[name] for name in ("method", "code", "workspace") if given.get(name)}
+    fields = "".join(f'<input type="hidden" name="{name}" value="{escape(kept[name])}">' for name in kept)
+    told = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
+    code = given.get("code", "").replace("-", "") if given.get("method") == "code" else ""
+    shown = f"<p>Code: <code>{escape(f'{code[:4]}-{code[4:8]}')}</code>. Go on only if your command line shows it.</p>"
+    body = f"""{told}<form method="post" action="/api/cli-login">{fields}{shown if code else ""}
+<label>Admin token of this server<input type="password" name="token" required autofocus autocomplete="off"></label>
+<button>Log the command line in</button></form><p>`clickpipe token ls` shows it.</p>"""
+    return _page("Log the command line in", body, status)
+
+
+def _page(title: str, body: str, status: int = 200) -> Response:
+    return Response(_PAGE.format(title=title, body=body), status, _HEADERS, "text/html")

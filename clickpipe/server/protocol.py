@@ -1,0 +1,58 @@
+"""HTTP as uvicorn reads it: errors in JSON where a request cannot be read, bounds on what comes before its body."""
+
+from __future__ import annotations
+
+import json
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from clickpipe.diagnostics.errors import DOCS
+
+MAX_URL = 65_535  # bytes: the parser of URLs can read no more
+MAX_HEADERS = 262_144  # bytes of all headers of a request
+_REASONS = {400: "Bad Request", 414: "URI Too Long", 431: "Request Header Fields Too Large"}
+
+
+class TooLong(ValueError):
+    """A URL or headers are longer than is read."""
+
+
+class JsonErrors(HttpToolsProtocol):
+    """One connection."""
+
+    _header_bytes = 0
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the URL. Raises TooLong."""
+        super().on_url(url)
+        if len(self.url) > MAX_URL:
+            raise TooLong
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Raises TooLong."""
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADERS:
+            raise TooLong
+        super().on_header(name, value)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text
+        """Answer what cannot be read, and end the connection."""
+        status, message = 400, "This is not an HTTP/1.1 request that can be read."
+        if len(getattr(self, "url", b"")) > MAX_URL:
+            status = 414
+            message = f"The URL is longer than {MAX_URL} bytes: send the parameters in the body of a POST."
+        elif self._header_bytes > MAX_HEADERS:
+            status, message = 431, f"The headers are longer than {MAX_HEADERS} bytes."
+        body = json.dumps({"error": message, "documentation": f"{DOCS}http-api.md"}).encode()
+        head = (
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
+            "content-type: application/json\r\naccess-control-allow-origin: *\r\nconnection: close\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
