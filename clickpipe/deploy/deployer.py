@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -231,12 +231,15 @@ class Deployer:
             raise ClickpipeError(message, status=409, code="deployment_in_progress")
         return self.beside.other
 
-    def restore(self) -> Live | None:
+    def restore(self, keep: Collection[str] = ()) -> Live | None:
         """Return what is live according to the catalog, after a start; remove what a crash left behind.
+
+        But for the tables to `keep`.
 
         A deployment whose tables were being filled is left as it is, to `go_on` with.
         """
         self._tables.create_database()
+        self._tables.kept = frozenset(keep)
         live: Live | None = None
         for deployment in self._catalog.deployments(self._workspace.id):
             if deployment.live:

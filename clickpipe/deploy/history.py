@@ -143,7 +143,9 @@ class History:
                 self._hand_on(fill.table + _HISTORY, fill.table)
                 self._tables.drop([fill.table + _HISTORY])
             else:
-                self._engine.execute(self._insert(fill, self._table(fill.table), fill.select))
+                with self._pace.of(0):
+                    settings = {"log_comment": self._pace.tag}
+                    self._engine.execute(self._insert(fill, self._table(fill.table), fill.select), settings=settings)
 
     def _groups(self, fill: Fill, number: int, finished: Collection[str]) -> list[_Group]:
         """Return what is left to be filled in, at once each: partitions until there are enough rows, or all."""

@@ -22,6 +22,7 @@ class Tables:
         """Work in a database, made when absent by `create_database`."""
         self._engine = engine
         self._database = database
+        self.kept: frozenset[str] = frozenset()  # names of tables that something goes on with
 
     def create_database(self) -> None:
         """Make the database."""
@@ -57,7 +58,7 @@ class Tables:
 
         ClickHouse keeps a dropped table until the queries that read it have ended.
         """
-        unused = self.existing() - set(used)
+        unused = self.existing() - set(used) - self.kept
         views = self.views()
         for name in sorted(unused, key=lambda n: n not in views):
             progress(f"removing {name}")

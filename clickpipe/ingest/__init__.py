@@ -8,8 +8,10 @@ from clickpipe.ingest.fetch import fetch
 from clickpipe.ingest.files import FORMATS, Dialect, open_file, read_file
 from clickpipe.ingest.imports import Importer
 from clickpipe.ingest.ingester import Ingester
+from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mock import mock_rows
+from clickpipe.ingest.probe import Probe, has_views
 from clickpipe.ingest.quarantine import Reason, reasons, replay
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "IngestResult",
     "Ingester",
     "Lines",
+    "Probe",
     "Reason",
     "WriteAheadLog",
     "analyze",
@@ -28,6 +31,8 @@ __all__ = [
     "decompress",
     "example_event",
     "fetch",
+    "has_views",
+    "is_passing",
     "lines_of",
     "mock_rows",
     "open_file",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.insert import ONE_BLOCK, ONE_THREAD
-from clickpipe.ingest.mapping import RowMapping, build_mapping
+from clickpipe.ingest.import_lines import LinesWriter
+from clickpipe.ingest.mapping import build_mapping
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 
@@ -33,6 +33,7 @@ class ImportCounts:
     rows: int = 0
     quarantined: int = 0
     size: int = 0
+    parts: int = 0
     blocks: list[dict[str, Any]] = field(default_factory=list)
     invalid: int = 0  # lines among the quarantined that are no rows at all
 
@@ -43,9 +44,18 @@ class ImportCounts:
             "rows": self.rows,
             "quarantine_rows": self.quarantined,
             "bytes": self.size,
+            "parts": self.parts,
             "blocks": self.blocks[-_SHOWN_BLOCKS:],
             "invalid_lines": self.invalid,
         }
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Return what a job's result, as `as_dict` gave it, tells; nothing for none."""
+        blocks = list(told.get("blocks", []))
+        import_id = told.get("import_id") or str(uuid.uuid4())
+        rows, bad, size, parts = (int(told.get(name, 0)) for name in ("rows", "quarantine_rows", "bytes", "parts"))
+        return cls(import_id, rows, bad, size, parts, blocks, int(told.get("invalid_lines", 0)))
 
 
 class Importer:
@@ -67,7 +77,7 @@ class Importer:
         `replaced` is told of data sources whose rows were replaced or deleted; `relieve` is asked when an insert
         fails: see `Writer`.
         """
-        self._relieve = relieve
+        self._lines = LinesWriter(engine, relieve)
         self._replaced = replaced
         self._told = told
         self._engine = engine
@@ -76,20 +86,34 @@ class Importer:
         self._hold = hold
         self._pause = pause
 
-    def append(self, name: str, parts: Iterable[Lines], *, named: bool, report: Report) -> ImportCounts:
+    def append(
+        self,
+        name: str,
+        parts: Iterable[Lines],
+        *,
+        named: bool,
+        report: Report,
+        before: Mapping[str, Any] | None = None,
+    ) -> ImportCounts:
         """Append rows; `named` are objects by the columns' names (CSV), else jsonpaths tell.
 
-        What was written stays when a later part cannot be read or is refused: `report` is told after each part.
+        What was written stays when a later part cannot be read: `report` is told after each part. Given what it was
+        told `before` a stop, it goes on with the part behind. Rows that a view or the table refuses go to quarantine.
         Raises ClickpipeError and EngineError.
         """
-        counts = ImportCounts(str(uuid.uuid4()))
+        counts = ImportCounts.of(before or {})
+        if not counts.parts:
+            report(counts.as_dict())
+        done = counts.parts
         with self._telling(name, "append", counts):
             for number, lines in enumerate(parts):
+                if number < done:
+                    continue
                 with self._hold():
                     live = self._live()
                     source = _source(live, name)
                     target = live.physical.tables[name]
-                    self._write(live, source, target, lines, counts, number, named=named)
+                    self._write(live, source, target, lines, counts, number, report, named=named)
                 report(counts.as_dict())
         return counts
 
@@ -118,14 +142,23 @@ class Importer:
                 self._told.block(self._owner, name, block, counts.import_id, event_type)
 
     def replace(
-        self, name: str, parts: Iterable[Lines], *, named: bool, report: Report, condition: str = ""
+        self,
+        name: str,
+        parts: Iterable[Lines],
+        *,
+        named: bool,
+        report: Report,
+        condition: str = "",
+        before: Mapping[str, Any] | None = None,
     ) -> ImportCounts:
         """Put rows in place of all there are, or of those that meet a condition (SQL that was checked, composed).
 
-        Readers see the rows before or the rows after. Raises ClickpipeError 400 when a new row does not meet the
+        Readers see the rows before or the rows after. After a stop, `before` is what was told: no row is in quarantine
+        twice then. Raises ClickpipeError 400 when a new row does not meet the
         condition.
         """
-        counts = ImportCounts(str(uuid.uuid4()))
+        counts = ImportCounts.of({"import_id": (before or {}).get("import_id")})
+        report(counts.as_dict())
         with self._hold(), self._telling(name, "replace", counts):
             live = self._live()
             source, target = _source(live, name), live.physical.tables[name]
@@ -146,7 +179,7 @@ class Importer:
     ) -> None:
         with self._beside(target, counts.import_id) as beside:
             for number, lines in enumerate(parts):
-                self._write(live, source, beside, lines, counts, number, named=named)
+                self._write(live, source, beside, lines, counts, number, report, named=named, views=False)
                 report(counts.as_dict())
             with self._pause():
                 if condition:
@@ -182,17 +215,24 @@ class Importer:
         lines: Lines,
         counts: ImportCounts,
         number: int,
+        report: Report,
         *,
         named: bool,
+        views: bool = True,
     ) -> None:
-        if not lines.data:
-            return
+
+        def check() -> None:
+            report(counts.as_dict())
+
+        token = f"{self._owner}/{source.name}/import/{counts.import_id}/{number}"
         started = time.monotonic()
         quarantine = live.physical.tables[f"{source.name}_quarantine"]
         own = f"import_{counts.import_id}"
         mapping = build_mapping(_by_name(source) if named else source, own, target, quarantine, quoted=named)
-        token = f"{self._owner}/{source.name}/import/{counts.import_id}/{number}"
-        good, bad = self._insert(mapping, counts.import_id, lines, token)
+        good, bad = self._lines.insert(live, source.name, mapping, counts.import_id, lines, token, check, views=views)
+        counts.parts = number + 1
+        if not good + bad:
+            return
         counts.rows += good
         counts.quarantined += bad
         counts.size += len(lines.data)
@@ -201,44 +241,21 @@ class Importer:
         seconds = round(time.monotonic() - started, 3)
         counts.blocks.append({"block_id": token, "process_return": [lines_of_it], "processing_time": seconds})
 
-    def _insert(self, mapping: RowMapping, import_id: str, lines: Lines, token: str) -> tuple[int, int]:
-        settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
-        self._engine.execute(mapping.create)
-        try:
-            with self._engine.lines([(import_id, lines.data)]) as rows:
-                staging: Settings = {**ONE_THREAD, **mapping.settings([lines.data])}
-                self._engine.execute(mapping.fill(rows), output="Null", settings=staging)
-            body = self._engine.execute(mapping.count, {"ids": [import_id]}, output="JSONCompact").body
-            found: list[list[Any]] = json.loads(body)["data"]
-            good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)
-            if good:
-                self._insert_once(mapping.good, settings)
-            if bad:
-                self._insert_once(mapping.bad, settings)
-        finally:
-            self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
-        return good, bad
-
-    def _insert_once(self, statement: str, settings: Settings) -> None:
-        try:
-            self._engine.execute(statement, output="Null", settings=settings)
-        except EngineError as error:
-            if not self._relieve(error):
-                raise
-            self._engine.execute(statement, output="Null", settings=settings)
-
-    def delete(self, name: str, condition: str, *, dry_run: bool) -> int:
+    def delete(self, name: str, condition: str, *, dry_run: bool, tag: str = "") -> int:
         """Delete the rows that meet a condition (SQL that was checked, composed); return how many they are.
 
-        Views behind the data source keep what they made of them. Raises EngineError.
+        `tag` marks its statements: one who cancels them wants to wait no longer; what was begun is done behind. Views
+        behind the data source keep what they made of them. Raises EngineError.
         """
         with self._hold(), self._pause():
             target = self._live().physical.tables[name]
             sql = f"SELECT count() FROM {target} WHERE (\n{condition}\n)"
-            rows = int(json.loads(self._engine.execute(sql, output="JSONCompact").body)["data"][0][0])
+            marked: Settings = {"log_comment": tag}
+            rows = int(json.loads(self._engine.execute(sql, output="JSONCompact", settings=marked).body)["data"][0][0])
             if rows and not dry_run:
                 started = time.monotonic()
-                self._engine.execute(f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n) SETTINGS mutations_sync = 1")
+                statement = f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n)"
+                self._engine.execute(statement, settings={**marked, "mutations_sync": 1})
                 self._replaced(name)
                 self._told.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
         return rows

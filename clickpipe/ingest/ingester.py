@@ -66,6 +66,7 @@ class Ingester:
         self._channels: dict[tuple[str, str], Channel] = {}
         self._paused: set[str] = set()
         self._closing = False
+        self._stopped = False  # what is in the log stays there
         self._state = threading.Condition()
         self._segments = Segments(self._writer, self._state, told)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ingest")
@@ -125,7 +126,8 @@ class Ingester:
 
     def _start(self, channel: Channel) -> None:
         """Let the channel run if it has to, unless it does or is paused (the caller holds the lock)."""
-        if (channel.pending or channel.flush) and not channel.running and channel.workspace not in self._paused:
+        waits = self._stopped or channel.running or channel.workspace in self._paused
+        if (channel.pending or channel.flush) and not waits:
             channel.running = True
             self._pool.submit(self._run, channel)
 
@@ -206,6 +208,10 @@ class Ingester:
                 left.append(late)
         return max(0.001, min(left)) if left else None
 
+    def settle(self, workspace: str) -> None:
+        """Have no segment come back, after a stop, that is inserted."""
+        self._settler.settle(workspace)
+
     def forget(self, workspace: str) -> None:
         """Drop what is there of a workspace that is gone, on disk too."""
         with self._state:
@@ -215,15 +221,12 @@ class Ingester:
         self._log.forget(workspace)
 
     def recover(self) -> int:
-        """Insert what a stopped server left in its log; return how many segments that were.
-
-        What cannot be inserted now is tried again while the server runs.
-        """
+        """Insert what a stopped server left in its log, now or later; return how many segments that were."""
         self._settler.settle()
         segments = self._log.unfinished()
         for segment in segments:
             channel = self._channel(segment.workspace, segment.data_source)
-            channel.sealed.append(Batch(segment, state=State.SEALED, good=1, bad=1))  # there may be rows of both
+            channel.sealed.append(Batch(segment, state=State.SEALED, good=1, bad=1))  # rows as there may be
             self._log.check_when_removed(segment)
         for channel in tuple(self._channels.values()):
             self._segments.insert_sealed(channel, all_of_them=True)
@@ -266,12 +269,6 @@ class Ingester:
                 raise ClickpipeError(message, status=503, code="events_not_inserted")
 
     @property
-    def problems(self) -> dict[str, str]:
-        """Return, by data source, why acknowledged rows could not be inserted yet."""
-        sealed = [(c.data_source, b) for c in tuple(self._channels.values()) for b in tuple(c.sealed)]
-        return {name: batch.problem for name, batch in sealed if batch.problem}
-
-    @property
     def retrying(self) -> int:
         """Return how many segments are to be tried again."""
         return sum(batch.attempts > 0 for c in tuple(self._channels.values()) for batch in tuple(c.sealed))
@@ -287,6 +284,9 @@ class Ingester:
                 self._start(channel)
             self._state.notify_all()
         self._clock.join()
+        with self._state:
+            self._state.wait_for(lambda: not any(c.running for c in self._channels.values()))
+            self._stopped = True
         self._pool.shutdown(wait=True)
         for channel in self._channels.values():
             for batch in channel.batches():

@@ -23,21 +23,20 @@ PROBES = "clickpipe_probes"  # the database of all copies
 class Probe:
     """A copy of one data source's table, and of all that views make of its rows, that keeps nothing."""
 
-    def __init__(self, engine: Engine, live: Live, data_source: str, owner: str) -> None:
-        """Make it for what is live in the workspace `owner`. Raises EngineError."""
+    def __init__(self, engine: Engine, live: Live, data_source: str, owner: str, *, views: bool = True) -> None:
+        """Make it for what is live in the workspace `owner`; without `views`, of the table alone.
+
+        Raises EngineError.
+        """
         self._engine = engine
         self._live = live
         self._source = data_source
         self._prefix = f"{owner}_{fingerprint(data_source, str(live.deployment_id), live.physical.tables[data_source])}"
+        self._behind = list(_behind(live, data_source)) if views else []
         self._views: dict[str, str] = {}
         self.table = self._name(data_source)
         engine.execute(f"CREATE DATABASE IF NOT EXISTS {PROBES} ENGINE = Memory")
         self._make()
-
-    @property
-    def has_views(self) -> bool:
-        """Tell whether an insert runs any view."""
-        return bool(self._views)
 
     def _name(self, resource: str) -> str:
         return f"{quote_identifier(PROBES)}.{quote_identifier(f'{self._prefix}_{resource}')}"
@@ -46,7 +45,7 @@ class Probe:
         compiled = self._live.compiled
         made = {self._source}
         self._null(compiled.data_sources[self._source])
-        for view in _behind(self._live, self._source):
+        for view in self._behind:
             if view.target not in made:
                 made.add(view.target)
                 self._null(compiled.data_sources[view.target])
@@ -80,9 +79,8 @@ class Probe:
 
     def drop(self) -> None:
         """Remove it. Raises EngineError."""
-        live = self._live
         names = [f"{quote_identifier(PROBES)}.{quote_identifier(name)}" for name in self._views]
-        names += [self._name(name) for name in {self._source, *(v.target for v in _behind(live, self._source))}]
+        names += [self._name(name) for name in {self._source, *(v.target for v in self._behind)}]
         for name in names:
             self._engine.execute(f"DROP TABLE IF EXISTS {name}")
 

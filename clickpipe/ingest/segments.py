@@ -100,8 +100,9 @@ class Segments:
                 request.done.set_result(found)
             if self._told is not None:
                 good, bad = found.successful_rows, found.quarantined_rows
-                rows = {"rows_total": good + bad, "rows_successful": good, "rows_quarantined": bad}
-                self._told.request(channel.workspace, channel.data_source, request.size, successful_requests=1, **rows)
+                counts = {"rows_total": good + bad, "rows_successful": good, "rows_quarantined": bad}
+                counts["error_requests" if found.refused else "successful_requests"] = 1
+                self._told.request(channel.workspace, channel.data_source, request.size, **counts)
 
     def fail(self, channel: Channel, batch: Sequence[Ingestion], error: BaseException) -> None:
         """Answer those of the requests with an error that are not answered yet."""

@@ -15,6 +15,10 @@ class JobCancelled(Exception):
     """Raised in a job's work when it is not wanted any more."""
 
 
+class JobStopped(Exception):
+    """Raised in a job's work when the server stops: the next one goes on with it, where that can be done."""
+
+
 class Report:
     """Called with a job's result so far; then the work ends there if it was cancelled meanwhile."""
 
@@ -24,16 +28,19 @@ class Report:
         self._lock = threading.Lock()
         self._stop: Callable[[], None] | None = None
         self.cancelled = False
+        self.stopped = False
 
     def __call__(self, result: Mapping[str, Any]) -> None:
-        """Report a result. Raises JobCancelled."""
-        self.check()
+        """Report a result. Raises JobCancelled, JobStopped: what was reported is recorded then too."""
         self._tell(result)
+        self.check()
 
     def check(self) -> None:
-        """Raise JobCancelled if the job was cancelled."""
+        """Raise JobCancelled if the job was cancelled, JobStopped if the server stops."""
         if self.cancelled:
             raise JobCancelled
+        if self.stopped:
+            raise JobStopped
 
     @contextmanager
     def stoppable(self, stop: Callable[[], None]) -> Iterator[None]:
@@ -46,6 +53,24 @@ class Report:
         finally:
             with self._lock:
                 self._stop = None
+
+    @contextmanager
+    def ending(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Have `stop` called when the server stops in here; what was begun is not cancelled any more."""
+        with self._lock:
+            self._stop = lambda: stop() if self.stopped else None
+        try:
+            if self.stopped:
+                raise JobStopped
+            yield
+        finally:
+            with self._lock:
+                self._stop = None
+
+    def stop(self) -> None:
+        """Have the work end soon: the server stops."""
+        self.stopped = True
+        threading.Thread(target=self._stop_it, name="job-stop", daemon=True).start()
 
     def cancel(self) -> None:
         """Want the work no more."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 from clickpipe.catalog import Catalog, Job
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
-from clickpipe.jobs.report import JobCancelled, Report
+from clickpipe.jobs.report import JobCancelled, JobStopped, Report
 
 _LOGGER = logging.getLogger(__name__)
+
+_AGAIN_AFTER = 1.0  # seconds: how a job ended is recorded as soon as the catalog can be written
 
 Work = Callable[[Report], Mapping[str, Any]]
 
@@ -33,6 +37,7 @@ class JobRunner:
         self._running: dict[str, Future[None]] = {}
         self._reports: dict[str, Report] = {}
         self._jobs: dict[str, Job] = {}
+        self._closing = threading.Event()
 
     def submit(
         self, workspace: str, kind: str, resource: str, work: Work, parameters: Mapping[str, Any] | None = None
@@ -44,8 +49,8 @@ class JobRunner:
         return self._start(self._catalog.create_job(workspace, kind, resource, parameters or {}), work)
 
     def resume(self, job: Job, work: Work) -> None:
-        """Run a job that an earlier server left unfinished, from its beginning."""
-        self._catalog.update_job(job.id, "waiting", result={})
+        """Run a job that an earlier server left unfinished; its work knows what it had reported."""
+        self._catalog.update_job(job.id, "waiting")
         self._start(job, work)
 
     def _start(self, job: Job, work: Work) -> Job:
@@ -98,35 +103,59 @@ class JobRunner:
             wait([future], timeout)
 
     def _progress(self, job: Job, result: Mapping[str, Any]) -> None:
-        self._catalog.update_job(job.id, "working", result=result, only="working")
+        try:
+            self._catalog.update_job(job.id, "working", result=result, only="working")
+        except sqlite3.Error as error:
+            _LOGGER.warning("how far job %s is cannot be recorded: %s", job.id, error)
 
     def _run(self, job: Job, work: Work, report: Report) -> None:
-        self._catalog.update_job(job.id, "working")
+        self._record(job, "working")
         self._tell(job)
         try:
             result = work(report)
+        except JobStopped:
+            return  # the next server goes on with it
         except JobCancelled:
-            self._end(job, "cancelled")
+            self._record(job, "cancelled")
         except (ClickpipeError, EngineError) as error:
-            stopped = report.cancelled and "QUERY_WAS_CANCELLED" in {getattr(error, "name", ""), error.code}
-            self._end(job, "cancelled" if stopped else "error", "" if stopped else str(error))
+            ended = "QUERY_WAS_CANCELLED" in {getattr(error, "name", ""), error.code}
+            if ended and report.stopped and not report.cancelled:
+                return
+            stopped = ended and report.cancelled
+            self._record(job, "cancelled" if stopped else "error", "" if stopped else str(error))
         except Exception:
             _LOGGER.exception("job %s (%s of %s) failed", job.id, job.kind, job.resource)
-            self._end(job, "error", "internal error, see the server's log")
+            self._record(job, "error", "internal error, see the server's log")
         else:
-            self._catalog.update_job(job.id, "done", result=result)
+            self._record(job, "done", result=result)
         finally:
             self._tell(job)
 
-    def _end(self, job: Job, status: str, error: str = "") -> None:
-        """Record how a job ended; its result is what it reported last."""
-        self._catalog.update_job(job.id, status, error=error)
+    def _record(self, job: Job, status: str, error: str = "", result: Mapping[str, Any] | None = None) -> None:
+        """Record how far a job is, again and again while the disk is full; without `result` what it reported stays."""
+        while True:
+            try:
+                self._catalog.update_job(job.id, status, error=error, result=result)
+            except sqlite3.Error as problem:
+                _LOGGER.warning("that job %s is '%s' cannot be recorded yet: %s", job.id, status, problem)
+                if self._closing.wait(_AGAIN_AFTER):
+                    return
+            else:
+                if status == "error":
+                    _LOGGER.warning("job %s (%s of %s) failed: %s", job.id, job.kind, job.resource, error)
+                return
 
     def _tell(self, job: Job) -> None:
-        now = self._catalog.job(job.workspace_id, job.id)
+        try:
+            now = self._catalog.job(job.workspace_id, job.id)
+        except sqlite3.Error:
+            return
         if now is not None:
             self._told(now)
 
     def close(self) -> None:
-        """Finish what runs, then stop."""
+        """Have what runs end soon, then stop: what can be done again goes on at the next start."""
+        self._closing.set()
+        for report in list(self._reports.values()):
+            report.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)

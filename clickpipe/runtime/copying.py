@@ -54,9 +54,11 @@ class Copies:
         work = self.work(name, values, mode)
         return self._services.jobs.submit(self._workspace, "copy", name, work, parameters)
 
-    def work(self, name: str, values: Mapping[str, Any], mode: str | None) -> Work:
-        """Return what a job of a copy pipe does."""
-        return partial(self._run, name, values, mode)
+    def work(
+        self, name: str, values: Mapping[str, Any], mode: str | None, before: Mapping[str, Any] | None = None
+    ) -> Work:
+        """Return what a job of a copy pipe does; `before` is what it had reported when a server stopped."""
+        return partial(self._run, name, values, mode, before)
 
     def replaces(self, name: str, mode: str | None) -> bool:
         """Tell whether a copy, if there is one of the name, puts its rows in place of those that are there."""
@@ -92,12 +94,23 @@ class Copies:
             raise ClickpipeError(message, status=404, code="not_found")
         return found
 
-    def _run(self, name: str, values: Mapping[str, Any], mode: str | None, report: Report) -> Mapping[str, Any]:
+    def _run(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        mode: str | None,
+        before: Mapping[str, Any] | None,
+        report: Report,
+    ) -> Mapping[str, Any]:
         started = time.monotonic()
         with self._held():
             report.check()
             live = self._live()
-            rows = run_copy(self._services.engine, live, name, values, mode, self._secret, report, self._relieve)
+            if self.replaces(name, mode):
+                self._services.ingester.settle(self._workspace)
+            rows = run_copy(
+                self._services.engine, live, name, values, mode, self._secret, report, self._relieve, before
+            )
             if (mode or live.compiled.copies[name].mode) == "replace":
                 self._replaced(live.compiled.copies[name].target)
         target, pipe_id = live.compiled.copies[name].target, resource_id(self._workspace, "pipe", name)

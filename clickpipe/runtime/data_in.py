@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,7 +11,7 @@ from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
 from clickpipe.ingest import Importer, IngestResult, Lines, Reason, reasons, replay
-from clickpipe.jobs import Report, Work
+from clickpipe.jobs import JobStopped, Report, Work
 from clickpipe.query import QueryRunner, compose_condition, failure
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.upload import Upload
@@ -51,20 +52,29 @@ class DataIn:
         The file is removed at the end. Raises ClickpipeError 404 for an unknown data source, 400 for a bad condition.
         """
         self.data_source_for_events(upload.data_source)
-        where = compose_condition(self._services.engine, self.queries.live(), condition) if condition else ""
+        if condition:
+            compose_condition(self._services.engine, self.queries.live(), condition)
+        upload.sync()
+        parameters = {"upload": upload.as_dict(), "mode": mode, "condition": condition, **self._parameters}
+        work = self._import(parameters)
+        return self._services.jobs.submit(self.id, "import", upload.data_source, work, parameters)
+
+    def _import(self, parameters: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Work:
+        """Return what a job of an import does; `before` is what it had reported when a server stopped."""
+        upload, condition = Upload.of(parameters["upload"]), parameters["condition"]
+        name, named = upload.data_source, upload.format == "csv"
 
         def work(report: Report) -> Mapping[str, Any]:
-            source = self.queries.live().compiled.data_sources[upload.data_source]
-            named = upload.format == "csv"
-            with upload.read(source, self._services.settings, report) as parts:
-                name, importer = upload.data_source, self._importer
-                if mode == "replace":
-                    done = importer.replace(name, parts, named=named, report=report, condition=where)
+            live, importer = self.queries.live(), self._importer
+            where = compose_condition(self._services.engine, live, condition) if condition else ""
+            with upload.read(live.compiled.data_sources[name], self._services.settings, report) as parts:
+                if parameters["mode"] == "replace":
+                    done = importer.replace(name, parts, named=named, report=report, condition=where, before=before)
                 else:
-                    done = importer.append(name, parts, named=named, report=report)
+                    done = importer.append(name, parts, named=named, report=report, before=before)
                 return done.as_dict()
 
-        return self._services.jobs.submit(self.id, "import", upload.data_source, work)
+        return work
 
     def append(self, data_source: str, parts: Iterable[Lines], *, named: bool = False) -> IngestResult:
         """Append rows and wait until they can be read; `named` are objects by the columns' names, not by jsonpaths.
@@ -98,7 +108,19 @@ class DataIn:
         )
 
     def _deletion(self, data_source: str, condition: str) -> Work:
-        return lambda _: {"rows_affected": self.delete_rows(data_source, condition), "delete_condition": condition}
+        def work(report: Report) -> Mapping[str, Any]:
+            engine, tag = self._services.engine, uuid.uuid4().hex
+            where = compose_condition(engine, self.queries.live(), condition)
+            try:
+                with report.ending(lambda: engine.cancel(tag)):
+                    rows = self._importer.delete(data_source, where, dry_run=False, tag=tag)
+            except EngineError as error:
+                if report.stopped:  # the next server deletes what is left
+                    raise JobStopped from error
+                raise failure(error) from error
+            return {"rows_affected": rows, "delete_condition": condition}
+
+        return work
 
     def truncate(self, data_source: str) -> None:
         """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`). Raises ClickpipeError 404."""

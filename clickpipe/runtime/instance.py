@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -68,8 +67,8 @@ class Instance:
         self.query_log = QueryLog(self.service_log, self.workspaces.database)
         self.jobs = JobRunner(self.catalog, told=self.query_log.job)
         self._uploads = self.data_dir / "uploads"
-        shutil.rmtree(self._uploads, ignore_errors=True)  # of imports that a stopped server did not end
-        self._uploads.mkdir()
+        self._uploads.mkdir(exist_ok=True)
+        self._remove_uploads()
         self.gate = QueryGate(self.engine, self.settings.workers, self.settings.query_queue)
         self.answers = Answers(self.settings.cache_max_bytes)
         self.logins = Logins()
@@ -128,6 +127,13 @@ class Instance:
         if not os.access(self.data_dir, os.W_OK):
             return "the data folder cannot be written to"
         return ""
+
+    def _remove_uploads(self) -> None:
+        """Remove the files of imports that a stopped server did not end, but for those that go on."""
+        kept = {Path(job.parameters.get("upload", {}).get("path", "")) for job in self.jobs.unfinished}
+        for path in self._uploads.iterdir():
+            if path.with_suffix("") not in kept:
+                path.unlink(missing_ok=True)
 
     def upload_path(self, name: str) -> Path:
         """Return where a file that is sent is kept until its rows are in."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from clickpipe.config import Settings
 from clickpipe.engine import parquet_columns
 from clickpipe.ingest import Analysis, Dialect, Lines, analyze, analyze_columns, fetch, open_file, read_file
+from clickpipe.jobs import JobStopped
 from clickpipe.project import DataSource
 
 _SAMPLE = 4 << 20  # bytes that are looked at
@@ -28,17 +30,48 @@ class Upload:
     url: str = ""
     dialect: Dialect = field(default_factory=Dialect)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as a job keeps it; `of` reads it."""
+        return {**asdict(self), "path": str(self.path)}
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Self:
+        """Return what `as_dict` gave."""
+        return cls(**{**kept, "path": Path(kept["path"]), "dialect": Dialect(**kept["dialect"])})
+
     @contextmanager
     def read(
         self, source: DataSource, settings: Settings, report: Callable[[Mapping[str, Any]], None]
     ) -> Iterator[Iterable[Lines]]:
-        """Fetch the file if it has to be, give its rows in parts, remove it. Raises ClickpipeError."""
+        """Fetch the file if it has to be, give its rows in parts, remove it unless the server stops.
+
+        Raises ClickpipeError.
+        """
         try:
             encoding = self._fetched(settings, report)
             with read_file(self.path, self.format, source, self.dialect, encoding) as parts:
                 yield parts
-        finally:
-            self.path.unlink(missing_ok=True)
+        except JobStopped:
+            raise
+        except BaseException:
+            self._remove()
+            raise
+        self._remove()
+
+    @property
+    def _encoding_file(self) -> Path:
+        """Where the encoding of a file is kept that was fetched whole."""
+        return self.path.with_suffix(".encoding")
+
+    def _remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._encoding_file.unlink(missing_ok=True)
+
+    def sync(self) -> None:
+        """Have a file that was sent on disk. Raises OSError."""
+        if not self.url:
+            with self.path.open("rb") as file:
+                os.fsync(file.fileno())
 
     def analyze(self, settings: Settings) -> Analysis:
         """Fetch the file if it has to be, and tell what columns it has; without a format, by how it begins.
@@ -46,6 +79,7 @@ class Upload:
         Raises ClickpipeError.
         """
         encoding = self._fetched(settings, lambda _: None)
+        self._encoding_file.unlink(missing_ok=True)
         with self.path.open("rb") as file:
             parquet = file.read(4) == b"PAR1"
         if parquet or self.format == "parquet":
@@ -59,6 +93,8 @@ class Upload:
         """Fetch the file if it has to be; return the encoding of its bytes."""
         if not self.url:
             return self.encoding
+        if self._encoding_file.exists():  # it was fetched by a server that was stopped
+            return self._encoding_file.read_text(encoding="utf-8")
 
         def progress(size: int) -> None:
             if size % (64 << 20) < (1 << 20):  # not for each block
@@ -66,7 +102,9 @@ class Upload:
 
         private = settings.import_private_urls == "allow"
         encoding = fetch(self.url, self.path, private=private, limit=settings.import_max_bytes, progress=progress)
-        return encoding or next((e for end, e in _COMPRESSED.items() if self._file().endswith(end)), "")
+        encoding = encoding or next((e for end, e in _COMPRESSED.items() if self._file().endswith(end)), "")
+        self._encoding_file.write_text(encoding, encoding="utf-8")
+        return encoding
 
     def _file(self) -> str:
         return self.url.partition("?")[0].partition("#")[0].lower()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -101,7 +102,9 @@ class Workspace(Deploying, DataIn):
         self.staging_data = StagingData(
             services, self.id, lambda: self.live, self.staging_queries, self._held, self.paused, self.secret
         )
-        self.live = self._deployer.restore()
+        begun = [job.result for job in services.jobs.unfinished if job.workspace_id == self.id]
+        kept = [str(result["appending"]) for result in begun if "appending" in result]
+        self.live = self._deployer.restore([table.split(".", 1)[1].strip("`") for table in kept])
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -187,26 +190,36 @@ class Workspace(Deploying, DataIn):
     def take_up(self, job: Job) -> None:
         """Run a job again that a stopped server left unfinished, where doing it twice is the same as once.
 
-        What had not begun is run; of what had, deletions, replays of a quarantine and copies that replace.
+        What had not begun is run; of what had, deletions, replays of a quarantine and copies that replace. Copies that
+        had begun to append their rows append the rest.
         """
-        twice = job.kind in {"delete_data", "quarantine_replay"} or (
+        twice = job.kind in {"delete_data", "quarantine_replay", "import"} or (
             job.kind == "copy"
             and self.live is not None
-            and self.copies.replaces(job.resource, job.parameters.get("mode"))
+            and (self.copies.replaces(job.resource, job.parameters.get("mode")) or "appending" in job.result)
         )
-        work = self._work(job) if job.status == "waiting" or (twice and job.status == "working") else None
+        work = self._work(job, resumed=True) if job.status == "waiting" or (twice and job.status == "working") else None
         if work is not None:
             self._services.jobs.resume(job, work)
 
-    def _work(self, job: Job) -> Work | None:
+    def _work(self, job: Job, *, resumed: bool = False) -> Work | None:
         """Return what a job does, if it can be told: not of a file that was sent, nor what was for staging."""
         if job.parameters.get("deployment"):
             return None
         if job.kind == "copy":
-            return self.copies.work(job.resource, job.parameters.get("values") or {}, job.parameters.get("mode"))
+            values, mode = job.parameters.get("values") or {}, job.parameters.get("mode")
+            return self.copies.work(job.resource, values, mode, job.result if resumed else None)
         if job.kind == "delete_data" and "condition" in job.parameters:
             return self._deletion(job.resource, job.parameters["condition"])
+        if job.kind == "import" and resumed and self._is_there(job):
+            return self._import(job.parameters, job.result)
         return self._replay(job.resource) if job.kind == "quarantine_replay" else None
+
+    @staticmethod
+    def _is_there(job: Job) -> bool:
+        """Tell whether the file of an import is there, or can be fetched."""
+        upload = job.parameters.get("upload")
+        return upload is not None and (bool(upload["url"]) or Path(upload["path"]).is_file())
 
     def deployed_at(self) -> str:
         """Return when the live deployment was made; '' before the first."""
