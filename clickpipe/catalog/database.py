@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clickpipe.catalog.generation import require_newest, write_generation
 from clickpipe.catalog.migrations import migrate
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Database:
     """An SQLite file (None: in memory) with the catalog's schema. Methods may be called from any thread."""
 
     def __init__(self, path: Path | None) -> None:
-        """Open the file, made when absent for its owner only, and bring its schema up to date."""
+        """Open the file, made when absent for its owner only, and bring its schema up to date.
+
+        Raises ClickpipeError for one that is older than the data.
+        """
         self._lock = threading.RLock()
+        self._path = path
+        self._is_newer = False
+        if path is not None:
+            require_newest(path)
         if path is not None:  # before SQLite opens it: its other files get the mode of this one
             path.touch(mode=0o600)
             path.chmod(0o600)
@@ -27,6 +38,7 @@ class Database:
         self._db.execute("PRAGMA foreign_keys = ON")
         self._db.execute("PRAGMA secure_delete = ON")  # what was there before a value was encrypted
         migrate(self._db)
+        self._tell_generation()
 
     def close(self) -> None:
         """Close the file."""
@@ -44,9 +56,27 @@ class Database:
             try:
                 yield
             except BaseException:
+                self._is_newer = False
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+            if self._is_newer:
+                self._tell_generation()
+
+    def count_up(self) -> None:
+        """In a transaction: what workspaces consist of changes with it."""
+        self.run("UPDATE generation SET number = number + 1")
+        self._is_newer = True
+
+    def _tell_generation(self) -> None:
+        self._is_newer = False
+        if self._path is None:
+            return
+        number = int(self._db.execute("SELECT number FROM generation").fetchone()[0])
+        try:
+            write_generation(self._path, number)
+        except OSError as error:  # an older number allows more than it could
+            _LOGGER.warning("the generation of the catalog cannot be written: %s", error)
 
     def rows(self, sql: str, *args: object) -> list[sqlite3.Row]:
         """Return what a SELECT gives."""

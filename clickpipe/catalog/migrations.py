@@ -86,6 +86,10 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE workspaces ADD COLUMN parent TEXT NOT NULL DEFAULT '';
     ALTER TABLE workspaces ADD COLUMN expires_at REAL NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE generation (number INTEGER NOT NULL) STRICT;
+    INSERT INTO generation VALUES (1);
+    """,
 )
 
 

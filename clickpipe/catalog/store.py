@@ -49,10 +49,12 @@ class Catalog(Database):
     def create_workspace(self, name: str, *, parent: str = "", expires_at: float = 0.0) -> Workspace:
         """Add a workspace. Raises sqlite3.IntegrityError when the name is taken."""
         workspace = Workspace(uuid.uuid4().hex[:16], name, now(), parent, expires_at)
-        self.run(
-            "INSERT INTO workspaces (id, name, created_at, parent, expires_at) VALUES (?, ?, ?, ?, ?)",
-            *(workspace.id, name, workspace.created_at, parent, expires_at),
-        )
+        with self.transaction():
+            self.count_up()
+            self.run(
+                "INSERT INTO workspaces (id, name, created_at, parent, expires_at) VALUES (?, ?, ?, ?, ?)",
+                *(workspace.id, name, workspace.created_at, parent, expires_at),
+            )
         return workspace
 
     def set_expiry(self, workspace_id: str, expires_at: float) -> None:
@@ -61,7 +63,9 @@ class Catalog(Database):
 
     def delete_workspace(self, workspace_id: str) -> None:
         """Remove a workspace with all its metadata."""
-        self.run("DELETE FROM workspaces WHERE id = ?", workspace_id)
+        with self.transaction():
+            self.count_up()
+            self.run("DELETE FROM workspaces WHERE id = ?", workspace_id)
 
     # Deployments
 
@@ -156,19 +160,21 @@ class Catalog(Database):
         )
 
     def promote(self, workspace_id: str, number: int, *, keep: bool = False) -> None:
-        """Make a deployment the live one, in the caller's transaction; the one before is deleted, unless it is kept."""
+        """Make a deployment the live one, in one transaction; the one before is deleted, unless it is kept."""
         status = DeploymentStatus.DATA_READY if keep else DeploymentStatus.DELETED
-        self.run(
-            "UPDATE deployments SET live = 0, status = ? WHERE workspace_id = ? AND live = 1",
-            status.value,
-            workspace_id,
-        )
-        self.run(
-            "UPDATE deployments SET live = 1, status = ? WHERE workspace_id = ? AND id = ?",
-            DeploymentStatus.DATA_READY.value,
-            workspace_id,
-            number,
-        )
+        with self.transaction():
+            self.count_up()
+            self.run(
+                "UPDATE deployments SET live = 0, status = ? WHERE workspace_id = ? AND live = 1",
+                status.value,
+                workspace_id,
+            )
+            self.run(
+                "UPDATE deployments SET live = 1, status = ? WHERE workspace_id = ? AND id = ?",
+                DeploymentStatus.DATA_READY.value,
+                workspace_id,
+                number,
+            )
 
     # Tokens
 

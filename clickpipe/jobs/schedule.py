@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from clickpipe.catalog import Job, Live
+from clickpipe.compiler import CopyPipe
+
+_SET_BACK = timedelta(hours=1)  # a clock that goes back further is right now: it had been wrong
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -43,24 +46,40 @@ class CopySchedule:
 
     def run_due(self, until: datetime) -> list[Job]:
         """Start every copy that was due after the last call and up to `until`."""
-        if until <= self._last:
-            return []  # the clock was set back: what was due up to then has run
-        since, self._last = self._last, until
-        started = [
-            self._start(workspace, copy.name)
+        if self._last - _SET_BACK < until <= self._last:
+            return []  # the clock was set back a little: what was due up to then has run
+        since, self._last = min(self._last, until), until
+        return [
+            job
             for workspace, live in self._live().items()
             for copy in live.compiled.copies.values()
-            if copy.schedule and croniter(copy.schedule, since).get_next(datetime) <= until
+            if self._is_due(copy, since, until) and (job := self._start_it(workspace, copy.name)) is not None
         ]
-        return [job for job in started if job is not None]
+
+    @staticmethod
+    def _is_due(copy: CopyPipe, since: datetime, until: datetime) -> bool:
+        try:
+            return bool(copy.schedule) and croniter(copy.schedule, since).get_next(datetime) <= until
+        except CroniterError:
+            return False  # it never is: a day that no month has
+
+    def _start_it(self, workspace: str, name: str) -> Job | None:
+        try:
+            return self._start(workspace, name)
+        except Exception:  # the others go on
+            _LOGGER.exception("the copy '%s' could not be started", name)
+            return None
 
     def _loop(self) -> None:
         while not self._stop.wait(self._tick):
             try:
                 self.run_due(datetime.now(UTC))
-                self._also()
             except Exception:
                 _LOGGER.exception("the copy schedule stumbled")
+            try:
+                self._also()
+            except Exception:
+                _LOGGER.exception("what is kept for a time could not be removed")
 
     def close(self) -> None:
         """Stop watching the clock."""

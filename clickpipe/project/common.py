@@ -42,6 +42,17 @@ def is_cron(text: str) -> bool:
     return bool(croniter.is_valid(text))
 
 
+def never_comes(text: str) -> bool:
+    """Tell whether no time is meant by a cron expression: 30 February."""
+    from croniter import CroniterError, croniter
+
+    try:
+        croniter(text).get_next()
+    except CroniterError:
+        return True
+    return False
+
+
 def grants(statements: Iterable[Statement], allowed: tuple[str, ...]) -> tuple[list[Grant], list[Diagnostic]]:
     """Return the TOKEN lines; `allowed` are the permissions this kind of file knows."""
     found: list[Grant] = []

@@ -6,7 +6,7 @@ import re
 
 from clickpipe.datafile import NodeClause, PipeFile, Statement
 from clickpipe.diagnostics import Diagnostic, Related, Span, Word
-from clickpipe.project.common import description, grants, is_cron, tags, version
+from clickpipe.project.common import description, grants, is_cron, never_comes, tags, version
 from clickpipe.project.connectors import sink_options
 from clickpipe.project.engine import build_engine
 from clickpipe.project.model import Grant, Node, Pipe, PipeKind, TableEngine
@@ -160,8 +160,9 @@ def _schedule(statement: Statement | None) -> tuple[str, list[Diagnostic]]:
     if statement is None or statement.argument.text.lower() == "@on-demand":
         return "", []
     text = statement.argument.text
-    if is_cron(text):
+    readable = is_cron(text)
+    if readable and not never_comes(text):
         return text, []
     hint = 'write a cron expression (UTC) such as "0 1 * * *", or @on-demand'
-    message = f"COPY_SCHEDULE '{text}' cannot be read"
+    message = f"COPY_SCHEDULE '{text}' never comes" if readable else f"COPY_SCHEDULE '{text}' cannot be read"
     return "", [Diagnostic("CP1305", message, statement.argument.span, hint=hint)]

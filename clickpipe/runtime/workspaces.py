@@ -37,6 +37,12 @@ class Workspaces:
         """
         services = self._services
         found = services.catalog.workspaces()
+        if alone and not found and self._databases():
+            message = (
+                "The catalog knows of no workspace, and there are tables: they would be removed, so clickpipe does not "
+                "start. Restore catalog.sqlite together with catalog.sqlite-wal."
+            )
+            raise ClickpipeError(message, status=503, code="catalog_outdated")
         for record in found:
             self._by_id[record.id] = Workspace(services, record, self._above(record))
             self._keep_local_token(record.id)
@@ -53,12 +59,14 @@ class Workspaces:
 
     def _remove_orphans(self) -> None:
         """Remove databases of workspaces that a stopped server was about to remove."""
-        sql = "SELECT name FROM system.databases WHERE match(name, '^ws_[0-9a-f]{16}(_service)?$')"
-        names = self._services.engine.execute(sql, output="TSVRaw").body.decode().split()
         own = {workspace.database for workspace in self}
-        for name in names:
+        for name in self._databases():
             if name.removesuffix("_service") not in own:
                 self._services.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(name)} SYNC")
+
+    def _databases(self) -> list[str]:
+        sql = "SELECT name FROM system.databases WHERE match(name, '^ws_[0-9a-f]{16}(_service)?$')"
+        return self._services.engine.execute(sql, output="TSVRaw").body.decode().split()
 
     def __iter__(self) -> Iterator[Workspace]:
         """Yield them, as they are now."""

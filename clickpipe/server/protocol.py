@@ -21,11 +21,28 @@ class JsonErrors(HttpToolsProtocol):
     """One connection."""
 
     _header_bytes = 0
+    _head_bytes = 0  # received of a request whose headers are not all there: of one header without an end, too
+    _reads_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was sent."""
+        if self._reads_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._reads_head and self._head_bytes > MAX_URL + 2 * MAX_HEADERS and not self.transport.is_closing():
+            self._header_bytes = self._head_bytes
+            self.send_400_response("")
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._header_bytes = 0
+        self._header_bytes = self._head_bytes = 0
+        self._reads_head = True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Go on with the body."""
+        self._reads_head = False
+        super().on_headers_complete()
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the URL. Raises TooLong."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -236,8 +237,32 @@ def test_what_was_due_since_the_last_call_runs_at_its_minute(
     until = MIDNIGHT + timedelta(hours=hours, minutes=minutes, seconds=seconds)
     assert due(schedule, instance, until) == names
     assert due(schedule, instance, until) == []
-    assert due(schedule, instance, MIDNIGHT) == []  # the clock was set back
+    assert due(schedule, instance, until - timedelta(minutes=59)) == []  # the clock was set back
     assert due(schedule, instance, until) == []
+
+
+def test_a_clock_that_was_a_day_ahead_stops_no_schedule(schedule: CopySchedule, instance: Instance) -> None:
+    assert due(schedule, instance, MIDNIGHT + timedelta(days=1)) == ["daily", "often"]
+    assert due(schedule, instance, MIDNIGHT + timedelta(minutes=1)) == []
+    assert due(schedule, instance, MIDNIGHT + timedelta(minutes=5)) == ["often"]
+
+
+def test_a_copy_that_cannot_be_started_or_never_comes_stops_no_other(
+    schedule: CopySchedule, instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, live = schedule._start, deployed.queries.live()
+    often = live.compiled.copies["often"]
+    copies = {"never": replace(often, name="never", schedule="0 0 30 2 *"), **live.compiled.copies}
+    changed = replace(live, compiled=replace(live.compiled, copies=copies))
+
+    def fail(workspace: str, name: str) -> Job | None:
+        if name == "daily":
+            raise RuntimeError(name)
+        return start(workspace, name)
+
+    monkeypatch.setattr(schedule, "_start", fail)
+    monkeypatch.setattr(schedule, "_live", lambda: {deployed.id: changed})
+    assert due(schedule, instance, MIDNIGHT + timedelta(hours=3)) == ["often"]
 
 
 def test_a_scheduled_copy_writes_and_is_a_job(instance: Instance, deployed: Workspace, schedule: CopySchedule) -> None:
