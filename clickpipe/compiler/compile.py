@@ -148,7 +148,7 @@ def _check_targets(
         if isinstance(described, CheckFailure) or columns is None:
             continue
         canonical = {c.name: c.type for c in described}
-        diagnostics += check_target(source, canonical, item.pipe, columns, casts)
+        diagnostics += check_target(source, canonical, item.pipe, columns, casts, compiled.rules)
     return diagnostics
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 
 from clickpipe.compiler.checker import CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer, resolve
+from clickpipe.compiler.conversions import lossy_column
 from clickpipe.compiler.graph import Graph, Key
 from clickpipe.compiler.model import CopyPipe, MaterializedView
+from clickpipe.config import ProjectRules
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Related, Span, did_you_mean
 from clickpipe.project import DataSource, Node, Pipe, PipeKind, Project
 from clickpipe.sql import Reader, Syntax
@@ -131,6 +133,7 @@ def check_target(
     pipe: Pipe,
     columns: list[ResultColumn],
     casts: Callable[[str, str], bool],
+    rules: ProjectRules,
 ) -> list[Diagnostic]:
     """Compare a query's columns with its target's; `canonical` are the target's types as ClickHouse writes them.
 
@@ -151,6 +154,8 @@ def check_target(
             message = f"column '{column.name}' is {column.type} in the query and {target} in '{source.name}'"
             hint = _mending(column, target, source.file)
             diagnostics.append(Diagnostic("CP4006", message, span, related=places, hint=hint))
+        elif (lossy := lossy_column(source, target, pipe, column, span, rules)) is not None:
+            diagnostics.append(lossy)
     given = {c.name for c in columns}
     for definition in source.columns:
         if definition.name not in given and _AGGREGATE.search(definition.type):

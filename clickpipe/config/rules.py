@@ -26,19 +26,21 @@ COPY_SOURCES = {
 class ProjectRules:
     """`lenient`: branches that cannot work are warnings. `copy_sources`: what copies may read, in lower case.
 
-    `any_enum`: a value that is not among a parameter's `enum=` is taken. `on_server`: the rules are those of the server
-    that the project is deployed to; a project alone does not know what its server allows.
+    `any_enum`: a value that is not among a parameter's `enum=` is taken. `lossy_columns` of views and copies may take
+    values that they alter or refuse. `on_server`: the rules are those of the server that the project is deployed to; a
+    project alone does not know what its server allows.
     """
 
     lenient: bool = True
     copy_sources: Collection[str] = frozenset()
     any_enum: bool = False
     on_server: bool = False
+    lossy_columns: Collection[str] = frozenset()
 
     def key(self) -> str:
         """Return a text that is another one for other rules."""
         flags = f"{int(self.lenient)}{int(self.any_enum)}{int(self.on_server)}"
-        return f"{flags}:{','.join(sorted(self.copy_sources))}"
+        return f"{flags}:{','.join(sorted(self.copy_sources))}:{','.join(sorted(self.lossy_columns))}"
 
 
 def with_project(rules: ProjectRules, text: str) -> ProjectRules:
@@ -50,12 +52,19 @@ def with_project(rules: ProjectRules, text: str) -> ProjectRules:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return rules
+    lossy = settings.get("lossy_columns")
     strict, enum = settings.get("broken_branches"), settings.get("enum_values")
     return replace(
         rules,
         lenient=strict == "warning" if strict in {"error", "warning"} else rules.lenient,
         any_enum=enum == "ignore" if enum in {"error", "ignore"} else rules.any_enum,
+        lossy_columns=names_of(lossy) if isinstance(lossy, str) else rules.lossy_columns,
     )
+
+
+def names_of(text: str) -> frozenset[str]:
+    """Return the names in a setting that lists some, with commas between them."""
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 DEFAULT_RULES = ProjectRules()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from clickpipe.config.rules import COPY_SOURCES, SETTINGS_FILE, ProjectRules
+from clickpipe.config.rules import COPY_SOURCES, SETTINGS_FILE, ProjectRules, names_of
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
 DEFAULT_PORT = 7181
@@ -75,6 +75,7 @@ class Settings:
     broken_branches: str = "warning"
     enum_values: str = "error"
     copy_sources: str = ""
+    lossy_columns: str = ""
     local_tokens: str = "off"
     cors_origins: str = "*"
     trusted_proxies: str = ""
@@ -93,7 +94,7 @@ class Settings:
         """Return what projects are held to; `on_server`: these are the settings of the server they run on."""
         sources = frozenset(name.strip().lower() for name in self.copy_sources.split(",") if name.strip())
         lenient, any_enum = self.broken_branches == "warning", self.enum_values == "ignore"
-        return ProjectRules(lenient, sources, any_enum, on_server)
+        return ProjectRules(lenient, sources, any_enum, on_server, names_of(self.lossy_columns))
 
 
 def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from clickpipe.compiler import compile_project
+from clickpipe.config import DEFAULT_RULES, ProjectRules, with_project
+from clickpipe.diagnostics import Diagnostic, Severity
 from clickpipe.engine import Engine, scratch
 from clickpipe.project import load_texts
 
@@ -12,6 +17,10 @@ EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
 
 
 def told(engine: Engine, type_: str, value: str) -> list[tuple[str, str]]:
+    return [(d.message, d.hint) for d in diagnostics(engine, type_, value)]
+
+
+def diagnostics(engine: Engine, type_: str, value: str, rules: ProjectRules = DEFAULT_RULES) -> Sequence[Diagnostic]:
     files = {
         "events.datasource": EVENTS,
         "sums.datasource": (
@@ -22,8 +31,7 @@ def told(engine: Engine, type_: str, value: str) -> list[tuple[str, str]]:
         ),
     }
     with scratch(engine) as checker:
-        found = compile_project(load_texts(files), checker).diagnostics
-    return [(d.message, d.hint) for d in found]
+        return [d for d in compile_project(load_texts(files), checker, rules).diagnostics if d.code == "CP4006"]
 
 
 @pytest.mark.parametrize(
@@ -35,17 +43,47 @@ def told(engine: Engine, type_: str, value: str) -> list[tuple[str, str]]:
         ("SimpleAggregateFunction(sum, Int64)", "sumSimpleState(n)"),
         ("SimpleAggregateFunction(max, Int32)", "max(n)"),
         ("SimpleAggregateFunction(groupUniqArrayArray, Array(String))", "groupUniqArray(id)"),
-        ("Int8", "count()"),
         ("Nullable(Float64)", "sum(n)"),
         ("String", "sum(n)"),
-        ("DateTime", "min('2026-01-01')"),
         ("Nullable(DateTime)", "any(NULL)"),
         ("LowCardinality(String)", "any(id)"),
-        ("Enum8('a' = 1)", "any(id)"),
     ],
 )
 def test_what_fits(engine: Engine, type_: str, value: str) -> None:
     assert told(engine, type_, value) == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "mended"),
+    [
+        ("Int8", "count()", "accurateCastOrDefault(…, 'Int8') AS x"),
+        ("Int8", "sum(n)", "accurateCastOrDefault(…, 'Int8') AS x"),
+        ("Nullable(UInt16)", "sum(n)", "accurateCastOrNull(…, 'UInt16') AS x"),
+        ("DateTime", "min('2026-01-01')", "toDateTimeOrZero(…) AS x"),
+        ("Date", "max(toDateTime(n))", "toDate(…) AS x"),
+        ("Enum8('a' = 1)", "any(id)", r"accurateCastOrDefault(…, 'Enum8(\'a\' = 1)') AS x"),
+        ("Int64", "any(toNullable(n))", "ifNull(…, defaultValueOfTypeName('Int64')) AS x"),
+    ],
+)
+def test_what_is_lost_is_a_warning_an_error_when_strict_and_may_be_allowed(
+    engine: Engine, type_: str, value: str, mended: str
+) -> None:
+    ((_, hint),) = told(engine, type_, value)
+    assert hint.startswith(f"write {mended} in the query, or `x ")
+    assert "lossy_columns" in hint
+    for strict in (False, True):
+        severity = Severity.ERROR if strict else Severity.WARNING
+        rules = ProjectRules(lenient=not strict)
+        assert [d.severity for d in diagnostics(engine, type_, value, rules)] == [severity]
+        for allowed in ("*", "sums_mv", "sums_mv.x"):
+            assert diagnostics(engine, type_, value, replace(rules, lossy_columns={allowed})) == []
+        assert len(diagnostics(engine, type_, value, replace(rules, lossy_columns={"sums_mv.id", "sums"}))) == 1
+
+
+def test_a_project_says_itself_what_may_be_lost() -> None:
+    rules = with_project(ProjectRules(), 'lossy_columns = "a_mv.x, b_mv"')
+    assert rules.lossy_columns == {"a_mv.x", "b_mv"}
+    assert rules.key() != ProjectRules().key()
 
 
 @pytest.mark.parametrize(

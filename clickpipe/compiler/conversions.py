@@ -1,0 +1,191 @@
+"""What becomes of values that a view or a copy writes into columns of other types.
+
+ClickHouse converts them without a word where it can: numbers wrap, fractions are cut; and refuses a row in the middle
+of an insert where it cannot. `conversion` tells which, by the two types alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+from clickpipe.compiler.checker import ResultColumn
+from clickpipe.config import ProjectRules
+from clickpipe.diagnostics import Diagnostic, Related, Severity, Span
+from clickpipe.project import DataSource, Pipe
+
+_HEAD = re.compile(r"^(\w+)(?:\((.*)\))?$", re.DOTALL)
+_INTEGER = re.compile(r"^(U?)Int(\d+)$")
+_ENUM_VALUE = re.compile(r"'((?:[^'\\]|\\.)*)'\s*=\s*-?\d+")
+_DECIMAL_DIGITS = {"Decimal32": 9, "Decimal64": 18, "Decimal128": 38, "Decimal256": 76}
+_TRANSPARENT = frozenset({"LowCardinality", "SimpleAggregateFunction"})
+_TIMES = {"Date": 0, "Date32": 1, "DateTime": 2, "DateTime64": 3}
+_PARSED = frozenset({"UUID", "IPv4", "IPv6", "Bool", "Float32", "Float64", "BFloat16", *_TIMES})
+
+
+def lossy_column(
+    source: DataSource, target: str, pipe: Pipe, column: ResultColumn, span: Span, rules: ProjectRules
+) -> Diagnostic | None:
+    """Return what is told of a query's column whose values the target, of a type, alters or refuses.
+
+    A warning, unless the project is checked strictly; nothing for those of the setting `lossy_columns`: `pipe.column`,
+    `pipe`, or `*`.
+    """
+    loss = conversion(column.type, target)
+    if not loss or not {"*", pipe.name, f"{pipe.name}.{column.name}"}.isdisjoint(rules.lossy_columns):
+        return None
+    definition = source.column(column.name)
+    places = (Related("the column is here", definition.span),) if definition else ()
+    message = f"column '{column.name}' is {column.type} in the query and {target} in '{source.name}': {loss}"
+    mended = _expression("…", column.type, target)
+    hint = (
+        f"write {mended} AS {column.name} in the query, or "
+        f"`{column.name} {column.type}` in {source.file}; lossy_columns in clickpipe.toml allows it"
+    )
+    return Diagnostic("CP4006", message, span, Severity.WARNING if rules.lenient else Severity.ERROR, hint, places)
+
+
+def conversion(given: str, target: str) -> str:
+    """Return what happens to values of one type in a column of another; '' when each stays what it is.
+
+    Types whose conversion is not known here, aggregate states among them, are taken to fit.
+    """
+    given, target = _unwrapped(given), _unwrapped(target)
+    if given == target:
+        return ""
+    given_null, given = _nullable(given)
+    target_null, target = _nullable(target)
+    if given_null and not target_null:
+        return _joined("a row with a NULL is refused", _plain(given, target))
+    return _plain(given, target)
+
+
+def _joined(*found: str) -> str:
+    return ", and ".join(text for text in found if text)
+
+
+def _plain(given: str, target: str) -> str:
+    if given == target or target in {"String", "Dynamic", "JSON"} or given in {"Nothing", "Dynamic", "JSON"}:
+        return ""
+    (name, arguments), (into, wanted) = _parts(given), _parts(target)
+    if {name, into} <= {"Array", "Map", "Tuple"}:
+        return next(filter(None, map(conversion, arguments, wanted)), "") if name == into else ""
+    if name in {"Enum8", "Enum16"}:
+        return _enum(given, target, into)
+    if name in {"String", "FixedString"}:
+        return _text(name, arguments, into, wanted)
+    if name in _TIMES and into in _TIMES:
+        return _time(name, arguments, into, wanted)
+    return _number(given, target)
+
+
+def _enum(given: str, target: str, into: str) -> str:
+    if not into.startswith("Enum"):
+        return ""
+    missing = [v for v in _ENUM_VALUE.findall(given) if v not in _ENUM_VALUE.findall(target)]
+    return f"a row with {', '.join(map(repr, missing[:3]))} is refused" if missing else ""
+
+
+def _text(name: str, arguments: list[str], into: str, wanted: list[str]) -> str:
+    if into == "FixedString":
+        longer = name == "String" or int(arguments[0]) > int(wanted[0])
+        return f"a row with a text of more than {wanted[0]} bytes is refused" if longer else ""
+    if into.startswith("Enum"):
+        return "a row with a text that is none of its values is refused"
+    if _INTEGER.match(into) or into.startswith("Decimal") or into in _PARSED:
+        return "a row with a text that cannot be read as one is refused"
+    return ""
+
+
+def _time(name: str, arguments: list[str], into: str, wanted: list[str]) -> str:
+    if into == "DateTime64":
+        finer = name == "DateTime64" and int(arguments[0]) > int(wanted[0])
+        return "finer fractions of a second are cut" if finer else ""
+    if name == "DateTime64" and into == "DateTime":
+        return "fractions of a second are cut, and years before 1970 or after 2105 wrap"
+    if name in {"DateTime", "DateTime64"} and into in {"Date", "Date32"}:
+        return "the time of the day is cut"
+    return "days before 1970 or after 2149 wrap" if (name, into) == ("Date32", "Date") else ""
+
+
+def _number(given: str, target: str) -> str:
+    ours, theirs = _range(given), _range(target)
+    if ours is not None and theirs is not None:
+        return "" if theirs[0] <= ours[0] and ours[1] <= theirs[1] else f"values beyond {target} wrap"
+    before, after = _decimal(given), _decimal(target)
+    is_float = given in {"Float32", "Float64", "BFloat16"}
+    if theirs is not None and (is_float or before):
+        return "fractions are cut, and large values wrap"
+    if after and (is_float or before):
+        whole, digits = before or (76, 76)
+        cut = "further digits are cut" if digits > after[1] else ""
+        return _joined(cut, "a row with a larger value is refused" if whole > after[0] and before else "")
+    if after and ours is not None:
+        return "a row with a larger value is refused" if len(str(max(ours[1], -ours[0]))) > after[0] else ""
+    return ""
+
+
+def _range(type_: str) -> tuple[int, int] | None:
+    if type_ == "Bool":
+        return 0, 1
+    match = _INTEGER.match(type_)
+    if match is None:
+        return None
+    bits = int(match[2])
+    return (0, 2**bits - 1) if match[1] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def _decimal(type_: str) -> tuple[int, int] | None:
+    """Return the digits of a Decimal before and behind its point."""
+    name, arguments = _parts(type_)
+    if name == "Decimal":
+        precision, scale = int(arguments[0]), int(arguments[1] if len(arguments) > 1 else 0)
+        return precision - scale, scale
+    if name in _DECIMAL_DIGITS:
+        return _DECIMAL_DIGITS[name] - int(arguments[0]), int(arguments[0])
+    return None
+
+
+def _expression(name: str, given: str, target: str) -> str:
+    """Return an expression that says what becomes of the values that do not fit."""
+    (ours_null, ours), (null, plain) = (_nullable(_unwrapped(type_)) for type_ in (given, target))
+    (source, _), (head, arguments) = _parts(ours), _parts(plain)
+    quoted = "'" + plain.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if source == "String" and (_INTEGER.match(head) or head in {"Float32", "Float64", "Date", "DateTime"}):
+        return f"to{head}{'OrNull' if null else 'OrZero'}({name})"
+    if ours_null and not null and not _plain(ours, plain):
+        return f"ifNull({name}, defaultValueOfTypeName({quoted}))"
+    if source in _TIMES and head in _TIMES:
+        return f"to{head}({', '.join([name, *arguments[:1]])})"
+    return f"accurateCast{'OrNull' if null else 'OrDefault'}({name}, {quoted})"
+
+
+def _unwrapped(type_: str) -> str:
+    name, arguments = _parts(type_)
+    return _unwrapped(arguments[-1]) if name in _TRANSPARENT and arguments else type_
+
+
+def _nullable(type_: str) -> tuple[bool, str]:
+    name, arguments = _parts(type_)
+    return (True, arguments[0]) if name == "Nullable" else (False, type_)
+
+
+def _parts(type_: str) -> tuple[str, list[str]]:
+    """Return a type's name and its arguments: `Map(String, Array(Int8))` has two."""
+    match = _HEAD.match(type_.strip())
+    if match is None:
+        return type_, []
+    return match[1], _split(match[2] or "")
+
+
+def _split(text: str) -> list[str]:
+    found, depth, quoted, start = [], 0, False, 0
+    for at, character in enumerate(text):
+        if character == "'" and text[at - 1 : at] != "\\":
+            quoted = not quoted
+        elif not quoted and character in "()":
+            depth += 1 if character == "(" else -1
+        elif not quoted and character == "," and not depth:
+            found.append(text[start:at].strip())
+            start = at + 1
+    rest = text[start:].strip()
+    return [*found, rest] if rest else found

@@ -1,0 +1,82 @@
+"""What is told of values that a target alters or refuses, against what ClickHouse does with them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from clickpipe.compiler.conversions import conversion
+from clickpipe.engine import Engine, EngineError
+
+SILENT = [
+    ("Int32", "Int64"), ("UInt8", "Int16"), ("UInt32", "Int64"), ("Bool", "UInt8"), ("Int32", "Nullable(Int32)"),
+    ("String", "LowCardinality(String)"), ("LowCardinality(String)", "String"), ("Int64", "Float64"),
+    ("Int8", "String"),
+    ("FixedString(3)", "FixedString(5)"), ("FixedString(3)", "String"), ("Date", "DateTime"),
+    ("DateTime", "DateTime64(3)"),
+    ("DateTime64(3)", "DateTime64(6)"), ("Date", "Date32"), ("Enum8('a' = 1)", "Enum16('a' = 7, 'b' = 2)"),
+    ("Enum8('a' = 1)", "String"), ("Decimal(9, 2)", "Decimal(18, 4)"), ("Int32", "Decimal(18, 2)"),
+    ("Array(Int32)", "Array(Int64)"), ("Nothing", "Int8"), ("UUID", "UUID"), ("Nullable(Int32)", "Nullable(Int64)"),
+    ("UInt64", "SimpleAggregateFunction(sum, UInt64)"), ("AggregateFunction(count)", "AggregateFunction(count)"),
+    ("Map(String, UInt8)", "Map(String, UInt16)"), ("Tuple(UInt8, String)", "Tuple(UInt16, String)"),
+    ("Decimal(9, 2)", "Float64"),
+]  # fmt: skip
+LOSSY = [  # given, target, a value, what is told; the value is another one then, or refused
+    ("Int64", "Int32", "5000000000", "values beyond Int32 wrap"),
+    ("Int64", "UInt32", "-1", "values beyond UInt32 wrap"),
+    ("UInt64", "Int64", "18446744073709551615", "values beyond Int64 wrap"),
+    ("Int64", "SimpleAggregateFunction(sum, Int32)", "5000000000", "values beyond Int32 wrap"),
+    ("Float64", "Int32", "1.5", "fractions are cut, and large values wrap"),
+    ("Nullable(Float64)", "Float64", "NULL", "a row with a NULL is refused"),
+    ("LowCardinality(Nullable(String))", "LowCardinality(String)", "NULL", "a row with a NULL is refused"),
+    ("Nullable(Int64)", "Int32", "NULL", "a row with a NULL is refused, and values beyond Int32 wrap"),
+    ("String", "UInt32", "'bad'", "a row with a text that cannot be read as one is refused"),
+    ("String", "Float64", "'bad'", "a row with a text that cannot be read as one is refused"),
+    ("String", "Date", "'bad'", "a row with a text that cannot be read as one is refused"),
+    ("String", "UUID", "'bad'", "a row with a text that cannot be read as one is refused"),
+    ("String", "Enum8('a' = 1)", "'bad'", "a row with a text that is none of its values is refused"),
+    ("String", "FixedString(2)", "'bad'", "a row with a text of more than 2 bytes is refused"),
+    ("FixedString(3)", "FixedString(2)", "'bad'", "a row with a text of more than 2 bytes is refused"),
+    ("Enum8('a' = 1, 'b' = 2)", "Enum8('a' = 1)", "'b'", "a row with 'b' is refused"),
+    ("DateTime64(3)", "DateTime64(0)", "'2025-01-01 10:00:00.5'", "finer fractions of a second are cut"),
+    ("DateTime64(3)", "DateTime", "'2025-01-01 10:00:00.5'", "fractions of a second are cut, and years"),
+    ("DateTime", "Date", "'2025-01-01 10:00:00'", "the time of the day is cut"),
+    ("Date32", "Date", "'1950-01-01'", "days before 1970 or after 2149 wrap"),
+    ("Decimal(18, 4)", "Decimal(18, 2)", "1.2345", "further digits are cut"),
+    ("Decimal(18, 2)", "Decimal(9, 2)", "12345678901.25", "a row with a larger value is refused"),
+    ("Decimal(9, 2)", "Int32", "1.25", "fractions are cut, and large values wrap"),
+    ("Float64", "Decimal(9, 2)", "1.23456", "further digits are cut"),
+    ("Int64", "Decimal(9, 2)", "5000000000", "a row with a larger value is refused"),
+    ("Array(Int64)", "Array(Int32)", "[5000000000]", "values beyond Int32 wrap"),
+    ("Array(Nullable(Int8))", "Array(Int8)", "[NULL]", "a row with a NULL is refused"),
+    ("Map(String, Int64)", "Map(String, Int32)", "map('a', 5000000000)", "values beyond Int32 wrap"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "target"), SILENT)
+def test_what_fits_is_silent(given: str, target: str) -> None:
+    assert conversion(given, target) == ""
+
+
+@pytest.mark.parametrize(("given", "target", "value", "told"), LOSSY)
+def test_what_is_lost_is_told_and_is_lost(engine: Engine, given: str, target: str, value: str, told: str) -> None:
+    assert conversion(given, target).startswith(told)
+    plain = target.partition(", ")[2].rstrip(")") if target.startswith("Simple") else target
+    engine.execute("CREATE DATABASE IF NOT EXISTS lossy ENGINE = Memory")
+    for name, type_ in (("source", given), ("target", plain)):
+        engine.execute(f"DROP TABLE IF EXISTS lossy.{name}")
+        engine.execute(f"CREATE TABLE lossy.{name} (v {type_}) ENGINE = Memory")
+    engine.execute(f"INSERT INTO lossy.source SELECT CAST({value}, {quoted(given)})")
+    try:
+        settings: dict[str, str | int] = {"insert_null_as_default": 0}
+        engine.execute("INSERT INTO lossy.target SELECT v FROM lossy.source", settings=settings)
+    except EngineError:
+        return
+    sql = "SELECT toString((SELECT v FROM lossy.source)), toString((SELECT v FROM lossy.target))"
+    ((before, after),) = json.loads(engine.execute(sql, output="JSONCompact").body)["data"]
+    assert before != after
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"
