@@ -43,12 +43,14 @@ def _file_options(function: _Function) -> _Function:
         click.argument("name"),
         click.argument("file"),
         click.option("--format", "format_", type=formats, help="Default: by the file's name; ndjson for -."),
-        click.option("--delimiter", help="Of CSV. Default: a comma, a tab for .tsv."),
+        click.option("--delimiter", help="Of CSV. Default: the one that fits header and columns; a tab for .tsv."),
         click.option(
             "--header/--no-header",
             default=None,
-            help="Whether CSV's first row has names. Default: when all are columns.",
+            help="Whether CSV's first row has names. Default: when it names a column.",
         ),
+        click.option("--charset", help="Of text, such as windows-1252. Default: UTF-8, or by a byte order mark."),
+        click.option("--allow-quarantine", is_flag=True, help="Exit with 0 although rows went to quarantine."),
         click.option("--wait/--no-wait", default=True, help="Wait until the rows are in."),
         click.option("--staging", is_flag=True, help="In the deployment that waits in staging, not in the live one."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
@@ -65,7 +67,8 @@ def append(name: str, file: str, **how: Any) -> None:
     """Append the rows of FILE to the data source NAME.
 
     FILE is CSV, NDJSON (.ndjson, .jsonl), JSON (.json: an object, or an array of them) or Parquet, also with .gz or
-    .zst; - reads standard input; a URL is fetched by the server. Rows that do not fit go to quarantine.
+    .zst; - reads standard input; a URL is fetched by the server. Rows that do not fit go to quarantine, and the exit
+    code is 1 then. CSV goes by the names in its header, or by place without one.
 
     \b
     clickpipe datasource append events events.csv
@@ -76,12 +79,14 @@ def append(name: str, file: str, **how: Any) -> None:
 
 @click.command("replace")
 @_file_options
+@click.option("--allow-missing", is_flag=True, help="Let columns that a CSV header does not name have their defaults.")
+@click.option("--allow-empty", is_flag=True, help="Remove all rows when FILE has none.")
 @click.option("--condition", help="Replace only the rows that meet this SQL, such as \"day = '2026-01-31'\".")
 def replace(name: str, file: str, **how: Any) -> None:
     """Replace the rows of the data source NAME by those of FILE.
 
-    Readers see the rows before or the rows after, nothing between. FILE is as for `append`. What materialized views
-    made of the rows before stays.
+    Readers see the rows before or the rows after, nothing between. FILE is as for `append`. Nothing is replaced when no
+    row of it fits, or its header lacks a column. What materialized views made of the rows before stays.
     """
     _load("replace", name, file, **how)
 
@@ -99,7 +104,11 @@ def _load(
     as_json: bool,
     host: str | None,
     token: str | None,
+    charset: str | None,
+    allow_quarantine: bool,
     condition: str | None = None,
+    allow_missing: bool = False,
+    allow_empty: bool = False,
 ) -> None:
     client = connect(host, token, staging=staging)
     remote = file.startswith(("http://", "https://"))
@@ -113,6 +122,9 @@ def _load(
     given = {"format": kind, "dialect_delimiter": delimiter, "replace_condition": condition}
     given["dialect_header"] = None if header is None else str(header).lower()
     given["url"] = file if remote else None
+    given["charset"] = charset
+    given["allow_missing_columns"] = "true" if allow_missing else None
+    given["replace_truncate_when_empty"] = "true" if allow_empty else None
     params = [(key, value) for key, value in given.items() if value is not None]
     with progress() as tell:
         headers = {"Content-Type": _TYPES[kind], **({"Content-Encoding": encoding} if encoding and not remote else {})}
@@ -121,6 +133,8 @@ def _load(
         job = client.request("POST", path, params=params, content=content, headers=headers).json()
         found = ended(client, job, lambda seen: tell(_so_far(seen))) if wait else job
     _report(name, mode, found, as_json=as_json, wait=wait)
+    if wait and found.get("quarantine_rows") and not allow_quarantine:
+        raise click.exceptions.Exit(1)
 
 
 def _so_far(job: dict[str, Any]) -> str:
@@ -130,13 +144,19 @@ def _so_far(job: dict[str, Any]) -> str:
 def _report(name: str, mode: str, found: dict[str, Any], *, as_json: bool, wait: bool) -> None:
     good, bad = found.get("rows", 0), found.get("quarantine_rows", 0)
     if as_json:
-        print_json({"job_id": found["id"], "status": found["status"], "successful_rows": good, "quarantined_rows": bad})
+        columns = {key: found[key] for key in ("ignored_columns", "missing_columns") if found.get(key)}
+        counts = {"successful_rows": good, "quarantined_rows": bad}
+        print_json({"job_id": found["id"], "status": found["status"], **counts, **columns})
         return
     if not wait:
         click.echo(f"the job {found['id']} is under way: GET /v0/jobs/{found['id']}")
         return
     done = "appended to" if mode == "append" else "now in"
     click.echo(f"{plural(good, 'row')} {done} {name}" + (f", {bad:,} went to quarantine" if bad else ""))
+    if ignored := found.get("ignored_columns"):
+        say(f"no columns, and left out: {', '.join(filter(None, ignored)) or 'one without a name'}")
+    if missing := found.get("missing_columns"):
+        say(f"not in the header, and left to their defaults: {', '.join(missing)}")
     if bad:
         say(f"the reasons: clickpipe datasource quarantine {name}")
 

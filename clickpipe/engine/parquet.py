@@ -8,28 +8,32 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine.protocol import EngineError
-from clickpipe.sql import quote_literal
+from clickpipe.sql import quote_identifier, quote_literal
 
-# Numbers that JSON's readers could cut go as texts; the mapping of a column takes both.
+# Numbers that JSON's readers could cut go as texts; whole ones they read as they are.
 _SETTINGS = (
-    "output_format_json_quote_64bit_integers = 1, output_format_json_quote_decimals = 1, "
+    "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1, "
     "output_format_json_quote_denormals = 1, date_time_output_format = 'iso', "
     "output_format_json_named_tuples_as_objects = 1, output_format_json_validate_utf8 = 1"
 )
 
 
 @contextmanager
-def parquet_rows(path: Path) -> Iterator[IO[bytes]]:
-    """Give a stream of a file's rows, a JSON object each. Raises ClickpipeError when it ends, if it was not whole."""
+def parquet_rows(path: Path, types: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
+    """Give a stream of a file's rows, a JSON object each. Raises ClickpipeError when it ends, if it was not whole.
+
+    `types` are ClickHouse types of columns that Parquet has no type for: without them they are what holds their bytes.
+    """
+    command = [sys.executable, "-m", "clickpipe.engine.parquet", "--types", json.dumps(dict(types or {})), str(path)]
     process = subprocess.Popen(  # noqa: S603 - this Python, and a path that is an argument
-        [sys.executable, "-m", "clickpipe.engine.parquet", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
@@ -64,10 +68,13 @@ def _main(arguments: list[str]) -> int:
     source = f"file({quote_literal(arguments[-1])}, 'Parquet')"
     session: Any = Session()
     try:
+        found = json.loads(session.query(f"DESCRIBE {source}", "JSONCompact").bytes())["data"]
         if "--columns" in arguments:
-            rows = json.loads(session.query(f"DESCRIBE {source}", "JSONCompact").bytes())["data"]
-            sys.stdout.write(json.dumps([row[:2] for row in rows]))
+            sys.stdout.write(json.dumps([row[:2] for row in found]))
             return 0
+        if wanted := json.loads(arguments[arguments.index("--types") + 1]):
+            structure = ", ".join(f"{quote_identifier(name)} {wanted.get(name, type_)}" for name, type_, *_ in found)
+            source = f"{source[:-1]}, {quote_literal(structure)})"
         with session.send_query(f"SELECT * FROM {source} SETTINGS {_SETTINGS}", "JSONEachRow") as stream:
             for chunk in stream:
                 sys.stdout.buffer.write(chunk.bytes())

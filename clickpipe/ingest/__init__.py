@@ -3,10 +3,11 @@
 from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasource_text
 from clickpipe.ingest.body import Lines, decompress, lines_of
 from clickpipe.ingest.channel import IngestResult
+from clickpipe.ingest.dialect import Dialect
 from clickpipe.ingest.example import example_event
 from clickpipe.ingest.fetch import fetch
-from clickpipe.ingest.files import FORMATS, Dialect, open_file, read_file
-from clickpipe.ingest.imports import Importer
+from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
+from clickpipe.ingest.imports import Importer, Replacing
 from clickpipe.ingest.ingester import Ingester
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.log import WriteAheadLog
@@ -18,12 +19,14 @@ __all__ = [
     "FORMATS",
     "Analysis",
     "Dialect",
+    "FileRows",
     "Importer",
     "IngestResult",
     "Ingester",
     "Lines",
     "Probe",
     "Reason",
+    "Replacing",
     "WriteAheadLog",
     "analyze",
     "analyze_columns",

@@ -1,41 +1,41 @@
-"""Files to lines: NDJSON and CSV as streams, some MB at a time, whatever their size."""
+"""Files to rows: NDJSON and CSV as streams, some MB at a time, whatever their size."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import gzip
-import io
+import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-import msgspec
-
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import parquet_rows
 from clickpipe.ingest.body import Lines, lines_of
-from clickpipe.ingest.types import base
+from clickpipe.ingest.charset import in_utf8
+from clickpipe.ingest.csv_rows import CsvRows, csv_parts
+from clickpipe.ingest.dialect import Dialect, Layout
 from clickpipe.ingest.zstd import zstd_reader
-from clickpipe.project import DataSource
+from clickpipe.project import DataSource, Key, parse_jsonpath
 
 FORMATS = ("csv", "ndjson", "json", "parquet")
+_ADDRESS = re.compile(r"\bIPv[46]\b")
 _CHUNK = 8 << 20  # bytes that are inserted together
 _LONGEST = 64 << 20  # bytes of a line
-csv.field_size_limit(_LONGEST)
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a CSV file is written. `header`: whether the first row has names; None: when all of them are columns'."""
+class FileRows:
+    """The rows of a file, in parts of some MB; `layout` is that of CSV.
 
-    delimiter: str = ","
-    escape: str | None = None
-    quote: str = '"'
-    header: bool | None = None
+    `named`: they are objects by the columns' names; jsonpaths take the others.
+    """
+
+    parts: Iterable[Lines | CsvRows]
+    layout: Layout | None = None
+    named: bool = False
 
 
 @contextmanager
@@ -59,24 +59,31 @@ def open_file(path: Path, encoding: str = "") -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def read_file(
-    path: Path, format_: str, source: DataSource, dialect: Dialect, encoding: str = ""
-) -> Iterator[Iterable[Lines]]:
-    """Give a file's rows as lines, in parts of some MB. Raises ClickpipeError 400 for what cannot be read.
-
-    Those of CSV are objects by the columns' names, those of the other formats are as the jsonpaths take them.
-    """
+def read_file(path: Path, format_: str, source: DataSource, dialect: Dialect, encoding: str = "") -> Iterator[FileRows]:
+    """Give a file's rows. Raises ClickpipeError 400 for what cannot be read."""
     if format_ == "parquet":
-        with parquet_rows(path) as stream:
-            yield ndjson_parts(stream)
+        with parquet_rows(path, _types(source)) as stream:
+            yield FileRows(ndjson_parts(stream))
         return
-    with open_file(path, encoding) as stream:
+    with open_file(path, encoding) as compressed:
+        stream = in_utf8(compressed, dialect.charset)
         if format_ == "csv":
-            yield csv_parts(stream, source, dialect)
+            layout, parts = csv_parts(stream, source, dialect)
+            yield FileRows(parts, layout, named=True)
         elif format_ == "json":
-            yield [lines_of(stream.read(), json=True)]
+            yield FileRows([lines_of(stream.read(), json=True)])
         else:
-            yield ndjson_parts(stream)
+            yield FileRows(ndjson_parts(stream))
+
+
+def _types(source: DataSource) -> dict[str, str]:
+    """Return the types of columns that Parquet has as bytes or numbers: IP addresses."""
+    found: dict[str, str] = {}
+    for column in source.columns:
+        steps = parse_jsonpath(column.jsonpath) if column.jsonpath else (Key(column.name),)
+        if _ADDRESS.search(column.type) and steps and isinstance(steps[0], Key):
+            found[steps[0].name] = column.type
+    return found
 
 
 def ndjson_parts(stream: IO[bytes]) -> Iterator[Lines]:
@@ -93,76 +100,3 @@ def ndjson_parts(stream: IO[bytes]) -> Iterator[Lines]:
             message = f"A line is longer than {_LONGEST} bytes: is this NDJSON, one object a line?"
             raise ClickpipeError(message, code="line_too_long")
     yield lines_of(rest)
-
-
-def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> Iterator[Lines]:
-    """Yield the rows of a CSV stream as JSON objects; a row of another width is a line that is no JSON.
-
-    An empty field is no value, but for columns of texts. Raises ClickpipeError for a dialect that there is not.
-    """
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    try:
-        yield from _rows_of(text, source, dialect)
-    finally:
-        with contextlib.suppress(ValueError):  # it was closed meanwhile
-            text.detach()
-
-
-def _rows_of(text: io.TextIOWrapper, source: DataSource, dialect: Dialect) -> Iterator[Lines]:
-    try:
-        rows = csv.reader(
-            text,
-            delimiter=dialect.delimiter,
-            escapechar=dialect.escape,
-            quotechar=dialect.quote or None,
-            quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
-        )
-    except (TypeError, ValueError) as error:
-        message = f"The CSV dialect is not one: {error}"
-        raise ClickpipeError(message, code="bad_dialect") from None
-    columns = [c.name for c in source.columns]
-    first = _next(rows)
-    if first is None:
-        return
-    header = dialect.header
-    if header is None:
-        header = bool(first) and all(_named(cell, columns) for cell in first)
-    names = [_named(cell, columns) or cell for cell in first] if header else columns
-    texts = {c.name for c in source.columns if base(c.type).startswith(("String", "FixedString"))}
-    yield from _parts(rows, names, texts, None if header else first)
-
-
-def _named(cell: str, columns: Sequence[str]) -> str:
-    name = cell.strip().strip('"`')
-    return name if name in columns else ""
-
-
-def _next(rows: Iterator[list[str]]) -> list[str] | None:
-    try:
-        return next(rows, None)
-    except csv.Error as error:
-        message = f"The CSV file cannot be read: {error}"
-        raise ClickpipeError(message, code="unreadable_file") from None
-
-
-def _parts(
-    rows: Iterator[list[str]], names: Sequence[str], texts: set[str], first: list[str] | None
-) -> Iterator[Lines]:
-    encode = msgspec.json.Encoder().encode
-    keeps_empty = [name in texts for name in names]
-    row = first if first is not None else _next(rows)
-    lines: list[bytes] = []
-    size = invalid = 0
-    while row is not None:
-        if len(row) == len(names):
-            fields = {n: v for n, v, keep in zip(names, row, keeps_empty, strict=True) if v or keep}
-            lines.append(encode(fields))
-        elif row:
-            invalid += 1
-            lines.append(b"a row of %d fields where %d are expected: " % (len(row), len(names)) + encode(row))
-        size += len(lines[-1]) if row else 0
-        if size > _CHUNK:
-            yield Lines.of(lines, invalid)
-            lines, size, invalid = [], 0, 0
-        row = _next(rows)
-    yield Lines.of(lines, invalid)

@@ -6,21 +6,74 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.engine import Engine, Settings
+from clickpipe.diagnostics import Word
+from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
+from clickpipe.ingest.csv_rows import CsvRows, csv_texts
+from clickpipe.ingest.files import FileRows
 from clickpipe.ingest.insert import ONE_THREAD, Relieve, StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
-from clickpipe.ingest.mapping import RowMapping
+from clickpipe.ingest.mapping import RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe, has_views
+from clickpipe.project import Column, DataSource
+from clickpipe.sql import quote_literal
 
 _LOGGER = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows were written, how many are in quarantine, and how many of those are no rows at all."""
+
+    good: int = 0
+    bad: int = 0
+    invalid: int = 0
+
+    def __add__(self, other: Written | None) -> Written:
+        """Return both together."""
+        other = other or Written()
+        return Written(self.good + other.good, self.bad + other.bad, self.invalid + other.invalid)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where rows are written, and how they come: into a data source, or a table to take its place (no `views` then)."""
+
+    live: Live
+    source: DataSource
+    table: str
+    rows: FileRows
+    views: bool = True
+
+    def for_lines(self) -> Target:
+        """Return it for lines that no header tells of."""
+        return replace(self, rows=replace(self.rows, layout=None))
+
+    def mapping(self, import_id: str) -> RowMapping:
+        """Return the statements by which the rows are written."""
+        source, layout = self.source, self.rows.layout
+        if self.rows.named:
+            source = replace(source, columns=tuple(self._column(c) for c in source.columns))
+        texts = csv_texts(source, layout) if layout else None
+        quarantine = self.live.physical.tables[f"{source.name}_quarantine"]
+        own = f"import_{import_id}"
+        return build_mapping(source, own, self.table, quarantine, quoted=self.rows.named, texts=texts)
+
+    def _column(self, column: Column) -> Column:
+        """Return a column that takes the key of its name; what a header lacks has a default."""
+        layout = self.rows.layout
+        if layout is None or column.name not in layout.missing or column.nullable or column.default is not None:
+            return replace(column, jsonpath=None)
+        default = Word(f"defaultValueOfTypeName({quote_literal(column.type)})", column.span)
+        return replace(column, jsonpath=None, default=default)
+
+
 class LinesWriter:
-    """Writes lines that are not in the log: of files."""
+    """Writes rows that are not in the log: of files."""
 
     def __init__(self, engine: Engine, relieve: Relieve) -> None:
         """Write through `engine`; `relieve` is asked when an insert fails: see `insert_staged`."""
@@ -28,45 +81,57 @@ class LinesWriter:
         self._relieve = relieve
 
     def insert(
-        self,
-        live: Live,
-        name: str,
-        mapping: RowMapping,
-        import_id: str,
-        lines: Lines,
-        token: str,
-        check: Callable[[], None],
-        *,
-        views: bool,
-    ) -> tuple[int, int]:
-        """Insert lines; return how many rows were written, and how many are in quarantine.
+        self, into: Target, import_id: str, part: Lines | CsvRows, token: str, check: Callable[[], None]
+    ) -> Written | None:
+        """Insert rows; return what was written, None for CSV that has to be sorted out first: nothing was written.
 
         `check` is asked before it is tried again. With the same token, it is done once. Raises EngineError.
         """
-        if not lines.data:
-            return 0, 0
+        if not part.data:
+            return Written()
+        mapping, name = into.mapping(import_id), into.source.name
         made: list[Probe] = []
 
         def probe() -> Probe:
             if not made:
-                made.append(Probe(self._engine, live, name, f"import_{import_id}", views=views))
+                made.append(Probe(self._engine, into.live, name, f"import_{import_id}", views=into.views))
             return made[0]
 
         self._engine.execute(mapping.create)
         try:
-            with self._engine.lines([(import_id, lines.data)]) as rows:
-                staging: Settings = {**ONE_THREAD, **mapping.settings([lines.data])}
-                self._engine.execute(mapping.fill(rows), output="Null", settings=staging)
+            invalid = self._stage(mapping, part, import_id)
+            if invalid is None:
+                return None
             body = self._engine.execute(mapping.count, {"ids": [import_id]}, output="JSONCompact").body
             found: list[list[Any]] = json.loads(body)["data"]
             good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)
-            staged = StagedRows(mapping, good, bad, token, probe, ahead=views and has_views(live, name))
-            refused = self._insert_staged(staged, check)
+            ahead = into.views and has_views(into.live, name)
+            refused = self._insert_staged(StagedRows(mapping, good, bad, token, probe, ahead=ahead), check)
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
             for one in made:
                 one.drop()
-        return good - refused, bad + refused
+        return Written(good - refused, bad + refused, invalid)
+
+    def _stage(self, mapping: RowMapping, part: Lines | CsvRows, import_id: str) -> int | None:
+        """Stage a part; return how many of its lines are no rows, None for CSV that has to be sorted out first."""
+        if isinstance(part, Lines):
+            staging: Settings = {**ONE_THREAD, **mapping.settings([part.data])}
+            with self._engine.lines([(import_id, part.data)]) as rows:
+                self._engine.execute(mapping.fill(rows), output="Null", settings=staging)
+            return part.invalid
+        if not part.is_plain:
+            return None
+        staging = {**ONE_THREAD, **mapping.settings([part.data]), **part.settings}
+        try:
+            self._engine.execute(mapping.fill(part.table(import_id)), part.params, output="Null", settings=staging)
+        except EngineError as error:
+            if part.is_sorted_out or is_passing(error):
+                raise
+            return None
+        body = self._engine.execute(part.misfits(mapping.table), output="JSONCompact").body
+        few, many = json.loads(body)["data"][0]
+        return None if int(many) else int(few)
 
     def _insert_staged(self, staged: StagedRows, check: Callable[[], None]) -> int:
         """Insert; again and again while it fails for what passes: a part is not to be there by half."""

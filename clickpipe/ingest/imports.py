@@ -5,24 +5,39 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.import_lines import LinesWriter
-from clickpipe.ingest.mapping import build_mapping
+from clickpipe.ingest.csv_rows import CsvRows
+from clickpipe.ingest.dialect import Layout
+from clickpipe.ingest.files import FileRows
+from clickpipe.ingest.import_lines import LinesWriter, Target, Written
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 
+_MISSING = "Name them, or let them have their defaults: allow_missing_columns=true (--allow-missing)."
 _SHOWN_BLOCKS = 100  # in a job's reply
 
 Pause = Callable[[], AbstractContextManager[None]]
 Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """What a file replaces: all rows, or those that meet a condition (SQL that was checked, composed).
+
+    `missing`: a header may lack columns; `empty`: a file may have no rows.
+    """
+
+    condition: str = ""
+    missing: bool = False
+    empty: bool = False
 
 
 @dataclass(slots=True)
@@ -36,6 +51,7 @@ class ImportCounts:
     parts: int = 0
     blocks: list[dict[str, Any]] = field(default_factory=list)
     invalid: int = 0  # lines among the quarantined that are no rows at all
+    layout: Layout | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a job's result."""
@@ -47,15 +63,16 @@ class ImportCounts:
             "parts": self.parts,
             "blocks": self.blocks[-_SHOWN_BLOCKS:],
             "invalid_lines": self.invalid,
+            **(self.layout.as_dict() if self.layout else {}),
         }
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
+    def of(cls, told: Mapping[str, Any], layout: Layout | None = None) -> Self:
         """Return what a job's result, as `as_dict` gave it, tells; nothing for none."""
         blocks = list(told.get("blocks", []))
         import_id = told.get("import_id") or str(uuid.uuid4())
         rows, bad, size, parts = (int(told.get(name, 0)) for name in ("rows", "quarantine_rows", "bytes", "parts"))
-        return cls(import_id, rows, bad, size, parts, blocks, int(told.get("invalid_lines", 0)))
+        return cls(import_id, rows, bad, size, parts, blocks, int(told.get("invalid_lines", 0)), layout)
 
 
 class Importer:
@@ -87,33 +104,26 @@ class Importer:
         self._pause = pause
 
     def append(
-        self,
-        name: str,
-        parts: Iterable[Lines],
-        *,
-        named: bool,
-        report: Report,
-        before: Mapping[str, Any] | None = None,
+        self, name: str, rows: FileRows, *, report: Report, before: Mapping[str, Any] | None = None
     ) -> ImportCounts:
-        """Append rows; `named` are objects by the columns' names (CSV), else jsonpaths tell.
+        """Append rows. A column that the header of a CSV file does not name takes its DEFAULT or its type's own.
 
         What was written stays when a later part cannot be read: `report` is told after each part. Given what it was
         told `before` a stop, it goes on with the part behind. Rows that a view or the table refuses go to quarantine.
         Raises ClickpipeError and EngineError.
         """
-        counts = ImportCounts.of(before or {})
+        counts = ImportCounts.of(before or {}, rows.layout)
         if not counts.parts:
             report(counts.as_dict())
         done = counts.parts
         with self._telling(name, "append", counts):
-            for number, lines in enumerate(parts):
+            for number, part in enumerate(rows.parts):
                 if number < done:
                     continue
                 with self._hold():
                     live = self._live()
-                    source = _source(live, name)
-                    target = live.physical.tables[name]
-                    self._write(live, source, target, lines, counts, number, report, named=named)
+                    into = Target(live, _source(live, name), live.physical.tables[name], rows)
+                    self._write(into, part, counts, number, report)
                 report(counts.as_dict())
         return counts
 
@@ -144,25 +154,28 @@ class Importer:
     def replace(
         self,
         name: str,
-        parts: Iterable[Lines],
+        rows: FileRows,
+        how: Replacing,
         *,
-        named: bool,
         report: Report,
-        condition: str = "",
         before: Mapping[str, Any] | None = None,
     ) -> ImportCounts:
-        """Put rows in place of all there are, or of those that meet a condition (SQL that was checked, composed).
+        """Put rows in place of those there are; readers see the rows before or the rows after.
 
-        Readers see the rows before or the rows after. After a stop, `before` is what was told: no row is in quarantine
-        twice then. Raises ClickpipeError 400 when a new row does not meet the
-        condition.
+        After a stop, `before` is what was told: no row is in quarantine twice then. Raises ClickpipeError 400, with
+        nothing replaced, for rows of which none fits, a header that lacks columns, and a new row that does not meet
+        the condition.
         """
-        counts = ImportCounts.of({"import_id": (before or {}).get("import_id")})
+        missing = rows.layout.missing if rows.layout else ()
+        if missing and not how.missing:
+            message = f"The header does not name {', '.join(missing)}: nothing was replaced. {_MISSING}"
+            raise ClickpipeError(message, code="columns_missing")
+        counts = ImportCounts.of({"import_id": (before or {}).get("import_id")}, rows.layout)
         report(counts.as_dict())
         with self._hold(), self._telling(name, "replace", counts):
             live = self._live()
             source, target = _source(live, name), live.physical.tables[name]
-            self._replace(live, source, target, parts, counts, named=named, report=report, condition=condition)
+            self._replace(live, source, target, rows, counts, how, report)
         return counts
 
     def _replace(
@@ -170,17 +183,20 @@ class Importer:
         live: Live,
         source: DataSource,
         target: str,
-        parts: Iterable[Lines],
+        rows: FileRows,
         counts: ImportCounts,
-        *,
-        named: bool,
+        how: Replacing,
         report: Report,
-        condition: str,
     ) -> None:
+        condition = how.condition
         with self._beside(target, counts.import_id) as beside:
-            for number, lines in enumerate(parts):
-                self._write(live, source, beside, lines, counts, number, report, named=named, views=False)
+            for number, part in enumerate(rows.parts):
+                self._write(Target(live, source, beside, rows, views=False), part, counts, number, report)
                 report(counts.as_dict())
+            if not counts.rows and (counts.quarantined or not how.empty):
+                bad = f"none of its {counts.quarantined} rows fits" if counts.quarantined else "it has no rows"
+                message = f"The file would empty '{source.name}', as {bad}: nothing was replaced."
+                raise ClickpipeError(message, code="nothing_to_replace_by")
             with self._pause():
                 if condition:
                     self._keep(target, beside, condition)
@@ -207,37 +223,28 @@ class Importer:
         kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
         self._engine.execute(kept, output="Null")
 
-    def _write(
-        self,
-        live: Live,
-        source: DataSource,
-        target: str,
-        lines: Lines,
-        counts: ImportCounts,
-        number: int,
-        report: Report,
-        *,
-        named: bool,
-        views: bool = True,
-    ) -> None:
+    def _write(self, into: Target, part: Lines | CsvRows, counts: ImportCounts, number: int, report: Report) -> None:
 
         def check() -> None:
             report(counts.as_dict())
 
-        token = f"{self._owner}/{source.name}/import/{counts.import_id}/{number}"
+        token = f"{self._owner}/{into.source.name}/import/{counts.import_id}/{number}"
         started = time.monotonic()
-        quarantine = live.physical.tables[f"{source.name}_quarantine"]
-        own = f"import_{counts.import_id}"
-        mapping = build_mapping(_by_name(source) if named else source, own, target, quarantine, quoted=named)
-        good, bad = self._lines.insert(live, source.name, mapping, counts.import_id, lines, token, check, views=views)
+        written = self._lines.insert(into, counts.import_id, part, token, check)
+        if written is None:
+            assert isinstance(part, CsvRows)  # noqa: S101 - lines are taken as they are
+            plain, others = part.sorted_out()
+            written = self._lines.insert(into, counts.import_id, plain, token, check) or Written()
+            written += self._lines.insert(into.for_lines(), counts.import_id, others, f"{token}/others", check)
         counts.parts = number + 1
+        good, bad = written.good, written.bad
         if not good + bad:
             return
         counts.rows += good
         counts.quarantined += bad
-        counts.size += len(lines.data)
-        counts.invalid += lines.invalid
-        lines_of_it = {"lines": good + bad, "quarantine": bad, "bytes": len(lines.data)}
+        counts.size += len(part.data)
+        counts.invalid += written.invalid
+        lines_of_it = {"lines": good + bad, "quarantine": bad, "bytes": len(part.data)}
         seconds = round(time.monotonic() - started, 3)
         counts.blocks.append({"block_id": token, "process_return": [lines_of_it], "processing_time": seconds})
 
@@ -261,11 +268,17 @@ class Importer:
         return rows
 
     def truncate(self, name: str) -> None:
-        """Remove all rows of a data source or a quarantine. What was acknowledged before is written, and removed."""
+        """Remove all rows of a data source and its quarantine, or of a quarantine alone.
+
+        What was acknowledged before is written, and removed.
+        """
         with self._hold(), self._pause():
             started = time.monotonic()
-            self._engine.execute(f"TRUNCATE TABLE {self._live().physical.tables[name]}")
-            self._replaced(name)
+            tables = self._live().physical.tables
+            for each in (name, f"{name}_quarantine"):
+                if each in tables:
+                    self._engine.execute(f"TRUNCATE TABLE {tables[each]}")
+                    self._replaced(each)
             self._told.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
 
 
@@ -275,8 +288,3 @@ def _source(live: Live, name: str) -> DataSource:
         message = f'Data Source "{name}" does not exist'
         raise ClickpipeError(message, status=404, code="not_found")
     return source
-
-
-def _by_name(source: DataSource) -> DataSource:
-    """Return the data source with columns that take the keys of their names."""
-    return replace(source, columns=tuple(replace(c, jsonpath=None) for c in source.columns))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from clickpipe.compiler import fingerprint
 from clickpipe.engine import Settings
+from clickpipe.ingest.csv_rows import CsvTexts
 from clickpipe.ingest.extract import Texts, texts_of
 from clickpipe.ingest.times import number_by_its_looks
 from clickpipe.ingest.types import base, is_array, is_nullable, nested_fields
@@ -168,12 +169,20 @@ class Replay:
     keep: str
 
 
-def build_mapping(source: DataSource, owner: str, table: str, quarantine: str, *, quoted: bool = False) -> RowMapping:
+def build_mapping(
+    source: DataSource,
+    owner: str,
+    table: str,
+    quarantine: str,
+    *,
+    quoted: bool = False,
+    texts: Texts | CsvTexts | None = None,
+) -> RowMapping:
     """Return the statements for a data source of a workspace (`owner`) and its quoted physical tables.
 
-    `quoted`: values come as texts, whatever they are (CSV).
+    `quoted`: values come as texts, whatever they are. `texts` are those of lines of JSON, if not given.
     """
-    texts = texts_of(source)
+    texts = texts or texts_of(source)
     fields = _fields(source, texts, quoted=quoted)
     columns = ["__import_id String", "__line String", *(f"{f.raw} Nullable(String)" for f in fields)]
     columns += [f"{f.parsed} {f.parsed_type}" for f in fields if f.parsed]
@@ -237,7 +246,7 @@ def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -
     )
 
 
-def _map(fields: list[_Field], texts: Texts) -> str:
+def _map(fields: list[_Field], texts: Texts | CsvTexts) -> str:
     columns = ["import_id AS __import_id", "line AS __line"]
     columns += [f"{sql} AS {f.raw}" for f, sql in zip(fields, texts.columns, strict=True)]
     columns += [f.select for f in fields if f.parsed]
@@ -245,7 +254,7 @@ def _map(fields: list[_Field], texts: Texts) -> str:
     return f"SELECT\n    {listed}\nFROM ({texts.read(_MARK)})"
 
 
-def _fields(source: DataSource, texts: Texts | None = None, *, quoted: bool = True) -> list[_Field]:
+def _fields(source: DataSource, texts: Texts | CsvTexts | None = None, *, quoted: bool = True) -> list[_Field]:
     """Return a data source's columns on their way: from lines, or (without `texts`) from rows of its quarantine."""
     found: list[_Field] = []
     for number, column in enumerate(source.columns):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
-from clickpipe.ingest import Importer, IngestResult, Lines, Reason, reasons, replay
+from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, reasons, replay
 from clickpipe.jobs import JobStopped, Report, Work
 from clickpipe.query import QueryRunner, compose_condition, failure
 from clickpipe.runtime.services import Services
@@ -46,44 +47,45 @@ class DataIn:
         message = f'Data Source "{name}" does not exist' + (f": {hint}" if hint else "")
         raise ClickpipeError(message, status=404, code="not_found")
 
-    def import_file(self, upload: Upload, *, mode: str = "append", condition: str = "") -> Job:
-        """Start a job that appends a file's rows, or replaces all rows by them, or those that meet `condition`.
+    def import_file(self, upload: Upload, *, mode: str = "append") -> Job:
+        """Start a job that appends a file's rows, or replaces by them what `upload.replacing` says.
 
         The file is removed at the end. Raises ClickpipeError 404 for an unknown data source, 400 for a bad condition.
         """
         self.data_source_for_events(upload.data_source)
-        if condition:
-            compose_condition(self._services.engine, self.queries.live(), condition)
+        if upload.replacing.condition:
+            compose_condition(self._services.engine, self.queries.live(), upload.replacing.condition)
         upload.sync()
-        parameters = {"upload": upload.as_dict(), "mode": mode, "condition": condition, **self._parameters}
+        parameters = {"upload": upload.as_dict(), "mode": mode, **self._parameters}
         work = self._import(parameters)
         return self._services.jobs.submit(self.id, "import", upload.data_source, work, parameters)
 
     def _import(self, parameters: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Work:
         """Return what a job of an import does; `before` is what it had reported when a server stopped."""
-        upload, condition = Upload.of(parameters["upload"]), parameters["condition"]
-        name, named = upload.data_source, upload.format == "csv"
+        upload = Upload.of(parameters["upload"])
+        name, how = upload.data_source, upload.replacing
 
         def work(report: Report) -> Mapping[str, Any]:
             live, importer = self.queries.live(), self._importer
-            where = compose_condition(self._services.engine, live, condition) if condition else ""
-            with upload.read(live.compiled.data_sources[name], self._services.settings, report) as parts:
+            where = compose_condition(self._services.engine, live, how.condition) if how.condition else ""
+            with upload.read(live.compiled.data_sources[name], self._services.settings, report) as rows:
                 if parameters["mode"] == "replace":
-                    done = importer.replace(name, parts, named=named, report=report, condition=where, before=before)
+                    done = importer.replace(name, rows, replace(how, condition=where), report=report, before=before)
                 else:
-                    done = importer.append(name, parts, named=named, report=report, before=before)
+                    done = importer.append(name, rows, report=report, before=before)
                 return done.as_dict()
 
         return work
 
-    def append(self, data_source: str, parts: Iterable[Lines], *, named: bool = False) -> IngestResult:
-        """Append rows and wait until they can be read; `named` are objects by the columns' names, not by jsonpaths.
+    def append(self, data_source: str, rows: FileRows | Iterable[Lines]) -> IngestResult:
+        """Append rows and wait until they can be read.
 
         Raises ClickpipeError.
         """
         self.data_source_for_events(data_source)
+        rows = rows if isinstance(rows, FileRows) else FileRows(rows)
         try:
-            done = self._importer.append(data_source, parts, named=named, report=lambda _: None)
+            done = self._importer.append(data_source, rows, report=lambda _: None)
         except EngineError as error:
             raise failure(error) from error
         return IngestResult(done.rows, done.quarantined)

@@ -5,13 +5,13 @@ Classic projects have them in `datasources/fixtures`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from clickpipe.deploy import Progress
-from clickpipe.ingest import Dialect, IngestResult, Lines, read_file
+from clickpipe.ingest import Dialect, FileRows, IngestResult, Lines, read_file
 from clickpipe.project import DataSource
 from clickpipe.runtime.workspace import Workspace
 
@@ -51,18 +51,18 @@ def load_fixtures(workspace: Workspace, root: Path, progress: Progress = lambda 
         file = path.relative_to(root).as_posix()
         progress(f"loading {file} into {name}")
         kind = _FORMATS[path.suffix]
-        with _parts(workspace, live.compiled.data_sources[name], path, kind) as parts:
-            result = workspace.append(name, parts, named=kind in {"csv", _SQL})
+        with _rows(workspace, live.compiled.data_sources[name], path, kind) as rows:
+            result = workspace.append(name, rows)
         loaded.append(LoadedFixture(name, file, result))
     return loaded
 
 
 @contextmanager
-def _parts(workspace: Workspace, source: DataSource, path: Path, kind: str) -> Iterator[Iterable[Lines]]:
+def _rows(workspace: Workspace, source: DataSource, path: Path, kind: str) -> Iterator[FileRows]:
     """Give the rows of a fixture; those of SQL are what the SELECT gives, by the columns' names."""
     if kind == _SQL:
         text = path.read_text(encoding="utf-8").strip().removesuffix(";")
-        yield [Lines(workspace.select(text, "ndjson").strip())]
+        yield FileRows([Lines(workspace.select(text, "ndjson").strip())], named=True)
         return
-    with read_file(path, kind, source, Dialect()) as parts:
-        yield parts
+    with read_file(path, kind, source, Dialect()) as rows:
+        yield rows

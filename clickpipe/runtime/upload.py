@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +11,17 @@ from typing import Any, Self
 
 from clickpipe.config import Settings
 from clickpipe.engine import parquet_columns
-from clickpipe.ingest import Analysis, Dialect, Lines, analyze, analyze_columns, fetch, open_file, read_file
+from clickpipe.ingest import (
+    Analysis,
+    Dialect,
+    FileRows,
+    Replacing,
+    analyze,
+    analyze_columns,
+    fetch,
+    open_file,
+    read_file,
+)
 from clickpipe.jobs import JobStopped
 from clickpipe.project import DataSource
 
@@ -29,6 +39,7 @@ class Upload:
     encoding: str = ""
     url: str = ""
     dialect: Dialect = field(default_factory=Dialect)
+    replacing: Replacing = field(default_factory=Replacing)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a job keeps it; `of` reads it."""
@@ -37,20 +48,18 @@ class Upload:
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Self:
         """Return what `as_dict` gave."""
-        return cls(**{**kept, "path": Path(kept["path"]), "dialect": Dialect(**kept["dialect"])})
+        dialect, replacing = Dialect(**kept["dialect"]), Replacing(**kept.get("replacing", {}))
+        return cls(**{**kept, "path": Path(kept["path"]), "dialect": dialect, "replacing": replacing})
 
     @contextmanager
     def read(
         self, source: DataSource, settings: Settings, report: Callable[[Mapping[str, Any]], None]
-    ) -> Iterator[Iterable[Lines]]:
-        """Fetch the file if it has to be, give its rows in parts, remove it unless the server stops.
-
-        Raises ClickpipeError.
-        """
+    ) -> Iterator[FileRows]:
+        """Fetch the file if it has to be, give its rows, remove it unless the server stops. Raises ClickpipeError."""
         try:
             encoding = self._fetched(settings, report)
-            with read_file(self.path, self.format, source, self.dialect, encoding) as parts:
-                yield parts
+            with read_file(self.path, self.format, source, self.dialect, encoding) as rows:
+                yield rows
         except JobStopped:
             raise
         except BaseException:

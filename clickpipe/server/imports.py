@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from clickpipe.auth import forbidden
 from clickpipe.catalog import Job, resource_id
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest import FORMATS, Dialect
+from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of
 from clickpipe.server.shapes import job_reply
@@ -28,6 +29,7 @@ _BY_TYPE = {
     "application/vnd.apache.parquet": "parquet",
 }
 _MODES = {"append", "replace"}
+_TRUE = {"1", "true", "yes"}
 _QUARANTINE = "_quarantine"
 
 
@@ -83,20 +85,30 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
     try:
         if not url:
             encoding = await _save(request, path, instance.settings.import_max_bytes, encoding)
-        upload = Upload(name, path, format_, encoding, url, _dialect(values))
-        condition = values.get("replace_condition", "") if mode == "replace" else ""
-        job = await asyncio.to_thread(data.import_file, upload, mode=mode, condition=condition)
+        dialect = _dialect(values, request.headers.get("content-type", ""))
+        upload = Upload(name, path, format_, encoding, url, dialect, _replacing(values))
+        job = await asyncio.to_thread(data.import_file, upload, mode=mode)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     return job, bool(url)
 
 
-def _dialect(values: dict[str, str]) -> Dialect:
+def _dialect(values: dict[str, str], content_type: str) -> Dialect:
     header = values.get("dialect_header", values.get("csv_header", "")).lower()
-    delimiter = values.get("dialect_delimiter", ",").replace("\\t", "\t")
+    delimiter = values.get("dialect_delimiter", "").replace("\\t", "\t") or None
     known = {"true": True, "1": True, "false": False, "0": False}
-    return Dialect(delimiter, values.get("dialect_escapechar") or None, header=known.get(header))
+    told = Message()
+    told["Content-Type"] = content_type
+    charset = values.get("charset") or str(told.get_param("charset") or "")
+    return Dialect(delimiter, values.get("dialect_escapechar") or None, header=known.get(header), charset=charset)
+
+
+def _replacing(values: dict[str, str]) -> Replacing:
+    missing, empty = (
+        values.get(name, "").lower() in _TRUE for name in ("allow_missing_columns", "replace_truncate_when_empty")
+    )
+    return Replacing(values.get("replace_condition", ""), missing, empty)
 
 
 async def _save(request: Request, path: Path, limit: int, encoding: str) -> str:
@@ -169,11 +181,10 @@ async def post_delete(request: Request) -> Response:
     who.require("DATASOURCES:CREATE", name)
     values = {**dict(request.query_params), **await _form_values(request)}
     condition, data = values.get("delete_condition", ""), who.data(values)
-    truthy = {"1", "true", "yes"}
-    if values.get("dry_run", "").lower() in truthy:
+    if values.get("dry_run", "").lower() in _TRUE:
         rows = await asyncio.to_thread(data.delete_rows, name, condition, dry_run=True)
         return JSONResponse({"rows_to_be_deleted": rows})
-    if request.url.path.startswith("/v1/") and values.get("wait", "").lower() in truthy:
+    if request.url.path.startswith("/v1/") and values.get("wait", "").lower() in _TRUE:
         rows = await asyncio.to_thread(data.delete_rows, name, condition)
         mutation: dict[str, list[str]] = {"partitions_scanned": [], "partitions_done": [], "partitions_in_progress": []}
         return JSONResponse({"rows_affected": rows, "mutation": mutation})

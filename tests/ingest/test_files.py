@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import zstandard
 from clickpipe.compiler import CompiledProject
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Dialect, files, read_file
-from clickpipe.ingest.files import csv_parts, ndjson_parts
+from clickpipe.ingest.files import ndjson_parts
 from clickpipe.ingest.zstd import zstd_reader
 from clickpipe.project import DataSource
 from tests.conftest import Compile
@@ -23,45 +22,6 @@ SCHEMA = "SCHEMA >\n    id String `json:$.key`,\n    n Int32 `json:$.n`,\n    no
 def source(compile_files: Compile) -> DataSource:
     compiled: CompiledProject = compile_files({"e.datasource": SCHEMA})
     return compiled.data_sources["e"]
-
-
-def rows(text: str | bytes, source: DataSource, dialect: Dialect | None = None) -> list[object]:
-    data = text if isinstance(text, bytes) else text.encode()
-    lines = [
-        line for part in csv_parts(io.BytesIO(data), source, dialect or Dialect()) for line in part.data.split(b"\n")
-    ]
-    return [json.loads(line) if line.startswith(b"{") else line.decode() for line in lines if line]
-
-
-@pytest.mark.parametrize(
-    ("text", "dialect", "expected"),
-    [
-        ("a,1,x\n", Dialect(), [{"id": "a", "n": "1", "note": "x"}]),
-        ("id,n,note\na,1,x\n", Dialect(), [{"id": "a", "n": "1", "note": "x"}]),
-        ("note,id\nx,a\n", Dialect(), [{"note": "x", "id": "a"}]),
-        ("\ufeffid,n,note\r\na,1,x\r\n", Dialect(), [{"id": "a", "n": "1", "note": "x"}]),
-        ("id,more,n\na,?,1\n", Dialect(header=True), [{"id": "a", "more": "?", "n": "1"}]),
-        ("id,n,note\n", Dialect(header=False), [{"id": "id", "n": "n", "note": "note"}]),
-        (",,\n", Dialect(), [{"id": "", "note": ""}]),
-        ('"a ""b"", c\nd",1,\n', Dialect(), [{"id": 'a "b", c\nd', "n": "1", "note": ""}]),
-        ("a;1;x\n", Dialect(";"), [{"id": "a", "n": "1", "note": "x"}]),
-        ("a\t1\tx", Dialect("\t"), [{"id": "a", "n": "1", "note": "x"}]),
-        ("a\\,b,1,x\n", Dialect(escape="\\"), [{"id": "a,b", "n": "1", "note": "x"}]),
-        ("a,1\n\nb,2,y,z\n", Dialect(), [
-            'a row of 2 fields where 3 are expected: ["a","1"]',
-            'a row of 4 fields where 3 are expected: ["b","2","y","z"]',
-        ]),
-        (b"\xff,1,\n", Dialect(), [{"id": "\ufffd", "n": "1", "note": ""}]),
-        ("", Dialect(), []),
-    ],
-)  # fmt: skip
-def test_csv(source: DataSource, text: str | bytes, dialect: Dialect, expected: list[object]) -> None:
-    assert rows(text, source, dialect) == expected
-
-
-def test_a_dialect_that_there_is_not(source: DataSource) -> None:
-    with pytest.raises(ClickpipeError, match="dialect"):
-        rows("a", source, Dialect("::"))
 
 
 def test_lines_of_a_stream_are_cut_at_line_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +55,8 @@ FRAME = zstandard.compress(DATA)
 def test_compressed_files_are_read_to_their_end(source: DataSource, tmp_path: Path, encoding: str, body: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(body)
-    with read_file(path, "ndjson", source, Dialect(), encoding) as parts:
-        assert b"\n".join(part.data for part in parts).strip() == DATA.strip()
+    with read_file(path, "ndjson", source, Dialect(), encoding) as rows:
+        assert b"\n".join(part.data for part in rows.parts).strip() == DATA.strip()
 
 
 @pytest.mark.parametrize(
@@ -106,8 +66,8 @@ def test_compressed_files_are_read_to_their_end(source: DataSource, tmp_path: Pa
 def test_broken_files_are_refused(source: DataSource, tmp_path: Path, encoding: str, body: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(body)
-    with pytest.raises(ClickpipeError) as error, read_file(path, "ndjson", source, Dialect(), encoding) as parts:
-        list(parts)
+    with pytest.raises(ClickpipeError) as error, read_file(path, "ndjson", source, Dialect(), encoding) as rows:
+        list(rows.parts)
     assert error.value.status == 400
 
 
@@ -123,6 +83,6 @@ def test_a_parquet_file_that_is_none(source: DataSource, tmp_path: Path, name: s
     path.write_bytes(b"no")
     with (
         pytest.raises(ClickpipeError, match="The Parquet file cannot be read"),
-        read_file(path, "parquet", source, Dialect()) as parts,
+        read_file(path, "parquet", source, Dialect()) as rows,
     ):
-        list(parts)
+        list(rows.parts)
