@@ -116,11 +116,10 @@ def test_events_in_and_rows_out(deployed: Run, tmp_path: Path, monkeypatch: pyte
 def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_path: Path) -> None:
     for name in ("clickstream_events", "clickstream_events_quarantine"):
         assert deployed("datasource", "truncate", name, "--yes").out == f"{name} is empty\n"
-    (tmp_path / "rows.csv").write_text(
-        "event_id,timestamp\n" + "".join(f"e{n},2026-01-0{n} 00:00:00\n" for n in range(1, 5))
-    )
-    result = deployed("datasource", "append", "clickstream_events", tmp_path / "rows.csv")
-    assert result.out == "0 rows appended to clickstream_events, 4 went to quarantine\n"
+    rows = [json.dumps({"event_id": f"e{n}", "timestamp": f"2026-01-0{n} 00:00:00"}) for n in range(1, 5)]
+    (tmp_path / "rows.ndjson").write_text("\n".join(rows))
+    result = deployed("datasource", "append", "clickstream_events", tmp_path / "rows.ndjson")
+    assert (result.code, result.out) == (1, "0 rows appended to clickstream_events, 4 went to quarantine\n")
     shown = deployed("datasource", "quarantine", "clickstream_events")
     assert "value is missing or null on column 'user_id'" in shown.out
     assert "clickpipe datasource quarantine clickstream_events replay" in shown.err
@@ -150,6 +149,29 @@ def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_pat
         "no row of clickstream_events is in quarantine"
         in deployed("datasource", "quarantine", "clickstream_events").err
     )
+
+
+def test_the_header_of_a_file_is_told_of_and_a_table_is_not_emptied(deployed: Run, tmp_path: Path) -> None:
+    file, own = tmp_path / "rows.csv", ("clickstream_events", tmp_path / "rows.csv")
+    deployed("datasource", "truncate", "clickstream_events", "--yes")
+    file.write_text("event_id;timestamp;colour\ne1;2026-01-01 00:00:00;red\ne2;never;blue\n")
+    result = deployed("datasource", "append", *own)
+    assert (result.code, result.out.split(", ")[0]) == (1, "1 row appended to clickstream_events")
+    assert "no columns, and left out: colour" in result.err
+    assert "not in the header, and left to their defaults: user_id" in result.err
+    assert deployed("datasource", "append", *own, "--allow-quarantine").code == 0
+    lacking = deployed("datasource", "replace", *own)
+    assert (lacking.code, "The header does not name user_id" in lacking.err) == (1, True)
+    file.write_text("event_id,timestamp\ne2,never\n")
+    empty = deployed("datasource", "replace", *own, "--allow-missing")
+    assert (empty.code, "none of its 1 rows fits: nothing was replaced" in empty.err) == (1, True)
+    file.write_text("event_id,timestamp\n")
+    empty = deployed("datasource", "replace", *own, "--allow-missing")
+    assert (empty.code, "it has no rows: nothing was replaced" in empty.err) == (1, True)
+    counted = "SELECT count() AS n FROM clickstream_events"
+    assert json.loads(deployed("sql", counted, "--json").out) == [{"n": 2}]
+    assert deployed("datasource", "replace", *own, "--allow-missing", "--allow-empty").code == 0
+    assert json.loads(deployed("sql", counted, "--json").out) == [{"n": 0}]
 
 
 def test_sql_prints_tables_and_formats(deployed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
