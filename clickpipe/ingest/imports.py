@@ -278,7 +278,7 @@ class Importer:
             for each in (name, f"{name}_quarantine"):
                 if each in tables:
                     self._engine.execute(f"TRUNCATE TABLE {tables[each]}")
-                    self._replaced(each)
+            self._replaced(name)
             self._told.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
 
 
