@@ -9,9 +9,12 @@ from clickpipe.compiler.graph import Variant
 from clickpipe.diagnostics import Span
 from clickpipe.project import DataSource
 
-_IN_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
-_MAYBE = re.compile(r"\.?\s*Maybe you meant: (\[.*?\])")
-_AVAILABLE = re.compile(r" while processing: '.*?', required columns: .*$", re.DOTALL)
+_IN_SCOPE = re.compile(r"(?<!\s)[.:]?\s*+(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
+_MAYBE = re.compile(r"(?<!\s)\.?\s*+Maybe you meant: (\[[^][\n]*+\])")
+_AVAILABLE = re.compile(r" while processing: '(?:(?! while processing: ).)*?', required columns: .*$", re.DOTALL)
+_FAILED_AT = re.compile(
+    r"failed at position \d+ \(((?:(?!failed at position ).)*?)\)( \(line \d+, col \d+\))?:.*", re.DOTALL
+)
 _EXPECTED = re.compile(r"\. Expected one of: .*$", re.DOTALL)
 _QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
 _FUNCTION = re.compile(r"function (\w+)")
@@ -21,9 +24,7 @@ def clean(message: str) -> str:
     """Return ClickHouse's message without its view of our statement and the guesses (they go to the hint)."""
     text = _MAYBE.sub("", _EXPECTED.sub("", _AVAILABLE.sub("", message)))
     text = _IN_SCOPE.sub("", text).replace("expression or table expression identifier", "expression identifier")
-    text = re.sub(
-        r"failed at position \d+ \((.*?)\)( \(line \d+, col \d+\))?:.*", r"unexpected '\1'", text, flags=re.DOTALL
-    )
+    text = _FAILED_AT.sub(r"unexpected '\1'", text)
     return text.strip().rstrip(".:")
 
 
@@ -37,10 +38,10 @@ def hint_of(failure: CheckFailure) -> str:
 
 def expected(message: str) -> str:
     """Return the first few words that the parser expected; '' when the message lists none."""
-    match = re.search(r"Expected one of: (.*?)\.?$", message, re.DOTALL)
-    if match is None:
+    _, found, listed = message.partition("Expected one of: ")
+    if not found:
         return ""
-    words = [w.strip() for w in match[1].split(",")]
+    words = [w.strip() for w in listed.rstrip("\n").removesuffix(".").split(",")]
     return f"expected one of: {', '.join(words[:8])}{' …' if len(words) > 8 else ''}"  # noqa: PLR2004 - enough to read
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from clickpipe.config import COPY_SOURCES
 
 _CALL = re.compile(rf"\b(?:{'|'.join(COPY_SOURCES)})\s*\(", re.IGNORECASE)
-_PART = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|/\*.*?\*/|[()]", re.DOTALL)
+_PART = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|/\*.*?(?:\*/|\Z)|[()]", re.DOTALL)
 _STRUCTURE = re.compile(r"^'\s*[`\"]?\w+[`\"]?\s+[A-Z]\w*[\s,('].*$|^'\s*\w+\s+[A-Z]\w*'$", re.DOTALL)
 
 

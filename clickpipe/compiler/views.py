@@ -21,7 +21,7 @@ _SECRET = re.compile(r"\btb_(?:secret|var)\s*\(")
 _STATE = re.compile(r"^AggregateFunction\((\w+)")
 _WRAPPED = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$")
 _NUMBER = re.compile(r"^(?:U?Int\d+|Float\d+|Decimal.*|Bool)$")
-_SIMPLE = re.compile(r"^SimpleAggregateFunction\(\w+,\s*(.*)\)$")
+_SIMPLE = re.compile(r"^SimpleAggregateFunction\(\w+,\s*+(.*)\)$")
 
 
 def build_views(

@@ -11,7 +11,7 @@ from clickpipe.datafile.syntax import ColumnDef
 from clickpipe.diagnostics import Span, Word, has_errors
 
 _QUOTED_OR_COMMENT = re.compile(
-    r"'(?:[^'\\]|\\.|'')*'|`[^`\n]*`|(?P<blank>[ \t]*)(?P<comment>(?:--|#)[^\n]*)", re.DOTALL
+    r"'(?:[^'\\]|\\.|'')*'|`[^`\n]*`|(?<![ \t])(?P<blank>[ \t]*+)(?P<comment>(?:--|#)[^\n]*)", re.DOTALL
 )
 _WORD_AT_0 = re.compile(r"\n[A-Za-z_]")
 

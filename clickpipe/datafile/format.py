@@ -19,9 +19,9 @@ from clickpipe.diagnostics import Diagnostic, Severity, Word
 FormatSQL = Callable[[str], str | None]
 
 _INDENT = "    "
-_LITERAL = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+_LITERAL = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)"
 _LITERALS = re.compile(_LITERAL, re.DOTALL)
-_SPANS_LINES = re.compile(rf"{_LITERAL}|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_SPANS_LINES = re.compile(rf"{_LITERAL}|--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _COMMENT = re.compile(r"--|/\*|//|#")
 _SELECT = re.compile(r"\s*(?:\(|(?:SELECT|WITH)\b)", re.IGNORECASE)
 _SQL = frozenset({"SQL", "FORWARD_QUERY", "IMPORT_QUERY"})

@@ -13,13 +13,13 @@ from clickpipe.datafile.syntax import ColumnDef, TypeExpr
 from clickpipe.diagnostics import Span, Word
 
 _IN_BRACKETS = r"[\w.,=\x20]|'[^'\\\n]*'"
-_BRACKETS = rf"\((?:{_IN_BRACKETS}|\((?:{_IN_BRACKETS}|\((?:{_IN_BRACKETS})*\))*\))*\)"
+_BRACKETS = rf"\((?:{_IN_BRACKETS}|\((?:{_IN_BRACKETS}|\((?:{_IN_BRACKETS})*+\))*+\))*+\)"
 _COLUMN = re.compile(
-    r"\s*(?P<name>[A-Za-z_]\w*)[ \t]+(?!(?:DEFAULT|CODEC)\b)(?P<type>[A-Za-z_]\w*"
+    r"\s*+(?P<name>[A-Za-z_]\w*+)[ \t]++(?!(?:DEFAULT|CODEC)\b)(?P<type>[A-Za-z_]\w*+"
     rf"(?:{_BRACKETS})?)"
-    r"(?:[ \t]+`json:(?P<jsonpath>[^`\n]*)`)?"
-    r"(?:[ \t]+DEFAULT[ \t]+(?P<default>'[^'\\\n]*'|\d+|[A-Za-z_]\w*(?:\(\))?))?"
-    r"[ \t]*(?:,\s*|\s*\Z)",
+    r"(?:[ \t]++`json:(?P<jsonpath>[^`\n]*)`)?"
+    r"(?:[ \t]++DEFAULT[ \t]++(?P<default>'[^'\\\n]*'|\d+|[A-Za-z_]\w*+(?:\(\))?))?"
+    r"[ \t]*+(?:,\s*+|\s*+\Z)",
     re.IGNORECASE | re.ASCII,
 )
 

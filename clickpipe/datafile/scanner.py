@@ -174,7 +174,7 @@ def _unquote(state: _Scan, start: int, end: int) -> Word:
     return state.word(start, end)
 
 
-_TEMPLATE = re.compile(r"\{\{.*?\}\}")
+_TEMPLATE = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}")
 _SHELL_WORD = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^\s"']\S*))""")
 
 

@@ -71,19 +71,23 @@ class ResultColumn:
 class EngineError(Exception):
     """ClickHouse refused a statement: its error number and name, its message without the frame."""
 
-    _FRAME = re.compile(
-        r"^.*?(?:Code: (?P<code>\d+)\. DB::Exception: )+(?P<text>.*?)"
-        r"(?: \((?P<name>[A-Z_0-9]+)\)| \(version [^()]*\))*\s*$",
-        re.DOTALL,
-    )
+    _HEAD = re.compile(r"(?:Code: (?P<code>\d+)\. DB::Exception: )+")
+    _TAIL = re.compile(r" \((?:(?P<name>[A-Z_0-9]+)|version [^()]*)\)$")
     _POSITION = re.compile(r"failed at position (\d+)")
 
     def __init__(self, text: str) -> None:
         """Take ClickHouse's error text apart."""
-        match = self._FRAME.match(text)
-        self.code = int(match["code"]) if match else 0
-        self.name = (match["name"] or "") if match else ""
-        self.message = (match["text"] if match else text).strip()
+        head = self._HEAD.search(text)
+        self.code = int(head["code"]) if head else 0
+        self.name = ""
+        self.message = text[head.end() :].strip() if head else text.strip()
+        for _ in range(4 if head else 0):  # the name and the version, each once or twice
+            at = self.message.rfind(" (")
+            tail = self._TAIL.match(self.message, max(at, 0))
+            if tail is None:
+                break
+            self.name = self.name or tail["name"] or ""
+            self.message = self.message[:at].rstrip()
         super().__init__(self.message)
 
     def __str__(self) -> str:

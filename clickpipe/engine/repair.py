@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _LOG = re.compile(r"deduplication_log_(\d+)\.txt")
-_PART = re.compile(r"(?P<partition>[^_]+)_(?P<first>\d+)_(?P<last>\d+)_\d+(?:_\d+)?")
+_PART = re.compile(r"(?P<partition>[^_]++)_(?P<first>\d+)_(?P<last>\d+)_\d+(?:_\d+)?")
 _NEWEST = 200  # entries that are looked at: those of inserts that may have run when it was killed
 _ADDED = "1"
 

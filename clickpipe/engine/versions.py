@@ -12,7 +12,7 @@ from collections.abc import Sequence
 _WRITES = re.compile(
     r"\s*(?:INSERT|ALTER|TRUNCATE|DELETE|DROP|CREATE|EXCHANGE|RENAME|REPLACE|OPTIMIZE)\b", re.IGNORECASE
 )
-_NAME = re.compile(r"`?(\w+)`?\.`?(\w+)`?")
+_NAME = re.compile(r"(?<!\w)`?(\w++)`?\.`?(\w++)`?")
 _HEAD = 20_000  # characters of a statement in which its tables are named; data may follow
 
 

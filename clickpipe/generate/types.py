@@ -36,7 +36,7 @@ class JSONType:
 UNKNOWN = JSONType(Kind.UNKNOWN)
 _STRING = JSONType(Kind.STRING)
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_ENUM = re.compile(r"'((?:[^'\\]|\\.|'')*)'\s*=\s*-?\d+")
+_ENUM = re.compile(r"'((?:[^'\\]|\\.|'')*+)(?:'|\Z)(?:\s*+=\s*+-?\d+)?")
 _FIELD = re.compile(r"^\s*(?:`((?:[^`\\]|\\.)+)`|([A-Za-z_]\w*))\s+(?=\S)")
 _PLAIN = {
     "Bool": JSONType(Kind.BOOLEAN),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import parquet_rows
@@ -17,6 +18,7 @@ from clickpipe.ingest.body import Lines, lines_of
 from clickpipe.ingest.charset import in_utf8
 from clickpipe.ingest.csv_rows import CsvRows, csv_parts
 from clickpipe.ingest.dialect import Dialect, Layout
+from clickpipe.ingest.json_file import json_parts
 from clickpipe.ingest.zstd import zstd_reader
 from clickpipe.project import DataSource, Key, parse_jsonpath
 
@@ -39,18 +41,21 @@ class FileRows:
 
 
 @contextmanager
-def open_file(path: Path, encoding: str = "") -> Iterator[IO[bytes]]:
-    """Give a file without its compression (`gzip`, `zstd`). Raises ClickpipeError 400 for one that is broken."""
+def open_file(path: Path, encoding: str = "", limit: int = 0) -> Iterator[IO[bytes]]:
+    """Give a file without its compression (`gzip`, `zstd`).
+
+    Raises ClickpipeError: 400 for one that is broken, 413 where more than `limit` bytes (0: any) are in it.
+    """
     if encoding not in {"", "identity", "gzip", "zstd"}:
         message = f"Content-Encoding '{encoding}' is not supported: send gzip, zstd, or no encoding."
         raise ClickpipeError(message, code="unsupported_encoding")
     try:
         with path.open("rb") as raw:
             if encoding == "zstd":
-                yield cast("IO[bytes]", zstd_reader(raw))
+                yield _within(zstd_reader(raw), limit)
             elif encoding == "gzip":
                 with gzip.GzipFile(fileobj=raw) as stream:
-                    yield cast("IO[bytes]", stream)
+                    yield _within(stream, limit)
             else:
                 yield raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -58,20 +63,47 @@ def open_file(path: Path, encoding: str = "") -> Iterator[IO[bytes]]:
         raise ClickpipeError(message, code="broken_body") from None
 
 
+class _Counted(io.RawIOBase):
+    """A stream that ends with an error behind so many bytes."""
+
+    def __init__(self, stream: io.BufferedIOBase, limit: int) -> None:
+        self._stream, self._limit, self._left = stream, limit, limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._stream.readinto(buffer)
+        self._left -= count
+        if self._left < 0:
+            message = f"The file is larger than {self._limit} bytes when decompressed: see import_max_bytes."
+            raise ClickpipeError(message, status=413, code="file_too_large")
+        return count
+
+
+def _within(stream: io.BufferedIOBase, limit: int) -> IO[bytes]:
+    return cast("IO[bytes]", io.BufferedReader(_Counted(stream, limit), 1 << 20) if limit else stream)
+
+
 @contextmanager
-def read_file(path: Path, format_: str, source: DataSource, dialect: Dialect, encoding: str = "") -> Iterator[FileRows]:
-    """Give a file's rows. Raises ClickpipeError 400 for what cannot be read."""
+def read_file(
+    path: Path, format_: str, source: DataSource, dialect: Dialect, encoding: str = "", limit: int = 0
+) -> Iterator[FileRows]:
+    """Give a file's rows, of no more than `limit` bytes (0: any) without the compression.
+
+    Raises ClickpipeError 400 for what cannot be read.
+    """
     if format_ == "parquet":
         with parquet_rows(path, _types(source)) as stream:
             yield FileRows(ndjson_parts(stream))
         return
-    with open_file(path, encoding) as compressed:
+    with open_file(path, encoding, limit) as compressed:
         stream = in_utf8(compressed, dialect.charset)
         if format_ == "csv":
             layout, parts = csv_parts(stream, source, dialect)
             yield FileRows(parts, layout, named=True)
         elif format_ == "json":
-            yield FileRows([lines_of(stream.read(), json=True)])
+            yield FileRows(json_parts(stream, _LONGEST))
         else:
             yield FileRows(ndjson_parts(stream))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _WRAPPER = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$", re.DOTALL)
-_SIMPLE = re.compile(r"^SimpleAggregateFunction\(\s*\w+\s*,\s*(.*)\)$", re.DOTALL)
+_SIMPLE = re.compile(r"^SimpleAggregateFunction\(\s*\w+\s*,\s*+(.*)\)$", re.DOTALL)
 _HOLDER = re.compile(r"^(Array|Map|Tuple)\((.*)\)$", re.DOTALL)
 _NESTED = re.compile(r"^Nested\((.*)\)$", re.DOTALL)
 _ENUM_NAME = re.compile(r"'(?:[^'\\]|\\.|'')*'")

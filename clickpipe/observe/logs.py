@@ -8,6 +8,8 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from clickpipe.diagnostics import redact
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -19,12 +21,12 @@ class _Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage(), urls=True),
             **({"request_id": found} if (found := request_id.get()) else {}),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            said["error"] = self.formatException(record.exc_info)
+            said["error"] = redact(self.formatException(record.exc_info), urls=True)
         return json.dumps(said, ensure_ascii=False, default=str)
 
 
@@ -38,7 +40,7 @@ class _Console(logging.Formatter):
             fields["request_id"] = found
         rest = "".join(f" {name}={value}" for name, value in fields.items())
         text = f"{moment} {record.levelname.lower():<7} {record.getMessage()}{rest}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return redact(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text, urls=True)
 
 
 def set_up_logs(level: str, form: str) -> None:

@@ -9,11 +9,8 @@ from clickpipe.diagnostics import Diagnostic, Related, Word, did_you_mean
 from clickpipe.project.model import Index
 
 TYPES = ("minmax", "set", "bloom_filter", "ngrambf_v1", "tokenbf_v1", "text", "vector_similarity")
-_LINE = re.compile(
-    r"^(?:INDEX\s+)?(?P<name>`[^`]+`|\w+)\s+(?P<expression>.+?)\s+TYPE\s+(?P<type>(?P<kind>\w+)(?:\(.*\))?)"
-    r"(?:\s+GRANULARITY\s+(?P<granularity>\d+))?$",
-    re.IGNORECASE,
-)
+_NAME = re.compile(r"(?:INDEX\s++)?(?P<name>`[^`]+`|\w++)\s++", re.IGNORECASE)
+_TYPE = re.compile(r"(?<!\s)\s++TYPE\s++(?P<kind>\w++)(?P<open>\()?", re.IGNORECASE)
 _FORM = "an index is: name expression TYPE type(arguments) GRANULARITY number"
 
 
@@ -22,24 +19,43 @@ def parse_indexes(block: Word) -> tuple[list[Index], list[Diagnostic]]:
     found: list[Index] = []
     diagnostics: list[Diagnostic] = []
     for line in _lines(block):
-        match = _LINE.match(line.text)
-        if match is None:
+        text, granularity = _granularity(line.text)
+        name = _NAME.match(text)
+        type_ = _type(text, name.end()) if name else None
+        if name is None or type_ is None:
             diagnostics.append(Diagnostic("CP1206", "the index cannot be read", line.span, hint=_FORM))
             continue
-        if match["kind"].lower() not in TYPES:
-            span = line.span.sub(*match.span("kind"))
-            hint = did_you_mean(match["kind"], TYPES) or f"the types are: {', '.join(TYPES)}"
-            diagnostics.append(Diagnostic("CP1206", f"'{match['kind']}' is not a type of index", span, hint=hint))
+        if type_["kind"].lower() not in TYPES:
+            span = line.span.sub(*type_.span("kind"))
+            hint = did_you_mean(type_["kind"], TYPES) or f"the types are: {', '.join(TYPES)}"
+            diagnostics.append(Diagnostic("CP1206", f"'{type_['kind']}' is not a type of index", span, hint=hint))
             continue
-        granularity = int(match["granularity"] or 1)
-        found.append(Index(match["name"].strip("`"), match["expression"], match["type"], granularity, line.span))
+        expression = text[name.end() : type_.start()]
+        found.append(Index(name["name"].strip("`"), expression, text[type_.start("kind") :], granularity, line.span))
     return found, diagnostics + list(_twice(found))
+
+
+def _granularity(line: str) -> tuple[str, int]:
+    """Return a line without its GRANULARITY, and that: 1 where it has none."""
+    words = line.rsplit(None, 2)
+    if len(words) == 3 and words[1].upper() == "GRANULARITY" and words[2].isdecimal():  # noqa: PLR2004 - split in three
+        return words[0].rstrip(), int(words[2])
+    return line, 1
+
+
+def _type(text: str, start: int) -> re.Match[str] | None:
+    """Return the first TYPE behind an expression that what follows to the end of the text is the type of."""
+    for match in _TYPE.finditer(text, start):
+        whole = match.end() == len(text) if match["open"] is None else text.endswith(")")
+        if whole and match.start() > start:
+            return match
+    return None
 
 
 def _lines(block: Word) -> Iterator[Word]:
     at = 0
     for part in block.text.split("\n"):
-        text = re.sub(r"(--|#).*$", "", part).strip().rstrip(",").rstrip()
+        text = re.split("--|#", part, maxsplit=1)[0].strip().rstrip(",").rstrip()
         if text:
             start = at + part.index(text)
             yield Word(text, block.span.sub(start, start + len(text)))

@@ -9,7 +9,7 @@ from clickpipe.datafile import Statement
 from clickpipe.diagnostics import Diagnostic, Word
 from clickpipe.project.model import Secret
 
-_CALL = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_CALL = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
 _SECRET = re.compile(r"""^\s*tb_secret\(\s*(["'])(?P<name>\w+)\1\s*(?:,\s*(["'])(?P<default>.*?)\3\s*)?\)\s*$""")
 
 

@@ -9,6 +9,7 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
+from clickpipe.query.formats import require_length
 from clickpipe.query.refusals import failure, judge
 from clickpipe.sql import check, read_tree
 from clickpipe.template import Binder
@@ -21,6 +22,7 @@ def compose_condition(engine: Engine, live: Live, text: str) -> str:
 
     It may read data sources and pipes in sub-queries: who may delete rows of the workspace may read them.
     """
+    require_length(text)
     if not text.strip():
         message = "The condition is empty: it is SQL such as `country = 'ES'`."
         raise ClickpipeError(message, code="bad_condition")

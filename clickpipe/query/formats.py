@@ -80,6 +80,7 @@ _BY_CLAUSE: dict[str, OutputFormat] = {
     name.lower(): OutputFormat(name, content_type) for content_type, names in _CONTENT_TYPES.items() for name in names
 } | {"parquet": FORMATS["parquet"], "prometheus": _PROMETHEUS}
 
+LONGEST = 262_144  # bytes of a query: ClickHouse's own limit (max_query_size)
 _CLAUSE = re.compile(r"\bFORMAT\s++([A-Za-z]\w*+)$", re.IGNORECASE)
 
 
@@ -100,11 +101,20 @@ def format_named(name: str) -> OutputFormat:
     return found
 
 
+def require_length(sql: str) -> None:
+    """Raise ClickpipeError 413 for SQL that is longer than ClickHouse takes: before anything reads it."""
+    if len(sql) > LONGEST or len(sql.encode()) > LONGEST:
+        message = f"The query is longer than {LONGEST} bytes."
+        raise ClickpipeError(message, status=413, code="query_too_long")
+
+
 def split_format_clause(sql: str, otherwise: OutputFormat = FORMATS["json"]) -> tuple[str, OutputFormat]:
     """Return the SQL without its FORMAT clause (and final `;`), and the format it says, or `otherwise`.
 
-    An unknown format stays in the SQL, where the SQL check refuses it by its name.
+    An unknown format stays in the SQL, where the SQL check refuses it by its name. Raises ClickpipeError 413 for SQL
+    that ClickHouse would not take.
     """
+    require_length(sql)
     text = sql.rstrip("; \t\r\n\f\v")
     match = _CLAUSE.search(text)
     found = _BY_CLAUSE.get(match.group(1).lower()) if match else None

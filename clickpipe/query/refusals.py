@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, redact
 from clickpipe.engine import Engine, EngineError
 from clickpipe.query.formats import format_named
 from clickpipe.sql import Composition, Refusal, check, is_as_meant
@@ -22,7 +22,8 @@ _STATUS = {
     "TOO_MANY_SIMULTANEOUS_QUERIES": 429,
 }
 _PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}`?")
-_SCOPE = re.compile(r"[.:]?\s*(?:[Ii]n scope|While processing|while executing)\b.*$", re.DOTALL)
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*+(?:'|\Z)", re.DOTALL)
+_SCOPE = re.compile(r"\b(?:[Ii]n scope|While processing|while executing)\b")
 
 
 def secrets_of(params: Mapping[str, Any]) -> list[str]:
@@ -31,10 +32,12 @@ def secrets_of(params: Mapping[str, Any]) -> list[str]:
 
 
 def hide_secrets(text: str, params: Mapping[str, Any]) -> str:
-    """Return what ClickHouse says with *** for each secret among the parameters: errors and plans show values."""
-    for secret in secrets_of(params):
-        text = text.replace(secret, "***")
-    return text
+    """Return what ClickHouse says with *** for each secret among the parameters: errors and plans show values.
+
+    All quoted texts are hidden then, whatever stands in them: were it only secrets, a caller could try parts of them.
+    """
+    secrets = secrets_of(params)
+    return redact(_QUOTED.sub("'***'", text), secrets) if secrets else text
 
 
 def judge(engine: Engine, live: Live, composed: Composition, sources: Collection[str] = ()) -> str:
@@ -61,11 +64,20 @@ def refuse(refusal: Refusal | None) -> None:
 
 def failure(error: EngineError) -> ClickpipeError:
     """Return what a caller is told of an engine's refusal: its message without physical names."""
-    message = _PHYSICAL.sub(r"\1", _SCOPE.sub("", error.message)).strip()
+    message = _PHYSICAL.sub(r"\1", _without_scope(error.message)).strip()
     status = _STATUS.get(error.name, 400)
     told = f"[Error] {message} ({error.name})"
     headers = {"X-DB-Exception-Code": str(error.code)} if error.code else {}
     return ClickpipeError(told, status=status, code=error.name.lower() or "engine_error", headers=headers)
+
+
+def _without_scope(message: str) -> str:
+    """Return what ClickHouse says without the query's own text, which it repeats at the end."""
+    scope = _SCOPE.search(message)
+    if scope is None:
+        return message
+    said = message[: scope.start()].rstrip()
+    return said[:-1] if said.endswith((".", ":")) else said
 
 
 def without_names(text: str) -> str:

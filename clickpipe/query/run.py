@@ -27,6 +27,7 @@ from clickpipe.query.answers import (
     without_cache_settings,
 )
 from clickpipe.query.conditions import compose_condition
+from clickpipe.query.formats import require_length
 from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
@@ -169,6 +170,7 @@ class QueryRunner:
         one read-only SELECT over known names.
         """
         live = self.live()
+        require_length(text)
         if not text.strip():
             message = "The query is empty."
             raise ClickpipeError(message, code="empty_query")

@@ -58,7 +58,7 @@ class Upload:
         """Fetch the file if it has to be, give its rows, remove it unless the server stops. Raises ClickpipeError."""
         try:
             encoding = self._fetched(settings, report)
-            with read_file(self.path, self.format, source, self.dialect, encoding) as rows:
+            with read_file(self.path, self.format, source, self.dialect, encoding, settings.import_max_bytes) as rows:
                 yield rows
         except JobStopped:
             raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from clickpipe.auth import require
+from clickpipe.auth import allows, require
 from clickpipe.catalog import Token
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner
@@ -25,6 +25,13 @@ class Caller:
     def require(self, scope: str, resource: str = "") -> None:
         """Raise 403 unless the token has the scope."""
         require(self.token, scope, resource)
+
+    def require_any(self, *scopes: str) -> None:
+        """Raise 403 unless the token has one of the scopes, for any resource."""
+        if not any(allows(self.token, scope) for scope in scopes) and not any(
+            granted.startswith(f"{scope}:") for granted in self.token.scopes for scope in scopes
+        ):
+            require(self.token, scopes[0])
 
     def options(self, values: Values, output: OutputFormat = FORMATS["json"], pipeline: str = "") -> QueryOptions:
         """Return what a query of this caller's is run with. Raises ClickpipeError 400 for settings of the output."""

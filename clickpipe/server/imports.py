@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
 from email.message import Message
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.parameters import form_values, limited
 from clickpipe.server.shapes import job_reply
 
 _BY_TYPE = {
@@ -31,18 +32,18 @@ _BY_TYPE = {
 _MODES = {"append", "replace"}
 _TRUE = {"1", "true", "yes"}
 _QUARANTINE = "_quarantine"
+_MOST_AROUND = 100_000  # bytes of a form around the file in it
 
 
 async def post_datasources(request: Request) -> Response:
     """Append to or replace a data source (`mode`), from the body, a multipart file, or `url` (as a job then)."""
-    values = dict(request.query_params)
-    if "name" not in values or "mode" not in values:
-        values |= await _form_values(request)
+    who = caller(request)
+    who.require_any("DATASOURCES:APPEND", "DATASOURCES:CREATE")
+    values = {**await form_values(request), **request.query_params}
     mode, name = values.get("mode", "append"), values.get("name", "")
     if mode not in _MODES:
         message = "Adding or modifying data sources to this workspace can only be done via deployments."
         raise ClickpipeError(message, status=403, code="deployments_only")
-    who = caller(request)
     if not name:
         message = "The query parameter 'name' is missing: the data source that the rows are for."
         raise ClickpipeError(message, code="missing_name")
@@ -55,24 +56,21 @@ async def post_datasources(request: Request) -> Response:
 async def post_rows(request: Request) -> Response:
     """Start a job that appends or replaces: `POST /v1/datasources/<name>/append|replace`."""
     mode = request.url.path.rstrip("/").rpartition("/")[2]
-    job, _ = await _start(request, caller(request), request.path_params["name"], mode, dict(request.query_params))
+    who, name = caller(request), request.path_params["name"]
+    who.require(_scope(mode), name)
+    job, _ = await _start(request, who, name, mode, {**await form_values(request), **request.query_params})
     return JSONResponse({**job_reply(request, job), "import_id": job.id}, status_code=202)
 
 
-async def _form_values(request: Request) -> dict[str, str]:
-    """Return the plain fields of a form; other bodies are left alone."""
-    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return {}
-    return dict(parse_qsl((await request.body()).decode(errors="replace")))
+def _scope(mode: str) -> str:
+    return "DATASOURCES:CREATE" if mode == "replace" else "DATASOURCES:APPEND"
 
 
 async def _start(request: Request, who: Caller, name: str, mode: str, values: dict[str, str]) -> tuple[Job, bool]:
-    who.require("DATASOURCES:CREATE" if mode == "replace" else "DATASOURCES:APPEND", name)
+    who.require(_scope(mode), name)
     data = who.data({**values, **request.query_params})
     data.data_source_for_events(name)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded":
-        values = {**await _form_values(request), **values}
     default = "csv" if request.url.path.startswith("/v0/") else "ndjson"
     format_ = values.get("format") or _BY_TYPE.get(kind, default)
     if format_ not in FORMATS:
@@ -114,35 +112,27 @@ def _replacing(values: dict[str, str]) -> Replacing:
 async def _save(request: Request, path: Path, limit: int, encoding: str) -> str:
     """Write the body, or the file part of a form, to a file; return its encoding. Raises 413 and 400."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        async with request.form() as form:
+        async with limited(request, limit + _MOST_AROUND, _too_large(limit)).form(max_files=1, max_fields=100) as form:
             part = next((value for value in form.values() if isinstance(value, UploadFile)), None)
             if part is None:
                 message = "The form has no file: send it as a part named after its format."
                 raise ClickpipeError(message, code="no_file")
-            await asyncio.to_thread(_copy, part, path, limit)
+            await asyncio.to_thread(_copy, part, path)
             return _by_name(part.filename or "") or encoding
     with path.open("wb") as file:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            _within(size, limit)
-            file.write(chunk)
+        async for chunk in limited(request, limit, _too_large(limit)).stream():
+            await asyncio.to_thread(file.write, chunk)
     return encoding
 
 
-def _copy(part: UploadFile, path: Path, limit: int) -> None:
+def _copy(part: UploadFile, path: Path) -> None:
     with path.open("wb") as file:
-        size = 0
-        while block := part.file.read(1 << 20):
-            size += len(block)
-            _within(size, limit)
-            file.write(block)
+        shutil.copyfileobj(part.file, file, 1 << 20)
 
 
-def _within(size: int, limit: int) -> None:
-    if size > limit:
-        message = f"The file is larger than {limit} bytes: see the setting import_max_bytes."
-        raise ClickpipeError(message, status=413, code="file_too_large")
+def _too_large(limit: int) -> ClickpipeError:
+    message = f"The file is larger than {limit} bytes: see the setting import_max_bytes."
+    return ClickpipeError(message, status=413, code="file_too_large")
 
 
 def _by_name(name: str) -> str:
@@ -179,7 +169,7 @@ async def post_delete(request: Request) -> Response:
     """Delete rows by `delete_condition`: counted by `dry_run`, as a job, or (v1 with `wait`) at once."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
-    values = {**dict(request.query_params), **await _form_values(request)}
+    values = {**dict(request.query_params), **await form_values(request)}
     condition, data = values.get("delete_condition", ""), who.data(values)
     if values.get("dry_run", "").lower() in _TRUE:
         rows = await asyncio.to_thread(data.delete_rows, name, condition, dry_run=True)

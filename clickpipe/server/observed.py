@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -11,14 +10,13 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, redact, redact_query
 from clickpipe.engine import EngineError
 from clickpipe.observe import Call
 from clickpipe.query import Answer, QueryOptions, QueryRunner, failure
 from clickpipe.server.context import Caller, instance_of
 
 _Started = TypeVar("_Started")
-_TOKEN = re.compile(rb"(?:^|&)(?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e)=[^&]*", re.IGNORECASE)
 
 
 async def observed(
@@ -58,15 +56,15 @@ async def observed(
 
 def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | list[str]]) -> Call:
     scope = request.scope
-    query = _TOKEN.sub(b"", scope["query_string"]).lstrip(b"&")
+    query = redact_query(scope["query_string"].decode("latin-1"))
     client = scope["client"]
     return Call(
         pipe,
         who.token,
         request.method,
-        scope["path"] + (f"?{query.decode(errors='replace')}" if query else ""),
+        scope["path"] + (f"?{query}" if query else ""),
         scope["state"]["request_id"],
-        request.headers.get("user-agent"),
+        redact(request.headers.get("user-agent", ""), urls=True) or None,
         client[0] if client else None,
         {name: value if isinstance(value, str) else ",".join(value) for name, value in values.items()},
     )

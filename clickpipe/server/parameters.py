@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
+from starlette.types import Message
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Settings
@@ -15,6 +16,7 @@ from clickpipe.query import OUTPUT_SETTINGS
 
 # Sent by published clients with any request, or with a meaning of their own; never parameters of a pipe.
 _NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain", "pipeline"}
+_FIELDS = 10_000  # of a form
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
 
 Values = dict[str, str | list[str]]
@@ -45,7 +47,7 @@ def body_values(body: bytes, content_type: str) -> Values:
     if "json" in content_type or body[:1] == b"{":
         return _from_json(body)
     try:
-        return _collected(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=10_000))
+        return _collected(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_FIELDS))
     except ValueError:
         message = "The body is neither a form (a=1&b=2) nor a JSON object with the parameters."
         raise ClickpipeError(message, code="broken_body") from None
@@ -106,6 +108,36 @@ def output_settings(values: Mapping[str, str | list[str]]) -> Settings:
                 raise ClickpipeError(message, code="bad_parameter")
             found[name] = int(text in _YES)
     return found
+
+
+async def form_values(request: Request) -> dict[str, str]:
+    """Return the fields of a form; nothing of a body of another kind. Raises ClickpipeError 400 and 413.
+
+    Call it once, and after the token was looked at.
+    """
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return {}
+    body = await read_body(request, request.app.state.instance.settings.max_body_bytes)
+    try:
+        return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_FIELDS))
+    except ValueError:
+        message = f"The form has more than {_FIELDS} fields."
+        raise ClickpipeError(message, code="broken_body") from None
+
+
+def limited(request: Request, limit: int, too_large: ClickpipeError) -> Request:
+    """Return the request; to read more of its body than `limit` bytes raises `too_large`."""
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise too_large
+        return message
+
+    return Request(request.scope, receive)
 
 
 async def read_body(request: Request, limit: int, count: Callable[[int], None] = lambda _: None) -> bytes:

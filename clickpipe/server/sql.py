@@ -21,6 +21,7 @@ from clickpipe.server.results import body_response
 async def query_sql(request: Request) -> Response:
     """Run one SELECT over what the token may read: `q=`, or the body of a POST (SQL, a form, a JSON object)."""
     who = caller(request)
+    who.require_any("DATASOURCES:READ", "PIPES:READ")  # who may read nothing runs nothing
     values = query_values(request)
     if request.method == "POST":
         body = await read_body(request, instance_of(request).settings.max_body_bytes)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -16,12 +16,16 @@ from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.jobs import Report
 from clickpipe.runtime import Instance, Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.parameters import form_values
 from clickpipe.server.shapes import job_reply
 
 # What `data` says of the rows that a preview begins with; published clients know the last_ and all_partitions.
 _ROWS = {"": Rows.NONE, "none": Rows.NONE, "last_partition": Rows.LAST, "all_partitions": Rows.ALL, "all": Rows.ALL}
 _TEST_PREFIX, _TEST_SECONDS = "Tinybird_Local_Test_", 3600.0  # `tb test` makes one each time, and leaves it
-_LOCAL = {"127.0.0.1", "::1", "localhost"}
+_LOCAL = {"127.0.0.1", "::1", "[::1]", "localhost"}
+_HOST = re.compile(r"([A-Za-z0-9.]+|\[::1\])(?::\d{1,5})?")
+# What pages in a browser and proxies send, and programs of this machine do not.
+_NOT_LOCAL = ("forwarded", "x-forwarded-", "x-real-ip", "via", "origin", "referer", "sec-fetch-", "x-cluster-client-ip")
 
 
 async def get_workspace(request: Request) -> JSONResponse:
@@ -112,10 +116,7 @@ def _require_default(instance: Instance, who: Caller) -> None:
 
 async def _values(request: Request) -> dict[str, str]:
     """Return the parameters, of the address and of a form."""
-    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
-        return {**form, **request.query_params}
-    return dict(request.query_params)
+    return {**await form_values(request), **request.query_params}
 
 
 # Previews: `environments` and branches to published clients
@@ -206,10 +207,10 @@ async def get_local_tokens(request: Request) -> JSONResponse:
     To programs of this machine only, never to a page in a browser.
     """
     instance = instance_of(request)
-    host = (request.url.hostname or "").strip("[]")
+    host = _HOST.fullmatch(request.headers.get("host", ""))
     client = request.client.host if request.client else ""
-    browser = any(name in request.headers for name in ("origin", "referer", "sec-fetch-site"))
-    if instance.settings.local_tokens != "on" or browser or not {host, client} <= _LOCAL:
+    others = any(name.startswith(_NOT_LOCAL) for name in request.headers)
+    if instance.settings.local_tokens != "on" or others or host is None or not {host[1], client} <= _LOCAL:
         message = "Tokens are told to programs of this machine only, where the setting local_tokens is on."
         raise forbidden(message)
     instance.workspaces.keep_local_tokens()

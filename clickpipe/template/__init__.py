@@ -1,10 +1,9 @@
 """Templated SQL to query programs: parameters, bound SQL. The only room that knows jinja2."""
 
-from clickpipe.template.binding import Binder, BoundSQL
+from clickpipe.template.binding import SECRET_NAMES, Binder, BoundSQL
 from clickpipe.template.branches import Sample
 from clickpipe.template.discover import Parameter, problem
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
-from clickpipe.template.functions import SECRET_NAMES
 from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.program import Rendered, TemplateProgram, compile_template
 from clickpipe.template.run import Secrets, no_secret

@@ -27,7 +27,7 @@ _IN_TYPE = r"(?:::\s*|\bAS\s+)[A-Z]\w*\s*\((?:[\w\s,(]|\([\w\s,]*\)|'[^']*')*"  
 _AND_TEXTS = rf"\b(?:COLLATE|ESCAPE|COLUMNS\s*\()\s*|{_IN_TYPE}"
 _LITERAL_ONLY = re.compile(rf"(?:\bSAMPLE(?:\s+\S+\s+OFFSET)?\s*|{_AND_TEXTS})$", re.IGNORECASE)
 _TEXT_ONLY = re.compile(rf"(?:\b(?:DATE|TIMESTAMP|INTERVAL)\s*|{_AND_TEXTS})$", re.IGNORECASE)  # before a quote
-_LOOK_BACK = 80  # characters
+_LOOK_BACK, _MOST_BEFORE = 80, 400  # characters
 _ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
 )
@@ -125,7 +125,7 @@ class _Assembly:
         if self._quote:
             parts = itertools.dropwhile(lambda part: part is not self._opened, parts)
         for part in parts:
-            before = part.text + before
+            before = (part.text + before)[-_MOST_BEFORE:]
             if len(before) > _LOOK_BACK:
                 break
         found = _TEXT_ONLY.search(before[:-1]) if self._quote else _LITERAL_ONLY.search(before)

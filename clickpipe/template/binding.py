@@ -24,6 +24,8 @@ from clickpipe.template.values import (
     TypedStr,
 )
 
+SECRET_NAMES = "secret_"  # noqa: S105 - what the names of bound secrets begin with
+_LONG = 4  # characters of a secret that does not stand in a value by chance
 _TYPED = frozenset({TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList})
 
 
@@ -50,7 +52,15 @@ class Binder:
         self.settings: dict[str, str | int] = {}
         self.names = names
         self.secret = secret
+        self.told: dict[str, str] = {}  # the secrets that were asked for, by name
         self._names: dict[Binding, tuple[str, str]] = {}
+
+    def ask(self, name: str) -> str | None:
+        """Return a secret's value, None where there is none of the name; what is made of it is a secret, too."""
+        value = self.secret(name)
+        if value:
+            self.told[name] = value
+        return value
 
     def placeholder(self, value: Any) -> str:
         """Return the `{name:Type}` that stands for a value, and keep the value under that name."""
@@ -62,14 +72,23 @@ class Binder:
             binding = value.binding
             known = self._names.get(binding)
             if known is None:
-                name = self._free(binding.name)
-                known = self._names[binding] = (f"{{{name}:{binding.type}}}", binding.type)
-                self.params[name] = _plain(value)
+                plain = _plain(value)
+                name = self._free(self._wanted(plain, binding.name))
+                known = self._names[binding] = (_standing(name, binding.type), binding.type)
+                self.params[name] = plain
             return known
         plain, type_ = _untyped(value)
-        name = self._free(value.name if isinstance(value, Raw | RawList) else "value")
+        name = self._free(self._wanted(plain, value.name if isinstance(value, Raw | RawList) else "value"))
         self.params[name] = plain
-        return f"{{{name}:{type_}}}", type_
+        return _standing(name, type_), type_
+
+    def _wanted(self, value: ParamValue, name: str) -> str:
+        """Return the name for a value: that of a secret where one stands in it."""
+        if not self.told or name.startswith(SECRET_NAMES):
+            return name
+        items = value if isinstance(value, list) else [value]
+        held = any(len(s) >= _LONG and s in item for s in self.told.values() for item in items if isinstance(item, str))
+        return f"{SECRET_NAMES}part" if held else name
 
     def _free(self, wanted: str) -> str:
         base = wanted if wanted.isascii() and wanted.isidentifier() else "p"
@@ -77,6 +96,15 @@ class Binder:
         while name in self.params:
             name, number = f"{base}_{number}", number + 1
         return name
+
+
+def _standing(name: str, type_: str) -> str:
+    """Return what stands for a parameter in SQL.
+
+    A secret has an alias: ClickHouse calls a column without a name by its text, with the values of parameters in it.
+    """
+    placeholder = f"{{{name}:{type_}}}"
+    return f"({placeholder} AS `__{name}`)" if name.startswith(SECRET_NAMES) else placeholder
 
 
 def _plain(value: Any) -> ParamValue:

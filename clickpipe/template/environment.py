@@ -37,10 +37,10 @@ MARK = "\0"  # before the number of a stretch of the author's text
 _OWN = "_clickpipe_"  # before the names of what is put into a template's program
 _COUNTED, _SET, _GET, _JOIN = (f"{_OWN}{name}" for name in ("counted", "set", "get", "join"))
 OWN = (_COUNTED, _SET, _GET, _JOIN, ENDLESS)  # functions that any program may call
-_TAG = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
+_TAG = re.compile(r"\{[{%](?:(?!\{[{%]).)*?[}%]\}", re.DOTALL)
 _QUOTED_OR_AND = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|&")
-_ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|[^'\"])*?\)\s*)>>")
-_COMMENT = re.compile(r"\{%(\s*(?:comment|whitespace)\b.*?)%\}", re.DOTALL)
+_ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|(?!<<)[^'\"])*?\)\s*)>>")
+_COMMENT = re.compile(r"\{%(\s*(?:comment|whitespace)\b(?:(?!\{%).)*?)%\}", re.DOTALL)
 _F_STRING = re.compile(r"(?<![\w'\"])[fF](?=['\"])")
 _COMPREHENSION = re.compile(r"[\[({][^\[\](){}]*\bfor\s+\w+(?:\s*,\s*\w+)*\s+in\b")
 

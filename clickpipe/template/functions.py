@@ -11,6 +11,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context, Undefined
 
 from clickpipe.template import identifiers
+from clickpipe.template.binding import SECRET_NAMES
 from clickpipe.template.dates import DATE_FUNCTIONS
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
 from clickpipe.template.run import ANY_ENUM, run_of
@@ -32,7 +33,6 @@ from clickpipe.template.values import (
 )
 
 _BINDINGS = 4_096
-SECRET_NAMES = "secret_"  # noqa: S105 - what the names of bound secrets begin with
 _COMPUTED = count()
 
 

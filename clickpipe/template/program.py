@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError
 
-from clickpipe.diagnostics import ClickpipeError, Diagnostic, Span, Word
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Span, Word, redact
 from clickpipe.template.assemble import Part, assemble
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.branches import MISTAKES, Sample, controls, explore, sample
@@ -147,17 +148,29 @@ class TemplateProgram:
     def _run(self, shape: Shape, values: Mapping[str, Any], binder: Binder | None = None) -> list[Any]:
         compiled = program(shape.text)
         template = compiled.template
-        run = Run(binder.names, binder.secret, compiled.constants) if binder else Run(constants=compiled.constants)
+        run = Run(binder.names, binder.ask, compiled.constants) if binder else Run(constants=compiled.constants)
         try:
             return compiled.run(values, run)
-        except MissingParameter as error:
+        except ClickpipeError as error:
+            raise self._told(template, error, values, binder.told.values() if binder else ()) from None
+        except MISTAKES as error:
+            told = binder.told.values() if binder else ()
+            raise self._at(template, error, TemplateError(redact(str(error), told, parts=False))) from error
+
+    def _told(
+        self, template: Template, error: ClickpipeError, values: Mapping[str, Any], secrets: Collection[str]
+    ) -> ClickpipeError:
+        """Return what a caller is told of an error, without secrets, and with the template's line."""
+        if secrets:
+            error.message = redact(error.message, secrets, parts=False)
+            error.args = (error.message,)
+            if error.payload is not None:
+                error.payload = json.loads(redact(json.dumps(error.payload, default=str), secrets, parts=False))
+        if isinstance(error, MissingParameter):
             missing = [p.name for p in self._declared if p.required and p.typed and values.get(p.name) is None]
             listed = error.names if set(missing) <= set(error.names) else missing
-            raise self._at(template, error, MissingParameter(listed, error.names)) from None
-        except TemplateError as error:
-            raise self._at(template, error, error) from None
-        except MISTAKES as error:
-            raise self._at(template, error, TemplateError(str(error))) from error
+            return self._at(template, error, MissingParameter(listed, error.names))
+        return self._at(template, error, error) if isinstance(error, TemplateError) else error
 
     def _at(self, template: Template, cause: BaseException, error: TemplateError) -> TemplateError:
         """Give `error` the template's line that `cause` came from."""

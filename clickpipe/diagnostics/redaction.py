@@ -1,0 +1,83 @@
+"""What is left out of everything that is shown: values of secrets and tokens, in errors, plans, logs and URLs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, unquote_plus
+
+HIDDEN = "***"
+_LONG = 8  # characters of a secret that do not stand in a text by chance: a part of so many is hidden, too
+_TOKEN = re.compile(r"(?<![\w-])(?:ey[\w-]{6,}+\.[\w-]{2,}+\.[\w-]*+|p\.[\w-]{30,}+)")  # signed tokens, and those we make
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#@\s'\"]++@")
+_NAMED = re.compile(r"\b((?:token|password|user|x-amz-signature|sig|signature)=)[^&\s'\"]++", re.IGNORECASE)
+_BEARER = re.compile(r"\b((?:bearer|basic)\s++)[\w.~+/=-]{8,}", re.IGNORECASE)
+_LEFT_OUT = frozenset({"token", "password", "user"})  # of a URL's query
+_CLICKHOUSE = str.maketrans(
+    {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
+)
+
+
+def redact(text: str, secrets: Iterable[str] = (), *, parts: bool = True, urls: bool = False) -> str:
+    """Return a text with *** for each of the secrets, however it is escaped, with `parts` also for long parts of them.
+
+    What has the form of a token is hidden whichever it is; with `urls` also what stands where URLs have credentials.
+    """
+    for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True):
+        text = _without(text, secret, parts=parts)
+    if urls and "=" in text:
+        text = _NAMED.sub(rf"\1{HIDDEN}", text)
+    if "://" in text:
+        text = _CREDENTIALS.sub(f"{HIDDEN}@", text)
+    text = _BEARER.sub(rf"\1{HIDDEN}", text)
+    return _TOKEN.sub(HIDDEN, text)
+
+
+def redact_query(query: str) -> str:
+    """Return a URL's query without its tokens and passwords, however their names are written."""
+    if not query:
+        return ""
+    parts = query.split("&")
+    return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]).strip().lower() not in _LEFT_OUT)
+
+
+def _without(text: str, secret: str, *, parts: bool) -> str:
+    """Return a text with *** for a secret."""
+    for form in _forms(secret):
+        text = text.replace(form, HIDDEN)
+        if parts and len(form) > _LONG and len(text) >= _LONG:
+            text = _without_parts(text, form)
+    return text
+
+
+def _forms(secret: str) -> list[str]:
+    """Return how a secret may stand in a text, the longest first."""
+    escaped = secret.translate(_CLICKHOUSE)
+    forms = {
+        secret,
+        escaped,
+        escaped.translate(_CLICKHOUSE),
+        secret.replace("'", "''"),
+        quote(secret, safe=""),
+        quote(secret),
+    }
+    forms |= {json.dumps(form, ensure_ascii=ascii_)[1:-1] for form in (secret, escaped) for ascii_ in (True, False)}
+    return sorted(forms, key=len, reverse=True)
+
+
+def _without_parts(text: str, secret: str) -> str:
+    """Return a text with *** for each stretch of it that is a long part of a secret: messages cut values short."""
+    parts = {secret[at : at + _LONG] for at in range(len(secret) - _LONG + 1)}
+    found: list[str] = []
+    at = start = 0
+    while at <= len(text) - _LONG:
+        if text[at : at + _LONG] not in parts:
+            at += 1
+            continue
+        end = at + _LONG
+        while end < len(text) and text[end - _LONG + 1 : end + 1] in parts:
+            end += 1
+        found += [text[start:at], HIDDEN]
+        at = start = end
+    return "".join([*found, text[start:]]) if found else text

@@ -1,0 +1,82 @@
+"""A file that is one JSON value: an object, or an array, of which some MB at a time are held."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import IO
+
+import msgspec
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest.body import Lines, lines_of
+
+_CHUNK = 8 << 20
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
+
+
+def json_parts(stream: IO[bytes], longest: int) -> Iterator[Lines]:
+    """Yield the documents of a JSON array, or the one there is, as lines.
+
+    Raises ClickpipeError for one that is longer than `longest` bytes.
+    """
+    data = stream.read(_CHUNK)
+    if len(data) < _CHUNK:
+        yield lines_of(data, json=True)
+        return
+    if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+        yield from _elements(stream, data[data.index(b"[") + 1 :], longest)
+        return
+    while block := stream.read(_CHUNK):
+        data += block
+        _require(len(data), longest)
+    yield lines_of(data, json=True)
+
+
+def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
+    """Yield the elements of an array whose bracket was read."""
+    at = depth = 0
+    while depth >= 0:
+        start, found = 0, []
+        while depth >= 0 and (token := _TOKEN.search(data, at)) is not None:
+            mark = token[0]
+            if mark == b'"':  # a text whose end was not read yet
+                at = token.start()
+                break
+            at = token.end()
+            depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(mark, 0)
+            if depth < 0 or (depth == 0 and mark == b","):
+                found.append(data[start : token.start()])
+                start = at
+        else:
+            at = max(at, len(data)) if depth >= 0 else at
+        if found:
+            yield _lines(found)
+        data, at = data[start:], at - start
+        block = stream.read(_CHUNK)
+        if not block:
+            if depth >= 0 and data.strip():
+                yield _lines([data])
+            return
+        data += block
+        _require(len(data), longest + _CHUNK)
+
+
+def _lines(documents: list[bytes]) -> Lines:
+    return Lines.of(line for document in documents if (line := _line(document.strip())))
+
+
+def _line(document: bytes) -> bytes:
+    """Return a document as one line; one that is no JSON goes to quarantine as it is."""
+    if b"\n" not in document:
+        return document
+    try:
+        return msgspec.json.format(document, indent=-1)
+    except (msgspec.DecodeError, RecursionError):
+        return document.replace(b"\n", b" ")
+
+
+def _require(size: int, longest: int) -> None:
+    if size > longest:
+        message = f"A JSON document is longer than {longest} bytes: send an array of objects, or NDJSON."
+        raise ClickpipeError(message, status=413, code="line_too_long")
