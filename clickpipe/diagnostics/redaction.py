@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_plus
 
 HIDDEN = "***"
 _LONG = 8  # characters of a secret that do not stand in a text by chance: a part of so many is hidden, too
-_TOKEN = re.compile(r"(?<![\w-])(?:ey[\w-]{6,}+\.[\w-]{2,}+\.[\w-]*+|p\.[\w-]{30,}+)")  # signed tokens, and those we make
+_TOKEN = re.compile(r"(?<![\w-])(?:ey[\w-]{6,}+\.[\w-]{2,}+\.[\w-]*+|p\.[\w-]{30,}+)")  # signed, or made here
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#@\s'\"]++@")
 _NAMED = re.compile(r"\b((?:token|password|user|x-amz-signature|sig|signature)=)[^&\s'\"]++", re.IGNORECASE)
 _BEARER = re.compile(r"\b((?:bearer|basic)\s++)[\w.~+/=-]{8,}", re.IGNORECASE)

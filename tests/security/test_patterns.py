@@ -24,7 +24,6 @@ SHORT, LONG = 500, 2_000  # characters: four times the text takes 4 times the ti
 ENOUGH = 0.003  # seconds below which nothing is measured
 MOST = 9.0  # times longer
 METHODS = {"match", "fullmatch", "search", "finditer", "findall", "sub", "subn", "split"}
-LEFT_OUT = frozenset({"clickpipe.sql.references._LEXER_SCAN", "clickpipe.sql.simple._TOKEN"})
 
 
 @dataclass(frozen=True)
