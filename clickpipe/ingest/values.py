@@ -105,7 +105,7 @@ def _any_json(own: str, raw: Raw) -> Judgement:
     fits = [f"({json} = 'null' OR isNotNull({value}))"]
     picked = f"toString(variantType({value}))"
     if any(_WHOLE_ONLY.match(member) for member in members):
-        wholes = ", ".join(quote_literal(re.sub(r"\s*,\s*", ", ", m)) for m in members if _WHOLE_ONLY.match(m))
+        wholes = ", ".join(quote_literal(re.sub(r"(?<!\s)\s*+,\s*+", ", ", m)) for m in members if _WHOLE_ONLY.match(m))
         same = f"{json} IN ('true', 'false') OR toString({value}) = replaceAll({json}, '\"', '')"
         fits.append(f"({picked} NOT IN ({wholes}) OR {same})")
     if any("Tuple(" in member for member in members):

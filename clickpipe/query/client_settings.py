@@ -31,7 +31,7 @@ _LIMITS = ("max_execution_time", "max_memory_usage", "max_result_bytes", "max_re
 _NEVER = frozenset({"output_format_schema"})  # names a file that is written
 _SETTING = r"\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[\w.+-]+)"
 _CLAUSE = re.compile(rf"\bSETTINGS\s+(?P<all>{_SETTING}(?:\s*,\s*{_SETTING})*)\s*$", re.IGNORECASE)
-_ONE = re.compile(r"(?P<name>\w+)\s*=\s*(?:'(?P<text>(?:[^'\\]|\\.)*)'|(?P<word>[\w.+-]+))")
+_ONE = re.compile(r"(?<!\w)(?P<name>\w++)\s*+=\s*+(?:'(?P<text>(?:[^'\\]|\\.)*)'|(?P<word>[\w.+-]+))")
 
 
 @dataclass(frozen=True, slots=True)

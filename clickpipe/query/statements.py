@@ -11,7 +11,7 @@ from clickpipe.query.shown import Shown, ShownTable
 from clickpipe.query.system_tables import system_table
 from clickpipe.sql import quote_literal
 
-_BEFORE = re.compile(r"(?:\s+|/\*.*?\*/|(?:--|#!|# )[^\n]*(?:\n|$))+", re.DOTALL)
+_BEFORE = re.compile(r"(?:\s++|/\*.*?\*/|(?:--|#!|# )[^\n]*+(?:\n|$))++", re.DOTALL)
 _WRITES = re.compile(
     r"(?:INSERT|CREATE|ALTER|DROP|TRUNCATE|OPTIMIZE|RENAME|EXCHANGE|DELETE|UPDATE|UNDROP|ATTACH|DETACH|REPLACE|SYSTEM|"
     r"KILL|GRANT|REVOKE|MOVE|BACKUP|RESTORE|WATCH)\b(?!\s*\()",

@@ -177,7 +177,9 @@ def _seconds(used: Used, text: Any) -> float:
     return min(first, time.perf_counter() - began)
 
 
-EVERY = [(name, pattern) for name, pattern in _patterns() if name not in LEFT_OUT]
+# Bounded by what they are given: some hundred characters.
+SHORT_TEXTS = {"clickpipe.template.assemble._LITERAL_ONLY", "clickpipe.template.assemble._TEXT_ONLY"}
+EVERY = [(name, pattern) for name, pattern in _patterns() if name not in SHORT_TEXTS]
 
 
 def test_patterns_are_found() -> None:

@@ -11,7 +11,10 @@ PATHS = [
     (m, p.replace("{name}", "x").replace("{format}", "json").replace("{id:int}", "1").replace("{id}", "1"))
     for m, p, _ in ROUTES
 ]
-PUBLIC = {"/v0/health", "/v0/ready", "/ping", "/", "/version", "/v0/regions", "/examples/query.http"}
+PUBLIC = {"/v0/health", "/v0/ready", "/ping", "/", "/version", "/v0/regions", "/examples/query.http"} | {
+    "/api/cli-login",
+    "/clickpipe/local/cli-login",
+}
 PRIVATE = [(m, p) for m, p in PATHS if p not in PUBLIC]
 
 
