@@ -11,6 +11,7 @@ from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_name
 from clickpipe.compiler.nodes import bind_node, node_parameters
 from clickpipe.compiler.service import SERVED, SERVICE_SOURCES
 from clickpipe.compiler.tables import table_ddl_quarantine
+from clickpipe.compiler.unserved import unserved_resources
 
 __all__ = [
     "INCLUDED",
@@ -41,4 +42,5 @@ __all__ = [
     "restore_project",
     "table_ddl",
     "table_ddl_quarantine",
+    "unserved_resources",
 ]

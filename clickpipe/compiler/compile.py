@@ -12,12 +12,14 @@ from clickpipe.compiler.check import check_nodes
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.conflicts import conflicting_types
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
+from clickpipe.compiler.forward_queries import check_forward_queries
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import file_names
 from clickpipe.compiler.readable import Readable
 from clickpipe.compiler.tables import check_types, create_quarantines, create_services, create_tables
+from clickpipe.compiler.unserved import unserved_lines
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
 from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
@@ -54,9 +56,10 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = DE
     diagnostics += problems
     compiled = _assemble(project, reader, graph, types, diagnostics, rules)
     diagnostics = list(compiled.diagnostics)
+    diagnostics += check_forward_queries(checker, project, rules)
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
-    remarks = [*unused_nodes(graph, project), *conflicting_types(graph, project)]
+    remarks = [*unused_nodes(graph, project), *conflicting_types(graph, project), *unserved_lines(project)]
     diagnostics += [d for d in remarks if d.span.file not in broken]
     return replace(compiled, diagnostics=tuple(sort_diagnostics(diagnostics)), names=file_names(project, graph))
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import CompiledProject
+from clickpipe.compiler import CompiledProject, unserved_resources
 from clickpipe.deploy.physical import Layout
 from clickpipe.deploy.step import Category, Feedback, Step
 from clickpipe.deploy.table_steps import TableSteps
 from clickpipe.engine import Engine
-from clickpipe.project import PipeKind
 from clickpipe.template import Secrets, no_secret
 
 _SECRET = re.compile(r"""\btb_(?:secret|var)\(\s*(['"])(\w+)\1\s*\)""")
@@ -92,7 +91,7 @@ def make_plan(
     feedback: list[Feedback] = []
     steps: list[Step] = []
     existing = set(live.physical.objects) if live else set()  # what else lies there is half made, and goes
-    tables = TableSteps(engine, compiled, layout, live)
+    tables = TableSteps(engine, compiled, layout, live, allow_destructive=allow_destructive)
     for step, remarks in tables.plan(existing):
         steps.append(step)
         feedback += remarks
@@ -125,13 +124,18 @@ def _remarks(compiled: CompiledProject, changing: Collection[str]) -> Iterator[F
     """Yield what an author should know of files that do not do what they say, or do no longer."""
     for source in compiled.data_sources.values():
         resource = f"Datasource {source.name}.datasource"
-        if source.connector:
-            yield Feedback("INFO", resource, "The connector is checked, but clickpipe does not fetch data by it yet.")
         if source.forward_query is not None and source.name not in changing:
             yield Feedback("WARNING", resource, "FORWARD_QUERY has no use any more: remove it.")
-    for pipe in compiled.project.pipes.values():
-        if pipe.kind is PipeKind.SINK:
-            yield Feedback("INFO", f"Pipe {pipe.name}.pipe", "The sink is checked, but clickpipe does not run it yet.")
+    fetched, sent = unserved_resources(compiled.project)
+    if fetched or sent:
+        counts = [_counted(fetched, "data source with a connector", "data sources with connectors")]
+        counts.append(_counted(sent, "sink", "sinks"))
+        message = f"{' and '.join(filter(None, counts))} do nothing here: this build fetches and sends no rows."
+        yield Feedback("WARNING", "workspace", message)
+
+
+def _counted(names: Sequence[str], one: str, more: str) -> str:
+    return f"{len(names)} {one if len(names) == 1 else more} ({', '.join(names)})" if names else ""
 
 
 def _missing_secrets(compiled: CompiledProject, secret: Secrets) -> Iterator[Feedback]:

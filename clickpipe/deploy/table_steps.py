@@ -19,7 +19,7 @@ from clickpipe.deploy.step import Alteration, Category, Copy, Feedback, Populate
 from clickpipe.diagnostics import Word
 from clickpipe.engine import Engine
 from clickpipe.project import DataSource, Index
-from clickpipe.sql import quote_identifier
+from clickpipe.sql import quote_identifier, quote_literal
 
 _SUMMING = {"AggregatingMergeTree", "SummingMergeTree"}  # engines that make one of what was grouped apart
 
@@ -33,8 +33,17 @@ class _Extent(TypedDict):
 class TableSteps:
     """Plans the tables of one project over those that are live."""
 
-    def __init__(self, engine: Engine, compiled: CompiledProject, layout: Layout, live: Live | None) -> None:
-        """Compare with `live`; None where nothing is."""
+    def __init__(
+        self,
+        engine: Engine,
+        compiled: CompiledProject,
+        layout: Layout,
+        live: Live | None,
+        *,
+        allow_destructive: bool = False,
+    ) -> None:
+        """Compare with `live`; None where nothing is. Values are lost only where that is allowed."""
+        self._allow_destructive = allow_destructive
         self._engine = engine
         self._compiled = compiled
         self._layout = layout
@@ -87,13 +96,16 @@ class TableSteps:
             return Step(Category.CREATE, name, "BACKFILL skip: the new table begins empty", create=(target,)), []
         if self._fed(self._compiled, name) and not self._asks_alter(self._live, name):
             return self._populated(name, old, "the view or its target changed")
-        backfill, feedback = None, []
+        backfill = None
+        feedback: list[Feedback] = []
         try:
             backfill = carry_over(self._engine, before, after, old)
         except CannotCopy as problem:
             at = self._compiled.project.sources.position(problem.span)
             resource = f"Datasource {name}.datasource"
             feedback = [Feedback("ERROR", resource, str(problem), at.line, at.column)]
+        rows = self.size(old)["rows"]
+        feedback += self._dropped(name, before, after, rows) if backfill is not None else []
         reason = "the table's definition changed"
         return Step(Category.REWRITE, name, reason, create=(target,), backfill=backfill, **self.size(old)), feedback
 
@@ -119,11 +131,24 @@ class TableSteps:
             reason = "what feeds it lies elsewhere: its rows are kept"
             move = move_rows(after, old, into)
             step = Step(Category.METADATA, name, reason, create=(target,), move=move, **size)
-        dropped = [c.name for c in before.columns if not after.column(c.name)]
-        if not dropped or not size["rows"]:
-            return step, []
-        message = f"The values of {', '.join(dropped)} in {size['rows']} rows are dropped with the column."
-        return step, [Feedback("WARNING", f"Datasource {name}.datasource", message)]
+        return step, self._dropped(name, before, after, size["rows"])
+
+    def _dropped(self, name: str, before: DataSource, after: DataSource, rows: int) -> list[Feedback]:
+        """Return what is told of values that go with their columns; of those that a view makes nothing is lost."""
+        gone = [c for c in before.columns if not after.column(c.name)]
+        if not gone or not rows or after.forward_query is not None or self._fed(self._compiled, name):
+            return []
+        names = ", ".join(f"'{c.name}'" for c in gone)
+        message = f"The values of {names} in {rows} rows would be lost with the column."
+        kept = renamed(before, after)
+        if kept:
+            message += f" To keep them under the new name, write in {after.file}:\nFORWARD_QUERY >\n    {kept}\n"
+        if self._allow_destructive:
+            message = message.replace("would be lost", "are lost")
+            return [Feedback("WARNING", f"Datasource {name}.datasource", message)]
+        message += " To lose them, use --allow-destructive-operations."
+        at = self._compiled.project.sources.position(after.columns[0].span)
+        return [Feedback("ERROR", f"Datasource {name}.datasource", message, at.line, at.column)]
 
     def _populated(self, name: str, old: str | None, reason: str) -> tuple[Step, list[Feedback]]:
         """Return the step that fills a view's target from its source."""
@@ -195,6 +220,27 @@ class TableSteps:
             same = _same(before, after)
             self._alterations[name] = () if same else alterations(self._engine, before, after, old)
         return self._alterations[name]
+
+
+def renamed(before: DataSource, after: DataSource) -> str:
+    """Return the FORWARD_QUERY that keeps values of columns which others take the place of; '' where none does.
+
+    Those with the same jsonpath do; of one that is gone and one that is new, of one type, the new one does.
+    """
+    gone = [c for c in before.columns if not after.column(c.name)]
+    new = [c for c in after.columns if not before.column(c.name)]
+    pairs = [(old, now) for old in gone for now in new if now.jsonpath and now.jsonpath == old.jsonpath]
+    if not pairs and len(gone) == len(new) == 1 and gone[0].type == new[0].type:
+        pairs = [(gone[0], new[0])]
+    if not pairs:
+        return ""
+    values = [
+        f"{old.name} AS {now.name}"
+        if old.type == now.type
+        else f"CAST({old.name}, {quote_literal(now.type)}) AS {now.name}"
+        for old, now in pairs
+    ]
+    return f"SELECT * EXCEPT ({', '.join(c.name for c in gone)}), {', '.join(values)}"
 
 
 def _changed(before: DataSource, after: DataSource) -> str:

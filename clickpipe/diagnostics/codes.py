@@ -27,6 +27,7 @@ _TITLES = {
     "CP1011": "directive deprecated",
     "CP1012": "include cannot be followed",
     "CP1013": "template not allowed here",
+    "CP1014": "line does nothing in this build",
     "CP1101": "column cannot be read",
     "CP1102": "column defined twice",
     "CP1104": "column form not supported",

@@ -38,7 +38,7 @@ def send(workspace: Workspace, id_: str, n: int) -> None:
 
 
 def stage(workspace: Workspace, files: Mapping[str, str]) -> int:
-    prepared = workspace.prepare(files)
+    prepared = workspace.prepare(files, allow_destructive=True)
     assert not prepared.plan.errors
     deployment = workspace.start(prepared)
     workspace.stage(deployment, prepared)

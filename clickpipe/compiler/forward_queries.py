@@ -1,0 +1,67 @@
+"""FORWARD_QUERYs, as far as they can be judged without the table that they will read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clickpipe.compiler.checker import Checker, CheckFailure
+from clickpipe.config import ProjectRules
+from clickpipe.diagnostics import Diagnostic, Severity, Span, Word
+from clickpipe.project import DataSource, Project
+from clickpipe.sql import check, read_tree
+
+_HINT = "write a SELECT of the new columns, without FROM: SELECT * EXCEPT (plan), plan AS user_plan"
+
+# Errors that have nothing to do with which columns there are.
+_WHATEVER_THE_TABLE = frozenset({"UNKNOWN_FUNCTION", "NUMBER_OF_ARGUMENTS_DOESNT_MATCH"})
+
+
+def check_forward_queries(checker: Checker, project: Project, rules: ProjectRules) -> Iterator[Diagnostic]:
+    """Yield what is wrong with FORWARD_QUERYs: no SELECT, a FROM of its own, columns that the schema does not have.
+
+    One that has done its work may stay when the schema goes on: names are warnings, unless the project is checked
+    strictly. Whether the columns that they read exist is known when they are deployed: the table before has them.
+    """
+    found = [(s, s.forward_query) for s in project.data_sources.values() if s.forward_query is not None]
+    trees = checker.syntax_all([query.text for _, query in found])
+    for (source, query), tree in zip(found, trees, strict=True):
+        if isinstance(tree, CheckFailure):
+            yield _syntax(query, tree)
+            continue
+        refusal = check(tree, (), settings=False)
+        if refusal is not None:
+            yield Diagnostic("CP4003", f"FORWARD_QUERY: {refusal.message}", _word(query, refusal.word), hint=_HINT)
+            continue
+        yield from _columns(checker, source, query, tree, Severity.WARNING if rules.lenient else Severity.ERROR)
+
+
+def _syntax(query: Word, failure: CheckFailure) -> Diagnostic:
+    at = failure.offset or 0
+    start = len(query.text.encode()[:at].decode(errors="ignore"))
+    end = min(len(query.text), start + 1)
+    span = query.span.sub(min(start, end - 1), end) if query.text else query.span
+    message = failure.message.split(": ", 1)[-1] if failure.offset is not None else failure.message
+    return Diagnostic("CP4001", f"FORWARD_QUERY cannot be read: {message.splitlines()[0][:200]}", span, hint=_HINT)
+
+
+def _columns(checker: Checker, source: DataSource, query: Word, tree: str, severity: Severity) -> Iterator[Diagnostic]:
+    selects = read_tree(tree).get("list_of_selects", {}).get("children", [{}])
+    if len(selects) > 1 or selects[0].get("tables"):
+        message = "FORWARD_QUERY reads the table before, and nothing else: it has no FROM"
+        yield Diagnostic("CP4003", message, _word(query, "FROM"), hint=_HINT)
+        return
+    described = checker.describe(f"{query.text}\nFROM {checker.table(source.name)}", {})
+    if isinstance(described, CheckFailure):
+        if described.name in _WHATEVER_THE_TABLE:
+            message = f"FORWARD_QUERY: {described.message.splitlines()[0][:200]}"
+            yield Diagnostic("CP4002", message, query.span, hint=_HINT)
+        return  # it reads columns that the schema has no more: those of the table before
+    for column in described:
+        if source.column(column.name) is None:
+            message = f"FORWARD_QUERY gives '{column.name}', which the schema does not have"
+            yield Diagnostic("CP4005", message, _word(query, column.name), severity, _HINT)
+
+
+def _word(query: Word, word: str) -> Span:
+    start = query.text.lower().find(word.lower()) if word else -1
+    return query.span.sub(start, start + len(word)) if start >= 0 else query.span
