@@ -16,7 +16,7 @@ DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format crash-test soak bench clean
+.PHONY: help demo test lint format crash-test soak bench interop clean
 
 help: ## Show this list
 	@echo 'clickpipe: .datasource and .pipe files to a live analytics API'
@@ -46,11 +46,14 @@ crash-test: $(DEV) ## Kill writers 60 times and a deployment at each step, look 
 soak: $(DEV) ## Read, write, deploy and go away for ten minutes, and look for what grows (SOAK=n: other seconds)
 	SOAK=$(or $(SOAK),600) $(BIN)/python -m pytest -s -o faulthandler_timeout=3600 tests/server/test_soak.py
 
+interop: $(RUNTIME) ## Run the published clients against a server of ours (ARGS='tb duckdb': these only)
+	@$(BIN)/python -m interop $(ARGS)
+
 bench: $(RUNTIME) ## Run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove the environment, the caches, and the demo's data in .clickpipe
-	rm -rf $(VENV) .clickpipe .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .clickpipe .interop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE):

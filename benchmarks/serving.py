@@ -22,11 +22,12 @@ PROJECT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its URL, an admin token, its process id."""
+    """A running server: its URL, an admin token, its process id, the port for ClickHouse's clients (0: none)."""
 
     url: str
     token: str
     pid: int
+    clickhouse_port: int = 0
 
     def connect(self) -> http.client.HTTPConnection:
         """Return a new keep-alive connection."""
@@ -43,15 +44,23 @@ class Server:
         return data
 
 
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
+
+
 @contextmanager
-def serve(data_dir: Path, project: Path = PROJECT, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Start `clickpipe serve` on a free loopback port with a project deployed; stop it afterwards.
+def serve(
+    data_dir: Path, project: Path = PROJECT, settings: Mapping[str, str] | None = None, port: int = 0
+) -> Iterator[Server]:
+    """Start `clickpipe serve` on a loopback port, a free one unless told, with a project deployed; stop it afterwards.
 
     `settings` are by the names of their environment variables.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = port or free_port()
     token = secrets.token_urlsafe(24)
     command = [sys.executable, "-m", "clickpipe", "serve", "--data-dir", str(data_dir), "--port", str(port)]
     environment = {**os.environ, "CLICKPIPE_ADMIN_TOKEN": token, **(settings or {})}

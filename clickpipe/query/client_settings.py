@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clickpipe.diagnostics import ClickpipeError
@@ -29,6 +29,7 @@ _RESULT = (
 # Limits: the lowest of a client's, its token's and the server's holds.
 _LIMITS = ("max_execution_time", "max_memory_usage", "max_result_bytes", "max_result_rows", "max_rows_to_read")
 _NEVER = frozenset({"output_format_schema"})  # names a file that is written
+_FIXED = (("readonly", "1", "UInt64"), ("date_time_input_format", "best_effort", "DateTimeInputFormat"))
 _SETTING = r"\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[\w.+-]+)"
 _CLAUSE = re.compile(rf"\bSETTINGS\s+(?P<all>{_SETTING}(?:\s*,\s*{_SETTING})*)\s*$", re.IGNORECASE)
 _ONE = re.compile(r"(?<!\w)(?P<name>\w++)\s*+=\s*+(?:'(?P<text>(?:[^'\\]|\\.)*)'|(?P<word>[\w.+-]+))")
@@ -36,34 +37,43 @@ _ONE = re.compile(r"(?<!\w)(?P<name>\w++)\s*+=\s*+(?:'(?P<text>(?:[^'\\]|\\.)*)'
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting as `system.settings` tells of it."""
+    """A setting as `system.settings` tells of it, with the engine's default as its value.
+
+    `ignored`: a client may send it, and it changes nothing.
+    """
 
     name: str
     value: str
     type: str
-    description: str
+    ignored: bool
+    readonly: bool = False
 
 
 _found: Mapping[str, Setting] = {}
 
 
 def client_settings(engine: Engine) -> Mapping[str, Setting]:
-    """Return the settings that a client may send, by name: of those that the engine has."""
+    """Return all settings of the engine by name; clients may send any, those that are `ignored` change nothing."""
     global _found  # noqa: PLW0603 - the same for every engine of a process, and asked for once
     _found = _found or _read(engine)
     return _found
 
 
 def _read(engine: Engine) -> Mapping[str, Setting]:
+    # Where there is a `cloud_mode`, Metabase takes the server for ClickHouse's own.
     sql = (
-        "SELECT name, value, type, description FROM system.settings "
-        "WHERE startsWith(name, 'output_format_') OR has({more:Array(String)}, name) ORDER BY name"
+        "SELECT name, `default`, type FROM system.settings WHERE NOT is_obsolete AND name != 'cloud_mode' ORDER BY name"
     )
-    body = engine.execute(sql, {"more": [*_RESULT, *_LIMITS]}, output="JSONCompact").body
-    return {row[0]: Setting(*row) for row in json.loads(body)["data"] if row[0] not in _NEVER}
+    rows: list[list[str]] = json.loads(engine.execute(sql, output="JSONCompact").body)["data"]
+    known = {name: Setting(name, value, kind, not _may_change(name)) for name, value, kind in rows}
+    return known | {name: Setting(name, value, kind, ignored=True, readonly=True) for name, value, kind in _FIXED}
 
 
-def split_settings(text: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
+def _may_change(name: str) -> bool:
+    return (name.startswith("output_format_") or name in _RESULT or name in _LIMITS) and name not in _NEVER
+
+
+def split_settings(text: str, known: Mapping[str, Setting]) -> tuple[str, dict[str, str]]:
     """Return SQL without the SETTINGS clause at its end, and what it sets.
 
     A clause that sets something else than how the result is written stays in the SQL, which is refused for it.
@@ -74,7 +84,7 @@ def split_settings(text: str, known: Collection[str]) -> tuple[str, dict[str, st
     found = {
         one["name"]: one["word"] or re.sub(r"\\(.)", r"\1", one["text"] or "") for one in _ONE.finditer(match["all"])
     }
-    if not found.keys() <= {*known} - {*_LIMITS}:
+    if any(name not in known or known[name].ignored or name in _LIMITS for name in found):
         return text, {}
     return text[: match.start()].rstrip(), found
 
@@ -83,12 +93,12 @@ def asked_settings(given: Mapping[str, str], known: Mapping[str, Setting]) -> Se
     """Return those of a client's settings that hold here. Raises ClickpipeError for a limit that is no number."""
     found: dict[str, str | int] = {}
     for name, value in given.items():
-        if name in known:
+        if name in known and not known[name].ignored:
             if name in _LIMITS and not value.isdecimal():
                 message = f"Cannot parse '{value[:50]}' as a number, for the setting '{name}'"
                 raise ClickpipeError(message, code="cannot_parse_number")
             found[name] = int(value) if name in _LIMITS else value
-        elif name.startswith("output_format_"):
+        elif name.startswith("output_format_") and name not in known:
             message = f"Unknown setting '{name[:100]}'"
             raise ClickpipeError(message, status=404, code="unknown_setting")
     return found

@@ -53,7 +53,7 @@ class ShownTable:
 class Shown:
     """What one caller sees: `readable(kind, name)` tells whether it may read a data source or a pipe.
 
-    `counts` gives rows and bytes by data source, when they are asked for; `settings` are those that it may change.
+    `counts` gives rows and bytes by data source, when they are asked for; `settings` are those of the engine.
     """
 
     live: Live

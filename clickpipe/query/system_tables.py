@@ -80,13 +80,11 @@ def _in_key(name: str, key: str) -> bool:
 
 
 def _settings(shown: Shown) -> str:
-    fixed = [("max_threads", "auto", 1, "", "MaxThreads"), ("readonly", "1", 1, "", "UInt64")]
-    fixed.append(("date_time_input_format", "best_effort", 1, "", "DateTimeInputFormat"))
-    own = [(s.name, s.value, 0, s.description, s.type) for s in shown.settings.values()]
-    columns = ("name String", "value String", "readonly UInt8", "description String", "type String")
-    more = ", toUInt8(0) AS changed, value AS default, CAST(NULL, 'Nullable(String)') AS min, "
+    rows = [(s.name, s.value, int(s.readonly), s.type) for s in shown.settings.values()]
+    columns = ("name String", "value String", "readonly UInt8", "type String")
+    more = ", '' AS description, toUInt8(0) AS changed, value AS default, CAST(NULL, 'Nullable(String)') AS min, "
     more += "CAST(NULL, 'Nullable(String)') AS max, '' AS alias_for, toUInt8(0) AS is_obsolete, 'Production' AS tier"
-    return _values(columns, sorted([*fixed, *own]), more)
+    return _values(columns, rows, more)
 
 
 def _functions(_shown: Shown) -> str:

@@ -42,15 +42,24 @@ async def post_datasources(request: Request) -> Response:
     values = {**await form_values(request), **request.query_params}
     mode, name = values.get("mode", "append"), values.get("name", "")
     if mode not in _MODES:
-        message = "Adding or modifying data sources to this workspace can only be done via deployments."
-        raise ClickpipeError(message, status=403, code="deployments_only")
+        raise _deployments_only()
     if not name:
         message = "The query parameter 'name' is missing: the data source that the rows are for."
         raise ClickpipeError(message, code="missing_name")
-    job, fetched = await _start(request, who, name, mode, values)
+    try:
+        job, fetched = await _start(request, who, name, mode, values)
+    except ClickpipeError as error:
+        if error.code == "not_found":  # here the original says that it will not make one
+            raise _deployments_only(error.message) from None
+        raise
     if fetched:
         return JSONResponse({**job_reply(request, job), "import_id": job.id, "job": job_reply(request, job)})
     return JSONResponse(await _ended(request, who, name, job))
+
+
+def _deployments_only(reason: str = "") -> ClickpipeError:
+    message = "Adding or modifying data sources to this workspace can only be done via deployments"
+    return ClickpipeError(f"{message}: {reason}" if reason else f"{message}.", status=403, code="deployments_only")
 
 
 async def post_rows(request: Request) -> Response:

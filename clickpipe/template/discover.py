@@ -12,7 +12,7 @@ from jinja2 import nodes
 from clickpipe.diagnostics import Diagnostic, Word, did_you_mean
 from clickpipe.template.dates import DATE_FUNCTIONS, DAYS
 from clickpipe.template.environment import environment
-from clickpipe.template.functions import FUNCTIONS, KEYWORDS, TYPED_CALLS
+from clickpipe.template.functions import FUNCTIONS, KEYWORDS, TYPED_CALLS, is_list_of_values
 from clickpipe.template.identifiers import FUNCTIONS as NAMING
 from clickpipe.template.types import TYPES
 
@@ -187,7 +187,7 @@ def _wrong_items(call: nodes.Call, function: str) -> tuple[str, str, str] | None
         return None
     of = call.args[1]
     item = of.name if isinstance(of, nodes.Name) else _constant(of)
-    if item is None or item in TYPES:
+    if item is None or item in TYPES or (isinstance(item, str) and is_list_of_values(item)):
         return None
     hint = did_you_mean(str(item), TYPES) or "for example: Array(name, 'String')"
     return f"Array of '{item}' is not known", str(item), hint

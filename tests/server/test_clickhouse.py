@@ -93,6 +93,12 @@ def test_formats_and_what_the_headers_tell(client: Client) -> None:
             "    `amount` Int32,\n    `at` DateTime\n)\nENGINE = MergeTree\nPRIMARY KEY at\nORDER BY at\n",
         ),
         ("SHOW SETTINGS LIKE 'max_result_rows'", "max_result_rows\tUInt64\t0\n"),
+        (
+            "SELECT name, value, readonly FROM system.settings WHERE name IN ('max_block_size', 'readonly') "
+            "ORDER BY name",
+            "max_block_size\t65409\t0\nreadonly\t1\t1\n",
+        ),
+        ("SELECT count() > 500 FROM system.settings", "1\n"),
         ("SHOW DICTIONARIES", ""),
         ("SHOW PROCESSLIST", ""),
         ("EXISTS TABLE events", "1\n"),

@@ -15,6 +15,7 @@ from tests.template.test_renders import program
         ("%\n{{Int32(limit, default=10)}}", [Parameter("limit", "Int32", 10, required=False, typed=True)]),
         ("%\n<<String(id)>>", [Parameter("id", typed=True)]),
         ("%\n{{Array(ids, 'Int32')}}", [Parameter("ids", "Array(Int32)", typed=True)]),
+        ("%\n{{Array(ids, \"'free', 'paid'\")}}", [Parameter("ids", "Array(String)", typed=True)]),
         ("%\n{{Array(ids, 'Int32', '1,2')}}", [Parameter("ids", "Array(Int32)", "1,2", required=False, typed=True)]),
         ("%\n{{x}}", [Parameter("x")]),
         # A call without a default makes it required, where it runs when nothing is given.

@@ -1,0 +1,1 @@
+"""The published clients against a server of ours, each in an environment of its own: `make interop`."""
