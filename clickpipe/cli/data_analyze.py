@@ -68,7 +68,7 @@ def _name(file: Path) -> str:
 def _analysis(file: Path, format_: str | None) -> Analysis:
     """Analyze the beginning of a file. Raises ClickpipeError."""
     from clickpipe.engine import parquet_columns
-    from clickpipe.ingest import analyze, analyze_columns, open_file
+    from clickpipe.ingest import analyze, analyze_columns, in_utf8, open_file
 
     encoding = ENCODINGS.get(file.suffix, "")
     kind = format_ or ENDINGS.get(Path(file.stem if encoding else file.name).suffix.lower(), "")
@@ -77,5 +77,7 @@ def _analysis(file: Path, format_: str | None) -> Analysis:
         raise ClickpipeError(message, code="unknown_format")
     if kind == "parquet":
         return analyze_columns(parquet_columns(file))
-    with open_file(file, encoding) as stream:
-        return analyze(stream.read(_SAMPLE), kind)
+    with open_file(file, encoding) as opened:
+        stream = in_utf8(opened, "")
+        sample, cut = stream.read(_SAMPLE), bool(stream.read(1))
+    return analyze(sample, kind, cut=cut)

@@ -3,6 +3,7 @@
 from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasource_text
 from clickpipe.ingest.body import Lines, decompress, lines_of
 from clickpipe.ingest.channel import IngestResult
+from clickpipe.ingest.charset import in_utf8
 from clickpipe.ingest.dialect import Dialect
 from clickpipe.ingest.example import example_event
 from clickpipe.ingest.fetch import fetch
@@ -35,6 +36,7 @@ __all__ = [
     "example_event",
     "fetch",
     "has_views",
+    "in_utf8",
     "is_passing",
     "lines_of",
     "mock_rows",

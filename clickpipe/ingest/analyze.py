@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -13,16 +12,15 @@ import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest.body import lines_of
+from clickpipe.ingest.dialect import NO_VALUE, Dialect, Names, guess_delimiter, records, whole_lines
 from clickpipe.ingest.infer import Seen
 
 _DEEPEST = 3  # objects within objects that become columns of their own; deeper ones are texts
-_DELIMITERS = ",;\t|"
-_ODD = re.compile(r"\W+", re.ASCII)
 _PLAIN_KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _UNWRITABLE = re.compile(r"[`'\]\\\x00-\x1f]|^$")  # keys that a schema cannot have in a jsonpath
 _TIMES = re.compile(r"^(DateTime|Date)")
 _MAIN_TIME = re.compile(r"^(timestamp|event_time|created_at|time|ts|date|day)$", re.IGNORECASE)
-_LITERALS = frozenset({"null", "true", "false", "nan", "inf", "infinity"})  # what SQL reads as values in a key
+_LITERAL = frozenset({"null", "true", "false"})  # what a header has no name of
 _SORTED_BY = 2  # columns of few values that a sorting key begins with
 
 _Path = tuple[str, ...]
@@ -66,12 +64,12 @@ class Analysis:
         return found
 
 
-def analyze(sample: bytes, format_: str) -> Analysis:
-    """Return what a sample of a file is; it may be cut off at any byte. `format_` is csv, ndjson or json.
+def analyze(sample: bytes, format_: str, *, cut: bool = False) -> Analysis:
+    """Return what a file is, or (`cut`) its beginning, up to any byte. `format_` is csv, ndjson or json.
 
     Raises ClickpipeError 400 when nothing in it can be read.
     """
-    found = _csv(sample) if format_ == "csv" else _json(sample, whole=format_ == "json")
+    found = _csv(sample, cut=cut) if format_ == "csv" else _json(sample, whole=format_ == "json")
     if not found.columns:
         message = f"There is nothing in it that can be read as {format_}."
         raise ClickpipeError(message, code="cannot_analyze")
@@ -80,7 +78,7 @@ def analyze(sample: bytes, format_: str) -> Analysis:
 
 def analyze_columns(columns: Sequence[tuple[str, str]]) -> Analysis:
     """Return the analysis of a file that tells its columns' types itself (Parquet): (name, ClickHouse type)."""
-    names = _Names()
+    names = Names()
     found = [
         InferredColumn(names.of((name,)), _jsonpath((name,), array=type_.startswith("Array(")), type_, 1.0, 0)
         for name, type_ in columns
@@ -109,7 +107,9 @@ class _Documents:
                 found = self.arrays.setdefault(here, Seen())
                 found.values += 1
                 for item in value:
-                    if item is not None:
+                    if item is None:
+                        found.nulls = True
+                    else:
                         found.add(item)
             elif value is not None:
                 self.values.setdefault(here, Seen()).add(value)
@@ -119,7 +119,7 @@ class _Documents:
         return sum(path in kind for kind in (self.objects, self.values, self.arrays)) > 1
 
     def columns(self) -> Iterator[InferredColumn]:
-        names = _Names()
+        names = Names()
         for path in self.paths:
             unwritable = any(_UNWRITABLE.search(key) for key in path)
             if unwritable or any(self.is_text(path[:n]) for n in range(1, len(path))):
@@ -128,7 +128,8 @@ class _Documents:
                 yield InferredColumn(names.of(path), _jsonpath(path, array=False), "Nullable(String)", 1.0, 0)
             elif path in self.arrays:
                 name, found = names.of(path), self.arrays[path]
-                type_ = f"Array({found.plain_type(name) if found.kinds else 'String'})"
+                type_ = found.plain_type(name) if found.kinds else "String"
+                type_ = f"Array(Nullable({type_}))" if found.nulls else f"Array({type_})"
                 yield InferredColumn(name, _jsonpath(path, array=True), type_, 1.0, len(found.distinct))
             elif path not in self.objects:
                 name, found = names.of(path), self.values.get(path, Seen())
@@ -141,8 +142,6 @@ class _Documents:
 def _json(sample: bytes, *, whole: bool) -> Analysis:
     documents = _Documents()
     lines = lines_of(sample, json=whole).data.split(b"\n")
-    if len(lines) > 1 and not sample.endswith(b"\n"):
-        lines.pop()  # it may be cut off
     for line in lines:
         try:
             document = msgspec.json.decode(line)
@@ -154,15 +153,13 @@ def _json(sample: bytes, *, whole: bool) -> Analysis:
     return Analysis(tuple(documents.columns()), documents.rows)
 
 
-def _csv(sample: bytes) -> Analysis:
-    text = sample.decode("utf-8-sig", errors="replace")
-    lines = text.splitlines(keepends=True)
-    if len(lines) > 1 and not text.endswith(("\n", "\r")):
-        lines.pop()
-    delimiter = max(_DELIMITERS, key=lambda d: _fields(lines[:50], d))
+def _csv(sample: bytes, *, cut: bool) -> Analysis:
+    text = whole_lines(sample.decode("utf-8-sig", errors="replace"), cut=cut)
+    dialect = Dialect()
+    delimiter = guess_delimiter(text, dialect)
     try:
-        rows = [row for row in csv.reader(io.StringIO("".join(lines)), delimiter=delimiter) if row]
-    except csv.Error:
+        rows = list(records(io.StringIO(text, newline=""), dialect, delimiter))
+    except ClickpipeError:
         rows = []
     if not rows:
         return Analysis((), 0, delimiter)
@@ -173,9 +170,9 @@ def _csv(sample: bytes) -> Analysis:
     for row in body:
         for value, found in zip(row, seen, strict=True):
             found.rows += 1
-            if value:
+            if value and value != NO_VALUE:
                 found.add({"true": True, "false": False}.get(value.lower(), value), numbers=True)
-    names = _Names()
+    names = Names()
     columns = []
     for head, found in zip(heads, seen, strict=True):
         name = names.of((head,))
@@ -184,42 +181,16 @@ def _csv(sample: bytes) -> Analysis:
     return Analysis(tuple(columns), len(body), delimiter, header)
 
 
-def _fields(lines: Sequence[str], delimiter: str) -> tuple[bool, int]:
-    """Return whether each line has the same number of fields, more than one, and that number."""
-    try:
-        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
-    except csv.Error:
-        return False, 0
-    same = len(set(counts)) == 1 and counts[0] > 1
-    return same, counts[0] if counts else 0
-
-
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
-    first = rows[0]
-    if len(set(first)) < len(first) or not all(_PLAIN_KEY.match(cell.strip()) for cell in first):
+    """Tell whether the first row has names: texts that begin as names do; some may be empty, or there twice."""
+    heads = [cell.strip() for cell in rows[0]]
+    named = [cell for cell in heads if cell]
+    if not named or not all(cell[0].isalpha() or cell[0] == "_" for cell in named):
         return False
-    kinds = [Seen() for _ in first]
-    for found, cell in zip(kinds, first, strict=True):
-        found.add(cell, numbers=True)
-    return all(found.kinds == {"text"} for found in kinds)
-
-
-class _Names:
-    """Names of columns, each once."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def of(self, path: _Path) -> str:
-        name = _ODD.sub("_", "_".join(path)).strip("_").lower() or "column"
-        name = f"_{name}" if name[0].isdigit() or name in _LITERALS else name
-        number = 1
-        unique = name
-        while unique in self._taken:
-            number += 1
-            unique = f"{name}_{number}"
-        self._taken.add(unique)
-        return unique
+    kinds = Seen()
+    for cell in named:
+        kinds.add(cell, numbers=True)
+    return kinds.kinds == {"text"} and not any(cell.lower() in _LITERAL for cell in named)
 
 
 def _jsonpath(path: _Path, *, array: bool) -> str:
@@ -249,7 +220,8 @@ def _sorting_key(analysis: Analysis, time: str) -> list[str]:
     plain = [c for c in analysis.columns if "Nullable(" not in c.type and not c.type.startswith(("Array(", "Map("))]
     few = sorted((c for c in plain if c.type.startswith(("LowCardinality(", "Bool"))), key=lambda c: c.distinct)
     key = [c.name for c in few if c.distinct > 1][:_SORTED_BY]
-    ids = [c.name for c in plain if c.name.endswith("_id") and 1 < c.distinct < analysis.rows * 0.9]
+    repeated = [c.name for c in plain if c.name.endswith("_id") and 1 < c.distinct < analysis.rows * 0.9]
+    ids = [name for name in repeated if name not in key]
     key += ids[:1]
     key += [time] if time else []
     return key or [c.name for c in plain if c.name == "id" or c.name.endswith("_id")][:1]

@@ -15,6 +15,8 @@ DELIMITERS = ",;\t|"
 _ODD = re.compile(r"\W+", re.ASCII)
 _LITERALS = frozenset({"null", "true", "false", "nan", "inf", "infinity"})  # what SQL reads as values in a key
 _NO_NAME = re.compile(r"\\N$|[\s\d.,:+-]*$")
+_RESERVED = ("c__error", "c__error_column", "c__import_id", "c__insertion_date")  # a quarantine's own columns
+NO_VALUE = "\\N"  # what stands for NULL in a field
 _LOOKED_AT = 50  # lines
 
 
@@ -57,8 +59,8 @@ class Names:
     """Names of columns, each once, made of what files call them."""
 
     def __init__(self) -> None:
-        """Start with no name taken."""
-        self._taken: set[str] = set()
+        """Start with no name taken but those of a quarantine's own columns."""
+        self._taken = set(_RESERVED)
 
     def of(self, path: Sequence[str]) -> str:
         """Return a name for what is at a path; a number behind it where it is taken."""

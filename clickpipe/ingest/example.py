@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from clickpipe.ingest.types import base, enum_names, named_field, split_arguments
+from clickpipe.ingest.types import enum_names, holder, named_field, plain, split_arguments
 from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
 
 _BY_TYPE: dict[str, Any] = {
@@ -13,12 +14,15 @@ _BY_TYPE: dict[str, Any] = {
     "IPv4": "192.0.2.1",
     "IPv6": "2001:db8::1",
     "JSON": {"key": "value"},
+    "Geometry": [1.5, 2.5],
 }
 _BY_START: dict[str, Any] = {
     "DateTime64": "2026-01-31 12:00:00.000",
     "DateTime": "2026-01-31 12:00:00",
     "Date": "2026-01-31",
+    "Time": "12:00:00",
     "Float": 1.5,
+    "BFloat": 1.5,
     "Decimal": "1.5",
     "Int": 1,
     "UInt": 1,
@@ -28,15 +32,32 @@ _BY_START: dict[str, Any] = {
 
 def example_event(source: DataSource) -> dict[str, Any]:
     """Return a JSON document with a value for each column at its jsonpath (at its name, where none has a path)."""
-    event: dict[str, Any] = {}
+    return document_of(taken(source), lambda column: _sample(column.type, column))
+
+
+def taken(source: DataSource) -> list[Column]:
+    """Return the columns that take something from an event."""
     with_paths = any(c.jsonpath for c in source.columns)
-    for column in source.columns:
-        if column.jsonpath is None and with_paths:
-            continue
-        steps = parse_jsonpath(column.jsonpath) if column.jsonpath else (Key(column.name),)
-        if steps:
-            put(event, steps, _sample(column.type, column))
-    return event
+    return [c for c in source.columns if c.jsonpath is not None or not with_paths]
+
+
+def document_of(columns: Iterable[Column], value_of: Callable[[Column], Any]) -> dict[str, Any]:
+    """Return a document with each column's value where its path takes it from; `value_of` gives None for none.
+
+    What other paths lead through is an object, or a list of one, whatever the column that takes it whole.
+    """
+    document: dict[str, Any] = {}
+    paths = [(parse_jsonpath(c.jsonpath) if c.jsonpath else (Key(c.name),), c) for c in columns]
+    for steps, column in sorted((pair for pair in paths if pair[0]), key=lambda pair: len(pair[0])):
+        value = value_of(column)
+        if through := [
+            other[len(steps)] for other, _ in paths if len(other) > len(steps) and other[: len(steps)] == steps
+        ]:
+            value = value if isinstance(value, dict) else {}
+            put(document, steps, [value] if isinstance(through[0], Each) else value)
+        elif value is not None:
+            put(document, steps, value)
+    return document
 
 
 def put(document: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
@@ -63,14 +84,15 @@ def put(document: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
 
 
 def _sample(type_: str, column: Column) -> Any:
-    own = base(type_)
+    own = plain(type_)
     if own in _BY_TYPE:
         return _BY_TYPE[own]
     if own.startswith("Enum"):
         return enum_names(own)[0]
-    kind, bracket, inside = own.partition("(")
-    if bracket and kind in {"Array", "Map", "Tuple"}:
-        parts = split_arguments(inside[:-1])
+    if own.startswith("Variant("):
+        return _sample(split_arguments(own[len("Variant(") : -1])[0], column)
+    if (found := holder(own)) is not None:
+        kind, parts = found
         if kind == "Array":
             return [_sample(parts[0], column)]
         if kind == "Map":

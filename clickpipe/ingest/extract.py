@@ -20,7 +20,7 @@ from clickpipe.ingest.values import takes_json
 from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
 from clickpipe.sql import quote_literal
 
-_NAME = re.compile(r"^[A-Za-z_][\w$-]*$", re.ASCII)
+_NAME = re.compile(r"^(?!null$)[A-Za-z_][\w$-]*$", re.ASCII | re.IGNORECASE)
 _TUPLE = "__t"
 _DECIMAL = re.compile(r"\bDecimal")
 _WIDE = re.compile(r"U?Int(?:64|128|256)$")

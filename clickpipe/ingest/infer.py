@@ -33,6 +33,7 @@ class Seen:
     first: str = "9999"  # of dates, as texts
     last: str = ""
     digits: int = 0  # of seconds' fractions
+    nulls: bool = False  # among an array's elements
     distinct: set[Any] = field(default_factory=set)
 
     def add(self, value: Any, *, numbers: bool = False) -> None:

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest.example import put
-from clickpipe.ingest.types import base, enum_names, is_nullable, named_field, split_arguments
-from clickpipe.project import Column, DataSource, Key, parse_jsonpath
+from clickpipe.ingest.example import document_of, taken
+from clickpipe.ingest.types import base, enum_names, is_nullable, named_field, plain, split_arguments
+from clickpipe.project import Column, DataSource
 
 _DAYS = 30  # that times lie in
 _NULL = 0.05
@@ -56,18 +56,10 @@ def mock_rows(source: DataSource, rows: int, seed: int, until: datetime) -> Iter
         message = f"The data source '{source.name}' holds aggregate states: a materialized view fills it."
         raise ClickpipeError(message, code="not_ingestible")
     maker = _Maker(random.Random(seed), rows, until)  # noqa: S311 - believable, not secret
-    with_paths = any(c.jsonpath for c in source.columns)
-    taken = [c for c in source.columns if c.jsonpath is not None or not with_paths]
+    columns = taken(source)
     for number in range(rows):
         maker.next_row(number)
-        document: dict[str, Any] = {}
-        for column in taken:
-            if is_nullable(column.type) and maker.random.random() < _NULL:
-                continue
-            steps = parse_jsonpath(column.jsonpath) if column.jsonpath else (Key(column.name),)
-            if steps:
-                put(document, steps, maker.value(column.type, column))
-        yield document
+        yield document_of(columns, maker.value_or_none)
 
 
 class _Maker:
@@ -88,10 +80,18 @@ class _Maker:
         self.user = int(self._users * self.random.random() ** 2) + 1  # some come often
         self.session = f"s{self.user}-{int(day)}"
 
+    def value_or_none(self, column: Column) -> Any:
+        """Return a value of a column, now and then None for one that may be NULL."""
+        if is_nullable(column.type) and self.random.random() < _NULL:
+            return None
+        return self.value(column.type, column)
+
     def value(self, type_: str, column: Column) -> Any:
         """Return a value of a type, as JSON has it."""
-        own = base(type_)
+        own = plain(type_)
         kind, bracket, inside = own.partition("(")
+        if kind == "Variant":
+            return self.value(self.random.choice(split_arguments(inside[:-1])), column)
         if bracket and kind in _HOLDERS:
             return _HOLDERS[kind](self, split_arguments(inside[:-1]), column)
         if own.startswith("Enum"):
@@ -215,6 +215,8 @@ _MAKERS: tuple[tuple[str, Callable[[_Maker, str, str], Any]], ...] = (
     ("Bool", _Maker.boolean),
     ("UUID", _Maker.identifier),
     ("Date", _Maker.when),
+    ("Time", lambda maker, *_: maker.moment.strftime("%H:%M:%S")),
+    ("Geometry", lambda maker, *_: [maker.real("", "lon"), maker.real("", "lat")]),
     ("Float", _Maker.real),
     ("BFloat", _Maker.real),
     ("Decimal", _Maker.decimal),

@@ -19,6 +19,7 @@ from clickpipe.ingest import (
     analyze,
     analyze_columns,
     fetch,
+    in_utf8,
     open_file,
     read_file,
 )
@@ -93,10 +94,11 @@ class Upload:
             parquet = file.read(4) == b"PAR1"
         if parquet or self.format == "parquet":
             return analyze_columns(parquet_columns(self.path))
-        with open_file(self.path, encoding) as stream:
-            sample = stream.read(_SAMPLE)
+        with open_file(self.path, encoding) as file:
+            stream = in_utf8(file, self.dialect.charset)
+            sample, cut = stream.read(_SAMPLE), bool(stream.read(1))
         begins = sample.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-        return analyze(sample, self.format or {b"{": "ndjson", b"[": "json"}.get(begins, "csv"))
+        return analyze(sample, self.format or {b"{": "ndjson", b"[": "json"}.get(begins, "csv"), cut=cut)
 
     def _fetched(self, settings: Settings, report: Callable[[Mapping[str, Any]], None]) -> str:
         """Fetch the file if it has to be; return the encoding of its bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.runtime import Instance, Workspace
+from tests.ingest.hostile import TYPES
 
 FILES = {
     "events.datasource": "SCHEMA >\n    id String `json:$.id`,\n    n Int32 `json:$.n`\n\nENGINE_SORTING_KEY id\n",
@@ -62,3 +64,13 @@ def counts(workspace: Workspace) -> tuple[int, int, int]:
     )
     row: dict[str, Any] = workspace.sql(sql)[0]
     return row["a"], row["b"], row["c"]
+
+
+@pytest.fixture(scope="session")
+def columns(instance: Instance) -> Iterator[Workspace]:
+    """A data source for each type, named t0, t1 …"""
+    workspace = instance.workspaces.create(f"test_{uuid.uuid4().hex}")
+    schema = "SCHEMA >\n    id UInt32 `json:$.id`,\n    v {} `json:$.v`\n\nENGINE_SORTING_KEY id\n"
+    workspace.deploy({f"t{n}.datasource": schema.format(type_) for n, type_ in enumerate(TYPES)})
+    yield workspace
+    instance.workspaces.delete(workspace)

@@ -98,12 +98,53 @@ def test_what_is_an_object_here_and_a_value_there_is_a_text() -> None:
         ("zip,plus\n01234,+1\n", {"zip": "String", "plus": "String"}, ",", True),
         ("a,b\n1,true\n2,False\n3,tr", {"a": "Int16", "b": "Bool"}, ",", True),
         ("one\n", {"one": "Nullable(String)"}, ",", True),
+        (
+            ",id,id,Full Name\n0,a,b,\\N\n1,c,d,x\n",
+            {"column": "Int16", "id": "String", "id_2": "String", "full_name": "Nullable(String)"},
+            ",",
+            True,
+        ),
     ],
 )
 def test_csv(text: str, expected: dict[str, str], delimiter: str, *, header: bool) -> None:
-    found = analyze(text.encode(), "csv")
+    found = analyze(text.encode(), "csv", cut=not text.endswith("\n"))
     assert {c.name: c.type for c in found.columns} == expected
     assert (found.delimiter, found.header) == (delimiter, header)
+
+
+@pytest.mark.parametrize(
+    ("text", "format_"),
+    [
+        ('{"v":5}\n{"v":300000}', "ndjson"),
+        ('[{"v":5},{"v":300000}]', "json"),
+        ("v\n5\n300000", "csv"),
+        ('{"v":5}\n{"v":300000}\n{"v":3000000000000', "ndjson"),
+    ],
+)
+def test_the_last_line_counts_unless_it_is_cut_off(text: str, format_: str) -> None:
+    assert {c.name: c.type for c in analyze(text.encode(), format_).columns} == {"v": "Int32"}
+
+
+ODD = (
+    ndjson({"tenant_id": "a", "event_id": "e0", "plan": "free", "timestamp": "2026-01-01 00:00:00"}) * 20
+    + ndjson({"tenant_id": "b", "event_id": "e1", "plan": "pro", "timestamp": "2026-01-02 00:00:00"}) * 20,
+    ndjson({"a": [1, None], "b": [], "c": {}, "d": None, "e": [[1]], "f": [{"x": 1}], "g": "x" * 70_000}),
+    ndjson({"a-b": 1, "a b": 2, "1": 3, "select": 4, "null": 5, "\u00fc": 6, "A": 7, "a": 8, "x.y": 9, "": 10}),
+    ndjson({"id": 2**63, "n": -(2**63), "big": 2**70, "f": 1e300, "t": "2200-01-01 00:00:00", "d": "1900-01-01"}),
+    ndjson({"at": "2026-01-01T00:00:00.123456Z", "u": "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "ip": "1.2.3.4"}),
+    ndjson({"a": {"b": {"c": {"d": 1}}}, "insertion_date": "x", "c__error": "y", "index": 1, "values": [True]}),
+    ndjson({"a": 1}, {"a": "x"}, {"a": [1]}, {"a": {"b": 1}}, {"a": True}),
+    ndjson({"date": "2026-01-31", "day": "2026-01-31 12:00:00", "time": "12:00:00", "year": "2026"}),
+)
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_a_file_can_be_loaded_into_the_data_source_made_for_it(workspace: Workspace, number: int) -> None:
+    text = datasource_text(analyze(ODD[number], "ndjson"))
+    workspace.deploy({"e.datasource": text})
+    result = workspace.submit("e", lines_of(ODD[number])).result()
+    assert workspace.sql("SELECT DISTINCT c__error FROM e_quarantine") == []
+    assert result.quarantined_rows == 0
 
 
 def test_the_reply_that_clients_read() -> None:

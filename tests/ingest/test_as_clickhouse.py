@@ -8,15 +8,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest import lines_of
-from clickpipe.runtime import Instance, Workspace
+from clickpipe.runtime import Workspace
 from clickpipe.sql import quote_literal
 from tests.conftest import ROOT
 from tests.ingest.hostile import TYPES, VALUES, made
@@ -209,16 +208,6 @@ def judged(engine: Engine, workspace: Workspace, type_: str, name: str, values: 
         if mine != theirs and not any(known(type_, values[number], mine, theirs) for known in LISTED.values()):
             found.append(f"{type_} <- {values[number]}: {mine!r}, JSONEachRow {theirs!r}")
     return found
-
-
-@pytest.fixture(scope="module")
-def columns(instance: Instance) -> Iterator[Workspace]:
-    """A data source for each type, named t0, t1 …"""
-    workspace = instance.workspaces.create(f"test_{uuid.uuid4().hex}")
-    schema = "SCHEMA >\n    id UInt32 `json:$.id`,\n    v {} `json:$.v`\n\nENGINE_SORTING_KEY id\n"
-    workspace.deploy({f"t{n}.datasource": schema.format(type_) for n, type_ in enumerate(TYPES)})
-    yield workspace
-    instance.workspaces.delete(workspace)
 
 
 @pytest.mark.parametrize("number", range(len(TYPES)), ids=TYPES)

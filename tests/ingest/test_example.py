@@ -4,6 +4,7 @@ import pytest
 
 from clickpipe.ingest import example_event
 from clickpipe.runtime import Workspace
+from tests.ingest.hostile import TYPES
 
 SCHEMAS = [
     ("id String `json:$.id`, n Int32 `json:$.n`", {"id": "id-1", "n": 1}),
@@ -26,7 +27,17 @@ SCHEMAS = [
     ("n Nullable(Int8) `json:$.n`, l LowCardinality(Nullable(String)) `json:$.l`", {"n": 1, "l": "l-1"}),
     ("b Bool `json:$.b`, u UUID `json:$.u`, i IPv4 `json:$.i`, j IPv6 `json:$.j`, d Decimal(9, 2) `json:$.d`", None),
     ("j JSON `json:$.j`", {"j": {"key": "value"}}),
+    ("a String `json:$.p`, b Float64 `json:$.p.b`, c String `json:$.p.q.c`", {"p": {"b": 1.5, "q": {"c": "c-1"}}}),
+    ("a String `json:$.l`, b Array(Int8) `json:$.l[:].b`", {"l": [{"b": 1}]}),
 ]
+
+
+@pytest.mark.parametrize("number", range(len(TYPES)), ids=TYPES)
+def test_the_example_of_every_type_fits(columns: Workspace, number: int) -> None:
+    name = f"t{number}"
+    result = columns.ingest(name, [example_event(columns.queries.live().compiled.data_sources[name])])
+    assert columns.sql(f"SELECT c__error FROM {name}_quarantine") == []
+    assert result.successful_rows == 1
 
 
 @pytest.mark.parametrize(("columns", "event"), SCHEMAS)

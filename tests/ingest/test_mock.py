@@ -11,6 +11,7 @@ from clickpipe.ingest import mock_rows
 from clickpipe.project import load_folder
 from clickpipe.runtime import Workspace
 from tests.conftest import ROOT
+from tests.ingest.hostile import TYPES as HOSTILE_TYPES
 
 UNTIL = datetime(2026, 1, 31, 12)  # noqa: DTZ001 - as ClickHouse has times
 TYPES = (
@@ -90,3 +91,19 @@ def test_rows_are_believable() -> None:
 def test_states_are_made_by_views_alone() -> None:
     with pytest.raises(ClickpipeError, match="a materialized view fills it"):
         rows_of("n AggregateFunction(count)")
+
+
+def test_what_other_paths_lead_through_is_an_object(workspace: Workspace) -> None:
+    columns = "id String `json:$.id`, r Nullable(Float64) `json:$.p.r`, p String `json:$.p`, j JSON `json:$.p`"
+    rows = rows_of(columns, rows=100)
+    assert {type(row["p"]) for row in rows} == {dict}
+    assert 80 < sum("r" in row["p"] for row in rows) < 100
+    workspace.deploy({"e.datasource": f"SCHEMA >\n    {columns}\n"})
+    assert workspace.ingest("e", rows).quarantined_rows == 0
+
+
+def test_mock_rows_of_every_type_fit(columns: Workspace) -> None:
+    for number, type_ in enumerate(HOSTILE_TYPES):
+        source = columns.queries.live().compiled.data_sources[f"t{number}"]
+        result = columns.ingest(f"t{number}", list(mock_rows(source, 5, number, UNTIL)))
+        assert (type_, result.successful_rows) == (type_, 5)
