@@ -34,6 +34,8 @@ _MENDS = {
     "PROJECTION": "leave it out",
 }
 
+MISSING_COMMA = "a comma is missing behind this column"
+
 _Part = tuple[str, int, int]  # what a clause is, start, end
 
 
@@ -111,8 +113,9 @@ def _explain(error: UnexpectedInput, part: Word) -> Diagnostic:
     if before.strip() and before.endswith("\n") and re.fullmatch("[A-Z][A-Z_]+", word):
         return not_a_directive(word, Kind.DATASOURCE, span)
     if before.strip() and before.rstrip(" \t").endswith("\n"):
-        hint = "is a comma missing at the end of the line before?"
-        return Diagnostic("CP1101", f"unexpected '{word}'", span, hint=hint)
+        end = len(before.rstrip())
+        hint = "write one column a line, with a comma between two"
+        return Diagnostic("CP1101", MISSING_COMMA, part.span.sub(end - 1, end), hint=hint)
     if word == "`":
         hint = "a jsonpath is one word in backticks: `json:$.path`"
         return Diagnostic("CP1101", "Expected closing backtick", span, hint=hint)

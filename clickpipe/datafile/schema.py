@@ -42,13 +42,26 @@ def _column_by_column(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
     for start, end in split_columns(block.text):
         if not _without_comments(block.text[start:end]).strip():
             continue
-        part = Word(block.text[start:end], block.span.sub(start, end))
-        found = by_grammar(part)
-        if isinstance(found, Diagnostic):
-            diagnostics.append(found)
-        else:
-            columns += found
+        found, wrong = _without_commas(Word(block.text[start:end], block.span.sub(start, end)))
+        columns += found
+        diagnostics += wrong
     return columns, diagnostics
+
+
+def _without_commas(part: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
+    """Read what stands between two commas: more than one column, where one is missing."""
+    from clickpipe.datafile.grammar import MISSING_COMMA
+
+    found = by_grammar(part)
+    if not isinstance(found, Diagnostic):
+        return found, []
+    if found.message != MISSING_COMMA or found.span is None:
+        return [], [found]
+    at = found.span.end - part.span.start
+    before, rest = (Word(part.text[a:b], part.span.sub(a, b)) for a, b in ((0, at), (at, len(part.text))))
+    first = by_grammar(before)
+    columns, diagnostics = _without_commas(rest)
+    return [*(first if isinstance(first, list) else []), *columns], [found, *diagnostics]
 
 
 _TOKEN = re.compile(r"--[^\n]*|#[^\n]*|'(?:[^'\\]|\\.|'')*'|`[^`\n]*`|[()\[\],]", re.DOTALL)

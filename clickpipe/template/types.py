@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -76,6 +77,19 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return parse
 
 
+def _day(pattern: str) -> Callable[[str], str]:
+    """Return the parser of texts that match and begin with a day of the calendar, or ClickHouse's zero date."""
+    matches = _matching(pattern)
+
+    def parse(text: str) -> str:
+        digits = re.sub(r"\D", "", matches(text)[:10])[:8]
+        if digits != "0" * 8:
+            date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        return text
+
+    return parse
+
+
 DECIMAL_DIGITS, DECIMAL_SCALE = 38, 10
 SAMPLE_TEXT = "x"  # what a String parameter is checked with, when nothing says what it holds
 _UUID = re.compile(r"[0-9a-f]{32}\Z")
@@ -87,12 +101,12 @@ TYPES: dict[str, ParamType] = {
     for t in (
         ParamType("String", "String", str, SAMPLE_TEXT),
         ParamType("Boolean", "UInt8", _boolean, "1"),
-        ParamType("Date", "String", _matching(_DATE), "2023-01-01"),
-        ParamType("Date32", "String", _matching(_DATE), "2023-01-01"),
+        ParamType("Date", "String", _day(_DATE), "2023-01-01"),
+        ParamType("Date32", "String", _day(_DATE), "2023-01-01"),
         ParamType("UUID", "String", _uuid, "61f0c404-5cb3-11e7-907b-a6006ad3dba0"),
         ParamType("Decimal", f"Decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})", decimal(DECIMAL_SCALE), "1.5"),
-        ParamType("DateTime", "String", _matching(_DATETIME), "2023-01-01 00:00:00"),
-        ParamType("DateTime64", "String", _matching(_DATETIME + r"\.\d\d\d"), "2023-01-01 00:00:00.000"),
+        ParamType("DateTime", "String", _day(_DATETIME), "2023-01-01 00:00:00"),
+        ParamType("DateTime64", "String", _day(_DATETIME + r"\.\d\d\d"), "2023-01-01 00:00:00.000"),
         ParamType("Float32", "Float32", float, "1.5"),
         ParamType("Float64", "Float64", float, "1.5"),
         ParamType("Int", "Int32", _integer(32, signed=True), "1"),
