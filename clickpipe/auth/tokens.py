@@ -69,6 +69,13 @@ class TokenIndex:
     def _read_signed(self, value: str, digest: bytes) -> Token:
         signed = self._signed
         workspace_id = workspace_of(value)
+        if workspace_id not in self._admins:
+            message = (
+                f"The token is not valid: this server has no workspace with the id '{workspace_id[:64]}' (its "
+                "workspace_id). `clickpipe workspace` prints the right one, and so do `clickpipe dev` and `serve` "
+                "when they start."
+            )
+            raise forbidden(message)
         token = read(value, self._keys(workspace_id))
         if digest.hex() in self._revoked:
             message = "The token is not valid: it was revoked."

@@ -46,6 +46,7 @@ _COMMANDS = {
     "endpoint": ("endpoints", "endpoint"),
     "datasource": ("data_sources", "datasource"),
     "token": ("tokens", "token"),
+    "workspace": ("workspaces", "workspace"),
     "copy": ("jobs", "copy"),
     "job": ("jobs", "job"),
     "secret": ("secrets", "secret"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from clickpipe.cli.output import count_diagnostics, plural, print_diagnostics, progress
+from clickpipe.cli.output import count_diagnostics, plural, print_diagnostics, print_json, progress
 from clickpipe.cli.project import project_folder
 
 if TYPE_CHECKING:
@@ -27,9 +27,25 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--strict", is_flag=True, help='Branches that cannot work are errors: broken_branches = "error".')
+@click.option("--all", "every", is_flag=True, help="Print every diagnostic, also when there are more than twenty.")
+@click.option("--summary", is_flag=True, help="Print what is in the project, and what it needs from its server.")
+@click.option("--host", help="With --summary: a server's URL, to tell which of that it has.")
+@click.option("--token", help="A token of that server that may read the workspace.")
 @click.option("--no-cache", is_flag=True, help="Check anew, also when nothing changed since the last time.")
 @click.pass_context
-def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, strict: bool, no_cache: bool) -> None:
+def check(
+    ctx: click.Context,
+    folder: Path,
+    form: str,
+    host: str | None,
+    token: str | None,
+    *,
+    as_json: bool,
+    strict: bool,
+    every: bool,
+    summary: bool,
+    no_cache: bool,
+) -> None:
     """Compile the project in FOLDER (here by default) and print all diagnostics.
 
     Every query is type-checked by ClickHouse on empty tables in memory. Exits with 1 when there are errors: what makes
@@ -38,6 +54,8 @@ def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, strict:
     """
     from clickpipe.diagnostics import has_errors, render_github, render_json, render_junit
 
+    if summary:
+        ctx.exit(_summary(folder, host, token, strict=strict, as_json=as_json or form == "json"))
     result = _check(folder, strict=strict) if no_cache else _check_cached(folder, strict=strict)
     found, sources = result.diagnostics, result.sources
     if as_json or form == "json":
@@ -48,11 +66,45 @@ def check(ctx: click.Context, folder: Path, form: str, *, as_json: bool, strict:
     elif form == "junit":
         click.echo(render_junit(found, sources))
     elif found:
-        print_diagnostics(found, sources)
+        print_diagnostics(found, sources, every=every)
     if not has_errors(found) and not as_json and form == "text":
         what = f"{plural(result.data_sources, 'data source')}, {plural(result.pipes, 'pipe')}"
         click.echo(f"{what}: {count_diagnostics(found)}")
     ctx.exit(1 if has_errors(found) else 0)
+
+
+def _summary(folder: Path, host: str | None, token: str | None, *, strict: bool, as_json: bool) -> int:
+    """Print a project's summary; return the exit code."""
+    from clickpipe.checking import check_folder
+    from clickpipe.checking.summary import lines_of, summarise
+
+    with progress() as say:
+        say("checking the project")
+        compiled = check_folder(folder, _rules(folder, strict=strict))
+    found = summarise(compiled)
+    has = _on_server(host, token) if host else None
+    if as_json:
+        shown = {
+            **asdict(found),
+            "resources": {k: {"total": t, "complete": c} for k, (t, c) in found.resources.items()},
+        }
+        print_json(shown if has is None else {**shown, "server": {kind: sorted(names) for kind, names in has.items()}})
+    else:
+        click.echo("\n".join(lines_of(found, has)))
+    return 1 if found.errors else 0
+
+
+def _on_server(host: str, token: str | None) -> dict[str, frozenset[str]]:
+    """Return what a server has of what projects need: secrets, data sources, what copies may read."""
+    from clickpipe.cli.client import connect
+
+    client = connect(host, token)
+    return {
+        "secrets": frozenset(v["name"] for v in client.get("/v0/variables")["variables"]),
+        "data sources": frozenset(d["name"] for d in client.get("/v0/datasources")["datasources"]),
+        "copy_sources": frozenset(client.get("/v1/workspace").get("copy_sources", ())),
+        "connections": frozenset(),
+    }
 
 
 def _check_cached(folder: Path, *, strict: bool) -> CheckResult:

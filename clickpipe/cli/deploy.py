@@ -29,6 +29,11 @@ _Reply = Mapping[str, Any]
     is_flag=True,
     help="Let the plan remove data sources whose files are gone, with their rows.",
 )
+@click.option(
+    "--skip-incomplete",
+    is_flag=True,
+    help="Leave out the pipes that need data sources which are not in the project, and deploy the rest.",
+)
 @click.option("--auto/--no-auto", "auto", default=True, help="Promote it (the default), or leave it in staging.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is ready (the default).")
 @click.option(
@@ -49,6 +54,7 @@ def deploy(
     *,
     only_check: bool,
     destructive: bool,
+    skip_incomplete: bool,
     auto: bool,
     wait: bool,
     form: str,
@@ -63,7 +69,16 @@ def deploy(
     """
     form = "json" if as_json else form
     client = connect(host, token)
-    reply = deploy_to(client, folder, only_check=only_check, destructive=destructive, auto=auto, wait=wait, form=form)
+    reply = deploy_to(
+        client,
+        folder,
+        only_check=only_check,
+        destructive=destructive,
+        skip_incomplete=skip_incomplete,
+        auto=auto,
+        wait=wait,
+        form=form,
+    )
     if form == "json":
         print_json(reply)
     ctx.exit(1 if reply["result"] == "failed" else 0)
@@ -75,6 +90,7 @@ def deploy_to(
     *,
     only_check: bool,
     destructive: bool,
+    skip_incomplete: bool = False,
     auto: bool = True,
     wait: bool = True,
     form: str,
@@ -86,6 +102,7 @@ def deploy_to(
     quiet = form != "text"
     sources, parts = _read(folder)
     options = [("allow_destructive_operations", "true")] if destructive else []
+    options += [("skip_incomplete", "true")] if skip_incomplete else []
     with progress() as tell:
         tell(f"checking the project on {client.url}")
         reply = _post(client, [("check", "true"), *options], parts)

@@ -153,6 +153,7 @@ def _greet(instance: Instance, folder: Path, url: str) -> None:
     """Print what is served, and lines to paste."""
     head = style(f"clickpipe {__version__}", bold=True)
     click.echo(f"\n{head} serves {folder.resolve().name} on {style(url, bold=True)}")
+    click.echo(f"Its workspace has the id {instance.default.id}; JWTs name it as workspace_id.")
     click.echo("Save a datafile to deploy it; Ctrl-C stops the server, the data stays.")
     live = instance.default.live
     if live is None or not live.compiled.data_sources:

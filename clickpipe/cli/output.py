@@ -11,11 +11,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from clickpipe.diagnostics import Diagnostic, Severity, Sources, render_text
+from clickpipe.diagnostics import MISSING, Diagnostic, Severity, Sources, counts, merge_missing, render_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_MOST_SHOWN = 20  # diagnostics, unless all are asked for
 _PIPED_WIDTH = 10_000  # a table that goes to a file or another program is never cut
 
 
@@ -73,9 +74,18 @@ def _console() -> Console:
     return Console(no_color=not color(sys.stdout), width=None if terminal else _PIPED_WIDTH, highlight=False)
 
 
-def print_diagnostics(diagnostics: Sequence[Diagnostic], sources: Sources) -> None:
-    """Print diagnostics for a person (standard error), then how many there are."""
-    click.echo(render_text(diagnostics, sources, color=color(sys.stderr)), err=True, color=True)
+def print_diagnostics(diagnostics: Sequence[Diagnostic], sources: Sources, *, every: bool = False) -> None:
+    """Print diagnostics for a person (standard error), then how many there are: the errors first, twenty of many.
+
+    Of more than that, the others are counted by code and file, unless `every` one is asked for.
+    """
+    shown = merge_missing(diagnostics)
+    if not every and len(shown) > _MOST_SHOWN:
+        shown = sorted(shown, key=lambda d: (d.severity is Severity.WARNING, d.code != MISSING))[:_MOST_SHOWN]
+    click.echo(render_text(shown, sources, color=color(sys.stderr)), err=True, color=True)
+    if len(shown) < len(merge_missing(diagnostics)):
+        click.echo(f"\n{len(shown)} of {len(diagnostics)} are shown (--all shows them all):", err=True)
+        click.echo("\n".join(counts(diagnostics)), err=True)
     click.echo(f"\n{count_diagnostics(diagnostics)}", err=True)
 
 

@@ -43,6 +43,7 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
         def ready(url: str) -> None:
             announce(instance, url)
             click.echo(f"clickpipe {__version__} serves {instance.data_dir} on {url} (Ctrl-C stops it)")
+            click.echo(f"The default workspace has the id {instance.default.id}: JWTs name it as workspace_id.")
             if instance.is_new and not settings.admin_token:
                 click.echo(f"The admin token, printed this once: {instance.admin_token().value}")
             if settings.host not in _LOOPBACK and not settings.tls_certificate and not settings.trusted_proxies:

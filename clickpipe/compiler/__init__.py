@@ -5,6 +5,7 @@ from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import column_ddl, fingerprint, table_ddl
+from clickpipe.compiler.graph import QUARANTINE_SUFFIX
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_names, file_names, needed, owners
@@ -15,6 +16,7 @@ from clickpipe.compiler.unserved import unserved_resources
 
 __all__ = [
     "INCLUDED",
+    "QUARANTINE_SUFFIX",
     "SERVED",
     "SERVICE_SOURCES",
     "BoundQuery",

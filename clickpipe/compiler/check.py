@@ -12,7 +12,7 @@ from clickpipe.compiler.calls import condition, of_all_calls
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.explain import clean, hint_of, place_in_sql
-from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant
+from clickpipe.compiler.graph import Graph, Key, NodeInfo, TableNames, Variant
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.readable import Readable
 from clickpipe.compiler.samples import Samples, enum_labels
@@ -89,7 +89,9 @@ class _NodeCheck:
     ) -> None:
         self._rules = rules
         self._readable = Readable(project, reader, rules)
-        self._statements = Statements(Composer(project, reader, checker.table), KnownNames(project), graph)
+        self._statements = Statements(
+            Composer(project, reader, TableNames(project).on(checker)), KnownNames(project), graph
+        )
         self._questions = Questions(checker, COPY_SOURCES)
         self._labels = enum_labels(project)
 
@@ -135,8 +137,8 @@ class _NodeCheck:
         return columns, told_now or [*self._differences(seen, problems), *self._inner_ways(info)]
 
     def _differences(self, info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic]:
-        """Warn where the node's columns depend on which branches are taken."""
-        if not info.variants or not _publishes(info, info.variants[0]):
+        """Warn where the node's columns depend on which branches are taken: of strict projects only."""
+        if self._rules.lenient or not info.variants or not _publishes(info, info.variants[0]):
             return []
         shapes = [[n for n in numbers if problems[n] is None] for numbers in self._statements.shapes(info)]
         first: list[ResultColumn] | None = None
@@ -159,6 +161,8 @@ class _NodeCheck:
         """Report what is wrong where parameters give a node below other columns than those checked so far."""
         found: list[Diagnostic] = []
         for way in self._statements.inner_ways(info):
+            if any(self._readable.problem(way.inner, way.inner.variants[n]) is not None for n in way.numbers):
+                continue  # it is told of the inner node
             failures: list[CheckFailure] = []
             for statement in itertools.islice(self._statements.through(info, way), _CALLS):
                 answer = self._settled(self._questions.refusal(statement), statement)
@@ -187,7 +191,7 @@ class _NodeCheck:
         def describe(_: str, params: Mapping[str, Any]) -> Answer:
             return self._questions.with_params(statement, params)
 
-        return Samples(describe, self._labels).settle(statement.sql, statement.params, answer, statement.written)
+        return Samples(describe, self._labels).settle(statement.sql, statement.params, answer, statement.made_up)
 
 
 def _diagnostic(variant: Variant, failure: CheckFailure) -> Diagnostic:

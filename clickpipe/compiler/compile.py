@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
-from pathlib import PurePosixPath
 
 from clickpipe.compiler.check import check_nodes
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
@@ -23,7 +22,7 @@ from clickpipe.compiler.unserved import unserved_lines
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
 from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
-from clickpipe.project import PipeKind, Project
+from clickpipe.project import PipeKind, Project, resource_name
 from clickpipe.sql import Reader, quote_literal
 
 
@@ -96,7 +95,7 @@ def _failed(project: Project, graph: Graph, diagnostics: Sequence[Diagnostic], m
 
     What ClickHouse would say of them adds nothing.
     """
-    broken = {PurePosixPath(file).stem for file in _files_with_errors(project, diagnostics)}
+    broken = {resource_name(file) for file in _files_with_errors(project, diagnostics)}
     failed = graph.by_key.keys() - {(info.pipe.name, info.node.name) for info in graph.nodes}
     for info in graph.nodes:
         names = {n for name in info.reads_sources for n in (name, name.removesuffix(QUARANTINE_SUFFIX))}

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from clickpipe.compiler.graph import Graph, NodeInfo
 from clickpipe.diagnostics import Diagnostic, Related, Severity, Span
 from clickpipe.project import Project
+from clickpipe.template import agree
 
 
 def conflicting_types(graph: Graph, project: Project) -> list[Diagnostic]:
-    """Warn of parameters that are declared with two types in what one pipe reads, at the second place."""
+    """Warn of parameters with two types that no value can be of, in what one pipe reads, at the second place."""
     found: dict[tuple[str, int], Diagnostic] = {}
     for pipe in project.pipes.values():
         first: dict[str, tuple[str, Span]] = {}
         for info in graph.reachable(pipe, pipe.output):
             for name, type_, place in _declarations(info):
                 known, at = first.setdefault(name, (type_, place))
-                if known != type_:
+                if known != type_ and not agree(known, type_):
                     message = f"the parameter '{name}' is {type_} here and {known} in another place"
                     related = (Related(f"{known} here", at),)
                     hint = "give it one type: a value has to be of both, and clients see the first"

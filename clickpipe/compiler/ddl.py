@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from clickpipe.project import Column, DataSource, TableEngine
 from clickpipe.sql import quote_identifier
@@ -11,16 +13,19 @@ from clickpipe.sql import quote_identifier
 DEDUPLICATION_WINDOW = 10_000
 
 
-def column_ddl(column: Column) -> str:
-    """Return a column as it stands in CREATE TABLE."""
+def column_ddl(column: Column, type_: str | None = None) -> str:
+    """Return a column as it stands in CREATE TABLE, with its own type or another."""
     default = f" DEFAULT {column.default.text}" if column.default else ""
     codec = f" {column.codec}" if column.codec else ""
-    return f"{quote_identifier(column.name)} {column.type}{default}{codec}"
+    return f"{quote_identifier(column.name)} {type_ or column.type}{default}{codec}"
 
 
-def table_ddl(source: DataSource, table: str) -> str:
-    """Return the CREATE TABLE of a data source; `table` is the quoted, qualified physical name."""
-    lines = [column_ddl(c) for c in source.columns]
+def table_ddl(source: DataSource, table: str, types: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the CREATE TABLE of a data source; `table` is the quoted, qualified physical name.
+
+    `types` are written in place of some columns' own.
+    """
+    lines = [column_ddl(c, types.get(c.name)) for c in source.columns]
     lines += [
         f"INDEX {quote_identifier(i.name)} {i.expression} TYPE {i.type} GRANULARITY {i.granularity}"
         for i in source.indexes

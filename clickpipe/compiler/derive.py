@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer
-from clickpipe.compiler.graph import Key
+from clickpipe.compiler.graph import Key, TableNames
 from clickpipe.compiler.tables import create_quarantines, create_tables
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, has_errors
 from clickpipe.project import Column, DataSource, Pipe, Project, check_engine
@@ -82,7 +82,7 @@ def _describe(
 ) -> list[ResultColumn] | None:
     binder = Binder()
     try:
-        select = Composer(project, reader, checker.table).pipe(pipe, {}, binder)
+        select = Composer(project, reader, TableNames(project).on(checker)).pipe(pipe, {}, binder)
     except ClickpipeError:
         return None
     found = checker.describe(select.text, binder.params)

@@ -16,6 +16,26 @@ _FAILED_AT = re.compile(
     r"failed at position \d+ \(((?:(?!failed at position ).)*?)\)( \(line \d+, col \d+\))?:.*", re.DOTALL
 )
 _EXPECTED = re.compile(r"\. Expected one of: .*$", re.DOTALL)
+# What older versions of ClickHouse took, and what to write.
+_NEWER_ENGINE = (
+    (
+        re.compile(r"is not allowed in ORDER BY keys, because its values are not comparable"),
+        "ClickHouse does not sort by aggregate states any more: leave it out of ORDER BY, or sort by "
+        "finalizeAggregation(…)",
+    ),
+    (
+        re.compile(r"Aggregate function .* is found in (WHERE|PREWHERE)", re.DOTALL),
+        "an alias wins over a column of the same name: write <table>.<column> for the column, or HAVING for the result",
+    ),
+    (
+        re.compile(r"Aggregate function .* is found inside another aggregate function", re.DOTALL),
+        "an alias wins over a column of the same name: write <table>.<column> for the column, or rename the alias",
+    ),
+    (
+        re.compile(r"Block structure mismatch.*different types", re.DOTALL),
+        "two columns have one name and different types: rename the alias, or leave it out of * with EXCEPT",
+    ),
+)
 _QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
 _FUNCTION = re.compile(r"function (\w+)")
 
@@ -33,7 +53,8 @@ def hint_of(failure: CheckFailure) -> str:
     match = _MAYBE.search(failure.message)
     if match:
         return f"did you mean {match[1].strip('[]')}?"
-    return expected(failure.message)
+    newer = next((hint for pattern, hint in _NEWER_ENGINE if pattern.search(failure.message)), "")
+    return newer or expected(failure.message)
 
 
 def expected(message: str) -> str:

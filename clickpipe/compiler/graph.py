@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
-from clickpipe.compiler.checker import CheckFailure
-from clickpipe.compiler.compose import is_service, resolve
+from clickpipe.compiler.checker import Checker, CheckFailure
+from clickpipe.compiler.compose import Tables, is_service, resolve
 from clickpipe.compiler.known import KnownNames
-from clickpipe.compiler.service import SERVED, qualified
+from clickpipe.compiler.service import DATABASE, SERVED, SERVICE_SOURCES, qualified
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, did_you_mean
-from clickpipe.project import Node, Pipe, PipeKind, Project
+from clickpipe.project import Node, Pipe, PipeKind, Project, resource_name
 from clickpipe.sql import Reader, Syntax, TableReference, Use
 from clickpipe.template import SAMPLE_TEXT, Binder, Rendered, Sample, problem
 
 QUARANTINE_SUFFIX = "_quarantine"
+
+_INTERVAL = "1 hour"  # the one text that SQL reads as more than a literal: behind INTERVAL
+_NOT_SHARED = frozenset({"system", "information_schema", DATABASE})
 
 Key = tuple[str, str]  # pipe, node
 
@@ -85,13 +87,26 @@ def build_graph(project: Project, reader: Reader[CheckFailure]) -> tuple[Graph, 
         diagnostics += problems
     texts = [v.rendered.text for _, _, variants in rendered for v in variants]
     known = dict(zip(texts, reader.read_all(texts), strict=True))
-    names = TableNames(project)
+    names = KnownNames(project)
+    tables = TableNames(project)
     by_key: dict[Key, NodeInfo] = {}
     for pipe, node, variants in rendered:
-        read = [replace(v, syntax=known[v.rendered.text]) for v in variants]
-        by_key[(pipe.name, node.name)] = _inspect(names, pipe, node, read)
+        read = [_read(replace(v, syntax=known[v.rendered.text]), node, names, reader) for v in variants]
+        by_key[(pipe.name, node.name)] = _inspect(tables, pipe, node, read)
     ordered, circles = _order(by_key)
     return Graph(tuple(ordered), by_key), diagnostics + circles
+
+
+def _read(variant: Variant, node: Node, names: KnownNames, reader: Reader[CheckFailure]) -> Variant:
+    """Return a rendering that was read; where a made-up text does not fit the grammar, with one that does."""
+    if isinstance(variant.syntax, Syntax) or SAMPLE_TEXT not in variant.values.values():
+        return variant
+    values = {name: _INTERVAL if value == SAMPLE_TEXT else value for name, value in variant.values.items()}
+    other = render_variant(node, names, values)
+    syntax = reader.read(other.rendered.text) if other is not None else None
+    if other is None or not isinstance(syntax, Syntax):
+        return variant
+    return replace(other, syntax=syntax, stretches=variant.stretches, also=variant.also)
 
 
 def render_nodes(project: Project) -> Iterator[tuple[Pipe, Node, list[Variant], list[Diagnostic]]]:
@@ -103,13 +118,20 @@ def render_nodes(project: Project) -> Iterator[tuple[Pipe, Node, list[Variant], 
 
 
 def publish_untyped(project: Project, graph: Graph) -> Project:
-    """Make endpoints of Classic pipes: no node has a TYPE, and nothing else reads the pipe."""
+    """Make endpoints of Classic pipes: no node has a TYPE, and a token reads the pipe, or nothing else does."""
     read = {pipe.name for info in graph.by_key.values() for pipe, _ in info.reads_nodes if pipe.name != info.pipe.name}
+    published = {
+        name for name, pipe in project.pipes.items() if pipe.untyped and (name not in read or _has_reader(pipe))
+    }
     pipes = {
-        name: replace(pipe, kind=PipeKind.ENDPOINT) if pipe.untyped and name not in read else pipe
+        name: replace(pipe, kind=PipeKind.ENDPOINT) if name in published else pipe
         for name, pipe in project.pipes.items()
     }
     return replace(project, pipes=pipes)
+
+
+def _has_reader(pipe: Pipe) -> bool:
+    return any(grant.permission.upper() == "READ" for grant in pipe.grants)
 
 
 def unused_nodes(graph: Graph, project: Project) -> list[Diagnostic]:
@@ -165,8 +187,9 @@ class TableNames:
     def __init__(self, project: Project) -> None:
         """Take the names of data sources, their quarantines, and files that could not be read."""
         self.project = project
-        files = [PurePosixPath(file) for file in project.files]
-        unread = {f.stem for f in files if f.suffix in {".datasource", ".pipe"}} - project.pipes.keys()
+        unread = {
+            resource_name(f) for f in project.files if f.endswith((".datasource", ".pipe"))
+        } - project.pipes.keys()
         bases = project.data_sources.keys() | project.undefined_targets().keys()
         self._tables = unread | bases | {f"{base}{QUARANTINE_SUFFIX}" for base in bases}
 
@@ -174,6 +197,15 @@ class TableNames:
         """Return the data source (or quarantine) that a name means, None where it means none."""
         name = self.project.canonical(reference.full_name)
         return name if name in self._tables else None
+
+    def on(self, checker: Checker) -> Tables:
+        """Return the scratch tables of a checker, for those names that the project has."""
+
+        def table(name: str) -> str | None:
+            known = name in self._tables or name.removeprefix(f"{DATABASE}.") in SERVICE_SOURCES
+            return checker.table(name) if known else None
+
+        return table
 
     def unknown(self, pipe: Pipe, node: Node, variant: Variant) -> Iterator[Diagnostic]:
         """Report the names in a rendering that nothing has."""
@@ -184,16 +216,23 @@ class TableNames:
                 or self.table(reference) is not None
                 or reference.use is Use.IN  # it may be a column
             )
-            if not known and not reference.database:  # of tables elsewhere the statement check tells
+            if not known and reference.database.lower() not in _NOT_SHARED:  # of those the statement check tells
                 yield self._unknown(pipe, variant.rendered, reference)
 
     def _unknown(self, pipe: Pipe, rendered: Rendered, reference: TableReference) -> Diagnostic:
         span = rendered.locate(reference.start, reference.end - reference.start)
         near = [*self.project.data_sources, *self.project.pipes, *(n.name for n in pipe.nodes)]
         near += self.project.names_elsewhere(".datasource", ".pipe")
-        hint = did_you_mean(reference.name, near) or "data sources and pipes are named by their files"
-        message = f"'{reference.name}' is not a data source, a pipe or a node of this pipe"
-        return Diagnostic("CP2003", message, span, hint=hint)
+        if (hint := did_you_mean(reference.name, near)) and not reference.database:
+            message = f"'{reference.full_name}' is not a data source, a pipe or a node of this pipe"
+            return Diagnostic("CP2003", message, span, hint=hint)
+        if (other := next((p for p in self.project.pipes.values() if p.node(reference.name)), None)) is not None:
+            message = f"'{reference.name}' is a node of the pipe '{other.name}': other pipes cannot read it"
+            hint = f"read {other.name}, which gives its last node or the one with a TYPE"
+            return Diagnostic("CP2003", message, span, hint=hint)
+        message = f"'{reference.full_name}' is not in the project"
+        hint = f"add datasources/{reference.full_name}.datasource with its columns, or a pipe or node of that name"
+        return Diagnostic("CP2010", message, span, hint=hint)
 
 
 def _inspect(tables: TableNames, pipe: Pipe, node: Node, variants: Sequence[Variant]) -> NodeInfo:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, render_nodes
 from clickpipe.diagnostics import Diagnostic
-from clickpipe.project import DataSource, Pipe, Project, connection_names, load_texts
+from clickpipe.project import DataSource, Pipe, Project, connection_names, load_texts, resource_name
 from clickpipe.sql import Kind, tokens
 
 INCLUDED = ".incl"  # every file that includes reads this name, every .incl file defines it
@@ -93,7 +93,7 @@ def _defined(file: str) -> set[str]:
         return {f"@{path.stem}"}
     if path.suffix not in {".datasource", ".pipe"}:
         return set()
-    return _with_quarantine(path.stem) if path.suffix == ".datasource" else {path.stem}
+    return _with_quarantine(resource_name(file)) if path.suffix == ".datasource" else {path.stem}
 
 
 def _versions(resource: DataSource | Pipe) -> set[str]:

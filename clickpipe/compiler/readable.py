@@ -56,10 +56,10 @@ class Readable:
             message = f"it cannot be told where this query names the table '{syntax.unplaced}'"
             return Diagnostic("CP4001", message, variant.rendered.locate(0), hint="write it in another way")
         sources = COPY_SOURCES if info.pipe.kind is PipeKind.COPY else ()
-        refusal = check_statement(syntax.tree, {*SERVICE_NAMES, *self._shared}, sources=sources)
-        if refusal is not None:
-            return _refused(refusal, variant)
-        return next(self._tables.unknown(info.pipe, info.node, variant), None)
+        missing = next(self._tables.unknown(info.pipe, info.node, variant), None)
+        elsewhere = {table.full_name for table in syntax.tables if table.database} if missing is not None else ()
+        refusal = check_statement(syntax.tree, {*SERVICE_NAMES, *self._shared, *elsewhere}, sources=sources)
+        return _refused(refusal, variant) if refusal is not None else missing
 
     def _with_values(self, info: NodeInfo, values: Mapping[str, str]) -> Diagnostic | None:
         variant = render_variant(info.node, self._names, values)

@@ -15,11 +15,10 @@ from typing import Any
 from clickpipe.compiler.checker import CheckFailure, ResultColumn
 from clickpipe.compiler.explain import clean
 from clickpipe.project import Project
-from clickpipe.template import SAMPLE_TEXT
 
 _TEXTS = (
     *("2023-01-01 00:00:00", "1", "2023-01-01", "day", "UTC", "61f0c404-5cb3-11e7-907b-a6006ad3dba0", "::1"),
-    *("127.0.0.1", "{}", "[]", "a", "true", "1.5", "2023-01-01 00:00:00.000", "202301", "en", "sum", "100"),
+    *("127.0.0.1", "{}", "[]", "a", "true", "1.5", "2023-01-01 00:00:00.000", "202301", "en", "sum", "100", "2023"),
 )
 _NUMBERS = (0, 2, 10, 100, 3600, 2023, 202301)
 # Errors about values, in the words of their names: never told of values that are not the author's.
@@ -48,13 +47,12 @@ class Samples:
         self._describe = describe
         self._texts = (*_TEXTS, *labels)
 
-    def settle(self, sql: str, params: Mapping[str, Any], refused: CheckFailure, written: str) -> Answer:
+    def settle(self, sql: str, params: Mapping[str, Any], refused: CheckFailure, ours: Sequence[str]) -> Answer:
         """Return the answer to a statement that was refused: with values that fit, else the author's mistake.
 
-        `written` is all that authors wrote into it. Returns None where nothing that was tried fits, and every refusal
-        was about the values.
+        `ours` are the parameters whose values were made up. Returns None where nothing that was tried fits, and every
+        refusal was about the values.
         """
-        ours = [name for name, value in params.items() if _is_ours(value, written)]
         if not ours:
             return refused
         seen = Counter([clean(refused.message)])
@@ -93,16 +91,6 @@ class Samples:
             if not _ABOUT_VALUES.match(answer.name) and not _mentions(answer.message, given, ours):
                 return answer
         return None
-
-
-def _is_ours(value: Any, written: str) -> bool:
-    """Tell whether no author wrote a value: it was made up for the check."""
-    if isinstance(value, list):
-        return any(_is_ours(item, written) for item in value)
-    text = str(value)
-    if text == SAMPLE_TEXT:
-        return not re.search(rf"['\",]{text}['\",]", written)
-    return bool(text) and not re.search(rf"(?<!\w){re.escape(text)}(?!\w)", written)
 
 
 def _instead(value: Any, text: str, number: int) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +14,19 @@ from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.outside import without_sources
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.sql import Composition, Syntax, columns_part
-from clickpipe.template import Binder
+from clickpipe.template import SECRET_NAMES, Binder
+
+_NUMBERED = re.compile(r"_\d+$")  # what the binder puts behind a name that is taken
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A SELECT to be checked: its SQL and parameters, what it is composed of, and all that authors wrote in it."""
+    """A SELECT to be checked: its SQL and parameters, what it is composed of, and which values the check made up."""
 
     sql: str
     params: Mapping[str, Any]
     composed: Composition
-    written: str
+    made_up: Sequence[str]  # names of parameters
 
     @property
     def key(self) -> tuple[str, str]:
@@ -95,8 +98,19 @@ class Statements:
             with contextlib.suppress(ClickpipeError):
                 binder = Binder(self._names, sample_secret)
                 text = info.node.program.render(own, binder)  # first: its own placeholders get their names
-                composed = self._composer.text(text, info.pipe, info.node, {**samples, **own}, binder)
+                given = {**samples, **own}
+                composed = self._composer.text(text, info.pipe, info.node, given, binder)
                 sql = without_sources(composed.text)
-                written = "\n".join(program.source.text for program in programs)
-                return Statement(sql, binder.params, composed, written) if sql is not None else None
+                chosen = {value for program in programs for value in program.choices()}
+                made_up = [name for name, value in binder.params.items() if _made_up(name, value, given, chosen)]
+                return Statement(sql, binder.params, composed, made_up) if sql is not None else None
         return None
+
+
+def _made_up(name: str, value: Any, given: Collection[str], chosen: Collection[str]) -> bool:
+    """Tell whether a bound value was made up: it was given by the check, and is none that the author lists."""
+    if name.startswith(SECRET_NAMES):
+        return True
+    if isinstance(value, list):
+        return any(_made_up(name, item, given, chosen) for item in value)
+    return _NUMBERED.sub("", name) in given and str(value) not in chosen

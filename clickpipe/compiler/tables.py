@@ -8,6 +8,7 @@ from clickpipe.compiler.checker import Checker, CheckFailure
 from clickpipe.compiler.ddl import table_ddl
 from clickpipe.compiler.explain import clean, hint_of, place_in_schema
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX
+from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource
@@ -24,7 +25,8 @@ def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagn
     diagnostics = []
     made: list[tuple[DataSource, str]] = []
     failures: list[tuple[DataSource, CheckFailure]] = []
-    for (source, ddl), tree in zip(wanted, checker.syntax_all([ddl for _, ddl in wanted]), strict=True):
+    judged = [table_ddl(source, checker.table(source.name), plain_types(source)) for source, _ in wanted]
+    for (source, ddl), tree in zip(wanted, checker.syntax_all(judged), strict=True):
         if isinstance(tree, CheckFailure):
             failures.append((source, tree))
         elif (refusal := check_create(tree)) is not None:

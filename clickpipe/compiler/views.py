@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from clickpipe.compiler.checker import CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer, resolve
 from clickpipe.compiler.conversions import lossy_column
-from clickpipe.compiler.graph import Graph, Key
+from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key
 from clickpipe.compiler.model import CopyPipe, MaterializedView
 from clickpipe.config import ProjectRules
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Related, Span, did_you_mean
@@ -122,7 +122,8 @@ def trigger(graph: Graph, project: Project, pipe: Pipe) -> str | None:
         found = None if table.database else resolve(project, info.pipe, info.node, table.name)
         if found is None:
             name = project.canonical(table.full_name)
-            return name if name in project.data_sources else None
+            base = name.removesuffix(QUARANTINE_SUFFIX)
+            return name if name in project.data_sources or base in project.data_sources else None
         key = (found[0].name, found[1].name)
     return None
 

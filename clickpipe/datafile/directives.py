@@ -82,7 +82,13 @@ _SOURCES = (
     Directive("KAFKA_STORE_BINARY_HEADERS", deprecated="headers are stored as text: use KAFKA_STORE_HEADERS"),
     Directive("KAFKA_TARGET_PARTITIONS", deprecated="partitions are assigned by Kafka: remove the line"),
     Directive("KAFKA_KEY_AVRO_DESERIALIZATION", deprecated="use KAFKA_KEY_FORMAT avro"),
-    Directive("KAFKA_SCHEMA_REGISTRY_URL", deprecated="put it into the .connection file"),
+    *(
+        Directive(name, deprecated="put it into the .connection file")
+        for name in (
+            *("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_KEY", "KAFKA_SECRET", "KAFKA_SECURITY_PROTOCOL"),
+            *("KAFKA_SASL_MECHANISM", "KAFKA_SSL_CA_PEM", "KAFKA_SCHEMA_REGISTRY_URL"),
+        )
+    ),
     Directive("IMPORT_CONNECTION_NAME", example="IMPORT_CONNECTION_NAME my_s3"),
     Directive("IMPORT_SCHEDULE", example="IMPORT_SCHEDULE @auto"),
     Directive("IMPORT_BUCKET_URI", example="IMPORT_BUCKET_URI s3://bucket/path/*.ndjson"),
@@ -104,10 +110,10 @@ _SINKS = (
     Directive("EXPORT_SCHEDULE", example='EXPORT_SCHEDULE "0 * * * *"'),
     Directive("EXPORT_BUCKET_URI", example="EXPORT_BUCKET_URI s3://bucket/path"),
     Directive("EXPORT_FILE_TEMPLATE", example="EXPORT_FILE_TEMPLATE events_{timestamp}"),
-    Directive("EXPORT_FORMAT", choices=("csv", "ndjson", "parquet"), example="EXPORT_FORMAT csv"),
+    Directive("EXPORT_FORMAT", example="EXPORT_FORMAT csv"),
     Directive("EXPORT_COMPRESSION", example="EXPORT_COMPRESSION gz"),
     Directive("EXPORT_STRATEGY", example="EXPORT_STRATEGY @new"),
-    Directive("EXPORT_WRITE_STRATEGY", choices=("new", "truncate"), example="EXPORT_WRITE_STRATEGY new"),
+    Directive("EXPORT_WRITE_STRATEGY", example="EXPORT_WRITE_STRATEGY new"),
     Directive("EXPORT_KAFKA_TOPIC", example="EXPORT_KAFKA_TOPIC events_out"),
     Directive("EXPORT_SERVICE", deprecated="the .connection file says which service it is: remove the line"),
 )
@@ -141,7 +147,7 @@ _PIPE = (
     Directive("FILTER", deprecated="put the condition into the SQL"),
     Directive("CACHE", deprecated="results are not cached by a directive: remove the line"),
     *_SINKS,
-    *(replace(d, aliases=(), deprecated="put it into the target's .datasource file") for d in _ENGINE),
+    *(replace(d, deprecated="put it into the target's .datasource file") for d in _ENGINE),
 )
 
 _CONNECTION = (

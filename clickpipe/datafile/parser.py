@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from clickpipe.datafile.directives import DIRECTIVES
 from clickpipe.datafile.include import expand_includes
@@ -18,7 +18,7 @@ from clickpipe.datafile.syntax import (
     PipeFile,
     Statement,
 )
-from clickpipe.diagnostics import Diagnostic, Related
+from clickpipe.diagnostics import Diagnostic, Related, Severity
 
 _BEFORE_NODES = {"DESCRIPTION", "TAGS", "TOKEN", "VERSION", "CACHE"}
 
@@ -36,7 +36,7 @@ def parse_datafile(file: str, text: str, texts: Mapping[str, str] | None = None)
     if kind is Kind.PIPE:
         head, nodes = _nodes(statements, diagnostics)
         return PipeFile(file, text, head, nodes, included), diagnostics
-    diagnostics += _repeated(statements, kind)
+    statements = _last_of_each(statements, kind, diagnostics)
     if kind is Kind.CONNECTION:
         return ConnectionFile(file, text, tuple(statements), included), diagnostics
     columns = _columns(statements, diagnostics)
@@ -68,25 +68,24 @@ def _nodes(
         else:
             message = f"{statement.directive} must be called after a NODE command"
             diagnostics.append(Diagnostic("CP1002", message, statement.keyword.span, hint="put NODE name before it"))
-    diagnostics += _repeated(head, Kind.PIPE)
-    for _, body in nodes:
-        diagnostics += _repeated(body, Kind.PIPE, once={"SQL"})
-    return tuple(head), tuple(NodeClause(node.argument, tuple(body)) for node, body in nodes)
+    kept = _last_of_each(head, Kind.PIPE, diagnostics)
+    clauses = [(node, _last_of_each(body, Kind.PIPE, diagnostics, once={"SQL"})) for node, body in nodes]
+    return tuple(kept), tuple(NodeClause(node.argument, tuple(body)) for node, body in clauses)
 
 
-def _repeated(statements: Sequence[Statement], kind: Kind, once: set[str] | None = None) -> list[Diagnostic]:
-    """Find directives given twice that may be given once (`once` names more of them)."""
-    seen: dict[str, Statement] = {}
-    found = []
+def _last_of_each(
+    statements: Sequence[Statement], kind: Kind, diagnostics: list[Diagnostic], once: Collection[str] = ()
+) -> list[Statement]:
+    """Return the statements, of a directive that may be given once (`once` names more of them) the last; warn of it."""
+    last: dict[str, Statement] = {}
     for statement in statements:
         name = statement.directive
-        if DIRECTIVES[kind][name].repeats and name not in (once or set()):
+        if DIRECTIVES[kind][name].repeats and name not in once:
             continue
-        first = seen.setdefault(name, statement)
-        if first is not statement:
-            related = (Related("first given here", first.keyword.span),)
-            message = f"{name} is given twice"
-            found.append(
-                Diagnostic("CP1006", message, statement.keyword.span, related=related, hint="keep one of them")
-            )
-    return found
+        if (first := last.get(name)) is not None:
+            related = (Related("this one does not count", first.keyword.span),)
+            message = f"{name} is given twice: the last one counts"
+            place = statement.keyword.span
+            diagnostics.append(Diagnostic("CP1006", message, place, Severity.WARNING, "keep one of them", related))
+        last[name] = statement
+    return [s for s in statements if last.get(s.directive, s) is s]

@@ -3,6 +3,7 @@
 from clickpipe.deploy.apply import Hooks
 from clickpipe.deploy.clone import Rows
 from clickpipe.deploy.deployer import Deployer, Prepared
+from clickpipe.deploy.incomplete import complete_part
 from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.plan import Changes, Plan
 from clickpipe.deploy.step import Category, Feedback, Step
@@ -21,4 +22,5 @@ __all__ = [
     "Rows",
     "Step",
     "Tables",
+    "complete_part",
 ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from clickpipe.catalog import Physical
 from clickpipe.compiler import (
+    QUARANTINE_SUFFIX,
     CompiledProject,
     Composer,
     MaterializedView,
@@ -124,15 +125,16 @@ def _place(compiled: CompiledProject, definitions: Mapping[str, str], name: str,
     """Return what the table of a data source is named after: its definition, and those of the tables that feed it."""
     feeding = {v.source for v in compiled.views.values() if v.target == name} - seen - {name}
     if not feeding:
-        return definitions[name]
+        return definitions[name] if name in definitions else definitions[name.removesuffix(QUARANTINE_SUFFIX)]
     places = [_place(compiled, definitions, source, seen | {name}) for source in sorted(feeding)]
     return fingerprint(definitions[name], *places)
 
 
 def _add_tables(plan: Layout, source: DataSource, place: str) -> None:
-    name = f"{source.name}_{place}"
+    own = source.name.replace(".", "__")
+    name = f"{own}_{place}"
     plan.data_tables[source.name] = PhysicalObject(name, table_ddl(source, plan.qualified(name)))
-    quarantine = f"{source.name}_quarantine_{fingerprint(table_ddl_quarantine(source, ''))}"
+    quarantine = f"{own}{QUARANTINE_SUFFIX}_{fingerprint(table_ddl_quarantine(source, ''))}"
     ddl = table_ddl_quarantine(source, plan.qualified(quarantine))
     plan.quarantines[source.name] = PhysicalObject(quarantine, ddl)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 from clickpipe.catalog import Live
@@ -14,6 +13,7 @@ from clickpipe.deploy.physical import Layout
 from clickpipe.deploy.step import Category, Feedback, Step
 from clickpipe.deploy.table_steps import TableSteps
 from clickpipe.engine import Engine
+from clickpipe.project import resource_name
 from clickpipe.template import Secrets, no_secret
 
 _SECRET = re.compile(r"""\btb_(?:secret|var)\(\s*(['"])(\w+)\1\s*\)""")
@@ -149,8 +149,8 @@ def _missing_secrets(compiled: CompiledProject, secret: Secrets) -> Iterator[Fee
 
 
 def _changes(old: Mapping[str, str], new: Mapping[str, str], ending: str) -> Changes:
-    before = {PurePosixPath(f).stem: text for f, text in old.items() if f.endswith(ending)}
-    after = {PurePosixPath(f).stem: text for f, text in new.items() if f.endswith(ending)}
+    before = {resource_name(f): text for f, text in old.items() if f.endswith(ending)}
+    after = {resource_name(f): text for f, text in new.items() if f.endswith(ending)}
     return Changes(
         tuple(sorted(after.keys() - before.keys())),
         tuple(sorted(name for name in after.keys() & before.keys() if after[name] != before[name])),

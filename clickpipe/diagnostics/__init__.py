@@ -7,9 +7,11 @@ from clickpipe.diagnostics.model import Diagnostic, Related, Severity, Sources, 
 from clickpipe.diagnostics.redaction import redact, redact_query
 from clickpipe.diagnostics.render import as_dict, from_dict, render_github, render_json, render_text
 from clickpipe.diagnostics.suggest import did_you_mean
+from clickpipe.diagnostics.summary import MISSING, counts, merge_missing
 
 __all__ = [
     "CODES",
+    "MISSING",
     "ClickpipeError",
     "CodeInfo",
     "Diagnostic",
@@ -20,9 +22,11 @@ __all__ = [
     "Span",
     "Word",
     "as_dict",
+    "counts",
     "did_you_mean",
     "from_dict",
     "has_errors",
+    "merge_missing",
     "redact",
     "redact_query",
     "render_github",

@@ -11,8 +11,23 @@ from clickpipe.config import COPY_SOURCES
 # What projects written for the original need on ClickHouse 26.x, and the JSON form clients expect.
 PROFILE: dict[str, str | int] = {
     "joined_subquery_requires_alias": 0,
+    # what older versions took without asking
+    "allow_deprecated_error_prone_window_functions": 1,
+    "allow_deprecated_snowflake_conversion_functions": 1,
+    "allow_nonconst_timezone_arguments": 1,
+    "allow_not_comparable_types_in_comparison_functions": 1,
+    "allow_not_comparable_types_in_order_by": 1,
+    "allow_suspicious_codecs": 1,
+    "allow_suspicious_fixed_string_types": 1,
+    "allow_suspicious_indices": 1,
+    "allow_suspicious_low_cardinality_types": 1,
+    "allow_suspicious_primary_key": 1,
+    "allow_suspicious_ttl_expressions": 1,
     "allow_suspicious_types_in_group_by": 1,
     "allow_suspicious_types_in_order_by": 1,
+    "allow_suspicious_variant_types": 1,
+    "analyzer_compatibility_allow_non_aggregate_in_having": 1,
+    "analyzer_compatibility_join_using_top_level_identifier": 1,
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_quote_denormals": 0,
     "date_time_input_format": "best_effort",
@@ -29,7 +44,14 @@ PROFILE: dict[str, str | int] = {
 GRANTS = "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, SYSTEM, dictGet ON *.*"
 
 # Of more than 100 old parts at once 128 threads are made to remove them, and stay: too many for a process of its own.
-MERGE_TREE = {"concurrent_part_removal_threshold": 1_000_000}
+MERGE_TREE = {
+    "concurrent_part_removal_threshold": 1_000_000,
+    # what older versions took without asking
+    "allow_floating_point_partition_key": 1,
+    "allow_summing_columns_in_partition_or_order_key": 1,
+    "allow_suspicious_indices": 1,
+    "check_sample_column_is_correct": 0,
+}
 
 _CONFIG = (
     "<clickhouse>\n  <users_config>{users}</users_config>\n  <merge_tree>{merge_tree}</merge_tree>\n</clickhouse>\n"

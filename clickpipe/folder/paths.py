@@ -9,14 +9,22 @@ from pathlib import Path
 
 ENDINGS = (".datasource", ".pipe", ".connection", ".incl")
 _AT_ONCE = 1 << 16
-_SKIPPED = {"node_modules", "vendor", "venv", "__pycache__", "dist", "build"}
+_SKIPPED = {"node_modules", "venv", "__pycache__", "dist", "build"}
+_NOT_DEPLOYED = {"playgrounds", "explorations"}  # of the project itself: what people try out there is not part of it
 
 
 def project_folders(root: Path) -> Iterator[Path]:
-    """Yield `root` and the folders below it, sorted; hidden ones, virtual environments and builds left out."""
+    """Yield `root` and the folders below it, sorted; hidden ones, virtual environments and builds left out.
+
+    Of `vendor` only the data sources of other workspaces count: `vendor/<workspace>/datasources`.
+    """
     for folder, folders, _ in os.walk(root):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED)
-        yield Path(folder)
+        path = Path(folder)
+        parts = path.relative_to(root).parts
+        skipped = _SKIPPED if parts else _SKIPPED | _NOT_DEPLOYED
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in skipped)
+        if "vendor" not in parts or "datasources" in parts[parts.index("vendor") :]:
+            yield path
 
 
 def datafile_paths(root: Path) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from clickpipe.folder import ENDINGS, datafile_paths, project_folders
 from clickpipe.project.build import load_files, load_folder, load_texts
 from clickpipe.project.connectors import connection_names
 from clickpipe.project.engine import check_engine
+from clickpipe.project.filenames import resource_name
 from clickpipe.project.files import decode, read_folder, read_texts
 from clickpipe.project.jsonpath import Each, JsonpathError, Key, Step, parse_jsonpath
 from clickpipe.project.model import (
@@ -49,6 +50,7 @@ __all__ = [
     "project_folders",
     "read_folder",
     "read_texts",
+    "resource_name",
     "scaffold",
     "scaffold_files",
 ]

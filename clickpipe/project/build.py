@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from clickpipe.datafile import ConnectionFile, Datafile, DataSourceFile, parse_datafile
 from clickpipe.diagnostics import (
@@ -20,14 +20,16 @@ from clickpipe.diagnostics import (
 )
 from clickpipe.project.connectors import build_connection, connection_names
 from clickpipe.project.datasource import build_data_source
+from clickpipe.project.filenames import NOT_DEPLOYED, resource_name
 from clickpipe.project.files import read_folder
 from clickpipe.project.model import Connection, DataSource, Pipe, Project, names_of
 from clickpipe.project.pipe import build_pipe
 
 # What a file lacks is not told where a line of it cannot be read: that line may be the one.
-_MISSING = {"CP1105", "CP1202", "CP1301", "CP1303", "CP1304"}
+_MISSING = {"CP1105", "CP1202", "CP1203", "CP1301", "CP1303", "CP1304"}
 _PARSED = (".datasource", ".pipe", ".connection")  # .incl files are read where they are included
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_SHARED = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$")  # of another workspace: its name, a dot
 
 
 def load_folder(root: Path) -> Project:
@@ -51,17 +53,17 @@ def load_texts(
 
     Where the texts are not all of the project's, `elsewhere` are the other files.
     """
-    state = _Loading(list(diagnostics))
+    state = _Loading(texts, list(diagnostics))
     shown = dict(texts)
     for file in sorted(texts):
-        if not file.endswith(_PARSED):
+        if not file.endswith(_PARSED) or file.startswith(NOT_DEPLOYED):
             continue
         tree, unread = parse_datafile(file, texts[file], texts)
         shown |= tree.included
         state.included[file] = tuple(tree.included)
         state.diagnostics += unread
-        name = PurePosixPath(file).stem
-        if not _NAME.match(name):
+        name = resource_name(file)
+        if not (_NAME.match(name) or (_SHARED.match(name) and file.endswith(".datasource"))):
             hint = "name the file with letters, digits and _ only: it names a resource in SQL"
             state.diagnostics.append(Diagnostic("CP2002", f"'{name}' cannot be a name", Span(file, 0, 0), hint=hint))
             continue
@@ -75,6 +77,7 @@ def load_texts(
 
 @dataclass(slots=True)
 class _Loading:
+    texts: Mapping[str, str]
     diagnostics: list[Diagnostic]
     data_sources: dict[str, DataSource] = field(default_factory=dict)
     pipes: dict[str, Pipe] = field(default_factory=dict)
@@ -96,6 +99,8 @@ def _add(state: _Loading, name: str, tree: Datafile) -> list[Diagnostic]:
     if resource is None:
         return problems
     first = state.data_sources.get(name) or state.pipes.get(name)
+    if first is not None and type(first) is type(resource) and _same_text(state, first, resource):
+        return []
     if first is not None:
         return [*problems, _used_twice(resource, Related("first defined here", first.span))]
     if isinstance(resource, DataSource):
@@ -103,6 +108,10 @@ def _add(state: _Loading, name: str, tree: Datafile) -> list[Diagnostic]:
     else:
         state.pipes[name] = resource
     return problems
+
+
+def _same_text(state: _Loading, first: DataSource | Pipe, second: DataSource | Pipe) -> bool:
+    return state.texts[first.file].strip() == state.texts[second.file].strip()
 
 
 def _unknown_connections(state: _Loading, elsewhere: Collection[str]) -> Iterator[Diagnostic]:

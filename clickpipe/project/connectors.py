@@ -22,7 +22,14 @@ class _Group:
 
 
 _SOURCES = (
-    _Group("a Kafka data source", "KAFKA_", (("KAFKA_CONNECTION_NAME", "KAFKA_TOPIC", "KAFKA_GROUP_ID"),)),
+    _Group(
+        "a Kafka data source",
+        "KAFKA_",
+        (
+            ("KAFKA_CONNECTION_NAME", "KAFKA_TOPIC", "KAFKA_GROUP_ID"),
+            ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID"),  # Classic: the connection in the same file
+        ),
+    ),
     _Group(
         "an import",
         "IMPORT_",
@@ -50,6 +57,14 @@ CONNECTIONS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "gcs": (("GCS_SERVICE_ACCOUNT_CREDENTIALS_JSON",), ("GCS_HMAC_ACCESS_ID", "GCS_HMAC_SECRET")),
     "dynamodb": (("DYNAMODB_ARN", "DYNAMODB_REGION"),),
     "postgres": (("PG_HOST", "PG_DATABASE", "PG_USER", "PG_PASSWORD"),),
+}
+# What only sinks to files look at, and the values it takes there; () for any.
+_FILE_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "EXPORT_FORMAT": ("csv", "ndjson", "parquet"),
+    "EXPORT_COMPRESSION": (),
+    "EXPORT_FILE_TEMPLATE": (),
+    "EXPORT_STRATEGY": (),
+    "EXPORT_WRITE_STRATEGY": ("new", "truncate"),
 }
 _IMPORT_SCHEDULES = ("@once", "@on-demand", "@auto")
 
@@ -79,12 +94,14 @@ def sink_options(statements: Sequence[Statement], keyword: Span) -> tuple[dict[s
         message = f"EXPORT_SCHEDULE '{schedule.text}' cannot be read"
         hint = 'write a cron expression (UTC) such as "0 1 * * *", or @on-demand'
         diagnostics.append(Diagnostic("CP1305", message, schedule.span, hint=hint))
-    if "EXPORT_KAFKA_TOPIC" in options:
-        diagnostics += [
-            Diagnostic("CP1011", f"{name} means nothing for Kafka", word.span, Severity.WARNING, "remove the line")
-            for name, word in options.items()
-            if name in {"EXPORT_FORMAT", "EXPORT_COMPRESSION", "EXPORT_STRATEGY", "EXPORT_WRITE_STRATEGY"}
-        ]
+    kafka = "EXPORT_KAFKA_TOPIC" in options
+    for name, word in options.items():
+        if kafka and name in _FILE_OPTIONS:
+            message = f"{name} means nothing for Kafka"
+            diagnostics.append(Diagnostic("CP1011", message, word.span, Severity.WARNING, "remove the line"))
+        elif not kafka and (choices := _FILE_OPTIONS.get(name, ())) and word.text.lower() not in choices:
+            message = f"{name} takes one of: {', '.join(choices)}"
+            diagnostics.append(Diagnostic("CP1008", message, word.span, hint=did_you_mean(word.text.lower(), choices)))
     return options, diagnostics
 
 

@@ -9,6 +9,7 @@ from clickpipe.datafile import ColumnDef, DataSourceFile, Statement
 from clickpipe.diagnostics import Diagnostic, Span, Word
 from clickpipe.project.common import description, grants, listed, tags, version
 from clickpipe.project.connectors import source_options
+from clickpipe.project.defaults import fitting_default
 from clickpipe.project.engine import build_engine, check_engine
 from clickpipe.project.indexes import parse_indexes
 from clickpipe.project.jsonpath import JsonpathError, parse_jsonpath
@@ -86,16 +87,19 @@ def _column(definition: ColumnDef) -> tuple[Column | None, list[Diagnostic]]:
         message = f"column '{definition.name.text}' has no type"
         hint = "write name Type, for example: id String (a DEFAULT may stand for the type)"
         return None, [Diagnostic("CP1101", message, definition.name.span, hint=hint)]
+    default, remark = definition.default, None
+    if default is not None and definition.type is not None:
+        default, remark = fitting_default(definition.type.text, default)
     column = Column(
         definition.name.text,
         definition.type.text if definition.type else "",
         definition.type.nullable if definition.type else False,
         definition.name.span,
         definition.jsonpath.text if definition.jsonpath else None,
-        definition.default,
+        default,
         definition.codec.text if definition.codec else None,
     )
-    return column, _check_jsonpath(definition.jsonpath)
+    return column, [*([remark] if remark else []), *_check_jsonpath(definition.jsonpath)]
 
 
 def _check_jsonpath(path: Word | None) -> list[Diagnostic]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 from clickpipe.diagnostics import Diagnostic, Sources, Span, Word
+from clickpipe.project.filenames import resource_name
 from clickpipe.template import TemplateProgram
 
 
@@ -219,4 +219,4 @@ class Project:
 
 def names_of(files: Iterable[str], endings: tuple[str, ...]) -> list[str]:
     """Return the names that files with one of these endings give to what they define."""
-    return [PurePosixPath(file).stem for file in files if file.endswith(endings)]
+    return [resource_name(file) for file in files if file.endswith(endings)]

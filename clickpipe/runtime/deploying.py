@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from clickpipe.catalog import Deployment, Live
-from clickpipe.deploy import Deployer, Plan, Prepared, Progress, Rows
+from clickpipe.deploy import Deployer, Feedback, Plan, Prepared, Progress, Rows, complete_part
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Report
@@ -27,9 +28,20 @@ class Deploying:
     live: Live | None
     paused: Callable[[], AbstractContextManager[None]]
 
-    def prepare(self, files: Mapping[str, str], *, allow_destructive: bool = False) -> Prepared:
-        """Compile files and plan their deployment; nothing changes. Raises ProjectError."""
-        return self.prepare_project(load_texts(files), allow_destructive=allow_destructive)
+    def prepare(
+        self, files: Mapping[str, str], *, allow_destructive: bool = False, skip_incomplete: bool = False
+    ) -> Prepared:
+        """Compile files and plan their deployment; nothing changes. Raises ProjectError.
+
+        With `skip_incomplete` the pipes are left out that need data sources which are not in the project.
+        """
+        if not skip_incomplete:
+            return self.prepare_project(load_texts(files), allow_destructive=allow_destructive)
+        project, left_out = complete_part(self._deployer.compile(load_texts(files)))
+        prepared = self.prepare_project(project, allow_destructive=allow_destructive)
+        message = "It is left out: it needs a data source that is not in the project."
+        told = tuple(Feedback("WARNING", f"Pipe {pipe}.pipe", message) for pipe in left_out)
+        return replace(prepared, plan=replace(prepared.plan, feedback=(*told, *prepared.plan.feedback)))
 
     def prepare_project(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
         """Compile a project that was read and plan its deployment. Raises ProjectError."""

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -166,9 +167,12 @@ class Workspace(Deploying, DataIn):
         rows: list[dict[str, Any]] = json.loads(self.select(sql, "json"))["data"]
         return rows
 
-    def select(self, sql: str, output: str) -> bytes:
-        """Run a SELECT over data sources and pipes and return its bytes in an output format. Raises ClickpipeError."""
-        started = self.queries.sql(sql, QueryOptions(FORMATS[output]), lambda _kind, _name: None)
+    def select(self, sql: str, output: str, values: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+        """Run a SELECT over data sources and pipes and return its bytes in an output format.
+
+        `values` are those of the pipes' parameters. Raises ClickpipeError.
+        """
+        started = self.queries.sql(sql, QueryOptions(FORMATS[output], values), lambda _kind, _name: None)
         return whole(_wait(started).result).body
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:

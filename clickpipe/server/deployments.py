@@ -33,7 +33,12 @@ async def post_deploy(request: Request) -> JSONResponse:
     files = await _project_files(request)
     destructive = flag(request, "allow_destructive_operations")
     try:
-        prepared = await asyncio.to_thread(who.workspace.prepare, files, allow_destructive=destructive)
+        prepared = await asyncio.to_thread(
+            who.workspace.prepare,
+            files,
+            allow_destructive=destructive,
+            skip_incomplete=flag(request, "skip_incomplete"),
+        )
     except ProjectError as error:
         return _refused({}, _errors(error), [as_dict(d, error.sources) for d in error.diagnostics])
     plan = prepared.plan

@@ -31,7 +31,8 @@ _NOT_LOCAL = ("forwarded", "x-forwarded-", "x-real-ip", "via", "origin", "refere
 async def get_workspace(request: Request) -> JSONResponse:
     """Answer `GET /v0/workspace` and `GET /v1/workspace`."""
     who = caller(request)
-    return JSONResponse({**_shape(who.workspace), **_user(who), "limits": {}})
+    sources = sorted(instance_of(request).settings.rules().copy_sources)
+    return JSONResponse({**_shape(who.workspace), **_user(who), "limits": {}, "copy_sources": sources})
 
 
 async def list_workspaces(request: Request) -> JSONResponse:

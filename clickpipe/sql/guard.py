@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clickpipe.sql.scopes import IN_FUNCTIONS
+from clickpipe.sql.scopes import IN_FUNCTIONS, JOIN_FUNCTIONS
 from clickpipe.sql.tree import read_tree
 
 ALLOWED_TABLE_FUNCTIONS = frozenset(
@@ -20,7 +20,7 @@ ALLOWED_TABLE_FUNCTIONS = frozenset(
 ALLOWED_SYSTEM_TABLES = frozenset({"system.functions", "system.numbers", "system.one"})
 # Matched against a function's name in lower case without underscores: most have a second name with them.
 _READS_BY_NAME = re.compile(
-    r"^(joinget(ornull)?|dict(get|has|is|getchildren)\w*|naivebayesclassifier\w*|region(hierarchy|in|to\w+)|file|"
+    r"^(dict(get|has|is|getchildren)\w*|naivebayesclassifier\w*|region(hierarchy|in|to\w+)|file|"
     r"filesystem\w+|catboost\w*|executable|ai(classify|embed|extract|filter|generate|redact|similarity|translate)|"
     r"has(columnin)?table|getmaxtablenamelength\w*|addressto\w+|demangle|trap|logtrace|sleep\w*|generateserialid|"
     r"get(setting|serversetting|mergetreesetting)\w*|getmacro|getserverport|mysqlport|tcpport|showcertificate|"
@@ -114,6 +114,8 @@ def _judge(node: _Node, tables: Collection[str], sources: Collection[str] = ()) 
     if kind == "Function":
         if IN_FUNCTIONS.match(node["name"]):
             return _in_function(node, tables)
+        if node["name"].lower() in JOIN_FUNCTIONS:
+            return _join_function(node, tables)
         return _function(node["name"])
     if kind == "ColumnsApplyTransformer":
         return _function(node.get("func_name", ""))
@@ -162,6 +164,19 @@ def _in_function(function: _Node, tables: Collection[str]) -> Refusal | None:
     if len(arguments) > 1 and arguments[1]["type"] == "Identifier":
         return _table(arguments[1], tables)
     return None
+
+
+def _join_function(function: _Node, tables: Collection[str]) -> Refusal | None:
+    """`joinGet('name', …)` reads a table that it names first, as a text or as a name."""
+    arguments = _arguments(function)
+    first: _Node = arguments[0] if arguments else {"type": ""}
+    if first["type"] == "Identifier":
+        return _table(first, tables)
+    value: _Node = first.get("value", {})
+    if first["type"] != "Literal" or value.get("field_type") != "String":
+        return Refusal(f"'{function['name']}' takes the name of a data source as a text.", function["name"])
+    parts = value["value"].split(".")
+    return _table({"name_parts": parts}, tables) if len(parts) > 1 else None
 
 
 def _arguments(function: _Node) -> list[_Node]:

@@ -30,13 +30,22 @@ class Use(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A table's name in a tree: its parts, its alias, and the node that has it (with the like of a second tree)."""
+    """A table's name in a tree: its parts, its alias, and the node that has it (with the like of a second tree).
+
+    `repeated`: a table before it in the same FROM goes by the same name.
+    """
 
     use: Use
     parts: tuple[str, ...]
     alias: str
     node: _Node
     marked: _Node
+    repeated: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Return the name that it goes by."""
+        return self.alias or self.parts[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,9 @@ def table_uses(root: _Node, marked: _Node | None = None) -> tuple[list[Named], l
             parts = _parts(node)
             if len(parts) == 1 and scope.has_cte(parts[0]):
                 continue
-            found = Named(Use.FROM, parts, node.get("alias", ""), node, other)
+            shown = node.get("alias") or parts[-1]
+            repeated = any(shown == table.shown for table in scope.tables)
+            found = Named(Use.FROM, parts, node.get("alias", ""), node, other, repeated)
             tables.append(found)
             scope.tables.append(found)
         elif kind == "Function":
@@ -162,7 +173,7 @@ def _qualified(node: _Node, other: _Node, scope: _Scope, behind: int) -> Iterato
     parts = _parts(node)
     here: _Scope | None = scope
     while here is not None and len(parts) > behind:
-        if any((table.alias or table.parts[-1]) == parts[0] for table in here.tables):
+        if any(table.shown == parts[0] for table in here.tables):
             return
         for table in here.tables:
             length = len(table.parts)

@@ -23,7 +23,10 @@ _BEFORE_A_TABLE = frozenset({"FROM", "JOIN", "IN", ",", "("})
 
 @dataclass(frozen=True, slots=True)
 class TableReference:
-    """A table name in SQL text: `database` is '' for a bare name; offsets cover the name as written."""
+    """A table name in SQL text: `database` is '' for a bare name; offsets cover the name as written.
+
+    `repeated`: a table before it in the same FROM goes by the same name.
+    """
 
     name: str
     database: str
@@ -31,6 +34,12 @@ class TableReference:
     end: int
     alias: str = ""
     use: Use = Use.FROM
+    repeated: bool = False
+
+    @property
+    def keeps_name(self) -> bool:
+        """Tell whether what takes its place is to have its name as an alias."""
+        return self.use is Use.FROM and not self.alias and not self.repeated
 
     @property
     def in_operator(self) -> bool:
@@ -226,7 +235,9 @@ def _placed(
     for use, number in uses:
         length = 1 if use.use is Use.TEXT else len(use.parts)
         start, end = _stretch(every, number, length)
-        found[id(use.node)] = TableReference(use.parts[-1], ".".join(use.parts[:-1]), start, end, use.alias, use.use)
+        found[id(use.node)] = TableReference(
+            use.parts[-1], ".".join(use.parts[:-1]), start, end, use.alias, use.use, use.repeated
+        )
     qualifiers = [
         Qualifier(*_stretch(every, number, name.length), found[id(name.table.node)]) for name, number in names
     ]
@@ -253,8 +264,7 @@ def edits(syntax: Syntax, replace: Callable[[TableReference], str | None]) -> It
         if new is None:
             continue
         replaced.add(table)
-        named = table.use is Use.FROM and not table.alias
-        found.append((table.start, table.end, f"{new} AS {quote_identifier(table.name)}" if named else new))
+        found.append((table.start, table.end, f"{new} AS {quote_identifier(table.name)}" if table.keeps_name else new))
     for qualifier in dict.fromkeys(syntax.qualifiers):
         if qualifier.table in replaced:
             name = quote_identifier(qualifier.table.alias or qualifier.table.name)

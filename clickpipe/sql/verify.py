@@ -96,7 +96,7 @@ class _Comparison:
 
     def _same_table(self, written: _Node, found: _Node, expected: _Expected) -> bool:
         reference, new = expected.tables[id(written["database_and_table_name"])]
-        alias = reference.alias or reference.name
+        alias = reference.alias or (reference.name if reference.keeps_name else None)
         key = "subquery" if isinstance(new, Composition) else "database_and_table_name"
         inner = found.get(key)
         if not isinstance(inner, dict) or inner.get("alias") != alias:

@@ -7,7 +7,7 @@ from clickpipe.template.errors import AuthorError, MissingParameter, TemplateErr
 from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.program import Rendered, TemplateProgram, compile_template
 from clickpipe.template.run import Secrets, no_secret
-from clickpipe.template.types import SAMPLE_TEXT
+from clickpipe.template.types import SAMPLE_TEXT, agree
 from clickpipe.template.values import ParamValue
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "TemplateError",
     "TemplateProgram",
     "UnknownName",
+    "agree",
     "compile_template",
     "no_secret",
     "problem",

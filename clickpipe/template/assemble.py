@@ -19,7 +19,7 @@ from clickpipe.template.binding import Binder
 from clickpipe.template.environment import MARK, Emitted
 from clickpipe.template.errors import TemplateError
 from clickpipe.template.shape import Stretch
-from clickpipe.template.values import NOTHING, Fragment, Pieces, Setting, Text
+from clickpipe.template.values import NOTHING, Binding, Fragment, Pieces, Setting, Text, typed
 
 _OPENS = re.compile(r"--|#[ !]|/\*|['`\"]")
 # Behind these ClickHouse's grammar takes a literal only, never a parameter.
@@ -27,6 +27,9 @@ _IN_TYPE = r"(?:::\s*|\bAS\s+)[A-Z]\w*\s*\((?:[\w\s,(]|\([\w\s,]*\)|'[^']*')*"  
 _AND_TEXTS = rf"\b(?:COLLATE|ESCAPE|COLUMNS\s*\()\s*|{_IN_TYPE}"
 _LITERAL_ONLY = re.compile(rf"(?:\bSAMPLE(?:\s+\S+\s+OFFSET)?\s*|{_AND_TEXTS})$", re.IGNORECASE)
 _TEXT_ONLY = re.compile(rf"(?:\b(?:DATE|TIMESTAMP|INTERVAL)\s*|{_AND_TEXTS})$", re.IGNORECASE)  # before a quote
+_BEHIND_INTERVAL = re.compile(r"\bINTERVAL\s*$", re.IGNORECASE)
+_UNITS = "NANOSECOND|MICROSECOND|MILLISECOND|SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR"
+_INTERVAL = re.compile(rf"\s*(?P<number>-?\d{{1,18}})\s+(?P<unit>(?:{_UNITS})S?)\s*\Z", re.IGNORECASE | re.ASCII)
 _LOOK_BACK, _MOST_BEFORE = 80, 400  # characters
 _ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
@@ -100,6 +103,9 @@ class _Assembly:
         if self._literal_only():
             self._parts.append(Part(_literal(value, quoted=not self._quote), self._last, 0, literal=True))
             return
+        if not self._quote and isinstance(value, str) and (interval := _INTERVAL.match(value)) and self._in_interval():
+            self._interval(value, int(interval["number"]), interval["unit"].upper())
+            return
         placeholder, type_ = self._binder.bind(value)
         if not self._quote:
             self._parts.append(Part(placeholder, self._last, 0))
@@ -115,6 +121,20 @@ class _Assembly:
         self._joined = True
         text = placeholder if type_ == "String" else f"toString({placeholder})"
         self._parts.append(Part(f"', {text}, '", self._last, 0))
+
+    def _in_interval(self) -> bool:
+        before = ""
+        for part in reversed(self._parts):
+            before = part.text + before
+            if len(before) > _LOOK_BACK:
+                break
+        return not self._comment and _BEHIND_INTERVAL.search(before) is not None
+
+    def _interval(self, value: str, number: int, unit: str) -> None:
+        """Write `INTERVAL {{String(step, '1 hour')}}`: the number is bound, the unit is one of ClickHouse's words."""
+        name = getattr(getattr(value, "binding", None) or value, "name", "interval")
+        placeholder, _ = self._binder.bind(typed(number, Binding(name, "Int64", f"{number} of an interval")))
+        self._parts.append(Part(f"{placeholder} {unit}", self._last, 0, literal=True))
 
     def _literal_only(self) -> bool:
         """Tell whether a value stands where ClickHouse takes a literal; inside of a text, the text has to be one."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from jinja2 import nodes
 
-from clickpipe.diagnostics import Diagnostic, Word, did_you_mean
+from clickpipe.diagnostics import Diagnostic, Severity, Word, did_you_mean
 from clickpipe.template.dates import DATE_FUNCTIONS, DAYS
 from clickpipe.template.environment import environment
-from clickpipe.template.functions import FUNCTIONS, KEYWORDS, TYPED_CALLS, is_list_of_values
+from clickpipe.template.functions import FUNCTIONS, KEYWORDS, TYPED_CALLS
 from clickpipe.template.identifiers import FUNCTIONS as NAMING
 from clickpipe.template.types import TYPES
 
@@ -126,7 +126,7 @@ def _from_call(call: nodes.Call, local: set[str], source: Word) -> tuple[Paramet
         return None, problem(source, "CP3002", f"Invalid function name: {function}", call.lineno, function, hint)
     if function not in _DECLARING:
         return None, None
-    if (wrong := _wrong_keyword(call, function) or _wrong_items(call, function)) is not None:
+    if (wrong := _wrong_keyword(call, function)) is not None:
         message, word, hint = wrong
         return None, problem(source, "CP3008", message, call.lineno, word, hint)
     if not call.args:
@@ -181,16 +181,21 @@ def _wrong_keyword(call: nodes.Call, function: str) -> tuple[str, str, str] | No
     return None
 
 
-def _wrong_items(call: nodes.Call, function: str) -> tuple[str, str, str] | None:
-    """Return what is wrong with the item type of an Array: message, word, hint."""
-    if function != "Array" or len(call.args) <= 1:
-        return None
-    of = call.args[1]
-    item = of.name if isinstance(of, nodes.Name) else _constant(of)
-    if item is None or item in TYPES or (isinstance(item, str) and is_list_of_values(item)):
-        return None
-    hint = did_you_mean(str(item), TYPES) or "for example: Array(name, 'String')"
-    return f"Array of '{item}' is not known", str(item), hint
+def odd_arrays(tree: nodes.Template, source: Word) -> Iterator[Diagnostic]:
+    """Warn of arrays whose item type is not one: their items are texts."""
+    for call in tree.find_all(nodes.Call):
+        if not isinstance(call.node, nodes.Name) or call.node.name != "Array" or len(call.args) <= 1:
+            continue
+        of = call.args[1]
+        item = of.name if isinstance(of, nodes.Name) else _constant(of)
+        if item is None or item in TYPES:
+            continue
+        name = call.args[0].name if isinstance(call.args[0], nodes.Name) else "name"
+        values = [value.strip().strip("'\"") for value in str(item).split(",")]
+        enum = f", enum={values!r}" if len(values) > 1 or str(item)[:1] in "'\"" else ""
+        hint = did_you_mean(str(item), TYPES) or f"write Array({name}, 'String'{enum})"
+        message = f"'{item}' is not a type: the items of the array are texts"
+        yield replace(problem(source, "CP3008", message, call.lineno, str(item), hint), severity=Severity.WARNING)
 
 
 def _constant(node: nodes.Expr) -> Any:

@@ -13,7 +13,7 @@ from jinja2.runtime import Undefined
 from jinja2.visitor import NodeTransformer
 
 from clickpipe.template import functions
-from clickpipe.template.errors import TemplateError
+from clickpipe.template.errors import MissingName, TemplateError
 from clickpipe.template.functions import DIRECT, FUNCTIONS
 from clickpipe.template.run import counted, endless, get_variable, set_variable
 from clickpipe.template.sandbox import FILTERS, Sandbox, join, join_filter, text, total
@@ -63,9 +63,9 @@ def emit(value: Any) -> Any:
     if kind is str:
         return Emitted(value)
     if value is None or isinstance(value, Undefined):
-        name = getattr(value, "_undefined_name", None) or "None"
-        message = f'expression "{name}" evaluated to null'
-        raise TemplateError(message)
+        name = getattr(value, "_undefined_name", None)
+        message = f'expression "{name or "None"}" evaluated to null'
+        raise MissingName(name, message) if name else TemplateError(message)
     if isinstance(value, list | tuple | dict) and kind is not Pieces and weight(value) > MOST:
         message = f"a list is longer than {MOST} characters and items"
         raise TemplateError(message)

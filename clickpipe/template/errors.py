@@ -33,6 +33,16 @@ class MissingParameter(TemplateError):
         self.needed = tuple(needed or names)
 
 
+class MissingName(MissingParameter):
+    """A parameter that stands in a template by its name alone was not given; told in the original's words."""
+
+    def __init__(self, name: str, message: str) -> None:
+        """Ask for one parameter."""
+        super().__init__([name])
+        self.message = f"Template Syntax Error: {message}"
+        self.args = (self.message,)
+
+
 class AuthorError(ClickpipeError):
     """`error('…')` or `custom_error(…)` in a template: the author's own words and status."""
 

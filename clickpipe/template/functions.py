@@ -111,24 +111,11 @@ def _decimal(value: Any = _NONE, default: Any = _NONE, *, scale: Any = DECIMAL_S
     return _typed_call(type_)(value, default, **more)
 
 
-def is_list_of_values(of: str) -> bool:
-    """Tell whether what stands where `Array()` has its item type is values (`"'free', 'paid'"`): the items are texts.
-
-    What is one word could be a type that is misspelt, and is an error.
-    """
-    return not of.replace("(", "").replace(")", "").strip().isalnum()
-
-
 def _array(
     value: Any = _NONE, of: Any = "String", default: Any = _NONE, *, defined: bool = True, **_documentation: Any
 ) -> TypedValue | Nothing:
     """`Array(x, 'Int32', default)`: a comma-separated text or a repeated parameter."""
-    type_ = TYPES.get(getattr(of, "type_name", of))  # also the bare name: Array(x, Int32)
-    if type_ is None and isinstance(of, str) and is_list_of_values(of):
-        type_ = TYPES["String"]
-    if type_ is None:
-        message = f"Array of '{of}' is not known"
-        raise TemplateError(message)
+    type_ = TYPES.get(getattr(of, "type_name", of), TYPES["String"])  # also the bare name: Array(x, Int32)
     if not defined and default is _NONE and _missing(value):
         return NOTHING
     given = _given(value, default)

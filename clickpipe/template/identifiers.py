@@ -10,7 +10,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context, Undefined
 
 from clickpipe.template import names
-from clickpipe.template.errors import MissingParameter, TemplateError
+from clickpipe.template.errors import MissingName, MissingParameter, TemplateError
 from clickpipe.template.run import run_of
 from clickpipe.template.values import Fragment, Text
 
@@ -46,14 +46,14 @@ def _columns(
     context: Context, value: Any = _NONE, default: Any = _NONE, function: Any = None, **_more: Any
 ) -> Fragment:
     """`columns(x, 'a,b', 'sum')`: names separated by commas, each in the function's brackets."""
-    if default is _NONE:
+    if default is _NONE and (value is None or value is _NONE or isinstance(value, Undefined)):
         message = "Missing columns() default value, use `columns(column_names, 'default_column_name')`"
-        raise TemplateError(message)
+        raise MissingName(getattr(value, "_undefined_name", None) or "value", message)
     run = run_of(context)
     if function is not None and not (_FUNCTION.match(str(function)) and str(function) in run.constants):
         message = "the function of columns() is a name that the template gives as a text"
         raise TemplateError(message)
-    own = [part.strip() for part in str(default).split(",")]
+    own = [] if default is _NONE else [part.strip() for part in str(default).split(",")]
     given = value if isinstance(value, list) else _name(value, default).split(",")
     quoted = [names.column(str(part).strip(), run.names.columns, own, run.constants) for part in given]
     shown = quoted if function is None else [f"{function}({name}) as {name}" for name in quoted]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,16 +15,17 @@ from clickpipe.diagnostics import ClickpipeError, Diagnostic, Span, Word, redact
 from clickpipe.template.assemble import Part, assemble
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.branches import MISTAKES, Sample, controls, explore, sample
-from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags, problem
+from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags, odd_arrays, problem
 from clickpipe.template.environment import MARK, Emitted, build, normalise, parse
-from clickpipe.template.errors import MissingParameter, TemplateError
+from clickpipe.template.errors import MissingName, MissingParameter, TemplateError
 from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.run import Run
 from clickpipe.template.shape import Shape, known_parameters, program, template_shape
-from clickpipe.template.types import SAMPLE_TEXT
+from clickpipe.template.types import SAMPLE_TEXT, TYPES
 from clickpipe.template.values import Fragment, Nothing, Pieces, Setting
 
 _ABOUT = re.compile(r"block for (\w+)|Extra {% (\w+) %}|'(else) if'|^(\w+) is forbidden")  # the word to point at
+_ITEMS = re.compile(r"\bArray\s*\(\s*\w+\s*,\s*['\"]?([^'\"),\s]*)")  # what an array is declared to be of
 _LAID_OUT = {Fragment, Nothing, Pieces, Setting}  # values that are more, or less, than one placeholder
 _PATHS = 1_000  # ways through a template that are remembered
 
@@ -166,7 +167,7 @@ class TemplateProgram:
             error.args = (error.message,)
             if error.payload is not None:
                 error.payload = json.loads(redact(json.dumps(error.payload, default=str), secrets, parts=False))
-        if isinstance(error, MissingParameter):
+        if isinstance(error, MissingParameter) and not isinstance(error, MissingName):
             missing = [p.name for p in self._declared if p.required and p.typed and values.get(p.name) is None]
             listed = error.names if set(missing) <= set(error.names) else missing
             return self._at(template, error, MissingParameter(listed, error.names))
@@ -196,7 +197,8 @@ class TemplateProgram:
             except MissingParameter as error:
                 more = {n: every[n] for n in error.needed if n in every and n not in values}
                 if not more:
-                    return error
+                    # a variable that some branch sets: its value is asked of the caller
+                    return None if every.keys().isdisjoint(error.needed) else error
                 values |= more
             except UnknownName:
                 break  # a name that is asked of the caller
@@ -216,6 +218,11 @@ class TemplateProgram:
         """Return a value for each parameter."""
         return {p.name: sample(p) for p in self._declared}
 
+    def choices(self) -> Iterator[str]:
+        """Yield the values that the author lists for parameters: choices and examples."""
+        for parameter in self._declared:
+            yield from (*parameter.enum, *([parameter.example] if parameter.example else ()))
+
     def required_samples(self) -> Mapping[str, str]:
         """Return a value for each parameter that has no default."""
         return {p.name: sample(p) for p in self.parameters if p.required}
@@ -228,7 +235,7 @@ def compile_template(source: Word) -> tuple[TemplateProgram | None, list[Diagnos
     shape = template_shape(source.text)
     parameters = known_parameters(shape.text)
     if parameters is not None:
-        return TemplateProgram(source, parameters, shape), []
+        return TemplateProgram(source, parameters, shape), _remarks(source)
     return None, _faults(source)
 
 
@@ -246,6 +253,13 @@ def _faults(source: Word) -> list[Diagnostic]:
         word = _ABOUT.search(message)
         return [problem(source, "CP3001", message, error.lineno, word[word.lastindex or 0] if word else "")]
     return diagnostics
+
+
+def _remarks(source: Word) -> list[Diagnostic]:
+    """Warn of what works, but not as it reads."""
+    if all(match[1] in TYPES for match in _ITEMS.finditer(source.text)):
+        return []
+    return list(odd_arrays(parse(normalise(source.text)), source))
 
 
 def _forgotten_percent(source: Word) -> list[Diagnostic]:

@@ -121,6 +121,20 @@ TYPES: dict[str, ParamType] = {
 }
 
 
+def agree(one: str, other: str) -> bool:
+    """Tell whether a text can be of two types, as calls declare them (`Int32`, `Array(String)`)."""
+    first, second = (TYPES.get(name.removeprefix("Array(").removesuffix(")")) for name in (one, other))
+    return first is None or second is None or _takes(first, second.sample) or _takes(second, first.sample)
+
+
+def _takes(type_: ParamType, text: str) -> bool:
+    try:
+        type_.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def validate(type_: ParamType, value: Any) -> ParsedValue:
     """Return the value that the text (or Python default) `value` stands for.
 

@@ -22,6 +22,12 @@ def ndjson_rows(text: str) -> list[Row] | None:
     return rows if all(isinstance(row, dict) for row in rows) else None
 
 
+def tsv_rows(text: str) -> list[Row] | None:
+    """Return the rows of TSV without a header; columns are numbered from 1."""
+    lines = [line.split("\t") for line in text.rstrip("\n").split("\n")] if text.strip() else []
+    return [{str(number): _cell(value) for number, value in enumerate(line, 1)} for line in lines]
+
+
 def csv_rows(text: str) -> list[Row]:
     """Return the rows of CSV with a header."""
     return [{name: _cell(value) for name, value in row.items()} for row in csv.DictReader(io.StringIO(text))]

@@ -240,7 +240,6 @@ def test_pipes_keep_their_meaning_and_comments(text: str) -> None:
         ("a.pipe", "NOD a\nSQL >\n    SELECT 1\n", "CP1001"),
         ("a.pipe", "SQL >\n  SELECT 1\nNODE a\n", "CP1002"),
         ("a.datasource", "SCHEMA >\n  a String b\n", "CP1101"),
-        ("a.datasource", "TAGS a\nTAGS b\n", "CP1006"),
     ],
 )
 def test_files_with_errors_are_left_alone(file: str, text: str, code: str) -> None:

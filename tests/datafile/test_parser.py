@@ -130,7 +130,7 @@ def head(text: str, file: str) -> list[str]:
         ("TOKEN a", ["CP1003"]),
         ("TOKEN a b c", ["CP1003"]),
         ("ENGINE", ["CP1003"]),
-        ("ENGINE a\nENGINE b", ["ENGINE =a", "ENGINE =b", "CP1006"]),
+        ("ENGINE a\nENGINE b", ["ENGINE =b", "CP1006"]),
         ("ENGINE >\n    a", ["CP1005"]),
         ("SCHEMA a String", ["CP1004"]),
         ("SCHEMA >\n\n", ["CP1009"]),
@@ -155,7 +155,7 @@ def test_a_data_source_is_read_line_by_line(text: str, statements: list[str]) ->
         ("NODE a\nTYPE endpont", ["a", "CP1008"]),
         (
             "NODE a\nSQL >\n    SELECT 1\nSQL >\n    SELECT 2",
-            ["a", "SQL >    SELECT 1\n", "SQL >    SELECT 2", "CP1006"],
+            ["a", "SQL >    SELECT 2", "CP1006"],
         ),
     ],
 )

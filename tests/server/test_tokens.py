@@ -161,7 +161,10 @@ def test_a_clients_own_signature_by_the_admin_token_is_good(client: Client) -> N
         (jwt.encode(claims, admin, algorithm="HS512"), "alg"),
         (jwt.encode(claims, "", algorithm="none"), "alg"),
         (jwt.encode({**claims, "exp": 1}, admin, algorithm="HS256"), "it has expired"),
-        (jwt.encode({**claims, "workspace_id": "other"}, admin, algorithm="HS256"), "its signature is wrong"),
+        (
+            jwt.encode({**claims, "workspace_id": "other"}, admin, algorithm="HS256"),
+            "this server has no workspace with the id 'other'",
+        ),
         (jwt.encode({**claims, "workspace_id": 7}, admin, algorithm="HS256"), "'workspace_id' is missing"),
         (jwt.encode({**claims, "scopes": []}, admin, algorithm="HS256"), "'scopes' is a list"),
         (jwt.encode({**claims, "scopes": [{"type": "ADMIN"}]}, admin, algorithm="HS256"), "A JWT has scopes"),

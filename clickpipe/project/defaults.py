@@ -1,0 +1,63 @@
+"""Defaults that a column's type cannot hold: `DateTime DEFAULT ''`.
+
+What such a line meant in practice is the type's zero value; it is taken as that, with a warning.
+"""
+
+from __future__ import annotations
+
+import re
+
+from clickpipe.diagnostics import Diagnostic, Severity, Word
+
+_WRAPPER = re.compile(r"^(Nullable|LowCardinality)\((.*)\)$", re.DOTALL)
+_LITERAL = re.compile(r"^'((?:[^'\\]|\\.|'')*)'$", re.DOTALL)
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{8}|\d{1,5}"
+_TIME = r"\d+(\.\d+)?|(\d{4}-\d{1,2}-\d{1,2}|\d{8})([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?"
+# By the start of a type's name: the form of texts that it holds, and how its zero is written.
+_FORMS: tuple[tuple[str, str, str], ...] = (
+    ("DateTime64", _TIME, "0"),
+    ("DateTime", _TIME, "0"),
+    ("Date", _DATE, "0"),
+    ("UInt", _NUMBER, "0"),
+    ("Int", _NUMBER, "0"),
+    ("Float", rf"{_NUMBER}|[+-]?(inf|nan|infinity)", "0"),
+    ("BFloat", rf"{_NUMBER}|[+-]?(inf|nan|infinity)", "0"),
+    ("Decimal", _NUMBER, "0"),
+    ("Bool", r"true|false|0|1|yes|no|on|off|t|f|y|n", "false"),
+    ("UUID", r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", "'00000000-0000-0000-0000-000000000000'"),
+    ("IPv4", r"\d+(\.\d+){3}", "'0.0.0.0'"),
+    ("IPv6", r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|\d+(\.\d+){3}", "'::'"),
+    ("Array(", r"\s*\[.*", "[]"),
+    ("Map(", r"\s*\{.*", "map()"),
+    ("Tuple(", r"\s*\(.*", "tuple()"),
+    ("JSON", r"\s*\{.*", "'{}'"),
+)
+
+
+def fitting_default(type_: str, default: Word) -> tuple[Word, Diagnostic | None]:
+    """Return a column's default, the type's zero value in place of a text that the type cannot hold, with a warning."""
+    literal = _LITERAL.match(default.text.strip())
+    if literal is None:
+        return default, None
+    bare, nullable = type_.strip(), False
+    while (wrapped := _WRAPPER.match(bare)) is not None:
+        nullable = nullable or wrapped[1] == "Nullable"
+        bare = wrapped[2].strip()
+    if bare.startswith("Enum") and "''" not in bare and literal[1] == "":
+        form: tuple[str, str, str] | None = ("Enum", r"(?!)", "one of its values")
+    else:
+        form = next((f for f in _FORMS if bare.startswith(f[0])), None)
+    if form is None or re.fullmatch(form[1], literal[1], re.DOTALL | re.IGNORECASE):
+        return default, None
+    zero = "NULL" if nullable else form[2]
+    message = f"{default.text} is no {bare}: the default is taken as the type's zero value"
+    hint = f"write DEFAULT {zero}"
+    return Word(f"defaultValueOfTypeName({_quoted(type_)})", default.span), Diagnostic(
+        "CP1107", message, default.span, Severity.WARNING, hint
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
