@@ -195,6 +195,10 @@ class _NodeCheck:
 
 
 def _diagnostic(variant: Variant, failure: CheckFailure) -> Diagnostic:
+    if failure.name == "ACCESS_DENIED" and isinstance(variant.syntax, Syntax):
+        # chdb takes a table that there is not for a file: only behind IN can such a name come to it
+        name = next((table.name for table in variant.syntax.tables if table.in_operator), "")
+        failure = replace(failure, message=f"Unknown expression identifier `{name}`")
     return Diagnostic("CP4002", clean(failure.message), place_in_sql(variant, failure.message), hint=hint_of(failure))
 
 
