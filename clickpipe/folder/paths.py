@@ -10,17 +10,22 @@ from pathlib import Path
 ENDINGS = (".datasource", ".pipe", ".connection", ".incl")
 _AT_ONCE = 1 << 16
 _SKIPPED = {"node_modules", "venv", "__pycache__", "dist", "build"}
+_SETTINGS = "clickpipe.toml"
 _NOT_DEPLOYED = {"playgrounds", "explorations"}  # of the project itself: what people try out there is not part of it
 
 
 def project_folders(root: Path) -> Iterator[Path]:
     """Yield `root` and the folders below it, sorted; hidden ones, virtual environments and builds left out.
 
-    Of `vendor` only the data sources of other workspaces count: `vendor/<workspace>/datasources`.
+    Of `vendor` only the data sources of other workspaces count: `vendor/<workspace>/datasources`. A folder below with a
+    `clickpipe.toml` of its own is another project.
     """
-    for folder, folders, _ in os.walk(root):
+    for folder, folders, files in os.walk(root):
         path = Path(folder)
         parts = path.relative_to(root).parts
+        if parts and _SETTINGS in files:
+            folders.clear()
+            continue
         skipped = _SKIPPED if parts else _SKIPPED | _NOT_DEPLOYED
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in skipped)
         if "vendor" not in parts or "datasources" in parts[parts.index("vendor") :]:

@@ -22,7 +22,17 @@ def test_datafiles_are_found_at_any_depth(tmp_path: Path, monkeypatch: pytest.Mo
     write(tmp_path, *found)
     write(
         tmp_path,
-        *(".git/d.pipe", ".venv/lib/e.pipe", "node_modules/m/f.pipe", "vendor/w/g.datasource", "build/h.pipe"),
+        *(
+            ".git/d.pipe",
+            ".venv/lib/e.pipe",
+            "node_modules/m/f.pipe",
+            "vendor/w/g.datasource",
+            "build/h.pipe",
+            "explorations/i.pipe",
+            "playgrounds/j.pipe",
+            "other/clickpipe.toml",
+            "other/datasources/k.datasource",
+        ),
         *(".hidden.pipe", "readme.md", "pipe"),
     )
     monkeypatch.chdir(tmp_path)
