@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks import compression
 from benchmarks.events import ndjson
 from benchmarks.serving import Server, serve
 from clickpipe.engine import Engine
@@ -53,6 +54,7 @@ def main() -> None:
                 live = instance.default.queries.live()
                 bound = live.compiled.endpoints[name].bind_to(live.table, values)
                 _report(name, *_in_turns(partial(_over_http, server, path), partial(_direct, instance.engine, bound)))
+            compression.report(server)
 
 
 def _merge(data: Path) -> None:

@@ -34,9 +34,15 @@ class Server:
         parts = urlsplit(self.url)
         return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
 
-    def request(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"") -> bytes:
-        """Send one request and return the body. Raises RuntimeError for a status of 400 and above."""
-        connection.request(method, path, body or None, {"Authorization": f"Bearer {self.token}"})
+    def request(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"", accept: str = ""
+    ) -> bytes:
+        """Send one request and return the body as it is sent. Raises RuntimeError for a status of 400 and above.
+
+        `accept` is the encodings that may be used for it.
+        """
+        headers = {"Authorization": f"Bearer {self.token}", **({"Accept-Encoding": accept} if accept else {})}
+        connection.request(method, path, body or None, headers)
         response = connection.getresponse()
         data = response.read()
         if response.status >= http.HTTPStatus.BAD_REQUEST:

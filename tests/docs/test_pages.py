@@ -14,6 +14,7 @@ from clickpipe.datafile.directives import DIRECTIVES
 from clickpipe.diagnostics import CODES, render_text
 from clickpipe.server.app import ROUTES
 from clickpipe.template.functions import FUNCTIONS
+from interop.clients import CLIENTS
 from tests.conftest import ROOT, Compile
 
 DOCS = ROOT / "docs"
@@ -89,3 +90,12 @@ def test_every_room_is_in_the_picture() -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     for target in _LINK.findall(path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+def test_every_client_of_interop_has_its_line_and_page() -> None:
+    rows = re.findall(r"^\| \[(.+?)\]\((clients/.+?\.md)\)", page("compatibility.md"), flags=re.MULTILINE)
+    names = {"cube": "Cube", "duckdb": "DuckDB"}
+    assert {name for name, _ in rows} == {names.get(client.name, client.name) for client in CLIENTS}
+    assert {f"clients/{path.name}" for path in (DOCS / "clients").glob("*.md")} == {path for _, path in rows}
+    for client in CLIENTS:
+        assert (ROOT / "interop" / "checks" / client.script).is_file()
