@@ -22,7 +22,7 @@ from clickpipe.deploy import Deployer, Hooks, Pace
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult, whole
 from clickpipe.ingest import Importer, IngestResult, Lines
-from clickpipe.jobs import Work
+from clickpipe.jobs import Population, Work
 from clickpipe.query import (
     FORMATS,
     Answer,
@@ -36,6 +36,7 @@ from clickpipe.query import (
 from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.data_in import DataIn
 from clickpipe.runtime.deploying import Deploying
+from clickpipe.runtime.populating import start_population
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.staging import StagingData
 from clickpipe.template import Secrets
@@ -178,6 +179,10 @@ class Workspace(Deploying, DataIn):
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
         return self.copies.start(name, values or {}, mode)
+
+    def populate(self, wanted: Population) -> Job:
+        """Start a job that populates a materialized view. Raises ClickpipeError 404, 400."""
+        return start_population(self._services, self.id, self.queries, self._held, self._outdate, wanted)
 
     def retry(self, job: Job) -> Job:
         """Start a job anew that has ended. Raises ClickpipeError 409 for one that has not, 400 for what cannot be."""

@@ -57,6 +57,7 @@ from clickpipe.server.pipes import (
     list_pipes,
     pause_copy,
     post_copy,
+    post_population,
     resume_copy,
 )
 from clickpipe.server.sql import query_sql
@@ -88,6 +89,7 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("GET", "/v0/pipes/{name}/explain", get_explain),
     ("GET", "/v0/pipes/{name}", get_pipe),
     ("POST", "/v0/pipes/{name}/copy", post_copy),
+    ("POST", "/v0/pipes/{name}/nodes/{node}/population", post_population),
     ("POST", "/v0/pipes/{name}/copy/pause", pause_copy),
     ("POST", "/v0/pipes/{name}/copy/resume", resume_copy),
     ("GET", "/v0/sql", query_sql),

@@ -14,6 +14,7 @@ from clickpipe.catalog import resource_id
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError
 from clickpipe.generate import openapi_document
+from clickpipe.jobs import Population
 from clickpipe.query import (
     FORMATS,
     Answer,
@@ -182,3 +183,27 @@ async def post_copy(request: Request) -> JSONResponse:
     reply = job_reply(request, job)
     tags = {"copy_target_datasource": resource_id(who.workspace.id, "datasource", target)}
     return JSONResponse({**reply, "job": reply, "tags": tags})
+
+
+async def post_population(request: Request) -> JSONResponse:
+    """Answer `POST /v0/pipes/<name>/nodes/<node>/population`: fill a view's target from its source, as a job."""
+    who = caller(request)
+    name, node = request.path_params["name"], request.path_params["node"]
+    who.require("PIPES:CREATE", name)
+    pipe = find(who.workspace.queries.live().compiled.project.pipes, who.workspace.id, "pipe", name)
+    ids = {resource_id(who.workspace.id, "node", pipe.name, n.name): n for n in pipe.nodes} if pipe else {}
+    if pipe is None or (pipe.node(node) is None and node not in ids):
+        message = f"The pipe '{name}' has no node '{node}'" if pipe else f"The pipe '{name}' does not exist"
+        raise ClickpipeError(message, status=404, code="not_found")
+    given = await posted_values(request)
+    subset = one(given, "populate_subset") or "1"
+    try:
+        part = float(subset)
+    except ValueError:
+        part = 0.0
+    if not 0 < part <= 1:
+        message = f"'populate_subset' is a part of 1, like 0.1, not '{subset[:50]}'."
+        raise ClickpipeError(message, code="bad_parameter")
+    wanted = Population(pipe.name, flag(given, "truncate"), one(given, "populate_condition"), part)
+    job = await asyncio.to_thread(who.workspace.populate, wanted)
+    return JSONResponse({**job_reply(request, job), "job": job_reply(request, job)})

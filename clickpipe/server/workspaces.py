@@ -24,8 +24,9 @@ _ROWS = {"": Rows.NONE, "none": Rows.NONE, "last_partition": Rows.LAST, "all_par
 _TEST_PREFIX, _TEST_SECONDS = "Tinybird_Local_Test_", 3600.0  # `tb test` makes one each time, and leaves it
 _LOCAL = {"127.0.0.1", "::1", "[::1]", "localhost"}
 _HOST = re.compile(r"([A-Za-z0-9.]+|\[::1\])(?::\d{1,5})?")
-# What pages in a browser and proxies send, and programs of this machine do not.
-_NOT_LOCAL = ("forwarded", "x-forwarded-", "x-real-ip", "via", "origin", "referer", "sec-fetch-", "x-cluster-client-ip")
+# What pages in a browser and proxies send, and programs of this machine do not (node sends sec-fetch-mode, alone).
+_BROWSERS = ("origin", "referer", "sec-fetch-site", "sec-fetch-dest", "sec-fetch-user")
+_NOT_LOCAL = (*_BROWSERS, "forwarded", "x-forwarded-", "x-real-ip", "via", "x-cluster-client-ip")
 
 
 async def get_workspace(request: Request) -> JSONResponse:

@@ -209,6 +209,7 @@ def test_test_workspaces_of_tb_expire(default: Client) -> None:
         ("on", "example.com", {}, 403),
         ("on", "localhost:7181", {"Origin": "https://example.com"}, 403),
         ("on", "localhost:7181", {"Sec-Fetch-Site": "none"}, 403),
+        ("on", "localhost:7181", {"Sec-Fetch-Mode": "cors", "User-Agent": "node"}, 200),
     ],
 )
 def test_tokens_are_told_to_programs_of_this_machine_where_asked(
