@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from clickpipe.project import Column, DataSource, TableEngine
-from clickpipe.sql import quote_identifier
+from clickpipe.sql import MeantColumn, MeantTable, quote_identifier
 
 # How many inserts back a repeated one is still recognised (exactly-once after a crash).
 DEDUPLICATION_WINDOW = 10_000
@@ -32,6 +32,30 @@ def table_ddl(source: DataSource, table: str, types: Mapping[str, str] = Mapping
     ]
     columns = ",\n    ".join(lines)
     return f"CREATE TABLE {table}\n(\n    {columns}\n)\n{engine_ddl(source.engine)}"
+
+
+def meant_table(source: DataSource) -> MeantTable:
+    """Return what `table_ddl` asks ClickHouse for."""
+    engine = source.engine
+    merge_tree = engine.name.text.endswith("MergeTree")
+    clauses = {"SORTING_KEY"} if merge_tree else set()
+    options = ("PARTITION_KEY", "PRIMARY_KEY", "SAMPLING_KEY", "TTL") if merge_tree else ()
+    clauses |= {option for option in options if engine.option(option)}
+    clauses |= {"SETTINGS"} if _settings(engine) else set()
+    texts = {f"ENGINE_{name}": word.text for name, word in engine.options.items()}
+    for column in source.columns:
+        texts[f"The type of '{column.name}'"] = column.type
+        texts[f"The DEFAULT of '{column.name}'"] = column.default.text if column.default else ""
+        texts[f"The CODEC of '{column.name}'"] = column.codec or ""
+    for index in source.indexes:
+        texts[f"The index '{index.name}'"] = f"{index.expression} {index.type}"
+    return MeantTable(
+        [MeantColumn(c.name, c.default is not None, bool(c.codec)) for c in source.columns],
+        engine.name.text,
+        frozenset(clauses),
+        [(i.name, i.granularity) for i in source.indexes],
+        texts,
+    )
 
 
 # What stands in an engine's brackets, by ENGINE_* option; a list of columns has brackets of its own.

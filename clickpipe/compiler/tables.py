@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from clickpipe.compiler.checker import Checker, CheckFailure
-from clickpipe.compiler.ddl import table_ddl
+from clickpipe.compiler.ddl import meant_table, table_ddl
 from clickpipe.compiler.explain import clean, hint_of, place_in_schema
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX
 from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
-from clickpipe.diagnostics import Diagnostic
+from clickpipe.diagnostics import Diagnostic, Span
 from clickpipe.project import DataSource
-from clickpipe.sql import check_create, quote_literal
+from clickpipe.sql import Refusal, check_create, quote_identifier, quote_literal
 
 SERVICE_NAMES = frozenset(qualified(name) for name in SERVICE_SOURCES)
 _QUARANTINE_COLUMNS = frozenset({"c__error_column", "c__error", "c__import_id", "insertion_date"})
@@ -29,11 +29,18 @@ def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagn
     for (source, ddl), tree in zip(wanted, checker.syntax_all(judged), strict=True):
         if isinstance(tree, CheckFailure):
             failures.append((source, tree))
-        elif (refusal := check_create(tree)) is not None:
-            diagnostics.append(Diagnostic("CP4007", refusal.message, source.span, hint="remove it"))
+        elif (refusal := check_create(tree, meant_table(source))) is not None:
+            diagnostics.append(Diagnostic("CP4007", refusal.message, _place(source, refusal), hint="remove it"))
         else:
             made.append((source, ddl))
     return diagnostics + [_refused(*failure) for failure in (*failures, *_create(checker, made))]
+
+
+def _place(source: DataSource, refusal: Refusal) -> Span:
+    """Return the option or column that a refusal is about; else the data source."""
+    words = (*source.engine.options.values(), *(c.default for c in source.columns if c.default))
+    held = (word.span for word in words if refusal.word and refusal.word in word.text)
+    return next(held, source.span)
 
 
 def create_quarantines(checker: Checker, sources: Iterable[DataSource], read: Collection[str]) -> list[Diagnostic]:
@@ -81,7 +88,7 @@ def _doubtful(source: DataSource) -> bool:
 
 def table_ddl_quarantine(source: DataSource, table: str) -> str:
     """Return the CREATE TABLE of a data source's quarantine (docs/ingestion.md)."""
-    columns = "".join(f"    `{c.name}` Nullable(String),\n" for c in source.columns)
+    columns = "".join(f"    {quote_identifier(c.name)} Nullable(String),\n" for c in source.columns)
     return (
         f"CREATE TABLE {table}\n(\n{columns}"
         "    c__error_column Array(String),\n    c__error Array(String),\n    c__import_id Nullable(String),\n"

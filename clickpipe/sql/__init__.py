@@ -1,7 +1,8 @@
 """Reading SQL without changing it: the tables it names, by offset; statement checks."""
 
+from clickpipe.sql.create import MeantColumn, MeantTable, check_create, unclosed
 from clickpipe.sql.determinism import Reads, reads
-from clickpipe.sql.guard import Refusal, check, check_create, table_functions
+from clickpipe.sql.guard import Refusal, check, judge_expression, table_functions
 from clickpipe.sql.lexer import Kind, Token, tokens
 from clickpipe.sql.order import order_keys
 from clickpipe.sql.scopes import Use
@@ -22,6 +23,8 @@ __all__ = [
     "OTHER",
     "Composition",
     "Kind",
+    "MeantColumn",
+    "MeantTable",
     "Qualifier",
     "Reader",
     "Reads",
@@ -34,6 +37,7 @@ __all__ = [
     "check_create",
     "columns_part",
     "is_as_meant",
+    "judge_expression",
     "order_keys",
     "quote_identifier",
     "quote_literal",
@@ -43,4 +47,5 @@ __all__ = [
     "table_functions",
     "table_name",
     "tokens",
+    "unclosed",
 ]

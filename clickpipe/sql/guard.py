@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clickpipe.diagnostics import did_you_mean
+from clickpipe.sql.allowed import is_function, is_refused_function, names
 from clickpipe.sql.scopes import IN_FUNCTIONS, JOIN_FUNCTIONS
 from clickpipe.sql.tree import read_tree
 
@@ -18,17 +20,7 @@ ALLOWED_TABLE_FUNCTIONS = frozenset(
     {"generaterandom", "null", "numbers", "numbers_mt", "values", "view", "zeros", "zeros_mt"}
 )
 ALLOWED_SYSTEM_TABLES = frozenset({"system.functions", "system.numbers", "system.one"})
-# Matched against a function's name in lower case without underscores: most have a second name with them.
-_READS_BY_NAME = re.compile(
-    r"^(dict(get|has|is|getchildren)\w*|naivebayesclassifier\w*|region(hierarchy|in|to\w+)|file|"
-    r"filesystem\w+|catboost\w*|executable|ai(classify|embed|extract|filter|generate|redact|similarity|translate)|"
-    r"has(columnin)?table|getmaxtablenamelength\w*|addressto\w+|demangle|trap|logtrace|sleep\w*|generateserialid|"
-    r"get(setting|serversetting|mergetreesetting)\w*|getmacro|getserverport|mysqlport|tcpport|showcertificate|"
-    r"(full)?hostname|fqdn|displayname|serveruuid|buildid|getoskernelversion|zookeeper\w*|structureto\w+schema|"
-    r"(current|initial)?queryid|connectionid|getclienthttpheader|currentrequesturl|currenthandler|"
-    r"(current|session|authenticated|auth)?user|pggetuserbyid|(current)?(database|schemas?)|"
-    r"(current|default|enabled)(profiles|roles))$"
-)
+_PLAIN = frozenset({"UInt64", "Int64", "Float64", "String", "Bool"})  # what ClickHouse calls the values of settings
 _STRUCTURES = frozenset({"generaterandom", "null", "values"})
 _COMPUTED_COLUMN = re.compile(r"\b(alias|default|ephemeral|materialized)\b", re.IGNORECASE)
 _SELECTS = frozenset({"SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"})
@@ -59,16 +51,19 @@ def check(
     root = read_tree(tree)
     if root["type"] not in _SELECTS:
         return Refusal("Only SELECT queries are allowed.", statement=True)
+    own = _lambdas(root) if '"lambda"' in tree else frozenset()
     for node in nodes(root):
         kind = node["type"]
         if kind.endswith("Query") and kind not in _PARTS:
             return Refusal("Only SELECT queries are allowed.", statement=True)
         if kind == "SetQuery" and not settings:
             return Refusal("SETTINGS are not allowed here.", "SETTINGS")
+        if kind == "SetQuery" and (refusal := check_settings(node, names("settings"))) is not None:
+            return refusal
         if "out_file" in node or "format_ast" in node:
             name = node.get("format_ast", {}).get("name", "")
             return Refusal("INTO OUTFILE and FORMAT are not allowed here.", name or "OUTFILE", format=name)
-        if (refusal := _judge(node, tables, sources)) is not None:
+        if (refusal := _judge(node, tables, sources, own)) is not None:
             return refusal
     return None
 
@@ -79,16 +74,14 @@ def table_functions(tree: str) -> list[str]:
     return [function["name"].lower() for function in found if function is not None]
 
 
-def check_create(tree: str) -> Refusal | None:
-    """Judge the syntax tree of a data source's CREATE TABLE: columns and an engine, no query in it.
-
-    Its defaults and keys run with every insert, so they may call what a SELECT may call.
-    """
-    root = read_tree(tree)
-    every = list(nodes(root))
-    if root["type"] != "CreateQuery" or any(node["type"] in _SELECTS for node in every):
-        return Refusal("A data source's definition cannot hold a query.", "SELECT")
-    return next((refusal for node in every if (refusal := _judge(node, ())) is not None), None)
+def judge_expression(root: _Node) -> Refusal | None:
+    """Judge the tree of an expression that reads no table."""
+    for node in nodes(root):
+        if node["type"] in _SELECTS or node["type"] == "Subquery":
+            return Refusal("A data source's definition cannot hold a query.", "SELECT")
+        if (refusal := _judge(node, ())) is not None:
+            return refusal
+    return None
 
 
 def nodes(root: _Node) -> Iterator[_Node]:
@@ -104,7 +97,28 @@ def nodes(root: _Node) -> Iterator[_Node]:
             stack.extend(reversed(item))
 
 
-def _judge(node: _Node, tables: Collection[str], sources: Collection[str] = ()) -> Refusal | None:
+def _lambdas(root: _Node) -> frozenset[str]:
+    """Return the names that a statement gives to functions of its own: `WITH (x -> x + 1) AS f`."""
+    named = (node.get("alias", "") for node in nodes(root) if node["type"] == "Function" and node["name"] == "lambda")
+    return frozenset(name for name in named if name)
+
+
+def check_settings(node: _Node, allowed: Collection[str]) -> Refusal | None:
+    """Judge a SETTINGS clause: plain values for settings that are `allowed`."""
+    if not set(node) <= {"type", "changes"}:
+        return Refusal("SETTINGS take names and plain values.", "SETTINGS")
+    for change in node.get("changes", ()):
+        name = str(change.get("name", ""))
+        if name not in allowed:
+            return Refusal(f"The setting '{name}' is not allowed.", name)
+        if change.get("value", {}).get("field_type") not in _PLAIN:
+            return Refusal(f"The setting '{name}' takes a number or a text.", name)
+    return None
+
+
+def _judge(
+    node: _Node, tables: Collection[str], sources: Collection[str] = (), own: Collection[str] = ()
+) -> Refusal | None:
     kind = node["type"]
     if kind == "TableIdentifier":
         return _table(node, tables)
@@ -116,18 +130,21 @@ def _judge(node: _Node, tables: Collection[str], sources: Collection[str] = ()) 
             return _in_function(node, tables)
         if node["name"].lower() in JOIN_FUNCTIONS:
             return _join_function(node, tables)
-        return _function(node["name"])
+        return _function(node["name"], (*sources, *own))
     if kind == "ColumnsApplyTransformer":
-        return _function(node.get("func_name", ""))
+        return _function(name) if (name := node.get("func_name", "")) else None
     if kind == "QueryParameter" and node.get("param_type") == "Identifier":
         return Refusal("Names cannot be parameters.", node.get("name", ""))
     return None
 
 
-def _function(name: str) -> Refusal | None:
-    if name.startswith("__") or _READS_BY_NAME.match(name.lower().replace("_", "")):
+def _function(name: str, own: Collection[str] = ()) -> Refusal | None:
+    if is_function(name) or name.lower() in ALLOWED_TABLE_FUNCTIONS or name in own or name.lower() in own:
+        return None
+    if is_refused_function(name):
         return Refusal(f"The function '{name}' is not allowed.", name)
-    return None
+    hint = did_you_mean(name, names("functions"))
+    return Refusal(f"The function '{name}' is not known" + (f": {hint}" if hint else "."), name)
 
 
 def _table_function(function: _Node, sources: Collection[str]) -> Refusal | None:

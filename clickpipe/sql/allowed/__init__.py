@@ -1,0 +1,47 @@
+"""What SQL and data sources may name of ClickHouse: functions, settings of queries and of tables, by allow-lists.
+
+The lists are files beside this one, made from the functions and settings of the pinned ClickHouse and read by people.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from pathlib import Path
+
+# What may follow the name of an aggregate function, each again and again.
+_COMBINATORS = (
+    *("argmax", "argmin", "array", "distinct", "foreach", "if", "map", "merge", "null", "ordefault", "ornull"),
+    *("resample", "simplestate", "state", "tuple"),
+)
+CODECS = frozenset(
+    {
+        *("codec", "default", "none", "lz4", "lz4hc", "zstd", "delta", "doubledelta", "gcd", "gorilla", "fpc", "t64"),
+        *("alp", "sz3", "zxc"),
+    }
+)
+
+
+@cache
+def names(list_: str) -> frozenset[str]:
+    """Return the names in a list: `functions`, `settings`, `table_settings`, or one of these with `_refused`."""
+    text = (Path(__file__).parent / f"{list_}.txt").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
+
+
+@lru_cache(maxsize=10_000)
+def is_function(name: str) -> bool:
+    """Tell whether SQL may call a function, also an aggregate function with combinators."""
+    known = names("functions")
+    waiting = [name.lower()]
+    while waiting:
+        one = waiting.pop()
+        if one in known:
+            return True
+        waiting += [one.removesuffix(end) for end in _COMBINATORS if one.endswith(end) and one != end]
+    return False
+
+
+def is_refused_function(name: str) -> bool:
+    """Tell whether a function is one that ClickHouse has and SQL may not call."""
+    lower = name.lower()
+    return lower.startswith("__") or lower in names("functions_refused")

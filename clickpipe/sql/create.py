@@ -1,0 +1,168 @@
+"""A data source's CREATE TABLE: what ClickHouse reads in it has to be what was meant, and nothing else.
+
+Its columns' defaults, keys and settings are an author's text. None of it can end what it stands in (`is_closed`), and
+ClickHouse's tree of the whole is compared with what was asked for: the table, its columns, its engine and clauses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clickpipe.sql.allowed import CODECS, names
+from clickpipe.sql.guard import Refusal, check_settings, judge_expression, nodes
+from clickpipe.sql.lexer import Kind, tokens
+from clickpipe.sql.tree import read_tree
+
+_CLOSING = {")": "(", "]": "[", "}": "{"}
+_FALSE: tuple[Any, ...] = (None, False, "", [], {})
+# What a column, an index and an engine may have in ClickHouse's tree, beside what was asked for.
+_COLUMN_KEYS = frozenset({"type", "name", "data_type"})
+_INDEX_KEYS = frozenset({"type", "name", "granularity", "expression", "index_type"})
+_CREATE_KEYS = frozenset({"type", "database", "table", "database_ast", "table_ast", "columns_list", "storage"})
+_CLAUSES = {
+    "PARTITION_KEY": "partition_by",
+    "SORTING_KEY": "order_by",
+    "PRIMARY_KEY": "primary_key",
+    "SAMPLING_KEY": "sample_by",
+    "TTL": "ttl_table",
+    "SETTINGS": "settings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MeantColumn:
+    """A column as it was asked for."""
+
+    name: str
+    default: bool = False
+    codec: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeantTable:
+    """A table as it was asked for; `texts` are an author's words in it, by what they are called in messages.
+
+    `clauses` are the names of the ENGINE_* options that it has, `indexes` names with granularities.
+    """
+
+    columns: Sequence[MeantColumn]
+    engine: str
+    clauses: frozenset[str]
+    indexes: Sequence[tuple[str, int]] = ()
+    texts: Mapping[str, str] | None = None
+
+
+def check_create(tree: str, meant: MeantTable) -> Refusal | None:
+    """Judge the syntax tree of a CREATE TABLE; None where it is what was meant.
+
+    Its defaults and keys run with every insert, so they may call what a SELECT may call.
+    """
+    for what, text in (meant.texts or {}).items():
+        if (reason := unclosed(text)) is not None:
+            return Refusal(f"{what} has {reason}.", text)
+    root = read_tree(tree)
+    if root["type"] != "CreateQuery" or _keys(root) - _CREATE_KEYS:
+        return Refusal("A data source's definition is a table with columns and an engine, and nothing else.")
+    columns = root.get("columns_list", {})
+    storage = root.get("storage", {})
+    found = [
+        *_columns(columns, meant),
+        *_indexes(columns, meant),
+        *_engine(storage, meant),
+        *_expressions(columns, storage),
+    ]
+    return next(iter(found), None)
+
+
+def unclosed(text: str) -> str | None:
+    """Return why a text could say something of what stands around it: a comment, an open quote or bracket; or None."""
+    opened: list[str] = []
+    at = 0
+    last = ""
+    for token in tokens(f"{text}\n;"):
+        if text[at : token.start].strip():
+            return "a comment in it"
+        at, last = token.end, token.value
+        if token.kind in {Kind.WORD, Kind.TEXT} and "$" in text[token.start : token.start + 1]:
+            return "a '$' in it"
+        if token.kind is not Kind.MARK:
+            continue
+        if last == ";" and token.start < len(text):
+            return "a ';' in it"
+        if last in "([{":
+            opened.append(last)
+        elif last in _CLOSING and (not opened or opened.pop() != _CLOSING[last]):
+            return f"a '{last}' too many"
+    if last != ";":
+        return "a quote or comment that is not closed"
+    return f"a '{opened[-1]}' that is not closed" if opened else None
+
+
+def _keys(node: Mapping[str, Any]) -> set[str]:
+    return {key for key, value in node.items() if value not in _FALSE}
+
+
+def _children(node: Mapping[str, Any], key: str) -> list[Any]:
+    found: list[Any] = node.get(key, {}).get("children", [])
+    return found
+
+
+def _columns(listed: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
+    if _keys(listed) - {"type", "columns", "indices"}:
+        yield Refusal("A data source has columns and indexes, and nothing else in its schema.")
+    found = _children(listed, "columns")
+    if [column.get("name") for column in found] != [column.name for column in meant.columns]:
+        yield Refusal("The schema gives other columns than it names.")
+        return
+    for column, wanted in zip(found, meant.columns, strict=True):
+        allowed = _COLUMN_KEYS
+        allowed |= {"default_specifier", "default_expression"} if wanted.default else set()
+        allowed |= {"codec"} if wanted.codec else set()
+        if _keys(column) - allowed or column.get("default_specifier", "DEFAULT") != "DEFAULT":
+            yield Refusal(
+                f"The column '{wanted.name}' has a type, a DEFAULT and a CODEC, and nothing else.", wanted.name
+            )
+        codecs = (n["name"] for n in nodes(column.get("codec", {"type": ""})) if n["type"] == "Function")
+        for codec in codecs:
+            if codec.lower() not in CODECS:
+                yield Refusal(f"'{codec}' is not a codec.", codec)
+
+
+def _indexes(listed: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
+    found = _children(listed, "indices")
+    if [(index.get("name"), index.get("granularity")) for index in found] != list(meant.indexes):
+        yield Refusal("The indexes are others than those that are named.")
+    for index in found:
+        if _keys(index) - _INDEX_KEYS:
+            yield Refusal(f"The index '{index.get('name')}' has an expression and a type, and nothing else.")
+
+
+def _engine(storage: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
+    if storage.get("engine", {}).get("name") != meant.engine:
+        yield Refusal(f"The engine is another one than {meant.engine}.", meant.engine)
+    wanted = {_CLAUSES[name] for name in meant.clauses}
+    if _keys(storage) - {"type", "engine"} != wanted:
+        more = _keys(storage) - {"type", "engine"} - wanted
+        said = ", ".join(sorted(name for name, key in _CLAUSES.items() if key in more)) or "more than its options say"
+        yield Refusal(f"The engine has {said}, which no ENGINE_ line gives.")
+    if (refusal := check_settings(storage.get("settings", {"type": ""}), names("table_settings"))) is not None:
+        yield refusal
+    for element in _children(storage, "ttl_table"):
+        if element.get("mode") == "MOVE" or element.get("destination_name"):
+            yield Refusal("ENGINE_TTL deletes, aggregates or recompresses rows; it moves none.", "TO")
+
+
+def _expressions(listed: Mapping[str, Any], storage: Mapping[str, Any]) -> Iterator[Refusal]:
+    """Judge what is computed with every insert."""
+    parts: list[Any] = [column.get("default_expression") for column in _children(listed, "columns")]
+    parts += [index.get("expression") for index in _children(listed, "indices")]
+    parts += [storage.get(key) for key in ("partition_by", "order_by", "primary_key", "sample_by")]
+    for element in _children(storage, "ttl_table"):
+        parts += [element.get("ttl_expr"), element.get("where_expr")]
+        parts += [*element.get("group_by_key", ()), *element.get("group_by_assignments", ())]
+    parts += _children(storage.get("engine", {}), "arguments")
+    for part in parts:
+        if part and (refusal := judge_expression(part)) is not None:
+            yield refusal
