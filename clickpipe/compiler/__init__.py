@@ -4,7 +4,7 @@ from clickpipe.compiler.changes import compile_changes
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
-from clickpipe.compiler.ddl import column_ddl, fingerprint, table_ddl
+from clickpipe.compiler.ddl import column_ddl, fingerprint, meant_table, table_ddl
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
@@ -38,6 +38,7 @@ __all__ = [
     "compile_project",
     "file_names",
     "fingerprint",
+    "meant_table",
     "needed",
     "node_parameters",
     "owners",

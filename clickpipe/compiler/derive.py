@@ -15,7 +15,7 @@ from clickpipe.compiler.graph import Key, TableNames
 from clickpipe.compiler.tables import create_quarantines, create_tables
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, has_errors
 from clickpipe.project import Column, DataSource, Pipe, Project, check_engine
-from clickpipe.sql import Reader
+from clickpipe.sql import Reader, check, unclosed
 from clickpipe.template import Binder
 
 
@@ -33,8 +33,12 @@ def type_of_default(checker: Checker) -> Callable[[DataSource, Column], str]:
     """Return a function that asks ClickHouse; where it refuses, creating the table tells why."""
 
     def ask(_: DataSource, column: Column) -> str:
-        found = checker.describe(f"SELECT {column.default.text if column.default else 'NULL'} AS value", {})
-        return "String" if isinstance(found, CheckFailure) else found[0].type
+        text = column.default.text if column.default else "NULL"
+        tree = checker.syntax(sql := f"SELECT {text} AS value")
+        if unclosed(text) is not None or isinstance(tree, CheckFailure) or check(tree, ()) is not None:
+            return "String"
+        found = checker.describe(sql, {})
+        return "String" if isinstance(found, CheckFailure) or len(found) != 1 else found[0].type
 
     return ask
 

@@ -15,6 +15,7 @@ from clickpipe.deploy.apply import Applier, Hooks
 from clickpipe.deploy.beside import Beside
 from clickpipe.deploy.clone import Rows, clone_tables
 from clickpipe.deploy.history import BESIDE, History
+from clickpipe.deploy.judged import judge_layout
 from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.physical import layout
 from clickpipe.deploy.plan import Plan, all_new, make_plan
@@ -85,6 +86,8 @@ class Deployer:
         physical = layout(compiled, self._workspace.database)
         self._tables.create_database()
         live = self._hooks.live()
+        kept = live.physical.objects if live else ()
+        judge_layout(self._engine, compiled, physical, [o for o in physical.objects() if o.name not in kept])
         try:
             plan = make_plan(
                 self._engine,

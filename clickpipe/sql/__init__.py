@@ -1,6 +1,6 @@
 """Reading SQL without changing it: the tables it names, by offset; statement checks."""
 
-from clickpipe.sql.create import MeantColumn, MeantTable, check_create, unclosed
+from clickpipe.sql.create import MeantColumn, MeantTable, check_create, is_view_of, unclosed
 from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, judge_expression, table_functions
 from clickpipe.sql.lexer import Kind, Token, tokens
@@ -37,6 +37,7 @@ __all__ = [
     "check_create",
     "columns_part",
     "is_as_meant",
+    "is_view_of",
     "judge_expression",
     "order_keys",
     "quote_identifier",

@@ -166,3 +166,12 @@ def _expressions(listed: Mapping[str, Any], storage: Mapping[str, Any]) -> Itera
     for part in parts:
         if part and (refusal := judge_expression(part)) is not None:
             yield refusal
+
+
+def is_view_of(tree: str, select: str) -> bool:
+    """Tell whether the tree of a CREATE is a materialized view into a table, with just this SELECT's tree."""
+    root = read_tree(tree)
+    allowed = {"type", "database", "table", "database_ast", "table_ast", "is_materialized_view", "select", "targets"}
+    own = {key: value for key, value in root.get("select", {}).items() if value not in _FALSE}
+    wanted = {key: value for key, value in read_tree(select).items() if value not in _FALSE}
+    return root["type"] == "CreateQuery" and not _keys(root) - allowed and own == wanted

@@ -1,0 +1,41 @@
+"""What a deployment is about to make, judged as ClickHouse reads it: just before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clickpipe.compiler import CompiledProject, meant_table
+from clickpipe.deploy.physical import Layout, PhysicalObject, PhysicalView
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError
+from clickpipe.sql import Refusal, check, check_create, is_view_of
+
+
+def judge_layout(engine: Engine, compiled: CompiledProject, layout: Layout, objects: Sequence[PhysicalObject]) -> None:
+    """Raise ClickpipeError 400 unless each of the objects is what the project asks for, and reads its tables only."""
+    tables = {table.replace("`", "") for table in layout.tables().values()}
+    sources = {layout.data_tables[name].name: source for name, source in compiled.data_sources.items()}
+    views = {view.object.name: view for view in layout.views.values()}
+    made = [item for item in objects if item.name in sources or item.name in views]
+    texts = [item.ddl for item in made] + [views[item.name].select for item in made if item.name in views]
+    trees = dict(zip(texts, engine.syntax_trees(texts), strict=True))
+
+    def tree(text: str) -> str:
+        found = trees[text]
+        if isinstance(found, EngineError):
+            raise found
+        return found
+
+    for item in made:
+        if (source := sources.get(item.name)) is not None:
+            _require(item, check_create(tree(item.ddl), meant_table(source)))
+        else:
+            view: PhysicalView = views[item.name]
+            _require(item, check(tree(view.select), tables))
+            if not is_view_of(tree(item.ddl), tree(view.select)):
+                _require(item, Refusal("The view is another one than its SELECT says."))
+
+
+def _require(item: PhysicalObject, refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise ClickpipeError(f"{item.name}: {refusal.message}", code="not_allowed")
