@@ -45,6 +45,7 @@ _COMMANDS = {
     "sql": ("sql", "sql"),
     "endpoint": ("endpoints", "endpoint"),
     "datasource": ("data_sources", "datasource"),
+    "materialization": ("kept", "materialization"),
     "token": ("tokens", "token"),
     "workspace": ("workspaces", "workspace"),
     "copy": ("jobs", "copy"),

@@ -10,6 +10,7 @@ import click
 from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.data_analyze import analyze_file, create
 from clickpipe.cli.data_files import append, ended, replace
+from clickpipe.cli.kept import rejected
 from clickpipe.cli.output import plural, print_json, print_table, say
 from clickpipe.diagnostics import ClickpipeError
 
@@ -23,6 +24,7 @@ datasource.add_command(append)
 datasource.add_command(replace)
 datasource.add_command(analyze_file)
 datasource.add_command(create)
+datasource.add_command(rejected)
 
 
 @datasource.command("ls")

@@ -92,10 +92,14 @@ def _start(instance: Instance, folder: Path, *, fixtures: bool, destructive: boo
     if not fixtures or instance.default.live is None:
         return found.sources
     with progress() as tell:
-        loaded = load_fixtures(instance.default, folder, tell)
+        loaded = load_fixtures(instance.default, folder, tell, carry_on=True)
     for one in loaded:
         good, bad = one.result.successful_rows, one.result.quarantined_rows
-        click.echo(f"loaded {one.file}: {plural(good, 'row')}" + (f", {bad} bad ones to quarantine" if bad else ""))
+        if one.problem and not good + bad:
+            fail(f"{one.file} is not loaded into {one.data_source}: {one.problem}")
+            continue
+        told = f", {bad} to quarantine ({one.problem})" if bad else ""
+        click.echo(f"loaded {one.file} into {one.data_source}: {plural(good, 'row')}{told}")
     return found.sources
 
 

@@ -6,6 +6,7 @@ from clickpipe.deploy.deployer import Deployer, Prepared
 from clickpipe.deploy.incomplete import complete_part
 from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.plan import Changes, Plan
+from clickpipe.deploy.rebuild import rebuild_target
 from clickpipe.deploy.step import Category, Feedback, Step
 from clickpipe.deploy.tables import Progress, Tables
 
@@ -23,4 +24,5 @@ __all__ = [
     "Step",
     "Tables",
     "complete_part",
+    "rebuild_target",
 ]

@@ -23,7 +23,9 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, State
-from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.log import Segment, WriteAheadLog
+from clickpipe.ingest.reading import Reading, overloaded
+from clickpipe.ingest.rejected import RejectedSegment, list_rejected, wait_until_tried
 from clickpipe.ingest.segments import Segments
 from clickpipe.ingest.settle import Settler
 from clickpipe.ingest.writer import Writer
@@ -62,13 +64,13 @@ class Ingester:
         self._queue_bytes = queue_bytes
         self._flush_seconds = flush_seconds
         self._fail_fast = frozenset(fail_fast)
-        self._reading = 0
         self._channels: dict[tuple[str, str], Channel] = {}
         self._paused: set[str] = set()
         self._closing = False
         self._stopped = False  # what is in the log stays there
         self._state = threading.Condition()
         self._segments = Segments(self._writer, self._state, told)
+        self.reading = Reading(queue_bytes).reading
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ingest")
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
@@ -78,28 +80,6 @@ class Ingester:
     def waiting_bytes(self) -> int:
         """Return the bytes of requests that wait to be written."""
         return self._segments.waiting_bytes
-
-    @contextmanager
-    def reading(self) -> Iterator[Callable[[int], None]]:
-        """Give a function that counts bytes of a request while they come in, until its lines are submitted.
-
-        It raises ClickpipeError 503 when too much is in memory: a request that comes alone may be of any size.
-        """
-        own = 0
-
-        def count(size: int) -> None:
-            nonlocal own
-            with self._state:
-                if self._reading > own and self._reading + size > self._queue_bytes:
-                    raise _overloaded()
-                self._reading += size
-            own += size
-
-        try:
-            yield count
-        finally:
-            with self._state:
-                self._reading -= own
 
     def submit(self, workspace: str, data_source: str, lines: Lines, *, wait: bool = True) -> Future[IngestResult]:
         """Queue one request's lines; the future gives the counts when its rows can be read.
@@ -117,7 +97,7 @@ class Ingester:
                 message = "The server is stopping. Please send it again in a moment."
                 raise ClickpipeError(message, status=503, code="stopping")
             if self._segments.waiting_bytes and self._segments.waiting_bytes + request.size > self._queue_bytes:
-                raise _overloaded()
+                raise overloaded()
             self._segments.waiting_bytes += request.size
             channel = self._channel(workspace, data_source)
             channel.pending.append(request)
@@ -225,13 +205,38 @@ class Ingester:
         self._settler.settle()
         segments = self._log.unfinished()
         for segment in segments:
-            channel = self._channel(segment.workspace, segment.data_source)
-            channel.sealed.append(Batch(segment, state=State.SEALED, good=1, bad=1))  # rows as there may be
-            self._log.check_when_removed(segment)
+            self._add(segment)
         for channel in tuple(self._channels.values()):
             self._segments.insert_sealed(channel, all_of_them=True)
         self._settler.settle()
         return len(segments)
+
+    def _add(self, segment: Segment) -> tuple[Channel, Batch]:
+        """Have a segment of the log inserted that an earlier server wrote: with rows of both kinds, perhaps."""
+        channel = self._channel(segment.workspace, segment.data_source)
+        batch = Batch(segment, state=State.SEALED, good=1, bad=1)
+        self._log.check_when_removed(segment)
+        channel.sealed.append(batch)
+        return channel, batch
+
+    def rejected(self, workspace: str) -> list[RejectedSegment]:
+        """Return the segments of a workspace that were kept aside."""
+        return list_rejected(self._log, workspace)
+
+    def replay_rejected(self, workspace: str, data_source: str = "", *, seconds: float = 60.0) -> dict[str, int]:
+        """Insert segments again that were kept aside, of one data source or all; wait for it for so many seconds.
+
+        Returns how many are inserted, and how many are not, yet or because their data source is gone.
+        """
+        found = [s for s in self._log.rejected(workspace) if data_source in {"", s.data_source}]
+        taken = [segment for segment in found if self._writer.takes(workspace, segment.data_source)]
+        with self._state:
+            added = [self._add(self._log.take_back(segment)) for segment in taken]
+            for channel, _ in added:
+                channel.flush = True
+                self._start(channel)
+        done = wait_until_tried(added, self._state, seconds)
+        return {"segments": done, "left": len(found) - done}
 
     def _channel(self, workspace: str, data_source: str) -> Channel:
         return self._channels.setdefault((workspace, data_source), Channel(workspace, data_source))
@@ -293,8 +298,3 @@ class Ingester:
                 self._segments.answer_durable(channel, batch)
         self._settler.close()
         self._writer.close()
-
-
-def _overloaded() -> ClickpipeError:
-    message = "Too much is waiting to be written. Please send it again in a moment."
-    return ClickpipeError(message, status=503, code="overloaded")

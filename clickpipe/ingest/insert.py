@@ -157,7 +157,8 @@ def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
             rest, params = _without(table, refused)
             if _probed(engine, rows, mapping.good_of(rest), params) is None:
                 pieces = ()
-    _LOGGER.warning("%d of %d rows are refused, and go to quarantine: %s", len(refused), count, error.message)
+    where, why = probe.refused_by(error)
+    _LOGGER.warning("%d of %d rows are refused by %s, and go to quarantine: %s", len(refused), count, where, why)
     return Narrowed(tuple(refused), pieces)
 
 

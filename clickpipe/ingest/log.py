@@ -15,7 +15,6 @@ loses power has the rows then, or inserts the segment again.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -27,6 +26,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from clickpipe.ingest.durable import sync_file_system, sync_folder
 
 _LOGGER = logging.getLogger(__name__)
 _MAGIC = b"clickpipe-wal-1\n"
@@ -118,7 +119,7 @@ class WriteAheadLog:
         """Use `folder`, made when absent."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
         self._lock = threading.Lock()
         self._last = 0
         self._inserted: list[Segment] = []
@@ -134,11 +135,11 @@ class WriteAheadLog:
         folder = self._folder / workspace / data_source
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            _sync_folder(folder.parent)
-            _sync_folder(self._folder)
+            sync_folder(folder.parent)
+            sync_folder(self._folder)
         opened = OpenSegment(Segment(workspace, data_source, folder / f"{self._next():020d}.wal"))
         try:
-            _sync_folder(folder)
+            sync_folder(folder)
         except OSError:
             opened.close()
             opened.segment.path.unlink(missing_ok=True)
@@ -176,7 +177,7 @@ class WriteAheadLog:
             found, self._inserted = self._inserted, []
         try:
             if found:
-                _sync_file_system(self._folder)
+                sync_file_system(self._folder)
             while found:
                 self._remove_read(found[-1])
                 found.pop()
@@ -215,13 +216,24 @@ class WriteAheadLog:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def read_refused(self, segment: Segment) -> object | None:
         """Return what `write_refused` kept of a segment, None if nothing was."""
         with contextlib.suppress(FileNotFoundError):
             return json.loads(_refused(segment).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
         return None
+
+    def rejected(self, workspace: str) -> list[Segment]:
+        """Return the segments of a workspace that were kept aside, the oldest first."""
+        found = [Segment(workspace, p.parent.name, p) for p in (self._folder / workspace).glob("*/*.rejected")]
+        return sorted(found, key=lambda s: s.path.name)
+
+    def take_back(self, segment: Segment) -> Segment:
+        """Give a segment that was kept aside its place in the log again; its token is what it was. Raises OSError."""
+        path = segment.path.with_suffix(".wal")
+        segment.path.rename(path)
+        return Segment(segment.workspace, segment.data_source, path)
 
     def forget(self, workspace: str) -> None:
         """Remove all that is there of a workspace that is gone."""
@@ -235,7 +247,7 @@ class WriteAheadLog:
     def sync(self, workspace: str) -> None:
         """Make the removal of a workspace's segments as durable as their writing was."""
         for folder in (self._folder / workspace).glob("*/"):
-            _sync_folder(folder)
+            sync_folder(folder)
 
     def set_rest_aside(self, segment: Segment) -> Path | None:
         """Forget a segment whose records are in the engine; keep it where bytes behind them cannot be read.
@@ -274,24 +286,3 @@ class WriteAheadLog:
 
 def _refused(segment: Segment) -> Path:
     return segment.path.with_suffix(".refused")
-
-
-def _sync_file_system(folder: Path) -> None:
-    """Have all that was written to the folder's file system on disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-        if syncfs is None:
-            os.sync()
-        elif syncfs(descriptor):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

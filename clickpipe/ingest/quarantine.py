@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.engine import Engine, EngineError, Settings
-from clickpipe.ingest.insert import ONE_BLOCK
+from clickpipe.ingest.insert import ONE_BLOCK, execute_patiently
+from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.mapping import AS_WRITTEN, ROW_BY_ROW, build_replay, leans
+from clickpipe.ingest.narrow import narrow
+from clickpipe.ingest.probe import Probe
 from clickpipe.project import DataSource
 
 
@@ -70,30 +74,78 @@ def replay(
 ) -> dict[str, int]:
     """Move the rows of a quarantine that fit now into the data source; return how many, and how many are left.
 
-    Nothing may write to the quarantine meanwhile. A replay that was cut off is made again without doubles: its token
-    is made of what the quarantine holds. Lines that were no JSON stay: their columns were never known. `relieve` is
-    asked whether it has removed what made the insert fail. Raises EngineError.
+    Rows that a view or the table refuses stay, as do lines that were no JSON: their columns were never known. Nothing
+    may write to the quarantine meanwhile. A replay that was cut off is made again without doubles: its token is made of
+    what the quarantine holds. `relieve` is asked whether it has removed what made the insert fail. Raises EngineError.
     """
     table, quarantine = live.physical.tables[source.name], live.physical.tables[f"{source.name}_quarantine"]
     beside = f"{quarantine[:-1]}_replay`"
-    statements = build_replay(source, table, quarantine, beside)
     apart: Settings = {**AS_WRITTEN, **(ROW_BY_ROW if leans(source) else {})}
-    good, rows, mark = json.loads(engine.execute(statements.count, output="JSONCompact", settings=apart).body)["data"][
-        0
-    ]
+    fitting = build_replay(source, table, quarantine, beside).count
+    ((good, rows, mark),) = json.loads(engine.execute(fitting, output="JSONCompact", settings=apart).body)["data"]
     good, rows = int(good), int(rows)
-    if good:
+    if not good:
+        return {"rows": 0, "left": rows}
+    with _numbered(engine, quarantine) as numbered:
+        refused = _refused(engine, live, source, owner, numbered, rows, apart)
+        without = f"NOT IN ({', '.join(map(str, refused))})" if refused else ">= 0"
+        statements = build_replay(
+            source, table, f"(SELECT * EXCEPT __row FROM {numbered} WHERE __row {without})", beside
+        )
         token = f"{owner}/{source.name}/replay/{rows}/{mark}"
         settings: Settings = {**ONE_BLOCK, **apart, "insert_deduplicate": 1, "insert_deduplication_token": token}
-        try:
-            engine.execute(statements.good, output="Null", settings=settings)
-        except EngineError as error:
-            if not relieve(error):
-                raise
-            engine.execute(statements.good, output="Null", settings=settings)
+        if len(refused) < good:
+            try:
+                execute_patiently(engine, statements.good, settings)
+            except EngineError as error:
+                if not relieve(error):
+                    raise
+                execute_patiently(engine, statements.good, settings)
         engine.execute(f"DROP TABLE IF EXISTS {beside}")
         engine.execute(f"CREATE TABLE {beside} AS {quarantine}")
         engine.execute(statements.keep, output="Null", settings={**ONE_BLOCK, **apart})
+        if refused:
+            listed = ", ".join(map(str, refused))
+            again = f"INSERT INTO {beside} SELECT * EXCEPT __row FROM {numbered} WHERE __row IN ({listed})"
+            engine.execute(again, output="Null")
         engine.execute(f"EXCHANGE TABLES {quarantine} AND {beside}")
         engine.execute(f"DROP TABLE {beside}")
-    return {"rows": good, "left": rows - good}
+    return {"rows": good - len(refused), "left": rows - good + len(refused)}
+
+
+@contextmanager
+def _numbered(engine: Engine, quarantine: str) -> Iterator[str]:
+    """Give a copy of a quarantine whose rows have numbers."""
+    table = f"{quarantine[:-1]}_replay_numbered`"
+    engine.execute(f"DROP TABLE IF EXISTS {table}")
+    sql = f"SELECT *, rowNumberInAllBlocks() AS __row FROM {quarantine}"
+    engine.execute(f"CREATE TABLE {table} ENGINE = MergeTree ORDER BY __row AS {sql}", settings={"max_threads": 1})
+    try:
+        yield table
+    finally:
+        engine.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def _refused(
+    engine: Engine, live: Live, source: DataSource, owner: str, numbered: str, rows: int, apart: Settings
+) -> list[int]:
+    """Return the numbers of the rows that fit, and that a view or the table refuses. Raises EngineError."""
+    probe = Probe(engine, live, source.name, f"replay_{owner}")
+    settings: Settings = {**ONE_BLOCK, **apart}
+
+    def look(first: int, end: int) -> tuple[str, str] | None:
+        some = f"(SELECT * EXCEPT __row FROM {numbered} WHERE __row >= {first} AND __row < {end})"
+        try:
+            execute_patiently(engine, build_replay(source, probe.table, some, probe.table).good, settings)
+        except EngineError as error:
+            if is_passing(error):
+                raise
+            return probe.refused_by(error)
+        return None
+
+    try:
+        if look(0, rows) is None:
+            return []
+        return [one.row for one in narrow(look, rows)[0]]
+    finally:
+        probe.drop()

@@ -20,6 +20,7 @@ from clickpipe.ingest.mapping import STAGED, RowMapping, build_mapping
 from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.parts import hold_back
 from clickpipe.ingest.probe import Probe, has_views
+from clickpipe.ingest.untaken import not_now, untaken
 from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Writer:
         except Failure as error:
             staging.stale = True
             self._take_back(channel, before)
-            raise _untaken(channel, error) from error
+            raise untaken(channel.data_source, error) from error
         channel.open.size += sum(r.size for r in batch)
         channel.open.good += sum(c.successful_rows for c in counts.values())
         channel.open.bad += sum(c.quarantined_rows for c in counts.values())
@@ -86,7 +87,7 @@ class Writer:
             self._stage(staging.mapping, [(r.import_id, r.lines.data) for r in batch])
             body = self._engine.execute(staging.mapping.reasons, {"ids": ids}, output="JSONCompact").body
         except Failure as error:
-            raise _untaken(channel, error) from error
+            raise untaken(channel.data_source, error) from error
         finally:
             staging.stale = True  # by lines that are not in the log
         return dict(json.loads(body)["data"])
@@ -129,7 +130,7 @@ class Writer:
         try:
             return self._staging(channel)
         except Failure as error:
-            raise _not_now(channel, error) from error
+            raise not_now(channel.data_source, error) from error
 
     def _staging(self, channel: Channel) -> Staging:
         """Return how lines are staged now. Raises ClickpipeError 404, EngineError."""
@@ -145,10 +146,14 @@ class Writer:
             staging = channel.staging = Staging(live, mapping, stale=staging is None or staging.stale)
         return staging
 
+    def takes(self, workspace: str, data_source: str) -> bool:
+        """Tell whether there is a data source that events can be written to."""
+        live = self._live(workspace)
+        return live is not None and data_source in live.ingestible()
+
     def _found(self, channel: Channel) -> Live:
         live = self._live(channel.workspace)
-        source = live.compiled.data_sources.get(channel.data_source) if live else None
-        if live is None or source is None or not source.ingestible:
+        if live is None or channel.data_source not in live.ingestible():
             message = f"The data source '{channel.data_source}' does not exist any more."
             raise ClickpipeError(message, status=404, code="not_found")
         return live
@@ -284,17 +289,3 @@ class Writer:
     def close(self) -> None:
         """Let go of the threads."""
         self._disk.shutdown(wait=True)
-
-
-def _not_now(channel: Channel, error: Exception) -> ClickpipeError:
-    _LOGGER.error("lines for %s cannot be staged: %s", channel.data_source, error)
-    message = "The events cannot be taken now. Please send them again in a moment."
-    return ClickpipeError(message, status=503, code="engine_unavailable")
-
-
-def _untaken(channel: Channel, error: Exception) -> ClickpipeError:
-    if is_passing(error):
-        return _not_now(channel, error)
-    _LOGGER.error("lines for %s cannot be read: %s", channel.data_source, error)
-    message = f"The events cannot be read, and nothing of them was written: {error}"
-    return ClickpipeError(message, status=422, code="unreadable")

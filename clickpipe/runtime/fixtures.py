@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clickpipe.deploy import Progress
+from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Dialect, FileRows, IngestResult, Lines, read_file
 from clickpipe.project import DataSource
 from clickpipe.runtime.workspace import Workspace
@@ -22,11 +23,12 @@ _FORMATS = {".ndjson": "ndjson", ".csv": "csv", ".parquet": "parquet", ".sql": _
 
 @dataclass(frozen=True, slots=True)
 class LoadedFixture:
-    """What became of one fixture's rows."""
+    """What became of one fixture's rows; `problem` is why some are in quarantine, or why none was loaded."""
 
     data_source: str
     file: str
     result: IngestResult
+    problem: str = field(default="", compare=False)
 
 
 def fixture_path(root: Path, data_source: str) -> Path:
@@ -34,11 +36,13 @@ def fixture_path(root: Path, data_source: str) -> Path:
     return root / "fixtures" / f"{data_source}.ndjson"
 
 
-def load_fixtures(workspace: Workspace, root: Path, progress: Progress = lambda _: None) -> list[LoadedFixture]:
+def load_fixtures(
+    workspace: Workspace, root: Path, progress: Progress = lambda _: None, *, carry_on: bool = False
+) -> list[LoadedFixture]:
     """Load the fixtures of the project in `root` into those data sources that have no row yet.
 
     A data source with rows, or with rows in quarantine, is left as it is, so that loading twice adds nothing. Raises
-    ClickpipeError for one that cannot be read, or SQL that is refused.
+    ClickpipeError for one that cannot be read, or SQL that is refused; to `carry_on` is to return that with it.
     """
     counts = workspace.row_counts()
     live = workspace.queries.live()
@@ -51,9 +55,16 @@ def load_fixtures(workspace: Workspace, root: Path, progress: Progress = lambda 
         file = path.relative_to(root).as_posix()
         progress(f"loading {file} into {name}")
         kind = _FORMATS[path.suffix]
-        with _rows(workspace, live.compiled.data_sources[name], path, kind) as rows:
-            result = workspace.append(name, rows)
-        loaded.append(LoadedFixture(name, file, result))
+        try:
+            with _rows(workspace, live.compiled.data_sources[name], path, kind) as rows:
+                result = workspace.append(name, rows)
+        except ClickpipeError as error:
+            if not carry_on:
+                raise
+            loaded.append(LoadedFixture(name, file, IngestResult(0, 0), error.message))
+            continue
+        found = workspace.quarantine_reasons(name, 1) if result.quarantined_rows else []
+        loaded.append(LoadedFixture(name, file, result, found[0].value if found else ""))
     return loaded
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -18,11 +19,11 @@ from clickpipe.auth import reconcile
 from clickpipe.catalog import Job, Live, Workspace as WorkspaceRecord
 from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings
-from clickpipe.deploy import Deployer, Hooks, Pace
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.deploy import Deployer, Hooks, Pace, rebuild_target
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult, whole
 from clickpipe.ingest import Importer, IngestResult, Lines
-from clickpipe.jobs import Population, Work
+from clickpipe.jobs import Population, Report, Work
 from clickpipe.query import (
     FORMATS,
     Answer,
@@ -184,6 +185,27 @@ class Workspace(Deploying, DataIn):
         """Start a job that populates a materialized view. Raises ClickpipeError 404, 400."""
         return start_population(self._services, self.id, self.queries, self._held, self._outdate, wanted)
 
+    def rebuild(self, view: str) -> Job:
+        """Start a job that makes a view's target anew. Raises ClickpipeError 404 when there is no such view."""
+        if view not in self.queries.live().compiled.views:
+            hint = did_you_mean(view, self.queries.live().compiled.views)
+            message = f"There is no materialized view '{view}'" + (f": {hint}" if hint else "")
+            raise ClickpipeError(message, status=404, code="not_found")
+        return self._services.jobs.submit(self.id, "rebuild", view, self._rebuilding(view))
+
+    def _rebuilding(self, view: str) -> Work:
+        def work(report: Report) -> Mapping[str, Any]:
+            with self._held():
+                live, ingester = self.queries.live(), self._services.ingester
+                engine, tag = self._services.engine, uuid.uuid4().hex
+                with report.stoppable(lambda: engine.cancel(tag)):
+                    paused, told = partial(ingester.paused, self.id), lambda text: report({"progress": text})
+                    rows = rebuild_target(engine, live, view, paused, told, tag)
+                self._outdate(live.compiled.views[view].target)
+            return {"rows": rows}
+
+        return work
+
     def retry(self, job: Job) -> Job:
         """Start a job anew that has ended. Raises ClickpipeError 409 for one that has not, 400 for what cannot be."""
         if job.status in {"waiting", "working", "cancelling"}:
@@ -202,7 +224,7 @@ class Workspace(Deploying, DataIn):
         What had not begun is run; of what had, deletions, replays of a quarantine and copies that replace. Copies that
         had begun to append their rows append the rest.
         """
-        twice = job.kind in {"delete_data", "quarantine_replay", "import"} or (
+        twice = job.kind in {"delete_data", "quarantine_replay", "import", "rebuild"} or (
             job.kind == "copy"
             and self.live is not None
             and (self.copies.replaces(job.resource, job.parameters.get("mode")) or "appending" in job.result)
@@ -220,6 +242,8 @@ class Workspace(Deploying, DataIn):
             return self.copies.work(job.resource, values, mode, job.result if resumed else None)
         if job.kind == "delete_data" and "condition" in job.parameters:
             return self._deletion(job.resource, job.parameters["condition"])
+        if job.kind == "rebuild":
+            return self._rebuilding(job.resource)
         if job.kind == "import" and resumed and self._is_there(job):
             return self._import(job.parameters, job.result)
         return self._replay(job.resource) if job.kind == "quarantine_replay" else None

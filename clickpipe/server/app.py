@@ -27,9 +27,12 @@ from clickpipe.server.deployments import (
 from clickpipe.server.events import post_events
 from clickpipe.server.imports import (
     get_quarantine,
+    get_rejected,
     post_analyze,
     post_datasources,
     post_delete,
+    post_rebuild,
+    post_rejected,
     post_replay,
     post_rows,
     post_truncate,
@@ -106,6 +109,9 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v1/datasources/{name}/truncate", post_truncate),
     ("GET", "/v1/datasources/{name}/quarantine", get_quarantine),
     ("POST", "/v1/datasources/{name}/quarantine/replay", post_replay),
+    ("GET", "/v1/rejected", get_rejected),
+    ("POST", "/v1/rejected/replay", post_rejected),
+    ("POST", "/v1/materializations/{name}/populate", post_rebuild),
     ("GET", "/v0/tokens", list_tokens),
     ("POST", "/v0/tokens", post_token),
     ("GET", "/v0/tokens/{name}", get_token),

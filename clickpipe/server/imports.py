@@ -221,6 +221,30 @@ async def post_replay(request: Request) -> Response:
     return JSONResponse(job_reply(request, job), status_code=202)
 
 
+async def get_rejected(request: Request) -> Response:
+    """List segments of the log that were kept aside."""
+    who = caller(request)
+    who.require("ADMIN")
+    found = await asyncio.to_thread(instance_of(request).ingester.rejected, who.workspace.id)
+    return JSONResponse({"rejected": [one.as_dict() for one in found]})
+
+
+async def post_rejected(request: Request) -> Response:
+    """Insert segments again that were kept aside: all, or those of the data source `name`."""
+    who = caller(request)
+    who.require("ADMIN")
+    ingester, name = instance_of(request).ingester, request.query_params.get("name", "")
+    return JSONResponse(await asyncio.to_thread(ingester.replay_rejected, who.workspace.id, name))
+
+
+async def post_rebuild(request: Request) -> Response:
+    """Start a job that makes the target of a materialized view anew."""
+    who, name = caller(request), request.path_params["name"]
+    who.require("PIPES:CREATE", name)
+    job = await asyncio.to_thread(who.workspace.rebuild, name)
+    return JSONResponse(job_reply(request, job), status_code=202)
+
+
 async def post_analyze(request: Request) -> Response:
     """Tell what columns a file has: the body (its beginning is enough, all of Parquet), a part of a form, or `url`."""
     who = caller(request)

@@ -37,7 +37,10 @@ def copy_example(folder: Path) -> Path:
 def test_dev_serves_the_example_and_its_lines_work_when_pasted(tmp_path: Path) -> None:
     with start("dev", cwd=copy_example(tmp_path)) as dev:
         dev.read_until("snapshot_sessions/copy")
-        assert "loaded fixtures/clickstream_events.ndjson: 3,000 rows, 10 bad ones to quarantine" in dev.printed
+        assert (
+            "loaded fixtures/clickstream_events.ndjson into clickstream_events: 3,000 rows, 10 to quarantine ("
+            in dev.printed
+        )
         lines = [line.strip() for line in dev.printed.splitlines() if line.strip().startswith("curl ")]
         answers = {}
         for line in lines:

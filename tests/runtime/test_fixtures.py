@@ -100,3 +100,14 @@ def test_what_is_not_loaded(deployed: Workspace, root: Path, file: str) -> None:
 def test_an_empty_fixture_adds_nothing(deployed: Workspace, root: Path) -> None:
     fixture_path(root, "events").write_text("")
     assert [f.result for f in load_fixtures(deployed, root)] == [IngestResult(0, 0)]
+
+
+def test_a_fixture_that_cannot_be_read_or_is_refused_is_told_and_the_others_are_loaded(
+    deployed: Workspace, root: Path
+) -> None:
+    (root / "fixtures" / "events.sql").write_text("SELECT nothing")
+    fixture_path(root, "others").write_text(GOOD + BAD)
+    events, others = load_fixtures(deployed, root, carry_on=True)
+    assert (events.file, events.result) == ("fixtures/events.sql", IngestResult(0, 0))
+    assert "nothing" in events.problem
+    assert (others.result, "'many'" in others.problem) == (IngestResult(1, 1), True)

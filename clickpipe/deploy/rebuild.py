@@ -1,0 +1,95 @@
+"""A view's target made anew from its sources, while rows are written and readers see the one before.
+
+At a moment in which no row is written, the files of each source are kept as they are, and a second view begins to fill
+a table beside the target. What the sources had is read at leisure, into a table that no view reads; its files are given
+to the one beside, which then takes the target's place. Views behind the target keep what they made.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+from clickpipe.catalog import Live
+from clickpipe.compiler import Composer, MaterializedView
+from clickpipe.deploy.tables import Progress
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.engine import Engine, inline
+from clickpipe.template import Binder
+
+Paused = Callable[[], AbstractContextManager[None]]
+
+
+def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progress: Progress, tag: str) -> int:
+    """Rebuild the target of a view, with what all views make that fill it; return its rows.
+
+    `paused` holds inserts, for two moments; the statement that takes long is marked with `tag`, to be cancelled by.
+    Raises ClickpipeError 404 when there is no such view, EngineError.
+    """
+    views = _feeding(live, name)
+    target = live.physical.tables[views[0].target]
+    mark = uuid.uuid4().hex[:8]
+    beside, history = (f"{target[:-1]}_{ending}_{mark}`" for ending in ("populate", "populated"))
+    cuts = {source: f"{live.physical.tables[source][:-1]}_cut_{mark}`" for source in {view.source for view in views}}
+    second = [f"{target[:-1]}_view_{number}_{mark}`" for number in range(len(views))]
+    with _removed(engine, [*second, beside, history, *cuts.values()]):
+        with paused():
+            for table in (beside, history):
+                engine.execute(f"CREATE TABLE {table} AS {target}")
+            for source, cut in cuts.items():
+                table = live.physical.tables[source]
+                engine.execute(f"CREATE TABLE {cut} AS {table}")
+                engine.execute(f"ALTER TABLE {cut} ATTACH PARTITION ALL FROM {table}")
+            for view, physical in zip(views, second, strict=True):
+                select = _select(live, view, {})
+                engine.execute(f"CREATE MATERIALIZED VIEW {physical} TO {beside} AS\n{select}")
+        for view in views:
+            progress(f"filling {view.target} by {view.name}")
+            select = _select(live, view, cuts)
+            columns = ", ".join(f"`{column.name}`" for column in engine.describe(select))
+            engine.execute(f"INSERT INTO {history} ({columns})\n{select}", settings={"log_comment": tag})
+        with paused():
+            engine.execute(f"ALTER TABLE {beside} ATTACH PARTITION ALL FROM {history}")
+            for physical in second:
+                engine.execute(f"DROP TABLE {physical}")
+            engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
+        rows = engine.execute(f"SELECT count() FROM {target}", output="TSV").body
+    return int(rows)
+
+
+def _feeding(live: Live, name: str) -> list[MaterializedView]:
+    """Return all views that fill the target of one. Raises ClickpipeError."""
+    views = live.compiled.views
+    if name not in views:
+        hint = did_you_mean(name, views)
+        message = f"There is no materialized view '{name}'" + (f": {hint}" if hint else "")
+        raise ClickpipeError(message, status=404, code="not_found")
+    target = views[name].target
+    found = [view for view in views.values() if view.target == target]
+    for table in {target, *(view.source for view in found)}:
+        engine = live.compiled.data_sources[table].engine.name.text
+        if not engine.endswith("MergeTree"):
+            message = f"'{table}' has the engine {engine}: only tables of the MergeTree family can be filled anew."
+            raise ClickpipeError(message, code="not_populatable")
+    return found
+
+
+def _select(live: Live, view: MaterializedView, instead: Mapping[str, str]) -> str:
+    binder = Binder()
+
+    def table(name: str) -> str | None:
+        return instead.get(name) if name == view.source and instead else live.physical.tables.get(name)
+
+    composed = Composer(live.compiled.project, live.compiled.reader, table).pipe(view.pipe, {}, binder)
+    return inline(composed.text, binder.params)
+
+
+@contextmanager
+def _removed(engine: Engine, tables: list[str]) -> Iterator[None]:
+    """Have tables and views removed at the end, views first."""
+    try:
+        yield
+    finally:
+        for table in tables:
+            engine.execute(f"DROP TABLE IF EXISTS {table}")

@@ -1,0 +1,47 @@
+"""How much of requests is in memory while they come in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from clickpipe.diagnostics import ClickpipeError
+
+
+class Reading:
+    """Counts the bytes of requests that are being read. Methods may be called from any thread."""
+
+    def __init__(self, most: int) -> None:
+        """Refuse more than `most` bytes of several."""
+        self._most = most
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[int], None]]:
+        """Give a function that counts bytes of a request while they come in, until its lines are submitted.
+
+        It raises ClickpipeError 503 when too much is in memory: a request that comes alone may be of any size.
+        """
+        own = 0
+
+        def count(size: int) -> None:
+            nonlocal own
+            with self._lock:
+                if self._bytes > own and self._bytes + size > self._most:
+                    raise overloaded()
+                self._bytes += size
+            own += size
+
+        try:
+            yield count
+        finally:
+            with self._lock:
+                self._bytes -= own
+
+
+def overloaded() -> ClickpipeError:
+    """Return the 503 of a server that has too much to write."""
+    message = "Too much is waiting to be written. Please send it again in a moment."
+    return ClickpipeError(message, status=503, code="overloaded")

@@ -1,0 +1,52 @@
+"""Segments of the log that were kept aside: listed, and taken in again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from clickpipe.ingest.channel import Batch, Channel, State
+from clickpipe.ingest.log import Segment, WriteAheadLog
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedSegment:
+    """A segment that was kept aside: of a data source that is gone, that cannot be read, or that an older version left.
+
+    `rows` are the lines in it that can be read.
+    """
+
+    data_source: str
+    file: str
+    rows: int
+    size: int
+    since: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self)
+
+
+def list_rejected(log: WriteAheadLog, workspace: str) -> list[RejectedSegment]:
+    """Return what is kept aside of a workspace, the oldest first."""
+    return [_described(log, segment) for segment in log.rejected(workspace)]
+
+
+def _described(log: WriteAheadLog, segment: Segment) -> RejectedSegment:
+    rows = sum(record.lines.count(b"\n") + 1 for record in log.read(segment))
+    found = segment.path.stat()
+    since = datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return RejectedSegment(segment.data_source, segment.path.name, rows, found.st_size, since)
+
+
+def wait_until_tried(batches: list[tuple[Channel, Batch]], state: threading.Condition, seconds: float) -> int:
+    """Wait until segments are inserted, or cannot be now; return how many are."""
+    until = time.monotonic() + seconds
+    under_way = {State.SEALED, State.INSERTING, State.NARROWING}
+    with state:
+        while time.monotonic() < until and any(batch.state in under_way for _, batch in batches):
+            state.wait(0.05)
+    return sum(batch.state is State.INSERTED for _, batch in batches)
