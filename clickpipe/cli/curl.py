@@ -29,7 +29,7 @@ class Curl:
 
     def event(self, source: DataSource, fixture: Path) -> str:
         """Return a line that sends an event: the fixture's first one, or one made up from the schema."""
-        from clickpipe.ingest import example_event
+        from clickpipe.columns import example_event
 
         event = json.dumps(example_event(source))
         if fixture.is_file():

@@ -13,6 +13,7 @@ from clickpipe.compiler.conflicts import conflicting_types
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.forward_queries import check_forward_queries
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
+from clickpipe.compiler.ingestible import check_ingestion
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import file_names
@@ -22,7 +23,7 @@ from clickpipe.compiler.unserved import unserved_lines
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
 from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
-from clickpipe.project import PipeKind, Project, resource_name
+from clickpipe.project import DataSource, PipeKind, Project, resource_name
 from clickpipe.sql import Reader, quote_literal
 
 
@@ -57,10 +58,17 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = DE
     diagnostics = list(compiled.diagnostics)
     diagnostics += check_forward_queries(checker, project, rules)
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
+    diagnostics += check_ingestion(checker, _fed_by_events(compiled)) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
     remarks = [*unused_nodes(graph, project), *conflicting_types(graph, project), *unserved_lines(project)]
     diagnostics += [d for d in remarks if d.span.file not in broken]
     return replace(compiled, diagnostics=tuple(sort_diagnostics(diagnostics)), names=file_names(project, graph))
+
+
+def _fed_by_events(compiled: CompiledProject) -> list[DataSource]:
+    """Return the data sources that no view and no copy writes to."""
+    written = {view.target for view in compiled.views.values()} | {copy.target for copy in compiled.copies.values()}
+    return [s for s in compiled.data_sources.values() if s.ingestible and s.name not in written]
 
 
 def restore_project(

@@ -72,6 +72,7 @@ _TITLES = {
     "CP4006": "column type differs from the target data source",
     "CP4007": "data source cannot be created",
     "CP4008": "columns depend on the parameters",
+    "CP4009": "events cannot be written to a column",
 }
 
 CODES: dict[str, CodeInfo] = {code: CodeInfo(code, title) for code, title in _TITLES.items()}

@@ -5,7 +5,6 @@ from clickpipe.ingest.body import Lines, decompress, lines_of
 from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.charset import in_utf8
 from clickpipe.ingest.dialect import Dialect
-from clickpipe.ingest.example import example_event
 from clickpipe.ingest.fetch import fetch
 from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
 from clickpipe.ingest.imports import Importer, Replacing
@@ -33,7 +32,6 @@ __all__ = [
     "analyze_columns",
     "datasource_text",
     "decompress",
-    "example_event",
     "fetch",
     "has_views",
     "in_utf8",

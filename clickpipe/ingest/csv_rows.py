@@ -12,11 +12,11 @@ from typing import IO
 
 import msgspec
 
+from clickpipe.columns import base, holder, plain
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Escaped, Params, Settings
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.dialect import Dialect, Layout, layout_of, records
-from clickpipe.ingest.types import base, holder, plain
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 

@@ -14,9 +14,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from clickpipe.columns import base, takes_json
 from clickpipe.ingest.jsonpath import json_at, keys_of, text_at
-from clickpipe.ingest.types import base
-from clickpipe.ingest.values import takes_json
 from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
 from clickpipe.sql import quote_literal
 

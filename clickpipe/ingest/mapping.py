@@ -13,13 +13,21 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from clickpipe.columns import (
+    Judgement,
+    Raw,
+    base,
+    is_array,
+    is_nullable,
+    judge,
+    nested_fields,
+    number_by_its_looks,
+    takes_json,
+)
 from clickpipe.compiler import fingerprint
 from clickpipe.engine import Settings
 from clickpipe.ingest.csv_rows import CsvTexts
 from clickpipe.ingest.extract import Texts, texts_of
-from clickpipe.ingest.times import number_by_its_looks
-from clickpipe.ingest.types import base, is_array, is_nullable, nested_fields
-from clickpipe.ingest.values import Judgement, Raw, judge, takes_json
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_identifier, quote_literal
 

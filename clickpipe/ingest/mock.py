@@ -10,9 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from clickpipe.columns import (
+    base,
+    document_of,
+    enum_names,
+    is_nullable,
+    named_field,
+    plain,
+    split_arguments,
+    taken,
+)
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest.example import document_of, taken
-from clickpipe.ingest.types import base, enum_names, is_nullable, named_field, plain, split_arguments
 from clickpipe.project import Column, DataSource
 
 _DAYS = 30  # that times lie in

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from clickpipe.ingest import example_event
+from clickpipe.columns import example_event
 from clickpipe.runtime import Workspace
 from tests.ingest.hostile import TYPES
 

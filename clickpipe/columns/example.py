@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from clickpipe.ingest.types import enum_names, holder, named_field, plain, split_arguments
+from clickpipe.columns.types import enum_names, holder, named_field, plain, split_arguments
 from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
 
 _BY_TYPE: dict[str, Any] = {
@@ -32,7 +32,7 @@ _BY_START: dict[str, Any] = {
 
 def example_event(source: DataSource) -> dict[str, Any]:
     """Return a JSON document with a value for each column at its jsonpath (at its name, where none has a path)."""
-    return document_of(taken(source), lambda column: _sample(column.type, column))
+    return document_of(taken(source), lambda column: sample(column.type, column.name))
 
 
 def taken(source: DataSource) -> list[Column]:
@@ -83,22 +83,23 @@ def put(document: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
         document.setdefault(step.name, inner)
 
 
-def _sample(type_: str, column: Column) -> Any:
+def sample(type_: str, name: str) -> Any:
+    """Return a value of a type, as JSON has it; texts are made of `name`."""
     own = plain(type_)
     if own in _BY_TYPE:
         return _BY_TYPE[own]
     if own.startswith("Enum"):
         return enum_names(own)[0]
     if own.startswith("Variant("):
-        return _sample(split_arguments(own[len("Variant(") : -1])[0], column)
+        return sample(split_arguments(own[len("Variant(") : -1])[0], name)
     if (found := holder(own)) is not None:
         kind, parts = found
         if kind == "Array":
-            return [_sample(parts[0], column)]
+            return [sample(parts[0], name)]
         if kind == "Map":
-            return {str(_sample(parts[0], column)): _sample(parts[1], column)}
+            return {str(sample(parts[0], name)): sample(parts[1], name)}
         fields = [named_field(part) for part in parts]
-        values = [_sample(field_type, column) for _, field_type in fields]
+        values = [sample(field_type, name) for _, field_type in fields]
         names = [name for name, _ in fields if name]
         return dict(zip(names, values, strict=True)) if len(names) == len(values) else values
     for start, value in _BY_START.items():
@@ -106,4 +107,4 @@ def _sample(type_: str, column: Column) -> Any:
             return value
     if own.startswith("FixedString("):
         return "x" * int(own[len("FixedString(") : -1])
-    return f"{column.name}-1"
+    return f"{name}-1"

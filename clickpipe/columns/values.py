@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from clickpipe.ingest.times import time_of
-from clickpipe.ingest.types import (
+from clickpipe.columns.times import time_of
+from clickpipe.columns.types import (
     base,
     holder,
     is_array,

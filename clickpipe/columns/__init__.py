@@ -1,0 +1,37 @@
+"""What a column takes: its type taken apart, the values that texts are for it, and an event that fits."""
+
+from clickpipe.columns.example import document_of, example_event, sample, taken
+from clickpipe.columns.times import number_by_its_looks
+from clickpipe.columns.types import (
+    base,
+    enum_names,
+    holder,
+    is_array,
+    is_nullable,
+    named_field,
+    nested_fields,
+    plain,
+    split_arguments,
+)
+from clickpipe.columns.values import Judgement, Raw, judge, takes_json
+
+__all__ = [
+    "Judgement",
+    "Raw",
+    "base",
+    "document_of",
+    "enum_names",
+    "example_event",
+    "holder",
+    "is_array",
+    "is_nullable",
+    "judge",
+    "named_field",
+    "nested_fields",
+    "number_by_its_looks",
+    "plain",
+    "sample",
+    "split_arguments",
+    "taken",
+    "takes_json",
+]

@@ -1,0 +1,50 @@
+"""Whether events can be written to a data source: each column's type is asked to take an example of itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from clickpipe.columns import Raw, holder, judge, named_field, plain, sample, taken, takes_json
+from clickpipe.compiler.checker import Checker, CheckFailure
+from clickpipe.diagnostics import Diagnostic
+from clickpipe.project import Column, DataSource
+from clickpipe.sql import quote_literal
+
+# Tests hold that these take their examples; only others are asked about.
+_KNOWN = re.compile(
+    r"(?:String|FixedString|U?Int\d+|B?Float\d+|Decimal\d*|Date(?:32|Time|Time64)?|Time(?:64)?|Bool|UUID|IPv[46]"
+    r"|Enum(?:8|16)?|JSON|Dynamic)(?:\(|$)"
+)
+
+
+def check_ingestion(checker: Checker, sources: Iterable[DataSource]) -> list[Diagnostic]:
+    """Report the columns that take a part of an event, and have a type that nothing can be written to."""
+    asked = [column for source in sources for column in taken(source) if not _is_known(column.type)]
+    types = sorted({column.type for column in asked})
+    answers = checker.describe_all([(_question(type_), {}) for type_ in types])
+    refused = {t: found for t, found in zip(types, answers, strict=True) if isinstance(found, CheckFailure)}
+    return [_diagnostic(column) for column in asked if column.type in refused]
+
+
+def _is_known(type_: str) -> bool:
+    own = plain(type_)
+    if (found := holder(own)) is not None:
+        return all(_is_known(named_field(argument)[1]) for argument in found[1])
+    return _KNOWN.match(own) is not None
+
+
+def _question(type_: str) -> str:
+    """Return a SELECT that ClickHouse refuses unless a type takes its example: constants are worked out at once."""
+    value = sample(type_, "x")
+    text = json.dumps(value) if takes_json(type_) or not isinstance(value, str) else value
+    raw = f"CAST({quote_literal(text)}, 'Nullable(String)')"
+    fits = judge(type_, Raw(raw, raw if takes_json(type_) else "")).fits
+    return f"SELECT CAST(if({fits}, '1', 'it does not fit'), 'UInt8')"
+
+
+def _diagnostic(column: Column) -> Diagnostic:
+    message = f"events cannot be written to a column of type {column.type}"
+    hint = "have a materialized view fill it, or give the column a type such as String, Array or JSON"
+    return Diagnostic("CP4009", message, column.span, hint=hint)
