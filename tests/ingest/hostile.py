@@ -69,6 +69,8 @@ TYPES = (
     "Tuple(a Int32, `b c` Tuple(x Array(Decimal(20, 5)), y Nullable(Bool)))",
     "JSON",
     "Nullable(JSON)",
+    "JSON(a UInt32, SKIP z)",
+    "JSON(max_dynamic_paths=1, b.c String, SKIP REGEXP '^k')",
     "Array(JSON)",
     "Map(String, JSON)",
     "Tuple(a JSON, b Int32)",
