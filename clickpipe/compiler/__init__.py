@@ -6,6 +6,7 @@ from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import column_ddl, fingerprint, meant_table, table_ddl
 from clickpipe.compiler.graph import QUARANTINE_SUFFIX
+from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_names, file_names, needed, owners
@@ -42,6 +43,7 @@ __all__ = [
     "needed",
     "node_parameters",
     "owners",
+    "plain_types",
     "restore_project",
     "table_ddl",
     "table_ddl_quarantine",
