@@ -32,6 +32,7 @@ def check_nodes(
     reader: Reader[CheckFailure],
     graph: Graph,
     failed: set[Key],
+    readable: Readable,
     rules: ProjectRules,
 ) -> tuple[dict[Key, list[ResultColumn]], list[Diagnostic]]:
     """Type-check every node in every rendering; nodes that read a failed one are left out.
@@ -40,7 +41,7 @@ def check_nodes(
     """
     types: dict[Key, list[ResultColumn]] = {}
     diagnostics: list[Diagnostic] = []
-    check = _NodeCheck(checker, project, reader, graph, rules)
+    check = _NodeCheck(checker, project, reader, graph, readable, rules)
     check.ask_ahead(info for info in graph.nodes if not _left_out(info, failed))
     for info in graph.nodes:
         key = (info.pipe.name, info.node.name)
@@ -85,10 +86,11 @@ class _NodeCheck:
         project: Project,
         reader: Reader[CheckFailure],
         graph: Graph,
+        readable: Readable,
         rules: ProjectRules,
     ) -> None:
         self._rules = rules
-        self._readable = Readable(project, reader, rules)
+        self._readable = readable
         self._statements = Statements(
             Composer(project, reader, TableNames(project).on(checker)), KnownNames(project), graph
         )

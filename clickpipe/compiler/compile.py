@@ -45,14 +45,14 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = DE
     diagnostics += create_quarantines(checker, [s for s in sources if s.file not in refused], read)
     diagnostics += check_types(checker, [s for s in project.data_sources.values() if s.file in broken], diagnostics)
     create_services(checker, read)
-    readable = [i for i in graph.by_key.values() if not _has_error(i, diagnostics)]
-    diagnostics += Readable(project, reader, rules).check(readable)
+    readable = Readable(project, reader, rules)
+    diagnostics += readable.check([i for i in graph.by_key.values() if not _has_error(i, diagnostics)])
     project, problems, missing = derive_targets(
         checker, project, reader, _failed(project, graph, diagnostics, ()), read
     )
     diagnostics += problems
     failed = _failed(project, graph, diagnostics, missing)
-    types, problems = check_nodes(checker, project, reader, graph, failed, rules)
+    types, problems = check_nodes(checker, project, reader, graph, failed, readable, rules)
     diagnostics += problems
     compiled = _assemble(project, reader, graph, types, diagnostics, rules)
     diagnostics = list(compiled.diagnostics)

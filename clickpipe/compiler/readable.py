@@ -27,6 +27,7 @@ class Readable:
         self._shared = frozenset(name for name in project.data_sources if "." in name)
         self._reader = reader
         self._rules = rules
+        self._found: dict[int, tuple[Variant, Diagnostic | None]] = {}  # by the variant's id
 
     def check(self, nodes: Iterable[NodeInfo]) -> list[Diagnostic]:
         """Report what is wrong with nodes: each once, with the condition that leads to it."""
@@ -46,6 +47,12 @@ class Readable:
 
     def problem(self, info: NodeInfo, variant: Variant) -> Diagnostic | None:
         """Return what is wrong with one rendering: it cannot be read, may not be run, or names what is not there."""
+        known = self._found.get(id(variant))
+        if known is None:
+            known = self._found[id(variant)] = (variant, self._judged(info, variant))
+        return known[1]
+
+    def _judged(self, info: NodeInfo, variant: Variant) -> Diagnostic | None:
         syntax = variant.syntax
         if isinstance(syntax, CheckFailure):
             offset = character(variant.rendered.text, syntax.offset) if syntax.offset is not None else 0

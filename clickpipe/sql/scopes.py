@@ -62,14 +62,15 @@ class Qualified:
 class _Scope:
     outer: _Scope | None
     ctes: frozenset[str]
-    aliases: frozenset[str] = frozenset()
+    select: _Node | None = None  # whose aliases it has
     tables: list[Named] = field(default_factory=list)
 
     def has_cte(self, name: str) -> bool:
         return name in self.ctes or (self.outer is not None and self.outer.has_cte(name))
 
     def has_alias(self, name: str) -> bool:
-        return name in self.aliases or (self.outer is not None and self.outer.has_alias(name))
+        own = self.select is not None and name in _aliases(self.select)
+        return own or (self.outer is not None and self.outer.has_alias(name))
 
 
 class ShapesDiffer(ValueError):
@@ -216,12 +217,12 @@ def _inside(node: _Node, scope: _Scope) -> _Scope:
     """Return the scope in which a node's children stand."""
     kind = node.get("type")
     if kind == "SelectQuery":
-        return _Scope(scope, _cte_names(node), frozenset(_aliases(node)))
+        return _Scope(scope, _cte_names(node), node)
     if kind == "SelectWithUnionQuery":
         # ClickHouse gives the first SELECT's WITH to all others of a UNION (enable_global_with_statement).
         selects: Sequence[_Node] = node.get("list_of_selects", _NO_NODE).get("children", ())
         if len(selects) > 1 and selects[0]["type"] == "SelectQuery" and "with" in selects[0]:
-            return _Scope(scope, _cte_names(selects[0]), frozenset(_aliases(selects[0]["with"])))
+            return _Scope(scope, _cte_names(selects[0]), selects[0]["with"])
     return scope
 
 
@@ -232,7 +233,7 @@ def _with_elements(clause: Any, beside: Any, scope: _Scope, *, recursive: bool) 
         raise ShapesDiffer
     for element, other in zip(reversed(elements), reversed(others), strict=True):
         if element["type"] == "WithElement" and not recursive:
-            seen = _Scope(scope.outer, scope.ctes - {element["name"]}, scope.aliases)
+            seen = _Scope(scope.outer, scope.ctes - {element["name"]}, scope.select)
             yield element, other, seen
         else:
             yield element, other, scope

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from clickpipe.sql.scopes import Use, table_uses
@@ -32,6 +33,8 @@ class Composition:
 
 def is_as_meant(composition: Composition, tree: str) -> bool:
     """Tell whether the tree of a composed text is the author's with exactly its tables replaced."""
+    if not composition.tables:
+        return composition.text == composition.syntax.text and tree.strip() == composition.syntax.tree.strip()
     return _Comparison().same(composition, read_tree(tree))
 
 
@@ -41,6 +44,14 @@ class _Expected:
 
     tables: Mapping[int, tuple[TableReference, tuple[str, ...] | Composition]]
     names: Mapping[int, Qualifier]
+
+
+@lru_cache(maxsize=512)
+def _places(text: str) -> tuple[_Node, tuple[int, ...], tuple[int, ...]]:
+    """Return a tree, and the ids of its nodes that name tables, and of those that are qualified by one's own name."""
+    tree = read_tree(text)
+    uses, names = table_uses(tree)
+    return tree, tuple(id(use.node) for use in uses), tuple(id(name.node) for name in names)
 
 
 class _Comparison:
@@ -65,14 +76,11 @@ class _Comparison:
     def _compare(self, composition: Composition, root: Any) -> None:
         """Expect `root` to be the tree of a composition."""
         syntax, tables = composition.syntax, composition.tables
-        tree = read_tree(syntax.tree)
-        expected = _Expected({}, {})
-        if tables:
-            uses, names = table_uses(tree)
-            expected = _Expected(
-                {id(u.node): (t, tables[t]) for u, t in zip(uses, syntax.tables, strict=True) if t in tables},
-                {id(n.node): q for n, q in zip(names, syntax.qualifiers, strict=True) if q.table in tables},
-            )
+        tree, uses, names = _places(syntax.tree)
+        expected = _Expected(
+            {use: (t, tables[t]) for use, t in zip(uses, syntax.tables, strict=True) if t in tables},
+            {name: q for name, q in zip(names, syntax.qualifiers, strict=True) if q.table in tables},
+        )
         self._stack.append((_unwrapped(tree), _unwrapped(root), expected))
 
     def _same_node(self, written: _Node, found: _Node, expected: _Expected) -> bool:
