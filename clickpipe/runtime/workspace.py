@@ -32,6 +32,7 @@ from clickpipe.query import (
     QueryOptions,
     QueryRunner,
     failure,
+    format_named,
     split_format_clause,
 )
 from clickpipe.runtime.copying import Copies
@@ -172,9 +173,12 @@ class Workspace(Deploying, DataIn):
     def select(self, sql: str, output: str, values: Mapping[str, Any] = MappingProxyType({})) -> bytes:
         """Run a SELECT over data sources and pipes and return its bytes in an output format.
 
-        `values` are those of the pipes' parameters. Raises ClickpipeError.
+        The format is an ending of endpoints, or ClickHouse's name of one; `values` are those of the pipes' parameters.
+        Raises ClickpipeError.
         """
-        started = self.queries.sql(sql, QueryOptions(FORMATS[output], values), lambda _kind, _name: None)
+        started = self.queries.sql(
+            sql, QueryOptions(FORMATS.get(output) or format_named(output), values), lambda _kind, _name: None
+        )
         return whole(_wait(started).result).body
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:

@@ -103,7 +103,7 @@ def _answer(workspace: Workspace, test: EndpointTest) -> tuple[str, int]:
     try:
         if test.pipe in workspace.queries.live().compiled.endpoints:
             return workspace.endpoint(test.pipe, test.parameters, FORMATS["ndjson"]).body.decode(), 200
-        output = "ndjson" if ndjson_rows(test.expected) is not None and test.expected.strip() else "tsv"
+        output = "ndjson" if ndjson_rows(test.expected) is not None and test.expected.strip() else "TSV"
         sql = f"SELECT * FROM {quote_identifier(test.pipe)}"
         return workspace.select(sql, output, test.parameters).decode(), 200
     except ClickpipeError as error:

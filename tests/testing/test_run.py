@@ -116,3 +116,28 @@ def test_a_broken_file_is_told_with_its_place(tmp_path: Path, text: str, message
     with pytest.raises(ClickpipeError) as error:
         list(read_tests(write(tmp_path, text)))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("expected", "problem"),
+    [
+        ("1\ta\n2\tb\n", ""),
+        ("2\tb\n1\ta\n", ""),  # nothing orders them
+        ('{"n":1,"s":"a"}\n{"n":2,"s":"b"}\n', ""),
+        ("1\ta\n2\tc\n", '+{"1": 2, "2": "b"}'),
+    ],
+)
+def test_a_pipe_that_is_no_endpoint_gives_the_rows_of_its_output(
+    instance: Instance, expected: str, problem: str
+) -> None:
+    workspace = instance.workspaces.create("testing")
+    source = "SCHEMA >\n    n Int32 `json:$.n`,\n    s String `json:$.s`\n"
+    view = "NODE n\nSQL >\n    %\n    SELECT n, s FROM a\nTYPE materialized\nDATASOURCE b\n"
+    try:
+        workspace.deploy({"datasources/a.datasource": source, "datasources/b.datasource": source, "pipes/p.pipe": view})
+        workspace.ingest("a", [{"n": 1, "s": "a"}, {"n": 2, "s": "b"}])
+        outcome = run_test(workspace, EndpointTest("p", "tests/p.yaml", "one", "", {}, expected))
+    finally:
+        instance.workspaces.delete(workspace)
+    assert problem in outcome.problem
+    assert bool(problem) == bool(outcome.problem)
