@@ -31,7 +31,7 @@ QUERIES: dict[str, dict[str, object]] = {
 
 
 def main() -> None:
-    """Print medians and throughput, HTTP and engine, and their ratios.
+    """Print medians and throughput, HTTP and engine, and their ratios; before, what compression costs and saves.
 
     Server and engine have a copy of the data each, all parts merged, and are measured in turns: a machine's speed
     drifts.
@@ -49,12 +49,12 @@ def main() -> None:
         merging.join()
         shutil.copytree(data, copy, symlinks=True)
         with serve(data, settings={"CLICKPIPE_CACHE_MAX_BYTES": "0"}) as server, Instance(copy) as instance:
+            compression.report(server)
             for name, values in QUERIES.items():
                 path = f"/v0/pipes/{name}.json?" + "&".join(f"{k}={v}" for k, v in values.items())
                 live = instance.default.queries.live()
                 bound = live.compiled.endpoints[name].bind_to(live.table, values)
                 _report(name, *_in_turns(partial(_over_http, server, path), partial(_direct, instance.engine, bound)))
-            compression.report(server)
 
 
 def _merge(data: Path) -> None:

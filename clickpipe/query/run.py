@@ -196,9 +196,8 @@ class QueryRunner:
             raise ClickpipeError(message, code="not_allowed")
         try:
             refuse(check(syntax.tree, {*live.service, *live.compiled.data_sources}, settings=False))
-            if options.filters and options.explain.startswith("EXPLAIN"):
-                message = "EXPLAIN is not for a token that may read some rows only."
-                raise ClickpipeError(message, status=403, code="forbidden")
+            if options.explain.startswith("EXPLAIN"):
+                _may_explain(options, binder.params, allowed)
             if options.filters and '"prewhere"' in syntax.tree:
                 message = "PREWHERE is not allowed to a token that may read some rows only: use WHERE."
                 raise ClickpipeError(message, code="not_allowed")
@@ -307,6 +306,14 @@ def changing_functions(engine: Engine) -> frozenset[str]:
 def _explained(sql: str, explain: str) -> str:
     """Return the statement by which ClickHouse tells of a SELECT."""
     return f"DESCRIBE (\n{sql}\n)" if explain == "DESCRIBE" else f"{explain}\n{sql}"
+
+
+def _may_explain(options: QueryOptions, params: Mapping[str, Any], allowed: Allowed) -> None:
+    """Raise unless a caller may see a plan: it shows the SQL of pipes, their values, and filters of rows."""
+    allowed("SERVICE", "EXPLAIN")  # as who may see the whole project
+    if options.filters or secrets_of(params):
+        message = "EXPLAIN is not for a token that may read some rows only, nor for pipes that use secrets."
+        raise ClickpipeError(message, status=403, code="forbidden")
 
 
 def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions) -> None:

@@ -41,7 +41,7 @@ async def get_login(request: Request) -> Response:
     logins = instance_of(request).logins
     if (code := given.get("cliCode", "")) or ((code := given.get("code", "")) and given.get("method") != "code"):
         instance_of(request).address_requests.take(request.client.host if request.client else "")
-        tokens = logins.take(code)
+        tokens = logins.take(code) if request.method == "GET" else None  # HEAD takes nothing away
         if tokens is None:
             message = "Nobody has approved this login yet: open the page in a browser."
             raise ClickpipeError(message, status=404, code="not_approved")

@@ -185,6 +185,9 @@ def test_explain_tells_no_physical_name(client: Client) -> None:
     assert plain.status_code == 200
     assert "ReadFromMergeTree (events)" in plain.text
     assert "ws_" not in plain.text
+    reader = client("POST", "/", token="reader", content=b"EXPLAIN SYNTAX SELECT * FROM totals")
+    assert (reader.status_code, reader.headers["x-clickhouse-exception-code"]) == (403, "497")
+    assert client("POST", "/", token="reader", content=b"DESCRIBE (SELECT * FROM totals)").status_code == 200
     assert ask(client, "EXPLAIN INSERT INTO events SELECT 1").headers["x-clickhouse-exception-code"] == "164"
 
 
