@@ -1,5 +1,6 @@
 """Tokens and scopes: who may do what, and how often."""
 
+from clickpipe.auth.coverage import broken, require_known, uncovered
 from clickpipe.auth.grants import Grant, Granted, collect, grant_of_object, grant_of_text, scope_objects
 from clickpipe.auth.jwts import is_jwt
 from clickpipe.auth.limits import LIMITS, limits_of
@@ -27,6 +28,7 @@ __all__ = [
     "RateLimit",
     "TokenIndex",
     "allows",
+    "broken",
     "collect",
     "ensure_admin_token",
     "forbidden",
@@ -38,5 +40,7 @@ __all__ = [
     "parse_scope",
     "reconcile",
     "require",
+    "require_known",
     "scope_objects",
+    "uncovered",
 ]

@@ -22,12 +22,19 @@ from clickpipe.diagnostics import ClickpipeError
 
 ALGORITHM = "HS256"
 ALLOWED = frozenset({"PIPES:READ", "DATASOURCES:READ", "DATASOURCES:APPEND"})
+_ODD = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)  # of claims of another type
+_FORBIDDEN = 403
 _CLAIMS = ("workspace_id", "name", "exp", "scopes")
 
 
 def is_jwt(value: str) -> bool:
     """Tell whether a token's value has the form of a signed one."""
     return value.count(".") == 2 and value.startswith("ey")  # noqa: PLR2004 - header, claims, signature
+
+
+def signed_part(value: str) -> str:
+    """Return what of a signed token its signature covers: a signature can be written in several ways, this cannot."""
+    return value.rpartition(".")[0]
 
 
 def make(key: str, workspace_id: str, name: str, expires_at: float, scopes: Sequence[Any], limits: Any) -> str:
@@ -51,7 +58,7 @@ def workspace_of(value: str) -> str:
     """Return the workspace that a signed token says it is for, which nothing proves yet. Raises 403."""
     try:
         claims = jwt.decode(value, options={"verify_signature": False})
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, *_ODD):
         raise _invalid("it is not a JWT") from None
     found = claims.get("workspace_id")
     if not isinstance(found, str):
@@ -73,16 +80,19 @@ def read(value: str, keys: Keys) -> Token:
     """Return what a signed token gives, when one of the keys signed it. Raises ClickpipeError 403."""
     try:
         header = jwt.get_unverified_header(value)
+        if header.get("alg") not in {ALGORITHM, *ALGORITHMS}:
+            raise _invalid("its algorithm ('alg') is none that is taken")
+        if header["alg"] in ALGORITHMS and keys.public is not None:
+            claims = _read_public(value, header, keys.public, keys)
+        else:
+            claims = _read_secret(value, keys.secrets)
+        return _token(claims)
     except jwt.PyJWTError as error:
         raise _invalid(str(error)) from None
-    if header["alg"] in ALGORITHMS and keys.public is not None:
-        claims = _read_public(value, header, keys.public, keys)
-    else:
-        claims = _read_secret(value, keys.secrets)
-    try:
-        return _token(claims)
     except ClickpipeError as error:
-        raise _invalid(error.message) from None
+        raise error if error.status == _FORBIDDEN else _invalid(error.message) from None
+    except _ODD:
+        raise _invalid("a claim is not of its type") from None
 
 
 def _read_secret(value: str, secrets: Sequence[str]) -> Mapping[str, Any]:
@@ -135,6 +145,9 @@ def _token(claims: Mapping[str, Any]) -> Token:
         raise ClickpipeError(message, code="bad_jwt")
     grants = [_grant(given) for given in scopes]
     granted = collect(grants)
+    if not isinstance(claims["workspace_id"], str) or type(claims["exp"]) not in {int, float}:
+        message = "'workspace_id' is a text, and 'exp' a number of seconds."
+        raise ClickpipeError(message, code="bad_jwt")
     return Token(
         f"jwt:{name}",
         claims["workspace_id"],

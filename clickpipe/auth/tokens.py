@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from clickpipe.auth.jwts import Keys, is_jwt, make, read, workspace_of
+from clickpipe.auth.jwts import Keys, is_jwt, make, read, signed_part, workspace_of
 from clickpipe.auth.keysets import KEYS_EVERY, KeySet
 from clickpipe.auth.scopes import ADMIN, forbidden
 from clickpipe.catalog import Catalog, Token
@@ -77,7 +77,7 @@ class TokenIndex:
             )
             raise forbidden(message)
         token = read(value, self._keys(workspace_id))
-        if digest.hex() in self._revoked:
+        if not self._revoked.isdisjoint({digest.hex(), _digest(signed_part(value)).hex()}):
             message = "The token is not valid: it was revoked."
             raise forbidden(message)
         if len(signed) >= _SIGNED:
@@ -107,7 +107,7 @@ class TokenIndex:
     def revoke(self, value: str) -> Token:
         """Refuse a signed token from now on; return what it was. Raises ClickpipeError 403 unless it is valid."""
         token = self.find(value)
-        self._catalog.revoke(token.workspace_id, _digest(value).hex(), token.expires_at)
+        self._catalog.revoke(token.workspace_id, _digest(signed_part(value)).hex(), token.expires_at)
         self.refresh()
         return token
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,14 @@ import click
 
 from clickpipe import __version__
 from clickpipe.cli.output import plural, progress, say
+from clickpipe.diagnostics import ClickpipeError
 
 if TYPE_CHECKING:
     from clickpipe.config import Settings
     from clickpipe.runtime import Instance
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_LONG_TOKEN = 32  # characters
 
 
 def listening_options(function: click.decorators.FC) -> click.decorators.FC:
@@ -38,6 +41,7 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
     from clickpipe.server import run
 
     settings = load_settings(flags={"data_dir": data_dir, "host": host, "port": port})
+    require_long_token(settings)
     with open_instance(Path(settings.data_dir), settings) as instance:
 
         def ready(url: str) -> None:
@@ -50,6 +54,16 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
                 say("It can be reached from other machines, in plain HTTP: put a proxy with TLS before it.")
 
         run(instance, host=settings.host, port=settings.port, ready=ready)
+
+
+def require_long_token(settings: Settings) -> None:
+    """Raise ClickpipeError for an admin token that others could guess: it signs JWTs, by which it can be tried."""
+    if settings.admin_token and len(settings.admin_token) < _LONG_TOKEN and settings.host not in _LOOPBACK:
+        message = (
+            f"admin_token has {len(settings.admin_token)} characters: where other machines reach the server it has at "
+            f"least {_LONG_TOKEN}. Make one with `openssl rand -hex 32`, or leave it out: one is made then."
+        )
+        raise ClickpipeError(message, code="bad_settings")
 
 
 def announce(instance: Instance, url: str) -> None:
@@ -65,6 +79,7 @@ def open_instance(data_dir: Path, settings: Settings) -> Iterator[Instance]:
     from clickpipe.config import withdraw_address
     from clickpipe.runtime import Instance
 
+    os.umask(0o077)  # what is written is for this user alone, whatever the shell's is
     with progress() as tell:
         tell(f"opening {data_dir}")
         instance = Instance(data_dir, settings)

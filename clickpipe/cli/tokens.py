@@ -87,6 +87,8 @@ def create_token(
     if rps or limits:
         body["limits"] = {**_limits(limits), **({"rps": rps} if rps else {})}
     made = connect(host, token).request("POST", "/v0/tokens", params=params, json=body).json()
+    for warning in made.get("warnings", ()):
+        say(f"warning: {warning}")
     if as_json:
         print_json(made)
     else:

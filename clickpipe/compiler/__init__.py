@@ -11,6 +11,7 @@ from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_names, file_names, needed, owners
 from clickpipe.compiler.nodes import bind_node, node_parameters
+from clickpipe.compiler.parameters import parameters_read
 from clickpipe.compiler.service import SERVED, SERVICE_SOURCES
 from clickpipe.compiler.tables import table_ddl_quarantine
 from clickpipe.compiler.unserved import unserved_resources
@@ -43,6 +44,7 @@ __all__ = [
     "needed",
     "node_parameters",
     "owners",
+    "parameters_read",
     "plain_types",
     "restore_project",
     "table_ddl",

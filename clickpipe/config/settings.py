@@ -45,6 +45,9 @@ class Settings:
     encryption_key: str = ""
     workers: int = 4
     max_body_bytes: int = 10_000_000
+    max_project_bytes: int = 100_000_000
+    request_header_seconds: float = 30.0
+    request_body_seconds: float = 60.0
     ingest_batch_bytes: int = 16_777_216
     ingest_queue_bytes: int = 268_435_456
     ingest_flush_seconds: float = 1.0
@@ -52,6 +55,7 @@ class Settings:
     ingest_bytes_per_second: int = 0
     fail_fast: str = ""
     import_max_bytes: int = 32_000_000_000
+    import_max_seconds: float = 3600.0
     import_private_urls: str = "refuse"
     token_requests_per_second: int = 0
     endpoint_requests_per_second: int = 0

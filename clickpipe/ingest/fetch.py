@@ -6,6 +6,7 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -17,15 +18,27 @@ _REDIRECTS = 5
 _TIMEOUT = 30.0  # seconds without a byte
 _BLOCK = 1 << 20
 _MOVED = {301, 302, 303, 307, 308}
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4"),
+        *("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64"),  # IPv4 in IPv6
+        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fec0::/10"),
+    )
+)
 _GLOBAL_ONLY = "The URL leads to an address that is not public. The setting import_private_urls allows it."
 
 
-def fetch(url: str, into: Path, *, private: bool, limit: int, progress: Callable[[int], None]) -> str:
+def fetch(
+    url: str, into: Path, *, private: bool, limit: int, progress: Callable[[int], None], seconds: float = 3600.0
+) -> str:
     """Download a URL to a file; return its Content-Encoding. `progress` is told the bytes so far.
 
     Each redirect is looked at as the URL was; the address that was looked at is the one that is called. `private`
-    allows addresses that are not public. Raises ClickpipeError for what is refused, and for a server that fails.
+    allows addresses that are not public. Raises ClickpipeError for what is refused, for a server that fails, and for a
+    download that takes more than so many `seconds`, with all its redirects.
     """
+    until = time.monotonic() + seconds
     for _ in range(_REDIRECTS + 1):
         try:
             with _Response(url, private=private) as response:
@@ -35,7 +48,7 @@ def fetch(url: str, into: Path, *, private: bool, limit: int, progress: Callable
                 if response.status != http.client.OK:
                     message = f"The URL answered with the status {response.status}."
                     raise ClickpipeError(message, code="fetch_failed")
-                _save(response, into, limit, progress)
+                _save(response, into, limit, progress, until)
                 return response.header("Content-Encoding").strip().lower()
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
@@ -58,7 +71,7 @@ class _Response:
         return self._response.getheader(name) or ""
 
     def read(self, size: int) -> bytes:
-        return self._response.read(size)
+        return self._response.read1(size)  # what has come: a slow server is noticed between two blocks
 
     def __enter__(self) -> Self:
         return self
@@ -91,15 +104,20 @@ def _connect(url: str, *, private: bool) -> tuple[http.client.HTTPConnection, st
 
 
 def _is_public(address: str) -> bool:
+    """Tell whether an address is anybody's on the internet: none that is reserved, or stands for an IPv4 address."""
     found = ipaddress.ip_address(address.partition("%")[0])
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (inner is None or inner.is_global)
+    odd = found.is_multicast or found.is_reserved or found.is_unspecified or found.is_loopback or found.is_link_local
+    special = any(found in network for network in _SPECIAL if network.version == found.version)
+    return found.is_global and not odd and not special
 
 
-def _save(response: _Response, into: Path, limit: int, progress: Callable[[int], None]) -> None:
+def _save(response: _Response, into: Path, limit: int, progress: Callable[[int], None], until: float) -> None:
     size = 0
     with into.open("wb") as file:
         while block := response.read(_BLOCK):
+            if time.monotonic() > until:
+                message = "The URL is too slow: see the setting import_max_seconds."
+                raise ClickpipeError(message, status=408, code="fetch_too_slow")
             size += len(block)
             if size > limit:
                 message = f"The file is larger than {limit} bytes: see the setting import_max_bytes."

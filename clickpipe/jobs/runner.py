@@ -22,7 +22,7 @@ Work = Callable[[Report], Mapping[str, Any]]
 
 
 class JobRunner:
-    """Runs jobs of all workspaces, a few at once."""
+    """Runs jobs of all workspaces, a few of each at once."""
 
     def __init__(self, catalog: Catalog, *, told: Callable[[Job], None] = lambda _: None, workers: int = 4) -> None:
         """Mark what an earlier server left unfinished as failed; `told` is told of jobs that begin and end.
@@ -33,11 +33,13 @@ class JobRunner:
         self._catalog = catalog
         self.unfinished = catalog.unfinished_jobs()
         catalog.fail_unfinished_jobs()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="jobs")
+        self._workers = workers
+        self._pools: dict[tuple[str, bool], ThreadPoolExecutor] = {}
         self._running: dict[str, Future[None]] = {}
         self._reports: dict[str, Report] = {}
         self._jobs: dict[str, Job] = {}
         self._closing = threading.Event()
+        self._opening = threading.Lock()
 
     def submit(
         self, workspace: str, kind: str, resource: str, work: Work, parameters: Mapping[str, Any] | None = None
@@ -56,10 +58,21 @@ class JobRunner:
     def _start(self, job: Job, work: Work) -> Job:
         report = self._reports[job.id] = Report(lambda result: self._progress(job, result))
         self._jobs[job.id] = job
-        future = self._pool.submit(self._run, job, work, report)
+        future = self._pool(job).submit(self._run, job, work, report)
         self._running[job.id] = future
         future.add_done_callback(lambda _: self._forget(job.id))
         return job
+
+    def _pool(self, job: Job) -> ThreadPoolExecutor:
+        """Return what runs a job: each workspace has threads of its own, and one for deployments.
+
+        So no workspace's jobs hold another's, and no import or copy a deployment.
+        """
+        key = (job.workspace_id, job.kind == "deployment")
+        with self._opening:
+            if key not in self._pools:
+                self._pools[key] = ThreadPoolExecutor(1 if key[1] else self._workers, thread_name_prefix="jobs")
+            return self._pools[key]
 
     def _forget(self, job_id: str) -> None:
         self._running.pop(job_id, None)
@@ -158,4 +171,5 @@ class JobRunner:
         self._closing.set()
         for report in list(self._reports.values()):
             report.stop()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -7,6 +7,9 @@ from pathlib import Path
 _GITIGNORE = """\
 # data of `clickpipe dev`
 .clickpipe/
+# secrets
+.env
+.env.*
 """
 
 _SETTINGS = """\

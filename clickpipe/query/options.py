@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,11 +72,22 @@ class QueryOptions:
         """Return the caller's limits as ClickHouse settings."""
         return {_LIMITS[name]: value for name, value in self.limits.items() if name in _LIMITS}
 
-    def fixed_for(self, pipes: Iterable[str]) -> QueryOptions:
-        """Return options whose values are those that are fixed for pipes. Raises 403 where two fix one differently."""
+    def fixed_for(
+        self, pipes: Iterable[str], parameters: Callable[[str], Collection[str]] | None = None
+    ) -> QueryOptions:
+        """Return options whose values are those that are fixed for pipes.
+
+        `parameters` tells those that a pipe has. Raises 403 where two fix one differently, and where one is fixed that
+        the pipe does not have: it would hold nothing.
+        """
         fixed: dict[str, Any] = {}
         for pipe in pipes:
-            for name, value in self.fixed_params.get(pipe, {}).items():
+            own = self.fixed_params.get(pipe, {})
+            if own and parameters is not None and (lost := own.keys() - set(parameters(pipe))):
+                named = ", ".join(f"'{name}'" for name in sorted(lost))
+                message = f"The token fixes {named}, which '{pipe}' has no parameter of: it reads nothing of it."
+                raise ClickpipeError(message, status=403, code="forbidden")
+            for name, value in own.items():
                 if fixed.setdefault(name, value) != value:
                     message = f"The token fixes '{name}' to different values for pipes that one query reads."
                     raise ClickpipeError(message, status=403, code="forbidden")

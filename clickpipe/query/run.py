@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import BoundQuery, Composer, QueryFunction
+from clickpipe.compiler import BoundQuery, Composer, QueryFunction, parameters_read
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
@@ -70,6 +70,8 @@ class QueryRunner:
         self._alone: set[str] = set()
         self._memory: dict[Hashable, BoundQuery] = {}
         self._memory_of: Live | None = None
+        self._parameters_of: Live | None = None
+        self._parameters_known: dict[str, Collection[str]] = {}
 
     def live(self) -> Live:
         """Return what the workspace answers from. Raises 404 before the first deployment."""
@@ -86,7 +88,7 @@ class QueryRunner:
         EngineError; `failure` turns it into what a caller is told.
         """
         live = self.live()
-        options = options.fixed_for([name]) if options.fixed_params else options
+        options = options.fixed_for([name], partial(self._parameters, live)) if options.fixed_params else options
         bound = self._bound(live, name, options.values)
         facts = self._judged.get(bound.text)
         if facts is not None and not options.filters:
@@ -135,6 +137,15 @@ class QueryRunner:
     def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundQuery:
         return self._function(live, name).bind_to(live.table, values, self._secret)
 
+    def _parameters(self, live: Live, pipe: str) -> Collection[str]:
+        """Return the parameters of a pipe and of what it reads, from memory as long as nothing else is live."""
+        if live is not self._parameters_of:
+            self._parameters_of, self._parameters_known = live, {}
+        known = self._parameters_known
+        if pipe not in known:
+            known[pipe] = parameters_read(live.compiled, pipe)
+        return known[pipe]
+
     def _function(self, live: Live, name: str) -> QueryFunction:
         function = live.compiled.endpoints.get(name)
         if function is None:
@@ -151,7 +162,7 @@ class QueryRunner:
         Raises ClickpipeError as `endpoint` does.
         """
         live = self.live()
-        bound = self._bind_endpoint(live, name, options.fixed_for([name]).values)
+        bound = self._bind_endpoint(live, name, options.fixed_for([name], partial(self._parameters, live)).values)
         self._judge(live, bound.composed)
         statement = f"EXPLAIN indexes = 1 {bound.text}"
         try:
@@ -184,7 +195,7 @@ class QueryRunner:
                 self._authorise(live, table, pipe, allowed)
                 _refuse_unfiltered(live, table, options)
         named = [options.pipeline, *(live.compiled.project.canonical(table.full_name) for table in syntax.tables)]
-        options = options.fixed_for(named)
+        options = options.fixed_for(named, partial(self._parameters, live))
         own = dict(binder.params) | dict(options.bound)
         for name, value in options.bound.items():
             binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+from clickpipe.auth import broken
 from clickpipe.catalog import Deployment, Live
 from clickpipe.deploy import Deployer, Feedback, Plan, Prepared, Progress, Rows, complete_part
 from clickpipe.diagnostics import ClickpipeError
@@ -45,7 +46,13 @@ class Deploying:
 
     def prepare_project(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
         """Compile a project that was read and plan its deployment. Raises ProjectError."""
-        return self._deployer.prepare(project, allow_destructive=allow_destructive)
+        prepared = self._deployer.prepare(project, allow_destructive=allow_destructive)
+        if self.live is None:
+            return prepared
+        found = self._services.catalog.tokens(self.id)
+        lost = broken(found, self.live.compiled, prepared.compiled)
+        told = tuple(Feedback("WARNING", "tokens", message) for message in lost)
+        return replace(prepared, plan=replace(prepared.plan, feedback=(*prepared.plan.feedback, *told)))
 
     def start(self, prepared: Prepared) -> Deployment:
         """Record a deployment that `apply` carries out; a preview that is deployed to is kept longer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -39,6 +40,8 @@ class Instance:
         self._scratch = tempfile.TemporaryDirectory(prefix="clickpipe-") if data_dir is None else None
         self.data_dir = data_dir or Path(self._scratch.name if self._scratch else "")
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # another's, which this process may write to
+            self.data_dir.chmod(0o700)
         self._lock = _lock(self.data_dir)
         self.engine: Engine = self._open_engine(in_memory=data_dir is None)
         self.cipher = load_cipher(self.settings.encryption_key) if data_dir is not None else None

@@ -112,7 +112,14 @@ class Upload:
                 report({"fetched_bytes": size})
 
         private = settings.import_private_urls == "allow"
-        encoding = fetch(self.url, self.path, private=private, limit=settings.import_max_bytes, progress=progress)
+        encoding = fetch(
+            self.url,
+            self.path,
+            private=private,
+            limit=settings.import_max_bytes,
+            progress=progress,
+            seconds=settings.import_max_seconds,
+        )
         encoding = encoding or next((e for end, e in _COMPRESSED.items() if self._file().endswith(end)), "")
         self._encoding_file.write_text(encoding, encoding="utf-8")
         return encoding

@@ -17,6 +17,7 @@ from clickpipe.jobs import Report
 from clickpipe.project import decode
 from clickpipe.runtime import Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.parameters import limited
 
 _MAX_FILES = 10_000
 _SEED = {"id": "0", "status": "data_ready", "live": True, "created_at": "2000-01-01 00:00:00.000000"}
@@ -91,7 +92,10 @@ def _build(who: Caller, plan: Plan) -> dict[str, Any]:
 
 
 async def _project_files(request: Request) -> dict[str, str]:
-    async with request.form(max_files=_MAX_FILES, max_fields=_MAX_FILES) as form:
+    most = instance_of(request).settings.max_project_bytes
+    message = f"The project is larger than {most} bytes: see the setting max_project_bytes."
+    too_large = ClickpipeError(message, status=413, code="project_too_large")
+    async with limited(request, most, too_large).form(max_files=_MAX_FILES, max_fields=_MAX_FILES) as form:
         files: dict[str, str] = {}
         for name, part in form.multi_items():
             if name != "data_project://" or not isinstance(part, UploadFile):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import re
@@ -48,6 +49,7 @@ class GeneralRules:
         """Wrap the application; `paths` are those of routes, by what answers them."""
         self._app = app
         self._metrics = instance.metrics
+        self._body_seconds = instance.settings.request_body_seconds
         self._paths = paths
         self._logged = {"off": 1000, "errors": 500, "all": 0}[instance.settings.log_requests]
         origins = [origin.strip().encode() for origin in instance.settings.cors_origins.split(",") if origin.strip()]
@@ -84,9 +86,30 @@ class GeneralRules:
             if scope["method"] == "OPTIONS":
                 await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send_with_headers)
             else:
+                if b"content-length" in headers or b"transfer-encoding" in headers:
+                    receive = self._in_time(receive)
                 await self._app(scope, receive, send_with_headers)
         finally:
             self._tell(scope, status, time.perf_counter() - began)
+
+    def _in_time(self, receive: Receive) -> Receive:
+        """Return what receives a body; it raises ClickpipeError 408 where nothing more of it comes for too long."""
+        whole = not self._body_seconds
+
+        async def received() -> Message:
+            nonlocal whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout(self._body_seconds):
+                    message = await receive()
+            except TimeoutError:
+                told = f"Nothing more of the body has come for {self._body_seconds:g} seconds."
+                raise ClickpipeError(told, status=408, code="body_too_slow") from None
+            whole = not message.get("more_body", False)
+            return message
+
+        return received
 
     def _cors(self, origin: bytes) -> _Headers:
         if b"*" in self._origins:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,6 +24,32 @@ class JsonErrors(HttpToolsProtocol):
     _header_bytes = 0
     _head_bytes = 0  # received of a request whose headers are not all there: of one header without an end, too
     _reads_head = True
+    _timer: asyncio.TimerHandle | None = None
+    head_seconds = 30.0  # until all headers of a request have come
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin a connection."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a connection."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        if self.head_seconds:
+            self._timer = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Take what was sent."""
@@ -37,11 +64,14 @@ class JsonErrors(HttpToolsProtocol):
         """Begin a request."""
         self._header_bytes = self._head_bytes = 0
         self._reads_head = True
+        if self._timer is None:
+            self._await_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Go on with the body."""
         self._reads_head = False
+        self._stop_waiting()
         super().on_headers_complete()
 
     def on_url(self, url: bytes) -> None:

@@ -52,7 +52,7 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
     config = uvicorn.Config(
         create_app(instance),
         loop="uvloop",
-        http=JsonErrors,
+        http=type("Timed", (JsonErrors,), {"head_seconds": settings.request_header_seconds}),
         log_config=None,
         log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,

@@ -23,7 +23,9 @@ from clickpipe.auth import (
     grant_of_text,
     is_jwt,
     limits_of,
+    require_known,
     scope_objects,
+    uncovered,
 )
 from clickpipe.catalog import Token, new_token_value
 from clickpipe.diagnostics import ClickpipeError
@@ -61,23 +63,25 @@ async def post_token(request: Request) -> JSONResponse:
     if not name:
         message = "The query parameter 'name' is missing: what the token is called."
         raise ClickpipeError(message, code="missing_name")
+    limits = limits_of(body.get("limits") or {})
     expiration = request.query_params.get("expiration_time") or body.get("expiration_time")
     if expiration is not None:
         scopes = body.get("scopes")
         if not isinstance(scopes, list) or not scopes:
             message = 'A JWT needs a body like {"scopes": [{"type": "PIPES:READ", "resource": "top_pages"}]}.'
             raise ClickpipeError(message, code="missing_scopes")
-        await _check_filters(request, who, [grant_of_object(given) for given in scopes])
+        grants = [grant_of_object(given) for given in scopes]
+        await _check_filters(request, who, grants)
         index = instance_of(request).tokens
         signed = index.sign(who.workspace.id, name, _seconds(expiration), scopes, body.get("limits") or {})
-        return JSONResponse({"token": signed})
-    granted = await _granted(request, who, body)
+        return JSONResponse({"token": signed, **_warnings(who, grants)})
+    grants, granted = await _granted(request, who, body)
     catalog = instance_of(request).catalog
     if any(t.name == name for t in catalog.tokens(who.workspace.id)):
         message = f"A token of the name '{name}' exists. PUT /v0/tokens/{name} changes its scopes."
         raise ClickpipeError(message, status=409, code="exists")
-    limits = limits_of(body.get("limits") or {})
-    return JSONResponse(_shown(_put(request, who, name, granted, limits, _expiry(request, body), "api")))
+    made = _put(request, who, name, granted, limits, _expiry(request, body), "api")
+    return JSONResponse({**_shown(made), **_warnings(who, grants)})
 
 
 async def put_token(request: Request) -> JSONResponse:
@@ -88,10 +92,11 @@ async def put_token(request: Request) -> JSONResponse:
     if found.origin == "default":
         message = f"The scopes of '{found.name}' cannot be changed."
         raise ClickpipeError(message, status=409, code="default_token")
-    granted = await _granted(request, who, body)
+    grants, granted = await _granted(request, who, body)
     expires_at = _expiry(request, body) if _says_expiry(request, body) else found.expires_at
     limits = limits_of(body.get("limits") or {}) if "limits" in body else found.limits
-    return JSONResponse(_shown(_put(request, who, found.name, granted, limits, expires_at, found.origin)))
+    changed = _put(request, who, found.name, granted, limits, expires_at, found.origin)
+    return JSONResponse({**_shown(changed), **_warnings(who, grants)})
 
 
 async def delete_token(request: Request) -> JSONResponse:
@@ -173,7 +178,7 @@ def _may_see(who: Caller, token: Token) -> bool:
     return ADMIN not in token.scopes or allows(who.token, ADMIN)
 
 
-async def _granted(request: Request, who: Caller, body: dict[str, Any]) -> Granted:
+async def _granted(request: Request, who: Caller, body: dict[str, Any]) -> tuple[list[Grant], Granted]:
     grants: list[Grant] = [grant_of_text(text) for text in request.query_params.getlist("scope")]
     listed = body.get("scopes") or []
     if not isinstance(listed, list):
@@ -186,12 +191,20 @@ async def _granted(request: Request, who: Caller, body: dict[str, Any]) -> Grant
     if any(g.type == ADMIN for g in grants):
         who.require(ADMIN)
     await _check_filters(request, who, grants)
-    return collect(grants)
+    return grants, collect(grants)
+
+
+def _warnings(who: Caller, grants: Sequence[Grant]) -> dict[str, list[str]]:
+    """Return remarks on a token that reads more than its filters say; nothing where there are none."""
+    found = uncovered(grants, who.workspace.live.compiled) if who.workspace.live else []
+    return {"warnings": found} if found else {}
 
 
 async def _check_filters(request: Request, who: Caller, grants: Sequence[Grant]) -> None:
     """Raise ClickpipeError 400 for a filter that is no condition over its data source."""
     live, engine = who.workspace.live, instance_of(request).engine
+    projects = [found.compiled for found in (live, who.workspace.staging()) if found is not None]
+    require_known(grants, projects)
     for grant in grants:
         if grant.filter and live is not None and grant.resource in live.compiled.data_sources:
             await run_in_threadpool(compose_condition, engine, live, grant.filter)
