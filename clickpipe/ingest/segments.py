@@ -43,6 +43,8 @@ class Segments:
                 if channel.staging is not None:
                     channel.staging.stale = True
                 channel.sealed.append(batch)
+            else:
+                self._writer.empty(channel)  # behind the answers: those who have one send the next lines meanwhile
             channel.inserting = None
             with self._state:
                 self._state.notify_all()  # the clock: there is something to be tried again

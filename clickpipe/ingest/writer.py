@@ -235,9 +235,7 @@ class Writer:
         if staged:
             if staging.stale:
                 self._stage_again(batch.segment, staging)
-            found = self._insert_staged(channel, staging, staging.mapping, batch)
-            self._empty(staging)
-            return found
+            return self._insert_staged(channel, staging, staging.mapping, batch)
         mapping = self._mapping(channel, staging.live, f"{channel.workspace}_again")
         self._engine.execute(mapping.create)
         try:
@@ -267,7 +265,11 @@ class Writer:
             self._engine, rows, known=known, keep=keep, relieve=partial(self._relieve, channel.workspace)
         )
 
-    def _empty(self, staging: Staging) -> None:
+    def empty(self, channel: Channel) -> None:
+        """Have nothing staged, after what was is inserted."""
+        staging = channel.staging
+        if staging is None:
+            return
         try:
             self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
         except EngineError:
