@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +328,22 @@ class Catalog(Database):
         """Return the jobs of all workspaces that wait or run, oldest first."""
         sql = "SELECT * FROM jobs WHERE status IN ('waiting', 'working', 'cancelling') ORDER BY created_at"
         return [_job(row) for row in self.rows(sql)]
+
+    def forget(self, days: int) -> None:
+        """Remove jobs that ended, and deployments that were gone, more than some days ago."""
+        before = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        with self.transaction():
+            self.run("DELETE FROM jobs WHERE updated_at < ? AND status IN ('done', 'error', 'cancelled')", before)
+            self.run(
+                "DELETE FROM deployments WHERE created_at < ? AND live = 0 AND status IN ('failed', 'deleted') "
+                "AND id < (SELECT max(id) FROM deployments AS d WHERE d.workspace_id = deployments.workspace_id)",
+                before,
+            )
+
+    def deployed_at(self, workspace_id: str) -> str:
+        """Return when the live deployment was made; '' before the first."""
+        rows = self.rows("SELECT created_at FROM deployments WHERE workspace_id = ? AND live = 1", workspace_id)
+        return str(rows[0][0]) if rows else ""
 
     def fail_unfinished_jobs(self) -> None:
         """Mark jobs that a stopped server left behind as failed."""

@@ -73,6 +73,8 @@ class Settings:
     query_max_result_bytes: int = 100_000_000
     deploy_wait_seconds: float = 5.0
     keep_previous_seconds: int = 3600
+    history_days: int = 90
+    quarantine_days: int = 0
     preview_seconds: int = 604_800
     backfill_threads: int = 0
     backfill_rows_per_second: int = 0

@@ -22,7 +22,7 @@ Work = Callable[[Report], Mapping[str, Any]]
 
 
 class JobRunner:
-    """Runs jobs of all workspaces, a few of each at once."""
+    """Runs jobs of all workspaces, a few of each kind at once."""
 
     def __init__(self, catalog: Catalog, *, told: Callable[[Job], None] = lambda _: None, workers: int = 4) -> None:
         """Mark what an earlier server left unfinished as failed; `told` is told of jobs that begin and end.
@@ -34,7 +34,7 @@ class JobRunner:
         self.unfinished = catalog.unfinished_jobs()
         catalog.fail_unfinished_jobs()
         self._workers = workers
-        self._pools: dict[tuple[str, bool], ThreadPoolExecutor] = {}
+        self._pools: dict[tuple[str, str], ThreadPoolExecutor] = {}
         self._running: dict[str, Future[None]] = {}
         self._reports: dict[str, Report] = {}
         self._jobs: dict[str, Job] = {}
@@ -64,14 +64,16 @@ class JobRunner:
         return job
 
     def _pool(self, job: Job) -> ThreadPoolExecutor:
-        """Return what runs a job: each workspace has threads of its own, and one for deployments.
+        """Return what runs a job: each workspace has threads of its own for each kind, and one for deployments.
 
-        So no workspace's jobs hold another's, and no import or copy a deployment.
+        So no workspace's jobs hold another's, no import a copy, and none a deployment.
         """
-        key = (job.workspace_id, job.kind == "deployment")
+        key = (job.workspace_id, job.kind)
         with self._opening:
             if key not in self._pools:
-                self._pools[key] = ThreadPoolExecutor(1 if key[1] else self._workers, thread_name_prefix="jobs")
+                self._pools[key] = ThreadPoolExecutor(
+                    1 if job.kind == "deployment" else self._workers, thread_name_prefix=f"jobs-{job.kind}"
+                )
             return self._pools[key]
 
     def _forget(self, job_id: str) -> None:
@@ -171,5 +173,5 @@ class JobRunner:
         self._closing.set()
         for report in list(self._reports.values()):
             report.stop()
-        for pool in self._pools.values():
+        for pool in list(self._pools.values()):
             pool.shutdown(wait=True, cancel_futures=True)

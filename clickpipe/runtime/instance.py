@@ -7,6 +7,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import Answers, HeldResults, QueryGate
+from clickpipe.runtime.retention import Retention
 from clickpipe.runtime.workspace import Workspace
 from clickpipe.runtime.workspaces import Workspaces
 
@@ -37,19 +39,31 @@ class Instance:
         Raises ClickpipeError when another process holds the folder or the engine cannot open it.
         """
         self.settings = settings or Settings()
-        self._scratch = tempfile.TemporaryDirectory(prefix="clickpipe-") if data_dir is None else None
-        self.data_dir = data_dir or Path(self._scratch.name if self._scratch else "")
+        with ExitStack() as opened:  # closed in reverse order, also where the start fails
+            self._open(data_dir, opened)
+            self._opened = opened.pop_all()
+
+    def _open(self, data_dir: Path | None, opened: ExitStack) -> None:
+        if data_dir is None:
+            self.data_dir = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="clickpipe-")))
+        else:
+            self.data_dir = data_dir
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # another's, which this process may write to
             self.data_dir.chmod(0o700)
-        self._lock = _lock(self.data_dir)
-        self.engine: Engine = self._open_engine(in_memory=data_dir is None)
+        opened.callback(os.close, _lock(self.data_dir))
         self.cipher = load_cipher(self.settings.encryption_key) if data_dir is not None else None
         self.catalog = Catalog(self.data_dir / "catalog.sqlite", self.cipher)
+        opened.callback(self.catalog.close)
+        self.engine: Engine = self._open_engine(in_memory=data_dir is None)
+        opened.callback(self.engine.close)
         self.tokens = TokenIndex(self.catalog, self.settings)
+        opened.callback(self.tokens.close)
         self.workspaces = Workspaces(self)
         self.service_log = ServiceLog(self.engine)
+        opened.callback(self.service_log.close)
         self.ingestion_log = IngestionLog(self.service_log, self.workspaces.database)
+        opened.callback(self.ingestion_log.close)
         self.log = WriteAheadLog(self.data_dir / "wal")
         self.ingester = Ingester(
             self.engine,
@@ -62,13 +76,12 @@ class Instance:
             told=self.ingestion_log,
             relieve=self._relieve,
         )
-        self.event_requests = RateLimit("requests for one data source", self.settings.ingest_requests_per_second)
-        self.event_bytes = RateLimit("bytes for one data source", self.settings.ingest_bytes_per_second)
-        self.token_requests = RateLimit("requests with one token", self.settings.token_requests_per_second)
-        self.address_requests = RateLimit("requests from one address", self.settings.address_requests_per_second)
-        self.endpoint_requests = RateLimit("requests of one endpoint", self.settings.endpoint_requests_per_second)
+        opened.callback(self.ingester.close)
+        self._limit_requests()
         self.query_log = QueryLog(self.service_log, self.workspaces.database)
         self.jobs = JobRunner(self.catalog, told=self.query_log.job)
+        opened.callback(self.jobs.close)
+        opened.callback(self._stop_deployments)
         self._uploads = self.data_dir / "uploads"
         self._uploads.mkdir(exist_ok=True)
         self._remove_uploads()
@@ -78,15 +91,25 @@ class Instance:
         self.held = HeldResults(self.settings.range_max_bytes, self.settings.range_seconds)
         self.metrics = Metrics(self._gauges())
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self.workspaces.database)
+        opened.callback(self.storage_log.close)
         self.is_new = self.workspaces.restore(alone=data_dir is not None)
         self.recovered_segments = self.ingester.recover()
+        self._retention = Retention(self.catalog, self.settings)
         self.schedule = CopySchedule(self._start_due, self._scheduled, also=self._expire)
+        opened.callback(self.schedule.close)
         self.schedule.start()
         for workspace in self.workspaces:
             workspace.go_on()
         for job in self.jobs.unfinished:
             if (found := self.workspaces.get(job.workspace_id)) is not None:
                 found.take_up(job)
+
+    def _limit_requests(self) -> None:
+        self.event_requests = RateLimit("requests for one data source", self.settings.ingest_requests_per_second)
+        self.event_bytes = RateLimit("bytes for one data source", self.settings.ingest_bytes_per_second)
+        self.token_requests = RateLimit("requests with one token", self.settings.token_requests_per_second)
+        self.address_requests = RateLimit("requests from one address", self.settings.address_requests_per_second)
+        self.endpoint_requests = RateLimit("requests of one endpoint", self.settings.endpoint_requests_per_second)
 
     def _open_engine(self, *, in_memory: bool) -> Engine:
         path = None if in_memory else self.data_dir / "engine"
@@ -153,6 +176,7 @@ class Instance:
         self.workspaces.expire()
         for workspace in self.workspaces:
             workspace.expire_previous()
+        self._retention.apply(self.engine, [w.live for w in self.workspaces if w.live is not None])
 
     def _all_live(self) -> dict[str, Live]:
         return {w.id: w.live for w in self.workspaces if w.live is not None}
@@ -178,20 +202,11 @@ class Instance:
 
     def close(self) -> None:
         """Write what waits, finish what runs, let go of the folder."""
-        self.schedule.close()
-        self.storage_log.close()
-        self.ingester.close()
+        self._opened.close()
+
+    def _stop_deployments(self) -> None:
         for workspace in self.workspaces:
             workspace.stop()
-        self.jobs.close()
-        self.ingestion_log.close()
-        self.service_log.close()
-        self.engine.close()
-        self.tokens.close()
-        self.catalog.close()
-        os.close(self._lock)
-        if self._scratch is not None:
-            self._scratch.cleanup()
 
     def __enter__(self) -> Self:
         """Return the instance."""

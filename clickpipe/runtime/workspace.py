@@ -260,8 +260,7 @@ class Workspace(Deploying, DataIn):
 
     def deployed_at(self) -> str:
         """Return when the live deployment was made; '' before the first."""
-        found = self._services.catalog.live_deployment(self.id)
-        return found.created_at if found else ""
+        return self._services.catalog.deployed_at(self.id)
 
     def row_counts(self) -> dict[str, tuple[int, int]]:
         """Return rows and bytes on disk of each data source and quarantine table."""

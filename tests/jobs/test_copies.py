@@ -166,7 +166,7 @@ def test_a_copy_waits_for_a_deployment_and_writes_what_is_live_then(instance: In
     deployed.deploy(wider)
     assert finished(instance, deployed, deployed.copy("choose")).status == "done"
     assert deployed.sql("SELECT count() AS c, any(more) AS m FROM kept") == [{"c": 4, "m": "x"}]
-    deployed.deploy(FILES)
+    deployed.deploy(FILES, allow_destructive=True)
 
 
 class _Rows(BaseHTTPRequestHandler):

@@ -17,13 +17,15 @@ FILES = {
     "last.pipe": COPY,
 }
 
-# Four jobs run, as many as may, and do not end; what comes after them waits. Then the server is killed.
+# Two copies run, as many as may, and do not end; the one behind them waits. Then the
+# server is killed. Other kinds have room of their own.
 FIRST = """
     import json, os, sys, threading, time
     from pathlib import Path
     from clickpipe.runtime import Instance
     instance = Instance(Path(sys.argv[1]))
     workspace = instance.default
+    instance.jobs._workers = 2
     workspace.deploy(json.loads(sys.argv[2]))
     workspace.ingest("events", [{"id": str(k), "n": k} for k in range(10)])
     forever = lambda *_, **__: time.sleep(600)

@@ -331,3 +331,25 @@ def test_schedules_have_five_fields_or_six_or_a_name(cron: str, seconds: int, ru
     for second in range(1, seconds + 1):
         schedule.run_due(MIDNIGHT + timedelta(seconds=second))
     assert len(started) == runs
+
+
+def test_jobs_of_one_kind_keep_no_others_waiting(instance: Instance, deployed: Workspace) -> None:
+    runner = JobRunner(instance.catalog, workers=1)
+    going, through = threading.Event(), threading.Event()
+
+    def hold(_: Report) -> Mapping[str, Any]:
+        going.wait(20)
+        return {}
+
+    def pass_by(_: Report) -> Mapping[str, Any]:
+        through.set()
+        return {}
+
+    try:
+        runner.submit(deployed.id, "import", "a", hold)
+        runner.submit(deployed.id, "import", "b", hold)
+        runner.submit(deployed.id, "copy", "c", pass_by)
+        assert through.wait(10)
+    finally:
+        going.set()
+        runner.close()

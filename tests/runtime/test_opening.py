@@ -93,3 +93,31 @@ def test_a_second_process_on_the_same_folder_is_refused(run_python: RunPython, f
 def test_other_names_are_no_attributes() -> None:
     with pytest.raises(AttributeError, match="module 'clickpipe' has no attribute 'close'"):
         _ = clickpipe.close
+
+
+def test_a_start_that_fails_lets_go_of_folder_and_engine(run_python: RunPython, tmp_path: Path) -> None:
+    code = """
+        import sys
+        from pathlib import Path
+        from clickpipe.catalog import Catalog
+        from clickpipe.runtime import Instance, instance as module
+
+        folder = Path(sys.argv[1])
+        Instance(folder).close()
+        for name in ("TokenIndex", "Workspaces", "Ingester", "StorageLog", "CopySchedule"):
+            own = getattr(module, name)
+
+            def fail(*given, **named):
+                raise ValueError(name)
+
+            setattr(module, name, fail)
+            try:
+                Instance(folder)
+            except ValueError as error:
+                assert str(error) == name
+            else:
+                raise AssertionError(name)
+            setattr(module, name, own)
+            Instance(folder).close()  # the same process may open it again
+    """
+    run_python(code, tmp_path)
