@@ -204,7 +204,8 @@ def _parts(stream: IO[bytes], rest: bytes, block: bytes, dialect: Dialect, layou
 def _last_end(data: bytes, dialect: Dialect, delimiter: str) -> int:
     """Return where the last whole record ends: behind a line end with all quotes closed before it."""
     ordinary = re.escape(f'\r\n"{delimiter}'.encode())
-    if not dialect.is_plain or re.search(b'[^%s]"[^%s]' % (ordinary, ordinary), data):  # quotes that quote nothing
+    stray = b'"(?<=[^%s]")(?=[^%s])' % (ordinary, ordinary)  # quotes that quote nothing
+    if not dialect.is_plain or re.search(stray, data):
         ends = _record_ends(data, dialect, delimiter)
         return ends[-2] if len(ends) > 1 else 0
     end = data.rfind(b"\n") + 1

@@ -258,7 +258,7 @@ def _map(fields: list[_Field], texts: Texts | CsvTexts) -> str:
     columns = ["import_id AS __import_id", "line AS __line"]
     columns += [f"{sql} AS {f.raw}" for f, sql in zip(fields, texts.columns, strict=True)]
     columns += [f.select for f in fields if f.parsed]
-    listed = ",\n    ".join([*columns, f"{_all_fit(fields)} AS __ok"])
+    listed = ",\n    ".join([*columns, f"{_all_fit(fields, texts)} AS __ok"])
     return f"SELECT\n    {listed}\nFROM ({texts.read(_MARK)})"
 
 
@@ -274,16 +274,17 @@ def _fields(source: DataSource, texts: Texts | CsvTexts | None = None, *, quoted
     return found
 
 
-def _all_fit(fields: list[_Field]) -> str:
+def _all_fit(fields: list[_Field], texts: Texts | CsvTexts) -> str:
     """Return SQL that tells whether a line is a JSON object whose values fit.
 
     Texts come of valid JSON only, so it is parsed again only where no text tells.
     """
-    conditions = ["startsWith(__line, '{')", *_fitting(fields)]
-    if not any(f.required and f.proves for f in fields):
-        proofs = [f"isNotNull({f.raw})" for f in fields if f.proves]
-        conditions.append(f"({' OR '.join([*proofs, 'isValidJSON(__line)'])})")
-    return " AND ".join(conditions)
+    conditions = ["__line = '{}'" if isinstance(texts, CsvTexts) else "startsWith(__line, '{')", *_fitting(fields)]
+    fit = f"{' + '.join(f'(NOT {condition})' for condition in conditions)} = 0"  # half the time of AND
+    if isinstance(texts, CsvTexts) or any(f.required and f.proves for f in fields):
+        return fit
+    proofs = [f"isNotNull({f.raw})" for f in fields if f.proves]
+    return f"{fit} AND ({' OR '.join([*proofs, 'isValidJSON(__line)'])})"
 
 
 def _fitting(fields: list[_Field]) -> list[str]:
