@@ -59,6 +59,8 @@ async def ping(_request: Request) -> Response:
 
 async def clickhouse_query(request: Request) -> Response:
     """Answer `GET|POST /?query=`: one SELECT in the format it asks for, errors as ClickHouse writes them."""
+    if request.method != "POST" and "query" not in request.query_params:
+        return Response("Ok.\n", headers=TEXT)  # as ClickHouse answers who looks whether it is there
     who = None
     try:
         who = caller_with(request, password(request))

@@ -38,7 +38,9 @@ def test_a_token_is_the_password_in_each_place(client: Client) -> None:
         answer = client("GET", "/", token=None, headers=headers, params={"query": "SELECT 1"})
         assert (answer.status_code, answer.headers["x-clickhouse-exception-code"]) == (403, "516")
         assert answer.text.startswith("Code: 516. DB::Exception: ")
-    assert client("GET", "/ping", token=None).text == "Ok.\n"
+    for path in ("/ping", "/"):
+        assert client("GET", path, token=None).text == "Ok.\n"
+    assert client("POST", "/", token=None).status_code == 403
 
 
 def test_formats_and_what_the_headers_tell(client: Client) -> None:
