@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, QueryResult, Settings
+from clickpipe.engine import Engine, Parts, QueryResult, Settings
 
 WHOLE = 1 << 20  # bytes from which on a result is not held, where its format can be sent in parts
 
@@ -39,6 +39,26 @@ class _Query:
     future: Future[QueryResult] = field(default_factory=Future)
     asked: float = field(default_factory=time.perf_counter)
     started: float = 0.0
+
+
+class _Ended:
+    """The rest of a result, whose query is cancelled when nobody wants it to its end."""
+
+    def __init__(self, parts: Parts, cancel: Callable[[], None]) -> None:
+        self._parts = parts
+        self._cancel = cancel
+        self._is_over = False
+
+    def take(self) -> bytes | None:
+        part = self._parts.take()
+        self._is_over = self._is_over or part is None
+        return part
+
+    def close(self) -> None:
+        self._parts.close()
+        if not self._is_over:
+            self._is_over = True
+            self._cancel()
 
 
 class QueryGate:
@@ -100,7 +120,9 @@ class QueryGate:
         elif (error := done.exception()) is not None:
             query.future.set_exception(error)
         else:
-            query.future.set_result(replace(done.result(), queued=query.started - query.asked))
+            found = done.result()
+            more = _Ended(found.more, lambda: self._engine.cancel(query.tag)) if found.more is not None else None
+            query.future.set_result(replace(found, queued=query.started - query.asked, more=more))
 
     def _next(self) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 
@@ -49,7 +50,20 @@ class _InParts(Response):
         self._first, self._more, self._encode, self._ending = first, more, encode, ending
         del self.headers["content-length"]
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        pouring, leaving = asyncio.create_task(self._pour(send)), asyncio.create_task(_gone(receive))
+        try:
+            await asyncio.wait({pouring, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not pouring.done():  # nobody reads any more: uvicorn's send says nothing of it
+                self._more.close()
+                pouring.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pouring
+        finally:
+            leaving.cancel()
+            self._more.close()
+
+    async def _pour(self, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             part: bytes | None = self._first
@@ -64,5 +78,9 @@ class _InParts(Response):
                 await send({"type": "http.response.body", "body": told, "more_body": True})
         except OSError:
             pass  # the client has gone away
-        finally:
-            self._more.close()
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

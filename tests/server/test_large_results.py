@@ -120,6 +120,27 @@ def test_a_client_that_goes_away_ends_its_query(
         pytest.fail("the query goes on")
 
 
+def test_a_client_that_goes_away_ends_a_query_that_is_slow_to_give_its_next_rows(
+    empty: Client, url: str, bearer: dict[str, str]
+) -> None:
+    slow = (
+        "NODE slow\nSQL >\n    SELECT number AS n, repeat('some text', 1000) AS t FROM numbers(1000000000000)\n"
+        "    WHERE number < 3000 OR sipHash64(repeat(toString(number), 200)) = 1\nTYPE endpoint\n"
+    )
+    empty.workspace.deploy({"pipes/slow.pipe": slow})
+    host, port = url.removeprefix("http://").split(":")
+    head = f"GET /v0/pipes/slow.csv HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer['Authorization']}\r\n\r\n"
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert rows_read(empty)
+    until = time.monotonic() + 4  # it would be ended by its limit after ten seconds
+    while rows_read(empty):
+        assert time.monotonic() < until, "the query goes on"
+        time.sleep(0.02)
+    assert empty.instance.gate.running == 0
+
+
 def rows_read(client: Client) -> list[int]:
     """Of the queries of this file's endpoint that run: rows read so far."""
     sql = "SELECT read_rows FROM system.processes WHERE query LIKE '%some text%' AND query NOT LIKE '%processes%'"
