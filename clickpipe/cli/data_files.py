@@ -144,7 +144,9 @@ def _so_far(job: dict[str, Any]) -> str:
 def _report(name: str, mode: str, found: dict[str, Any], *, as_json: bool, wait: bool) -> None:
     good, bad = found.get("rows", 0), found.get("quarantine_rows", 0)
     if as_json:
-        columns = {key: found[key] for key in ("ignored_columns", "missing_columns") if found.get(key)}
+        columns = {
+            key: found[key] for key in ("ignored_columns", "missing_columns", "views_with_old_rows") if found.get(key)
+        }
         counts = {"successful_rows": good, "quarantined_rows": bad}
         print_json({"job_id": found["id"], "status": found["status"], **counts, **columns})
         return
@@ -159,6 +161,13 @@ def _report(name: str, mode: str, found: dict[str, Any], *, as_json: bool, wait:
         say(f"not in the header, and left to their defaults: {', '.join(missing)}")
     if bad:
         say(f"the reasons: clickpipe datasource quarantine {name}")
+    tell_of_views(found)
+
+
+def tell_of_views(job: dict[str, Any]) -> None:
+    """Tell which views keep what they made of rows that are gone, and how they are made anew."""
+    for view in job.get("views_with_old_rows", ()):
+        say(f"{view} keeps what it made of the rows before; anew: clickpipe materialization populate {view}")
 
 
 def _taken_apart(file: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import click
 
 from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.data_analyze import analyze_file, create
-from clickpipe.cli.data_files import append, ended, replace
+from clickpipe.cli.data_files import append, ended, replace, tell_of_views
 from clickpipe.cli.kept import rejected
 from clickpipe.cli.output import plural, print_json, print_table, say
 from clickpipe.diagnostics import ClickpipeError
@@ -115,6 +115,7 @@ def delete(
     click.echo(
         f"{plural(job.get('rows_affected', rows), 'row')} deleted" if wait else f"the job {job['id']} deletes them"
     )
+    tell_of_views(job)
 
 
 @datasource.command("quarantine")

@@ -26,21 +26,15 @@ from clickpipe.columns import (
 )
 from clickpipe.compiler import fingerprint
 from clickpipe.engine import Settings
+from clickpipe.ingest.apart import leans, settings_apart
 from clickpipe.ingest.csv_rows import CsvTexts
 from clickpipe.ingest.extract import Texts, texts_of
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_identifier, quote_literal
 
-# What JSON, Dynamic and Variant take for a time: by best effort, "12" in a document would be one.
-AS_WRITTEN: Settings = {"date_time_input_format": "basic"}
 STAGED = "clickpipe_staged"  # the database of all staged lines
 _BROKEN = "[('', concat('the line is not a JSON object: ', __line))]"
 _MARK = "{lines}"
-# In JSON and Dynamic, ClickHouse takes a value for the type of one in a row before it, if it can: [null] for a list of
-# lists, whole numbers for floats. Where that alters a value, each row is a block of its own.
-_LEANS = re.compile(rb"\[\s*(?:null\s*,\s*)*null\s*\]|[\[,]\s*-?\d{16}")
-_LEANS_DYNAMIC = re.compile(_LEANS.pattern + rb"|:\s*-?\d{16}")
-ROW_BY_ROW: Settings = {"max_block_size": 1}
 # Behind an insert whose rows are in several blocks: what one thread sorts is one. Tokens are made by blocks.
 IN_ONE_BLOCK = "\nORDER BY __import_id"
 
@@ -63,8 +57,7 @@ class RowMapping:
 
     def settings(self, lines: Iterable[bytes]) -> Settings:
         """Return the settings with which lines are staged, so that no row's values depend on another row."""
-        leans = self._leans is not None and any(self._leans.search(data) for data in lines)
-        return {**AS_WRITTEN, **ROW_BY_ROW} if leans else AS_WRITTEN
+        return settings_apart(self._leans, lines)
 
     def good_of(self, rows: str, into: str = "") -> str:
         """Return the statement that inserts the rows that fit of `rows`: SQL of a table like the staged one."""
@@ -223,14 +216,6 @@ def build_mapping(
         f"INSERT INTO {staged} ({', '.join(names)}) {select}",
         leans(source),
     )
-
-
-def leans(source: DataSource) -> re.Pattern[bytes] | None:
-    """Return what to look for in lines whose values may depend on other lines; None where none can."""
-    types = " ".join(column.type for column in source.columns)
-    if "Dynamic" in types or "Variant(" in types:
-        return _LEANS_DYNAMIC
-    return _LEANS if re.search(r"\bJSON\b", types) else None
 
 
 def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -> Replay:

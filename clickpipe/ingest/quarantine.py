@@ -10,9 +10,10 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.ingest.apart import leans, settings_apart
 from clickpipe.ingest.insert import ONE_BLOCK, execute_patiently
 from clickpipe.ingest.judge import is_passing
-from clickpipe.ingest.mapping import AS_WRITTEN, ROW_BY_ROW, build_replay, leans
+from clickpipe.ingest.mapping import build_replay
 from clickpipe.ingest.narrow import narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.project import DataSource
@@ -80,7 +81,7 @@ def replay(
     """
     table, quarantine = live.physical.tables[source.name], live.physical.tables[f"{source.name}_quarantine"]
     beside = f"{quarantine[:-1]}_replay`"
-    apart: Settings = {**AS_WRITTEN, **(ROW_BY_ROW if leans(source) else {})}
+    apart = settings_apart(leans(source))
     fitting = build_replay(source, table, quarantine, beside).count
     ((good, rows, mark),) = json.loads(engine.execute(fitting, output="JSONCompact", settings=apart).body)["data"]
     good, rows = int(good), int(rows)

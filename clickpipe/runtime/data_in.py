@@ -71,9 +71,8 @@ class DataIn:
             with upload.read(live.compiled.data_sources[name], self._services.settings, report) as rows:
                 if parameters["mode"] == "replace":
                     done = importer.replace(name, rows, replace(how, condition=where), report=report, before=before)
-                else:
-                    done = importer.append(name, rows, report=report, before=before)
-                return done.as_dict()
+                    return {**done.as_dict(), **self._left_behind(name)}
+                return importer.append(name, rows, report=report, before=before).as_dict()
 
         return work
 
@@ -120,9 +119,14 @@ class DataIn:
                 if report.stopped:  # the next server deletes what is left
                     raise JobStopped from error
                 raise failure(error) from error
-            return {"rows_affected": rows, "delete_condition": condition}
+            return {"rows_affected": rows, "delete_condition": condition, **self._left_behind(data_source)}
 
         return work
+
+    def _left_behind(self, data_source: str) -> dict[str, list[str]]:
+        """Return which views keep what they made of a data source's rows before."""
+        views = sorted(v.name for v in self.queries.live().compiled.views.values() if v.source == data_source)
+        return {"views_with_old_rows": views} if views else {}
 
     def truncate(self, data_source: str) -> None:
         """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`). Raises ClickpipeError 404."""

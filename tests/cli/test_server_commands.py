@@ -135,10 +135,14 @@ def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_pat
     where = ("--where", "event_id IN ('e1', 'e2')")
     dry = deployed("datasource", "delete", "clickstream_events", *where, "--dry-run")
     assert dry.out == "2 rows of clickstream_events would be deleted\n"
-    assert deployed("datasource", "delete", "clickstream_events", *where, "--yes").out == "2 rows deleted\n"
+    deleted = deployed("datasource", "delete", "clickstream_events", *where, "--yes")
+    assert deleted.out == "2 rows deleted\n"
+    assert "anew: clickpipe materialization populate daily_pages_mv" in deleted.err
     (tmp_path / "one.json").write_text(json.dumps({**EVENT, "event_id": "e0", "user_id": "new"}))
     replace = ("datasource", "replace", "clickstream_events", tmp_path / "one.json")
-    assert deployed(*replace, "--condition", "event_id = 'e0'").out == "1 row now in clickstream_events\n"
+    replaced = deployed(*replace, "--condition", "event_id = 'e0'")
+    assert replaced.out == "1 row now in clickstream_events\n"
+    assert "anew: clickpipe materialization populate daily_pages_mv" in replaced.err
     rows = json.loads(deployed("sql", "SELECT event_id, user_id FROM clickstream_events ORDER BY 1", "--json").out)
     assert [row["event_id"] for row in rows] == ["e0", "e3"]
     assert rows[0]["user_id"] == "new"
