@@ -11,7 +11,7 @@ from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_names, file_names, needed, owners
 from clickpipe.compiler.nodes import bind_node, node_parameters
-from clickpipe.compiler.parameters import parameters_read
+from clickpipe.compiler.parameters import is_quick, parameters_read
 from clickpipe.compiler.service import SERVED, SERVICE_SOURCES
 from clickpipe.compiler.tables import table_ddl_quarantine
 from clickpipe.compiler.unserved import unserved_resources
@@ -40,6 +40,7 @@ __all__ = [
     "compile_project",
     "file_names",
     "fingerprint",
+    "is_quick",
     "meant_table",
     "needed",
     "node_parameters",

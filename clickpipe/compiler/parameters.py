@@ -1,13 +1,26 @@
-"""Which parameters decide about what a pipe answers: its own, and those of the pipes that it reads."""
+"""What a pipe is made of with the pipes that it reads: its parameters, and what it costs to render it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from clickpipe.compiler.model import CompiledProject
+from clickpipe.project import Pipe
 
 
 def parameters_read(compiled: CompiledProject, pipe: str) -> frozenset[str]:
     """Return the names of the parameters of a pipe and of all that it reads; none for a pipe that there is not."""
-    found: set[str] = set()
+    programs = (node.program for read in _read(compiled, pipe) for node in read.nodes)
+    return frozenset(parameter.name for program in programs for parameter in program.parameters)
+
+
+def is_quick(compiled: CompiledProject, pipe: str) -> bool:
+    """Tell whether rendering a pipe, with all that it reads, costs no more than its text and values are long."""
+    return all(node.program.is_quick for read in _read(compiled, pipe) for node in read.nodes)
+
+
+def _read(compiled: CompiledProject, pipe: str) -> Iterator[Pipe]:
+    """Yield a pipe and the pipes that it reads."""
     seen: set[str] = set()
     waiting = [pipe]
     while waiting:
@@ -16,6 +29,5 @@ def parameters_read(compiled: CompiledProject, pipe: str) -> frozenset[str]:
         if read is None or name in seen:
             continue
         seen.add(name)
-        found |= {parameter.name for node in read.nodes for parameter in node.program.parameters}
+        yield read
         waiting += compiled.names[read.file].reads if read.file in compiled.names else ()
-    return frozenset(found)

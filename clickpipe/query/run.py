@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import BoundQuery, Composer, QueryFunction, parameters_read
+from clickpipe.compiler import BoundQuery, Composer, QueryFunction, is_quick, parameters_read
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
@@ -70,6 +70,8 @@ class QueryRunner:
         self._alone: set[str] = set()
         self._memory: dict[Hashable, BoundQuery] = {}
         self._memory_of: Live | None = None
+        self._quick_of: Live | None = None
+        self._quick: dict[str, bool] = {}
         self._parameters_of: Live | None = None
         self._parameters_known: dict[str, Collection[str]] = {}
 
@@ -145,6 +147,16 @@ class QueryRunner:
         if pipe not in known:
             known[pipe] = parameters_read(live.compiled, pipe)
         return known[pipe]
+
+    def is_quick(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Tell whether an endpoint's SQL is made in no time: it may be, then, where nothing else runs meanwhile."""
+        live = self.live()
+        if live is not self._quick_of:
+            self._quick_of, self._quick = live, {}
+        known = self._quick.get(name)
+        if known is None:
+            known = self._quick[name] = name in live.compiled.endpoints and is_quick(live.compiled, name)
+        return known and sum(len(value) for value in values.values()) < _LONG
 
     def _function(self, live: Live, name: str) -> QueryFunction:
         function = live.compiled.endpoints.get(name)

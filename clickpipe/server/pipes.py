@@ -87,7 +87,9 @@ def _datafile(who: Caller, name: str) -> Response:
 
 
 async def _started(queries: QueryRunner, name: str, options: QueryOptions, known: str) -> Started:
-    return queries.endpoint(name, options, known)
+    if queries.is_quick(name, options.values):
+        return queries.endpoint(name, options, known)
+    return await asyncio.to_thread(queries.endpoint, name, options, known)  # others are answered meanwhile
 
 
 async def _run(request: Request, queries: QueryRunner, start: Callable[[], Awaitable[Started]]) -> Answer:

@@ -25,6 +25,7 @@ from clickpipe.template.values import (
 )
 
 SECRET_NAMES = "secret_"  # noqa: S105 - what the names of bound secrets begin with
+_MOST_DIGITS = 100  # of a decimal number that a template makes
 _LONG = 4  # characters of a secret that does not stand in a value by chance
 _TYPED = frozenset({TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList})
 
@@ -130,6 +131,9 @@ def _untyped(value: Any) -> tuple[ParamValue, str]:
     if isinstance(value, float):
         return float(value), "Float64"
     if isinstance(value, Decimal):
+        if not value.is_finite() or not -_MOST_DIGITS < value.adjusted() < _MOST_DIGITS:
+            message = "a number is too large"
+            raise TemplateError(message)
         return format(value, "f"), f"Decimal({DECIMAL_DIGITS}, {DECIMAL_SCALE})"
     if isinstance(value, str):
         return str(value), "String"

@@ -16,7 +16,17 @@ from clickpipe.template import functions
 from clickpipe.template.errors import MissingName, TemplateError
 from clickpipe.template.functions import DIRECT, FUNCTIONS
 from clickpipe.template.run import counted, endless, get_variable, set_variable
-from clickpipe.template.sandbox import FILTERS, Sandbox, join, join_filter, text, total
+from clickpipe.template.sandbox import (
+    FILTERS,
+    Sandbox,
+    charged,
+    join,
+    join_filter,
+    round_filter,
+    text,
+    total,
+    whole_filter,
+)
 from clickpipe.template.tags import ENDLESS, EndTag, While
 from clickpipe.template.values import (
     MOST,
@@ -83,7 +93,8 @@ def environment() -> Sandbox:
     env.globals |= {_COUNTED: counted, ENDLESS: endless, _SET: set_variable, _GET: get_variable}
     env.globals[_JOIN] = join
     env.filters = {name: filter_ for name, filter_ in env.filters.items() if name in FILTERS}
-    env.filters |= {"join": join_filter, "string": text, "sum": total}
+    env.filters |= {"join": join_filter, "string": text, "sum": total, "round": round_filter, "int": whole_filter}
+    env.filters = {name: charged(filter_) for name, filter_ in env.filters.items()}
     return env
 
 

@@ -15,7 +15,7 @@ from clickpipe.template.binding import SECRET_NAMES
 from clickpipe.template.dates import DATE_FUNCTIONS
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
 from clickpipe.template.run import ANY_ENUM, run_of
-from clickpipe.template.sandbox import text, total
+from clickpipe.template.sandbox import charged, rounded, text, total, whole
 from clickpipe.template.settings import SETTING_FUNCTIONS
 from clickpipe.template.types import DECIMAL_DIGITS, DECIMAL_SCALE, TYPES, ParamType, decimal, validate, validate_items
 from clickpipe.template.values import (
@@ -264,15 +264,15 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "bool": bool,
     "enumerate": enumerate,
     "float": float,
-    "int": int,
+    "int": whole,
     "len": len,
-    "list": list,
-    "max": max,
-    "min": min,
-    "round": round,
-    "sorted": sorted,
+    "list": charged(list),
+    "max": charged(max),
+    "min": charged(min),
+    "round": rounded,
+    "sorted": charged(sorted),
     "str": text,
-    "sum": total,
+    "sum": charged(total),
 }
 
 # Functions that need nothing of the run: templates call them by importing them from here.

@@ -20,7 +20,7 @@ from clickpipe.template.environment import MARK, Emitted, build, normalise, pars
 from clickpipe.template.errors import MissingName, MissingParameter, TemplateError
 from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.run import Run
-from clickpipe.template.shape import Shape, known_parameters, program, template_shape
+from clickpipe.template.shape import Shape, is_quick, known_parameters, program, template_shape
 from clickpipe.template.types import SAMPLE_TEXT, TYPES
 from clickpipe.template.values import Fragment, Nothing, Pieces, Setting
 
@@ -73,6 +73,11 @@ class TemplateProgram:
     def is_template(self) -> bool:
         """Tell whether the SQL has a leading `%`."""
         return self._shape is not None
+
+    @property
+    def is_quick(self) -> bool:
+        """Tell whether a render costs no more than its text and values are long: no loops, macros and the like."""
+        return self._shape is None or is_quick(self._shape.text)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from clickpipe.template.values import weight
 ANY_ENUM: ContextVar[bool] = ContextVar("any_enum", default=False)  # while a run takes what `enum=` does not list
 RUN = "\0run"  # where a run lies among a template's variables: no template can write this name
 MOST_STEPS = 20_000
+MOST_SECONDS = 2.0
 
 Secrets = Callable[[str], str | None]  # a secret's value by its name
 
@@ -37,9 +39,16 @@ class Run:
     constants: Collection[str] = frozenset()
     variables: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
+    until: float = 0.0  # of this thread's own time: set at the first step
 
     def step(self, weight: int = 0) -> None:
-        """Count a step, and more for what weighs more. Raises TemplateError after too many: a template ends."""
+        """Count a step, and more for what weighs more. Raises TemplateError after too many, or too long: it ends."""
+        now = time.thread_time()
+        if not self.until:
+            self.until = now + MOST_SECONDS
+        elif now > self.until:
+            message = f"the template takes more than {MOST_SECONDS} seconds"
+            raise TemplateError(message)
         self.steps += 1 + weight // 20
         if self.steps > MOST_STEPS:
             message = f"loops and macros may take {MOST_STEPS} steps together"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Sized
 from decimal import Decimal
@@ -19,7 +20,7 @@ from clickpipe.template.errors import TemplateError
 from clickpipe.template.run import run_of
 from clickpipe.template.values import MOST, Pieces, weight
 
-_MOST_BITS = 4_096  # of a number
+_MOST_BITS, _MOST_DIGITS = 4_096, 100  # of a number, behind its point
 _METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
         (
@@ -122,6 +123,59 @@ def text(value: Any = "") -> str:
         return str(value)  # raises
     _bounded(weight(value))
     return str(value)
+
+
+def rounded(value: Any, digits: Any = None) -> Any:
+    """Round a number, as `round()` does, where that many digits can be meant."""
+    if digits is None:
+        return round(value)
+    number = int(digits)
+    if abs(number) > _MOST_DIGITS:
+        message = f"round() takes at most {_MOST_DIGITS} digits"
+        raise TemplateError(message)
+    return round(value, number)
+
+
+def round_filter(value: Any, precision: Any = 0, method: str = "common") -> float:
+    """Round as jinja2's filter does."""
+    if method == "common":
+        return float(rounded(value, precision))
+    scale = 10 ** min(max(int(precision), 0), _MOST_DIGITS)
+    found: int = {"ceil": math.ceil, "floor": math.floor}[method](value * scale)
+    return float(found / scale)
+
+
+def whole(value: Any = 0, base: Any = 10) -> int:
+    """Return a value as a whole number, as `int()` does, of a bounded size."""
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() > _MOST_BITS // 4:
+        message = "a number is too large"
+        raise TemplateError(message)
+    return int(value, int(base)) if isinstance(value, str) else int(value)
+
+
+def whole_filter(value: Any, default: Any = 0, base: Any = 10) -> Any:
+    """Return a value as a whole number, or the default, as jinja2's filter does."""
+    try:
+        return whole(value, base)
+    except (TypeError, ValueError, OverflowError):
+        try:
+            return int(float(value))
+        except (TypeError, ValueError, OverflowError):
+            return default
+
+
+def charged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function, or filter, whose calls count as steps by what they are given."""
+    asked = getattr(function, "jinja_pass_arg", None)
+
+    @pass_context
+    def call(context: Context, *args: Any, **kwargs: Any) -> Any:
+        run_of(context).step(sum(map(weight, args)) // 10)
+        if asked is None:
+            return function(*args, **kwargs)
+        return function({"environment": context.environment}.get(asked.name, context), *args, **kwargs)
+
+    return call
 
 
 @pass_context

@@ -18,7 +18,10 @@ from jinja2.runtime import Context
 from clickpipe.diagnostics import Span, Word
 from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags
 from clickpipe.template.environment import OWN, build, data_offsets, environment, normalise, parse
+from clickpipe.template.functions import TYPED_CALLS
+from clickpipe.template.identifiers import FUNCTIONS as NAMING
 from clickpipe.template.run import ANY_ENUM, RUN, Run
+from clickpipe.template.settings import SETTING_FUNCTIONS
 from clickpipe.template.values import raw
 
 # A tag without a delimiter inside of it. What does not consist of these and plain text is a shape of its own.
@@ -139,6 +142,37 @@ class Compiled:
             return list(render(Context(environment(), scope, None, {})))
         finally:
             ANY_ENUM.reset(token)
+
+
+# What templates may be made of whose run takes no longer than their text and values are long.
+_QUICK = frozenset(
+    {
+        *(
+            nodes.Template,
+            nodes.Output,
+            nodes.TemplateData,
+            nodes.If,
+            nodes.Name,
+            nodes.Const,
+            nodes.Call,
+            nodes.Keyword,
+        ),
+        *(nodes.List, nodes.Tuple, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Add, nodes.Sub),
+        *(nodes.Neg, nodes.Pos, nodes.CondExpr, nodes.Test, nodes.Assign),
+    }
+)
+_QUICK_CALLS = frozenset({*TYPED_CALLS, *NAMING, *SETTING_FUNCTIONS, "defined", "not_defined", "error", "tb_secret"})
+
+
+@lru_cache(maxsize=KEPT)
+def is_quick(text: str) -> bool:
+    """Tell whether a shape's program has no loops, macros, filters and the like: it costs what its text is long."""
+    tree = parse(text)
+    every = [tree, *tree.find_all(nodes.Node)]
+    calls = (node.node for node in every if isinstance(node, nodes.Call))
+    return all(type(node) in _QUICK for node in every) and all(
+        isinstance(call, nodes.Name) and call.name in _QUICK_CALLS for call in calls
+    )
 
 
 @lru_cache(maxsize=KEPT)

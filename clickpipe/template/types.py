@@ -48,9 +48,17 @@ def decimal(scale: int) -> Callable[[str], Decimal]:
             raise ValueError(text) from None
         if not value.is_finite() or abs(value) >= 10 ** (DECIMAL_DIGITS - scale):
             raise ValueError(text)
-        if value != round(value, scale):
+        exponent = value.as_tuple().exponent
+        if isinstance(exponent, int) and -scale <= exponent <= 0:
+            return value
+        if isinstance(exponent, int) and value and exponent < -_SMALLEST:
             raise ValueError(text)
-        return value
+        if not value:
+            return Decimal(0)
+        shorter = Decimal(int(value)) if value == value.to_integral_value() else round(value, scale)
+        if value != shorter:
+            raise ValueError(text)
+        return shorter
 
     return parse
 
@@ -91,6 +99,7 @@ def _day(pattern: str) -> Callable[[str], str]:
 
 
 DECIMAL_DIGITS, DECIMAL_SCALE = 38, 10
+_SMALLEST = 1_000  # digits behind a point: zeros at the end are no value
 SAMPLE_TEXT = "x"  # what a String parameter is checked with, when nothing says what it holds
 _UUID = re.compile(r"[0-9a-f]{32}\Z")
 _DATE = r"\d\d\d\d-\d\d-\d\d\Z"
