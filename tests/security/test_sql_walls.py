@@ -1,0 +1,222 @@
+"""Adversarial SQL with twelve kinds of tokens: nobody reads what is not his, and nothing breaks.
+
+Three tenants' rows, another table, another workspace, a secret and a file of the host hold canaries. CI asks 2,000
+times; `CLICKPIPE_ADVERSARIAL=100000` as often as it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from clickpipe.ingest import Lines
+from clickpipe.runtime import Instance
+from clickpipe.server import create_app
+from tests.security.sql_writer import Known, Writer
+
+COUNT = int(os.environ.get("CLICKPIPE_ADVERSARIAL", "2000"))
+TENANTS = ("acme", "globex", "initech")
+ROWS = {"canary-of-acme", "canary-of-globex", "canary-of-initech"}
+OTHER, FOREIGN, SECRET, FILE = "canary-of-other", "canary-of-foreign", "canary-of-secret", "canary-of-file"
+EVERY = {*ROWS, OTHER, FOREIGN, SECRET, FILE}
+
+EVENTS = """SCHEMA >
+    `id` UInt64 `json:$.id`,
+    `tenant` String `json:$.tenant`,
+    `val` String `json:$.val`
+
+ENGINE "MergeTree"
+ENGINE_PARTITION_KEY "tenant"
+ENGINE_SORTING_KEY "id"
+"""
+FILES = {
+    "datasources/events.datasource": EVENTS,
+    "datasources/other.datasource": EVENTS,
+    "pipes/mine.pipe": (
+        "NODE n\nSQL >\n    %\n    SELECT id, tenant, val FROM events "
+        "WHERE tenant = {{String(tenant, 'acme')}}\nTYPE endpoint\n"
+    ),
+    "pipes/sec.pipe": (
+        "NODE s\nSQL >\n    %\n    SELECT id, hex(HMAC('sha256', toString(id), {{tb_secret('key')}})), "
+        "cityHash64({{tb_secret('key')}}) FROM events\nTYPE endpoint\n"
+    ),
+    "pipes/oth.pipe": "NODE o\nSQL >\n    SELECT count() AS c FROM other\nTYPE endpoint\n",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of token: its scopes, and the canaries that it may see."""
+
+    name: str
+    scopes: tuple[dict[str, Any], ...]
+    sees: frozenset[str]
+    jwt: bool = False
+
+
+def _scope(type_: str, resource: str = "", **more: Any) -> dict[str, Any]:
+    return {"type": type_, **({"resource": resource} if resource else {}), **more}
+
+
+FILTERED = _scope("DATASOURCES:READ", "events", filter="tenant = 'acme'")
+FIXED = _scope("PIPES:READ", "mine", fixed_params={"tenant": "acme"})
+ACME = frozenset({"canary-of-acme"})
+KINDS = (
+    Kind("append", (_scope("DATASOURCES:APPEND", "events"),), frozenset()),
+    Kind("fixed", (FIXED,), ACME),
+    Kind("fixed_jwt", (FIXED,), ACME, jwt=True),
+    Kind("filtered", (FILTERED,), ACME),
+    Kind("filtered_jwt", (FILTERED,), ACME, jwt=True),
+    Kind("filtered_and_fixed", (FILTERED, FIXED, _scope("PIPES:READ", "oth")), ACME),
+    Kind("caller", (_scope("PIPES:READ", "mine"),), frozenset(ROWS)),
+    Kind("events", (_scope("DATASOURCES:READ", "events"),), frozenset(ROWS)),
+    Kind("secret", (_scope("PIPES:READ", "sec"),), frozenset()),
+    Kind("counts", (_scope("PIPES:READ", "oth"), _scope("PIPES:READ", "sec")), frozenset()),
+    Kind("deployer", (_scope("WORKSPACE:DEPLOY"), _scope("PIPES:READ", "oth")), frozenset()),
+    Kind("all", (_scope("WORKSPACE:READ_ALL"),), frozenset({*ROWS, OTHER})),
+)
+
+
+@dataclass
+class World:
+    """A server with what may not come out of it."""
+
+    instance: Instance
+    tokens: dict[str, str]
+    known: Known
+    hidden: re.Pattern[str]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    file = tmp_path_factory.mktemp("host") / "passwd"
+    file.write_text(f"root:{FILE}\n")
+    with Instance(None) as instance:
+        workspace = instance.workspaces.create("walls")
+        foreign = instance.workspaces.create("foreign_walls")
+        foreign.deploy({"datasources/other.datasource": EVENTS})
+        workspace.deploy(FILES)
+        foreign.append("other", _rows({"id": 1, "tenant": "x", "val": FOREIGN}))
+        workspace.append("other", _rows({"id": 1, "tenant": "x", "val": OTHER}))
+        rows = ({"id": n, "tenant": t, "val": f"canary-of-{t}"} for n, t in enumerate(TENANTS))
+        workspace.append("events", _rows(*rows))
+        instance.catalog.secrets.put(workspace.id, "key", SECRET)
+        tokens = asyncio.run(_tokens(instance, instance.workspaces.admin_token(workspace).value))
+        live, other = workspace.live, foreign.live
+        assert live is not None
+        assert other is not None
+        physical = (live.physical.tables["other"], live.physical.tables["events"], other.physical.tables["other"])
+        hidden = re.compile("|".join(map(re.escape, (foreign.database, "foreign_walls", str(instance.data_dir)))))
+        yield World(instance, tokens, Known(physical, str(file), "http://127.0.0.1:9/"), hidden)
+
+
+def _rows(*rows: dict[str, Any]) -> list[Lines]:
+    return [Lines.of(json.dumps(row).encode() for row in rows)]
+
+
+async def _tokens(instance: Instance, admin: str) -> dict[str, str]:
+    async with _client(instance) as client:
+        found = {}
+        for kind in KINDS:
+            life = "&expiration_time=4000000000" if kind.jwt else ""
+            headers = {"Authorization": f"Bearer {admin}"}
+            reply = await client.post(
+                f"/v0/tokens?name={kind.name}{life}", json={"scopes": kind.scopes}, headers=headers
+            )
+            found[kind.name] = reply.json()["token"]
+        return found
+
+
+def _client(instance: Instance) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(create_app(instance), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60)
+
+
+def _request(number: int, sql: str) -> tuple[str, str, bytes]:
+    """Return method, path and body of one of the ways to send SQL."""
+    way = number % 5
+    if way == 0:
+        return "POST", "/v0/sql", sql.encode(errors="replace")
+    if way == 1:
+        return "POST", "/v0/sql?pipeline=mine&tenant=globex&x=1", sql.encode(errors="replace")
+    if way == 2:
+        return "POST", "/?" + urlencode({"param_x": "1"}), sql.encode(errors="replace")
+    if way == 3:
+        return "GET", "/v0/pipes/mine.json?" + urlencode({"q": sql, "tenant": "globex", "x": "1"}), b""
+    return "GET", "/v0/pipes/sec.json?" + urlencode({"q": sql, "x": "1"}), b""
+
+
+async def _ask(world: World, kind: Kind, number: int, client: httpx.AsyncClient) -> str:
+    """Ask once; return what is wrong with the answer."""
+    sql = Writer(number, world.known).query()
+    if len(sql) > 60_000:
+        return ""
+    method, path, body = _request(number // len(KINDS), sql)
+    headers = {"Authorization": f"Bearer {world.tokens[kind.name]}"}
+    reply = await client.request(method, path, content=body, headers=headers)
+    said = f"{reply.text} {dict(reply.headers)}"
+    wrong = [canary for canary in EVERY - kind.sees if canary in said]
+    wrong += [found[0] for found in [world.hidden.search(said)] if found and found[0] not in sql]
+    wrong += [f"status {reply.status_code}"] if reply.status_code >= 500 and reply.status_code != 503 else []
+    return f"{kind.name} {method} {path[:60]} {sql!r}: {wrong} {reply.text[:300]}" if wrong else ""
+
+
+async def _all(world: World, numbers: Iterator[int]) -> tuple[list[str], int]:
+    wrong: list[str] = []
+    fine = 0
+
+    async def worker(client: httpx.AsyncClient) -> None:
+        nonlocal fine
+        for number in numbers:
+            told = await _ask(world, KINDS[number % len(KINDS)], number, client)
+            fine += not told
+            wrong.extend([told] if told else [])
+
+    async with _client(world.instance) as client:
+        await asyncio.gather(*(worker(client) for _ in range(4)))
+    return wrong, fine
+
+
+@pytest.mark.slow
+def test_nobody_reads_what_is_not_his(world: World) -> None:
+    wrong, fine = asyncio.run(_all(world, iter(range(COUNT))))
+    assert wrong == [], f"{len(wrong)} of {COUNT}: " + "\n".join(wrong[:10])
+    assert fine == COUNT
+
+
+def test_the_canaries_are_there_for_who_may_see_them(world: World) -> None:
+    """The test above can fail: each canary comes out where it may."""
+
+    async def ask() -> dict[str, str]:
+        async with _client(world.instance) as client:
+            return {
+                name: (
+                    await client.post(
+                        "/v0/sql", content=sql.encode(), headers={"Authorization": f"Bearer {world.tokens[name]}"}
+                    )
+                ).text
+                for name, sql in (
+                    ("all", "SELECT val FROM events UNION ALL SELECT val FROM other"),
+                    ("filtered", "SELECT * FROM events"),
+                    ("fixed", "SELECT * FROM mine"),
+                )
+            }
+
+    told = asyncio.run(ask())
+    assert all(canary in told["all"] for canary in (*ROWS, OTHER))
+    assert {canary for canary in EVERY if canary in told["filtered"]} == ACME
+    assert {canary for canary in EVERY if canary in told["fixed"]} == ACME
+
+
+def test_the_file_is_there(world: World) -> None:
+    assert FILE in Path(world.known.file).read_text()
