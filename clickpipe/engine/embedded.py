@@ -153,6 +153,9 @@ class EmbeddedEngine:
         try:
             yield
         except Exception as error:
+            if isinstance(error, UnicodeDecodeError):  # ClickHouse cuts its texts at any byte
+                _forget_output(self._session())
+                raise EngineError(error.object.decode(errors="replace")) from error
             if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
                 raise
             _forget_output(self._session())
