@@ -39,6 +39,7 @@ CLIENTS: tuple[Client, ...] = (
     Client("zod-bird", "node", ("@chronark/zod-bird", "zod"), "zod_bird.mjs"),
     Client("@clickhouse/client", "node", ("@clickhouse/client",), "clickhouse_client.mjs"),
     Client("cube", "node", ("@cubejs-backend/clickhouse-driver",), "cube.mjs", 300),
+    Client("Ghost", "node", ("jsonwebtoken",), "ghost.mjs", 300, programs=("tar",)),
     Client(
         "flock.js and charts",
         "node",
