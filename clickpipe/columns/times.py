@@ -51,11 +51,13 @@ def time_of(own: str, raw: str, number: str) -> str | None:
 
 
 def _moment(raw: str, number: str, scale: str, zone: str) -> str:
+    """Return SQL that parses a text by best effort where its date is told, as seconds where it is a number."""
     parsed = f"parseDateTime64BestEffortOrNull({raw}, {scale}{zone})"
     seconds = f"CAST(toDecimal64OrNull({raw}, 9), {quote_literal(f'Nullable(DateTime64({scale}{zone}))')})"
-    few = f"multiIf({number}, {seconds}, match({raw}, {_CALENDAR}), {parsed}, NULL)"
-    odd = (
-        f"multiIf(match({raw}, {_FEW_DIGITS}), {few}, "
-        f"match({raw}, {_BEFORE_A_DATE}) OR NOT match({raw}, {_YEAR}), NULL, {parsed})"
+    few = f"match({raw}, {_FEW_DIGITS})"
+    plain = f"substring({raw}, 5, 1) = '-' AND NOT startsWith({raw}, '0000')"
+    calendar = f"match({raw}, {_CALENDAR}) AND NOT ({number})"
+    dated = f"match({raw}, {_YEAR}) AND NOT match({raw}, {_BEFORE_A_DATE})"
+    return (
+        f"if(ifNull({plain} OR if({few}, {calendar}, {dated}), 0), {parsed}, if({few} AND ({number}), {seconds}, NULL))"
     )
-    return f"if(substring({raw}, 5, 1) = '-' AND NOT startsWith({raw}, '0000'), {parsed}, {odd})"
