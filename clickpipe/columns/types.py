@@ -12,6 +12,48 @@ _ENUM_NAME = re.compile(r"'(?:[^'\\]|\\.|'')*'")
 _UNESCAPED = re.compile(r"\\(.)|(?<!\\)'(?=')", re.DOTALL)
 _ARGUMENT = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|[(),]|[^'`(),]+", re.DOTALL)
 _FIELD = re.compile(r"^(?:`([^`]+)`|([A-Za-z_]\w*))\s+(\S.*)$", re.DOTALL)
+_NAME = re.compile(r"^([A-Za-z][A-Za-z0-9]*+(?: [A-Za-z]++)*+)\s*+(\(.*\))?$", re.DOTALL)
+_WITH_ARGUMENTS = ("Decimal", "FixedString", "DateTime", "Enum", "JSON", "Time")
+# Other names of types, in upper case, and the names whose case does not matter (system.data_type_families).
+_ALIASES = {
+    **{
+        name.upper(): name
+        for name in ("Bool", "Date", "Date32", "DateTime", "DateTime64", "Enum", "JSON", "Time", "Time64")
+    },
+    **{name.upper(): name for name in ("Decimal", "Decimal32", "Decimal64", "Decimal128", "Decimal256")},
+    **dict.fromkeys(("BOOLEAN",), "Bool"),
+    **dict.fromkeys(("DATETIME32", "TIMESTAMP"), "DateTime"),
+    **dict.fromkeys(("DEC", "FIXED", "NUMERIC"), "Decimal"),
+    **dict.fromkeys(("BINARY",), "FixedString"),
+    **dict.fromkeys(("FLOAT", "REAL", "SINGLE"), "Float32"),
+    **dict.fromkeys(("DOUBLE", "DOUBLE PRECISION"), "Float64"),
+    **dict.fromkeys(("INET4",), "IPv4"),
+    **dict.fromkeys(("INET6",), "IPv6"),
+    **{
+        f"{name}{sign}": f"{kind}{bits}"
+        for bits, names in (
+            (8, ("TINYINT", "INT1")),
+            (16, ("SMALLINT",)),
+            (32, ("INT", "INTEGER", "MEDIUMINT")),
+            (64, ("BIGINT",)),
+        )
+        for name in names
+        for sign, kind in (("", "Int"), (" SIGNED", "Int"), (" UNSIGNED", "UInt"))
+    },
+    "BYTE": "Int8",
+    "YEAR": "UInt16",
+    "SIGNED": "Int64",
+    "UNSIGNED": "UInt64",
+    "BIT": "UInt64",
+    "SET": "UInt64",
+    **dict.fromkeys(
+        ("TEXT", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT", "BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB"), "String"
+    ),
+    **dict.fromkeys(
+        ("BYTEA", "CLOB", "CHAR", "NCHAR", "VARCHAR", "VARCHAR2", "NVARCHAR", "VARBINARY", "CHARACTER"), "String"
+    ),
+    **dict.fromkeys(("CHAR VARYING", "CHARACTER VARYING", "BINARY VARYING", "BINARY LARGE OBJECT"), "String"),
+}
 _NULL_WITHIN = ("Variant(", "Dynamic", "Geometry")
 _SHAPES = {"Point": "Tuple(Float64, Float64)"}
 _SHAPES["Ring"] = _SHAPES["LineString"] = f"Array({_SHAPES['Point']})"
@@ -24,7 +66,16 @@ def base(type_: str) -> str:
     text = type_.strip()
     while match := _WRAPPER.match(text) or _SIMPLE.match(text):
         text = match.group(1).strip()
-    return text
+    return _canonical(text)
+
+
+def _canonical(text: str) -> str:
+    """Return a type by the name that ClickHouse keeps it under: `Boolean` is Bool, `VARCHAR(255)` String."""
+    match = _NAME.match(text)
+    name = _ALIASES.get(match[1].upper()) if match else None
+    if match is None or name is None:
+        return text
+    return f"{name}{match[2] or ''}" if name.startswith(_WITH_ARGUMENTS) else name
 
 
 def plain(type_: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 
 from clickpipe.compiler.checker import Checker, CheckFailure
 from clickpipe.compiler.compose import Tables, is_service, resolve
@@ -18,6 +20,8 @@ from clickpipe.template import SAMPLE_TEXT, Binder, Rendered, Sample, problem
 QUARANTINE_SUFFIX = "_quarantine"
 
 _INTERVAL = "1 hour"  # the one text that SQL reads as more than a literal: behind INTERVAL
+_FEW, _ALIKE = 3, 0.8  # letters that two names differ in length by, and how like they are, where one is a typo
+_VERSION = re.compile(r"__?v\d+$")
 _NOT_SHARED = frozenset({"system", "information_schema", DATABASE})
 
 Key = tuple[str, str]  # pipe, node
@@ -223,7 +227,9 @@ class TableNames:
         span = rendered.locate(reference.start, reference.end - reference.start)
         near = [*self.project.data_sources, *self.project.pipes, *(n.name for n in pipe.nodes)]
         near += self.project.names_elsewhere(".datasource", ".pipe")
-        if (hint := did_you_mean(reference.name, near)) and not reference.database:
+        meant = did_you_mean(reference.name, near)
+        if meant and not reference.database and _is_typo(reference.name, meant):
+            hint = meant
             message = f"'{reference.full_name}' is not a data source, a pipe or a node of this pipe"
             return Diagnostic("CP2003", message, span, hint=hint)
         if (other := next((p for p in self.project.pipes.values() if p.node(reference.name)), None)) is not None:
@@ -232,7 +238,14 @@ class TableNames:
             return Diagnostic("CP2003", message, span, hint=hint)
         message = f"'{reference.full_name}' is not in the project"
         hint = f"add datasources/{reference.full_name}.datasource with its columns, or a pipe or node of that name"
-        return Diagnostic("CP2010", message, span, hint=hint)
+        return Diagnostic("CP2010", message, span, hint=f"{hint} ({meant})" if meant else hint)
+
+
+def _is_typo(name: str, hint: str) -> bool:
+    """Tell whether a name is the one that `hint` suggests but for a letter or two, not one of another version."""
+    meant = hint.split("'")[1]
+    same = SequenceMatcher(None, name, meant).ratio()
+    return abs(len(name) - len(meant)) < _FEW and same > _ALIKE and not _VERSION.search(name)
 
 
 def _inspect(tables: TableNames, pipe: Pipe, node: Node, variants: Sequence[Variant]) -> NodeInfo:

@@ -27,7 +27,6 @@ PROFILE: dict[str, str | int] = {
     "allow_suspicious_types_in_order_by": 1,
     "allow_suspicious_variant_types": 1,
     "analyzer_compatibility_allow_non_aggregate_in_having": 1,
-    "analyzer_compatibility_join_using_top_level_identifier": 1,
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_quote_denormals": 0,
     "date_time_input_format": "best_effort",

@@ -30,6 +30,7 @@ MISTAKES = (JinjaError, TypeError, ValueError, LookupError, AttributeError, Arit
 _MOST_COMBINATIONS = 512
 _MOST_VALUES = 10  # of one parameter
 _ANOTHER = "another value"
+_DOCUMENTATION = frozenset({"description", "example", "format"})  # keywords that say nothing of values
 _MOST_STEPS = 100_000  # of loops and macros, in all renderings of one template together
 _MOMENTS = ("2023-01-01 00:00:00", "2023-01-01 06:00:00", "2023-01-04 00:00:00", "2024-03-01 00:00:00")
 
@@ -159,8 +160,9 @@ def _names(node: nodes.Node, meant: Mapping[str, set[str]]) -> list[str]:
 
 
 def _constants(node: nodes.Node) -> Iterator[Any]:
+    told = {id(k.value) for k in _within(node, nodes.Keyword) if k.key in _DOCUMENTATION}
     for constant in _within(node, nodes.Const):
-        if isinstance(constant.value, str | int | float):
+        if isinstance(constant.value, str | int | float) and id(constant) not in told:
             yield constant.value
 
 

@@ -47,7 +47,7 @@ class EndTag(Extension):
         elif word == "end":
             if not open_blocks:
                 _fail("Extra {% end %} block", line)
-            tag[1] = Token(line, "name", f"end{open_blocks.pop()[0]}")
+            tag[1:-1] = [Token(line, "name", f"end{open_blocks.pop()[0]}")]  # `{% end if %}` is taken too
         elif word.startswith("end"):
             if not open_blocks or open_blocks[-1][0] != word.removeprefix("end"):
                 _fail(f"Extra {{% {word} %}} block", line)
