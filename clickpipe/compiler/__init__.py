@@ -5,7 +5,6 @@ from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.ddl import column_ddl, fingerprint, meant_table, table_ddl
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX
 from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
@@ -13,6 +12,7 @@ from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_name
 from clickpipe.compiler.nodes import bind_node, node_parameters
 from clickpipe.compiler.parameters import is_quick, parameters_read
 from clickpipe.compiler.service import SERVED, SERVICE_SOURCES
+from clickpipe.compiler.table_names import QUARANTINE_SUFFIX
 from clickpipe.compiler.tables import table_ddl_quarantine
 from clickpipe.compiler.unserved import unserved_resources
 

@@ -12,11 +12,12 @@ from clickpipe.compiler.calls import condition, of_all_calls
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.explain import clean, hint_of, place_in_sql
-from clickpipe.compiler.graph import Graph, Key, NodeInfo, TableNames, Variant
+from clickpipe.compiler.graph import Graph, Key, NodeInfo, Variant
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.readable import Readable
 from clickpipe.compiler.samples import Samples, enum_labels
 from clickpipe.compiler.statements import Statement, Statements
+from clickpipe.compiler.table_names import TableNames
 from clickpipe.config import COPY_SOURCES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors
 from clickpipe.project import PipeKind, Project

@@ -12,12 +12,13 @@ from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.conflicts import conflicting_types
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.forward_queries import check_forward_queries
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
+from clickpipe.compiler.graph import Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
 from clickpipe.compiler.ingestible import check_ingestion
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import file_names
 from clickpipe.compiler.readable import Readable
+from clickpipe.compiler.table_names import QUARANTINE_SUFFIX
 from clickpipe.compiler.tables import check_types, create_quarantines, create_services, create_tables
 from clickpipe.compiler.unserved import unserved_lines
 from clickpipe.compiler.views import build_copies, build_views, check_target, parameters

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer
-from clickpipe.compiler.graph import Key, TableNames
+from clickpipe.compiler.graph import Key
+from clickpipe.compiler.table_names import TableNames
 from clickpipe.compiler.tables import create_quarantines, create_tables
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, has_errors
 from clickpipe.project import Column, DataSource, Pipe, Project, check_engine

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, render_nodes
+from clickpipe.compiler.graph import Graph, render_nodes
+from clickpipe.compiler.table_names import QUARANTINE_SUFFIX
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource, Pipe, Project, connection_names, load_texts, resource_name
 from clickpipe.sql import Kind, tokens

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from clickpipe.compiler.calls import of_all_calls
 from clickpipe.compiler.checker import CheckFailure
 from clickpipe.compiler.explain import character, clean, expected
-from clickpipe.compiler.graph import NodeInfo, TableNames, Variant, render_variant
+from clickpipe.compiler.graph import NodeInfo, Variant, render_variant
 from clickpipe.compiler.known import KnownNames
+from clickpipe.compiler.table_names import TableNames
 from clickpipe.compiler.tables import SERVICE_NAMES
 from clickpipe.config import COPY_SOURCES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, Span
@@ -41,7 +42,7 @@ class Readable:
 
             told = of_all_calls(info, problems, again, strict=not self._rules.lenient)
             if told and told[0] == problems[0]:  # of the simplest call all is told
-                told += list(self._tables.unknown(info.pipe, info.node, info.variants[0]))[1:]
+                told += list(self._unknown(info, info.variants[0]))[1:]
             diagnostics += [*told, *info.remarks, *self._sources(info)]
         return diagnostics
 
@@ -63,10 +64,14 @@ class Readable:
             message = f"it cannot be told where this query names the table '{syntax.unplaced}'"
             return Diagnostic("CP4001", message, variant.rendered.locate(0), hint="write it in another way")
         sources = COPY_SOURCES if info.pipe.kind is PipeKind.COPY else ()
-        missing = next(self._tables.unknown(info.pipe, info.node, variant), None)
+        missing = next(self._unknown(info, variant), None)
         elsewhere = {table.full_name for table in syntax.tables if table.database} if missing is not None else ()
         refusal = check_statement(syntax.tree, {*SERVICE_NAMES, *self._shared, *elsewhere}, sources=sources)
         return _refused(refusal, variant) if refusal is not None else missing
+
+    def _unknown(self, info: NodeInfo, variant: Variant) -> Iterator[Diagnostic]:
+        if isinstance(variant.syntax, Syntax):
+            yield from self._tables.unknown(info.pipe, info.node, variant.rendered, variant.syntax)
 
     def _with_values(self, info: NodeInfo, values: Mapping[str, str]) -> Diagnostic | None:
         variant = render_variant(info.node, self._names, values)

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from clickpipe.compiler.checker import Checker, CheckFailure
 from clickpipe.compiler.ddl import meant_table, table_ddl
 from clickpipe.compiler.explain import clean, hint_of, place_in_schema
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX
 from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
+from clickpipe.compiler.table_names import QUARANTINE_SUFFIX
 from clickpipe.diagnostics import Diagnostic, Span
 from clickpipe.project import DataSource
 from clickpipe.sql import Refusal, check_create, quote_identifier, quote_literal

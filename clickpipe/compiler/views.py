@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from clickpipe.compiler.checker import CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer, resolve
 from clickpipe.compiler.conversions import lossy_column
-from clickpipe.compiler.graph import QUARANTINE_SUFFIX, Graph, Key
+from clickpipe.compiler.graph import Graph, Key
 from clickpipe.compiler.model import CopyPipe, MaterializedView
+from clickpipe.compiler.table_names import QUARANTINE_SUFFIX
 from clickpipe.config import ProjectRules
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Related, Span, did_you_mean
 from clickpipe.project import DataSource, Node, Pipe, PipeKind, Project
