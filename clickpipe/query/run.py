@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -12,9 +11,8 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.compiler import BoundQuery, Composer, QueryFunction, is_quick, parameters_read
 from clickpipe.config import environment_secret
-from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
-from clickpipe.project import Pipe
 from clickpipe.query.answers import (
     Answer,
     Answers,
@@ -30,11 +28,19 @@ from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import require_length
 from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded
+from clickpipe.query.own_sql import (
+    Allowed,
+    authorise,
+    explained,
+    may_explain,
+    may_name_secrets,
+    pipeline_of,
+    read_own,
+    render_own,
+)
 from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
-from clickpipe.sql import Composition, Syntax, TableReference, Use, check, reads
-from clickpipe.template import SECRET_NAMES, Binder, BoundSQL, Secrets, compile_template
-
-Allowed = Callable[[str, str], None]
+from clickpipe.sql import Composition, check, reads
+from clickpipe.template import BoundSQL, Secrets
 
 _JUDGED_TEXTS = 10_000
 _CALLS, _LONG = 1_000, 10_000  # calls whose bound SQL is remembered, and characters of values from which on it is not
@@ -197,51 +203,34 @@ class QueryRunner:
         if not text.strip():
             message = "The query is empty."
             raise ClickpipeError(message, code="empty_query")
-        pipe = self._pipeline(live, options.pipeline, allowed)
-        rendered, binder = self._render(live, text, options.fixed_for(options.fixed_params).values)
-        syntax = self._read(live, rendered)
-        for table in syntax.tables:
-            if table.full_name in live.service:
-                allowed("SERVICE", table.name)
-            elif not table.database or table.full_name in live.compiled.data_sources:
-                self._authorise(live, table, pipe, allowed)
-                _refuse_unfiltered(live, table, options)
-        named = [options.pipeline, *(live.compiled.project.canonical(table.full_name) for table in syntax.tables)]
-        options = options.fixed_for(named, partial(self._parameters, live))
+        pipe = pipeline_of(live, options.pipeline, allowed)
+        rendered, binder = render_own(live, text, options.fixed_for(options.fixed_params).values)
+        syntax = read_own(live, rendered)
+        named = authorise(live, syntax, pipe, options, allowed)
+        options = options.fixed_for([options.pipeline, *named], partial(self._parameters, live))
         own = dict(binder.params) | dict(options.bound)
         for name, value in options.bound.items():
             binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
         binder.secret = self._secret  # for the pipes that it reads: they are their author's
         composer = Composer(live.compiled.project, live.compiled.reader, live.table)
         composed = composer.text(rendered, pipe, None, options.values, binder)
-        if secrets_of(binder.params) and _may_name_secrets(rendered, own):
+        if secrets_of(binder.params) and may_name_secrets(rendered, own):
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."
             raise ClickpipeError(message, code="not_allowed")
         try:
             refuse(check(syntax.tree, {*live.service, *live.compiled.data_sources}, settings=False))
             if options.explain.startswith("EXPLAIN"):
-                _may_explain(options, binder.params, allowed)
+                may_explain(options, binder.params, allowed)
             if options.filters and '"prewhere"' in syntax.tree:
                 message = "PREWHERE is not allowed to a token that may read some rows only: use WHERE."
                 raise ClickpipeError(message, code="not_allowed")
             self._judge(live, composed)
-            self._stand_alone(composed, binder.params)
+            self._stand_alone(composed, binder.params, options)
         except EngineError as error:
             raise failure(error) from None
         bound = BoundSQL(composed.text, binder.params, binder.settings)
         settings, _ = without_cache_settings(self._settings_of(live, bound, options))
         return plain(self._run(bound, options, settings))
-
-    def _pipeline(self, live: Live, name: str, allowed: Allowed) -> Pipe | None:
-        if not name:
-            return None
-        pipe = live.compiled.project.pipes.get(name)
-        if pipe is None:
-            hint = did_you_mean(name, live.compiled.project.pipes)
-            message = f"The pipe '{name}' does not exist" + (f": {hint}" if hint else "")
-            raise ClickpipeError(message, status=404, code="not_found")
-        allowed("PIPES", name)
-        return pipe
 
     def _judge(self, live: Live, composed: Composition) -> str:
         tree = judge(self._engine, live, composed)
@@ -249,48 +238,20 @@ class QueryRunner:
             self._prepare()
         return tree
 
-    def _render(self, live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, Binder]:
-        binder = Binder(live.compiled.known_names)  # no secrets: the SQL is the caller's own
-        program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
-        if program is None:
-            raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
-        return program.render(values, binder), binder
-
-    def _read(self, live: Live, rendered: str) -> Syntax:
-        """Return a caller's SQL as ClickHouse reads it. Raises ClickpipeError for what it cannot read."""
-        syntax = live.compiled.reader.read(rendered)
-        if isinstance(syntax, Syntax) and not syntax.unplaced:
-            if syntax.lambdas:
-                message = f"A lambda cannot have a name here: '{min(syntax.lambdas)}'."
-                raise ClickpipeError(message, code="not_allowed")
-            return syntax
-        composer = Composer(live.compiled.project, live.compiled.reader, live.table)
-        return composer.text(rendered, None, None, {}, Binder()).syntax  # it says what is wrong
-
-    def _stand_alone(self, composed: Composition, params: Mapping[str, Any]) -> None:
+    def _stand_alone(self, composed: Composition, params: Mapping[str, Any], options: QueryOptions) -> None:
         """Refuse pipes that do not work by themselves: names of the caller's would be taken for what they lack."""
         for inner in composed.tables.values():
             if isinstance(inner, Composition) and inner.text not in self._alone:
-                self._engine.describe(inner.text, params)
+                try:
+                    self._engine.describe(inner.text, params)
+                except EngineError:
+                    if not options.filters:
+                        raise
+                    message = "A pipe that this query reads does not work by itself."  # why may tell of other rows
+                    raise ClickpipeError(message, code="not_allowed") from None
                 if len(self._alone) >= _JUDGED_TEXTS:
                     self._alone.clear()
                 self._alone.add(inner.text)
-
-    def _authorise(self, live: Live, table: TableReference, pipe: Pipe | None, allowed: Allowed) -> None:
-        name = table.full_name
-        if table.use is Use.IN and live.table(name) is None and name not in live.compiled.project.pipes:
-            return  # a column, or nothing: ClickHouse tells
-        if pipe is not None and (name == "_" or pipe.node(name) is not None):
-            return  # `_pipeline` asked for it
-        if name in live.compiled.project.pipes:
-            allowed("PIPES", name)
-        elif live.table(name) is not None:
-            allowed("DATASOURCES", name.removesuffix("_quarantine"))
-        else:
-            known = [*live.compiled.data_sources, *live.compiled.project.pipes]
-            hint = did_you_mean(name, known)
-            message = f"Resource '{name}' not found" + (f": {hint}" if hint else "")
-            raise ClickpipeError(message, code="not_found")
 
     def _filtered(self, live: Live, options: QueryOptions) -> Settings:
         """Return settings by which ClickHouse gives the rows only that a caller may read.
@@ -312,7 +273,7 @@ class QueryRunner:
         return {**settings, **self._filtered(live, options)} if options.filters else settings
 
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
-        text = _explained(bound.text, options.explain) if options.explain else bound.text
+        text = explained(bound.text, options.explain) if options.explain else bound.text
         running = self._gate.submit(text, bound.params, options.output.clickhouse, settings)
         return _without_secrets(running, bound) if secrets_of(bound.params) else running
 
@@ -324,38 +285,6 @@ def changing_functions(engine: Engine) -> frozenset[str]:
         body = engine.execute("SELECT lower(name) FROM system.functions WHERE deterministic = 0", output="TSV").body
         _changing = frozenset(body.decode().split())
     return _changing
-
-
-def _explained(sql: str, explain: str) -> str:
-    """Return the statement by which ClickHouse tells of a SELECT."""
-    return f"DESCRIBE (\n{sql}\n)" if explain == "DESCRIBE" else f"{explain}\n{sql}"
-
-
-def _may_explain(options: QueryOptions, params: Mapping[str, Any], allowed: Allowed) -> None:
-    """Raise unless a caller may see a plan: it shows the SQL of pipes, their values, and filters of rows."""
-    allowed("SERVICE", "EXPLAIN")  # as who may see the whole project
-    if options.filters or secrets_of(params):
-        message = "EXPLAIN is not for a token that may read some rows only, nor for pipes that use secrets."
-        raise ClickpipeError(message, status=403, code="forbidden")
-
-
-def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions) -> None:
-    """Refuse rows that a filter cannot judge."""
-    name = table.full_name
-    if name in options.filters and table.use in {Use.TEXT, Use.NAME}:
-        message = f"joinGet on '{name}' is not for a token that may read some of its rows only."
-        raise ClickpipeError(message, status=403, code="forbidden")
-    source = name.removesuffix("_quarantine")
-    if source in options.filters and name not in live.compiled.data_sources:
-        message = f"'{name}' is not for a token that may read some rows of '{source}' only."
-        raise ClickpipeError(message, status=403, code="forbidden")
-
-
-def _may_name_secrets(sql: str, own: Mapping[str, Any]) -> bool:
-    """Tell whether a caller's SQL may hold a `{name:Type}` that is none of its own parameters."""
-    for name in own:
-        sql = re.sub(rf"\{{{re.escape(name)}:[^{{}}]*\}}", "", sql)
-    return "{" in sql and SECRET_NAMES in sql
 
 
 def _without_secrets(running: Running, bound: BoundSQL) -> Running:

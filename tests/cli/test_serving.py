@@ -63,7 +63,7 @@ def test_dev_keeps_data_and_deploys_what_is_saved(tmp_path: Path, run: Run, monk
         dev.read_until("~top_pages")
         first = json.loads(run("endpoint", "data", "top_pages", "--json").out)
         pipe.write_text(text.replace("uniq(visitor)", "unq(visitor)"))
-        assert "pipes/top_pages.pipe:9:36: error[CP4002]" in dev.read_until("error[")
+        assert "pipes/top_pages.pipe:9:36: error[CP4004]" in dev.read_until("error[")
         dev.read_until("what was live before goes on answering")
         assert json.loads(run("endpoint", "data", "top_pages", "--json").out) == first
         (tmp_path / "other.pipe").write_text("NODE n\nSQL >\n    SELECT 1 AS one\nTYPE endpoint\n")

@@ -96,7 +96,7 @@ CHANGES = [
         events(("    note", "    more LowCardinality(String) DEFAULT ''\n,    note")),
         ALTER,
     ),
-    Change("drop a column", events((f",\n    {TAGS}", "")), ALTER),
+    Change("drop a column", events((f",\n    {TAGS}", "")), ALTER, destructive=True),
     Change("widen an integer", events(("n Int32", "n Int64")), REWRITE),
     Change("narrow an integer, values fit", events(("n Int32", "n Int8")), REWRITE),
     Change("an integer to a text", events(("n Int32", "n Int64"), ("kind String", "kind FixedString(8)")), REWRITE),
@@ -119,6 +119,7 @@ CHANGES = [
         "several columns at once",
         events((f",\n    {TAGS}", ",\n    more Float64 DEFAULT n * 2"), ("note Nullable(String) `json:$.note`,\n", "")),
         ALTER,
+        destructive=True,
     ),
     Change(
         "columns in another order",

@@ -144,7 +144,7 @@ class Walk:
     def step(self, number: int) -> set[Category]:
         """Deploy a change in one of the ways there are; return what its plan says of the table."""
         new, old, workspace = self.table.changed(self.rng), self.table, self.workspace
-        prepared = workspace.prepare(new.files(self.rng))
+        prepared = workspace.prepare(new.files(self.rng), allow_destructive=True)
         assert not prepared.plan.errors
         if prepared.plan.is_empty:
             return set()

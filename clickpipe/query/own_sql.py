@@ -1,0 +1,112 @@
+"""A caller's own SQL: read, and held against what the caller may read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clickpipe.catalog import Live
+from clickpipe.compiler import Composer
+from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
+from clickpipe.project import Pipe
+from clickpipe.query.options import QueryOptions
+from clickpipe.query.refusals import secrets_of
+from clickpipe.sql import Syntax, TableReference, Use
+from clickpipe.template import SECRET_NAMES, Binder, compile_template
+
+Allowed = Callable[[str, str], None]
+
+
+def pipeline_of(live: Live, name: str, allowed: Allowed) -> Pipe | None:
+    """Return the pipe that a query is sent over, None for none. Raises ClickpipeError 404, and what `allowed` does."""
+    if not name:
+        return None
+    pipe = live.compiled.project.pipes.get(name)
+    if pipe is None:
+        hint = did_you_mean(name, live.compiled.project.pipes)
+        message = f"The pipe '{name}' does not exist" + (f": {hint}" if hint else "")
+        raise ClickpipeError(message, status=404, code="not_found")
+    allowed("PIPES", name)
+    return pipe
+
+
+def render_own(live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, Binder]:
+    """Return the SQL of a caller's text, which may be a template, and its parameters. Raises ClickpipeError."""
+    binder = Binder(live.compiled.known_names)  # no secrets: the SQL is the caller's own
+    program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
+    if program is None:
+        raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
+    return program.render(values, binder), binder
+
+
+def read_own(live: Live, rendered: str) -> Syntax:
+    """Return a caller's SQL as ClickHouse reads it. Raises ClickpipeError for what it cannot read."""
+    syntax = live.compiled.reader.read(rendered)
+    if isinstance(syntax, Syntax) and not syntax.unplaced:
+        if syntax.lambdas:
+            message = f"A lambda cannot have a name here: '{min(syntax.lambdas)}'."
+            raise ClickpipeError(message, code="not_allowed")
+        return syntax
+    composer = Composer(live.compiled.project, live.compiled.reader, live.table)
+    return composer.text(rendered, None, None, {}, Binder()).syntax  # it says what is wrong
+
+
+def authorise(live: Live, syntax: Syntax, pipe: Pipe | None, options: QueryOptions, allowed: Allowed) -> list[str]:
+    """Ask for everything that a caller's SQL names, and return the names. Raises what `allowed` does."""
+    for table in syntax.tables:
+        if table.full_name in live.service:
+            allowed("SERVICE", table.name)
+        elif not table.database or table.full_name in live.compiled.data_sources:
+            _authorise(live, table, pipe, allowed)
+            _refuse_unfiltered(live, table, options)
+    return [live.compiled.project.canonical(table.full_name) for table in syntax.tables]
+
+
+def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Allowed) -> None:
+    name = table.full_name
+    if table.use is Use.IN and live.table(name) is None and name not in live.compiled.project.pipes:
+        return  # a column, or nothing: ClickHouse tells
+    if pipe is not None and (name == "_" or pipe.node(name) is not None):
+        return  # `_pipeline` asked for it
+    if name in live.compiled.project.pipes:
+        allowed("PIPES", name)
+    elif live.table(name) is not None:
+        allowed("DATASOURCES", name.removesuffix("_quarantine"))
+    else:
+        known = [*live.compiled.data_sources, *live.compiled.project.pipes]
+        hint = did_you_mean(name, known)
+        message = f"Resource '{name}' not found" + (f": {hint}" if hint else "")
+        raise ClickpipeError(message, code="not_found")
+
+
+def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions) -> None:
+    """Refuse rows that a filter cannot judge."""
+    name = table.full_name
+    if name in options.filters and table.use in {Use.TEXT, Use.NAME}:
+        message = f"joinGet on '{name}' is not for a token that may read some of its rows only."
+        raise ClickpipeError(message, status=403, code="forbidden")
+    source = name.removesuffix("_quarantine")
+    if source in options.filters and name not in live.compiled.data_sources:
+        message = f"'{name}' is not for a token that may read some rows of '{source}' only."
+        raise ClickpipeError(message, status=403, code="forbidden")
+
+
+def may_explain(options: QueryOptions, params: Mapping[str, Any], allowed: Allowed) -> None:
+    """Raise unless a caller may see a plan: it shows the SQL of pipes, their values, and filters of rows."""
+    allowed("SERVICE", "EXPLAIN")  # as who may see the whole project
+    if options.filters or secrets_of(params):
+        message = "EXPLAIN is not for a token that may read some rows only, nor for pipes that use secrets."
+        raise ClickpipeError(message, status=403, code="forbidden")
+
+
+def may_name_secrets(sql: str, own: Mapping[str, Any]) -> bool:
+    """Tell whether a caller's SQL may hold a `{name:Type}` that is none of its own parameters."""
+    for name in own:
+        sql = re.sub(rf"\{{{re.escape(name)}:[^{{}}]*\}}", "", sql)
+    return "{" in sql and SECRET_NAMES in sql
+
+
+def explained(sql: str, explain: str) -> str:
+    """Return the statement by which ClickHouse tells of a SELECT."""
+    return f"DESCRIBE (\n{sql}\n)" if explain == "DESCRIBE" else f"{explain}\n{sql}"
