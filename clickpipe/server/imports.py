@@ -19,7 +19,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of
-from clickpipe.server.parameters import form_values, limited
+from clickpipe.server.parameters import form_or_file, form_values, limited
 from clickpipe.server.shapes import job_reply
 
 _BY_TYPE = {
@@ -32,6 +32,8 @@ _BY_TYPE = {
 _MODES = {"append", "replace"}
 _TRUE = {"1", "true", "yes"}
 _QUARANTINE = "_quarantine"
+_FIELDS = {"name", "mode", "url", "format", "charset", "csv_header", "replace_condition", "allow_missing_columns"}
+_FIELDS |= {"dialect_header", "dialect_delimiter", "dialect_escapechar", "replace_truncate_when_empty", "token"}
 _MOST_AROUND = 100_000  # bytes of a form around the file in it
 
 
@@ -39,7 +41,8 @@ async def post_datasources(request: Request) -> Response:
     """Append to or replace a data source (`mode`), from the body, a multipart file, or `url` (as a job then)."""
     who = caller(request)
     who.require_any("DATASOURCES:APPEND", "DATASOURCES:CREATE")
-    values = {**await form_values(request), **request.query_params}
+    fields, request = await form_or_file(request, _FIELDS)
+    values = {**fields, **request.query_params}
     mode, name = values.get("mode", "append"), values.get("name", "")
     if mode not in _MODES:
         raise _deployments_only()
@@ -67,7 +70,8 @@ async def post_rows(request: Request) -> Response:
     mode = request.url.path.rstrip("/").rpartition("/")[2]
     who, name = caller(request), request.path_params["name"]
     who.require(_scope(mode), name)
-    job, _ = await _start(request, who, name, mode, {**await form_values(request), **request.query_params})
+    fields, request = await form_or_file(request, _FIELDS)
+    job, _ = await _start(request, who, name, mode, {**fields, **request.query_params})
     return JSONResponse({**job_reply(request, job), "import_id": job.id}, status_code=202)
 
 

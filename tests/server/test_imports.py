@@ -14,6 +14,7 @@ from tests.server.conftest import Client
 
 CSV = b"id,amount,at\na,1,2026-02-01 00:00:00\nb,2,2026-02-01T00:00:00Z\nc,x,2026-02-01 00:00:00\n"
 NDJSON = b'{"id":"a","amount":1,"at":"2026-02-01 00:00:00"}\n{"id":"b","amount":"2","at":1769904000}\nnonsense\n'
+AS_CURL = {"Content-Type": "application/x-www-form-urlencoded"}  # what `curl --data-binary @file` says of any file
 TSV = CSV.replace(b",", b"\t").partition(b"\n")[2]
 
 
@@ -43,6 +44,10 @@ def ended(client: Client, reply: dict[str, Any]) -> dict[str, Any]:
         ("", zstandard.compress(CSV), {"Content-Encoding": "zstd"}),
         ("&dialect_delimiter=%09", TSV, {}),
         ("&dialect_delimiter=\\t", TSV, {}),
+        ("", CSV, AS_CURL),
+        ("&format=ndjson", NDJSON, AS_CURL),
+        ("", gzip.compress(CSV), {"Content-Encoding": "gzip", **AS_CURL}),
+        ("&dialect_delimiter=%3D", CSV.replace(b",", b"="), AS_CURL),
     ],
 )
 def test_a_body_is_appended_and_told_of_in_the_reply(
@@ -83,6 +88,19 @@ def test_the_newer_route_answers_with_a_job(emptied: Client) -> None:
     assert "error" not in reply
     job = ended(emptied, reply)
     assert (job["kind"], job["status"], job["rows"], job["quarantine_rows"]) == ("import", "done", 2, 1)
+
+
+@pytest.mark.parametrize("path", ["/v0/datasources?mode={}&name=events&", "/v1/datasources/events/{}?"])
+@pytest.mark.parametrize("mode", ["append", "replace"])
+@pytest.mark.parametrize("headers", [{}, AS_CURL], ids=["raw", "curl"])
+def test_files_over_a_socket(emptied: Client, port: int, path: str, mode: str, headers: dict[str, str]) -> None:
+    lines = [f"{n},1,2026-02-01 00:00:00\n".encode() for n in range(30_000)]  # more than one message
+    query, sent = path.format(mode), b"id,amount,at\n" + b"".join(lines)
+    headers = {"Authorization": f"Bearer {emptied.token('workspace admin token').value}", **headers}
+    answer = httpx.post(f"http://127.0.0.1:{port}{query}format=csv", content=sent, headers=headers, timeout=60)
+    assert answer.status_code in {200, 202}, answer.text
+    emptied.instance.jobs.wait(answer.json()["id"]) if "id" in answer.json() else None
+    assert emptied.workspace.sql("SELECT uniqExact(id) AS n FROM events") == [{"n": 30_000}]
 
 
 def test_all_rows_are_replaced_or_those_that_meet_a_condition(emptied: Client) -> None:
