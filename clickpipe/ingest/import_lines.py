@@ -144,5 +144,5 @@ class LinesWriter:
                     raise
                 _LOGGER.warning("a part of a file could not be inserted: %s; it is tried again", error)
                 time.sleep(wait)
-                wait = min(10.0, wait * 2)
+                wait = min(2.0, wait * 2)
                 check()

@@ -148,9 +148,9 @@ class Ingester:
         counts = self._writer.take(channel, batch)
         assert channel.open is not None  # noqa: S101 - the writer opened it
         found = [(r, counts.get(r.import_id, IngestResult(0, 0))) for r in batch]
-        waiting = [(request, result) for request, result in found if request.wait]
+        waiting = [one for one in found if one[0].wait]
         channel.open.waiting += waiting
-        self._segments.answer(channel, [(request, result) for request, result in found if not request.wait])
+        self._segments.answer(channel, [one for one in found if not one[0].wait])
         if waiting or self._closing or channel.open.size >= _FLUSH_BYTES:
             self._segments.insert(channel)
 
@@ -158,9 +158,9 @@ class Ingester:
         """Refuse requests with a line that does not fit; return the others."""
         faults = self._writer.screen(channel, batch)
         for request in batch:
-            if (fault := faults.get(request.import_id)) is not None:
-                message = f"Nothing was written: {fault}"
-                self._segments.fail(channel, [request], ClickpipeError(message, code="row_does_not_fit"))
+            if fault := faults.get(request.import_id):
+                error = ClickpipeError(f"Nothing was written: {fault}", code="row_does_not_fit")
+                self._segments.fail(channel, [request], error)
         return [r for r in batch if r.import_id not in faults]
 
     def _flush_in_time(self) -> None:
@@ -189,7 +189,7 @@ class Ingester:
         return max(0.001, min(left)) if left else None
 
     def settle(self, workspace: str) -> None:
-        """Have no segment come back, after a stop, that is inserted."""
+        """Have no inserted segment come back after a stop."""
         self._settler.settle(workspace)
 
     def forget(self, workspace: str) -> None:
@@ -256,7 +256,7 @@ class Ingester:
                 self._segments.insert_sealed(channel, all_of_them=True)
                 with suppress(ClickpipeError):
                     self._segments.insert(channel)
-            self._settler.settle(workspace)  # a segment that came back would be new to tables made from now on
+            self.settle(workspace)  # a segment that came back would be new to tables made from now on
             yield
         finally:
             with self._state:
@@ -274,9 +274,10 @@ class Ingester:
                 raise ClickpipeError(message, status=503, code="events_not_inserted")
 
     @property
-    def retrying(self) -> int:
-        """Return how many segments are to be tried again."""
-        return sum(batch.attempts > 0 for c in tuple(self._channels.values()) for batch in tuple(c.sealed))
+    def failing(self) -> list[tuple[str, str]]:
+        """Return data source and reason for each segment whose insert failed, to be tried again."""
+        channels = tuple(self._channels.values())
+        return [(c.data_source, batch.problem) for c in channels for batch in tuple(c.sealed) if batch.attempts]
 
     def close(self) -> None:
         """Write what waits, then stop; what cannot be inserted stays in the log. May be called twice."""

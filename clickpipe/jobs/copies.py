@@ -160,7 +160,7 @@ def _append(engine: Engine, source: str, target: str, report: Report, relieve: C
                     raise
                 _LOGGER.warning("rows of a copy could not be appended: %s; it is tried again", error.message)
                 time.sleep(wait)
-                wait = min(10.0, wait * 2)
+                wait = min(2.0, wait * 2)
             else:
                 return
 

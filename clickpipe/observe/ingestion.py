@@ -92,6 +92,13 @@ class IngestionLog:
             self._log.write(self._database(workspace), "hfi_requests", row)
         self._requests.clear()
 
+    def tell_past(self) -> None:
+        """Tell of the requests of seconds that are over; to be called every second."""
+        now = int(time.time())
+        with self._lock:
+            if self._requests and now != self._second:
+                self._tell(self._second)
+
     def close(self) -> None:
         """Tell of the requests of the last second."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -25,7 +26,13 @@ from clickpipe.runtime.retention import Retention
 from clickpipe.runtime.workspace import Workspace
 from clickpipe.runtime.workspaces import Workspaces
 
+_LOGGER = logging.getLogger(__name__)
 _OWN_WORKERS = 4  # of the engine, beside those that callers' queries may take: for ingestion, jobs, checks
+
+_DAMAGED = (
+    "SELECT concat(database, '.', table), count() FROM system.detached_parts "
+    "WHERE reason LIKE '%broken%' AND database LIKE 'ws\\_%' GROUP BY ALL ORDER BY ALL"
+)
 
 
 class Instance:
@@ -93,6 +100,8 @@ class Instance:
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self.workspaces.database)
         opened.callback(self.storage_log.close)
         self.is_new = self.workspaces.restore(alone=data_dir is not None)
+        for table, count in self._damaged():
+            _LOGGER.error("%d parts of %s are damaged, and were put aside (detached)", count, table)
         self.recovered_segments = self.ingester.recover()
         self._retention = Retention(self.catalog, self.settings)
         self.schedule = CopySchedule(self._start_due, self._scheduled, also=self._expire)
@@ -140,7 +149,7 @@ class Instance:
             "clickpipe_cache_joined": ("Answers of equal queries under way.", lambda: self.answers.joined),
             "clickpipe_cache_bytes": ("Bytes of kept results.", lambda: self.answers.size),
             "clickpipe_ingest_waiting_bytes": ("Bytes of events that wait.", lambda: self.ingester.waiting_bytes),
-            "clickpipe_ingest_retrying": ("Segments whose insert failed.", lambda: self.ingester.retrying),
+            "clickpipe_ingest_retrying": ("Segments whose insert failed.", lambda: len(self.ingester.failing)),
             "clickpipe_log_segments": ("Segments of the log.", lambda: len(self.log.unfinished())),
         }
 
@@ -161,6 +170,23 @@ class Instance:
             if path.with_suffix("") not in kept:
                 path.unlink(missing_ok=True)
 
+    def problems(self) -> list[str]:
+        """Return what somebody should look at although requests are answered; without names: anybody may ask."""
+        found = []
+        if failing := len({name for name, _ in self.ingester.failing}):
+            found.append(f"acknowledged events of {failing} data sources cannot be inserted yet: see the log")
+        if damaged := sum(count for _, count in self._damaged()):
+            found.append(f"{damaged} damaged parts of tables were put aside: see the log")
+        return found
+
+    def _damaged(self) -> list[tuple[str, int]]:
+        """Return the tables with files that ClickHouse could not read, and how many parts these are."""
+        try:
+            lines = self.engine.execute(_DAMAGED, output="TSVRaw").body.decode().splitlines()
+        except (EngineError, RuntimeError):
+            return []
+        return [(table, int(count)) for table, count in (line.split("\t") for line in lines)]
+
     def upload_path(self, name: str) -> Path:
         """Return where a file that is sent is kept until its rows are in."""
         return self._uploads / name
@@ -173,6 +199,7 @@ class Instance:
         return self.workspace(workspace_id).copies.start_due(copy)
 
     def _expire(self) -> None:
+        self.ingestion_log.tell_past()
         self.workspaces.expire()
         for workspace in self.workspaces:
             workspace.expire_previous()

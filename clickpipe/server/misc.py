@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
@@ -24,8 +25,11 @@ async def get_health(_request: Request) -> JSONResponse:
 
 async def get_ready(request: Request) -> JSONResponse:
     """Answer `GET /v0/ready` without a token: 200 when requests can be answered, else 503 with the reason."""
-    reason = await asyncio.to_thread(instance_of(request).not_ready)
-    status = {"status": "not ready", "error": reason} if reason else {"status": "ready"}
+    instance = instance_of(request)
+    reason = await asyncio.to_thread(instance.not_ready)
+    status: dict[str, Any] = {"status": "not ready", "error": reason} if reason else {"status": "ready"}
+    if problems := await asyncio.to_thread(instance.problems):
+        status["problems"] = problems
     return JSONResponse(status, status_code=503 if reason else 200)
 
 

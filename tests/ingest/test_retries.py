@@ -73,13 +73,13 @@ def test_acknowledged_rows_wait_in_the_log_for_an_engine_that_fails(
     for _ in range(5):
         taker.submit(deployed.id, "events", Lines.of([GOOD, BAD]), wait=False).result()
         time.sleep(0.05)
-    assert taker.retrying >= 1
+    assert taker.failing[0][0] == "events"
     assert {path.suffix for path in tmp_path.rglob("*.*")} == {".wal"}
     faults.error = None
     until(deployed, (5, 5, 5))
     taker.close()
     assert log.unfinished() == []
-    assert taker.retrying == 0
+    assert taker.failing == []
 
 
 def test_who_waits_for_long_is_told_that_the_rows_are_durable(
@@ -107,7 +107,7 @@ def test_a_start_does_not_wait_for_an_engine_that_fails(
     assert error.value.status == 503
     faults.error = None
     until(deployed, (1, 1, 1))
-    while taker.retrying:
+    while taker.failing:
         time.sleep(0.01)
     taker.require_written(deployed.id)
 

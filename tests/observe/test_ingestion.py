@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,14 @@ def test_requests_are_counted_by_second(instance: Instance, deployed: Workspace)
     (found,) = deployed.sql(f"SELECT {sums}, sum(bytes_received) AS size FROM tinybird.hfi_requests")
     expected: dict[str, Any] = {"successful_requests": 3, "error_requests": 1, "rows_quarantined": 4, "size": 72}
     assert found == expected
+
+
+def test_requests_are_told_of_without_another_one(deployed: Workspace) -> None:
+    deployed.submit("events", Lines.of([b'{"id":"a","n":1}'])).result()
+    until = time.monotonic() + 10
+    while deployed.sql("SELECT count() AS n FROM tinybird.hfi_requests") == [{"n": 0}]:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_before_anything_was_told_there_is_nothing(deployed: Workspace) -> None:

@@ -1,0 +1,33 @@
+"""Damaged files of the engine, and rows that wait, are told; they are nobody's bug."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.conftest import RunPython
+
+
+def test_a_damaged_part_is_told_and_the_rest_answers(run_python: RunPython, tmp_path: Path) -> None:
+    code = """
+        import sys
+        from pathlib import Path
+        from clickpipe.runtime import Instance
+
+        folder = Path(sys.argv[1])
+        with Instance(folder) as instance:
+            workspace = instance.default
+            workspace.deploy({"events.datasource": "SCHEMA >\\n    id UInt64\\nENGINE_SORTING_KEY id\\n"})
+            workspace.ingest("events", [{"id": 1}])
+            workspace.ingest("events", [{"id": 2}])
+            assert instance.problems() == []
+        parts = sorted(p for p in folder.glob("engine/data/store/*/*/all_*") if (p / "data.bin").exists())
+        damaged = [p for p in parts if b"id" in (p / "columns.txt").read_bytes()][-1]
+        for name in ("checksums.txt", "columns.txt", "data.bin", "count.txt"):
+            (damaged / name).write_bytes(b"damaged")
+        with Instance(folder) as instance:
+            (told,) = instance.problems()
+            assert told == "1 damaged parts of tables were put aside: see the log"
+            assert instance.not_ready() == ""
+            assert instance.default.sql("SELECT count() AS n FROM events") == [{"n": 1}]
+    """
+    run_python(code, tmp_path)
