@@ -41,8 +41,8 @@ class TokenIndex:
 
     def refresh(self) -> None:
         """Read the tokens anew, after one was added, changed or removed."""
-        tokens = self._catalog.tokens()
-        revoked = self._catalog.revoked()
+        tokens = self._catalog.tokens.all()
+        revoked = self._catalog.tokens.revoked()
         with self._lock:
             self._by_digest = {_digest(t.value): t for t in tokens}
             self._admins = {t.workspace_id: t.value for t in tokens if t.name == ADMIN_TOKEN}
@@ -107,7 +107,7 @@ class TokenIndex:
     def revoke(self, value: str) -> Token:
         """Refuse a signed token from now on; return what it was. Raises ClickpipeError 403 unless it is valid."""
         token = self.find(value)
-        self._catalog.revoke(token.workspace_id, _digest(signed_part(value)).hex(), token.expires_at)
+        self._catalog.tokens.revoke(token.workspace_id, _digest(signed_part(value)).hex(), token.expires_at)
         self.refresh()
         return token
 
@@ -118,19 +118,19 @@ def _digest(value: str) -> bytes:
 
 def ensure_admin_token(catalog: Catalog, workspace_id: str, value: str | None = None) -> Token:
     """Return a workspace's admin token, made when there is none; `value` sets its value."""
-    found = next((t for t in catalog.tokens(workspace_id) if t.name == ADMIN_TOKEN), None)
+    found = next((t for t in catalog.tokens.all(workspace_id) if t.name == ADMIN_TOKEN), None)
     if found is not None and (value is None or found.value == value):
         return found
-    return catalog.put_token(workspace_id, ADMIN_TOKEN, [ADMIN], origin="default", value=value)
+    return catalog.tokens.put(workspace_id, ADMIN_TOKEN, [ADMIN], origin="default", value=value)
 
 
 def keep_local_token(catalog: Catalog, workspace_id: str, *, wanted: bool) -> None:
     """Have the admin token that clients of a local server look for by its name, or not."""
-    found = next((t for t in catalog.tokens(workspace_id) if t.name == LOCAL_TOKEN), None)
+    found = next((t for t in catalog.tokens.all(workspace_id) if t.name == LOCAL_TOKEN), None)
     if wanted and found is None:
-        catalog.put_token(workspace_id, LOCAL_TOKEN, [ADMIN], origin="default")
+        catalog.tokens.put(workspace_id, LOCAL_TOKEN, [ADMIN], origin="default")
     elif found is not None and found.origin == "default" and not wanted:
-        catalog.delete_token(found.id)
+        catalog.tokens.delete(found.id)
 
 
 def reconcile(catalog: Catalog, workspace_id: str, compiled: CompiledProject) -> None:
@@ -142,13 +142,13 @@ def reconcile(catalog: Catalog, workspace_id: str, compiled: CompiledProject) ->
     for pipe in compiled.project.pipes.values():
         for grant in pipe.grants:
             wanted.setdefault(grant.token, set()).add(f"PIPES:{grant.permission}:{pipe.name}")
-    existing = {t.name: t for t in catalog.tokens(workspace_id)}
+    existing = {t.name: t for t in catalog.tokens.all(workspace_id)}
     for name, scopes in wanted.items():
         found = existing.get(name)
         if found is not None and found.origin == "default":
             continue
         if found is None or set(found.scopes) != scopes:
-            catalog.put_token(workspace_id, name, sorted(scopes), origin="datafile")
+            catalog.tokens.put(workspace_id, name, sorted(scopes), origin="datafile")
     for name, token in existing.items():
         if token.origin == "datafile" and name not in wanted:
-            catalog.delete_token(token.id)
+            catalog.tokens.delete(token.id)

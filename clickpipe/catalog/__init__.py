@@ -2,8 +2,9 @@
 
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Secret, Token, Workspace
 from clickpipe.catalog.names import resource_id, service_tables
-from clickpipe.catalog.store import Catalog, new_token_value
+from clickpipe.catalog.store import Catalog
 from clickpipe.catalog.times import now
+from clickpipe.catalog.tokens import new_token_value
 
 __all__ = [
     "Catalog",

@@ -6,9 +6,7 @@ Every change is one transaction. Calls take a lock and are short; they may come 
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,12 +16,13 @@ from typing import Any
 
 from clickpipe.catalog.backfills import BackfillStore
 from clickpipe.catalog.database import Database
-from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Physical, Token, Workspace
+from clickpipe.catalog.jobs import JobStore
+from clickpipe.catalog.model import Deployment, DeploymentStatus, Physical, Workspace
 from clickpipe.catalog.secrets import SecretStore
 from clickpipe.catalog.times import now
+from clickpipe.catalog.tokens import TokenStore
 from clickpipe.compiler import ResultColumn
-from clickpipe.config import Cipher, is_encrypted
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.config import Cipher
 
 
 class Catalog(Database):
@@ -35,10 +34,10 @@ class Catalog(Database):
         Raises ClickpipeError when they were encrypted with another key.
         """
         super().__init__(path)
-        self._cipher = cipher
         self.secrets = SecretStore(self, cipher)
+        self.tokens = TokenStore(self, cipher)
+        self.jobs = JobStore(self)
         self.backfills = BackfillStore(self)
-        self._encrypt_all()
 
     # Workspaces
 
@@ -84,6 +83,11 @@ class Catalog(Database):
         """Return the live deployment, or None before the first."""
         rows = self.rows("SELECT * FROM deployments WHERE workspace_id = ? AND live = 1", workspace_id)
         return _deployment(rows[0]) if rows else None
+
+    def deployed_at(self, workspace_id: str) -> str:
+        """Return when the live deployment was made; '' before the first."""
+        rows = self.rows("SELECT created_at FROM deployments WHERE workspace_id = ? AND live = 1", workspace_id)
+        return str(rows[0][0]) if rows else ""
 
     def create_deployment(
         self,
@@ -177,101 +181,6 @@ class Catalog(Database):
                 number,
             )
 
-    # Tokens
-
-    def _encrypt_all(self) -> None:
-        """Encrypt values that lie open, as they do from before there was a key."""
-        for token in self.tokens():
-            if self._cipher is not None:
-                value = self.rows("SELECT value FROM tokens WHERE id = ?", token.id)[0]["value"]
-                if not is_encrypted(value):
-                    self.set_token_value(token.id, value)
-
-    def _kept(self, value: str) -> str:
-        return self._cipher.encrypt(value) if self._cipher is not None else value
-
-    def _token(self, row: sqlite3.Row) -> Token:
-        fields = dict(row)
-        details = json.loads(fields.pop("details"))
-        value = fields["value"]
-        if self._cipher is not None:
-            value = self._cipher.decrypt(value)
-        elif is_encrypted(value):
-            message = "The tokens of this data folder are encrypted, and there is no key: set encryption_key."
-            raise ClickpipeError(message, code="wrong_key")
-        return Token(**{**fields, **details, "value": value, "scopes": tuple(json.loads(row["scopes"]))})
-
-    def tokens(self, workspace_id: str | None = None) -> list[Token]:
-        """Return the tokens of a workspace (None: of all), oldest first."""
-        if workspace_id is None:
-            return [self._token(r) for r in self.rows("SELECT * FROM tokens ORDER BY created_at")]
-        return [
-            self._token(r)
-            for r in self.rows("SELECT * FROM tokens WHERE workspace_id = ? ORDER BY created_at", workspace_id)
-        ]
-
-    def put_token(
-        self,
-        workspace_id: str,
-        name: str,
-        scopes: Sequence[str],
-        *,
-        origin: str,
-        value: str | None = None,
-        filters: Mapping[str, str] | None = None,
-        fixed_params: Mapping[str, Mapping[str, str | list[str]]] | None = None,
-        limits: Mapping[str, int] | None = None,
-        expires_at: float | None = None,
-    ) -> Token:
-        """Add a token or set what the one with this name may do; value, limits and life stay unless they are given."""
-        found = next((t for t in self.tokens(workspace_id) if t.name == name), None)
-        granted = json.dumps(list(scopes))
-        if found is not None:
-            limits = found.limits if limits is None else limits
-            expires_at = found.expires_at if expires_at is None else expires_at
-        more = {"filters": filters, "fixed_params": fixed_params, "limits": limits, "expires_at": expires_at}
-        details = json.dumps({key: one for key, one in more.items() if one})
-        kept = self._kept(value or (found.value if found else new_token_value()))
-        if found is None:
-            token_id = str(uuid.uuid4())
-            self.run(
-                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                *(
-                    token_id,
-                    workspace_id,
-                    name,
-                    self._kept(value or new_token_value()),
-                    granted,
-                    origin,
-                    now(),
-                    details,
-                ),
-            )
-        else:
-            token_id = found.id
-            self.run(
-                "UPDATE tokens SET scopes = ?, value = ?, details = ? WHERE id = ?",
-                *(granted, kept, details, token_id),
-            )
-        return self._token(self.rows("SELECT * FROM tokens WHERE id = ?", token_id)[0])
-
-    def set_token_value(self, token_id: str, value: str) -> None:
-        """Give a token another value; requests that carry the one before are refused from now on."""
-        self.run("UPDATE tokens SET value = ? WHERE id = ?", self._kept(value), token_id)
-
-    def revoke(self, workspace_id: str, digest: str, expires_at: float) -> None:
-        """Refuse a signed token, by its digest, as long as it would be valid; forget those that are not any more."""
-        self.run("DELETE FROM revoked WHERE expires_at < ?", time.time())
-        self.run("INSERT OR REPLACE INTO revoked VALUES (?, ?, ?)", digest, workspace_id, expires_at)
-
-    def revoked(self) -> frozenset[str]:
-        """Return the digests of signed tokens that are refused."""
-        return frozenset(row["digest"] for row in self.rows("SELECT digest FROM revoked"))
-
-    def delete_token(self, token_id: str) -> None:
-        """Remove a token; requests that carry it are refused from now on."""
-        self.run("DELETE FROM tokens WHERE id = ?", token_id)
-
     # Schedules
 
     def paused(self, workspace_id: str) -> frozenset[str]:
@@ -286,48 +195,7 @@ class Catalog(Database):
         else:
             self.run("DELETE FROM paused WHERE workspace_id = ? AND pipe = ?", workspace_id, pipe)
 
-    # Jobs
-
-    def create_job(
-        self, workspace_id: str, kind: str, resource: str, parameters: Mapping[str, Any] | None = None
-    ) -> Job:
-        """Add a job that waits."""
-        job = Job(str(uuid.uuid4()), workspace_id, kind, "waiting", resource, now(), now(), parameters=parameters or {})
-        self.run(
-            "INSERT INTO jobs (id, workspace_id, kind, status, resource, created_at, updated_at, parameters) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            *(job.id, workspace_id, kind, job.status, resource, job.created_at, job.updated_at),
-            json.dumps(dict(job.parameters)),
-        )
-        return job
-
-    def update_job(
-        self, job_id: str, status: str, *, error: str = "", result: Mapping[str, Any] | None = None, only: str = ""
-    ) -> None:
-        """Record how far a job is; without `result` that stays. `only`: nothing is done for another status."""
-        kept = None if result is None else json.dumps(dict(result))
-        self.run(
-            "UPDATE jobs SET status = ?, error = ?, result = coalesce(?, result), updated_at = ? "
-            "WHERE id = ? AND (? = '' OR status = ?)",
-            *(status, error, kept, now(), job_id, only, only),
-        )
-
-    def job(self, workspace_id: str, job_id: str) -> Job | None:
-        """Return one job, or None."""
-        rows = self.rows("SELECT * FROM jobs WHERE workspace_id = ? AND id = ?", workspace_id, job_id)
-        return _job(rows[0]) if rows else None
-
-    def jobs(self, workspace_id: str, limit: int = 100) -> list[Job]:
-        """Return the newest jobs first."""
-        rows = self.rows(
-            "SELECT * FROM jobs WHERE workspace_id = ? ORDER BY created_at DESC LIMIT ?", workspace_id, limit
-        )
-        return [_job(row) for row in rows]
-
-    def unfinished_jobs(self) -> list[Job]:
-        """Return the jobs of all workspaces that wait or run, oldest first."""
-        sql = "SELECT * FROM jobs WHERE status IN ('waiting', 'working', 'cancelling') ORDER BY created_at"
-        return [_job(row) for row in self.rows(sql)]
+    # What ended
 
     def forget(self, days: int) -> None:
         """Remove jobs that ended, and deployments that were gone, more than some days ago."""
@@ -339,19 +207,6 @@ class Catalog(Database):
                 "AND id < (SELECT max(id) FROM deployments AS d WHERE d.workspace_id = deployments.workspace_id)",
                 before,
             )
-
-    def deployed_at(self, workspace_id: str) -> str:
-        """Return when the live deployment was made; '' before the first."""
-        rows = self.rows("SELECT created_at FROM deployments WHERE workspace_id = ? AND live = 1", workspace_id)
-        return str(rows[0][0]) if rows else ""
-
-    def fail_unfinished_jobs(self) -> None:
-        """Mark jobs that a stopped server left behind as failed."""
-        self.run(
-            "UPDATE jobs SET status = 'error', error = 'the server stopped before the job ended', updated_at = ? "
-            "WHERE status IN ('waiting', 'working', 'cancelling')",
-            now(),
-        )
 
 
 def _deployment(row: sqlite3.Row) -> Deployment:
@@ -366,12 +221,3 @@ def _deployment(row: sqlite3.Row) -> Deployment:
         json.loads(row["summary"]),
         Physical((physical := json.loads(row["physical"]))["tables"], tuple(physical["objects"])),
     )
-
-
-def new_token_value() -> str:
-    """Return a value that nobody guesses: 48 random bytes."""
-    return f"p.e{secrets.token_urlsafe(48)}"
-
-
-def _job(row: sqlite3.Row) -> Job:
-    return Job(**{**dict(row), "result": json.loads(row["result"]), "parameters": json.loads(row["parameters"])})

@@ -13,24 +13,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from clickpipe.columns import (
-    Judgement,
-    Raw,
-    base,
-    is_array,
-    is_nullable,
-    judge,
-    nested_fields,
-    number_by_its_looks,
-    takes_json,
-)
 from clickpipe.compiler import fingerprint
 from clickpipe.engine import Settings
 from clickpipe.ingest.apart import leans, settings_apart
 from clickpipe.ingest.csv_rows import CsvTexts
 from clickpipe.ingest.extract import Texts, texts_of
-from clickpipe.project import Column, DataSource
-from clickpipe.sql import quote_identifier, quote_literal
+from clickpipe.ingest.fields import Field, error_of, fields_of, fitting, kept_text
+from clickpipe.project import DataSource
+from clickpipe.sql import quote_identifier
 
 STAGED = "clickpipe_staged"  # the database of all staged lines
 _BROKEN = "[('', concat('the line is not a JSON object: ', __line))]"
@@ -90,78 +80,6 @@ class RowMapping:
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
-    """A column on its way: `raw` names its text, `parsed` what the text was judged to be, of type `parsed_type`.
-
-    `parsed` is NULL where the text does not fit; of a type that cannot be NULL it is a tuple (value, fits). It is ''
-    for texts, which are values as they are.
-    """
-
-    column: Column
-    raw: str
-    parsed: str
-    judgement: Judgement
-    proves: bool  # a text there is proves that the line is JSON
-
-    @property
-    def parsed_type(self) -> str:
-        type_ = self.judgement.type
-        return f"Nullable({type_})" if self.judgement.nullable else f"Tuple({type_}, UInt8)"
-
-    @property
-    def select(self) -> str:
-        """SQL of `parsed`."""
-        judged = self.judgement
-        return (
-            f"{judged.value if judged.nullable else f'tuple({judged.value}, toUInt8({judged.fits}))'} AS {self.parsed}"
-        )
-
-    @property
-    def takes_null(self) -> bool:
-        return self.column.nullable or is_nullable(self.column.type)
-
-    @property
-    def required(self) -> bool:
-        return not (self.takes_null or self.column.default is not None or is_array(self.column.type))
-
-    @property
-    def fits(self) -> str:
-        """SQL that tells whether a text that is not NULL fits: '1' where any does."""
-        if not self.parsed:
-            return "1"
-        return f"isNotNull({self.parsed})" if self.judgement.nullable else f"tupleElement({self.parsed}, 2)"
-
-    @property
-    def value(self) -> str:
-        """SQL of the column's value; only rows without errors get here."""
-        type_ = self.column.type
-        if not self.parsed:
-            found = self.raw if self.takes_null else f"assumeNotNull({self.raw})"
-        elif self.judgement.nullable:
-            found = self.parsed if self.takes_null else f"assumeNotNull({self.parsed})"
-        else:
-            found = f"tupleElement({self.parsed}, 1)"
-            found = f"if(isNull({self.raw}), NULL, {found})" if self.column.nullable else found
-        as_it_is = {"String", self.judgement.type} if not self.column.nullable else {f"Nullable({self.judgement.type})"}
-        present = found if type_ in as_it_is or nested_fields(type_) else f"CAST({found}, {quote_literal(type_)})"
-        default = self.column.default
-        if default is None:
-            return present
-        return f"if(isNull({self.raw}), CAST({default.text}, {quote_literal(type_)}), {present})"
-
-    @property
-    def values(self) -> list[tuple[str, str]]:
-        """The table's columns, quoted, and their values: a Nested has one for each of its fields."""
-        fields = nested_fields(self.column.type)
-        if not fields:
-            return [(quote_identifier(self.column.name), self.value)]
-        return [
-            (quote_identifier(f"{self.column.name}.{name}"), f"tupleElement({self.value}, {number})")
-            for number, name in enumerate(fields, 1)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
 class Replay:
     """The statements of a replay: count what fits now, all rows, and hash them; insert what fits; keep the others."""
 
@@ -184,7 +102,7 @@ def build_mapping(
     `quoted`: values come as texts, whatever they are. `texts` are those of lines of JSON, if not given.
     """
     texts = texts or texts_of(source)
-    fields = _fields(source, texts, quoted=quoted)
+    fields = fields_of(source, texts, quoted=quoted)
     columns = ["__import_id String", "__line String", *(f"{f.raw} Nullable(String)" for f in fields)]
     columns += [f"{f.parsed} {f.parsed_type}" for f in fields if f.parsed]
     columns.append("__ok Bool")
@@ -195,8 +113,8 @@ def build_mapping(
     values = [pair for f in fields for pair in f.values]
     into = ", ".join(name for name, _ in values)
     good = ",\n    ".join(f"{value} AS {name}" for name, value in values)
-    bad = ", ".join(f"{_kept(f)} AS {quote_identifier(f.column.name)}" for f in fields)
-    errors = ",\n    ".join(_error(f) for f in fields)
+    bad = ", ".join(f"{kept_text(f)} AS {quote_identifier(f.column.name)}" for f in fields)
+    errors = ",\n    ".join(error_of(f) for f in fields)
     listed = (
         "if(isValidJSON(__line) AND JSONType(__line) = 'Object', "
         f"arrayFilter(e -> e.2 != '', [\n    {errors}\n]), {_BROKEN})"
@@ -220,10 +138,10 @@ def build_mapping(
 
 def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -> Replay:
     """Return the statements by which rows of a quarantine that fit now are moved; `beside` takes its place."""
-    fields = _fields(source)
+    fields = fields_of(source)
     texts = ", ".join(f"{quote_identifier(f.column.name)} AS {f.raw}" for f in fields)
     judged = "".join(f", {f.select}" for f in fields if f.parsed)
-    fit = " AND ".join(["NOT has(c__error_column, '')", *_fitting(fields)])
+    fit = " AND ".join(["NOT has(c__error_column, '')", *fitting(fields)])
     rows = f"(SELECT *{judged}, {fit} AS __ok FROM (SELECT *, {texts} FROM {quarantine}))"
     own = ", ".join(quote_identifier(f.column.name) for f in fields)
     values = [pair for f in fields for pair in f.values]
@@ -239,7 +157,7 @@ def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -
     )
 
 
-def _map(fields: list[_Field], texts: Texts | CsvTexts) -> str:
+def _map(fields: list[Field], texts: Texts | CsvTexts) -> str:
     columns = ["import_id AS __import_id", "line AS __line"]
     columns += [f"{sql} AS {f.raw}" for f, sql in zip(fields, texts.columns, strict=True)]
     columns += [f.select for f in fields if f.parsed]
@@ -247,57 +165,14 @@ def _map(fields: list[_Field], texts: Texts | CsvTexts) -> str:
     return f"SELECT\n    {listed}\nFROM ({texts.read(_MARK)})"
 
 
-def _fields(source: DataSource, texts: Texts | CsvTexts | None = None, *, quoted: bool = True) -> list[_Field]:
-    """Return a data source's columns on their way: from lines, or (without `texts`) from rows of its quarantine."""
-    found: list[_Field] = []
-    for number, column in enumerate(source.columns):
-        raw = f"__{number}"
-        is_number = number_by_its_looks(raw) if texts is None or quoted else texts.numbers[number]
-        judged = judge(column.type, Raw(raw, raw if takes_json(column.type) else "", is_number))
-        parsed = "" if judged.type == "String" else f"__v{number}"
-        found.append(_Field(column, raw, parsed, judged, texts.parsed[number] if texts else False))
-    return found
-
-
-def _all_fit(fields: list[_Field], texts: Texts | CsvTexts) -> str:
+def _all_fit(fields: list[Field], texts: Texts | CsvTexts) -> str:
     """Return SQL that tells whether a line is a JSON object whose values fit.
 
     Texts come of valid JSON only, so it is parsed again only where no text tells.
     """
-    conditions = ["__line = '{}'" if isinstance(texts, CsvTexts) else "startsWith(__line, '{')", *_fitting(fields)]
+    conditions = ["__line = '{}'" if isinstance(texts, CsvTexts) else "startsWith(__line, '{')", *fitting(fields)]
     fit = f"{' + '.join(f'(NOT {condition})' for condition in conditions)} = 0"  # half the time of AND
     if isinstance(texts, CsvTexts) or any(f.required and f.proves for f in fields):
         return fit
     proofs = [f"isNotNull({f.raw})" for f in fields if f.proves]
     return f"{fit} AND ({' OR '.join([*proofs, 'isValidJSON(__line)'])})"
-
-
-def _fitting(fields: list[_Field]) -> list[str]:
-    """Return SQL conditions, all of which hold where all texts fit."""
-    conditions: list[str] = []
-    for f in fields:
-        if f.required:
-            by_value = f.parsed and f.judgement.nullable
-            conditions += [f.fits] if by_value else [f"isNotNull({f.raw})", *([f.fits] if f.parsed else [])]
-        elif f.fits != "1":
-            conditions.append(f"(isNull({f.raw}) OR {f.fits})")
-    return conditions
-
-
-def _kept(f: _Field) -> str:
-    """Return SQL for the text that a quarantine keeps: an array's elements are no columns' values."""
-    return f"if(startsWith(__line, '{{'), {f.raw}, NULL)" if f.proves else f.raw
-
-
-def _error(f: _Field) -> str:
-    """Return SQL for `(column, message)`; an empty message is no error."""
-    column = f.column
-    name = quote_literal(column.name)
-    missing = "''"
-    if f.required:
-        text = f"value is missing or null on column '{column.name}', which is {column.type} and has no DEFAULT"
-        missing = quote_literal(text)
-    head = quote_literal("value '")
-    tail = quote_literal(f"' on column '{column.name}' is not {base(column.type)}")
-    wrong = f"concat({head}, leftUTF8(assumeNotNull({f.raw}), 200), {tail})"
-    return f"({name}, multiIf(isNull({f.raw}), {missing}, {f.fits}, '', {wrong}))"

@@ -31,8 +31,8 @@ class JobRunner:
         """
         self._told = told
         self._catalog = catalog
-        self.unfinished = catalog.unfinished_jobs()
-        catalog.fail_unfinished_jobs()
+        self.unfinished = catalog.jobs.unfinished()
+        catalog.jobs.fail_unfinished()
         self._workers = workers
         self._pools: dict[tuple[str, str], ThreadPoolExecutor] = {}
         self._running: dict[str, Future[None]] = {}
@@ -48,11 +48,11 @@ class JobRunner:
 
         `parameters` are what it takes to start it again.
         """
-        return self._start(self._catalog.create_job(workspace, kind, resource, parameters or {}), work)
+        return self._start(self._catalog.jobs.create(workspace, kind, resource, parameters or {}), work)
 
     def resume(self, job: Job, work: Work) -> None:
         """Run a job that an earlier server left unfinished; its work knows what it had reported."""
-        self._catalog.update_job(job.id, "waiting")
+        self._catalog.jobs.update(job.id, "waiting")
         self._start(job, work)
 
     def _start(self, job: Job, work: Work) -> Job:
@@ -99,10 +99,10 @@ class JobRunner:
             message = "A deployment that has begun is applied whole, or undone whole: it cannot be cancelled."
             raise ClickpipeError(message, status=409, code="not_cancellable")
         if future.cancel():
-            self._catalog.update_job(job.id, "cancelled")
+            self._catalog.jobs.update(job.id, "cancelled")
             self._tell(job)
             return
-        self._catalog.update_job(job.id, "cancelling", only="working")
+        self._catalog.jobs.update(job.id, "cancelling", only="working")
         report.cancel()
 
     def wait_for_all(self, workspace: str) -> None:
@@ -119,7 +119,7 @@ class JobRunner:
 
     def _progress(self, job: Job, result: Mapping[str, Any]) -> None:
         try:
-            self._catalog.update_job(job.id, "working", result=result, only="working")
+            self._catalog.jobs.update(job.id, "working", result=result, only="working")
         except sqlite3.Error as error:
             _LOGGER.warning("how far job %s is cannot be recorded: %s", job.id, error)
 
@@ -150,7 +150,7 @@ class JobRunner:
         """Record how far a job is, again and again while the disk is full; without `result` what it reported stays."""
         while True:
             try:
-                self._catalog.update_job(job.id, status, error=error, result=result)
+                self._catalog.jobs.update(job.id, status, error=error, result=result)
             except sqlite3.Error as problem:
                 _LOGGER.warning("that job %s is '%s' cannot be recorded yet: %s", job.id, status, problem)
                 if self._closing.wait(_AGAIN_AFTER):
@@ -162,7 +162,7 @@ class JobRunner:
 
     def _tell(self, job: Job) -> None:
         try:
-            now = self._catalog.job(job.workspace_id, job.id)
+            now = self._catalog.jobs.get(job.workspace_id, job.id)
         except sqlite3.Error:
             return
         if now is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError, redact
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine, EngineError, QueryResult
 from clickpipe.query.formats import format_named
+from clickpipe.query.gate import Running
 from clickpipe.sql import Composition, Refusal, check, is_as_meant
 from clickpipe.template import SECRET_NAMES
 
@@ -83,3 +85,25 @@ def _without_scope(message: str) -> str:
 def without_names(text: str) -> str:
     """Return ClickHouse's text with data sources in place of physical tables."""
     return _PHYSICAL.sub(r"\1", text)
+
+
+def without_secrets(running: Running, params: Mapping[str, Any]) -> Running:
+    """Return a query; its error without the secrets among the parameters."""
+    if not secrets_of(params):
+        return running
+    told: Future[QueryResult] = Future()
+
+    def tell(done: Future[QueryResult]) -> None:
+        if done.cancelled():
+            told.cancel()
+            return
+        error = done.exception()
+        if isinstance(error, EngineError):
+            error.message = hide_secrets(error.message, params)
+        if error is not None:
+            told.set_exception(error)
+        else:
+            told.set_result(done.result())
+
+    running.future.add_done_callback(tell)
+    return Running(told, running.cancel)

@@ -12,7 +12,7 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import BoundQuery, Composer, QueryFunction, is_quick, parameters_read
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
-from clickpipe.engine import Engine, EngineError, QueryResult, Settings
+from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.query.answers import (
     Answer,
     Answers,
@@ -38,7 +38,7 @@ from clickpipe.query.own_sql import (
     read_own,
     render_own,
 )
-from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names
+from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names, without_secrets
 from clickpipe.sql import Composition, check, reads
 from clickpipe.template import BoundSQL, Secrets
 
@@ -275,7 +275,7 @@ class QueryRunner:
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
         text = explained(bound.text, options.explain) if options.explain else bound.text
         running = self._gate.submit(text, bound.params, options.output.clickhouse, settings)
-        return _without_secrets(running, bound) if secrets_of(bound.params) else running
+        return without_secrets(running, bound.params)
 
 
 def changing_functions(engine: Engine) -> frozenset[str]:
@@ -285,23 +285,3 @@ def changing_functions(engine: Engine) -> frozenset[str]:
         body = engine.execute("SELECT lower(name) FROM system.functions WHERE deterministic = 0", output="TSV").body
         _changing = frozenset(body.decode().split())
     return _changing
-
-
-def _without_secrets(running: Running, bound: BoundSQL) -> Running:
-    """Return a query; its error without the secrets."""
-    told: Future[QueryResult] = Future()
-
-    def tell(done: Future[QueryResult]) -> None:
-        if done.cancelled():
-            told.cancel()
-            return
-        error = done.exception()
-        if isinstance(error, EngineError):
-            error.message = hide_secrets(error.message, bound.params)
-        if error is not None:
-            told.set_exception(error)
-        else:
-            told.set_result(done.result())
-
-    running.future.add_done_callback(tell)
-    return Running(told, running.cancel)

@@ -49,7 +49,7 @@ class Deploying:
         prepared = self._deployer.prepare(project, allow_destructive=allow_destructive)
         if self.live is None:
             return prepared
-        found = self._services.catalog.tokens(self.id)
+        found = self._services.catalog.tokens.all(self.id)
         lost = broken(found, self.live.compiled, prepared.compiled)
         told = tuple(Feedback("WARNING", "tokens", message) for message in lost)
         return replace(prepared, plan=replace(prepared.plan, feedback=(*prepared.plan.feedback, *told)))

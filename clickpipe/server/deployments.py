@@ -193,7 +193,7 @@ async def get_deployment(request: Request) -> JSONResponse:
         live = who.workspace.live is None
         return JSONResponse({"deployment": {**_SEED, "live": live, "status": "data_ready" if live else "deleted"}})
     found = _found(request, who, number)
-    running = [j for j in instance_of(request).catalog.jobs(who.workspace.id) if j.status == "working"]
+    running = [j for j in instance_of(request).catalog.jobs.newest(who.workspace.id) if j.status == "working"]
     told = next((j.result.get("progress") for j in running if (j.kind, j.resource) == ("deployment", str(number))), "")
     return JSONResponse({"deployment": {**_reply(found), **({"progress": told} if told else {})}})
 

@@ -156,7 +156,7 @@ async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str
     """Wait for an import and return what published clients read of it. Raises ClickpipeError when it failed."""
     instance = instance_of(request)
     await asyncio.to_thread(instance.jobs.wait, job.id)
-    found = instance.catalog.job(who.workspace.id, job.id)
+    found = instance.catalog.jobs.get(who.workspace.id, job.id)
     assert found is not None  # noqa: S101 - jobs are kept
     if found.status == "error":
         raise ClickpipeError(found.error, code="import_failed")
@@ -254,7 +254,8 @@ async def post_analyze(request: Request) -> Response:
     who = caller(request)
     who.require("DATASOURCES:CREATE")
     instance = instance_of(request)
-    values = dict(request.query_params)
+    fields, request = await form_or_file(request, _FIELDS)
+    values = {**fields, **request.query_params}
     path = instance.upload_path(str(uuid.uuid4()))
     encoding = request.headers.get("content-encoding", "").strip().lower()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -70,7 +70,7 @@ async def list_jobs(request: Request) -> JSONResponse:
     """Answer `GET /v0/jobs`: the newest first."""
     who = caller(request)
     who.require("WORKSPACE:READ_ALL")
-    jobs = instance_of(request).catalog.jobs(who.workspace.id)
+    jobs = instance_of(request).catalog.jobs.newest(who.workspace.id)
     wanted = {key: request.query_params[key] for key in ("kind", "status") if key in request.query_params}
     return JSONResponse(
         {
@@ -102,7 +102,7 @@ async def retry_job(request: Request) -> JSONResponse:
 
 
 def _job(request: Request, who: Caller) -> Job:
-    job = instance_of(request).catalog.job(who.workspace.id, request.path_params["id"])
+    job = instance_of(request).catalog.jobs.get(who.workspace.id, request.path_params["id"])
     if job is None:
         message = f"The job '{request.path_params['id']}' does not exist"
         raise ClickpipeError(message, status=404, code="not_found")

@@ -40,7 +40,7 @@ async def list_tokens(request: Request) -> JSONResponse:
     """Answer `GET /v0/tokens` for a token with the scope TOKENS."""
     who = caller(request)
     who.require("TOKENS")
-    found = instance_of(request).catalog.tokens(who.workspace.id)
+    found = instance_of(request).catalog.tokens.all(who.workspace.id)
     return JSONResponse({"tokens": [_shown(t) for t in found if _may_see(who, t)]})
 
 
@@ -77,7 +77,7 @@ async def post_token(request: Request) -> JSONResponse:
         return JSONResponse({"token": signed, **_warnings(who, grants)})
     grants, granted = await _granted(request, who, body)
     catalog = instance_of(request).catalog
-    if any(t.name == name for t in catalog.tokens(who.workspace.id)):
+    if any(t.name == name for t in catalog.tokens.all(who.workspace.id)):
         message = f"A token of the name '{name}' exists. PUT /v0/tokens/{name} changes its scopes."
         raise ClickpipeError(message, status=409, code="exists")
     made = _put(request, who, name, granted, limits, _expiry(request, body), "api")
@@ -113,7 +113,7 @@ async def delete_token(request: Request) -> JSONResponse:
     if found.origin == "default":
         message = f"'{found.name}' cannot be removed. POST /v0/tokens/{found.id}/refresh gives it another value."
         raise ClickpipeError(message, status=409, code="default_token")
-    instance.catalog.delete_token(found.id)
+    instance.catalog.tokens.delete(found.id)
     instance.tokens.refresh()
     return JSONResponse({"ok": True})
 
@@ -126,9 +126,9 @@ async def refresh_token(request: Request) -> JSONResponse:
     if found.name == ADMIN_TOKEN and instance.settings.admin_token:
         message = "The admin token is set by the setting admin_token: change it there, and restart."
         raise ClickpipeError(message, status=409, code="set_elsewhere")
-    instance.catalog.set_token_value(found.id, new_token_value())
+    instance.catalog.tokens.set_value(found.id, new_token_value())
     instance.tokens.refresh()
-    changed = next(t for t in instance.catalog.tokens(who.workspace.id) if t.id == found.id)
+    changed = next(t for t in instance.catalog.tokens.all(who.workspace.id) if t.id == found.id)
     return JSONResponse(_shown(changed))
 
 
@@ -142,7 +142,7 @@ def _put(
     origin: str,
 ) -> Token:
     instance = instance_of(request)
-    token = instance.catalog.put_token(
+    token = instance.catalog.tokens.put(
         who.workspace.id,
         name,
         granted.scopes,
@@ -158,7 +158,7 @@ def _put(
 
 def _named(request: Request, who: Caller) -> Token | None:
     given = request.path_params["name"]
-    tokens = instance_of(request).catalog.tokens(who.workspace.id)
+    tokens = instance_of(request).catalog.tokens.all(who.workspace.id)
     return next((t for t in tokens if given in {t.id, t.name, t.value}), None)
 
 

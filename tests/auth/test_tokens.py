@@ -19,17 +19,17 @@ def workspace(catalog: Catalog) -> str:
 
 
 def scopes(catalog: Catalog, workspace: str) -> dict[str, tuple[str, ...]]:
-    return {t.name: t.scopes for t in catalog.tokens(workspace)}
+    return {t.name: t.scopes for t in catalog.tokens.all(workspace)}
 
 
 def test_a_token_is_found_by_its_value_once_the_index_is_refreshed(catalog: Catalog, workspace: str) -> None:
     index = TokenIndex(catalog)
-    made = catalog.put_token(workspace, "t", ["TOKENS"], origin="api", value="é-secret")
+    made = catalog.tokens.put(workspace, "t", ["TOKENS"], origin="api", value="é-secret")
     with pytest.raises(ClickpipeError, match="not valid"):
         index.find("é-secret")
     index.refresh()
     assert index.find("é-secret") == made
-    catalog.delete_token(made.id)
+    catalog.tokens.delete(made.id)
     index.refresh()
     with pytest.raises(ClickpipeError, match="not valid") as caught:
         index.find("é-secret")
@@ -38,7 +38,7 @@ def test_a_token_is_found_by_its_value_once_the_index_is_refreshed(catalog: Cata
 
 @pytest.mark.parametrize("value", ["", "t", "SECRET", "secret ", "secre", "\ud800", "\0"])
 def test_no_other_value_finds_it(catalog: Catalog, workspace: str, value: str) -> None:
-    catalog.put_token(workspace, "t", ["TOKENS"], origin="api", value="secret")
+    catalog.tokens.put(workspace, "t", ["TOKENS"], origin="api", value="secret")
     with pytest.raises(ClickpipeError) as caught:
         TokenIndex(catalog).find(value)
     assert caught.value.status == 403
@@ -51,7 +51,7 @@ def test_a_workspace_has_one_admin_token(catalog: Catalog, workspace: str) -> No
     changed = ensure_admin_token(catalog, workspace, "mine")
     assert (changed.id, changed.value) == (made.id, "mine")
     assert ensure_admin_token(catalog, workspace, "mine") == changed
-    assert catalog.tokens(workspace) == [changed]
+    assert catalog.tokens.all(workspace) == [changed]
 
 
 def test_the_tokens_of_datafiles_follow_their_lines(catalog: Catalog, workspace: str, compile_files: Compile) -> None:
@@ -60,10 +60,10 @@ def test_the_tokens_of_datafiles_follow_their_lines(catalog: Catalog, workspace:
         "top.pipe": f"TOKEN reader READ\nTOKEN both READ\n{PIPE}",
     }
     admin = ensure_admin_token(catalog, workspace)
-    own = catalog.put_token(workspace, "own", ["TOKENS"], origin="api")
-    other = catalog.put_token(catalog.create_workspace("two").id, "gone", [], origin="datafile")
+    own = catalog.tokens.put(workspace, "own", ["TOKENS"], origin="api")
+    other = catalog.tokens.put(catalog.create_workspace("two").id, "gone", [], origin="datafile")
     reconcile(catalog, workspace, compile_files(files))
-    first = {t.name: t for t in catalog.tokens(workspace)}
+    first = {t.name: t for t in catalog.tokens.all(workspace)}
     assert scopes(catalog, workspace) == {
         ADMIN_TOKEN: ("ADMIN",),
         "own": ("TOKENS",),
@@ -73,13 +73,13 @@ def test_the_tokens_of_datafiles_follow_their_lines(catalog: Catalog, workspace:
     }
     reconcile(catalog, workspace, compile_files({"events.datasource": SOURCE, "top.pipe": f"TOKEN both READ\n{PIPE}"}))
     assert scopes(catalog, workspace) == {ADMIN_TOKEN: ("ADMIN",), "own": ("TOKENS",), "both": ("PIPES:READ:top",)}
-    kept = {t.name: t for t in catalog.tokens(workspace)}
+    kept = {t.name: t for t in catalog.tokens.all(workspace)}
     assert (kept[ADMIN_TOKEN], kept["own"]) == (admin, own)
     assert (kept["both"].id, kept["both"].value) == (first["both"].id, first["both"].value)
-    assert other in catalog.tokens()
+    assert other in catalog.tokens.all()
 
 
 def test_a_datafile_cannot_take_the_admin_token(catalog: Catalog, workspace: str, compile_files: Compile) -> None:
     admin = ensure_admin_token(catalog, workspace)
     reconcile(catalog, workspace, compile_files({"events.datasource": f'TOKEN "{ADMIN_TOKEN}" READ\n{SOURCE}'}))
-    assert catalog.tokens(workspace) == [admin]
+    assert catalog.tokens.all(workspace) == [admin]

@@ -41,12 +41,16 @@ def test_a_deleted_workspace_takes_everything_with_it(catalog: Catalog, workspac
     kept = catalog.create_workspace("two")
     for owner in (workspace, kept):
         deployed(catalog, owner)
-        catalog.put_token(owner.id, "t", ["ADMIN"], origin="default")
-        catalog.create_job(owner.id, "copy", "p")
+        catalog.tokens.put(owner.id, "t", ["ADMIN"], origin="default")
+        catalog.jobs.create(owner.id, "copy", "p")
     catalog.delete_workspace(workspace.id)
-    assert not [*catalog.deployments(workspace.id), *catalog.tokens(workspace.id), *catalog.jobs(workspace.id)]
-    assert [t.workspace_id for t in catalog.tokens()] == [kept.id]
-    assert len(catalog.deployments(kept.id)) == len(catalog.jobs(kept.id)) == 1
+    assert not [
+        *catalog.deployments(workspace.id),
+        *catalog.tokens.all(workspace.id),
+        *catalog.jobs.newest(workspace.id),
+    ]
+    assert [t.workspace_id for t in catalog.tokens.all()] == [kept.id]
+    assert len(catalog.deployments(kept.id)) == len(catalog.jobs.newest(kept.id)) == 1
 
 
 def test_deployments_are_numbered_and_one_is_live(catalog: Catalog, workspace: Workspace) -> None:
@@ -84,13 +88,13 @@ def test_a_transaction_that_fails_changes_nothing(catalog: Catalog, workspace: W
     def half_way() -> None:
         with catalog.transaction():
             catalog.promote(workspace.id, 2)
-            catalog.put_token(workspace.id, "t", [], origin="datafile")
+            catalog.tokens.put(workspace.id, "t", [], origin="datafile")
             raise KeyError
 
     with pytest.raises(KeyError):
         half_way()
     assert lives(catalog, workspace) == before
-    assert catalog.tokens() == []
+    assert catalog.tokens.all() == []
     with catalog.transaction():
         catalog.promote(workspace.id, 2)
     assert lives(catalog, workspace) != before
@@ -104,43 +108,43 @@ def test_the_file_allows_one_live_deployment_only(catalog: Catalog, workspace: W
 
 
 def test_a_token_keeps_its_value_when_its_scopes_change(catalog: Catalog, workspace: Workspace) -> None:
-    made = catalog.put_token(workspace.id, "t", ["PIPES:READ:a"], origin="datafile")
-    other = catalog.put_token(catalog.create_workspace("two").id, "t", [], origin="datafile")
+    made = catalog.tokens.put(workspace.id, "t", ["PIPES:READ:a"], origin="datafile")
+    other = catalog.tokens.put(catalog.create_workspace("two").id, "t", [], origin="datafile")
     assert made.value.startswith("p.")
     assert made.value != other.value
-    changed = catalog.put_token(workspace.id, "t", ["PIPES:READ:b"], origin="datafile")
+    changed = catalog.tokens.put(workspace.id, "t", ["PIPES:READ:b"], origin="datafile")
     assert (changed.id, changed.value, changed.scopes) == (made.id, made.value, ("PIPES:READ:b",))
-    given = catalog.put_token(workspace.id, "t", [], origin="datafile", value="mine")
-    assert catalog.tokens(workspace.id) == [given]
+    given = catalog.tokens.put(workspace.id, "t", [], origin="datafile", value="mine")
+    assert catalog.tokens.all(workspace.id) == [given]
     assert given.value == "mine"
     assert "mine" not in repr(given)
-    catalog.delete_token(made.id)
-    assert catalog.tokens() == [other]
+    catalog.tokens.delete(made.id)
+    assert catalog.tokens.all() == [other]
 
 
 def test_two_tokens_never_have_the_same_value(catalog: Catalog, workspace: Workspace) -> None:
-    catalog.put_token(workspace.id, "a", [], origin="datafile", value="same")
+    catalog.tokens.put(workspace.id, "a", [], origin="datafile", value="same")
     with pytest.raises(sqlite3.IntegrityError):
-        catalog.put_token(workspace.id, "b", [], origin="datafile", value="same")
+        catalog.tokens.put(workspace.id, "b", [], origin="datafile", value="same")
 
 
 def test_jobs_tell_how_far_they_are(catalog: Catalog, workspace: Workspace) -> None:
-    waiting, working, done = (catalog.create_job(workspace.id, "copy", name) for name in "abc")
-    catalog.update_job(working.id, "working")
-    catalog.update_job(done.id, "done", result={"rows": 3})
-    assert [(j.resource, j.status) for j in catalog.jobs(workspace.id)] == [
+    waiting, working, done = (catalog.jobs.create(workspace.id, "copy", name) for name in "abc")
+    catalog.jobs.update(working.id, "working")
+    catalog.jobs.update(done.id, "done", result={"rows": 3})
+    assert [(j.resource, j.status) for j in catalog.jobs.newest(workspace.id)] == [
         ("c", "done"),
         ("b", "working"),
         ("a", "waiting"),
     ]
-    assert [j.id for j in catalog.jobs(workspace.id, limit=1)] == [done.id]
-    assert catalog.job("another", done.id) is None
-    catalog.fail_unfinished_jobs()
+    assert [j.id for j in catalog.jobs.newest(workspace.id, limit=1)] == [done.id]
+    assert catalog.jobs.get("another", done.id) is None
+    catalog.jobs.fail_unfinished()
     for job in (waiting, working):
-        found = catalog.job(workspace.id, job.id)
+        found = catalog.jobs.get(workspace.id, job.id)
         assert found is not None
         assert (found.status, found.error) == ("error", "the server stopped before the job ended")
-    finished = catalog.job(workspace.id, done.id)
+    finished = catalog.jobs.get(workspace.id, done.id)
     assert finished is not None
     assert (finished.status, finished.error, finished.result) == ("done", "", {"rows": 3})
 
@@ -151,13 +155,18 @@ def test_a_reopened_file_has_everything_and_is_its_owners_only(tmp_path: Path) -
     workspace = catalog.create_workspace("one")
     deployed(catalog, workspace)
     catalog.promote(workspace.id, 1)
-    catalog.put_token(workspace.id, "t", ["ADMIN"], origin="default")
-    job = catalog.create_job(workspace.id, "copy", "p")
-    before = (catalog.workspaces(), catalog.deployments(workspace.id), catalog.tokens(), catalog.jobs(workspace.id))
+    catalog.tokens.put(workspace.id, "t", ["ADMIN"], origin="default")
+    job = catalog.jobs.create(workspace.id, "copy", "p")
+    before = (
+        catalog.workspaces(),
+        catalog.deployments(workspace.id),
+        catalog.tokens.all(),
+        catalog.jobs.newest(workspace.id),
+    )
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
     catalog.close()
     again = Catalog(path)
-    after = (again.workspaces(), again.deployments(workspace.id), again.tokens(), again.jobs(workspace.id))
+    after = (again.workspaces(), again.deployments(workspace.id), again.tokens.all(), again.jobs.newest(workspace.id))
     again.close()
     assert after == before
     assert job in after[3]

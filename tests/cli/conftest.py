@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from clickpipe.cli import main
-from tests.conftest import python_environment
+from tests.conftest import ROOT, python_environment
 
 ADMIN_TOKEN = "p.e_the_admin_token_of_the_tests"
 
@@ -116,3 +116,10 @@ def on_server(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("CLICKPIPE_HOST", server)
     monkeypatch.setenv("CLICKPIPE_TOKEN", ADMIN_TOKEN)
     return run
+
+
+@pytest.fixture
+def deployed(on_server: Run) -> Run:
+    """The example project on the server (deployed once; the second time nothing changes)."""
+    assert on_server("deploy", ROOT, "--allow-destructive-operations").code == 0
+    return on_server

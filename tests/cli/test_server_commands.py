@@ -34,65 +34,6 @@ EVENT = {
 }
 
 
-@pytest.fixture
-def deployed(on_server: Run) -> Run:
-    """The example project on the server (deployed once; the second time nothing changes)."""
-    assert on_server("deploy", ROOT, "--allow-destructive-operations").code == 0
-    return on_server
-
-
-def test_deploy_shows_the_plan_and_promotes(on_server: Run, tmp_path: Path) -> None:
-    on_server("init", tmp_path)
-    (tmp_path / "datasources/page_views.datasource").rename(tmp_path / "datasources/views.datasource")
-    pipe = tmp_path / "pipes/top_pages.pipe"
-    pipe.write_text(pipe.read_text().replace("FROM page_views", "FROM views"))
-    arguments = ("deploy", tmp_path, "--allow-destructive-operations")
-    checked = on_server(*arguments, "--check")
-    assert checked.code == 0
-    assert "+ views.datasource" in checked.out
-    assert "is live" not in checked.out
-    done = on_server(*arguments)
-    assert done.code == 0
-    assert re.search(r"deployment \d+ is live on http://127", done.out)
-    again = on_server(*arguments)
-    assert (again.code, "nothing changes" in again.err) == (0, True)
-    assert json.loads(on_server(*arguments, "--json").out)["result"] == "no_changes"
-
-
-def test_the_plan_as_markdown(on_server: Run, tmp_path: Path) -> None:
-    on_server("init", tmp_path)
-    assert on_server("deploy", tmp_path, "--allow-destructive-operations").code == 0
-    path = tmp_path / "datasources" / "page_views.datasource"
-    before = path.read_text()
-    path.write_text(before.replace("path String", "path FixedString(64)"))
-    github = ("--format", "github")
-    shown = on_server("deploy", tmp_path, "--check", *github).out
-    assert shown.startswith("### clickpipe: can be applied\n\n- `~ page_views.datasource`\n\n| step | resource |")
-    assert "| rewrite with backfill | `page_views` | the table's definition changed | 0 |  |  |" in shown
-    assert re.match(r"### clickpipe: deployment \d+ is live\n", on_server("deploy", tmp_path, *github).out)
-    assert on_server("deploy", tmp_path, *github).out == "### clickpipe: nothing changes\n"
-    path.write_text(before.replace("String", "Strin"))
-    refused = on_server("deploy", tmp_path, "--check", *github)
-    assert (refused.code, refused.out.startswith("### clickpipe: **refused**\n\n- error: ")) == (1, True)
-
-
-def test_deploy_refuses_with_the_place_in_the_file(deployed: Run, tmp_path: Path) -> None:
-    (tmp_path / "p.pipe").write_text("NODE n\nSQL >\n    SELECT nope FROM numbers(3)\nTYPE endpoint\n")
-    result = deployed("deploy", tmp_path)
-    assert result.code == 1
-    assert "p.pipe:3:12: error[CP4002]" in result.err
-    assert "  3 |     SELECT nope FROM numbers(3)\n    |            ^^^^" in result.err
-    assert deployed("endpoint", "data", "get_popular_pages").code == 0
-
-
-def test_deploy_does_not_drop_data_by_itself(deployed: Run, tmp_path: Path) -> None:
-    (tmp_path / "p.pipe").write_text("NODE n\nSQL >\n    SELECT 1 AS one\nTYPE endpoint\n")
-    result = deployed("deploy", tmp_path)
-    assert result.code == 1
-    assert "'clickstream_events'" in result.err
-    assert "--allow-destructive-operations" in result.err
-
-
 def test_events_in_and_rows_out(deployed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = json.loads(deployed("sql", "SELECT count() AS n FROM clickstream_events", "--json").out)[0]["n"]
     rows = [json.dumps({**EVENT, "event_id": f"e{n}"}) for n in range(3)]
@@ -217,18 +158,6 @@ def test_the_url_of_an_endpoint_answers(deployed: Run) -> None:
     assert httpx.get(url).json()["meta"][0]["name"] == "timestamp"
 
 
-def test_tokens_are_hidden_unless_asked_for(deployed: Run) -> None:
-    hidden = deployed("token", "ls").out
-    assert "clickstream_read" in hidden
-    assert ADMIN_TOKEN not in hidden
-    assert ADMIN_TOKEN in deployed("token", "ls", "--show").out
-    shown = {t["name"]: t["token"] for t in json.loads(deployed("token", "ls", "--json", "--show").out)}
-    reader = ("--token", shown["clickstream_read"])
-    assert deployed("endpoint", "data", "get_popular_pages", *reader).code == 0
-    refused = deployed("token", "ls", *reader)
-    assert (refused.code, "status 403" in refused.err) == (1, True)
-
-
 def test_a_server_of_this_folder_is_found(
     run: Run, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,75 +167,6 @@ def test_a_server_of_this_folder_is_found(
     assert run("sql", "SELECT 1 AS one", "--json").code == 0
     # Its token is not sent to another server.
     assert "a token for http://127.0.0.1:1 is needed" in run("sql", "SELECT 1", "--host", "http://127.0.0.1:1").err
-
-
-def test_tokens_are_made_changed_and_ended(deployed: Run) -> None:
-    value = deployed("token", "create", "dash board", "PIPES:READ:get_sessions", "--for", "90d").out.strip()
-    assert deployed("endpoint", "data", "get_sessions", "--token", value).code == 0
-    assert deployed("endpoint", "data", "get_daily_pages", "--token", value).code != 0
-    assert deployed("token", "scopes", "dash board").out == "PIPES:READ:get_sessions\n"
-    filtered = "DATASOURCES:READ:clickstream_events:user_id = 'nobody'"
-    assert deployed("token", "scopes", "dash board", "--set", filtered).out == f"{filtered}\n"
-    count = ("sql", "SELECT count() AS c FROM clickstream_events", "--format", "csv", "--token")
-    assert deployed(*count, value).out == '"c"\n0\n'
-    other = deployed("token", "refresh", "dash board").out.strip()
-    assert other != value
-    assert deployed(*count, value).code != 0
-    assert deployed(*count, other).out == '"c"\n0\n'
-    assert deployed("token", "rm", "dash board").code == 0
-    assert deployed(*count, other).code != 0
-    signed = deployed(
-        *("token", "create", "browser", "PIPES:READ:get_sessions", "--jwt", "--for", "1h", "--rps", "100"),
-        *("--fix", "get_sessions.user_id=nobody"),
-    ).out.strip()
-    answer = deployed("endpoint", "data", "get_sessions", "--json", "--token", signed)
-    assert json.loads(answer.out) == []
-    assert deployed("token", "rm", signed).code == 0
-    assert deployed("endpoint", "data", "get_sessions", "--token", signed).code != 0
-
-
-def test_a_tokens_limits(deployed: Run) -> None:
-    made = deployed(
-        *[
-            "token",
-            "create",
-            "limited",
-            "PIPES:READ:get_sessions",
-            "--rps",
-            "50",
-            "--limit",
-            "max_rows_to_read=9",
-            "--json",
-        ]
-    )
-    assert json.loads(made.out)["limits"] == {"rps": 50, "max_rows_to_read": 9}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (("x", "PIPES:WRITE"), "'PIPES:WRITE' is not a scope"),
-        (("x", "TOKENS", "--for", "soon"), "is not a time like 30m"),
-        (("x", "PIPES:READ:a", "--jwt"), "--jwt needs --for"),
-        (("x", "PIPES:READ:a", "--limit", "max_seconds"), "it is a name and a whole number"),
-        (("x", "PIPES:READ:a", "--limit", "max_second=1"), "'limits' has no 'max_second': did you mean"),
-        (("x", "PIPES:READ:a", "--fix", "b.c=1"), "is not PIPE.PARAM=VALUE"),
-    ],
-)
-def test_tokens_that_cannot_be_made(deployed: Run, arguments: tuple[str, ...], error: str) -> None:
-    done = deployed("token", "create", *arguments)
-    assert done.code != 0
-    assert error in done.err
-
-
-def test_secrets(deployed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert deployed("secret", "set", "key", "value-1").out == ""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("of standard input\n"))
-    assert deployed("secret", "set", "other").code == 0
-    assert [s["name"] for s in json.loads(deployed("secret", "ls", "--json").out)] == ["key", "other"]
-    assert "value-1" not in deployed("secret", "ls").out
-    assert deployed("secret", "rm", "other").code == 0
-    assert "Variable not found" in deployed("secret", "rm", "other").err
 
 
 def test_copies_and_jobs(deployed: Run) -> None:
@@ -337,30 +197,6 @@ def test_a_schedule_is_paused(on_server: Run, tmp_path: Path) -> None:
         assert json.loads(on_server("copy", "ls", "--json").out)[0]["copy_paused"] is paused
     on_server("copy", "pause", "often")
     assert "0 3 29 2 * (paused)" in on_server("copy", "ls").out
-
-
-def test_staging(on_server: Run, tmp_path: Path) -> None:
-    on_server("init", tmp_path)
-    assert on_server("deploy", tmp_path, "--allow-destructive-operations").code == 0
-    (tmp_path / "pipes" / "answer.pipe").write_text("NODE n\nSQL >\n    SELECT 42 AS x\nTYPE endpoint\n")
-    assert "waits in staging" in on_server("deploy", tmp_path, "--no-auto").out
-    assert on_server("endpoint", "data", "answer").code == 1
-    assert json.loads(on_server("endpoint", "data", "answer", "--staging", "--json").out) == [{"x": 42}]
-    assert json.loads(on_server("sql", "SELECT x FROM answer", "--staging", "--json").out) == [{"x": 42}]
-    rows = tmp_path / "rows.ndjson"
-    rows.write_text('{"x": 1}')
-    assert "is the same in staging" in on_server("datasource", "append", "page_views", str(rows), "--staging").err
-    listed = on_server("deployment", "ls").out
-    assert [word for word in ("live", "staging", "previous") if word in listed] == ["live", "staging"]
-    assert "is live on" in on_server("deployment", "promote").out
-    assert "nothing waits in staging" in on_server("deployment", "promote").err
-    assert json.loads(on_server("endpoint", "data", "answer", "--json").out) == [{"x": 42}]
-    assert on_server("deployment", "rollback").code == 0
-    assert on_server("endpoint", "data", "answer").code == 1
-    assert on_server("deployment", "discard").code == 0
-    assert "no deployment beside the live one" in on_server("deployment", "discard").err
-    assert "no deployment of before is kept" in on_server("deployment", "rollback").err
-    assert [d["live"] for d in json.loads(on_server("deployment", "ls", "--json").out)] == [True]
 
 
 def test_what_happened_is_told(deployed: Run) -> None:
@@ -413,40 +249,3 @@ def test_the_prompt(server: str, tmp_path: Path) -> None:
     assert "7\n" in text
     assert b"Unknown expression identifier `nope`" in errors
     assert "SELECT nope;" in (tmp_path / "history").read_text(encoding="utf-8")
-
-
-def test_previews(on_server: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GITHUB_HEAD_REF", "CI_COMMIT_REF_NAME"):
-        monkeypatch.delenv(name, raising=False)
-    on_server("init", tmp_path)
-    assert on_server("deploy", tmp_path, "--allow-destructive-operations").code == 0
-    rows = tmp_path / "rows.ndjson"
-    rows.write_text('{"timestamp": "2026-01-01 00:00:00", "path": "/", "visitor": "v"}')
-    on_server("datasource", "append", "page_views", str(rows))
-    count = ("sql", "SELECT count() AS c FROM page_views", "--json")
-    (live,) = json.loads(on_server(*count).out)
-    assert live["c"] > 0
-    subprocess.run(["git", "init", "-q", "-b", "main", str(tmp_path)], check=True)  # noqa: S607
-    refused = on_server("preview", "deploy", tmp_path)
-    assert (refused.code, "a preview needs a name" in refused.err) == (1, True)
-    (tmp_path / "pipes" / "answer.pipe").write_text("NODE n\nSQL >\n    SELECT 42 AS x\nTYPE endpoint\n")
-    monkeypatch.setenv("GITHUB_HEAD_REF", "feature/answer-1")
-    checked = on_server("preview", "deploy", tmp_path, "--check")
-    assert (checked.code, "+ answer.pipe" in checked.out, "made" in checked.err) == (0, True, False)
-    assert "there are no previews" in on_server("preview", "ls").err
-    done = on_server("preview", "deploy", tmp_path)
-    assert (done.code, "is live on" in done.out, "made" in done.err) == (0, True, True)
-    again = on_server("preview", "deploy", tmp_path, "--check")
-    assert (again.code, "nothing changes" in again.err, "made" in again.err) == (0, True, False)
-    assert "did you mean 'feature_answer_1'?" in on_server("preview", "rm", "feature_answer").err
-    assert "feature_answer_1" in on_server("preview", "ls").out
-    token = on_server("preview", "token", "feature_answer_1").out.strip()
-    assert json.loads(on_server("endpoint", "data", "answer", "--token", token, "--json").out) == [{"x": 42}]
-    assert on_server("endpoint", "data", "answer").code == 1
-    on_server("datasource", "truncate", "page_views", "--yes", "--token", token)
-    assert json.loads(on_server(*count, "--token", token).out) == [{"c": 0}]
-    assert json.loads(on_server(*count).out) == [live]
-    assert json.loads(on_server("preview", "ls", "--json").out)[0]["name"] == "feature_answer_1"
-    assert on_server("preview", "rm", "feature_answer_1").code == 0
-    assert "there are no previews" in on_server("preview", "ls").err
-    assert "There is no preview" in on_server("preview", "rm", "feature_answer_1").err

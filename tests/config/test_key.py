@@ -61,12 +61,12 @@ def test_the_catalog_holds_no_value_that_can_be_read(home: Path) -> None:
     path = home / "catalog.sqlite"
     open_ = Catalog(path)
     workspace = open_.create_workspace("one").id
-    open_.put_token(workspace, "before", ["TOKENS"], origin="api", value="value-before")
+    open_.tokens.put(workspace, "before", ["TOKENS"], origin="api", value="value-before")
     open_.close()
     kept = Catalog(path, cipher())
-    kept.put_token(workspace, "new", ["TOKENS"], origin="api", value="value-new")
-    kept.set_token_value(kept.put_token(workspace, "other", [], origin="api").id, "value-other")
-    assert {t.value for t in kept.tokens()} == {"value-before", "value-new", "value-other"}
+    kept.tokens.put(workspace, "new", ["TOKENS"], origin="api", value="value-new")
+    kept.tokens.set_value(kept.tokens.put(workspace, "other", [], origin="api").id, "value-other")
+    assert {t.value for t in kept.tokens.all()} == {"value-before", "value-new", "value-other"}
     kept.close()
     data = b"".join(file.read_bytes() for file in home.glob("catalog.sqlite*"))
     assert b"value-new" not in data
@@ -75,7 +75,7 @@ def test_the_catalog_holds_no_value_that_can_be_read(home: Path) -> None:
     assert all(is_encrypted(value) for (value,) in rows.execute("SELECT value FROM tokens"))
     rows.close()
     again = Catalog(path, cipher())
-    assert len(again.tokens()) == 3
+    assert len(again.tokens.all()) == 3
     again.close()
     for other in (None, cipher("another")):
         with pytest.raises(ClickpipeError, match="encryption_key"):

@@ -129,7 +129,8 @@ STOPPED = """
         else:
             instance.jobs.wait_for_all(workspace.id)
             (found,) = workspace.sql("SELECT count() AS c, uniqExact(id) AS u FROM events")
-            print(workspace.live.deployment_id, found["c"], found["u"], instance.catalog.jobs(workspace.id)[0].status)
+            (job, *_) = instance.catalog.jobs.newest(workspace.id)
+            print(workspace.live.deployment_id, found["c"], found["u"], job.status)
     print("closed")
 """
 

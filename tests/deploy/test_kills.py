@@ -78,7 +78,7 @@ RUN = """
         used = {*workspace.live.physical.objects, *workspace._deployer.beside.objects(workspace.live)}
         found = Tables(instance.engine, workspace.database).existing()
         known = {s.value for s in (d.status for d in instance.catalog.deployments(workspace.id))}
-        done = [j.status for j in instance.catalog.jobs(workspace.id) if j.kind == "deployment"][:1]
+        done = [j.status for j in instance.catalog.jobs.newest(workspace.id) if j.kind == "deployment"][:1]
         print(json.dumps({
             "live": workspace.live.deployment_id, "events": events, "sums": sums["s"], "left": sorted(found - used),
             "missing": sorted(used - found), "statuses": sorted(known), "resumed": done,

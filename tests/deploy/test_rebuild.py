@@ -51,7 +51,7 @@ def test_a_target_is_what_its_sources_have(instance: Instance, deployed: Workspa
     assert total(deployed) == 0
     job = deployed.rebuild("sums_mv")
     instance.jobs.wait(job.id)
-    ended = instance.catalog.job(deployed.id, job.id)
+    ended = instance.catalog.jobs.get(deployed.id, job.id)
     assert ended is not None
     assert (ended.status, ended.error) == ("done", "")
     assert total(deployed) == 70
@@ -92,7 +92,7 @@ def test_what_cannot_be_made_leaves_the_one_before(instance: Instance, deployed:
     job = deployed.rebuild("sums_mv")
     instance.jobs.wait(job.id)
     instance.engine.execute(f"ATTACH TABLE {table}")
-    ended = instance.catalog.job(deployed.id, job.id)
+    ended = instance.catalog.jobs.get(deployed.id, job.id)
     assert ended is not None
     assert ended.status == "error"
     assert total(deployed) == 110

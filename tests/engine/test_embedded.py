@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from hypothesis import given, settings, strategies as st
 
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError, Param, ResultColumn, encode_param
 from clickpipe.engine.encode import settings_clause
-from tests.conftest import RunPython
 
 ID = "00000000-0000-4000-8000-000000000000"
 TRICKY = st.text(st.one_of(st.sampled_from("\0\b\t\n\f\r\\'\"`{}$;N?é😀\u2028\ufeff"), st.characters(codec="utf-8")))
@@ -210,42 +208,6 @@ def test_submitted_queries_run_side_by_side(engine: Engine) -> None:
     assert [f.result().body for f in futures] == [b"%d\n" % n for n in range(10)]
 
 
-@pytest.mark.slow
-def test_a_folder_keeps_its_data_and_closing_twice_does_no_harm(run_python: RunPython, tmp_path: Path) -> None:
-    code = """
-        import sys
-        from pathlib import Path
-        from clickpipe.engine import EmbeddedEngine
-
-        engine = EmbeddedEngine(Path(sys.argv[1]), workers=2)
-        engine.execute("CREATE DATABASE IF NOT EXISTS d")
-        engine.execute("CREATE TABLE IF NOT EXISTS d.t (n Int8) ENGINE = MergeTree ORDER BY n")
-        engine.execute("INSERT INTO d.t VALUES (1)")
-        print(engine.execute("SELECT count() FROM d.t", output="TSV").body.decode())
-        engine.close()
-        engine.close()
-    """
-    assert [run_python(code, tmp_path).stdout.strip() for _ in range(2)] == ["1", "2"]
-
-
-@pytest.mark.slow
-def test_a_second_folder_is_refused_until_the_first_is_closed(run_python: RunPython, tmp_path: Path) -> None:
-    code = """
-        import sys
-        from pathlib import Path
-        from clickpipe.engine import EmbeddedEngine, EngineError
-
-        first = EmbeddedEngine(Path(sys.argv[1]) / "a")
-        try:
-            EmbeddedEngine(Path(sys.argv[1]) / "b")
-        except EngineError as error:
-            print("refused")
-        first.close()
-        EmbeddedEngine(Path(sys.argv[1]) / "b").close()
-    """
-    assert run_python(code, tmp_path).stdout.strip() == "refused"
-
-
 def test_a_failed_query_leaves_nothing_for_the_next() -> None:
     engine = EmbeddedEngine(workers=1)
     try:
@@ -266,32 +228,6 @@ def test_lines_arrive_as_they_are_under_their_import_ids(engine: Engine, batches
     assert found == sorted(sent)
 
 
-@pytest.mark.slow
-def test_the_spool_is_read_again_after_a_restart_and_no_other_file_ever(run_python: RunPython, tmp_path: Path) -> None:
-    code = """
-        import sys
-        from pathlib import Path
-        from clickpipe.engine import EmbeddedEngine, EngineError
-
-        engine = EmbeddedEngine(Path(sys.argv[1]) / "engine", ingests=True)
-        for lines in (b"one", b"two\\nthree"):
-            with engine.lines([("0" * 36, lines)]) as source:
-                print(engine.execute(f"SELECT document FROM {source}", output="TSV").body.decode().split())
-        for sql in ("SELECT * FROM file('/etc/passwd', 'LineAsString')",
-                    "CREATE TABLE default.t (s String) ENGINE = File(LineAsString, '/etc/passwd')"):
-            try:
-                engine.execute(sql)
-            except EngineError as error:
-                print(error.name)
-        engine.close()
-    """
-    expected = ["['one']", "['two', 'three']", "ACCESS_DENIED", "ACCESS_DENIED"]
-    for place in ("before", "before", "after"):  # the folder may be moved
-        if place == "after":
-            (tmp_path / "before").rename(tmp_path / "after")
-        assert run_python(code, tmp_path / place).stdout.splitlines() == expected
-
-
 def test_what_a_view_raises_is_the_inserts_error(engine: Engine, database: str) -> None:
     engine.execute(f"CREATE TABLE {database}.source (n Int64) ENGINE = MergeTree ORDER BY n")
     engine.execute(f"CREATE TABLE {database}.target (n Int64) ENGINE = MergeTree ORDER BY n")
@@ -300,16 +236,3 @@ def test_what_a_view_raises_is_the_inserts_error(engine: Engine, database: str) 
     with engine.lines([(ID, b"1\n101")]) as lines, pytest.raises(EngineError) as error:
         engine.execute(f"INSERT INTO {database}.source (n) SELECT toInt64(document) FROM {lines}")
     assert error.value.name == "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"
-
-
-def test_times_are_utc_whatever_the_machines_zone_is(run_python: RunPython) -> None:
-    code = """
-        import os, time
-        os.environ["TZ"] = "Europe/Madrid"
-        from clickpipe.engine import EmbeddedEngine
-        engine = EmbeddedEngine(None)
-        sql = "SELECT timezone(), toUnixTimestamp(toDateTime('2026-01-01 00:00:00')), toDateTime(0)"
-        print(engine.execute(sql, output="TSV").body.decode(), time.localtime(0).tm_hour)
-        engine.close()
-    """
-    assert run_python(code).stdout.split() == ["UTC", "1767225600", "1970-01-01", "00:00:00", "1"]

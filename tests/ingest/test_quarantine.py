@@ -33,7 +33,7 @@ def filled(workspace: Workspace) -> Workspace:
 def ended(instance: Instance) -> Callable[[Job], Job]:
     def wait(job: Job) -> Job:
         instance.jobs.wait(job.id)
-        found = instance.catalog.job(job.workspace_id, job.id)
+        found = instance.catalog.jobs.get(job.workspace_id, job.id)
         assert found is not None
         return found
 

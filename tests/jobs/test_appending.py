@@ -46,7 +46,7 @@ def tables(engine: Engine, workspace: Workspace) -> list[str]:
 def test_a_view_that_refuses_one_row_leaves_nothing(instance: Instance, deployed: Workspace) -> None:
     job = deployed.copy("many", {"rows": ROWS})
     instance.jobs.wait(job.id)
-    ended = instance.catalog.job(deployed.id, job.id)
+    ended = instance.catalog.jobs.get(deployed.id, job.id)
     assert ended is not None
     assert ended.status == "error"
     assert ended.error.startswith("Nothing was written: seen_mv refuses a row: Value passed to 'throwIf'")
@@ -102,7 +102,7 @@ STATE = """
         instance.jobs.wait_for_all(workspace.id)
         (found,) = workspace.sql(sys.argv[2])
         found["left"] = [name for name in workspace._deployer._tables.existing() if "_copy_" in name]
-        found["jobs"] = [job.status for job in instance.catalog.jobs(workspace.id) if job.kind == "copy"]
+        found["jobs"] = [job.status for job in instance.catalog.jobs.newest(workspace.id) if job.kind == "copy"]
         print(json.dumps(found))
 """
 

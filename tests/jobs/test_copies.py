@@ -69,7 +69,7 @@ def kept(workspace: Workspace, name: str = "kept") -> list[tuple[str, int]]:
 
 def finished(instance: Instance, workspace: Workspace, job: Job) -> Job:
     instance.jobs.wait(job.id)
-    found = instance.catalog.job(workspace.id, job.id)
+    found = instance.catalog.jobs.get(workspace.id, job.id)
     assert found is not None
     return found
 
@@ -116,12 +116,12 @@ def test_the_template_may_ask_for_the_time_of_the_job(engine: Engine, deployed: 
 
 @pytest.mark.parametrize("name", ["nothing", "seen_mv", "events"])
 def test_what_is_no_copy_is_not_found(engine: Engine, instance: Instance, deployed: Workspace, name: str) -> None:
-    before = instance.catalog.jobs(deployed.id)
+    before = instance.catalog.jobs.newest(deployed.id)
     for start in (lambda: run_copy(engine, deployed.queries.live(), name, {}), lambda: deployed.copy(name)):
         with pytest.raises(ClickpipeError, match=f"'{name}' is not a copy pipe") as error:
             start()
         assert error.value.status == 404
-    assert instance.catalog.jobs(deployed.id) == before
+    assert instance.catalog.jobs.newest(deployed.id) == before
 
 
 def test_a_mode_that_does_not_exist_is_refused(engine: Engine, deployed: Workspace) -> None:

@@ -32,7 +32,7 @@ FIRST = """
     workspace._importer.delete = workspace.copies._run = forever
     jobs = [workspace.copy("replaces"), workspace.copy("appends"), workspace.delete_job("events", "n < 3")]
     jobs.append(instance.jobs.submit(workspace.id, "import", "events", forever))
-    while any(instance.catalog.job(workspace.id, job.id).status != "working" for job in jobs):
+    while any(instance.catalog.jobs.get(workspace.id, job.id).status != "working" for job in jobs):
         time.sleep(0.01)
     jobs.append(workspace.copy("last"))
     staged = {"condition": "n = 9", "deployment": "staging"}
@@ -47,7 +47,7 @@ THEN = """
     with Instance(Path(sys.argv[1])) as instance:
         workspace = instance.default
         instance.jobs.wait_for_all(workspace.id)
-        found = [instance.catalog.job(workspace.id, job) for job in json.loads(sys.argv[2])]
+        found = [instance.catalog.jobs.get(workspace.id, job) for job in json.loads(sys.argv[2])]
         counts = [workspace.sql(f"SELECT count() AS c FROM {name}")[0]["c"] for name in ("events", "kept")]
         print(json.dumps([[(job.status, job.error) for job in found], counts]))
 """

@@ -47,7 +47,7 @@ STATE = """
             "SELECT count() AS rows, uniqExact(id) AS different, "
             "(SELECT count() FROM events_quarantine) AS bad FROM events"
         )
-        (job,) = [job for job in instance.catalog.jobs(workspace.id) if job.kind == "import"]
+        (job,) = [job for job in instance.catalog.jobs.newest(workspace.id) if job.kind == "import"]
         told = [job.status, job.result["rows"], job.result["quarantine_rows"]]
         left = [name for name in workspace._deployer._tables.existing() if "_import_" in name]
         left += [path.name for path in Path(sys.argv[1], "uploads").iterdir()]

@@ -19,15 +19,15 @@ def test_jobs_that_ended_and_deployments_that_are_gone_are_forgotten(instance: I
     catalog = instance.catalog
     for extra in ("a", "b", "c"):
         workspace.deploy({**EVENTS, f"{extra}.datasource": EVENTS["events.datasource"]}, allow_destructive=True)
-    ended, running = (catalog.create_job(workspace.id, "copy", name) for name in "ab")
-    catalog.update_job(ended.id, "done")
+    ended, running = (catalog.jobs.create(workspace.id, "copy", name) for name in "ab")
+    catalog.jobs.update(ended.id, "done")
     before = len(catalog.deployments(workspace.id))
     catalog.forget(30)
-    assert (len(catalog.jobs(workspace.id)), len(catalog.deployments(workspace.id))) == (2, before)
+    assert (len(catalog.jobs.newest(workspace.id)), len(catalog.deployments(workspace.id))) == (2, before)
     age(catalog, "jobs", "updated_at")
     age(catalog, "deployments", "created_at")
     catalog.forget(30)
-    assert [job.id for job in catalog.jobs(workspace.id)] == [running.id]
+    assert [job.id for job in catalog.jobs.newest(workspace.id)] == [running.id]
     left = catalog.deployments(workspace.id)
     assert len(left) < before
     assert [d.live for d in left][-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ FILES = {
     "pipes/strict.pipe": STRICT,
     "pipes/snapshot.pipe": SNAPSHOT,
 }
+SOON = int(time.time()) + 86_400  # from when the module is read: a run takes longer than some minutes
 
 
 @dataclass
@@ -77,7 +79,7 @@ class Client:
     workspace: Workspace
 
     def token(self, name: str) -> Token:
-        return next(t for t in self.instance.catalog.tokens(self.workspace.id) if t.name == name)
+        return next(t for t in self.instance.catalog.tokens.all(self.workspace.id) if t.name == name)
 
     def __call__(
         self, method: str, path: str, token: str | None = "workspace admin token", **more: Any
@@ -92,6 +94,23 @@ class Client:
                 return await client.request(method, path, headers=headers, **more)
 
         return asyncio.run(send())
+
+
+def make(client: Client, *scopes: str, name: str = "made", **more: Any) -> str:
+    response = client("POST", "/v0/tokens", params={"name": name, "scope": list(scopes), **more})
+    assert response.status_code == 200, response.text
+    return str(response.json()["token"])
+
+
+def sign(client: Client, *scopes: dict[str, Any], name: str = "browser", **more: Any) -> str:
+    params = {"name": name, "expiration_time": SOON}
+    response = client("POST", "/v0/tokens", params=params, json={"scopes": list(scopes), **more})
+    assert response.status_code == 200, response.text
+    return str(response.json()["token"])
+
+
+def get(client: Client, path: str, value: str, **params: Any) -> Any:
+    return client("GET", path, token=None, params=params, headers={"Authorization": f"Bearer {value}"})
 
 
 @pytest.fixture(scope="session")

@@ -236,6 +236,8 @@ def test_the_quarantine_is_told_of_and_replayed(emptied: Client) -> None:
         ("", b"id,n\na,1\n", {}, "id String, n Int16"),
         ("?format=csv", gzip.compress(b"id;n\na;1\n"), {"Content-Encoding": "gzip"}, "id String, n Int16"),
         ("", b'[{"a": 1}]', {}, "a Int16 `json:$.a`"),
+        ("", b"id,n\na,1\n", AS_CURL, "id String, n Int16"),
+        ("", b"a=b,n\nx,1\n", AS_CURL, "a_b String, n Int16"),
     ],
 )
 def test_files_are_analyzed(client: Client, query: str, content: bytes, headers: dict[str, str], schema: str) -> None:
@@ -245,6 +247,7 @@ def test_files_are_analyzed(client: Client, query: str, content: bytes, headers:
 
 def test_what_cannot_be_analyzed(client: Client, engine: Engine) -> None:
     assert client("POST", "/v0/analyze", content=b"").status_code == 400
+    assert "not public" in client("POST", "/v0/analyze", data={"url": "http://127.0.0.1/a.csv"}).json()["error"]
     assert client("POST", "/v0/analyze", content=b"a,b\n", token="writer").status_code == 403
     parquet = engine.execute("SELECT 1 AS a, 'x' AS b", output="Parquet").body
     analysis = client("POST", "/v0/analyze", content=parquet).json()["analysis"]

@@ -25,8 +25,8 @@ def tokens(client: Client) -> dict[str, str | None]:
     index, catalog, workspace = client.instance.tokens, client.instance.catalog, client.workspace.id
 
     def static(*scopes: str, filters: dict[str, str] | None = None, expires_at: float = 0.0) -> str:
-        name = f"token {len(catalog.tokens(workspace))}"
-        made = catalog.put_token(workspace, name, scopes, origin="api", filters=filters or {}, expires_at=expires_at)
+        name = f"token {len(catalog.tokens.all(workspace))}"
+        made = catalog.tokens.put(workspace, name, scopes, origin="api", filters=filters or {}, expires_at=expires_at)
         return made.value
 
     pipe = [{"type": "PIPES:READ", "resource": "totals", "fixed_params": {"limit": 1}}]
@@ -90,7 +90,7 @@ def test_every_route_has_a_line() -> None:
 def test_a_signed_token_of_another_workspace_is_not_this_ones(client: Client) -> None:
     other = client.instance.workspaces.create("elsewhere")
     try:
-        admin = next(t for t in client.instance.catalog.tokens(other.id) if t.name == ADMIN_TOKEN)
+        admin = next(t for t in client.instance.catalog.tokens.all(other.id) if t.name == ADMIN_TOKEN)
         claims = {
             "workspace_id": client.workspace.id,
             "name": "x",

@@ -44,7 +44,7 @@ def test_calls_are_told_of_without_tokens(client: Client) -> None:
         (failed["request_id"], 400, '{"limit": "x"}')
     ]
     everything = rows(client, "SELECT toString(tuple(*)) AS t FROM tinybird.pipe_stats_rt")
-    secrets = [t.value for t in client.instance.catalog.tokens(client.workspace.id)]
+    secrets = [t.value for t in client.instance.catalog.tokens.all(client.workspace.id)]
     assert not any(secret in row["t"] for row in everything for secret in secrets)
     assert rows(client, "SELECT count() > 0 AS n FROM tinybird.pipe_stats_rt WHERE pipe_name = 'query_api'") == [
         {"n": 1}

@@ -79,7 +79,7 @@ def test_tokens(client: Client) -> None:
 def test_a_token_of_another_workspace_sees_nothing(client: Client) -> None:
     other = client.instance.workspaces.create("another")
     try:
-        token = next(t for t in client.instance.catalog.tokens(other.id))
+        token = next(t for t in client.instance.catalog.tokens.all(other.id))
         response = client("GET", f"/v0/pipes/totals.json?token={token.value}", token=None)
         assert response.status_code == 404
     finally:

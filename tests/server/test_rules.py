@@ -59,7 +59,7 @@ def test_a_bug_gives_a_request_id_and_no_details(empty: Client, monkeypatch: pyt
     def broken(_: str) -> None:
         raise RuntimeError("password is hunter2")
 
-    monkeypatch.setattr(empty.instance.catalog, "jobs", broken)
+    monkeypatch.setattr(empty.instance.catalog.jobs, "newest", broken)
     response = empty("GET", "/v0/jobs")
     assert response.status_code == 500
     assert "hunter2" not in response.text

@@ -42,7 +42,7 @@ def app() -> Iterator[Any]:
         workspace = instance.default
         workspace.deploy(FILES)
         workspace.ingest("events", [{"id": "a", "amount": 1, "at": "2026-01-01 00:00:00"}])
-        instance.catalog.put_token(workspace.id, ADMIN_TOKEN, ["ADMIN"], origin="default", value=TOKEN)
+        instance.catalog.tokens.put(workspace.id, ADMIN_TOKEN, ["ADMIN"], origin="default", value=TOKEN)
         instance.tokens.refresh()
         yield create_app(instance)
 

@@ -1,0 +1,72 @@
+"""Jobs of workspaces: what was asked for, how far it is, how it ended."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from clickpipe.catalog.database import Database
+from clickpipe.catalog.model import Job
+from clickpipe.catalog.times import now
+
+
+class JobStore:
+    """The jobs of all workspaces. Methods may be called from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep them in the catalog's file."""
+        self._database = database
+
+    def create(self, workspace_id: str, kind: str, resource: str, parameters: Mapping[str, Any] | None = None) -> Job:
+        """Add a job that waits."""
+        job = Job(str(uuid.uuid4()), workspace_id, kind, "waiting", resource, now(), now(), parameters=parameters or {})
+        self._database.run(
+            "INSERT INTO jobs (id, workspace_id, kind, status, resource, created_at, updated_at, parameters) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            *(job.id, workspace_id, kind, job.status, resource, job.created_at, job.updated_at),
+            json.dumps(dict(job.parameters)),
+        )
+        return job
+
+    def update(
+        self, job_id: str, status: str, *, error: str = "", result: Mapping[str, Any] | None = None, only: str = ""
+    ) -> None:
+        """Record how far a job is; without `result` that stays. `only`: nothing is done for another status."""
+        kept = None if result is None else json.dumps(dict(result))
+        self._database.run(
+            "UPDATE jobs SET status = ?, error = ?, result = coalesce(?, result), updated_at = ? "
+            "WHERE id = ? AND (? = '' OR status = ?)",
+            *(status, error, kept, now(), job_id, only, only),
+        )
+
+    def get(self, workspace_id: str, job_id: str) -> Job | None:
+        """Return one job, or None."""
+        rows = self._database.rows("SELECT * FROM jobs WHERE workspace_id = ? AND id = ?", workspace_id, job_id)
+        return _job(rows[0]) if rows else None
+
+    def newest(self, workspace_id: str, limit: int = 100) -> list[Job]:
+        """Return the newest jobs first."""
+        rows = self._database.rows(
+            "SELECT * FROM jobs WHERE workspace_id = ? ORDER BY created_at DESC LIMIT ?", workspace_id, limit
+        )
+        return [_job(row) for row in rows]
+
+    def unfinished(self) -> list[Job]:
+        """Return the jobs of all workspaces that wait or run, oldest first."""
+        sql = "SELECT * FROM jobs WHERE status IN ('waiting', 'working', 'cancelling') ORDER BY created_at"
+        return [_job(row) for row in self._database.rows(sql)]
+
+    def fail_unfinished(self) -> None:
+        """Mark jobs that a stopped server left behind as failed."""
+        self._database.run(
+            "UPDATE jobs SET status = 'error', error = 'the server stopped before the job ended', updated_at = ? "
+            "WHERE status IN ('waiting', 'working', 'cancelling')",
+            now(),
+        )
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(**{**dict(row), "result": json.loads(row["result"]), "parameters": json.loads(row["parameters"])})

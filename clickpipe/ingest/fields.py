@@ -1,0 +1,139 @@
+"""A column on its way in: the text that an event has for it, whether that fits, the value it becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clickpipe.columns import (
+    Judgement,
+    Raw,
+    base,
+    is_array,
+    is_nullable,
+    judge,
+    nested_fields,
+    number_by_its_looks,
+    takes_json,
+)
+from clickpipe.ingest.csv_rows import CsvTexts
+from clickpipe.ingest.extract import Texts
+from clickpipe.project import Column, DataSource
+from clickpipe.sql import quote_identifier, quote_literal
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column on its way: `raw` names its text, `parsed` what the text was judged to be, of type `parsed_type`.
+
+    `parsed` is NULL where the text does not fit; of a type that cannot be NULL it is a tuple (value, fits). It is ''
+    for texts, which are values as they are.
+    """
+
+    column: Column
+    raw: str
+    parsed: str
+    judgement: Judgement
+    proves: bool  # a text there is proves that the line is JSON
+
+    @property
+    def parsed_type(self) -> str:
+        """The type of `parsed` where lines are staged."""
+        type_ = self.judgement.type
+        return f"Nullable({type_})" if self.judgement.nullable else f"Tuple({type_}, UInt8)"
+
+    @property
+    def select(self) -> str:
+        """SQL of `parsed`."""
+        judged = self.judgement
+        return (
+            f"{judged.value if judged.nullable else f'tuple({judged.value}, toUInt8({judged.fits}))'} AS {self.parsed}"
+        )
+
+    @property
+    def takes_null(self) -> bool:
+        """Whether the table's column may be NULL."""
+        return self.column.nullable or is_nullable(self.column.type)
+
+    @property
+    def required(self) -> bool:
+        """Whether a row without a value for it is refused."""
+        return not (self.takes_null or self.column.default is not None or is_array(self.column.type))
+
+    @property
+    def fits(self) -> str:
+        """SQL that tells whether a text that is not NULL fits: '1' where any does."""
+        if not self.parsed:
+            return "1"
+        return f"isNotNull({self.parsed})" if self.judgement.nullable else f"tupleElement({self.parsed}, 2)"
+
+    @property
+    def value(self) -> str:
+        """SQL of the column's value; only rows without errors get here."""
+        type_ = self.column.type
+        if not self.parsed:
+            found = self.raw if self.takes_null else f"assumeNotNull({self.raw})"
+        elif self.judgement.nullable:
+            found = self.parsed if self.takes_null else f"assumeNotNull({self.parsed})"
+        else:
+            found = f"tupleElement({self.parsed}, 1)"
+            found = f"if(isNull({self.raw}), NULL, {found})" if self.column.nullable else found
+        as_it_is = {"String", self.judgement.type} if not self.column.nullable else {f"Nullable({self.judgement.type})"}
+        present = found if type_ in as_it_is or nested_fields(type_) else f"CAST({found}, {quote_literal(type_)})"
+        default = self.column.default
+        if default is None:
+            return present
+        return f"if(isNull({self.raw}), CAST({default.text}, {quote_literal(type_)}), {present})"
+
+    @property
+    def values(self) -> list[tuple[str, str]]:
+        """The table's columns, quoted, and their values: a Nested has one for each of its fields."""
+        fields = nested_fields(self.column.type)
+        if not fields:
+            return [(quote_identifier(self.column.name), self.value)]
+        return [
+            (quote_identifier(f"{self.column.name}.{name}"), f"tupleElement({self.value}, {number})")
+            for number, name in enumerate(fields, 1)
+        ]
+
+
+def fields_of(source: DataSource, texts: Texts | CsvTexts | None = None, *, quoted: bool = True) -> list[Field]:
+    """Return a data source's columns on their way: from lines, or (without `texts`) from rows of its quarantine."""
+    found: list[Field] = []
+    for number, column in enumerate(source.columns):
+        raw = f"__{number}"
+        is_number = number_by_its_looks(raw) if texts is None or quoted else texts.numbers[number]
+        judged = judge(column.type, Raw(raw, raw if takes_json(column.type) else "", is_number))
+        parsed = "" if judged.type == "String" else f"__v{number}"
+        found.append(Field(column, raw, parsed, judged, texts.parsed[number] if texts else False))
+    return found
+
+
+def fitting(fields: list[Field]) -> list[str]:
+    """Return SQL conditions, all of which hold where all texts fit."""
+    conditions: list[str] = []
+    for f in fields:
+        if f.required:
+            by_value = f.parsed and f.judgement.nullable
+            conditions += [f.fits] if by_value else [f"isNotNull({f.raw})", *([f.fits] if f.parsed else [])]
+        elif f.fits != "1":
+            conditions.append(f"(isNull({f.raw}) OR {f.fits})")
+    return conditions
+
+
+def kept_text(f: Field) -> str:
+    """Return SQL for the text that a quarantine keeps: an array's elements are no columns' values."""
+    return f"if(startsWith(__line, '{{'), {f.raw}, NULL)" if f.proves else f.raw
+
+
+def error_of(f: Field) -> str:
+    """Return SQL for `(column, message)`; an empty message is no error."""
+    column = f.column
+    name = quote_literal(column.name)
+    missing = "''"
+    if f.required:
+        text = f"value is missing or null on column '{column.name}', which is {column.type} and has no DEFAULT"
+        missing = quote_literal(text)
+    head = quote_literal("value '")
+    tail = quote_literal(f"' on column '{column.name}' is not {base(column.type)}")
+    wrong = f"concat({head}, leftUTF8(assumeNotNull({f.raw}), 200), {tail})"
+    return f"({name}, multiIf(isNull({f.raw}), {missing}, {f.fits}, '', {wrong}))"

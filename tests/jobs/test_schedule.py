@@ -1,0 +1,158 @@
+"""Copies on a schedule: each run once, at its minute."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clickpipe.catalog import Job
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.jobs import CopySchedule
+from clickpipe.runtime import Instance, Workspace
+from tests.jobs.conftest import state
+
+MIDNIGHT = datetime(2028, 2, 29, tzinfo=UTC)  # the instance has a schedule of its own, by the real clock
+
+
+@pytest.fixture
+def schedule(deployed: Workspace) -> CopySchedule:
+    """Last called at midnight."""
+    made = CopySchedule(lambda _workspace, name: deployed.copy(name), lambda: {deployed.id: deployed.queries.live()})
+    made._last = MIDNIGHT
+    return made
+
+
+def due(schedule: CopySchedule, instance: Instance, until: datetime) -> list[str]:
+    jobs = schedule.run_due(until)
+    for job in jobs:
+        instance.jobs.wait(job.id)
+    return sorted(job.resource for job in jobs)
+
+
+@pytest.mark.parametrize(("start", "tick"), [(0, 1.0), (0.25, 1.0), (0.999999, 1.0), (0, 60.0), (59.5, 60.0)])
+def test_every_run_starts_once_whatever_the_ticks(
+    schedule: CopySchedule, monkeypatch: pytest.MonkeyPatch, start: float, tick: float
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(schedule, "_start", lambda _workspace, name: started.append(name))
+    at = schedule._last = MIDNIGHT + timedelta(minutes=4) + timedelta(seconds=start)
+    while at < MIDNIGHT + timedelta(minutes=17):
+        at += timedelta(seconds=tick)
+        schedule.run_due(at)
+    assert started == ["often"] * 3  # 00:05, 00:10 and 00:15
+
+
+@pytest.mark.parametrize(
+    ("hours", "minutes", "seconds", "names"),
+    [
+        (0, 4, 59.999999, []),
+        (0, 5, 0, ["often"]),
+        (2, 59, 59.999999, ["often"]),  # one run, however many were missed
+        (3, 0, 0, ["daily", "often"]),
+    ],
+)
+def test_what_was_due_since_the_last_call_runs_at_its_minute(
+    schedule: CopySchedule, instance: Instance, hours: int, minutes: int, seconds: float, names: list[str]
+) -> None:
+    until = MIDNIGHT + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    assert due(schedule, instance, until) == names
+    assert due(schedule, instance, until) == []
+    assert due(schedule, instance, until - timedelta(minutes=59)) == []  # the clock was set back
+    assert due(schedule, instance, until) == []
+
+
+def test_a_clock_that_was_a_day_ahead_stops_no_schedule(schedule: CopySchedule, instance: Instance) -> None:
+    assert due(schedule, instance, MIDNIGHT + timedelta(days=1)) == ["daily", "often"]
+    assert due(schedule, instance, MIDNIGHT + timedelta(minutes=1)) == []
+    assert due(schedule, instance, MIDNIGHT + timedelta(minutes=5)) == ["often"]
+
+
+def test_a_copy_that_cannot_be_started_or_never_comes_stops_no_other(
+    schedule: CopySchedule, instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, live = schedule._start, deployed.queries.live()
+    often = live.compiled.copies["often"]
+    copies = {"never": replace(often, name="never", schedule="0 0 30 2 *"), **live.compiled.copies}
+    changed = replace(live, compiled=replace(live.compiled, copies=copies))
+
+    def fail(workspace: str, name: str) -> Job | None:
+        if name == "daily":
+            raise RuntimeError(name)
+        return start(workspace, name)
+
+    monkeypatch.setattr(schedule, "_start", fail)
+    monkeypatch.setattr(schedule, "_live", lambda: {deployed.id: changed})
+    assert due(schedule, instance, MIDNIGHT + timedelta(hours=3)) == ["often"]
+
+
+def test_a_scheduled_copy_writes_and_is_a_job(instance: Instance, deployed: Workspace, schedule: CopySchedule) -> None:
+    (job,) = schedule.run_due(MIDNIGHT + timedelta(minutes=5))
+    instance.jobs.wait(job.id)
+    assert (state(instance, job).status, state(instance, job).result) == ("done", {"rows": 1})
+    assert deployed.sql("SELECT count() AS c FROM ticks") == [{"c": 1}]
+
+
+def test_a_paused_copy_and_one_that_still_runs_are_passed_over(
+    instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed.copies.pause("often", paused=True)
+    assert deployed.copies.start_due("often") is None
+    assert deployed.copies.paused() == {"often"}
+    deployed.copies.pause("often", paused=False)
+    go_on = threading.Event()
+    monkeypatch.setattr(deployed.copies, "_run", lambda *_: {"rows": go_on.wait()})
+    first = deployed.copies.start_due("often")
+    assert first is not None
+    assert deployed.copies.start_due("often") is None
+    go_on.set()
+    instance.jobs.wait(first.id)
+    second = deployed.copies.start_due("often")
+    assert second is not None
+    instance.jobs.wait(second.id)
+    with pytest.raises(ClickpipeError, match="has no schedule"):
+        deployed.copies.pause("asked", paused=True)
+    with pytest.raises(ClickpipeError, match="is not a copy pipe"):
+        deployed.copies.pause("nothing", paused=True)
+
+
+def test_the_clock_is_watched_until_close(deployed: Workspace) -> None:
+    looked = threading.Event()
+
+    def live() -> dict[str, Any]:
+        looked.set()
+        raise RuntimeError("stumble")  # is logged, the next tick comes
+
+    watching = CopySchedule(lambda _workspace, name: deployed.copy(name), live, tick=0.001)
+    watching.start()
+    for _ in range(2):
+        assert looked.wait(10)
+        looked.clear()
+    watching.close()
+    watching.close()
+    assert not watching._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("cron", "seconds", "runs"),
+    [
+        ("@hourly", 7200, 2),
+        ("@daily", 7200, 0),
+        ("*/15 * * * *", 3600, 4),
+        ("*/15 * * * * 30", 3600, 4),  # the sixth field: seconds
+        ("* * * * * */10", 60, 6),
+    ],
+)
+def test_schedules_have_five_fields_or_six_or_a_name(cron: str, seconds: int, runs: int) -> None:
+    copies = {"one": SimpleNamespace(name="one", schedule=cron)}
+    live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies))}
+    started: list[str] = []
+    schedule = CopySchedule(lambda _, name: started.append(name), lambda: live)
+    schedule._last = MIDNIGHT
+    for second in range(1, seconds + 1):
+        schedule.run_due(MIDNIGHT + timedelta(seconds=second))
+    assert len(started) == runs
