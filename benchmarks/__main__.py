@@ -19,6 +19,9 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
 
 def main(names: list[str]) -> int:
     """Run benchmarks by name; return the exit code."""
+    if {"-h", "--help"} & set(names):
+        print(f"python -m benchmarks [name …]: {', '.join(BENCHMARKS)}; all of them without a name")
+        return 0
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         print(f"no benchmark named {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)

@@ -148,8 +148,7 @@ class Ingester:
         counts = self._writer.take(channel, batch)
         assert channel.open is not None  # noqa: S101 - the writer opened it
         found = [(r, counts.get(r.import_id, IngestResult(0, 0))) for r in batch]
-        waiting = [one for one in found if one[0].wait]
-        channel.open.waiting += waiting
+        channel.open.waiting += (waiting := [one for one in found if one[0].wait])
         self._segments.answer(channel, [one for one in found if not one[0].wait])
         if waiting or self._closing or channel.open.size >= _FLUSH_BYTES:
             self._segments.insert(channel)
