@@ -210,11 +210,10 @@ def ended(
     client: Client, job: dict[str, Any], tell: Callable[[dict[str, Any]], None] = lambda _: None
 ) -> dict[str, Any]:
     """Wait for a job and return it; `tell` is told of it meanwhile. Raises ClickpipeError when it failed."""
-    wait = 0.02
+    started = time.monotonic()
     while job["status"] not in _ENDED:
         tell(job)
-        time.sleep(wait)
-        wait = min(1.0, wait * 1.5)
+        time.sleep(min(1.0, 0.02 + (time.monotonic() - started) / 10))
         job = client.get(f"/v0/jobs/{job['id']}")
     if job["status"] != "done":
         written = f" (written before: {plural(job['rows'], 'row')})" if job.get("rows") else ""

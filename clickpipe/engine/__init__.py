@@ -16,6 +16,7 @@ from clickpipe.engine.protocol import (
     Settings,
     whole,
 )
+from clickpipe.engine.spool import reads_csv
 
 __all__ = [
     "EmbeddedEngine",
@@ -36,6 +37,7 @@ __all__ = [
     "parquet_columns",
     "parquet_rows",
     "reader_on",
+    "reads_csv",
     "scratch",
     "throwaway",
     "whole",

@@ -170,6 +170,11 @@ class EmbeddedEngine:
         assert self._place.spool is not None  # noqa: S101 - asked of engines that ingest
         return self._place.spool.lines(batches)
 
+    def csv(self, records: bytes, fields: int, delimiter: str) -> AbstractContextManager[str]:
+        """Give SQL of a table `(f1 String, f2 String …)` with these records. Raises OSError."""
+        assert self._place.spool is not None  # noqa: S101 - as above
+        return self._place.spool.csv(records, fields, delimiter)
+
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
         """Return the result columns of a SELECT. Raises EngineError."""
         result = self.execute(f"DESCRIBE (\n{sql}\n)", params, output="JSONCompact")

@@ -137,6 +137,13 @@ class Engine(Protocol):
         """
         ...
 
+    def csv(self, records: bytes, fields: int, delimiter: str) -> AbstractContextManager[str]:
+        """Give SQL of a table `(f1 String, f2 String …)` that reads CSV records in UTF-8, for statements run within.
+
+        Of what `reads_csv` tells. A statement fails that meets a record with another number of fields. Raises OSError.
+        """
+        ...
+
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
         """Return the columns that a SELECT gives, without running it. Raises EngineError."""
         ...

@@ -18,10 +18,19 @@ from pathlib import Path
 
 from clickpipe.sql import quote_literal
 
-SLOTS = 8  # inserts at once
+SLOTS = 8  # inserts of lines at once
+CSV_SLOTS = 2  # inserts of CSV records at once
+CSV_FIELDS = 128  # most fields of a record
+CSV_DELIMITERS = ",;|\t"
 IMPORT_ID = 36  # characters of an import id: it is a UUID
 _KEPT = 16 << 20  # bytes of a file that stay: writing over them costs a twentieth of writing a file anew
 _DATABASE = "clickpipe_spool"
+
+# A text is taken as it is written; the file begins with a header, so that only the columns asked for are read.
+_CSV_SETTINGS = (
+    "input_format_null_as_default = 0, input_format_csv_empty_as_default = 0, input_format_csv_trim_whitespaces = 0, "
+    "input_format_csv_allow_cr_end_of_line = 1, input_format_csv_skip_trailing_empty_lines = 1"
+)
 
 Lines = tuple[str, bytes]  # an import id, and lines with \n between them
 
@@ -33,13 +42,20 @@ class Spool:
         """Use `folder`, made when absent. What a stopped process left in it is in the log too, and removed."""
         self._folder = folder.absolute()
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._free_csv: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._folder.mkdir(parents=True, exist_ok=True)
         for slot in range(SLOTS):
             self._file(slot).write_bytes(b"")
             self._free.put(slot)
+        for slot in range(CSV_SLOTS):
+            self._csv_file(slot).write_bytes(b"")
+            self._free_csv.put(slot)
 
     def _file(self, slot: int) -> Path:
         return self._folder / f"lines_{slot}"
+
+    def _csv_file(self, slot: int) -> Path:
+        return self._folder / f"csv_{slot}"
 
     def is_ready(self) -> bool:
         """Tell whether the tables were made for this folder, where it is now."""
@@ -62,7 +78,34 @@ class Spool:
             f"ENGINE = File(LineAsString, {quote_literal(str(self._file(slot)))})"
             for slot in range(SLOTS)
         ]
+        tables += [self._csv_table(slot, d) for slot in range(CSV_SLOTS) for d in range(len(CSV_DELIMITERS))]
         return [f"DROP DATABASE IF EXISTS {_DATABASE} SYNC", f"CREATE DATABASE {_DATABASE}", *tables]
+
+    def _csv_table(self, slot: int, delimiter: int) -> str:
+        """Return the statement that makes a table over a file of CSV; the CSV format would leave out tabs."""
+        columns = ", ".join(f"f{number} String" for number in range(1, CSV_FIELDS + 1))
+        between = quote_literal(CSV_DELIMITERS[delimiter])
+        format_, how = "CSVWithNames", f"format_csv_delimiter = {between}"
+        if CSV_DELIMITERS[delimiter] == "\t":
+            format_ = "CustomSeparatedWithNames"
+            how = f"format_custom_escaping_rule = 'CSV', format_custom_field_delimiter = {between}"
+        return (
+            f"CREATE TABLE {_DATABASE}.csv_{slot}_{delimiter} ({columns}) "
+            f"ENGINE = File({format_}, {quote_literal(str(self._csv_file(slot)))}) SETTINGS {how}, {_CSV_SETTINGS}"
+        )
+
+    @contextmanager
+    def csv(self, records: bytes, fields: int, delimiter: str) -> Iterator[str]:
+        """Give SQL of a table `(f1 String, f2 String …)` that holds CSV records. Raises OSError."""
+        slot = self._free_csv.get()
+        file = self._csv_file(slot)
+        try:
+            header = delimiter.join(f"f{number}" for number in range(1, fields + 1))
+            _write(file, header.encode() + b"\n", records)
+            yield f"{_DATABASE}.csv_{slot}_{CSV_DELIMITERS.index(delimiter)}"
+        finally:
+            _shorten(file)
+            self._free_csv.put(slot)
 
     @contextmanager
     def lines(self, batches: Sequence[Lines]) -> Iterator[str]:
@@ -80,16 +123,25 @@ class Spool:
                 names, rest = f"substring(text, 1, {IMPORT_ID})", f"substring(text, {IMPORT_ID + 1})"
                 yield f"(SELECT {names} AS import_id, {rest} AS document FROM {_DATABASE}.lines_{slot})"
         finally:
-            with contextlib.suppress(OSError):
-                if file.stat().st_size > _KEPT:
-                    os.truncate(file, _KEPT)
+            _shorten(file)
             self._free.put(slot)
 
 
-def _write(file: Path, data: bytes) -> None:
+def reads_csv(fields: int, delimiter: str) -> bool:
+    """Tell whether `Spool.csv` takes records of so many fields, with such a delimiter."""
+    return fields <= CSV_FIELDS and len(delimiter) == 1 and delimiter in CSV_DELIMITERS
+
+
+def _write(file: Path, *parts: bytes) -> None:
     with file.open("r+b") as out:
-        out.write(data)
+        out.writelines(parts)
         out.truncate()
+
+
+def _shorten(file: Path) -> None:
+    with contextlib.suppress(OSError):
+        if file.stat().st_size > _KEPT:
+            os.truncate(file, _KEPT)
 
 
 def _behind_its_id(import_id: str, data: bytes) -> bytes:

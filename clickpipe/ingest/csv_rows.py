@@ -14,17 +14,18 @@ import msgspec
 
 from clickpipe.columns import base, holder, plain
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Escaped, Params, Settings
+from clickpipe.engine import Escaped, Params, Settings, reads_csv
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.dialect import Dialect, Layout, layout_of, records
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
-_CHUNK = 8 << 20  # bytes that are read together
+_CHUNK = 16 << 20  # bytes that are read together
+_SAMPLE = 1 << 20  # bytes by which the layout is told
 _LONGEST = 64 << 20  # bytes of a record
 _NONE = "\x01"  # stands for a field that a record does not have
 _TOO_LONG = "a row of more than"
-_BLANKS = (b" ", b"\t")
+_BLANK = re.compile(rb"\n[ \t]")
 _ESCAPED = "surrogateescape"
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _BACKSLASH, _QUOTE = "\\", "'"
@@ -61,12 +62,26 @@ class CsvRows:
     @property
     def is_plain(self) -> bool:
         """Tell whether ClickHouse reads them as they are: it leaves out blanks at the beginning of a line."""
-        blanks = any(self.data.startswith(blank) or b"\n" + blank in self.data for blank in _BLANKS)
+        blanks = self.data.startswith((b" ", b"\t")) or _BLANK.search(self.data)
         return self.dialect.is_plain and not blanks and not _undecodable(self.data)
 
     @property
     def _format(self) -> str:
         return "CustomSeparated" if self.layout.delimiter in "\t " else "CSV"
+
+    @property
+    def width(self) -> int:
+        """How many fields a record is expected to have."""
+        return len(self.layout.fields)
+
+    @property
+    def is_readable(self) -> bool:
+        """Tell whether the engine reads them from a file: all records have to have as many fields as expected then."""
+        return self.is_plain and reads_csv(self.width, self.layout.delimiter)
+
+    def exactly(self, records: str, import_id: str = "") -> str:
+        """Return SQL of a table as `table` gives, of `records` (f1, f2 …), each of as many fields as expected."""
+        return f"(SELECT {quote_literal(import_id)} AS import_id, '{{}}' AS line, * FROM {records})"
 
     def misfits(self, staged: str) -> str:
         """Return the SELECT of how many staged rows have too few fields, and how many too many: they were cut."""
@@ -105,7 +120,8 @@ class CsvRows:
     def sorted_out(self) -> tuple[CsvRows, Lines]:
         """Return the records that have as many fields as there are, written plainly, and the others as broken lines."""
         good, count = io.StringIO(), len(self.layout.fields)
-        write, bad = csv.writer(good, delimiter=self.layout.delimiter, quoting=csv.QUOTE_ALL).writerow, []
+        plain = csv.writer(good, delimiter=self.layout.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        write, bad = plain.writerow, []
         text = self.data.decode(errors=_ESCAPED)
         for row in records(io.StringIO(text, newline=""), self.dialect, self.layout.delimiter):
             if any(not field.isascii() and _UNDECODED.search(field) for field in row):
@@ -120,6 +136,8 @@ class CsvRows:
 
 
 def _undecodable(data: bytes) -> bool:
+    if data.isascii():  # a twentieth of the time
+        return False
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -182,15 +200,16 @@ def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> tuple[
     """Return how a CSV stream is laid out, and its parts. Raises ClickpipeError for what cannot be read."""
     head = stream.read(_CHUNK).removeprefix(b"\xef\xbb\xbf")
     more = stream.read(1)
-    layout = layout_of(head.decode(errors=_ESCAPED), source, dialect, cut=bool(more))
-    first = _record_ends(head, dialect, layout.delimiter, most=1)[-1] if layout.header else 0
+    sample = head[:_SAMPLE] if b"\n" in head[:_SAMPLE] else head
+    layout = layout_of(sample.decode(errors=_ESCAPED), source, dialect, cut=bool(more) or len(sample) < len(head))
+    first = _record_ends(sample, dialect, layout.delimiter, most=1)[-1] if layout.header else 0
     return layout, _parts(stream, head[first:], more, dialect, layout)
 
 
 def _parts(stream: IO[bytes], rest: bytes, block: bytes, dialect: Dialect, layout: Layout) -> Iterator[CsvRows]:
     while block:
         rest += block
-        if len(rest) >= _CHUNK and (end := _last_end(rest, dialect, layout.delimiter)):
+        if len(rest) >= _CHUNK // 2 and (end := _last_end(rest, dialect, layout.delimiter)):
             yield CsvRows(rest[:end], layout, dialect)
             rest = rest[end:]
         elif len(rest) > _LONGEST:

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import DataSource
@@ -104,8 +105,8 @@ def guess_delimiter(text: str, dialect: Dialect, columns: Sequence[str] = ()) ->
 
     Without either it is the one that gives every row the same number of fields, more than one; a comma at last.
     """
-    lines = text.splitlines(keepends=True)[:_LOOKED_AT]
-    scores = {delimiter: _score("".join(lines), dialect, delimiter, columns) for delimiter in DELIMITERS}
+    beginning = "".join(islice(io.StringIO(text, newline=""), _LOOKED_AT))
+    scores = {delimiter: _score(beginning, dialect, delimiter, columns) for delimiter in DELIMITERS}
     return max(DELIMITERS, key=scores.__getitem__)
 
 

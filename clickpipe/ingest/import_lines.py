@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.csv_rows import CsvRows, csv_texts
 from clickpipe.ingest.files import FileRows
-from clickpipe.ingest.insert import ONE_THREAD, Relieve, StagedRows, insert_staged
+from clickpipe.ingest.insert import ONE_THREAD, Relieve, StagedRows, insert_staged, retarget
 from clickpipe.ingest.judge import Failure, is_passing
 from clickpipe.ingest.mapping import RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe, has_views
@@ -27,11 +28,12 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many rows were written, how many are in quarantine, and how many of those are no rows at all."""
+    """How many rows were written, how many are in quarantine, how many of those are no rows at all; how long it took."""
 
     good: int = 0
     bad: int = 0
     invalid: int = 0
+    seconds: float = 0.0
 
     def __add__(self, other: Written | None) -> Written:
         """Return both together."""
@@ -41,13 +43,17 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where rows are written, and how they come: into a data source, or a table to take its place (no `views` then)."""
+    """Where rows are written, and how they come: into a data source, or a table to take its place (no `views` then).
+
+    Parts of a file that are written at once have a `lane` each.
+    """
 
     live: Live
     source: DataSource
     table: str
     rows: FileRows
     views: bool = True
+    lane: int = 0
 
     def for_lines(self) -> Target:
         """Return it for lines that no header tells of."""
@@ -60,8 +66,12 @@ class Target:
             source = replace(source, columns=tuple(self._column(c) for c in source.columns))
         texts = csv_texts(source, layout) if layout else None
         quarantine = self.live.physical.tables[f"{source.name}_quarantine"]
-        own = f"import_{import_id}"
+        own = self.owner(import_id)
         return build_mapping(source, own, self.table, quarantine, quoted=self.rows.named, texts=texts)
+
+    def owner(self, import_id: str) -> str:
+        """Return what names of tables begin with that a part is written through."""
+        return f"import_{import_id}_{self.lane}"
 
     def _column(self, column: Column) -> Column:
         """Return a column that takes the key of its name; what a header lacks has a default."""
@@ -79,6 +89,7 @@ class LinesWriter:
         """Write through `engine`; `relieve` is asked when an insert fails: see `insert_staged`."""
         self._engine = engine
         self._relieve = relieve
+        self._one_by_one = threading.Lock()  # of CSV: it takes several times its size of memory
 
     def insert(
         self, into: Target, import_id: str, part: Lines | CsvRows, token: str, check: Callable[[], None]
@@ -94,18 +105,20 @@ class LinesWriter:
 
         def probe() -> Probe:
             if not made:
-                made.append(Probe(self._engine, into.live, name, f"import_{import_id}", views=into.views))
+                made.append(Probe(self._engine, into.live, name, into.owner(import_id), views=into.views))
             return made[0]
 
-        self._engine.execute(mapping.create)
+        ahead = into.views and has_views(into.live, name)
         try:
+            if isinstance(part, CsvRows) and (rows := self._directly(mapping, part, token, probe if ahead else None)):
+                return Written(rows)
+            self._engine.execute(mapping.create)
             invalid = self._stage(mapping, part, import_id)
             if invalid is None:
                 return None
             body = self._engine.execute(mapping.count, {"ids": [import_id]}, output="JSONCompact").body
             found: list[list[Any]] = json.loads(body)["data"]
             good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)
-            ahead = into.views and has_views(into.live, name)
             refused = self._insert_staged(StagedRows(mapping, good, bad, token, probe, ahead=ahead), check)
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
@@ -113,18 +126,55 @@ class LinesWriter:
                 one.drop()
         return Written(good - refused, bad + refused, invalid)
 
+    def _directly(self, mapping: RowMapping, part: CsvRows, token: str, probe: Callable[[], Probe] | None) -> int:
+        """Insert CSV of which every row fits, without staging it, and return how many rows it has.
+
+        Return 0 where that cannot be done: nothing was written then, or it is found again by its token.
+        """
+        settings: Settings = {**ONE_THREAD, **mapping.settings([part.data])}
+        if not part.is_readable or "max_block_size" in settings:
+            return 0
+        once: Settings = {**settings, "insert_deduplicate": 1, "insert_deduplication_token": token}
+        try:
+            with self._engine.csv(part.data, part.width, part.layout.delimiter) as records:
+                statement = mapping.direct(part.exactly(records))
+                if probe is None:
+                    return self._engine.execute(statement, output="Null", settings=once).rows_read
+                self._engine.execute(retarget(statement, probe().table), output="Null", settings=settings)
+                self._engine.execute(statement, output="Null", settings=once)  # the rows that views read are among it
+                return int(self._engine.execute(f"SELECT count(f1) FROM {records}", output="TSV").body)
+        except EngineError as error:
+            if is_passing(error):
+                _LOGGER.warning("a part of a file could not be inserted at once: %s", error)
+            return 0
+
     def _stage(self, mapping: RowMapping, part: Lines | CsvRows, import_id: str) -> int | None:
         """Stage a part; return how many of its lines are no rows, None for CSV that has to be sorted out first."""
+        settings: Settings = {**ONE_THREAD, **mapping.settings([part.data])}
         if isinstance(part, Lines):
-            staging: Settings = {**ONE_THREAD, **mapping.settings([part.data])}
             with self._engine.lines([(import_id, part.data)]) as rows:
-                self._engine.execute(mapping.fill(rows), output="Null", settings=staging)
+                self._engine.execute(mapping.fill(rows), output="Null", settings=settings)
             return part.invalid
         if not part.is_plain:
             return None
-        staging = {**ONE_THREAD, **mapping.settings([part.data]), **part.settings}
+        with self._one_by_one:
+            return self._stage_csv(mapping, part, import_id, settings)
+
+    def _stage_csv(self, mapping: RowMapping, part: CsvRows, import_id: str, settings: Settings) -> int | None:
+        if part.is_readable:
+            try:
+                with self._engine.csv(part.data, part.width, part.layout.delimiter) as records:
+                    statement = mapping.fill(part.exactly(records, import_id))
+                    self._engine.execute(statement, output="Null", settings=settings)
+            except EngineError as error:
+                if is_passing(error):
+                    raise
+                self._engine.execute(f"TRUNCATE TABLE {mapping.table}", output="Null")
+            else:
+                return 0
+        settings = {**settings, **part.settings}
         try:
-            self._engine.execute(mapping.fill(part.table(import_id)), part.params, output="Null", settings=staging)
+            self._engine.execute(mapping.fill(part.table(import_id)), part.params, output="Null", settings=settings)
         except EngineError as error:
             if part.is_sorted_out or is_passing(error):
                 raise

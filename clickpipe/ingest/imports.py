@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Self
 
 from clickpipe.catalog import Live
@@ -23,6 +26,7 @@ from clickpipe.project import DataSource
 
 _MISSING = "Name them, or let them have their defaults: allow_missing_columns=true (--allow-missing)."
 _SHOWN_BLOCKS = 100  # in a job's reply
+_AT_ONCE = 2  # parts of a file
 
 Pause = Callable[[], AbstractContextManager[None]]
 Report = Callable[[dict[str, Any]], None]
@@ -52,6 +56,20 @@ class ImportCounts:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     invalid: int = 0  # lines among the quarantined that are no rows at all
     layout: Layout | None = None
+
+    def add(self, written: Written, number: int, size: int, token: str) -> None:
+        """Count a part, whose insert had a token."""
+        self.parts = number + 1
+        good, bad = written.good, written.bad
+        if not good + bad:
+            return
+        self.rows += good
+        self.quarantined += bad
+        self.size += size
+        self.invalid += written.invalid
+        lines_of_it = {"lines": good + bad, "quarantine": bad, "bytes": size}
+        seconds = round(written.seconds, 3)
+        self.blocks.append({"block_id": token, "process_return": [lines_of_it], "processing_time": seconds})
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a job's result."""
@@ -117,13 +135,11 @@ class Importer:
             report(counts.as_dict())
         done = counts.parts
         with self._telling(name, "append", counts):
-            for number, part in enumerate(rows.parts):
-                if number < done:
-                    continue
+            for parts in _together(islice(enumerate(rows.parts), done, None)):
                 with self._hold():
                     live = self._live()
                     into = Target(live, _source(live, name), live.physical.tables[name], rows)
-                    self._write(into, part, counts, number, report)
+                    self._write_all(into, parts, counts, report)
                 report(counts.as_dict())
         return counts
 
@@ -190,8 +206,8 @@ class Importer:
     ) -> None:
         condition = how.condition
         with self._beside(target, counts.import_id) as beside:
-            for number, part in enumerate(rows.parts):
-                self._write(Target(live, source, beside, rows, views=False), part, counts, number, report)
+            for parts in _together(enumerate(rows.parts)):
+                self._write_all(Target(live, source, beside, rows, views=False), parts, counts, report)
                 report(counts.as_dict())
             if not counts.rows and (counts.quarantined or not how.empty):
                 bad = f"none of its {counts.quarantined} rows fits" if counts.quarantined else "it has no rows"
@@ -223,12 +239,38 @@ class Importer:
         kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
         self._engine.execute(kept, output="Null")
 
-    def _write(self, into: Target, part: Lines | CsvRows, counts: ImportCounts, number: int, report: Report) -> None:
+    def _write_all(
+        self, into: Target, parts: Sequence[tuple[int, Lines | CsvRows]], counts: ImportCounts, report: Report
+    ) -> None:
+        """Write parts at once, and count them in their order. Raises the error of the first that failed."""
+        tries = [Future[Written]() for _ in parts]
+
+        def write(lane: int) -> None:
+            try:
+                tries[lane].set_result(self._write(replace(into, lane=lane), *parts[lane], counts, report))
+            except BaseException as error:
+                tries[lane].set_exception(error)
+
+        others = [threading.Thread(target=write, args=(lane,)) for lane in range(1, len(parts))]
+        for thread in others:
+            thread.start()
+        write(0)
+        for thread in others:
+            thread.join()
+        for (number, part), done in zip(parts, tries, strict=True):
+            counts.add(done.result(), number, len(part.data), self._token(into, counts, number))
+
+    def _token(self, into: Target, counts: ImportCounts, number: int) -> str:
+        return f"{self._owner}/{into.source.name}/import/{counts.import_id}/{number}"
+
+    def _write(
+        self, into: Target, number: int, part: Lines | CsvRows, counts: ImportCounts, report: Report
+    ) -> Written:
 
         def check() -> None:
             report(counts.as_dict())
 
-        token = f"{self._owner}/{into.source.name}/import/{counts.import_id}/{number}"
+        token = self._token(into, counts, number)
         started = time.monotonic()
         written = self._lines.insert(into, counts.import_id, part, token, check)
         if written is None:
@@ -236,17 +278,7 @@ class Importer:
             plain, others = part.sorted_out()
             written = self._lines.insert(into, counts.import_id, plain, token, check) or Written()
             written += self._lines.insert(into.for_lines(), counts.import_id, others, f"{token}/others", check)
-        counts.parts = number + 1
-        good, bad = written.good, written.bad
-        if not good + bad:
-            return
-        counts.rows += good
-        counts.quarantined += bad
-        counts.size += len(part.data)
-        counts.invalid += written.invalid
-        lines_of_it = {"lines": good + bad, "quarantine": bad, "bytes": len(part.data)}
-        seconds = round(time.monotonic() - started, 3)
-        counts.blocks.append({"block_id": token, "process_return": [lines_of_it], "processing_time": seconds})
+        return replace(written, seconds=time.monotonic() - started)
 
     def delete(self, name: str, condition: str, *, dry_run: bool, tag: str = "") -> int:
         """Delete the rows that meet a condition (SQL that was checked, composed); return how many they are.
@@ -280,6 +312,16 @@ class Importer:
                     self._engine.execute(f"TRUNCATE TABLE {tables[each]}")
             self._replaced(name)
             self._told.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
+
+
+def _together(parts: Iterable[tuple[int, Lines | CsvRows]]) -> Iterator[list[tuple[int, Lines | CsvRows]]]:
+    """Yield the parts of a file, as many together as are written at once; the next are read meanwhile."""
+    waiting = iter(parts)
+    with ThreadPoolExecutor(1, thread_name_prefix="import-reader") as reader:
+        coming = reader.submit(lambda: list(islice(waiting, _AT_ONCE)))
+        while some := coming.result():
+            coming = reader.submit(lambda: list(islice(waiting, _AT_ONCE)))
+            yield some
 
 
 def _source(live: Live, name: str) -> DataSource:

@@ -126,11 +126,15 @@ def execute_patiently(engine: Engine, statement: str, settings: Settings, params
             return
 
 
+def retarget(statement: str, table: str) -> str:
+    """Return an insert that names its columns as one into another table."""
+    return f"INSERT INTO {table} {statement[statement.index('(') :]}"
+
+
 def _probed(engine: Engine, rows: StagedRows, statement: str, params: Params | None = None) -> EngineError | None:
     """Return by which error views and table refuse the rows of an insert. Raises EngineError for one that passes."""
-    head = f"INSERT INTO {rows.probe().table} "
     try:
-        execute_patiently(engine, head + statement[statement.index("(") :], ONE_BLOCK, params)
+        execute_patiently(engine, retarget(statement, rows.probe().table), ONE_BLOCK, params)
     except EngineError as error:
         if is_passing(error):
             raise

@@ -24,6 +24,7 @@ from clickpipe.sql import quote_identifier
 
 STAGED = "clickpipe_staged"  # the database of all staged lines
 _BROKEN = "[('', concat('the line is not a JSON object: ', __line))]"
+_UNFIT = "'a row does not fit'"
 _MARK = "{lines}"
 # Behind an insert whose rows are in several blocks: what one thread sorts is one. Tokens are made by blocks.
 IN_ONE_BLOCK = "\nORDER BY __import_id"
@@ -43,6 +44,7 @@ class RowMapping:
     reasons: str
     _refused: str
     _fill: str
+    _direct: str
     _leans: re.Pattern[bytes] | None = None
 
     def settings(self, lines: Iterable[bytes]) -> Settings:
@@ -66,6 +68,13 @@ class RowMapping:
     def fill(self, lines: str) -> str:
         """Return the statement that stages lines; `lines` is SQL of a table (import_id, document)."""
         return self._fill.replace(_MARK, lines)
+
+    def direct(self, lines: str) -> str:
+        """Return the statement that inserts lines without staging them; it fails where one does not fit.
+
+        `lines` is SQL of a table as for `fill`.
+        """
+        return self._direct.replace(_MARK, lines)
 
     @property
     def count(self) -> str:
@@ -132,6 +141,7 @@ def build_mapping(
         "GROUP BY __import_id",
         f"{to_quarantine}, [__where], [__why], __import_id, now()\nFROM {_MARK}",
         f"INSERT INTO {staged} ({', '.join(names)}) {select}",
+        f"INSERT INTO {table} ({into}) SELECT\n    {good}\nFROM ({select}) WHERE throwIf(NOT __ok, {_UNFIT}) = 0",
         leans(source),
     )
 
