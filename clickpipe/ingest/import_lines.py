@@ -28,7 +28,10 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many rows were written, how many are in quarantine, how many of those are no rows at all; how long it took."""
+    """How many rows were written, how many are in quarantine, and how many of those are no rows at all.
+
+    `seconds` is how long it took.
+    """
 
     good: int = 0
     bad: int = 0

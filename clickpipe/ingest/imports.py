@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Self
+from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
+from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
 from clickpipe.ingest.csv_rows import CsvRows
-from clickpipe.ingest.dialect import Layout
 from clickpipe.ingest.files import FileRows
 from clickpipe.ingest.import_lines import LinesWriter, Target, Written
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 
 _MISSING = "Name them, or let them have their defaults: allow_missing_columns=true (--allow-missing)."
-_SHOWN_BLOCKS = 100  # in a job's reply
 _AT_ONCE = 2  # parts of a file
 
 Pause = Callable[[], AbstractContextManager[None]]
@@ -42,55 +39,6 @@ class Replacing:
     condition: str = ""
     missing: bool = False
     empty: bool = False
-
-
-@dataclass(slots=True)
-class ImportCounts:
-    """What an import has written: rows, rows in quarantine, bytes; and each part of it, as the block log has them."""
-
-    import_id: str
-    rows: int = 0
-    quarantined: int = 0
-    size: int = 0
-    parts: int = 0
-    blocks: list[dict[str, Any]] = field(default_factory=list)
-    invalid: int = 0  # lines among the quarantined that are no rows at all
-    layout: Layout | None = None
-
-    def add(self, written: Written, number: int, size: int, token: str) -> None:
-        """Count a part, whose insert had a token."""
-        self.parts = number + 1
-        good, bad = written.good, written.bad
-        if not good + bad:
-            return
-        self.rows += good
-        self.quarantined += bad
-        self.size += size
-        self.invalid += written.invalid
-        lines_of_it = {"lines": good + bad, "quarantine": bad, "bytes": size}
-        seconds = round(written.seconds, 3)
-        self.blocks.append({"block_id": token, "process_return": [lines_of_it], "processing_time": seconds})
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as a job's result."""
-        return {
-            "import_id": self.import_id,
-            "rows": self.rows,
-            "quarantine_rows": self.quarantined,
-            "bytes": self.size,
-            "parts": self.parts,
-            "blocks": self.blocks[-_SHOWN_BLOCKS:],
-            "invalid_lines": self.invalid,
-            **(self.layout.as_dict() if self.layout else {}),
-        }
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any], layout: Layout | None = None) -> Self:
-        """Return what a job's result, as `as_dict` gave it, tells; nothing for none."""
-        blocks = list(told.get("blocks", []))
-        import_id = told.get("import_id") or str(uuid.uuid4())
-        rows, bad, size, parts = (int(told.get(name, 0)) for name in ("rows", "quarantine_rows", "bytes", "parts"))
-        return cls(import_id, rows, bad, size, parts, blocks, int(told.get("invalid_lines", 0)), layout)
 
 
 class Importer:
@@ -164,7 +112,7 @@ class Importer:
             self._told.operation(
                 self._owner, name, event_type, seconds=time.monotonic() - started, error=failed, **told
             )
-            for block in counts.blocks[-_SHOWN_BLOCKS:]:
+            for block in counts.blocks[-SHOWN_BLOCKS:]:
                 self._told.block(self._owner, name, block, counts.import_id, event_type)
 
     def replace(
@@ -243,29 +191,18 @@ class Importer:
         self, into: Target, parts: Sequence[tuple[int, Lines | CsvRows]], counts: ImportCounts, report: Report
     ) -> None:
         """Write parts at once, and count them in their order. Raises the error of the first that failed."""
-        tries = [Future[Written]() for _ in parts]
-
-        def write(lane: int) -> None:
-            try:
-                tries[lane].set_result(self._write(replace(into, lane=lane), *parts[lane], counts, report))
-            except BaseException as error:
-                tries[lane].set_exception(error)
-
-        others = [threading.Thread(target=write, args=(lane,)) for lane in range(1, len(parts))]
-        for thread in others:
-            thread.start()
-        write(0)
-        for thread in others:
-            thread.join()
+        with ThreadPoolExecutor(len(parts), thread_name_prefix="import") as pool:
+            tries = [
+                pool.submit(self._write, replace(into, lane=lane), number, part, counts, report)
+                for lane, (number, part) in enumerate(parts)
+            ]
         for (number, part), done in zip(parts, tries, strict=True):
             counts.add(done.result(), number, len(part.data), self._token(into, counts, number))
 
     def _token(self, into: Target, counts: ImportCounts, number: int) -> str:
         return f"{self._owner}/{into.source.name}/import/{counts.import_id}/{number}"
 
-    def _write(
-        self, into: Target, number: int, part: Lines | CsvRows, counts: ImportCounts, report: Report
-    ) -> Written:
+    def _write(self, into: Target, number: int, part: Lines | CsvRows, counts: ImportCounts, report: Report) -> Written:
 
         def check() -> None:
             report(counts.as_dict())
