@@ -208,7 +208,7 @@ def test_records_of_other_widths_fail(instance: Instance, records: bytes) -> Non
 def test_two_files_at_once(instance: Instance) -> None:
     engine = instance.engine
     with engine.csv(b"a,b\n", 2, ",") as one, engine.csv(b"c|d\n", 2, "|") as two:
-        sql = f"SELECT f1, f2 FROM {one} UNION ALL SELECT f1, f2 FROM {two} ORDER BY 1"
+        sql = f"SELECT * FROM (SELECT f1, f2 FROM {one} UNION ALL SELECT f1, f2 FROM {two}) ORDER BY 1"
         body = engine.execute(sql, output="CSV").body
     assert body == b'"a","b"\n"c","d"\n'
     assert imports._AT_ONCE == 2
