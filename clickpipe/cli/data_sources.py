@@ -42,14 +42,19 @@ def list_data_sources(host: str | None, token: str | None, *, as_json: bool) -> 
     rows = [
         (
             s["name"],
-            f"{s['statistics']['row_count']:,}",
-            f"{s['quarantine_rows']:,}",
-            f"{s['statistics']['bytes']:,}",
+            _counted(s["statistics"]["row_count"]),
+            _counted(s["quarantine_rows"]),
+            _counted(s["statistics"]["bytes"]),
             s["description"].strip().split("\n")[0],
         )
         for s in found
     ]
     print_table(["name", "rows", "quarantine", "bytes", "description"], rows, right=("rows", "quarantine", "bytes"))
+
+
+def _counted(number: int | None) -> str:
+    """Return a count; a token that may read some rows only is not told how many there are."""
+    return "-" if number is None else f"{number:,}"
 
 
 @datasource.command("data")

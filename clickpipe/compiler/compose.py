@@ -6,13 +6,25 @@ source or its quarantine table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.project import Node, Pipe, Project
-from clickpipe.sql import Composition, Reader, Syntax, TableReference, Use, quote_literal, splice, table_name
+from clickpipe.sql import (
+    Composition,
+    Reader,
+    Syntax,
+    TableReference,
+    Use,
+    quote_literal,
+    read_apart,
+    same_but_final,
+    splice,
+    table_name,
+    without_final,
+)
 from clickpipe.template import Binder
 
 Tables = Callable[[str], str | None]
@@ -39,19 +51,34 @@ class Composer:
         return self.text(node.program.render(values, binder), pipe, node, values, binder)
 
     def text(
-        self, sql: str, pipe: Pipe | None, node: Node | None, values: Mapping[str, Any], binder: Binder
+        self,
+        sql: str,
+        pipe: Pipe | None,
+        node: Node | None,
+        values: Mapping[str, Any],
+        binder: Binder,
+        apart: Collection[str] | None = None,
     ) -> Composition:
         """Return rendered SQL with its tables replaced; `pipe` and `node` give the scope.
+
+        With `apart`, the names of data sources, these and all pipes are read by themselves: no condition of the SQL is
+        evaluated before their own are.
 
         Raises ClickpipeError for what ClickHouse cannot read, a table that nothing has, and a name that would change
         what a spliced query means.
         """
         syntax = self._read(sql)
+        final: frozenset[TableReference] = frozenset()
+        if apart is not None and "final" in syntax.tree:
+            syntax, final = self._without_final(syntax)
         found: dict[TableReference, tuple[str, ...] | Composition] = {}
         written: dict[TableReference, str] = {}
         for table in syntax.tables:
             inner = None if table.database or table.use in {Use.TEXT, Use.NAME} else self._node(pipe, node, table)
-            if inner is not None:
+            if apart is not None and self._is_apart(table, inner, apart):
+                around = self.text(read_apart(table, final=table in final), pipe, node, values, binder)
+                found[table], written[table] = around, f"(\n{around.text}\n)"
+            elif inner is not None:
                 composed = self.node(*inner, values, binder)
                 _keep_apart(syntax, composed, inner[1])
                 found[table], written[table] = composed, f"(\n{composed.text}\n)"
@@ -59,6 +86,20 @@ class Composer:
                 found[table] = table_name(name)
                 written[table] = quote_literal(".".join(table_name(name))) if table.use is Use.TEXT else name
         return Composition(splice(syntax, written.get), syntax, found)
+
+    def _without_final(self, syntax: Syntax) -> tuple[Syntax, frozenset[TableReference]]:
+        """Return a statement without FINAL, which goes with a table, and the tables that it stood behind."""
+        text, numbers = without_final(syntax)
+        cut = self._read(text)
+        if not same_but_final(syntax.tree, cut.tree):
+            message = "FINAL stands where it cannot be told which table it is for: write it behind the table's name."
+            raise ClickpipeError(message, code="not_allowed")
+        return cut, frozenset(cut.tables[number] for number in numbers)
+
+    def _is_apart(self, table: TableReference, inner: tuple[Pipe, Node] | None, apart: Collection[str]) -> bool:
+        return table.use in {Use.FROM, Use.IN} and (
+            inner is not None or self._project.canonical(table.full_name) in apart
+        )
 
     def _read(self, sql: str) -> Syntax:
         syntax = self._reader.read(sql)

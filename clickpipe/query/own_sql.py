@@ -92,6 +92,14 @@ def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions)
         raise ClickpipeError(message, status=403, code="forbidden")
 
 
+def require_plain(syntax: Syntax) -> None:
+    """Raise ClickpipeError for what reads rows of a table before a filter, or not all of them."""
+    for key, word in (("prewhere", "PREWHERE is"), ("sample_size", "SAMPLE is")):
+        if f'"{key}"' in syntax.tree:
+            message = f"{word} not allowed to a token that may read some rows only: use WHERE."
+            raise ClickpipeError(message, code="not_allowed")
+
+
 def may_explain(options: QueryOptions, params: Mapping[str, Any], allowed: Allowed) -> None:
     """Raise unless a caller may see a plan: it shows the SQL of pipes, their values, and filters of rows."""
     allowed("SERVICE", "EXPLAIN")  # as who may see the whole project

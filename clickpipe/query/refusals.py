@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError, redact
-from clickpipe.engine import Engine, EngineError, QueryResult
+from clickpipe.engine import Engine, EngineError, Parts, QueryResult
 from clickpipe.query.formats import format_named
 from clickpipe.query.gate import Running
 from clickpipe.sql import Composition, Refusal, check, is_as_meant
 from clickpipe.template import SECRET_NAMES
 
+Hide = Callable[[EngineError], str]
 _STATUS = {
     "TIMEOUT_EXCEEDED": 408,
     "MEMORY_LIMIT_EXCEEDED": 413,
@@ -87,10 +89,25 @@ def without_names(text: str) -> str:
     return _PHYSICAL.sub(r"\1", text)
 
 
-def without_secrets(running: Running, params: Mapping[str, Any]) -> Running:
-    """Return a query; its error without the secrets among the parameters."""
-    if not secrets_of(params):
-        return running
+class _Told:
+    """The rest of a result, whose error is told otherwise."""
+
+    def __init__(self, parts: Parts, hide: Hide) -> None:
+        self._parts, self._hide = parts, hide
+
+    def take(self) -> bytes | None:
+        try:
+            return self._parts.take()
+        except EngineError as error:
+            error.message = self._hide(error)
+            raise
+
+    def close(self) -> None:
+        self._parts.close()
+
+
+def hidden(running: Running, hide: Hide) -> Running:
+    """Return a query; of its error only what `hide` returns is told, also behind the first part of its result."""
     told: Future[QueryResult] = Future()
 
     def tell(done: Future[QueryResult]) -> None:
@@ -99,11 +116,12 @@ def without_secrets(running: Running, params: Mapping[str, Any]) -> Running:
             return
         error = done.exception()
         if isinstance(error, EngineError):
-            error.message = hide_secrets(error.message, params)
+            error.message = hide(error)
         if error is not None:
             told.set_exception(error)
         else:
-            told.set_result(done.result())
+            result = done.result()
+            told.set_result(replace(result, more=_Told(result.more, hide)) if result.more is not None else result)
 
     running.future.add_done_callback(tell)
     return Running(told, running.cancel)

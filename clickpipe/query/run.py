@@ -24,7 +24,14 @@ from clickpipe.query.answers import (
     plain,
     without_cache_settings,
 )
-from clickpipe.query.conditions import compose_condition
+from clickpipe.query.filtered import (
+    filter_settings,
+    hide_rows,
+    own_rows,
+    require_filters_hold,
+    require_uncounted,
+    without_guesses,
+)
 from clickpipe.query.formats import require_length
 from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded
@@ -37,8 +44,9 @@ from clickpipe.query.own_sql import (
     pipeline_of,
     read_own,
     render_own,
+    require_plain,
 )
-from clickpipe.query.refusals import failure, hide_secrets, judge, refuse, secrets_of, without_names, without_secrets
+from clickpipe.query.refusals import failure, hidden, hide_secrets, judge, refuse, secrets_of, without_names
 from clickpipe.sql import Composition, check, reads
 from clickpipe.template import BoundSQL, Secrets
 
@@ -105,7 +113,7 @@ class QueryRunner:
 
     def _first(self, live: Live, bound: BoundQuery, options: QueryOptions, known: str) -> Answer:
         """Judge a text that was not seen before, then run it: which branches it holds depends on the parameters."""
-        facts = facts_of(live, reads(self._judge(live, bound.composed), changing_functions(self._engine)))
+        facts = facts_of(live, reads(self._judge(live, bound.composed, options), changing_functions(self._engine)))
         if len(self._judged) >= _JUDGED_TEXTS:
             self._judged.clear()
         self._judged[bound.text] = facts
@@ -116,8 +124,8 @@ class QueryRunner:
         settings, asked = without_cache_settings(self._settings_of(live, bound, options))
         run = partial(self._run, bound, options, settings)
         keep = asked or facts.keep
-        if not self._answers.active or not (asked or facts.shared):
-            return plain(run())
+        if not self._answers.active or not (asked or facts.shared) or options.filters:
+            return plain(run())  # whether a result was kept tells whether others wrote
         versions = self._engine.versions(facts.tables) if not asked else ()
         key = key_of(bound.text, bound.params, options.output.clickhouse, settings, versions)
         return self._answers.answer(key, keep, known, run)
@@ -180,12 +188,14 @@ class QueryRunner:
         Raises ClickpipeError as `endpoint` does.
         """
         live = self.live()
+        if options.filters:
+            message = "EXPLAIN is not for a token that may read some rows only: it counts parts and granules of all."
+            raise ClickpipeError(message, status=403, code="forbidden")
         bound = self._bind_endpoint(live, name, options.fixed_for([name], partial(self._parameters, live)).values)
-        self._judge(live, bound.composed)
+        self._judge(live, bound.composed, options)
         statement = f"EXPLAIN indexes = 1 {bound.text}"
         try:
-            settings = self._filtered(live, options)
-            body = self._engine.execute(statement, bound.params, output="TSVRaw", settings=settings).body.decode()
+            body = self._engine.execute(statement, bound.params, output="TSVRaw").body.decode()
         except EngineError as error:
             error.message = hide_secrets(error.message, bound.params)
             raise failure(error) from None
@@ -213,7 +223,8 @@ class QueryRunner:
             binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
         binder.secret = self._secret  # for the pipes that it reads: they are their author's
         composer = Composer(live.compiled.project, live.compiled.reader, live.table)
-        composed = composer.text(rendered, pipe, None, options.values, binder)
+        apart = {live.compiled.project.canonical(name) for name in options.filters} if options.filters else None
+        composed = composer.text(rendered, pipe, None, options.values, binder, apart)
         if secrets_of(binder.params) and may_name_secrets(rendered, own):
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."
             raise ClickpipeError(message, code="not_allowed")
@@ -221,10 +232,9 @@ class QueryRunner:
             refuse(check(syntax.tree, {*live.service, *live.compiled.data_sources}, settings=False))
             if options.explain.startswith("EXPLAIN"):
                 may_explain(options, binder.params, allowed)
-            if options.filters and '"prewhere"' in syntax.tree:
-                message = "PREWHERE is not allowed to a token that may read some rows only: use WHERE."
-                raise ClickpipeError(message, code="not_allowed")
-            self._judge(live, composed)
+            if options.filters:
+                require_plain(syntax)
+            self._judge(live, composed, options)
             self._stand_alone(composed, binder.params, options)
         except EngineError as error:
             raise failure(error) from None
@@ -232,7 +242,10 @@ class QueryRunner:
         settings, _ = without_cache_settings(self._settings_of(live, bound, options))
         return plain(self._run(bound, options, settings))
 
-    def _judge(self, live: Live, composed: Composition) -> str:
+    def _judge(self, live: Live, composed: Composition, options: QueryOptions) -> str:
+        if options.filters:
+            require_uncounted(options.output)
+            require_filters_hold(live, options.filters, composed)
         tree = judge(self._engine, live, composed)
         if any(table in composed.text for table in live.service.values()):
             self._prepare()
@@ -253,29 +266,21 @@ class QueryRunner:
                     self._alone.clear()
                 self._alone.add(inner.text)
 
-    def _filtered(self, live: Live, options: QueryOptions) -> Settings:
-        """Return settings by which ClickHouse gives the rows only that a caller may read.
-
-        It applies them where a table is read, before any condition of the query but PREWHERE, so that no error of a
-        condition tells of other rows: conditions are not moved there. Raises ClickpipeError 400.
-        """
-        found: dict[str, str] = {}
-        for name, condition in options.filters.items():
-            table = live.physical.tables.get(name)
-            if table is not None:
-                found[table.replace("`", "")] = compose_condition(self._engine, live, condition)
-        return {"additional_table_filters": found, "optimize_move_to_prewhere": 0} if found else {}
-
     def _settings_of(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Settings:
         if not (bound.settings or options.settings or options.limits or options.filters):
             return self._settings
-        settings = bounded(self._settings, bound.settings, options.settings, options.limit_settings())
-        return {**settings, **self._filtered(live, options)} if options.filters else settings
+        if not options.filters:
+            return bounded(self._settings, bound.settings, options.settings, options.limit_settings())
+        asked = without_guesses(options.settings)
+        settings = bounded(self._settings, bound.settings, asked, without_guesses(options.limit_settings()))
+        return {**settings, **filter_settings(self._engine, live, options.filters)}
 
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
         text = explained(bound.text, options.explain) if options.explain else bound.text
         running = self._gate.submit(text, bound.params, options.output.clickhouse, settings)
-        return without_secrets(running, bound.params)
+        if secrets_of(bound.params):
+            running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
+        return hidden(own_rows(running), hide_rows) if options.filters else running
 
 
 def changing_functions(engine: Engine) -> frozenset[str]:

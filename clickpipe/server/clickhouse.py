@@ -45,6 +45,7 @@ from clickpipe.server.clickhouse_wire import (
 )
 from clickpipe.server.context import Caller, caller_with, instance_of
 from clickpipe.server.framing import framed
+from clickpipe.server.metadata import shown_counts
 from clickpipe.server.observed import observed, run_sql
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
@@ -78,7 +79,7 @@ def _shown(request: Request, who: Caller) -> Shown:
         who.workspace.queries.live(),
         who.workspace.name,
         lambda kind, name: allows(who.token, f"{kind}:READ", name),
-        who.workspace.row_counts,
+        lambda: shown_counts(who, who.workspace.row_counts()),
         client_settings(instance_of(request).engine),
     )
 
@@ -109,7 +110,7 @@ async def _answer(request: Request, who: Caller, asked: Asked) -> Response:
         if absent:
             canonical_database(shown, absent)
         raise
-    return await _response(answer, output.content_type, headers, packed=packed)
+    return await _response(answer, output.content_type, headers, packed=packed, counted=not who.token.filters)
 
 
 async def _run(request: Request, who: Caller, query: ClientQuery, options: QueryOptions) -> Answer:
@@ -123,11 +124,13 @@ async def _run(request: Request, who: Caller, query: ClientQuery, options: Query
     return await run_sql(request, who, "SELECT arrayJoin({lines:Array(String)}) AS explain", options, queries)
 
 
-async def _response(answer: Answer, content_type: str, headers: dict[str, str], *, packed: bool) -> Response:
+async def _response(
+    answer: Answer, content_type: str, headers: dict[str, str], *, packed: bool, counted: bool
+) -> Response:
     result = answer.result
     summary = {
-        "read_rows": str(result.rows_read),
-        "read_bytes": str(result.bytes_read),
+        "read_rows": str(result.rows_read if counted else result.rows),
+        "read_bytes": str(result.bytes_read if counted else len(result.body)),
         "result_rows": str(result.rows),
     }
     tag = exception_tag()

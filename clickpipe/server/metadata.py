@@ -114,7 +114,9 @@ def data_source_reply(
     who: Caller, live: Live, source: DataSource, counts: Mapping[str, tuple[int, int]], attrs: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return a data source; `counts` are rows and bytes by name. `attrs`: just these keys, with `id` and `name`."""
-    rows, size = counts.get(source.name, (0, 0))
+    absent = (None, None) if who.token.filters else (0, 0)
+    known = shown_counts(who, counts)
+    rows, size = known.get(source.name, absent)
     created = who.workspace.deployed_at()
     columns = [
         {
@@ -146,13 +148,21 @@ def data_source_reply(
         "new_columns_detected": {},
         "used_by": _used_by(who, live, source.name),
         "statistics": {"row_count": rows, "bytes": size},
-        "quarantine_rows": counts.get(f"{source.name}_quarantine", (0, 0))[0],
+        "quarantine_rows": known.get(f"{source.name}_quarantine", absent)[0],
     }
     wanted = {*attrs}
     if not wanted:
         return reply
     wanted |= {*_WITH_COLUMNS} if "columns" in wanted else {"id", "name"}
     return {key: value for key, value in reply.items() if key in wanted}
+
+
+def shown_counts(who: Caller, counts: Mapping[str, tuple[int, int]]) -> Mapping[str, tuple[int, int]]:
+    """Return rows and bytes without those of data sources of which the caller may read some rows only.
+
+    Views tell of the rows they were made of: such a caller sees those of no data source.
+    """
+    return {} if who.token.filters else counts
 
 
 def with_engine_details(reply: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reading SQL without changing it: the tables it names, by offset; statement checks."""
 
+from clickpipe.sql.apart import is_read_apart, read_apart, same_but_final, without_final
 from clickpipe.sql.create import MeantColumn, MeantTable, check_create, is_view_of, unclosed
 from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, judge_expression, table_functions
@@ -37,16 +38,20 @@ __all__ = [
     "check_create",
     "columns_part",
     "is_as_meant",
+    "is_read_apart",
     "is_view_of",
     "judge_expression",
     "order_keys",
     "quote_identifier",
     "quote_literal",
+    "read_apart",
     "read_tree",
     "reads",
+    "same_but_final",
     "splice",
     "table_functions",
     "table_name",
     "tokens",
     "unclosed",
+    "without_final",
 ]

@@ -201,7 +201,6 @@ FILTERED = [
     ("SELECT sum(1 / (amount - 2) > 99) AS n FROM events WHERE intDiv(1, amount - 2) < 9", 0),
     ("SELECT 'a' AS id, count() AS n FROM events WHERE id = 'a'", 2),
     ("SELECT count() AS n FROM (SELECT amount AS x, id AS y FROM events) WHERE y = 'b'", 0),
-    ("SELECT uniqExact(_part) + count() AS n FROM events", None),
     ("SELECT count() AS n FROM totals", 1),
     ("SELECT sum(total) AS n FROM totals", 4),
 ]

@@ -1,0 +1,119 @@
+"""Callers who may read some rows of a data source only: nothing they are told judges or counts the others.
+
+ClickHouse applies a filter where a table is read. Some things happen before: conditions on virtual columns and
+partition keys are evaluated for whole parts, and a Join table on the right of a JOIN is read by its key. In a
+caller's own SQL, tables and pipes are therefore read behind a LIMIT that no condition is moved through. Counts of what
+was read are left out of results, results are not kept, and an error is explained only where SQL alone is its cause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+
+from clickpipe.catalog import Live
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError, QueryResult, Settings
+from clickpipe.query.conditions import compose_condition
+from clickpipe.query.formats import OutputFormat
+from clickpipe.query.gate import Running
+from clickpipe.sql import Composition, is_read_apart
+
+# What ClickHouse has against SQL before it reads a row, and what ends a query whatever it reads.
+_TOLD = frozenset(
+    {"AMBIGUOUS_COLUMN_NAME", "AMBIGUOUS_IDENTIFIER", "BAD_QUERY_PARAMETER", "ILLEGAL_AGGREGATION", "ILLEGAL_FINAL"}
+    | {"ILLEGAL_PREWHERE", "ILLEGAL_TYPE_OF_ARGUMENT", "INVALID_JOIN_ON_EXPRESSION", "NOT_AN_AGGREGATE"}
+    | {"NO_COMMON_TYPE", "NUMBER_OF_ARGUMENTS_DOESNT_MATCH", "QUERY_WAS_CANCELLED", "SAMPLING_NOT_SUPPORTED"}
+    | {"SYNTAX_ERROR", "TIMEOUT_EXCEEDED", "TYPE_MISMATCH", "UNION_ALL_RESULT_STRUCTURES_MISMATCH"}
+    | {"UNKNOWN_FUNCTION", "UNKNOWN_IDENTIFIER", "UNKNOWN_QUERY_PARAMETER", "UNKNOWN_TABLE", "UNKNOWN_TYPE"}
+)
+_HIDDEN = "Why this query fails is not told to a token that may read some rows only: it may tell of others"
+_COUNTED = re.compile(rb"((?:\"|<)(rows|bytes)_read(?:\": |>))\d+")
+_TAIL = 400  # bytes in which a result's statistics stand
+_GUESSED = ("max_memory_usage", "max_rows_to_read")  # a caller's own limits, by which rows could be counted
+
+
+def filter_settings(engine: Engine, live: Live, filters: Mapping[str, str]) -> Settings:
+    """Return settings by which ClickHouse gives the rows only that a caller may read.
+
+    It applies them where a table is read, before any condition of the query but PREWHERE, so that no error of a
+    condition tells of other rows: conditions are not moved there. Raises ClickpipeError 400.
+    """
+    found: dict[str, str] = {}
+    for name, condition in filters.items():
+        table = live.table(live.compiled.project.canonical(name))
+        if table is not None:
+            found[table.replace("`", "")] = compose_condition(engine, live, condition)
+    return {"additional_table_filters": found, "optimize_move_to_prewhere": 0} if found else {}
+
+
+def without_guesses(settings: Settings) -> Settings:
+    """Return a caller's settings without limits that would tell how much is read."""
+    return {name: value for name, value in settings.items() if name not in _GUESSED}
+
+
+def require_filters_hold(live: Live, filters: Iterable[str], composed: Composition) -> None:
+    """Raise ClickpipeError 403 for a query that reads rows of a Join table which no filter is applied to."""
+    joins: dict[tuple[str, ...], str] = {}
+    for given in filters:
+        name = live.compiled.project.canonical(given)
+        source, table = live.compiled.data_sources.get(name), live.table(name)
+        if source is not None and table is not None and source.engine.name.text == "Join":
+            joins[tuple(table.replace("`", "").split("."))] = name
+    if joins and (name := _joined(composed, joins)):
+        message = f"'{name}' is not for a token that may read some of its rows only: its engine, Join, has no filters."
+        raise ClickpipeError(message, status=403, code="forbidden")
+
+
+def _joined(composed: Composition, joins: Mapping[tuple[str, ...], str]) -> str:
+    """Return a table that is read otherwise than by itself, '' for none."""
+    by_itself = is_read_apart(composed.syntax.text)
+    for new in composed.tables.values():
+        if isinstance(new, Composition):
+            if found := _joined(new, joins):
+                return found
+        elif new in joins and not by_itself:
+            return joins[new]
+    return ""
+
+
+def require_uncounted(output: OutputFormat) -> None:
+    """Raise ClickpipeError 403 for a format that tells how much was read while it is."""
+    if output.clickhouse.endswith("WithProgress"):
+        message = f"The format {output.clickhouse} is not for a token that may read some rows only: it counts them all."
+        raise ClickpipeError(message, status=403, code="forbidden")
+
+
+def hide_rows(error: EngineError) -> str:
+    """Return what such a caller is told of an error."""
+    return error.message if error.name in _TOLD else _HIDDEN
+
+
+def own_rows(running: Running) -> Running:
+    """Return a query whose result counts its own rows, not those that were read for it."""
+    told: Future[QueryResult] = Future()
+
+    def tell(done: Future[QueryResult]) -> None:
+        if done.cancelled():
+            told.cancel()
+        elif (error := done.exception()) is not None:
+            told.set_exception(error)
+        else:
+            told.set_result(_uncounted(done.result()))
+
+    running.future.add_done_callback(tell)
+    return Running(told, running.cancel)
+
+
+def _uncounted(result: QueryResult) -> QueryResult:
+    if result.more is not None:  # in parts: such formats have no statistics
+        return result
+    body, tail = result.body[:-_TAIL], result.body[-_TAIL:]
+    start = max(tail.rfind(b'"statistics":'), tail.rfind(b"<statistics>"))
+    if start < 0:
+        return result
+    size = len(result.body)
+    counted = _COUNTED.sub(lambda m: m[1] + str(result.rows if m[2] == b"rows" else size).encode(), tail[start:])
+    return replace(result, body=body + tail[:start] + counted)
