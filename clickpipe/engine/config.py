@@ -52,8 +52,12 @@ MERGE_TREE = {
     "check_sample_column_is_correct": 0,
 }
 
+# Of the memory there is (or the container's): what is left is for results on their way, and Python.
+_MEMORY = 0.75
+
 _CONFIG = (
-    "<clickhouse>\n  <users_config>{users}</users_config>\n  <merge_tree>{merge_tree}</merge_tree>\n</clickhouse>\n"
+    "<clickhouse>\n  <max_server_memory_usage_to_ram_ratio>{memory}</max_server_memory_usage_to_ram_ratio>\n"
+    "  <users_config>{users}</users_config>\n  <merge_tree>{merge_tree}</merge_tree>\n</clickhouse>\n"
 )
 _USERS = """<clickhouse>
   <profiles><default>{profile}</default></profiles>
@@ -85,7 +89,7 @@ def write_config(folder: Path, sources: Collection[str] = (), *, files: bool = F
     grants = "".join(f"<query>{grant}</query>" for grant in (GRANTS, *more))
     users.write_text(_USERS.format(profile=profile, grants=grants), encoding="utf-8")
     main = folder / "config.xml"
-    main.write_text(_CONFIG.format(users=escape(str(users)), merge_tree=merge_tree), encoding="utf-8")
+    main.write_text(_CONFIG.format(memory=_MEMORY, users=escape(str(users)), merge_tree=merge_tree), encoding="utf-8")
     return main
 
 

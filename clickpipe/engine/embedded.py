@@ -8,22 +8,25 @@ import os
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from clickpipe.engine.batches import batches
 from clickpipe.engine.encode import encode_params, settings_clause
+from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
 from clickpipe.engine.spool import Lines
-from clickpipe.engine.stream import Held, Part, Stream, parts_of, streams
 from clickpipe.engine.versions import Versions
 from clickpipe.sql import OTHER
 
 DEFAULT_WORKERS = 4
+_DESCRIBED_WITHIN = 20  # seconds
 _AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query parses
 
 
@@ -65,6 +68,7 @@ class EmbeddedEngine:
         self._versions = Versions()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
         self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
+        self._readers = ThreadPoolExecutor(workers, thread_name_prefix="engine-results")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
 
     def _open(self, address: str) -> Any:
@@ -111,41 +115,58 @@ class EmbeddedEngine:
         self, sql: str, params: Params | None = None, *, output: str, settings: Settings | None = None, whole: int
     ) -> Future[QueryResult]:
         """Run one SELECT as `submit` does; a result of more than `whole` bytes has `more`, where the format can."""
-        text = sql + settings_clause(settings)
-        if not streams(text, output):
+        if not comes_out(sql):
             return self.submit(sql, params, output=output, settings=settings)
+        settings = {"log_comment": uuid.uuid4().hex, **(settings or {}), "output_format_parallel_formatting": 0}
         promise: Future[QueryResult] = Future()
-        arguments = text, encode_params(params or {}), output
-        running = self._pool.submit(self._stream, promise, whole, *arguments)
+        running = self._pool.submit(self._stream, promise, whole, sql, encode_params(params or {}), output, settings)
         running.add_done_callback(lambda done: _pass_on(done, promise))
         return promise
 
-    def _stream(self, promise: Future[QueryResult], whole: int, sql: str, params: dict[str, str], output: str) -> None:
+    def _stream(
+        self,
+        promise: Future[QueryResult],
+        whole: int,
+        sql: str,
+        params: dict[str, str],
+        output: str,
+        settings: Settings,
+    ) -> None:
         if not promise.set_running_or_notify_cancel():
             return
-        held = Held()
-        with self._errors(), contextlib.closing(self._session().send_query(sql, output, params=params)) as result:
-            parts = parts_of(result, output)
-            if held.fill(parts, whole) and self._streams.acquire(blocking=False):
-                stream = Stream(folder=self._folder)
-                try:
-                    promise.set_result(held.result(stream))
-                    held = Held()
-                    self._pour(parts, stream)
-                finally:
-                    self._streams.release()
-                return
-            held.fill(parts)
-        promise.set_result(self._query(sql, params, output) if held.needs_header(output) else held.result())
+        began, tag = time.perf_counter(), str(settings["log_comment"])
 
-    def _pour(self, parts: Iterator[Part], stream: Stream) -> None:
+        def so_far() -> QueryResult:
+            return replace(self._so_far(tag), elapsed=time.perf_counter() - began)
+
+        outlet = Outlet(promise, output, whole, self._folder, self._may_send, so_far, lambda: self.cancel(tag))
+        reading = self._readers.submit(outlet.read)
         try:
-            with self._errors():
-                stream.pour(parts)
+            try:
+                result = self._query(sql + outlet.clause + settings_clause(settings), params, output)
+            finally:
+                outlet.close()
+            reading.result()
+            outlet.succeed(result)
         except EngineError as error:
-            stream.fail(error)
+            reading.result()
+            outlet.fail(error)
         except OSError as error:
-            stream.fail(EngineError(f"a result cannot be kept until it is taken: {error.strerror}"))
+            outlet.fail(EngineError(f"a result cannot be kept until it is taken: {error.strerror}"))
+        finally:
+            if outlet.sends:
+                self._streams.release()
+
+    def _may_send(self) -> bool:
+        return self._streams.acquire(blocking=False)
+
+    def _so_far(self, tag: str) -> QueryResult:
+        """Return how much a query has read that runs with a tag."""
+        sql = (
+            "SELECT sum(read_rows), sum(read_bytes) FROM system.processes WHERE Settings['log_comment'] = {tag:String}"
+        )
+        rows, size = self._killer.submit(self._query, sql, {"tag": tag}, "TSV").result().body.split()
+        return QueryResult(b"", int(rows), int(size), 0.0)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -159,7 +180,7 @@ class EmbeddedEngine:
             if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
                 raise
             _forget_output(self._session())
-            raise EngineError(str(error).removeprefix("Streaming query failed: ")) from error
+            raise EngineError(str(error)) from error
 
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
         """Return how often tables (`database.table`) were written to."""
@@ -177,7 +198,8 @@ class EmbeddedEngine:
 
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
         """Return the result columns of a SELECT. Raises EngineError."""
-        result = self.execute(f"DESCRIBE (\n{sql}\n)", params, output="JSONCompact")
+        limit: Settings = {"max_execution_time": _DESCRIBED_WITHIN}  # ClickHouse runs scalar subqueries of constants
+        result = self.execute(f"DESCRIBE (\n{sql}\n)", params, output="JSONCompact", settings=limit)
         return [ResultColumn(row[0], row[1]) for row in json.loads(result.body)["data"]]
 
     def syntax_tree(self, sql: str) -> str:
@@ -217,6 +239,7 @@ class EmbeddedEngine:
             return
         self._closed = True
         self._pool.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
         self._killer.shutdown(wait=True)
         for session in self._sessions:
             session.close()

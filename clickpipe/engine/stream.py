@@ -1,73 +1,19 @@
-"""A result that is too large to hold: its first bytes, and the rest as it is read.
-
-chdb gives a result in parts, each a document of the format by itself. Put one behind another they are one document in
-formats of rows without a frame; those with a header repeat it, which is taken off here. JSON and Parquet are no such
-formats: their results are held whole (and bounded by `max_result_bytes`).
-"""
+"""A result that is too large to hold: its first bytes, and the rest, which one thread makes and another one takes."""
 
 from __future__ import annotations
 
-import re
 import tempfile
 import threading
-import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from clickpipe.engine.protocol import EngineError, Parts, QueryResult
+from clickpipe.engine.protocol import EngineError
 
-_TABS = ("TSV", "TabSeparated")
-_HEADED = frozenset({"CSVWithNames", *(f"{tabs}WithNames" for tabs in _TABS)})
-_STREAMED = _HEADED | {"CSV", *_TABS, *(f"{tabs}Raw" for tabs in _TABS)}
-_STREAMED |= {f"JSON{form}EachRow" for form in ("", "Compact", "Strings", "CompactStrings")}
 _AHEAD = 2  # parts in memory that the client has not taken
 _IN_FILE = 1 << 30  # bytes in a file that it has not taken
 _END = -1
 _PATIENCE = 60.0  # seconds for which a query waits for a client that takes nothing
-_BEHIND = re.compile(r"\b(?:totals|extremes)\b", re.IGNORECASE)
-_HEADER = re.compile(rb'(?:[^"\n]|"[^"]*")*\n')  # of CSV: a name in quotes may hold line breaks
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Bytes of a result, its rows in them, rows and bytes read from tables for them."""
-
-    data: bytes
-    rows: int
-    rows_read: int
-    bytes_read: int
-
-
-class Held:
-    """The parts of a result that are held, and what it took to make them."""
-
-    def __init__(self) -> None:
-        """Begin to count time."""
-        self._parts: list[Part] = []
-        self._began = time.perf_counter()
-
-    def fill(self, parts: Iterator[Part], most: float = float("inf")) -> bool:
-        """Take parts until they have more than `most` bytes; tell whether they have."""
-        size = 0
-        for part in parts:
-            self._parts.append(part)
-            size += len(part.data)
-            if size > most:
-                return True
-        return False
-
-    def needs_header(self, output: str) -> bool:
-        """Tell whether it is a document without the header that its format has."""
-        return not self._parts and output in _HEADED
-
-    def result(self, more: Parts | None = None) -> QueryResult:
-        """Return them as one, with what comes behind them."""
-        read = sum(part.rows_read for part in self._parts), sum(part.bytes_read for part in self._parts)
-        body = b"".join(part.data for part in self._parts)
-        return QueryResult(body, *read, time.perf_counter() - self._began, sum(part.rows for part in self._parts), more)
 
 
 class Stream:
@@ -128,10 +74,11 @@ class Stream:
         self._read += size
         return self._file.read(size)
 
-    def pour(self, parts: Iterator[Part]) -> None:
-        """Add all parts, and the end, as long as somebody wants them."""
-        if all(self.put(part.data) for part in parts):
-            self.put(None)
+    @property
+    def is_full(self) -> bool:
+        """Tell whether the next part would wait for one to be taken."""
+        with self._changed:
+            return not self._has_room()
 
     def fail(self, error: EngineError) -> None:
         """End it with an error, behind the parts that are in it."""
@@ -160,27 +107,3 @@ class Stream:
             if self._file is not None:
                 self._file.close()
             self._changed.notify_all()
-
-
-def streams(sql: str, output: str) -> bool:
-    """Tell whether a query's result can be had in parts: what comes behind the rows in text formats is lost then."""
-    if sql.startswith(("EXPLAIN", "DESCRIBE")):
-        return False
-    return output in _STREAMED and (output.startswith("JSON") or not _BEHIND.search(sql))
-
-
-def parts_of(result: Any, output: str) -> Iterator[Part]:
-    """Yield the parts of chdb's streaming result, a header once.
-
-    Rows read are those until the last row of the result was found: chdb does not tell of those behind it.
-    """
-    header: bytes | None = None
-    for part in result:
-        data = part.bytes() or b""
-        if output in _HEADED:
-            if header is None:
-                found = _HEADER.match(data) if output.startswith("CSV") else None
-                header = found[0] if found else data[: data.find(b"\n") + 1]
-            else:
-                data = data.removeprefix(header)
-        yield Part(data, part.rows_read(), part.storage_rows_read(), part.storage_bytes_read())

@@ -1,6 +1,7 @@
 """Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
 
-from clickpipe.query.answers import Answer, Answers, Started
+from clickpipe.query.answer import Answer, Started
+from clickpipe.query.answers import Answers
 from clickpipe.query.client_settings import asked_settings, client_settings, split_settings
 from clickpipe.query.clients import client_query, unknown_database
 from clickpipe.query.conditions import compose_condition

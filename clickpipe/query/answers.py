@@ -15,54 +15,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import QueryResult, Settings
 from clickpipe.project import DataSource
+from clickpipe.query.answer import Answer, Kept, Started
+from clickpipe.query.chained import mapped, shared
 from clickpipe.query.gate import Running
 from clickpipe.sql import Reads
 
 _OWN_TIME = 60.0  # seconds
 _FOREVER = float("inf")
-_ENTRY = 1_000  # bytes beside the result's own
-_Given = TypeVar("_Given")
 _SALT = secrets.token_bytes(16)
 _NOTHING = QueryResult(b"", 0, 0, 0.0)
 _SHARE = 8  # no result takes more than this part of all
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A query's result; `etag` names it where it may be kept, `age` is in seconds, `source` HIT, MISS or SHARED.
-
-    `unmodified`: the caller has it, and `result` is empty.
-    """
-
-    result: QueryResult
-    etag: str = ""
-    age: float = 0.0
-    source: str = ""
-    unmodified: bool = False
-
-
-Started = Answer | Future[Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A result, the name it has, since when it is kept, and for how many seconds."""
-
-    result: QueryResult
-    etag: str
-    at: float
-    keep: float
-
-    @property
-    def size(self) -> int:
-        """Return the bytes it takes."""
-        return len(self.result.body) + _ENTRY
 
 
 @dataclass(slots=True)
@@ -157,10 +124,10 @@ class Answers:
         if not joined:
             self._start(key, keep, run, flight)
         if joined:
-            promise = _shared(flight.future, lambda kept: _answer(kept.result, kept.etag, known, "SHARED"), run)
+            promise = shared(flight.future, lambda kept: _answer(kept.result, kept.etag, known, "SHARED"), run)
         else:
             source = "MISS" if keep else ""
-            promise = _mapped(flight.future, lambda kept: _answer(kept.result, kept.etag, known, source))
+            promise = mapped(flight.future, lambda kept: _answer(kept.result, kept.etag, known, source))
         promise.add_done_callback(lambda done: self._left(key, flight) if done.cancelled() else None)
         return promise
 
@@ -235,60 +202,6 @@ def _etag(what: Hashable) -> str:
 def _answer(result: QueryResult, etag: str, known: str, source: str, age: float = 0.0) -> Answer:
     unmodified = bool(etag) and etag in known
     return Answer(_NOTHING if unmodified else result, etag, age, source, unmodified)
-
-
-def _mapped(future: Future[_Given], make: Callable[[_Given], Answer]) -> Future[Answer]:
-    found: Future[Answer] = Future()
-    future.add_done_callback(lambda done: _pass_on(done, found, make))
-    return found
-
-
-def _pass_on(done: Future[_Given], found: Future[Answer], make: Callable[[_Given], Answer]) -> None:
-    if not found.set_running_or_notify_cancel():
-        _drop(done)  # the caller has gone away
-    elif done.cancelled():
-        found.set_exception(RuntimeError("the query was ended before it began"))
-    elif (error := done.exception()) is not None:
-        found.set_exception(error)
-    else:
-        found.set_result(make(done.result()))
-
-
-def _drop(done: Future[Any]) -> None:
-    """Want no more of a result that nobody takes."""
-    if not done.cancelled() and done.exception() is None:
-        given = done.result()
-        result = given.result if isinstance(given, Kept | Answer) else given
-        if result.more is not None:
-            result.more.close()
-
-
-def _shared(future: Future[Kept], make: Callable[[Kept], Answer], run: Callable[[], Running]) -> Future[Answer]:
-    """Return the answer of another's query; of a query of its own where that one's is sent in parts."""
-    found: Future[Answer] = Future()
-
-    def ended(done: Future[Kept]) -> None:
-        if done.exception() is None and done.result().result.more is not None and not found.cancelled():
-            try:
-                own = plain(run())
-            except ClickpipeError as error:  # too many wait
-                if found.set_running_or_notify_cancel():
-                    found.set_exception(error)
-                return
-            own.add_done_callback(lambda it: _pass_on(it, found, lambda answer: answer))
-            found.add_done_callback(lambda it: own.cancel() if it.cancelled() else None)
-        else:
-            _pass_on(done, found, make)
-
-    future.add_done_callback(ended)
-    return found
-
-
-def plain(running: Running) -> Future[Answer]:
-    """Return the answer of a query that is neither kept nor shared; who cancels it ends the query."""
-    answer = _mapped(running.future, Answer)
-    answer.add_done_callback(lambda done: running.cancel() if done.cancelled() else None)
-    return answer
 
 
 def without_cache_settings(settings: Settings) -> tuple[Settings, float]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, QueryResult, Settings
+from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import OutputFormat
 from clickpipe.query.gate import Running
@@ -108,12 +108,38 @@ def own_rows(running: Running) -> Running:
 
 
 def _uncounted(result: QueryResult) -> QueryResult:
-    if result.more is not None:  # in parts: such formats have no statistics
-        return result
+    if result.more is not None:
+        return replace(result, more=_UncountedParts(result.more, result.rows, len(result.body)))
     body, tail = result.body[:-_TAIL], result.body[-_TAIL:]
+    return replace(result, body=body + _own_counts(tail, result.rows, len(result.body)))
+
+
+def _own_counts(tail: bytes, rows: int, size: int) -> bytes:
     start = max(tail.rfind(b'"statistics":'), tail.rfind(b"<statistics>"))
     if start < 0:
-        return result
-    size = len(result.body)
-    counted = _COUNTED.sub(lambda m: m[1] + str(result.rows if m[2] == b"rows" else size).encode(), tail[start:])
-    return replace(result, body=body + tail[:start] + counted)
+        return tail
+    counted = _COUNTED.sub(lambda m: m[1] + str(rows if m[2] == b"rows" else size).encode(), tail[start:])
+    return tail[:start] + counted
+
+
+class _UncountedParts:
+    """The rest of a result, whose end counts its own rows and bytes."""
+
+    def __init__(self, parts: Parts, rows: int, size: int) -> None:
+        self._parts, self._rows, self._size = parts, rows, size
+        self._tail: bytes | None = b""
+
+    def take(self) -> bytes | None:
+        while self._tail is not None:
+            part = self._parts.take()
+            if part is None:
+                tail, self._tail = self._tail, None
+                return _own_counts(tail, self._rows, self._size) or None
+            self._size += len(part)
+            data, self._tail = (self._tail + part)[:-_TAIL], (self._tail + part)[-_TAIL:]
+            if data:
+                return data
+        return None
+
+    def close(self) -> None:
+        self._parts.close()

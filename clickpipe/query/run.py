@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,18 +12,11 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import BoundQuery, Composer, QueryFunction, is_quick, parameters_read
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
-from clickpipe.engine import Engine, EngineError, Settings
-from clickpipe.query.answers import (
-    Answer,
-    Answers,
-    Facts,
-    Started,
-    facts_of,
-    frozen,
-    key_of,
-    plain,
-    without_cache_settings,
-)
+from clickpipe.engine import Engine, EngineError, QueryResult, Settings
+from clickpipe.query.answer import Answer, Started
+from clickpipe.query.answers import Answers, Facts, facts_of, frozen, key_of, without_cache_settings
+from clickpipe.query.bounded import Bounded
+from clickpipe.query.chained import behind, made_of, plain
 from clickpipe.query.filtered import (
     filter_settings,
     hide_rows,
@@ -32,7 +25,7 @@ from clickpipe.query.filtered import (
     require_uncounted,
     without_guesses,
 )
-from clickpipe.query.formats import require_length
+from clickpipe.query.formats import format_named, require_length
 from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded
 from clickpipe.query.own_sql import (
@@ -54,6 +47,18 @@ _JUDGED_TEXTS = 10_000
 _CALLS, _LONG = 1_000, 10_000  # calls whose bound SQL is remembered, and characters of values from which on it is not
 _changing: frozenset[str] | None = None
 _FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What is known of one deployment: calls as they were bound, facts of texts, what was found of pipes."""
+
+    live: Live
+    bound: Bounded[Hashable, BoundQuery] = field(default_factory=lambda: Bounded(_CALLS))
+    judged: Bounded[str, Facts] = field(default_factory=lambda: Bounded(_JUDGED_TEXTS))
+    alone: Bounded[str, bool] = field(default_factory=lambda: Bounded(_JUDGED_TEXTS))
+    quick: dict[str, bool] = field(default_factory=dict)
+    parameters: dict[str, Collection[str]] = field(default_factory=dict)
 
 
 class QueryRunner:
@@ -80,14 +85,7 @@ class QueryRunner:
         self._engine = engine
         self._live = live
         self._settings = (limits or QueryLimits()).settings()
-        self._judged: dict[str, Facts] = {}
-        self._alone: set[str] = set()
-        self._memory: dict[Hashable, BoundQuery] = {}
-        self._memory_of: Live | None = None
-        self._quick_of: Live | None = None
-        self._quick: dict[str, bool] = {}
-        self._parameters_of: Live | None = None
-        self._parameters_known: dict[str, Collection[str]] = {}
+        self._memory: _Memory | None = None
 
     def live(self) -> Live:
         """Return what the workspace answers from. Raises 404 before the first deployment."""
@@ -96,6 +94,13 @@ class QueryRunner:
             message = "Nothing is deployed in this workspace yet. Deploy a project with `clickpipe deploy`."
             raise ClickpipeError(message, status=404, code="not_deployed")
         return live
+
+    def _of(self, live: Live) -> _Memory:
+        """Return what is known of a deployment; a call that began before a promotion leaves nothing to those behind."""
+        memory = self._memory
+        if memory is None or memory.live is not live:
+            memory = self._memory = _Memory(live)
+        return memory
 
     def endpoint(self, name: str, options: QueryOptions, known: str = "") -> Started:
         """Start an endpoint's query, unless its result is kept; `known` are the ETags that the caller has.
@@ -106,19 +111,17 @@ class QueryRunner:
         live = self.live()
         options = options.fixed_for([name], partial(self._parameters, live)) if options.fixed_params else options
         bound = self._bound(live, name, options.values)
-        facts = self._judged.get(bound.text)
+        facts = self._of(live).judged.get(bound.text)
         if facts is not None and not options.filters:
             return self._answer(live, bound, options, facts, known)
-        return _FIRST_QUERIES.submit(self._first, live, bound, options, known)
+        judging = _FIRST_QUERIES.submit(self._first, live, bound, options)
+        return behind(judging, lambda facts: self._answer(live, bound, options, facts, known))
 
-    def _first(self, live: Live, bound: BoundQuery, options: QueryOptions, known: str) -> Answer:
-        """Judge a text that was not seen before, then run it: which branches it holds depends on the parameters."""
+    def _first(self, live: Live, bound: BoundQuery, options: QueryOptions) -> Facts:
+        """Judge a text that was not seen before: which branches it holds depends on the parameters."""
         facts = facts_of(live, reads(self._judge(live, bound.composed, options), changing_functions(self._engine)))
-        if len(self._judged) >= _JUDGED_TEXTS:
-            self._judged.clear()
-        self._judged[bound.text] = facts
-        started = self._answer(live, bound, options, facts, known)
-        return started if isinstance(started, Answer) else started.result()
+        self._of(live).judged[bound.text] = facts
+        return facts
 
     def _answer(self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str) -> Started:
         settings, asked = without_cache_settings(self._settings_of(live, bound, options))
@@ -140,9 +143,7 @@ class QueryRunner:
 
         They give the same for the same; secrets may be changed, and are asked for each time.
         """
-        if live is not self._memory_of or len(self._memory) >= _CALLS:
-            self._memory_of, self._memory = live, {}
-        memory, key = self._memory, (name, frozen(values))
+        memory, key = self._of(live).bound, (name, frozen(values))
         bound = memory.get(key)
         if bound is None:
             bound = self._bind_endpoint(live, name, values)
@@ -155,9 +156,7 @@ class QueryRunner:
 
     def _parameters(self, live: Live, pipe: str) -> Collection[str]:
         """Return the parameters of a pipe and of what it reads, from memory as long as nothing else is live."""
-        if live is not self._parameters_of:
-            self._parameters_of, self._parameters_known = live, {}
-        known = self._parameters_known
+        known = self._of(live).parameters
         if pipe not in known:
             known[pipe] = parameters_read(live.compiled, pipe)
         return known[pipe]
@@ -165,11 +164,10 @@ class QueryRunner:
     def is_quick(self, name: str, values: Mapping[str, Any]) -> bool:
         """Tell whether an endpoint's SQL is made in no time: it may be, then, where nothing else runs meanwhile."""
         live = self.live()
-        if live is not self._quick_of:
-            self._quick_of, self._quick = live, {}
-        known = self._quick.get(name)
+        quick = self._of(live).quick
+        known = quick.get(name)
         if known is None:
-            known = self._quick[name] = name in live.compiled.endpoints and is_quick(live.compiled, name)
+            known = quick[name] = name in live.compiled.endpoints and is_quick(live.compiled, name)
         return known and sum(len(value) for value in values.values()) < _LONG
 
     def _function(self, live: Live, name: str) -> QueryFunction:
@@ -182,8 +180,8 @@ class QueryRunner:
             raise ClickpipeError(message, status=404, code="not_found")
         return function
 
-    def explain(self, name: str, options: QueryOptions) -> list[str]:
-        """Return ClickHouse's plan for an endpoint's query, line by line, with what indexes leave out.
+    def explain(self, name: str, options: QueryOptions) -> Future[list[str]]:
+        """Start to ask for ClickHouse's plan for an endpoint's query: its lines, with what indexes leave out.
 
         Raises ClickpipeError as `endpoint` does.
         """
@@ -193,13 +191,14 @@ class QueryRunner:
             raise ClickpipeError(message, status=403, code="forbidden")
         bound = self._bind_endpoint(live, name, options.fixed_for([name], partial(self._parameters, live)).values)
         self._judge(live, bound.composed, options)
-        statement = f"EXPLAIN indexes = 1 {bound.text}"
-        try:
-            body = self._engine.execute(statement, bound.params, output="TSVRaw").body.decode()
-        except EngineError as error:
-            error.message = hide_secrets(error.message, bound.params)
-            raise failure(error) from None
-        return without_names(hide_secrets(body, bound.params)).rstrip("\n").split("\n")
+        plan = replace(options, explain="EXPLAIN indexes = 1", output=format_named("TSVRaw"))
+        running = self._run(bound, plan, self._settings)
+
+        def lines(result: QueryResult) -> list[str]:
+            text = hide_secrets(result.body.decode(errors="replace"), bound.params)
+            return without_names(text).rstrip("\n").split("\n")
+
+        return made_of(running, lines)
 
     def sql(self, text: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
         """Start a caller's own SELECT (a template when it starts with `%`).
@@ -235,7 +234,7 @@ class QueryRunner:
             if options.filters:
                 require_plain(syntax)
             self._judge(live, composed, options)
-            self._stand_alone(composed, binder.params, options)
+            self._stand_alone(live, composed, binder.params, options)
         except EngineError as error:
             raise failure(error) from None
         bound = BoundSQL(composed.text, binder.params, binder.settings)
@@ -251,20 +250,20 @@ class QueryRunner:
             self._prepare()
         return tree
 
-    def _stand_alone(self, composed: Composition, params: Mapping[str, Any], options: QueryOptions) -> None:
+    def _stand_alone(self, live: Live, composed: Composition, params: Mapping[str, Any], options: QueryOptions) -> None:
         """Refuse pipes that do not work by themselves: names of the caller's would be taken for what they lack."""
+        known = self._of(live).alone
         for inner in composed.tables.values():
-            if isinstance(inner, Composition) and inner.text not in self._alone:
+            if isinstance(inner, Composition) and inner.text not in known:
                 try:
-                    self._engine.describe(inner.text, params)
+                    statement = explained(inner.text, "DESCRIBE")  # which runs scalar subqueries
+                    self._gate.submit(statement, params, "Null", self._settings).future.result()
                 except EngineError:
                     if not options.filters:
                         raise
                     message = "A pipe that this query reads does not work by itself."  # why may tell of other rows
                     raise ClickpipeError(message, code="not_allowed") from None
-                if len(self._alone) >= _JUDGED_TEXTS:
-                    self._alone.clear()
-                self._alone.add(inner.text)
+                known[inner.text] = True
 
     def _settings_of(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Settings:
         if not (bound.settings or options.settings or options.limits or options.filters):

@@ -87,7 +87,7 @@ async def run_sql(request: Request, who: Caller, sql: str, options: QueryOptions
         raise failure(error) from error
 
 
-async def unless_gone(request: Request, answer: Future[Answer]) -> Answer:
+async def unless_gone(request: Request, answer: Future[_Started]) -> _Started:
     """Wait for an answer; end its query when the client goes away first. Raises ClickpipeError 499 then."""
     waiting = asyncio.wrap_future(answer)
     gone = asyncio.ensure_future(_gone(request))

@@ -48,7 +48,7 @@ async def call_endpoint(request: Request) -> Response:
     request.scope["state"]["headers"] |= instance_of(request).endpoint_requests.take((who.workspace.id, name))
     values = await posted_values(request)
     if flag(values, "explain"):
-        return await _explain(who, name, values)
+        return await _explain(request, who, name, values)
     over, pieces = one(values, "q"), asks_for_a_piece(request)
     queries, known = who.queries(values), "" if pieces else request.headers.get("if-none-match", "")
     start: Callable[[], Awaitable[Started]]
@@ -135,11 +135,15 @@ async def get_explain(request: Request) -> JSONResponse:
     who = caller(request)
     name = request.path_params["name"]
     who.require("PIPES:READ", name)
-    return await _explain(who, name, await posted_values(request))
+    return await _explain(request, who, name, await posted_values(request))
 
 
-async def _explain(who: Caller, name: str, values: Values) -> JSONResponse:
-    plan = await asyncio.to_thread(who.queries(values).explain, name, who.options(values))
+async def _explain(request: Request, who: Caller, name: str, values: Values) -> JSONResponse:
+    started = await asyncio.to_thread(who.queries(values).explain, name, who.options(values))
+    try:
+        plan = await unless_gone(request, started)
+    except EngineError as error:
+        raise failure(error) from error
     return JSONResponse({"name": name, "plan": plan})
 
 

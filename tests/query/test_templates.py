@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError
 from clickpipe.query import FORMATS, QueryOptions
 from clickpipe.runtime import Workspace
 from tests.conftest import RunPython
@@ -80,14 +81,14 @@ def test_an_error_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytes
         rows(deployed, "leak")
     assert "hunter2" not in caught.value.message
     assert "'***'" in caught.value.message
-    with pytest.raises(ClickpipeError) as told:
-        deployed.queries.explain("leak", QueryOptions())
+    with pytest.raises(EngineError) as told:
+        deployed.queries.explain("leak", QueryOptions()).result()
     assert "hunter2" not in told.value.message
 
 
 def test_a_plan_does_not_show_a_secret(deployed: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKPIPE_SECRET_KEY", "hunter2")
-    plan = "\n".join(deployed.queries.explain("plan", QueryOptions()))
+    plan = "\n".join(deployed.queries.explain("plan", QueryOptions()).result())
     assert "hunter2" not in plan
     assert "***" in plan
 

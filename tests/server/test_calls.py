@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -187,15 +188,41 @@ def test_limits(client: Client, limits: QueryLimits, sql: str, status: int, name
     assert (response.status_code, name in response.json()["error"]) == (status, True)
 
 
-def test_a_query_ends_when_its_client_goes_away(client: Client) -> None:
+SLOW_SQL = "SELECT sum(cityHash64(number)) AS s FROM numbers(1000000000000)"
+SLOW = {
+    "pipes/slow.pipe": f"NODE n\nSQL >\n    {SLOW_SQL}\nTYPE endpoint\n",
+    "pipes/planned.pipe": f"NODE n\nSQL >\n    SELECT 1 AS x WHERE ({SLOW_SQL}, events) > 0\nTYPE endpoint\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/v0/sql", {"q": SLOW_SQL}),
+        ("/", {"query": SLOW_SQL}),
+        ("/v0/pipes/slow.json", {}),
+        ("/v0/pipes/slow.csv", {}),
+        ("/v0/pipes/slow.json", {"q": "SELECT * FROM _"}),
+        ("/v0/pipes/planned.json", {"explain": "true"}),
+        ("/v0/pipes/planned/explain", {}),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_query_ends_when_its_client_goes_away(client: Client, path: str, query: dict[str, str], times: int) -> None:
+    client.workspace.deploy({**FILES, **SLOW})
+    statuses = [_leave(client, path, query) for _ in range(times)]  # the first call of an endpoint is judged before
+    assert statuses == [499] * times
+
+
+def _leave(client: Client, path: str, query: dict[str, str]) -> int:
+    """Ask, go away when the query runs, wait until it has ended; return the status that nobody reads."""
     token = client.token("workspace admin token").value
-    query = f"q=SELECT+sum(cityHash64(number))+FROM+numbers(1000000000000)&token={token}"
     scope = {
         "type": "http",
         "method": "GET",
-        "path": "/v0/sql",
-        "query_string": query.encode(),
-        "headers": [],
+        "path": path,
+        "query_string": urlencode({**query, "token": token}).encode(),
+        "headers": [(b"x-clickhouse-key", token.encode())] if path == "/" else [],
         "client": ("127.0.0.1", 1),
     }
     sent: list[Any] = []
@@ -208,6 +235,7 @@ def test_a_query_ends_when_its_client_goes_away(client: Client) -> None:
                 return message
             while client.instance.gate.running == 0:  # noqa: ASYNC110 - another thread counts
                 await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
@@ -216,11 +244,16 @@ def test_a_query_ends_when_its_client_goes_away(client: Client) -> None:
         await create_app(client.instance)(scope, receive, send)
 
     asyncio.run(call())
-    assert sent[0]["status"] == 499
-    for _ in range(500):
+    for _ in range(200):
         if client.instance.gate.running == 0:
             break
         time.sleep(0.02)
-    assert client.instance.gate.running == 0
+    assert client.instance.gate.running == 0, "the query goes on"
+    status: int = sent[0]["status"]
+    return status
+
+
+def test_who_goes_away_is_told_of(client: Client) -> None:
+    assert _leave(client, "/v0/sql", {"q": SLOW_SQL}) == 499
     found = client("GET", "/v0/sql", params={"q": "SELECT status_code FROM tinybird.pipe_stats_rt WHERE error = 1"})
     assert found.json()["data"] == [{"status_code": 499}]

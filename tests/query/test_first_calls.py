@@ -1,0 +1,63 @@
+"""What is known of a text is known of one deployment; calls that were not judged yet are limited as others are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.query import Answer, Answers, QueryGate, QueryOptions, QueryRunner, Started
+from clickpipe.runtime import Instance, Workspace
+
+SLOW = "NODE n\nSQL >\n    SELECT sum(cityHash64(number)) AS s FROM numbers(1000000000000) WHERE number > {}\n"
+SLOW += "TYPE endpoint\n"
+SUMS = "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\nENGINE AggregatingMergeTree\n"
+SUMS += "ENGINE_SORTING_KEY id\n"
+SOURCE = "SCHEMA >\n    id String `json:$.id`,\n    n Int32 `json:$.n`\n\nENGINE_SORTING_KEY id\n"
+VIEW = "NODE n\nSQL >\n    SELECT id, sum(n) AS n FROM {} GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
+FILES = {
+    "a.datasource": SOURCE,
+    "b.datasource": SOURCE,
+    "sums.datasource": SUMS,
+    "a_view.pipe": VIEW.format("a"),
+    "total.pipe": "NODE n\nSQL >\n    SELECT sum(n) AS n FROM sums\nTYPE endpoint\n",
+}
+
+
+def answer(started: Started) -> Answer:
+    return started if isinstance(started, Answer) else started.result(timeout=30)
+
+
+def test_first_calls_are_refused_when_too_many_run(instance: Instance, workspace: Workspace) -> None:
+    workspace.deploy({f"slow{n}.pipe": SLOW.format(n) for n in range(3)})
+    runner = QueryRunner(instance.engine, lambda: workspace.live, gate=QueryGate(instance.engine, 1, 0))
+    first = runner.endpoint("slow0", QueryOptions())
+    assert not isinstance(first, Answer)
+    while runner._gate.running == 0:
+        pass
+    with pytest.raises(ClickpipeError, match="1 queries run and 0 wait") as refused:
+        answer(runner.endpoint("slow1", QueryOptions()))
+    assert refused.value.status == 429
+    assert first.cancel()
+    while runner._gate.running:
+        pass
+    third = runner.endpoint("slow2", QueryOptions())
+    assert not isinstance(third, Answer)
+    third.cancel()
+
+
+def test_a_new_view_into_a_table_makes_kept_results_old(instance: Instance, workspace: Workspace) -> None:
+    workspace.deploy(FILES)
+    runner = QueryRunner(instance.engine, lambda: workspace.live, answers=Answers(1 << 20))
+
+    def total() -> tuple[int, str]:
+        found = answer(runner.endpoint("total", QueryOptions()))
+        return json.loads(found.result.body)["data"][0]["n"], found.source
+
+    workspace.ingest("a", [{"id": "x", "n": 1}])
+    assert (total(), total()[1]) == ((1, "MISS"), "HIT")
+    workspace.deploy({**FILES, "b_view.pipe": VIEW.format("b")})
+    assert total()[0] == 1
+    workspace.ingest("b", [{"id": "x", "n": 2}])
+    assert total()[0] == 3
