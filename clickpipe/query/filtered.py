@@ -108,9 +108,9 @@ def own_rows(running: Running) -> Running:
 
 
 def _uncounted(result: QueryResult) -> QueryResult:
-    if result.more is not None:
-        return replace(result, more=_UncountedParts(result.more, result.rows, len(result.body)))
     body, tail = result.body[:-_TAIL], result.body[-_TAIL:]
+    if result.more is not None:
+        return replace(result, body=body, more=_UncountedParts(result.more, tail, result.rows, len(result.body)))
     return replace(result, body=body + _own_counts(tail, result.rows, len(result.body)))
 
 
@@ -125,9 +125,9 @@ def _own_counts(tail: bytes, rows: int, size: int) -> bytes:
 class _UncountedParts:
     """The rest of a result, whose end counts its own rows and bytes."""
 
-    def __init__(self, parts: Parts, rows: int, size: int) -> None:
+    def __init__(self, parts: Parts, tail: bytes, rows: int, size: int) -> None:
         self._parts, self._rows, self._size = parts, rows, size
-        self._tail: bytes | None = b""
+        self._tail: bytes | None = tail
 
     def take(self) -> bytes | None:
         while self._tail is not None:
