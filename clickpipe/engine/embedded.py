@@ -27,6 +27,16 @@ from clickpipe.sql import OTHER
 
 DEFAULT_WORKERS = 4
 _DESCRIBED_WITHIN = 20  # seconds
+# Rows with their data behind the statement: one block, read by one thread.
+_ROWS_AS_ARRAYS: Settings = {
+    "input_format_null_as_default": 1,
+    "input_format_parallel_parsing": 0,
+    "date_time_input_format": "best_effort",
+    "precise_float_parsing": 1,
+    "max_insert_block_size": 1 << 40,
+    "min_insert_block_size_rows": 1 << 40,
+    "min_insert_block_size_bytes": 1 << 50,
+}
 _AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query parses
 
 
@@ -105,6 +115,12 @@ class EmbeddedEngine:
                 self._versions.ran(sql)
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
         return QueryResult(result.bytes() or b"", *read, result.elapsed(), result.rows_read())
+
+    def insert(self, table: str, columns: str, rows: bytes, settings: Settings) -> None:
+        """Insert rows, each a JSON array of the columns' values on a line of its own. Raises EngineError."""
+        given = settings_clause({**_ROWS_AS_ARRAYS, **settings})
+        sql = f"INSERT INTO {table} ({columns}){given} FORMAT JSONCompactEachRow\n{rows.decode()}"
+        self._pool.submit(self._query, sql, {}, "Null").result()
 
     def cancel(self, tag: str) -> None:
         """End the statements that run with the setting `log_comment` = `tag`; returns at once."""

@@ -130,6 +130,13 @@ class Engine(Protocol):
         """Return a number for each table (`database.table`) that grows with every write to it."""
         ...
 
+    def insert(self, table: str, columns: str, rows: bytes, settings: Settings) -> None:
+        """Insert rows, each a JSON array of the columns' values on a line of its own; `columns` are their quoted names.
+
+        A null becomes the default of a column that takes none. Raises EngineError: then no row is there.
+        """
+        ...
+
     def lines(self, batches: Sequence[tuple[str, bytes]]) -> AbstractContextManager[str]:
         """Give SQL of a table `(import_id String, document String)`, for statements run within.
 

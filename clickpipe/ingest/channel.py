@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -12,6 +12,7 @@ from typing import Self
 
 from clickpipe.catalog import Live
 from clickpipe.ingest.body import Lines
+from clickpipe.ingest.decoder import Decoder
 from clickpipe.ingest.log import OpenSegment, Segment
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.probe import Probe
@@ -88,6 +89,9 @@ class Batch:
     size: int = 0  # bytes of lines
     good: int = 0  # rows that fit
     bad: int = 0  # rows that go to quarantine
+    certain: list[str] = field(default_factory=list)  # import ids of lines that certainly fit, and are not staged
+    values: list[bytes] = field(default_factory=list)  # their rows, unless `lines_only`
+    lines_only: bool = False  # there are lines of which the values are not known
     state: State = State.OPEN
     since: float = field(default_factory=time.monotonic)
     waiting: list[tuple[Ingestion, IngestResult]] = field(default_factory=list)
@@ -95,6 +99,12 @@ class Batch:
     again_at: float = 0.0  # when it is tried next
     problem: str = ""  # why the last attempt failed
     passing: bool = False  # others would fail as it did
+
+    def add(self, requests: Iterable[Ingestion], counts: Mapping[str, IngestResult]) -> None:
+        """Count requests that were logged."""
+        self.size += sum(r.size for r in requests)
+        self.good += sum(c.successful_rows for c in counts.values())
+        self.bad += sum(c.quarantined_rows for c in counts.values())
 
     def to(self, state: State) -> None:
         """Move on to another state."""
@@ -120,11 +130,16 @@ class Batch:
 
 @dataclass(slots=True)
 class Staging:
-    """The mapping by which a channel's lines are staged; `stale` when what is staged is not what is logged."""
+    """How a channel's lines are judged and staged.
+
+    `stale` when something is staged that is not logged, or may be; `empty` when nothing is staged.
+    """
 
     live: Live
     mapping: RowMapping
+    decoder: Decoder | None = None
     stale: bool = False
+    empty: bool = False
     probe: Probe | None = None
 
 

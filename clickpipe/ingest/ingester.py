@@ -142,25 +142,17 @@ class Ingester:
         if (flush and channel.is_old(self._flush_seconds, closing=self._closing)) or full:
             self._segments.insert(channel)
         if batch and not self._fail_fast.isdisjoint({"*", channel.data_source}):
-            batch = self._without_faulty(channel, batch)
+            batch = self._segments.without_faulty(channel, batch)
         if not batch:
             return
-        counts = self._writer.take(channel, batch)
-        assert channel.open is not None  # noqa: S101 - the writer opened it
-        found = [(r, counts.get(r.import_id, IngestResult(0, 0))) for r in batch]
-        channel.open.waiting += (waiting := [one for one in found if one[0].wait])
-        self._segments.answer(channel, [one for one in found if not one[0].wait])
-        if waiting or self._closing or channel.open.size >= _FLUSH_BYTES:
+        certain, asked = self._writer.split(channel, batch)
+        if certain:
+            self._segments.logged(channel, [request for request, _ in certain], self._writer.log(channel, certain))
+        if asked:
+            self._segments.logged(channel, asked, self._writer.take(channel, asked))
+        opened = channel.open
+        if opened is not None and (opened.waiting or self._closing or opened.size >= _FLUSH_BYTES):
             self._segments.insert(channel)
-
-    def _without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
-        """Refuse requests with a line that does not fit; return the others."""
-        faults = self._writer.screen(channel, batch)
-        for request in batch:
-            if fault := faults.get(request.import_id):
-                error = ClickpipeError(f"Nothing was written: {fault}", code="row_does_not_fit")
-                self._segments.fail(channel, [request], error)
-        return [r for r in batch if r.import_id not in faults]
 
     def _flush_in_time(self) -> None:
         """Have each open segment inserted when it is old enough, and those that failed when they are due."""

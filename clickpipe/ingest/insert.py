@@ -55,6 +55,13 @@ class Inserted:
 
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
 
+    def __add__(self, other: Inserted) -> Inserted:
+        """Return both together."""
+        found = dict(self.refused)
+        for name, (count, why) in other.refused.items():
+            found[name] = (count + found.get(name, (0, ""))[0], why)
+        return Inserted(found)
+
     @property
     def rows(self) -> int:
         """Return how many rows were refused."""
@@ -114,9 +121,14 @@ def _write(engine: Engine, statement: str, token: str, relieve: Relieve, params:
 
 def execute_patiently(engine: Engine, statement: str, settings: Settings, params: Params | None = None) -> None:
     """Run a statement that may be run twice; several times where it fails for what passes. Raises EngineError."""
+    patiently(lambda: engine.execute(statement, params, output="Null", settings=settings))
+
+
+def patiently(run: Callable[[], object]) -> None:
+    """Do what may be done twice; several times where it fails for what passes. Raises EngineError."""
     for wait in (*_AGAIN_AFTER, None):
         try:
-            engine.execute(statement, params, output="Null", settings=settings)
+            run()
         except EngineError as error:
             if wait is None or not is_passing(error):
                 raise
@@ -235,4 +247,5 @@ __all__ = [
     "StagedRows",
     "execute_patiently",
     "insert_staged",
+    "patiently",
 ]

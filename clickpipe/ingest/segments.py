@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -26,6 +26,22 @@ class Segments:
         self._told = told
         self.waiting_bytes = 0  # of requests that are not answered
 
+    def without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
+        """Refuse requests with a line that does not fit; return the others."""
+        faults = self._writer.screen(channel, batch)
+        for request in batch:
+            if fault := faults.get(request.import_id):
+                error = ClickpipeError(f"Nothing was written: {fault}", code="row_does_not_fit")
+                self.fail(channel, [request], error)
+        return [r for r in batch if r.import_id not in faults]
+
+    def logged(self, channel: Channel, batch: Sequence[Ingestion], counts: Mapping[str, IngestResult]) -> None:
+        """Answer those who wait for no more than the log."""
+        assert channel.open is not None  # noqa: S101 - the writer opened it
+        found = [(r, counts.get(r.import_id, IngestResult(0, 0))) for r in batch]
+        channel.open.waiting += [one for one in found if one[0].wait]
+        self.answer(channel, [one for one in found if not one[0].wait])
+
     def insert(self, channel: Channel) -> None:
         """Insert the open segment, unless what made an earlier insert fail is still there: it waits behind it then."""
         batch, channel.open = channel.open, None
@@ -35,7 +51,7 @@ class Segments:
         try:
             batch.seal()
             if not channel.blocked:
-                self._insert_now(channel, batch, staged=True)
+                self._insert_now(channel, batch, first=True)
             else:
                 batch.again_at = min(one.again_at for one in channel.sealed)
         finally:
@@ -59,7 +75,7 @@ class Segments:
             channel.inserting = batch
             try:
                 with suppress(ClickpipeError):  # its data source is gone: the log tells, and what it keeps
-                    self._insert_now(channel, batch, staged=False)
+                    self._insert_now(channel, batch, first=False)
             finally:
                 channel.inserting = None
             if batch.state is State.RETRYING:
@@ -69,9 +85,9 @@ class Segments:
         with self._state:
             self._state.notify_all()  # the clock: there may be something to be tried again
 
-    def _insert_now(self, channel: Channel, batch: Batch, *, staged: bool) -> None:
+    def _insert_now(self, channel: Channel, batch: Batch, *, first: bool) -> None:
         try:
-            found = self._writer.insert(channel, batch, staged=staged)
+            found = self._writer.insert(channel, batch, first=first)
         except ClickpipeError as error:
             self.fail(channel, [request for request, _ in self._waiting_for(batch)], error)
             raise

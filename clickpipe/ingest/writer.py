@@ -1,8 +1,11 @@
-"""What is done with a batch: into the log and staged, counted, inserted."""
+"""What is done with a batch: judged, into the log, inserted.
+
+Lines that certainly fit (`decoder.py`) are acknowledged when they are in the log, and go from there into the table by
+one statement. The others are staged in ClickHouse and counted there first.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -11,19 +14,23 @@ from functools import partial
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, Staging, State
-from clickpipe.ingest.insert import ONE_THREAD, Inserted, StagedRows, insert_staged
+from clickpipe.ingest.decoder import Judged
+from clickpipe.ingest.insert import Inserted, StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
-from clickpipe.ingest.log import Record, Segment, WriteAheadLog
-from clickpipe.ingest.mapping import STAGED, RowMapping, build_mapping
+from clickpipe.ingest.log import Record, WriteAheadLog
+from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.parts import hold_back
-from clickpipe.ingest.probe import Probe, has_views
-from clickpipe.ingest.untaken import not_now, untaken
+from clickpipe.ingest.probe import has_views
+from clickpipe.ingest.staging import Stager
+from clickpipe.ingest.straight import Straight
+from clickpipe.ingest.untaken import untaken
 from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
+Certain = tuple[Ingestion, Judged]
 
 
 class Writer:
@@ -47,7 +54,41 @@ class Writer:
         self._log = log
         self._live = live
         self._disk = ThreadPoolExecutor(4, thread_name_prefix="log")
-        engine.execute(f"CREATE DATABASE IF NOT EXISTS {STAGED} ENGINE = Memory")
+        self._stager = Stager(engine, log, live)
+        self._straight = Straight(engine, log, self._stager)
+        self.takes = self._stager.takes
+        self.empty = self._stager.empty
+
+    def split(self, channel: Channel, batch: Sequence[Ingestion]) -> tuple[list[Certain], list[Ingestion]]:
+        """Return the requests whose lines certainly fit, and those that ClickHouse is to judge.
+
+        Raises ClickpipeError 404 for a data source that is gone, 503 when the engine cannot take lines now.
+        """
+        decoder = self._stager.now(channel).decoder
+        if decoder is None:
+            return [], list(batch)
+        found = [(request, decoder.judge(request.lines.data)) for request in batch]
+        certain = [(request, judged) for request, judged in found if judged is not None]
+        return certain, [request for request, judged in found if judged is None]
+
+    def log(self, channel: Channel, certain: Sequence[Certain]) -> dict[str, IngestResult]:
+        """Log requests whose lines certainly fit; return how many those are. Raises ClickpipeError 503 (the disk)."""
+        batch = [request for request, _ in certain]
+        try:
+            self._append(channel, batch)
+        except OSError as error:
+            raise self._unwritable(channel, error) from None
+        opened = channel.open
+        assert opened is not None  # noqa: S101 - it was just appended to
+        counts = {request.import_id: IngestResult(judged.rows, 0) for request, judged in certain}
+        opened.add(batch, counts)
+        opened.certain += counts
+        for _, judged in certain:
+            if judged.values is None:
+                opened.lines_only = True
+            elif not opened.lines_only:
+                opened.values.append(judged.values)
+        return counts
 
     def take(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, IngestResult]:
         """Log requests; return by their ids how many lines of each fit, and how many go to quarantine.
@@ -55,25 +96,24 @@ class Writer:
         Nothing is logged when anything is raised: ClickpipeError 404 for a data source that is gone, 503 when disk or
         engine cannot take lines now, 422 for lines that ClickHouse cannot read.
         """
-        staging = self._staging_now(channel)
+        staging = self._stager.now(channel)
         before = channel.open.file.size if channel.open is not None and channel.open.file is not None else 0
-        logged = self._disk.submit(self._append, channel, [Record(r.import_id, r.lines.data) for r in batch])
+        logged = self._disk.submit(self._append, channel, batch)
         lines = [(r.import_id, r.lines.data) for r in batch]
-        staging.stale = not self._try_stage(staging, lines) or staging.stale
+        staging.stale = not self._stager.try_stage(staging, lines) or staging.stale
         self._await_log(channel, staging, logged)
         assert channel.open is not None  # noqa: S101 - it was just appended to
         alone = len(batch) == 1 and not channel.open.size
         try:
             if staging.stale:
-                self._stage_again(channel.open.segment, staging)
-            counts = self._counts(staging, [r.import_id for r in batch], alone=alone)
+                self._stager.stage_again(channel.open.segment, staging)
+            counts = self._stager.counts(staging.mapping, [r.import_id for r in batch], alone=alone)
         except Failure as error:
             staging.stale = True
             self._take_back(channel, before)
             raise untaken(channel.data_source, error) from error
-        channel.open.size += sum(r.size for r in batch)
-        channel.open.good += sum(c.successful_rows for c in counts.values())
-        channel.open.bad += sum(c.quarantined_rows for c in counts.values())
+        channel.open.add(batch, counts)
+        channel.open.lines_only = True
         return counts
 
     def screen(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, str]:
@@ -81,34 +121,36 @@ class Writer:
 
         Raises as `take` does.
         """
-        staging = self._staging_now(channel)
-        ids = [r.import_id for r in batch]
+        staging = self._stager.now(channel)
+        staging.empty = False
         try:
-            self._stage(staging.mapping, [(r.import_id, r.lines.data) for r in batch])
-            body = self._engine.execute(staging.mapping.reasons, {"ids": ids}, output="JSONCompact").body
+            self._stager.stage(staging.mapping, [(r.import_id, r.lines.data) for r in batch])
+            return self._stager.reasons(staging.mapping, [r.import_id for r in batch])
         except Failure as error:
             raise untaken(channel.data_source, error) from error
         finally:
             staging.stale = True  # by lines that are not in the log
-        return dict(json.loads(body)["data"])
 
-    def _append(self, channel: Channel, records: Sequence[Record]) -> None:
+    def _append(self, channel: Channel, batch: Sequence[Ingestion]) -> None:
         if channel.open is None:
             opened = self._log.open(channel.workspace, channel.data_source)
             channel.open = Batch(opened.segment, opened)
         assert channel.open.file is not None  # noqa: S101 - it is open
-        channel.open.file.append(records)
+        channel.open.file.append([Record(r.import_id, r.lines.data) for r in batch])
 
     def _await_log(self, channel: Channel, staging: Staging, logged: Future[None]) -> None:
         try:
             logged.result()
         except OSError as error:
-            _LOGGER.error("the write-ahead log cannot be written: %s", error)  # noqa: TRY400 - nobody's bug
             staging.stale = True  # by lines that are not in the log
-            if channel.open is not None and not channel.open.size:
-                self._drop_open(channel)
-            message = f"The events cannot be written to disk: {error.strerror}."
-            raise ClickpipeError(message, status=503, code="log_unwritable") from None
+            raise self._unwritable(channel, error) from None
+
+    def _unwritable(self, channel: Channel, error: OSError) -> ClickpipeError:
+        _LOGGER.error("the write-ahead log cannot be written: %s", error)
+        if channel.open is not None and not channel.open.size:
+            self._drop_open(channel)
+        message = f"The events cannot be written to disk: {error.strerror}."
+        return ClickpipeError(message, status=503, code="log_unwritable")
 
     def _take_back(self, channel: Channel, size: int) -> None:
         """Remove what nobody was told of from the log again; what cannot be removed comes in."""
@@ -126,92 +168,15 @@ class Writer:
             opened.file.close()
             self._log.remove(opened.segment)
 
-    def _staging_now(self, channel: Channel) -> Staging:
-        try:
-            return self._staging(channel)
-        except Failure as error:
-            raise not_now(channel.data_source, error) from error
-
-    def _staging(self, channel: Channel) -> Staging:
-        """Return how lines are staged now. Raises ClickpipeError 404, EngineError."""
-        live = self._found(channel)
-        staging = channel.staging
-        if staging is None or staging.live is not live:
-            mapping = self._mapping(channel, live, channel.workspace)
-            if staging is not None and staging.mapping.table != mapping.table:
-                self._engine.execute(f"DROP TABLE IF EXISTS {staging.mapping.table}")
-            if staging is not None and staging.probe is not None:
-                staging.probe.drop()
-            self._engine.execute(mapping.create)
-            staging = channel.staging = Staging(live, mapping, stale=staging is None or staging.stale)
-        return staging
-
-    def takes(self, workspace: str, data_source: str) -> bool:
-        """Tell whether there is a data source that events can be written to."""
-        live = self._live(workspace)
-        return live is not None and data_source in live.ingestible()
-
-    def _found(self, channel: Channel) -> Live:
-        live = self._live(channel.workspace)
-        if live is None or channel.data_source not in live.ingestible():
-            message = f"The data source '{channel.data_source}' does not exist any more."
-            raise ClickpipeError(message, status=404, code="not_found")
-        return live
-
-    def _mapping(self, channel: Channel, live: Live, owner: str) -> RowMapping:
-        name, tables = channel.data_source, live.physical.tables
-        return build_mapping(live.compiled.data_sources[name], owner, tables[name], tables[f"{name}_quarantine"])
-
-    def _probe(self, channel: Channel, staging: Staging) -> Probe:
-        if staging.probe is None:
-            staging.probe = Probe(self._engine, staging.live, channel.data_source, channel.workspace)
-        return staging.probe
-
-    def _try_stage(self, staging: Staging, lines: Sequence[tuple[str, bytes]]) -> bool:
-        if staging.stale:
-            return False
-        try:
-            self._stage(staging.mapping, lines)
-        except Failure:
-            _LOGGER.exception("lines could not be staged in %s", staging.mapping.table)
-            return False
-        return True
-
-    def _stage(self, mapping: RowMapping, lines: Sequence[tuple[str, bytes]]) -> None:
-        settings: Settings = {**ONE_THREAD, **mapping.settings(data for _, data in lines)}
-        with self._engine.lines(lines) as source:
-            self._engine.execute(mapping.fill(source), output="Null", settings=settings)
-
-    def _stage_again(self, segment: Segment, staging: Staging) -> None:
-        """Stage what the log has, and nothing else."""
-        self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
-        staging.stale = True
-        self._stage_segment(segment, staging.mapping)
-        staging.stale = False
-
-    def _stage_segment(self, segment: Segment, mapping: RowMapping) -> None:
-        lines = [(r.import_id, r.lines) for r in self._log.read(segment)]
-        if lines:
-            self._stage(mapping, lines)
-
-    def _counts(self, staging: Staging, ids: Sequence[str], *, alone: bool) -> dict[str, IngestResult]:
-        mapping = staging.mapping
-        if alone:
-            body = self._engine.execute(mapping.count_all, output="JSONCompact", settings={"max_threads": 1}).body
-            ((good, bad),) = json.loads(body)["data"]
-            return {ids[0]: IngestResult(int(good), int(bad))}
-        body = self._engine.execute(mapping.count, {"ids": ids}, output="JSONCompact").body
-        return {name: IngestResult(int(good), int(bad)) for name, good, bad in json.loads(body)["data"]}
-
-    def insert(self, channel: Channel, batch: Batch, *, staged: bool) -> Inserted | None:
-        """Insert a sealed segment, whose lines may be `staged`; return what of it was refused, None to try again.
+    def insert(self, channel: Channel, batch: Batch, *, first: bool) -> Inserted | None:
+        """Insert a sealed segment, for the `first` time or again; return what was refused of it, None to try again.
 
         Raises ClickpipeError 404 for a data source that is gone: the segment is kept aside then.
         """
         started = time.monotonic()
         batch.to(State.INSERTING)
         try:
-            found = self._insert_live(channel, batch, staged=staged)
+            found = self._insert_live(channel, batch, first=first)
         except Exception as error:
             if isinstance(error, ClickpipeError) and error.code == "not_found":
                 kept = self._log.set_aside(batch.segment)
@@ -230,22 +195,21 @@ class Writer:
         self._tell(channel, batch, time.monotonic() - started, found)
         return found
 
-    def _insert_live(self, channel: Channel, batch: Batch, *, staged: bool) -> Inserted:
-        staging = self._staging(channel)
-        if staged:
+    def _insert_live(self, channel: Channel, batch: Batch, *, first: bool) -> Inserted:
+        staging = self._stager.of(channel)
+        if first and not batch.certain:
             if staging.stale:
-                self._stage_again(batch.segment, staging)
+                self._stager.stage_again(batch.segment, staging)
             return self._insert_staged(channel, staging, staging.mapping, batch)
-        mapping = self._mapping(channel, staging.live, f"{channel.workspace}_again")
-        self._engine.execute(mapping.create)
-        try:
-            self._engine.execute(f"TRUNCATE TABLE {mapping.table}", output="Null")
-            self._stage_segment(batch.segment, mapping)
-            return self._insert_staged(channel, staging, mapping, batch)
-        finally:
-            self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
+        if first and not batch.lines_only and self._straight.insert(channel, staging, batch):
+            return Inserted()
+        with self._stager.staged_apart(channel, staging, batch.segment) as mapping:
+            misjudged = self._straight.misjudged(mapping, batch) if batch.certain else Inserted()
+            return misjudged + self._insert_staged(channel, staging, mapping, batch, misjudged.rows)
 
-    def _insert_staged(self, channel: Channel, staging: Staging, mapping: RowMapping, batch: Batch) -> Inserted:
+    def _insert_staged(
+        self, channel: Channel, staging: Staging, mapping: RowMapping, batch: Batch, misjudged: int = 0
+    ) -> Inserted:
         kept = self._log.read_refused(batch.segment)
 
         def keep(narrowed: Narrowed) -> None:
@@ -255,26 +219,15 @@ class Writer:
         rows = StagedRows(
             mapping,
             batch.good,
-            batch.bad,
+            batch.bad + misjudged,
             batch.segment.token,
-            partial(self._probe, channel, staging),
+            partial(self._stager.probe, channel, staging),
             has_views(staging.live, channel.data_source),
         )
         known = Narrowed.of(kept) if kept is not None else None
         return insert_staged(
             self._engine, rows, known=known, keep=keep, relieve=partial(self._relieve, channel.workspace)
         )
-
-    def empty(self, channel: Channel) -> None:
-        """Have nothing staged, after what was is inserted."""
-        staging = channel.staging
-        if staging is None:
-            return
-        try:
-            self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
-        except EngineError:
-            _LOGGER.exception("what is staged in %s is not removed", staging.mapping.table)
-            staging.stale = True
 
     def _tell(self, channel: Channel, batch: Batch, seconds: float, found: Inserted, error: str = "") -> None:
         if self._told is None:

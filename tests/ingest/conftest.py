@@ -21,6 +21,7 @@ FILES = {
     "    WHERE throwIf(e.n > 100) = 0 GROUP BY id\nTYPE materialized\nDATASOURCE sums\n",
 }
 GOOD, BAD, REFUSED = b'{"id":"a","n":1}', b'{"id":"a","n":"many"}', b'{"id":"a","n":101}'
+ASKED = b'{"id":"a","n":1.0}'  # it fits too, as ClickHouse tells
 
 ONE, TWO = ("00000000-0000-4000-8000-00000000000" + n for n in "12")  # import ids
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from clickpipe.ingest import Ingester, IngestResult, Lines, WriteAheadLog
+from clickpipe.ingest.decoder import Decoder, Judged
 from clickpipe.ingest.log import OpenSegment, Record
 from clickpipe.runtime import Workspace
-from tests.ingest.conftest import BAD, GOOD, ONE, TWO, MakeIngester, counts
+from tests.ingest.conftest import ASKED, BAD, GOOD, ONE, TWO, MakeIngester, counts
 
 
 def test_each_request_is_told_its_own_counts(deployed: Workspace, log: WriteAheadLog, taker: Ingester) -> None:
@@ -166,3 +167,61 @@ def test_a_segment_has_one_token_whatever_the_blocks_it_was_staged_in(
         assert counts(deployed) == (good, bad, good)
         assert taker.recover() == 1
         assert counts(deployed) == (good, bad, good)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_certain_lines_and_others_share_a_segment(
+    deployed: Workspace, log: WriteAheadLog, make_ingester: MakeIngester, *, wait: bool
+) -> None:
+    taker = make_ingester(flush_seconds=60)
+    known = b'{"id":1,"n":"2"}'  # it fits, though its values are not simply those of the row
+    for turn in range(3):
+        with taker.paused(deployed.id):
+            lines = [[GOOD], [ASKED], [GOOD, BAD], [known], [ASKED, BAD], [GOOD, known]][turn:]
+            sent = [taker.submit(deployed.id, "events", Lines.of(one), wait=wait) for one in lines]
+        found = [one.result() for one in sent]
+        wanted = [(1, 0), (1, 0), (1, 1), (1, 0), (1, 1), (2, 0)][turn:]
+        assert [(one.successful_rows, one.quarantined_rows) for one in found] == wanted
+    taker.close()
+    assert counts(deployed) == (18, 6, 24)
+    assert log.unfinished() == []
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_line_that_should_have_fitted_goes_to_quarantine(
+    deployed: Workspace, log: WriteAheadLog, make_ingester: MakeIngester, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Nothing of what was acknowledged is lost where the decoder is wrong, and who waits is told what became of it."""
+    judge = Decoder.judge
+
+    def certain(decoder: Decoder, lines: bytes) -> Judged | None:
+        return Judged(2, b'["a","many"]\n' * 2) if BAD in lines else judge(decoder, lines)
+
+    monkeypatch.setattr(Decoder, "judge", certain)
+    taker = make_ingester(flush_seconds=60)
+    for _ in range(rows):
+        assert taker.submit(deployed.id, "events", Lines.of([GOOD]), wait=False).result() == IngestResult(1, 0)
+    found = taker.submit(deployed.id, "events", Lines.of([GOOD, BAD])).result()
+    assert (found.successful_rows, found.quarantined_rows) == (1, 1)
+    taker.close()
+    assert counts(deployed) == (rows + 1, 1, rows + 1)
+    assert log.unfinished() == []
+
+
+def test_what_is_certain_needs_no_engine(
+    deployed: Workspace, make_ingester: MakeIngester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first event of a data source makes what it is staged in; those after it are acknowledged by the log alone."""
+    taker = make_ingester(flush_seconds=60)
+    taker.submit(deployed.id, "events", Lines.of([GOOD]), wait=False).result()
+
+    def none(*_: object, **__: object) -> None:
+        pytest.fail("the engine was asked")
+
+    monkeypatch.setattr(taker._writer._engine, "execute", none)
+    monkeypatch.setattr(taker._writer._engine, "insert", none)
+    found = [taker.submit(deployed.id, "events", Lines.of([GOOD, GOOD]), wait=False) for _ in range(10)]
+    assert [one.result().successful_rows for one in found] == [2] * 10
+    monkeypatch.undo()
+    taker.close()
+    assert counts(deployed) == (21, 0, 21)

@@ -10,7 +10,7 @@ from clickpipe.engine import EngineError, QueryResult
 from clickpipe.ingest import Ingester, Lines, WriteAheadLog
 from clickpipe.ingest.log import OpenSegment, Record
 from clickpipe.runtime import Workspace
-from tests.ingest.conftest import GOOD, ONE, REFUSED, TWO, MakeIngester, counts
+from tests.ingest.conftest import ASKED, BAD, GOOD, ONE, TWO, MakeIngester, counts
 
 
 def kept(root: Path) -> list[str]:
@@ -73,7 +73,7 @@ def test_lines_that_cannot_be_taken_are_not_in_the_log_and_hurt_no_others(
     status: int,
 ) -> None:
     if what != "CREATE":
-        taker.submit(deployed.id, "events", Lines.of([GOOD]), wait=False).result()
+        taker.submit(deployed.id, "events", Lines.of([ASKED]), wait=False).result()
     execute = taker._writer._engine.execute
 
     def refuse(sql: str, *given: Any, **named: Any) -> QueryResult:
@@ -83,8 +83,8 @@ def test_lines_that_cannot_be_taken_are_not_in_the_log_and_hurt_no_others(
 
     with taker.paused(deployed.id):
         monkeypatch.setattr(taker._writer._engine, "execute", refuse)
-    assert refused(taker, deployed.id).status == status
-    assert refused(taker, deployed.id, line=REFUSED).status == status
+    assert refused(taker, deployed.id, line=ASKED).status == status
+    assert refused(taker, deployed.id, line=BAD).status == status
     monkeypatch.undo()
     taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
     rows = 1 if what == "CREATE" else 2

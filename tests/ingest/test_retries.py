@@ -45,7 +45,16 @@ class Faults:
             result: QueryResult = execute(sql, *given, **named)
             return result
 
+        insert = taker._writer._engine.insert
+
+        def fail_to_insert(table: str, *given: Any) -> None:
+            starts = f"INSERT INTO {table}".startswith(self.starts)
+            if self.error is not None and starts and self.random.random() < self.chance:
+                raise self.error
+            insert(table, *given)
+
         monkeypatch.setattr(taker._writer._engine, "execute", fail)
+        monkeypatch.setattr(taker._writer._engine, "insert", fail_to_insert)
 
 
 def until(workspace: Workspace, wanted: tuple[int, int, int]) -> None:

@@ -1,0 +1,211 @@
+"""Lines that certainly fit a data source, told without ClickHouse: they are acknowledged as soon as they are logged.
+
+A decoder is built once for a data source, from the types and jsonpaths of its columns. It takes the common forms of a
+value and is sure of those; whatever else a line has, ClickHouse judges. That ClickHouse agrees, and stores the same, is
+tested type by type (tests/ingest/test_decoder.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from clickpipe.columns import holder, plain
+from clickpipe.ingest.extract import texts_of
+from clickpipe.ingest.fields import Field, fields_of
+from clickpipe.ingest.forms import ANYTHING, exact_form, fitting_form
+from clickpipe.project import DataSource, Each, Key, parse_jsonpath
+from clickpipe.sql import quote_identifier
+
+_NAME = re.compile(r"[\w -]+", re.ASCII)
+_ESCAPED = rb"\u00"  # how a letter of a key may be written, too
+_ROWS = msgspec.json.Encoder()
+_ANY = msgspec.json.Decoder(dict[str, ANYTHING])
+
+_Decoder = msgspec.json.Decoder[Any]
+_Row = Callable[[Any], tuple[Any, ...]]
+_Branch = dict[str, "Field | _Branch"]
+_Form = Callable[[Field], tuple[Any, bool] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Lines that fit: how many rows they are, and the rows, a JSON array of the columns' values on each line.
+
+    There are no `values` where some are not simply what the line has: ClickHouse's reading of the lines makes them.
+    """
+
+    rows: int
+    values: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Reads values that are stored as a line has them."""
+
+    _known: _Decoder  # of lines with the keys of columns alone
+    _more: _Decoder  # of those with others
+    _row: _Row
+    _keys: tuple[bytes, ...]
+
+    def values(self, line: bytes) -> tuple[Any, ...] | None:
+        """Return a line's row; None where a value is not simply what the line has."""
+        try:
+            found = self._row(self._known.decode(line))
+        except (msgspec.DecodeError, RecursionError):  # a value that is not simple, or a key that is no column's
+            try:
+                found = self._row(self._more.decode(line))
+            except (msgspec.DecodeError, RecursionError):
+                return None
+            if not _takes(_ANY, line):
+                return None
+        return None if self._may_repeat_a_key(line) else found
+
+    def _may_repeat_a_key(self, line: bytes) -> bool:
+        """Tell whether a key may be there twice: ClickHouse takes the first of its values, msgspec the last."""
+        return _ESCAPED in line or any(line.count(key) > 1 for key in self._keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Judges lines for one data source; `columns` are those, in quotes, that a row has values of."""
+
+    columns: str
+    _exact: Exact | None
+    _fits: _Decoder
+
+    def judge(self, lines: bytes) -> Judged | None:
+        """Return what lines are if each of them certainly fits, else None: ClickHouse is to be asked."""
+        rows: list[tuple[Any, ...]] = []
+        others = 0
+        for line in lines.split(b"\n") if b"\n" in lines else (lines,):
+            if self._exact is not None and (values := self._exact.values(line)) is not None:
+                rows.append(values)
+            elif _takes(self._fits, line) and _takes(_ANY, line):
+                others += 1
+            elif line.strip(b" \t"):
+                return None
+        return Judged(len(rows) + others, None if others else _ROWS.encode_lines(rows))
+
+
+def _takes(decoder: _Decoder, line: bytes) -> bool:
+    try:
+        decoder.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def decoder_of(source: DataSource) -> Decoder | None:
+    """Return the decoder of a data source; None where all its lines are ClickHouse's to judge."""
+    root: _Branch = {}
+    with_paths = any(column.jsonpath for column in source.columns)
+    for field in fields_of(source, texts_of(source), quoted=False):
+        if with_paths and field.column.jsonpath is None:
+            if field.required:
+                return None
+        elif not _add(root, field):
+            return None
+    fits = _struct(root, fitting_form, strict=False)
+    if fits is None:
+        return None
+    columns = ", ".join(quote_identifier(field.column.name) for field in _leaves(root))
+    return Decoder(columns, _exact_of(root), _decoder(fits[0]))
+
+
+def _exact_of(root: _Branch) -> Exact | None:
+    known, more = (_struct(root, exact_form, strict=strict) for strict in (True, False))
+    keys = list(_keys(root))
+    if known is None or more is None or len(set(keys)) < len(keys):
+        return None
+    return Exact(_decoder(known[0]), _decoder(more[0]), _row(root), tuple(f'"{key}"'.encode() for key in keys))
+
+
+def _keys(branch: _Branch) -> Iterator[str]:
+    for key, entry in branch.items():
+        yield key
+        if not isinstance(entry, Field):
+            yield from _keys(entry)
+
+
+def _decoder(type_: Any) -> _Decoder:
+    return msgspec.json.Decoder(type_)
+
+
+def _add(root: _Branch, field: Field) -> bool:
+    """Put a column where its path leads; tell whether it could be."""
+    path = field.column.jsonpath
+    steps = parse_jsonpath(path) if path else (Key(field.column.name),)
+    if steps and isinstance(steps[-1], Each) and holder(plain(field.column.type)) is not None:
+        steps = steps[:-1]
+    names = [step.name for step in steps if isinstance(step, Key)]
+    if not names or len(names) < len(steps) or not all(map(_NAME.fullmatch, names)):
+        return False
+    branch = root
+    for name in names[:-1]:
+        inner = branch.setdefault(name, {})
+        if isinstance(inner, Field):
+            return False
+        branch = inner
+    if names[-1] in branch:
+        return False
+    branch[names[-1]] = field
+    return True
+
+
+def _leaves(branch: _Branch) -> Iterator[Field]:
+    for entry in branch.values():
+        if isinstance(entry, Field):
+            yield entry
+        else:
+            yield from _leaves(entry)
+
+
+def _struct(branch: _Branch, form: _Form, *, strict: bool) -> tuple[Any, bool] | None:
+    """Return a type of objects with these keys (`strict`: no others), and whether there has to be one.
+
+    None when there is no value that a column takes for certain.
+    """
+    fields: list[Any] = []
+    for number, entry in enumerate(branch.values()):
+        found = form(entry) if isinstance(entry, Field) else _struct(entry, form, strict=strict)
+        if found is None:
+            return None
+        type_, required = found
+        fields.append(
+            (f"f{number}", type_) if required else (f"f{number}", None if type_ is None else type_ | None, None)
+        )
+    struct = msgspec.defstruct(
+        "Line",
+        fields,
+        rename={f"f{number}": key for number, key in enumerate(branch)},
+        forbid_unknown_fields=strict,
+        kw_only=True,
+        gc=False,
+    )
+    return struct, any(len(field) == 2 for field in fields)  # noqa: PLR2004 - those without a default
+
+
+def _row(branch: _Branch) -> _Row:
+    """Return what gives the values of an object's leaves, in their order."""
+    entries = branch.values()
+    inner = [None if isinstance(entry, Field) else (_row(entry), len(list(_leaves(entry)))) for entry in entries]
+    if not any(inner):
+        return astuple
+
+    def values(line: Any) -> tuple[Any, ...]:
+        found: list[Any] = []
+        for value, deeper in zip(astuple(line), inner, strict=True):
+            if deeper is None:
+                found.append(value)
+            else:
+                row, count = deeper
+                found += (None,) * count if value is None else row(value)
+        return tuple(found)
+
+    return values

@@ -1,0 +1,145 @@
+"""Lines staged in ClickHouse: parsed once, into a table in memory, where they are counted and inserted from."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from clickpipe.catalog import Live
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.ingest.channel import Channel, IngestResult, Staging
+from clickpipe.ingest.decoder import decoder_of
+from clickpipe.ingest.insert import ONE_THREAD
+from clickpipe.ingest.judge import Failure
+from clickpipe.ingest.log import Segment, WriteAheadLog
+from clickpipe.ingest.mapping import STAGED, RowMapping, build_mapping
+from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.untaken import not_now
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Stager:
+    """Stages lines of channels; a channel is used by one thread at a time."""
+
+    def __init__(self, engine: Engine, log: WriteAheadLog, live: Callable[[str], Live | None]) -> None:
+        """Stage through `engine`; `live` tells what a workspace's id answers from."""
+        self._engine = engine
+        self._log = log
+        self._live = live
+        engine.execute(f"CREATE DATABASE IF NOT EXISTS {STAGED} ENGINE = Memory")
+
+    def takes(self, workspace: str, data_source: str) -> bool:
+        """Tell whether there is a data source that events can be written to."""
+        live = self._live(workspace)
+        return live is not None and data_source in live.ingestible()
+
+    def now(self, channel: Channel) -> Staging:
+        """Return how a channel's lines are staged. Raises ClickpipeError 404 (no such data source), 503."""
+        try:
+            return self.of(channel)
+        except Failure as error:
+            raise not_now(channel.data_source, error) from error
+
+    def of(self, channel: Channel) -> Staging:
+        """Return how a channel's lines are staged now. Raises ClickpipeError 404, EngineError."""
+        live = self._found(channel)
+        staging = channel.staging
+        if staging is None or staging.live is not live:
+            mapping = self._mapping(channel, live, channel.workspace)
+            if staging is not None and staging.mapping.table != mapping.table:
+                self._engine.execute(f"DROP TABLE IF EXISTS {staging.mapping.table}")
+            if staging is not None and staging.probe is not None:
+                staging.probe.drop()
+            self._engine.execute(mapping.create)
+            decoder = decoder_of(live.compiled.data_sources[channel.data_source])
+            stale = staging is None or staging.stale
+            staging = channel.staging = Staging(live, mapping, decoder, stale=stale)
+        return staging
+
+    def _found(self, channel: Channel) -> Live:
+        live = self._live(channel.workspace)
+        if live is None or channel.data_source not in live.ingestible():
+            message = f"The data source '{channel.data_source}' does not exist any more."
+            raise ClickpipeError(message, status=404, code="not_found")
+        return live
+
+    def _mapping(self, channel: Channel, live: Live, owner: str) -> RowMapping:
+        name, tables = channel.data_source, live.physical.tables
+        return build_mapping(live.compiled.data_sources[name], owner, tables[name], tables[f"{name}_quarantine"])
+
+    def probe(self, channel: Channel, staging: Staging) -> Probe:
+        """Return the copy of table and views that tells who refuses rows. Raises EngineError."""
+        if staging.probe is None:
+            staging.probe = Probe(self._engine, staging.live, channel.data_source, channel.workspace)
+        return staging.probe
+
+    def try_stage(self, staging: Staging, lines: Sequence[tuple[str, bytes]]) -> bool:
+        """Stage lines behind those that are; tell whether that is what is staged now."""
+        if staging.stale:
+            return False
+        staging.empty = False
+        try:
+            self.stage(staging.mapping, lines)
+        except Failure:
+            _LOGGER.exception("lines could not be staged in %s", staging.mapping.table)
+            return False
+        return True
+
+    def stage(self, mapping: RowMapping, lines: Sequence[tuple[str, bytes]]) -> None:
+        """Stage lines by their import ids. Raises EngineError, OSError."""
+        settings: Settings = {**ONE_THREAD, **mapping.settings(data for _, data in lines)}
+        with self._engine.lines(lines) as source:
+            self._engine.execute(mapping.fill(source), output="Null", settings=settings)
+
+    def stage_again(self, segment: Segment, staging: Staging) -> None:
+        """Stage what the log has, and nothing else. Raises EngineError, OSError."""
+        self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
+        staging.stale, staging.empty = True, False
+        self._stage_segment(segment, staging.mapping)
+        staging.stale = False
+
+    @contextmanager
+    def staged_apart(self, channel: Channel, staging: Staging, segment: Segment) -> Iterator[RowMapping]:
+        """Give the mapping of a table with the lines of one segment alone. Raises EngineError, OSError."""
+        mapping = self._mapping(channel, staging.live, f"{channel.workspace}_again")
+        self._engine.execute(mapping.create)
+        try:
+            self._engine.execute(f"TRUNCATE TABLE {mapping.table}", output="Null")
+            self._stage_segment(segment, mapping)
+            yield mapping
+        finally:
+            self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
+
+    def _stage_segment(self, segment: Segment, mapping: RowMapping) -> None:
+        lines = [(r.import_id, r.lines) for r in self._log.read(segment)]
+        if lines:
+            self.stage(mapping, lines)
+
+    def counts(self, mapping: RowMapping, ids: Sequence[str], *, alone: bool = False) -> dict[str, IngestResult]:
+        """Return how many staged lines of each import id fit and do not; `alone`: nothing else is staged."""
+        if alone:
+            body = self._engine.execute(mapping.count_all, output="JSONCompact", settings={"max_threads": 1}).body
+            ((good, bad),) = json.loads(body)["data"]
+            return {ids[0]: IngestResult(int(good), int(bad))}
+        body = self._engine.execute(mapping.count, {"ids": ids}, output="JSONCompact").body
+        return {name: IngestResult(int(good), int(bad)) for name, good, bad in json.loads(body)["data"]}
+
+    def reasons(self, mapping: RowMapping, ids: Sequence[str]) -> dict[str, str]:
+        """Return what is wrong with a staged line, for import ids that have one. Raises EngineError."""
+        return dict(json.loads(self._engine.execute(mapping.reasons, {"ids": ids}, output="JSONCompact").body)["data"])
+
+    def empty(self, channel: Channel) -> None:
+        """Have nothing staged, after what was is inserted."""
+        staging = channel.staging
+        if staging is None or staging.empty:
+            return
+        try:
+            self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
+            staging.empty = True
+        except EngineError:
+            _LOGGER.exception("what is staged in %s is not removed", staging.mapping.table)
+            staging.stale = True

@@ -1,0 +1,55 @@
+"""Rows whose values are known, into the table as they are: all of them, or nothing."""
+
+from __future__ import annotations
+
+import logging
+
+from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.ingest.channel import Batch, Channel, Staging
+from clickpipe.ingest.insert import Inserted, patiently
+from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.mapping import RowMapping
+from clickpipe.ingest.probe import has_views
+from clickpipe.ingest.staging import Stager
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class Straight:
+    """Inserts segments without staging them; a channel is used by one thread at a time."""
+
+    def __init__(self, engine: Engine, log: WriteAheadLog, stager: Stager) -> None:
+        """Insert through `engine` what is in `log`; `stager` knows the channels' mappings."""
+        self._engine = engine
+        self._log = log
+        self._stager = stager
+
+    def insert(self, channel: Channel, staging: Staging, batch: Batch) -> bool:
+        """Insert a segment of which all values are known; False, and nothing written, where table or views refuse one.
+
+        Its token is that of the staged insert, which may follow. Raises EngineError for what passes, and OSError.
+        """
+        if staging.decoder is None or self._log.read_refused(batch.segment) is not None:
+            return False
+        insert, columns = self._engine.insert, staging.decoder.columns
+        rows = b"".join(batch.values)
+        once: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": batch.segment.token}
+        try:
+            if has_views(staging.live, channel.data_source):
+                probe = self._stager.probe(channel, staging)
+                patiently(lambda: insert(probe.table, columns, rows, {}))
+            patiently(lambda: insert(staging.live.physical.tables[channel.data_source], columns, rows, once))
+        except EngineError as error:
+            if is_passing(error):
+                raise
+            _LOGGER.info("rows for %s are looked at one by one: %s", channel.data_source, error)
+            return False
+        return True
+
+    def misjudged(self, mapping: RowMapping, batch: Batch) -> Inserted:
+        """Return which lines of a staged segment, that were taken as certain to fit, ClickHouse does not take."""
+        counts, reasons = self._stager.counts(mapping, batch.certain), self._stager.reasons(mapping, batch.certain)
+        if reasons:
+            _LOGGER.error("lines that should fit do not, and go to quarantine: %s", next(iter(reasons.values())))
+        return Inserted({name: (counts[name].quarantined_rows, why) for name, why in reasons.items()})
