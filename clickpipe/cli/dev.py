@@ -10,9 +10,9 @@ import click
 
 from clickpipe import __version__
 from clickpipe.cli.curl import Curl
-from clickpipe.cli.output import fail, plural, print_diagnostics, progress, style
+from clickpipe.cli.output import fail, plural, print_diagnostics, progress, say, style
 from clickpipe.cli.project import project_folder
-from clickpipe.cli.serve import announce, listening_options, open_instance
+from clickpipe.cli.serve import announce, end_with, listening_options, open_instance
 from clickpipe.diagnostics import Sources
 
 if TYPE_CHECKING:
@@ -74,11 +74,14 @@ def dev(
 
         watchers: list[threading.Thread] = []
         try:
-            run(instance, host=settings.host, port=settings.port, ready=ready)
+            if run(instance, host=settings.host, port=settings.port, ready=ready):
+                say("stopped: ClickHouse does not end a statement; start it again")
         finally:
             stop.set()
             for watcher in watchers:
                 watcher.join()
+        engine = instance.engine
+    end_with(engine)
 
 
 def _start(instance: Instance, folder: Path, *, fixtures: bool, destructive: bool) -> Sources:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from clickpipe.diagnostics import ClickpipeError
 
 if TYPE_CHECKING:
     from clickpipe.config import Settings
+    from clickpipe.engine import Engine
     from clickpipe.runtime import Instance
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -53,7 +55,19 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
             if settings.host not in _LOOPBACK and not settings.tls_certificate and not settings.trusted_proxies:
                 say("It can be reached from other machines, in plain HTTP: put a proxy with TLS before it.")
 
-        run(instance, host=settings.host, port=settings.port, ready=ready)
+        again = run(instance, host=settings.host, port=settings.port, ready=ready)
+        engine = instance.engine
+    if again:
+        os.execv(sys.executable, [sys.executable, "-m", "clickpipe", *sys.argv[1:]])  # noqa: S606 - ourselves
+    end_with(engine)
+
+
+def end_with(engine: Engine) -> None:
+    """End the process at once where a statement goes on that nothing ends: it would be waited for."""
+    if engine.stuck():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def require_long_token(settings: Settings) -> None:

@@ -65,6 +65,7 @@ class Settings:
     range_max_bytes: int = 268_435_456
     range_seconds: float = 60.0
     query_max_seconds: int = 10
+    query_stuck_seconds: float = 300.0
     query_queue: int = 256
     query_threads: int = 0
     query_max_memory_bytes: int = 0

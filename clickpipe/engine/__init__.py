@@ -1,8 +1,9 @@
 """ClickHouse behind one protocol. The only room that knows chdb and clickhouse-driver."""
 
 from clickpipe.engine.checker import EngineChecker, reader_on, scratch, throwaway
-from clickpipe.engine.embedded import EmbeddedEngine, default_workers
+from clickpipe.engine.embedded import EmbeddedEngine
 from clickpipe.engine.encode import encode_param, encode_params, inline
+from clickpipe.engine.interrupt import interrupted_by
 from clickpipe.engine.parquet import parquet_columns, parquet_rows
 from clickpipe.engine.protocol import (
     Engine,
@@ -16,6 +17,7 @@ from clickpipe.engine.protocol import (
     Settings,
     whole,
 )
+from clickpipe.engine.sessions import default_workers
 from clickpipe.engine.spool import reads_csv
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "encode_param",
     "encode_params",
     "inline",
+    "interrupted_by",
     "parquet_columns",
     "parquet_rows",
     "reader_on",

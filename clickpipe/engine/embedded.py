@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import sys
 import threading
 import time
 import uuid
@@ -13,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,12 @@ from clickpipe.engine.encode import encode_params, settings_clause
 from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
+from clickpipe.engine.sessions import DEFAULT_WORKERS, environment, forget_output, session_type
 from clickpipe.engine.spool import Lines
 from clickpipe.engine.versions import Versions
+from clickpipe.engine.workers import Workers, patience
 from clickpipe.sql import OTHER
 
-DEFAULT_WORKERS = 4
 _DESCRIBED_WITHIN = 20  # seconds
 # Rows with their data behind the statement: one block, read by one thread.
 _ROWS_AS_ARRAYS: Settings = {
@@ -61,12 +61,12 @@ class EmbeddedEngine:
         `scratch` is where an engine without a folder makes its files, if not where all temporary files are;
         `sources` are the table functions of `COPY_SOURCES` that may be read. Only one that `ingests` has `lines`.
         """
-        self._session_type = _session_type()
+        self._session_type = session_type()
         self._sessions: list[Any] = []
         self._local = threading.local()
         self._lock = threading.Lock()
         self._closed = False
-        with _environment("TMPDIR", str(scratch) if scratch else None):
+        with environment("TMPDIR", str(scratch) if scratch else None):
             self._place = take_place(path, sources, self._open, ingests=ingests)
             try:
                 self._sessions.append(self._open(self._place.address))  # keeps the folder open, and fails here
@@ -76,7 +76,7 @@ class EmbeddedEngine:
         self._folder = path or scratch
         self._workers = workers
         self._versions = Versions()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
+        self._pool = Workers(workers, "engine")
         self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
         self._readers = ThreadPoolExecutor(workers, thread_name_prefix="engine-results")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
@@ -99,13 +99,15 @@ class EmbeddedEngine:
         self, sql: str, params: Params | None = None, *, output: str = "JSON", settings: Settings | None = None
     ) -> QueryResult:
         """Run one statement on a worker and wait for it. Raises EngineError."""
-        return self.submit(sql, params, output=output, settings=settings).result()
+        return self._pool.result(self.submit(sql, params, output=output, settings=settings))
 
     def submit(
         self, sql: str, params: Params | None = None, *, output: str = "JSON", settings: Settings | None = None
     ) -> Future[QueryResult]:
         """Run one statement on a worker; the future raises EngineError."""
-        return self._pool.submit(self._query, sql + settings_clause(settings), encode_params(params or {}), output)
+        text, values = sql + settings_clause(settings), encode_params(params or {})
+        run = partial(self._query, text, values, output)
+        return self._pool.submit(run, partial(self._kill, text), patience(sql, settings))
 
     def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
         with self._errors():
@@ -120,12 +122,23 @@ class EmbeddedEngine:
         """Insert rows, each a JSON array of the columns' values on a line of its own. Raises EngineError."""
         given = settings_clause({**_ROWS_AS_ARRAYS, **settings})
         sql = f"INSERT INTO {table} ({columns}){given} FORMAT JSONCompactEachRow\n{rows.decode()}"
-        self._pool.submit(self._query, sql, {}, "Null").result()
+        self._pool.submit(partial(self._query, sql, {}, "Null"), partial(self._kill, sql)).result()
 
     def cancel(self, tag: str) -> None:
         """End the statements that run with the setting `log_comment` = `tag`; returns at once."""
         sql = "KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC"
-        self._killer.submit(self._query, sql, encode_params({"tag": tag}), "Null")
+        with contextlib.suppress(RuntimeError):  # closed
+            self._killer.submit(self._query, sql, encode_params({"tag": tag}), "Null")
+
+    def _kill(self, text: str) -> None:
+        """End the statements of this text."""
+        sql = "KILL QUERY WHERE query = {text:String} ASYNC"
+        with contextlib.suppress(RuntimeError):
+            self._killer.submit(self._query, sql, encode_params({"text": text}), "Null")
+
+    def stuck(self) -> list[float]:
+        """Return for how many seconds each statement goes on that was ended and that ClickHouse does not end."""
+        return self._pool.stuck()
 
     def stream(
         self, sql: str, params: Params | None = None, *, output: str, settings: Settings | None = None, whole: int
@@ -135,13 +148,17 @@ class EmbeddedEngine:
             return self.submit(sql, params, output=output, settings=settings)
         settings = {"log_comment": uuid.uuid4().hex, **(settings or {}), "output_format_parallel_formatting": 0}
         promise: Future[QueryResult] = Future()
-        running = self._pool.submit(self._stream, promise, whole, sql, encode_params(params or {}), output, settings)
-        running.add_done_callback(lambda done: _pass_on(done, promise))
+        outlets: list[Outlet] = []
+        run = partial(self._stream, promise, outlets, whole, sql, encode_params(params or {}), output, settings)
+        kill = partial(self.cancel, str(settings["log_comment"]))
+        running = self._pool.submit(run, kill, patience(sql, settings))
+        running.add_done_callback(lambda done: _pass_on(done, promise, outlets))
         return promise
 
     def _stream(
         self,
         promise: Future[QueryResult],
+        outlets: list[Outlet],
         whole: int,
         sql: str,
         params: dict[str, str],
@@ -155,7 +172,9 @@ class EmbeddedEngine:
         def so_far() -> QueryResult:
             return replace(self._so_far(tag), elapsed=time.perf_counter() - began)
 
-        outlet = Outlet(promise, output, whole, self._folder, self._may_send, so_far, lambda: self.cancel(tag))
+        stop = partial(self.cancel, tag)
+        outlet = Outlet(promise, output, whole, self._folder, self._may_send, so_far, stop, self._pool.task())
+        outlets.append(outlet)
         reading = self._readers.submit(outlet.read)
         try:
             try:
@@ -191,11 +210,11 @@ class EmbeddedEngine:
             yield
         except Exception as error:
             if isinstance(error, UnicodeDecodeError):  # ClickHouse cuts its texts at any byte
-                _forget_output(self._session())
+                forget_output(self._session())
                 raise EngineError(error.object.decode(errors="replace")) from error
             if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
                 raise
-            _forget_output(self._session())
+            forget_output(self._session())
             raise EngineError(str(error)) from error
 
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
@@ -254,61 +273,21 @@ class EmbeddedEngine:
         if self._closed:
             return
         self._closed = True
-        self._pool.shutdown(wait=True)
+        ended = self._pool.close()
         self._readers.shutdown(wait=True)
         self._killer.shutdown(wait=True)
+        if not ended:
+            return  # sessions cannot be closed while a statement runs: they end with the process
         for session in self._sessions:
             session.close()
         self._sessions.clear()
         self._place.leave()
 
 
-@contextlib.contextmanager
-def _environment(name: str, value: str | None) -> Iterator[None]:
-    """Have ClickHouse, which asks the environment while it starts, see another value there; None is as it is."""
-    before = os.environ.get(name)
-    if value is not None:
-        os.environ[name] = value
-    try:
-        yield
-    finally:
-        if value is not None:
-            os.environ.pop(name)
-            if before is not None:
-                os.environ[name] = before
-
-
-def _session_type() -> Any:
-    """Import chdb, with UTC as the time zone of all its processing, as on the original, whatever the machine's is.
-
-    Without pyarrow, which it would import for Arrow results: nothing here asks for them.
-    """
-    absent = "pyarrow" not in sys.modules
-    if absent:
-        sys.modules["pyarrow"] = None  # type: ignore[assignment]  # how Python is told that a module is not there
-    try:
-        with _environment("TZ", "UTC"):
-            from chdb.session import Session
-    finally:
-        time.tzset()  # Python's own zone is what it was
-        if absent:
-            del sys.modules["pyarrow"]
-    return Session
-
-
-def _pass_on(done: Future[None], promise: Future[QueryResult]) -> None:
+def _pass_on(done: Future[None], promise: Future[QueryResult], outlets: Sequence[Outlet]) -> None:
     """Give a promise the error of what was to keep it; a cancelled promise cancels nothing here."""
     error = done.exception() if not done.cancelled() else RuntimeError("the engine was closed")
-    if error is not None and not promise.done():
+    if isinstance(error, EngineError) and outlets:
+        outlets[0].give_up(error)
+    elif error is not None and not promise.done():
         promise.set_exception(error)
-
-
-def _forget_output(session: Any) -> None:
-    """Take what a failed query had already put out: the session would give it with the next query's result."""
-    with contextlib.suppress(Exception):
-        session.query("SELECT 1", "Null")
-
-
-def default_workers() -> int:
-    """Return how many queries run at once unless a setting says otherwise: one for each core, at least 4."""
-    return max(DEFAULT_WORKERS, os.cpu_count() or 1)

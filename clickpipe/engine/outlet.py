@@ -16,6 +16,7 @@ from pathlib import Path
 
 from clickpipe.engine.protocol import EngineError, QueryResult
 from clickpipe.engine.stream import Stream
+from clickpipe.engine.workers import Task
 
 _TABS = ("TSV", "TabSeparated")
 # Formats of rows without a frame: what is there of a result is of use before the rest is known to come.
@@ -45,14 +46,20 @@ class Outlet:
         may_send: Callable[[], bool],
         so_far: SoFar,
         stop: Callable[[], None],
+        task: Task | None = None,
     ) -> None:
-        """Open the pipe; `so_far` tells what was read for the parts that are sent first, `stop` ends the query."""
+        """Open the pipe; `so_far` tells what was read for the parts that are sent first, `stop` ends the query.
+
+        `task` counts the time that ClickHouse takes for a part, not what a client takes to read it.
+        """
+        self._task = task
         self._promise, self._output, self._most = promise, output, most
         self._folder, self._may_send, self._so_far, self._stop = folder, may_send, so_far, stop
         self._held: list[bytes] = []
         self._size = 0
         self._stream: Stream | None = None
         self._ended = threading.Event()
+        self._given_up = False
         self._too_large: EngineError | None = None
         self.sends = False
         self._reading_end, self._writing_end = os.pipe()
@@ -66,9 +73,13 @@ class Outlet:
         """Take what comes until the query has ended."""
         try:
             while self._waits() and (part := os.read(self._reading_end, _READ)):
+                if self._task is not None:
+                    self._task.rest()
                 if not self._take(part):
                     self._stop()
                     return
+                if self._task is not None:
+                    self._task.go_on()
         finally:
             os.close(self._reading_end)
 
@@ -116,13 +127,22 @@ class Outlet:
             return
         if self._stream is not None:
             self._stream.put(None)
-        if not self.sends:
+        if not self.sends and not self._given_up:
             body = b"".join(self._held)
             result = QueryResult(body, found.rows_read, found.bytes_read, found.elapsed, found.rows, self._stream)
             self._promise.set_result(result)
 
+    def give_up(self, error: EngineError) -> None:
+        """Have the promise raise an error, as `fail` does, while the query goes on: it is read no more."""
+        if not self._ended.is_set():
+            self.fail(error)
+            self._given_up = True
+            self._ended.set()
+
     def fail(self, error: EngineError) -> None:
         """Have the promise, or who takes its result, raise an error."""
+        if self._given_up:
+            return
         if self.sends and self._stream is not None:
             self._stream.fail(error)
             return

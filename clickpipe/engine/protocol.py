@@ -126,6 +126,10 @@ class Engine(Protocol):
         """End the statements that run with the setting `log_comment` = `tag`; returns at once."""
         ...
 
+    def stuck(self) -> list[float]:
+        """Return for how many seconds each statement goes on that was ended and that ClickHouse does not end."""
+        ...
+
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
         """Return a number for each table (`database.table`) that grows with every write to it."""
         ...

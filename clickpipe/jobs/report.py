@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _AGAIN = 0.1  # seconds
+PATIENCE = 10.0  # seconds for a statement to end by itself when the server stops
 
 
 class JobCancelled(Exception):
@@ -29,6 +30,7 @@ class Report:
         self._stop: Callable[[], None] | None = None
         self.cancelled = False
         self.stopped = False
+        self.ended = threading.Event()  # a statement that is waited for is waited for no longer
 
     def __call__(self, result: Mapping[str, Any]) -> None:
         """Report a result. Raises JobCancelled, JobStopped: what was reported is recorded then too."""
@@ -70,6 +72,9 @@ class Report:
     def stop(self) -> None:
         """Have the work end soon: the server stops."""
         self.stopped = True
+        timer = threading.Timer(PATIENCE, self.ended.set)
+        timer.daemon = True
+        timer.start()
         threading.Thread(target=self._stop_it, name="job-stop", daemon=True).start()
 
     def cancel(self) -> None:

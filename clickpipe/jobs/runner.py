@@ -11,7 +11,7 @@ from typing import Any
 
 from clickpipe.catalog import Catalog, Job
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
+from clickpipe.engine import EngineError, interrupted_by
 from clickpipe.jobs.report import JobCancelled, JobStopped, Report
 
 _LOGGER = logging.getLogger(__name__)
@@ -87,23 +87,22 @@ class JobRunner:
         return any((j.workspace_id, j.kind, j.resource) == wanted for j in list(self._jobs.values()))
 
     def cancel(self, job: Job) -> None:
-        """End a job: at once if it waits, as soon as its work can if it runs.
+        """End a job: at once if it waits, as soon as its work can if it runs; what a deployment made is undone.
 
-        Raises ClickpipeError 409 for one that has ended, or is a deployment: those are applied whole or not at all.
+        Raises ClickpipeError 409 for one that has ended.
         """
         future, report = self._running.get(job.id), self._reports.get(job.id)
         if future is None or report is None or future.done():
             message = f"The job has ended: it is '{job.status}'."
             raise ClickpipeError(message, status=409, code="job_ended")
-        if job.kind == "deployment":
-            message = "A deployment that has begun is applied whole, or undone whole: it cannot be cancelled."
-            raise ClickpipeError(message, status=409, code="not_cancellable")
         if future.cancel():
             self._catalog.jobs.update(job.id, "cancelled")
             self._tell(job)
             return
         self._catalog.jobs.update(job.id, "cancelling", only="working")
         report.cancel()
+        if job.kind == "deployment":  # others end where they can
+            report.ended.set()
 
     def wait_for_all(self, workspace: str) -> None:
         """Wait until no job of a workspace runs or waits."""
@@ -127,7 +126,8 @@ class JobRunner:
         self._record(job, "working")
         self._tell(job)
         try:
-            result = work(report)
+            with interrupted_by(report.ended):
+                result = work(report)
         except JobStopped:
             return  # the next server goes on with it
         except JobCancelled:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from clickpipe.catalog import Deployment, DeploymentStatus, resource_id
 from clickpipe.deploy import Plan, Prepared
 from clickpipe.diagnostics import ClickpipeError, ProjectError, as_dict
-from clickpipe.jobs import Report
+from clickpipe.jobs import JobCancelled, Report
 from clickpipe.project import decode
 from clickpipe.runtime import Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
@@ -122,10 +122,14 @@ async def _apply(
         def progress(text: str) -> None:
             report({"progress": text})
 
-        if promoted:
-            workspace.apply(deployment, prepared, progress, keep_seconds=instance.settings.keep_previous_seconds)
-        else:
-            workspace.stage(deployment, prepared, progress)
+        try:
+            if promoted:
+                workspace.apply(deployment, prepared, progress, keep_seconds=instance.settings.keep_previous_seconds)
+            else:
+                workspace.stage(deployment, prepared, progress)
+        except JobCancelled:
+            if workspace.live is None or workspace.live.deployment_id != deployment.id:
+                raise
         return {}
 
     job = instance.jobs.submit(workspace.id, "deployment", str(deployment.id), work)

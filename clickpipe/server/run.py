@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import threading
@@ -16,6 +17,8 @@ from clickpipe.observe import set_up_logs
 from clickpipe.runtime import Instance
 from clickpipe.server.app import create_app
 from clickpipe.server.protocol import JsonErrors
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -31,8 +34,10 @@ class _Server(uvicorn.Server):
             await asyncio.to_thread(self._ready)
 
 
-def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None]) -> bool:
     """Serve until SIGINT or SIGTERM; `ready` is called with the URL once the port answers.
+
+    Returns True where it ended by itself, to be started anew: statements go on that ClickHouse does not end.
 
     Port 0 takes a free one. Raises ClickpipeError when the address cannot be taken. The log has no
     URLs: they may carry tokens.
@@ -65,14 +70,33 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
         lifespan="off",
     )
     server = _Server(config, lambda: ready(url))
+    over, again = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            if _is_stuck(instance):
+                _LOGGER.error("statements go on though they were ended: the server starts anew")
+                again.set()
+                server.should_exit = True
+                return
+
+    threading.Thread(target=watch, name="watch", daemon=True).start()
     with _sigterm_as_sigint():
         try:
             server.run(sockets=listeners)
         except KeyboardInterrupt:
             pass  # uvicorn re-raises the signal it handled: the shutdown was clean
         finally:
+            over.set()
             for one in listeners:
                 one.close()
+    return again.is_set()
+
+
+def _is_stuck(instance: Instance) -> bool:
+    """Tell whether more statements go on than may, or one for too long: only another process gets rid of them."""
+    stuck = instance.engine.stuck()
+    return len(stuck) > instance.settings.workers or max(stuck, default=0.0) > instance.settings.query_stuck_seconds
 
 
 @contextmanager

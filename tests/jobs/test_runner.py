@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
-from clickpipe.jobs import JobCancelled, JobRunner, Report
+from clickpipe.engine import EngineError, workers
+from clickpipe.jobs import JobCancelled, JobRunner, Report, report
 from clickpipe.runtime import Instance, Workspace
 from tests.jobs.conftest import state
 
@@ -156,12 +157,69 @@ def test_what_can_be_stopped_is_until_it_ends(instance: Instance, deployed: Work
         pytest.fail("it began")
 
 
-def test_a_deployment_is_not_cancelled(deployed: Workspace, runner: JobRunner) -> None:
-    go_on = threading.Event()
-    job = runner.submit(deployed.id, "deployment", "1", lambda _: {"x": go_on.wait()})
-    with pytest.raises(ClickpipeError, match="applied whole, or undone whole"):
-        runner.cancel(job)
+@pytest.fixture
+def hanging(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Statements with `hang` in them go on until the event is set, whatever ends them."""
+    go_on, query = threading.Event(), instance.engine._query  # type: ignore[attr-defined]
+
+    def hang(sql: str, *more: Any) -> Any:
+        if "hang" in sql and "KILL" not in sql:
+            go_on.wait()
+        return query(sql, *more)
+
+    monkeypatch.setattr(instance.engine, "_query", hang)
+    monkeypatch.setattr(workers, "_MOMENT", 0.2)
+    yield go_on
     go_on.set()
+    while instance.engine.stuck():
+        time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("hanging")
+def test_a_deployment_whose_statement_hangs_is_cancelled_and_undone(
+    instance: Instance, deployed: Workspace, runner: JobRunner
+) -> None:
+    undone: list[bytes] = []
+    started = threading.Event()
+
+    def work(_: Report) -> dict[str, Any]:
+        started.set()
+        try:
+            instance.engine.execute("SELECT 'hang'")
+        finally:
+            undone.append(instance.engine.execute("SELECT 1", output="TSV").body)
+        return {}
+
+    job = runner.submit(deployed.id, "deployment", "1", work)
+    started.wait()
+    runner.cancel(job)
+    runner.wait(job.id, 20)
+    assert state(instance, job).status == "cancelled"
+    assert undone == [b"1\n"]  # what undoes it is not ended
+    assert len(instance.engine.stuck()) == 1
+    later = runner.submit(deployed.id, "deployment", "2", lambda _: {"rows": 1})
+    runner.wait(later.id, 20)
+    assert state(instance, later).status == "done"
+
+
+@pytest.mark.usefixtures("hanging")
+@pytest.mark.parametrize("kind", ["deployment", "copy", "populateview"])
+def test_a_statement_that_hangs_does_not_keep_the_server_from_stopping(
+    instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(report, "PATIENCE", 0.2)
+    runner, started = JobRunner(instance.catalog, workers=1), threading.Event()
+
+    def work(_: Report) -> dict[str, Any]:
+        started.set()
+        instance.engine.execute("SELECT 'hang'")
+        return {}
+
+    runner.submit(deployed.id, kind, "1", work)
+    started.wait()
+    began = time.monotonic()
+    runner.close()
+    assert time.monotonic() - began < 10
 
 
 def test_jobs_of_one_kind_keep_no_others_waiting(instance: Instance, deployed: Workspace) -> None:

@@ -1,0 +1,200 @@
+"""The threads that run statements, and a watch over them: one that goes on for too long gets a thread in its place.
+
+ClickHouse looks at the clock between blocks of rows. A function that takes minutes for one row (`editDistance` of long
+texts, lambdas in lambdas) hears neither a time limit nor KILL QUERY, and a thread cannot be ended. Who waits for such a
+statement is told that its time is over, and a new thread takes the place of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from clickpipe.engine.interrupt import interrupted, interruption
+from clickpipe.engine.protocol import EngineError, Settings
+
+_LOGGER = logging.getLogger(__name__)
+_LOOK = 0.25  # seconds between looks at what runs
+_AGAIN, _MOMENT = 0.05, 5.0  # seconds: between looks at an interruption, for a statement to end then
+_CANCELLED = "Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)"
+_LATE = 2.0  # seconds behind a statement's own time limit
+_QUICK, _QUICK_SECONDS = ("CREATE", "DESCRIBE", "DROP", "EXPLAIN", "SELECT parseQueryToJSON"), 60.0  # reads no rows
+_Result = TypeVar("_Result")
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One statement on its way; after `seconds` without an end it is killed, and given up after as many as `grace`.
+
+    Its time is counted while `since` is set.
+    """
+
+    future: Future[Any]
+    run: Callable[[], Any]
+    kill: Callable[[], None]
+    seconds: float = 0.0
+    since: float = 0.0
+    killed: bool = False
+    given_up: float = 0.0  # since when
+    thread: threading.Thread | None = None
+
+    def rest(self) -> None:
+        """Count no time: it waits for others."""
+        self.since = 0.0
+
+    def go_on(self) -> None:
+        """Count time from now on."""
+        self.since = time.monotonic()
+
+
+class Workers:
+    """So many threads. Methods may be called from any thread."""
+
+    def __init__(self, count: int, name: str, grace: float = 3.0) -> None:
+        """Start threads as they are needed; a statement has `grace` seconds to end, then it is given up."""
+        self._count = count
+        self._name = name
+        self._grace = grace
+        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._running: set[Task] = set()
+        self._made = 0
+        self._closed = threading.Event()
+        self._watch: threading.Thread | None = None
+        self._own = threading.local()
+
+    def submit(self, run: Callable[[], _Result], kill: Callable[[], None], seconds: float = 0.0) -> Future[_Result]:
+        """Run something on a thread; with `seconds` it is watched. Raises RuntimeError when closed."""
+        task = Task(Future(), run, kill, seconds)
+        with self._lock:
+            if self._closed.is_set():
+                message = "the engine is closed"
+                raise RuntimeError(message)
+            self._tasks.put(task)
+            if len(self._threads) < self._count:
+                self._start()
+            if seconds and self._watch is None:
+                self._watch = threading.Thread(target=self._look, name=f"{self._name}-watch", daemon=True)
+                self._watch.start()
+        return task.future
+
+    def result(self, future: Future[_Result]) -> _Result:
+        """Wait for a task; end it when this thread is interrupted (`interrupted_by`). Raises EngineError."""
+        ended = interruption()
+        while ended is not None and not future.done():
+            if ended.is_set():
+                interrupted()
+                self._end(future)
+            wait([future], _AGAIN)
+        return future.result()
+
+    def _end(self, future: Future[Any]) -> None:
+        """End a task, and wait for it no longer than a moment. Raises EngineError for one that had not begun."""
+        if future.cancel():
+            raise EngineError(_CANCELLED)
+        with self._lock:
+            kills = [task.kill for task in self._running if task.future is future]
+        for kill in kills:
+            kill()
+        wait([future], _MOMENT)
+        if not future.done():
+            self.give_up(future, EngineError(_CANCELLED))
+
+    def task(self) -> Task | None:
+        """Return what this thread runs."""
+        return getattr(self._own, "task", None)
+
+    def give_up(self, future: Future[Any], error: EngineError) -> None:
+        """Have a running task end with an error now, and another thread in the place of its own."""
+        with self._lock:
+            task = next((task for task in self._running if task.future is future and not task.given_up), None)
+            if task is None:
+                return
+            task.given_up = time.monotonic()
+            self._threads = {thread for thread in self._threads if thread is not task.thread}
+            if not self._closed.is_set():
+                self._start()
+        _LOGGER.error("a statement goes on though it was ended: its thread is replaced (%d such)", len(self.stuck()))
+        with contextlib.suppress(Exception):
+            future.set_exception(error)
+
+    def stuck(self) -> list[float]:
+        """Return for how many seconds each statement has gone on since it was given up."""
+        with self._lock:
+            return [time.monotonic() - task.given_up for task in self._running if task.given_up]
+
+    def close(self) -> bool:
+        """Run what waits, then end; return False where a statement that was given up goes on."""
+        with self._lock:
+            self._closed.set()
+            threads = list(self._threads)
+            for _ in threads:
+                self._tasks.put(None)
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(_LOOK)
+            with self._lock:  # one may have been given up meanwhile
+                threads = [thread for thread in threads if thread in self._threads]
+        return not self.stuck()
+
+    def _start(self) -> None:
+        self._made += 1
+        thread = threading.Thread(target=self._work, name=f"{self._name}_{self._made}", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            if not task.future.set_running_or_notify_cancel():
+                continue
+            self._own.task, task.thread = task, threading.current_thread()
+            task.go_on()
+            with self._lock:
+                self._running.add(task)
+            result: Any = None
+            error: BaseException | None = None
+            try:
+                result = task.run()
+            except BaseException as raised:  # noqa: BLE001 - who waits for it is told
+                error = raised
+            with self._lock:
+                self._running.discard(task)
+            if task.given_up:
+                _LOGGER.warning(
+                    "a statement that was given up has ended, %.0f s late", time.monotonic() - task.given_up
+                )
+                return
+            if error is not None:
+                task.future.set_exception(error)
+            else:
+                task.future.set_result(result)
+            self._own.task = task = result = error = None  # nothing of it is kept while this thread waits
+
+    def _look(self) -> None:
+        """Kill what has run for too long; give up what goes on then."""
+        while not self._closed.wait(_LOOK):
+            now = time.monotonic()
+            with self._lock:
+                late = [(t, now - t.since - t.seconds) for t in self._running if t.seconds and t.since]
+            for task, over in late:
+                if over > 0 and not task.killed:
+                    task.killed = True
+                    task.kill()
+                elif over > self._grace and not task.given_up:
+                    seconds = f"{task.seconds:g}"
+                    text = f"Code: 159. DB::Exception: Timeout exceeded: it was ended after {seconds} s"
+                    self.give_up(task.future, EngineError(f"{text}. (TIMEOUT_EXCEEDED)"))
+
+
+def patience(sql: str, settings: Settings | None) -> float:
+    """Return the seconds after which a statement is ended from outside: some more than its own limit; 0 is never."""
+    limit = float(str((settings or {}).get("max_execution_time", 0)))
+    return limit + _LATE if limit else _QUICK_SECONDS if sql.startswith(_QUICK) else 0.0
