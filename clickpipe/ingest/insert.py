@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clickpipe.engine import Engine, EngineError, Params, Settings
@@ -31,6 +31,7 @@ ONE_BLOCK: Settings = {
     "max_threads": 1,
     "max_insert_threads": 1,
 }
+AT_ONCE = 3  # looks at rows that are refused
 ONE_THREAD: Settings = {key: value for key, value in ONE_BLOCK.items() if key != "max_block_size"}
 
 
@@ -157,14 +158,15 @@ def _probed(engine: Engine, rows: StagedRows, statement: str, params: Params | N
 def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
     """Find the rows for which an insert is refused. Raises the error when no row is to blame."""
     mapping, probe = rows.mapping, rows.probe()
-    with _numbered(engine, mapping) as (table, count):
+    with _numbered(engine, mapping) as (table, count), _prepared(engine, mapping, table) as (looked_at, numbers):
 
         def look(first: int, end: int) -> tuple[str, str] | None:
-            some = f"(SELECT * FROM {table} WHERE __row >= {first} AND __row < {end})"
-            found = _probed(engine, rows, mapping.good_of(some))
+            found = _probed(engine, rows, looked_at(first, end))
             return probe.refused_by(found) if found is not None else None
 
-        refused, taken = narrow(look, count)
+        found, free = narrow(look, len(numbers), AT_ONCE)
+        refused = [replace(one, row=numbers[one.row]) for one in found]
+        taken = [(numbers[first], numbers[end - 1] + 1) for first, end in free]
         none_taken = look(0, 0) is not None  # whatever this is, it is not about rows
         if none_taken or (not refused and len(taken) < 2):  # noqa: PLR2004 - or what was refused is taken now
             raise error
@@ -215,6 +217,31 @@ def _lists(refused: tuple[Refused, ...]) -> dict[str, Any]:
         "where": [one.where for one in refused],
         "why": [f"{one.where} refuses the row: {one.why}" for one in refused],
     }
+
+
+@contextmanager
+def _prepared(engine: Engine, mapping: RowMapping, table: str) -> Iterator[tuple[Callable[[int, int], str], list[int]]]:
+    """Give the numbers of the rows that fit, in order, and what gives the insert of some of them: places in that list.
+
+    Their values lie in a table: so what is looked at often is not worked out each time.
+    """
+    prepared = f"{mapping.table[:-1]}_prepared`"
+    drop = f"DROP TABLE IF EXISTS {prepared}"
+    into, _, select = mapping.good_of(table).partition(") SELECT\n")
+    engine.execute(drop)
+    try:
+        engine.execute(f"CREATE TABLE {prepared} ENGINE = Memory EMPTY AS SELECT __row, {select}")
+        engine.execute(f"INSERT INTO {prepared} SELECT __row, {select}", output="Null", settings=ONE_THREAD)
+        body = engine.execute(f"SELECT __row FROM {prepared} ORDER BY __row", output="TSV").body
+        numbers = [int(number) for number in body.split()]
+
+        def some(first: int, end: int) -> str:
+            low, high = (numbers[first], numbers[end - 1]) if first < end else (1, 0)
+            return f"{into}) SELECT * EXCEPT __row FROM {prepared} WHERE __row >= {low} AND __row <= {high}"
+
+        yield some, numbers
+    finally:
+        engine.execute(drop)
 
 
 @contextmanager

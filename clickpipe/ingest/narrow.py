@@ -1,10 +1,14 @@
-"""Which rows an insert is refused for, by halving."""
+"""Which rows an insert is refused for, by looking at parts of it, and at parts of those."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+
+_FAN = 4  # parts that a refused range is split into
+_MANY = 32  # pieces: when all of them are refused, so are most rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +41,40 @@ class Narrowed:
 
 
 def narrow(
-    look: Callable[[int, int], tuple[str, str] | None], rows: int
+    look: Callable[[int, int], tuple[str, str] | None], rows: int, at_once: int = 1
 ) -> tuple[list[Refused], list[tuple[int, int]]]:
     """Return the rows that are refused on their own, and the ranges of those that are not.
 
-    `look` tells of a range (first row, the one behind the last) by whom it is refused and why, None when it is taken.
-    All rows together are known to be refused.
+    `look` tells of a range (first row, the one behind the last) by whom it is refused and why, None when it is taken;
+    so many threads call it at once. All rows together are known to be refused. A few of many rows are found with few
+    looks; where most are refused each row is looked at once, with a third more looks at most.
     """
     refused: list[Refused] = []
     taken: list[tuple[int, int]] = []
+    level = [(0, rows)] if rows else []
+    single = rows == 1
+    with ThreadPoolExecutor(at_once, thread_name_prefix="narrow") as threads:
+        while level:
+            pieces = [piece for first, end in level for piece in _pieces(first, end, 1 if single else _FAN)]
+            found = list(threads.map(lambda piece: look(*piece), pieces))
+            level = []
+            for (first, end), why in zip(pieces, found, strict=True):
+                if why is None:
+                    taken.append((first, end))
+                elif end - first == 1:
+                    refused.append(Refused(first, *why))
+                else:
+                    level.append((first, end))
+            single = _is_dense(len(level), len(pieces), max((end - first for first, end in level), default=0))
+    return sorted(refused, key=lambda one: one.row), sorted(taken)
 
-    def search(first: int, end: int, *, known: bool) -> bool:
-        """Tell whether a range is taken; `known`: it is not, so only its halves are looked at."""
-        single = end - first == 1
-        if single or not known:
-            found = look(first, end)
-            if found is None:
-                taken.append((first, end))
-                return True
-            if single:
-                refused.append(Refused(first, *found))
-                return False
-        middle = (first + end) // 2
-        left = search(first, middle, known=False)
-        search(middle, end, known=left)
-        return False
 
-    if rows:
-        search(0, rows, known=True)
-    return refused, taken
+def _pieces(first: int, end: int, fan: int) -> list[tuple[int, int]]:
+    """Split a range into `fan` parts, or (1) its rows."""
+    size = 1 if fan == 1 else max(1, -(-(end - first) // fan))
+    return [(at, min(end, at + size)) for at in range(first, end, size)]
+
+
+def _is_dense(refused: int, looked_at: int, size: int) -> bool:
+    """Tell whether so many of the pieces are refused that looking at each row costs least."""
+    return refused == looked_at >= _MANY or (size <= _FAN and 2 * refused > looked_at)

@@ -3,20 +3,23 @@
 ClickHouse writes an insert to the table before it asks the views behind it: one that refuses leaves rows in the table
 that the view never saw. So the rows of a table with views are first sent through a copy of it that keeps nothing: Null
 tables with the columns of the table and of every target, connected by the same SELECTs. What passes there is inserted.
+They work out the keys too, as the table would.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView, fingerprint
 from clickpipe.engine import Engine, EngineError, inline
-from clickpipe.ingest.judge import reason_of, refusing_view
+from clickpipe.ingest.judge import is_passing, reason_of, refusing_view
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
 
+_LOGGER = logging.getLogger(__name__)
 PROBES = "clickpipe_probes"  # the database of all copies
 
 
@@ -60,7 +63,15 @@ class Probe:
             f"{quote_identifier(c.name)} {c.type}" + (f" DEFAULT {c.default.text}" if c.default else "")
             for c in source.columns
         )
-        self._engine.execute(f"CREATE TABLE IF NOT EXISTS {self._name(source.name)} ({columns}) ENGINE = Null")
+        checked = "".join(f", __checked{n} UInt8 MATERIALIZED {sql}" for n, sql in enumerate(_checked(source)))
+        head = f"CREATE TABLE IF NOT EXISTS {self._name(source.name)} ({columns}"
+        try:
+            self._engine.execute(f"{head}{checked}) ENGINE = Null")
+        except EngineError as error:
+            if not checked or is_passing(error):
+                raise
+            _LOGGER.info("keys of '%s' are not looked at before an insert: %s", source.name, error.message)
+            self._engine.execute(f"{head}) ENGINE = Null")
 
     def _select(self, view: MaterializedView) -> str:
         """Return a view's SELECT that is run by the copy of its source; what it reads besides is read as it is."""
@@ -83,6 +94,17 @@ class Probe:
         names += [self._name(name) for name in {self._source, *(v.target for v in self._behind)}]
         for name in names:
             self._engine.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _checked(source: DataSource) -> Iterator[str]:
+    """Yield what a table works out of a row beside its columns, as SQL of a number: a row may be refused for that."""
+    engine = source.engine
+    for key in ("PARTITION_KEY", "SORTING_KEY", "SAMPLING_KEY"):
+        if "(" in (sql := engine.option(key)) and sql != "tuple()":
+            yield f"ignore({sql})"
+    yield from (f"ignore({index.expression})" for index in source.indexes)
+    if sign := engine.option("SIGN"):
+        yield f"throwIf({sign} NOT IN (1, -1), 'a sign is 1 or -1')"
 
 
 def _behind(live: Live, data_source: str) -> Iterator[MaterializedView]:

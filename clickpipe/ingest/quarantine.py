@@ -11,7 +11,7 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.apart import leans, settings_apart
-from clickpipe.ingest.insert import ONE_BLOCK, execute_patiently
+from clickpipe.ingest.insert import AT_ONCE, ONE_BLOCK, execute_patiently
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.mapping import build_replay
 from clickpipe.ingest.narrow import narrow
@@ -147,6 +147,6 @@ def _refused(
     try:
         if look(0, rows) is None:
             return []
-        return [one.row for one in narrow(look, rows)[0]]
+        return [one.row for one in narrow(look, rows, AT_ONCE)[0]]
     finally:
         probe.drop()

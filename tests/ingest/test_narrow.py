@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given, strategies as st
 
 from clickpipe.ingest.narrow import Narrowed, Refused, narrow
@@ -17,10 +19,10 @@ def test_the_rows_that_are_refused_and_no_others_are_found(case: tuple[int, set[
         asked += 1
         return ("view", "no") if any(first <= row < end for row in bad) else None
 
-    refused, taken = narrow(look, rows)
+    refused, taken = narrow(look, rows, 2)
     assert [one.row for one in refused] == sorted(bad)
     assert sorted(row for first, end in taken for row in range(first, end)) == sorted(set(range(rows)) - bad)
-    assert asked <= 2 * (rows.bit_length() + 1) * len(bad)
+    assert asked <= 4 * (rows.bit_length() // 2 + 1) * len(bad)
 
 
 @given(st.integers(2, 200), st.integers(1, 50))
@@ -34,3 +36,18 @@ def test_rows_that_are_refused_only_together_are_all_taken_in_pieces(rows: int, 
 def test_what_was_found_is_kept_and_read_again() -> None:
     found = Narrowed((Refused(3, "mv", "it's no number"),), ((0, 3), (4, 9)))
     assert Narrowed.of(found.as_dict()) == found
+
+
+@given(st.integers(200, 3000), st.floats(0.3, 1), st.randoms(use_true_random=False))
+def test_where_most_rows_are_refused_each_is_looked_at_about_once(rows: int, share: float, chance: Random) -> None:
+    bad = {row for row in range(rows) if chance.random() < share} or {0}
+    asked = 0
+
+    def look(first: int, end: int) -> tuple[str, str] | None:
+        nonlocal asked
+        asked += 1
+        return ("view", "no") if any(row in bad for row in range(first, end)) else None
+
+    refused, _ = narrow(look, rows)
+    assert [one.row for one in refused] == sorted(bad)
+    assert asked <= 1.5 * rows

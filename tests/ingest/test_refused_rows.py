@@ -116,6 +116,43 @@ def test_what_the_table_itself_refuses_goes_to_quarantine_too(
     assert ids(workspace, "t") == [0, 1, 2, 3, 4]
 
 
+KEYS = {
+    "sources": {
+        "t.datasource": "SCHEMA >\n    id UInt64 `json:$.id`,\n    n UInt32 `json:$.n`\n"
+        "ENGINE_PARTITION_KEY intDiv(10, n) > 5\nENGINE_SORTING_KEY id\n",
+    },
+    "targets": {
+        "t.datasource": "SCHEMA >\n    id UInt64 `json:$.id`,\n    n UInt32 `json:$.n`\nENGINE_SORTING_KEY id\n",
+        "c.datasource": "SCHEMA >\n    id UInt64,\n    n UInt32\nENGINE_SORTING_KEY id, intDiv(10, n)\n",
+        "c_mv.pipe": "NODE a\nSQL >\n    SELECT id, n FROM t\nTYPE materialized\nDATASOURCE c\n",
+    },
+    "signs": {
+        "t.datasource": "SCHEMA >\n    id UInt64 `json:$.id`,\n    n Int8 `json:$.n`\nENGINE_SORTING_KEY id\n",
+        "c.datasource": "SCHEMA >\n    id UInt64,\n    n Int8\nENGINE CollapsingMergeTree\nENGINE_SIGN n\n"
+        "ENGINE_SORTING_KEY id\n",
+        "c_mv.pipe": "NODE a\nSQL >\n    SELECT id, n FROM t\nTYPE materialized\nDATASOURCE c\n",
+    },
+}
+
+
+@pytest.mark.parametrize("files", KEYS.values(), ids=KEYS)
+def test_rows_for_which_a_key_cannot_be_worked_out_are_refused(
+    workspace: Workspace, log: WriteAheadLog, instance: Any, files: dict[str, str]
+) -> None:
+    workspace.deploy(files)
+    taker = Ingester(instance.engine, log, {workspace.id: workspace.live}.get)
+    try:
+        lines = [b'{"id":%d,"n":%d}' % (number, number % 3 != 0) for number in range(30)]
+        result = taker.submit(workspace.id, "t", Lines.of(lines)).result()
+    finally:
+        taker.close()
+    assert (result.successful_rows, result.quarantined_rows) == (20, 10)
+    wanted = [number for number in range(30) if number % 3]
+    for table in ("t", "c") if "c.datasource" in files else ("t",):
+        assert [row["id"] for row in workspace.sql(f"SELECT toUInt64(id) AS id FROM {table} ORDER BY id")] == wanted
+    assert log.unfinished() == []
+
+
 def test_rows_that_are_refused_only_together_are_all_written(
     workspace: Workspace, log: WriteAheadLog, instance: Any
 ) -> None:
