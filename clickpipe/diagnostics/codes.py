@@ -40,6 +40,7 @@ _TITLES = {
     "CP1204": "sorting key is nullable",
     "CP1205": "version is part of the sorting key",
     "CP1206": "index cannot be read",
+    "CP1207": "partition key makes very many partitions",
     "CP1301": "node without SQL",
     "CP1302": "more than one published node in a pipe",
     "CP1303": "required directive missing for this type of pipe",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from clickpipe.datafile import Statement
 from clickpipe.diagnostics import Diagnostic, Related, Severity, Span, Word, did_you_mean
 from clickpipe.project.model import Column, TableEngine
+from clickpipe.project.partitions import check_partition_key
 
 _MERGE_TREE_KEYS = frozenset({"PARTITION_KEY", "SORTING_KEY", "PRIMARY_KEY", "SAMPLING_KEY", "TTL", "SETTINGS"})
 
@@ -92,7 +93,7 @@ def check_engine(engine: TableEngine, columns: Iterable[Column]) -> list[Diagnos
         key = engine.options.get(option)
         if key is not None:
             diagnostics += _key(option, key, by_name)
-    return diagnostics + _version_in_key(engine)
+    return [*diagnostics, *_version_in_key(engine), *check_partition_key(engine, by_name)]
 
 
 def _key(option: str, word: Word, columns: Mapping[str, Column]) -> list[Diagnostic]:

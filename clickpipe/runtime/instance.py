@@ -22,6 +22,7 @@ from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import Answers, HeldResults, QueryGate
+from clickpipe.runtime.partitions import Partitions, crowded as crowded_tables
 from clickpipe.runtime.retention import Retention
 from clickpipe.runtime.workspace import Workspace
 from clickpipe.runtime.workspaces import Workspaces
@@ -104,6 +105,7 @@ class Instance:
             _LOGGER.error("%d parts of %s are damaged, and were put aside (detached)", count, table)
         self.recovered_segments = self.ingester.recover()
         self._retention = Retention(self.catalog, self.settings)
+        self._partitions = Partitions()
         self.schedule = CopySchedule(self._start_due, self._scheduled, also=self._expire)
         opened.callback(self.schedule.close)
         self.schedule.start()
@@ -175,6 +177,9 @@ class Instance:
         found = []
         if failing := len({name for name, _ in self.ingester.failing}):
             found.append(f"acknowledged events of {failing} data sources cannot be inserted yet: see the log")
+        if crowded := crowded_tables(self.engine, self._all_live()):
+            most = max(count for _, count, _, _ in crowded)
+            found.append(f"{len(crowded)} data sources have very many partitions, up to {most}: see the log")
         if damaged := sum(count for _, count in self._damaged()):
             found.append(f"{damaged} damaged parts of tables were put aside: see the log")
         return found
@@ -203,6 +208,7 @@ class Instance:
         self.workspaces.expire()
         for workspace in self.workspaces:
             workspace.expire_previous()
+        self._partitions.look(self.engine, self._all_live())
         self._retention.apply(self.engine, [w.live for w in self.workspaces if w.live is not None])
 
     def _all_live(self) -> dict[str, Live]:

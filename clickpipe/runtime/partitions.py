@@ -1,0 +1,58 @@
+"""Tables with very many partitions: told in the log, and by `/v0/ready`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from clickpipe.catalog import Live
+from clickpipe.engine import Engine, EngineError
+
+_LOGGER = logging.getLogger(__name__)
+MANY = 1000
+_EVERY = 60.0  # seconds
+_COUNTS = (
+    "SELECT concat('`', database, '`.`', table, '`'), uniqExact(partition_id) AS partitions FROM system.parts "
+    "WHERE active AND database LIKE 'ws\\_%' GROUP BY database, table HAVING partitions > {many:UInt64} ORDER BY ALL"
+)
+
+
+class Partitions:
+    """Looks at them now and then."""
+
+    def __init__(self) -> None:
+        """Begin at the first look."""
+        self._next = 0.0
+        self._told: dict[str, int] = {}
+
+    def look(self, engine: Engine, live: Mapping[str, Live]) -> None:
+        """Log a warning for a data source with too many, and again when they are twice as many."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _EVERY
+        for table, count, name, key in crowded(engine, live):
+            if count >= 2 * self._told.get(table, 0):
+                self._told[table] = count
+                _LOGGER.warning(
+                    "data source %s has %d partitions by its key %s: inserts, merges and starts get slow",
+                    name,
+                    count,
+                    key,
+                )
+
+
+def crowded(engine: Engine, live: Mapping[str, Live]) -> list[tuple[str, int, str, str]]:
+    """Return the tables with very many partitions: how many, the data source's name and its key."""
+    try:
+        body = engine.execute(_COUNTS, {"many": MANY}, output="TSVRaw").body.decode()
+    except (EngineError, RuntimeError):
+        return []
+    found = []
+    for line in body.splitlines():
+        table, count = line.split("\t")
+        for one in live.values():
+            for name, source in one.compiled.data_sources.items():
+                if one.physical.tables.get(name) == table:
+                    found.append((table, int(count), name, source.engine.option("PARTITION_KEY")))
+    return found
