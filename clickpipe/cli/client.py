@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _TIMEOUT = 600.0
+_SHORT = 3.0
 FilePart = tuple[str, tuple[str, bytes, str]]
 
 
@@ -64,12 +65,8 @@ class Client:
                 headers=headers,
                 timeout=_TIMEOUT,
             )
-        except httpx.HTTPError as error:
-            message = (
-                f"no server answers at {self.url} ({type(error).__name__}). "
-                "Start one with `clickpipe dev` or `clickpipe serve`, or name another with --host."
-            )
-            raise ClickpipeError(message, status=503, code="unreachable") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ClickpipeError(_unreachable(self.url, error), status=503, code="unreachable") from None
         if response.is_error and response.status_code not in accept:
             raise ClickpipeError(_reason(response), status=response.status_code)
         return response
@@ -77,6 +74,32 @@ class Client:
     def get(self, path: str, *params: tuple[str, str]) -> Any:
         """Return the JSON of a GET."""
         return self.request("GET", path, params=params).json()
+
+
+def _unreachable(url: str, error: Exception) -> str:
+    """Return why no server answers, and what to do: the other scheme, where one answers to that."""
+    scheme, _, rest = url.partition("://")
+    other = {"http": "https", "https": "http"}.get(scheme)
+    if other is None:
+        return f"{url} is no URL of a server: it begins with http:// or https://"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"the certificate of {url} is of nobody whom this machine trusts: SSL_CERT_FILE names a file of who is"
+    if _answers(f"{other}://{rest}"):
+        return f"the server at {rest} speaks {other}, not {scheme}: name it as {other}://{rest}"
+    return (
+        f"no server answers at {url} ({type(error).__name__}). "
+        "Start one with `clickpipe dev` or `clickpipe serve`, or name another with --host."
+    )
+
+
+def _answers(url: str) -> bool:
+    import httpx
+
+    try:
+        httpx.get(f"{url}/v0/health", timeout=_SHORT, verify=False)  # noqa: S501 - nothing is sent, nothing is taken
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
+    return True
 
 
 def _reason(response: httpx.Response) -> str:

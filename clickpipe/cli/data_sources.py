@@ -11,7 +11,7 @@ from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.data_analyze import analyze_file, create
 from clickpipe.cli.data_files import append, ended, replace, tell_of_views
 from clickpipe.cli.kept import rejected
-from clickpipe.cli.output import plural, print_json, print_table, say
+from clickpipe.cli.output import confirm, plural, print_json, print_table, say
 from clickpipe.diagnostics import ClickpipeError
 
 
@@ -81,7 +81,7 @@ def truncate(name: str, host: str | None, token: str | None, *, yes: bool, stagi
     """Remove all rows of the data source NAME (or of NAME_quarantine)."""
     client = connect(host, token, staging=staging)
     if not yes:
-        click.confirm(f"Remove all rows of {name}?", abort=True)
+        confirm(f"Remove all rows of {name}?")
     client.request("POST", f"/v0/datasources/{name}/truncate")
     click.echo(f"{name} is empty")
 
@@ -113,7 +113,7 @@ def delete(
         click.echo(f"{plural(rows, 'row')} of {name} would be deleted")
         return
     if not yes:
-        click.confirm(f"Delete {plural(rows, 'row')} of {name}?", abort=True)
+        confirm(f"Delete {plural(rows, 'row')} of {name}?")
     job = client.request("POST", path, params=[where]).json()
     if wait:
         job = ended(client, job)

@@ -51,12 +51,12 @@ def dev(
     and what was deployed before goes on answering. Ctrl-C ends it.
     """
     from clickpipe.config import load_settings
-    from clickpipe.server import run
+    from clickpipe.server import listening, run
 
     settings = load_settings(folder, flags={"data_dir": data_dir, "host": host, "port": port})
     place = Path(settings.data_dir) if data_dir else folder / settings.data_dir
     stop = threading.Event()
-    with open_instance(place, settings) as instance:
+    with listening(settings) as listeners, open_instance(place, settings) as instance:
         seen = _start(instance, folder, fixtures=fixtures, destructive=destructive)
 
         def ready(url: str) -> None:
@@ -74,7 +74,7 @@ def dev(
 
         watchers: list[threading.Thread] = []
         try:
-            if run(instance, host=settings.host, port=settings.port, ready=ready):
+            if run(instance, listeners, ready=ready):
                 say("stopped: ClickHouse does not end a statement; start it again")
         finally:
             stop.set()

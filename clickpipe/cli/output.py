@@ -11,7 +11,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from clickpipe.diagnostics import MISSING, Diagnostic, Severity, Sources, counts, merge_missing, render_text
+from clickpipe.diagnostics import (
+    MISSING,
+    ClickpipeError,
+    Diagnostic,
+    Severity,
+    Sources,
+    counts,
+    merge_missing,
+    render_text,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +42,14 @@ def say(text: str) -> None:
 def fail(message: str) -> None:
     """Print what went wrong (standard error)."""
     click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True, color=color(sys.stderr))
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal; end the command where the answer is no. Raises ClickpipeError where nobody can answer."""
+    if not sys.stdin.isatty():
+        message = f"{question} There is no terminal to answer on: --yes says yes."
+        raise ClickpipeError(message, code="not_confirmed")
+    click.confirm(question, abort=True)
 
 
 def style(text: str, **how: Any) -> str:

@@ -8,9 +8,49 @@ from typing import Any, TypeVar
 
 import click
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+from clickpipe.diagnostics import ClickpipeError
+
+_OF_A_PROJECT = {"datasources", "pipes", "endpoints", "materializations", "copies", "sinks", "connections", "fixtures"}
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _KEY = "clickpipe.project"
+
+
+class _Folder(click.Path):
+    """The folder of a project: neither a file of it nor one of its own folders, of which the rest would be missing."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = Path(str(super().convert(value, param, ctx)))
+        require_project(found)
+        return found
+
+
+def require_project(folder: Path) -> None:
+    """Raise ClickpipeError for a file, and for a folder that belongs to the project around it."""
+    if folder.is_file():
+        whole = _around(folder.parent) or folder.parent
+        message = f"{folder} is a file: name the project's folder, {whole}"
+        raise ClickpipeError(message, code="wrong_folder")
+    if (around := _around(folder)) is not None:
+        message = f"{folder.resolve().name} is a folder of the project in {around}: run it there, or name that folder"
+        raise ClickpipeError(message, code="wrong_folder")
+
+
+def _around(folder: Path) -> Path | None:
+    """Return the project that a folder is a part of, None where it may be one itself."""
+    whole = folder.resolve()
+    if whole.name not in _OF_A_PROJECT or (whole / "clickpipe.toml").exists():
+        return None
+    if any((whole / name).is_dir() for name in _OF_A_PROJECT - {"fixtures"}):
+        return None
+    parent = whole.parent
+    others = any((parent / name).is_dir() for name in _OF_A_PROJECT - {whole.name})
+    return parent if others or (parent / "clickpipe.toml").exists() else None
+
+
+FOLDER = _Folder()
 
 
 def project_folder(function: _Function) -> _Function:
@@ -36,4 +76,7 @@ def _chosen(ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     if value is not None and other is not None and value != other:
         message = "give FOLDER or --project, not both"
         raise click.UsageError(message, ctx)
-    return value or other or Path()
+    found = value or other
+    if found is None:
+        require_project(Path())
+    return found or Path()

@@ -40,11 +40,11 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
     The admin token is that of CLICKPIPE_ADMIN_TOKEN; without it one is made and printed once. Ctrl-C ends it.
     """
     from clickpipe.config import load_settings
-    from clickpipe.server import run
+    from clickpipe.server import listening, run
 
     settings = load_settings(flags={"data_dir": data_dir, "host": host, "port": port})
     require_long_token(settings)
-    with open_instance(Path(settings.data_dir), settings) as instance:
+    with listening(settings) as listeners, open_instance(Path(settings.data_dir), settings) as instance:
 
         def ready(url: str) -> None:
             announce(instance, url)
@@ -55,7 +55,7 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
             if settings.host not in _LOOPBACK and not settings.tls_certificate and not settings.trusted_proxies:
                 say("It can be reached from other machines, in plain HTTP: put a proxy with TLS before it.")
 
-        again = run(instance, host=settings.host, port=settings.port, ready=ready)
+        again = run(instance, listeners, ready=ready)
         engine = instance.engine
     if again:
         os.execv(sys.executable, [sys.executable, "-m", "clickpipe", *sys.argv[1:]])  # noqa: S606 - ourselves

@@ -25,6 +25,7 @@ _STATUS = {
     "TOO_MANY_BYTES": 413,
     "TOO_MANY_SIMULTANEOUS_QUERIES": 429,
 }
+_SHOWN, _MOST_SHOWN = 50, 5  # characters of a value, parameters
 _PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}`?")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*+(?:'|\Z)", re.DOTALL)
 _SCOPE = re.compile(r"\b(?:[Ii]n scope|While processing|while executing)\b")
@@ -73,6 +74,17 @@ def failure(error: EngineError) -> ClickpipeError:
     told = f"[Error] {message} ({error.name})"
     headers = {"X-DB-Exception-Code": str(error.code)} if error.code else {}
     return ClickpipeError(told, status=status, code=error.name.lower() or "engine_error", headers=headers)
+
+
+def with_parameters(told: ClickpipeError, error: EngineError, values: Mapping[str, Any]) -> ClickpipeError:
+    """Return what a caller is told of an endpoint's refusal, with the values that the caller gave.
+
+    Where ClickHouse could not read a text as a number or a time, it may be one of them that the template takes for one.
+    """
+    given = [f"{name} = {str(value)[:_SHOWN]!r}" for name, value in list(values.items())[:_MOST_SHOWN]]
+    if given and error.name.startswith("CANNOT_PARSE"):
+        told.message += f": a parameter may be what cannot be read: {', '.join(given)}"
+    return told
 
 
 def _without_scope(message: str) -> str:

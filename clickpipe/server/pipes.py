@@ -24,6 +24,7 @@ from clickpipe.query import (
     Started,
     failure,
     split_format_clause,
+    with_parameters,
 )
 from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.metadata import asked_keys, find, pipe_reply
@@ -59,7 +60,9 @@ async def call_endpoint(request: Request) -> Response:
     else:
         options = who.options(values, output)
         start = partial(_started, queries, name, options, known)
-    run = partial(observed, request, who, name, partial(_run, request, queries, start), of_pipe(values))
+    run = partial(
+        observed, request, who, name, partial(_run, request, queries, start, of_pipe(values)), of_pipe(values)
+    )
     if pieces:
         return await piece(request, who, run, {"Content-Type": output.content_type})
     return _reply(await run(), output)
@@ -92,7 +95,9 @@ async def _started(queries: QueryRunner, name: str, options: QueryOptions, known
     return await asyncio.to_thread(queries.endpoint, name, options, known)  # others are answered meanwhile
 
 
-async def _run(request: Request, queries: QueryRunner, start: Callable[[], Awaitable[Started]]) -> Answer:
+async def _run(
+    request: Request, queries: QueryRunner, start: Callable[[], Awaitable[Started]], given: Values
+) -> Answer:
     for last_try in (False, True):
         live = queries.live()
         try:
@@ -101,7 +106,7 @@ async def _run(request: Request, queries: QueryRunner, start: Callable[[], Await
         except EngineError as error:
             if error.name == "UNKNOWN_TABLE" and not last_try and queries.live() is not live:
                 continue  # a deployment was promoted, and the old tables removed, just in between
-            raise failure(error) from error
+            raise with_parameters(failure(error), error, given) from error
     raise AssertionError
 
 

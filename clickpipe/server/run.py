@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
 
-from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import set_up_logs
 from clickpipe.runtime import Instance
 from clickpipe.server.app import create_app
@@ -34,26 +34,16 @@ class _Server(uvicorn.Server):
             await asyncio.to_thread(self._ready)
 
 
-def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None]) -> bool:
-    """Serve until SIGINT or SIGTERM; `ready` is called with the URL once the port answers.
+def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callable[[str], None]) -> bool:
+    """Serve until SIGINT or SIGTERM on what `listening` gave; `ready` is called with the URL once it answers.
 
-    Returns True where it ended by itself, to be started anew: statements go on that ClickHouse does not end.
-
-    Port 0 takes a free one. Raises ClickpipeError when the address cannot be taken. The log has no
-    URLs: they may carry tokens.
+    Returns True where it ended by itself, to be started anew: statements go on that ClickHouse does not end. The log
+    has no URLs: they may carry tokens.
     """
-    listener = _listen(host, port)
-    listeners = [listener]
-    if instance.settings.clickhouse_port:
-        try:
-            listeners.append(_listen(host, instance.settings.clickhouse_port))
-        except ClickpipeError:
-            listener.close()
-            raise
     settings = instance.settings
     set_up_logs(settings.log_level, settings.log_format)
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http{'s' if settings.tls_certificate else ''}://{shown}:{listener.getsockname()[1]}"
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http{'s' if settings.tls_certificate else ''}://{shown}:{listeners[0].getsockname()[1]}"
     config = uvicorn.Config(
         create_app(instance),
         loop="uvloop",
@@ -83,13 +73,10 @@ def run(instance: Instance, *, host: str, port: int, ready: Callable[[str], None
     threading.Thread(target=watch, name="watch", daemon=True).start()
     with _sigterm_as_sigint():
         try:
-            server.run(sockets=listeners)
-        except KeyboardInterrupt:
-            pass  # uvicorn re-raises the signal it handled: the shutdown was clean
+            with contextlib.suppress(KeyboardInterrupt):  # raised again by uvicorn, after its shutdown
+                server.run(sockets=list(listeners))
         finally:
             over.set()
-            for one in listeners:
-                one.close()
     return again.is_set()
 
 
@@ -128,16 +115,3 @@ def _sigterm_as_sigint() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        message = f"Cannot listen on {host}:{port}: {error.strerror}. Is another clickpipe running? Use --port."
-        raise ClickpipeError(message, status=503, code="address_in_use") from None
-    return listener

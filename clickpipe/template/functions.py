@@ -78,7 +78,7 @@ def _typed_call(type_: ParamType) -> Callable[..., TypedValue | Nothing]:
     parse, bindings = type_.parse, _Bindings(type_.bind)
 
     def call(
-        value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, defined: bool = True, **_documentation: Any
+        value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, defined: bool = True, **documentation: Any
     ) -> TypedValue | Nothing:
         if value.__class__ is Raw:
             given = value
@@ -91,11 +91,11 @@ def _typed_call(type_: ParamType) -> Callable[..., TypedValue | Nothing]:
                 parsed = parse(str(given))
             except ValueError:
                 message = f"Error validating '{given}' to type {type_.name}"
-                raise TemplateError(message) from None
+                raise TemplateError(message + _takes(value, type_.name, _example(type_, documentation))) from None
         else:
-            parsed = _validated(validate, type_, given)
+            parsed = _validated(validate, type_, given, _takes(value, type_.name, _example(type_, documentation)))
         if enum:
-            _check_enum(enum, given)
+            _check_enum(enum, given, value)
         return typed(parsed, bindings.of(value, default))
 
     call.type_name = type_.name  # type: ignore[attr-defined]  # so that Array() can take the function for its type
@@ -112,14 +112,15 @@ def _decimal(value: Any = _NONE, default: Any = _NONE, *, scale: Any = DECIMAL_S
 
 
 def _array(
-    value: Any = _NONE, of: Any = "String", default: Any = _NONE, *, defined: bool = True, **_documentation: Any
+    value: Any = _NONE, of: Any = "String", default: Any = _NONE, *, defined: bool = True, **documentation: Any
 ) -> TypedValue | Nothing:
     """`Array(x, 'Int32', default)`: a comma-separated text or a repeated parameter."""
     type_ = TYPES.get(getattr(of, "type_name", of), TYPES["String"])  # also the bare name: Array(x, Int32)
     if not defined and default is _NONE and _missing(value):
         return NOTHING
     given = _given(value, default)
-    parsed = _validated(validate_items, type_, given)
+    example = documentation.get("example") or f"{type_.sample},{type_.sample}"
+    parsed = _validated(validate_items, type_, given, _takes(value, f"list of {type_.name}", example))
     return typed(parsed, _binding(value, default, f"Array({type_.bind})"))
 
 
@@ -132,7 +133,7 @@ def _json(value: Any = _NONE, default: Any = _NONE, **_documentation: Any) -> An
         return json.loads(given)
     except (ValueError, RecursionError):
         message = f"Error validating '{given}' to type JSON"
-        raise TemplateError(message) from None
+        raise TemplateError(message + _takes(value, "JSON", '{"a": 1}')) from None
 
 
 def _split_to_array(value: Any = _NONE, default: Any = _NONE, separator: str = ",") -> list[str]:
@@ -208,17 +209,32 @@ def _missing(value: Any) -> bool:
     return value is None or isinstance(value, Undefined | Nothing | _Left)
 
 
-def _validated(parse: Callable[[ParamType, Any], Any], type_: ParamType, given: Any) -> Any:
+def _validated(parse: Callable[[ParamType, Any], Any], type_: ParamType, given: Any, takes: str) -> Any:
     try:
         return parse(type_, given)
     except ValueError as error:
-        raise TemplateError(str(error)) from None
+        raise TemplateError(f"{error}{takes}") from None
 
 
-def _check_enum(enum: Any, given: Any) -> None:
+def _example(type_: ParamType, documentation: Mapping[str, Any]) -> Any:
+    """Return what an author gives as an example, else one of the type."""
+    return documentation.get("example") or type_.sample
+
+
+def _takes(value: Any, type_name: str, example: Any) -> str:
+    """Return what is added to the original's error: which parameter it is, and what that takes; '' for no parameter."""
+    name = parameter_name(value)
+    if not isinstance(value, Raw | RawList | Undefined):
+        return ""
+    whose = "the default of the parameter" if _missing(value) else "the parameter"
+    return f": {whose} '{name}' takes {'an' if type_name[0] in 'AI' else 'a'} {type_name}, such as {example}"
+
+
+def _check_enum(enum: Any, given: Any, value: Any) -> None:
     if enum and str(given) not in {str(choice) for choice in enum} and not ANY_ENUM.get():
         choices = ", ".join(str(choice) for choice in enum)
         message = f"'{given}' is not one of the allowed values: {choices}"
+        message += f": the parameter '{value.name}' takes one of them" if isinstance(value, Raw) else ""
         raise TemplateError(message)
 
 

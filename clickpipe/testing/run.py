@@ -114,13 +114,15 @@ def _problem(workspace: Workspace, test: EndpointTest, body: str, status: int, *
     if status != test.status:
         return f"expected status {test.status}, got {status}: {body.strip()[:1000]}"
     if status >= 400:  # noqa: PLR2004 - HTTP's errors
-        return text_difference(test.expected.strip(), body.strip())
+        expected, said = test.expected.strip(), body.strip()
+        told_more = expected and said.startswith(f"{expected}: the ")  # than the original: of a parameter
+        return "" if told_more else text_difference(expected, said)
     endpoint = test.pipe in workspace.queries.live().compiled.endpoints
     rows = ndjson_rows if endpoint or body.lstrip().startswith("{") else tsv_rows
-    expected, found = rows(test.expected), rows(body)
-    if exact or expected is None or found is None:
+    wanted, found = rows(test.expected), rows(body)
+    if exact or wanted is None or found is None:
         return text_difference(test.expected, body)
-    return difference(expected, found, _keys(workspace, test.pipe, test.parameters), test.tolerance)
+    return difference(wanted, found, _keys(workspace, test.pipe, test.parameters), test.tolerance)
 
 
 def _keys(workspace: Workspace, pipe: str, parameters: object) -> tuple[str | int, ...] | None:

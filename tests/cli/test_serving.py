@@ -115,10 +115,18 @@ def test_one_process_holds_a_data_folder(tmp_path: Path) -> None:
         assert f"is in use by another clickpipe (process {server.popen.pid})" in said
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
-    with start("serve", "--data-dir", "data", cwd=tmp_path) as server:
-        port = server.url.rsplit(":", 1)[1]
+def test_a_port_that_is_taken_is_found_before_anything_is_opened_or_deployed(tmp_path: Path, run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
         assert "Cannot listen on 127.0.0.1" in refused("--data-dir", tmp_path / "other", "--port", port)
+        project = tmp_path / "project"
+        assert run("init", project).code == 0
+        said = run("dev", project, "--port", port, "--data-dir", tmp_path / "other")
+        assert (said.code, said.out) == (1, "")
+        assert "Is another clickpipe running? Use --port." in said.err
+        assert not (tmp_path / "other").exists()
 
 
 def test_kill_9_loses_neither_the_deployment_nor_an_event(tmp_path: Path, run: Run) -> None:

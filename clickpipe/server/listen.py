@@ -1,0 +1,33 @@
+"""The sockets of a server, taken before anything is opened or deployed: a port that is taken is found first."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from clickpipe.config import Settings
+from clickpipe.diagnostics import ClickpipeError
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[list[socket.socket]]:
+    """Give the sockets of an address, that of ClickHouse's clients last; they are closed at the end.
+
+    Port 0 takes a free one. Raises ClickpipeError when an address cannot be taken.
+    """
+    with ExitStack() as opened:
+        ports = [settings.port, *([settings.clickhouse_port] if settings.clickhouse_port else [])]
+        yield [opened.enter_context(_listen(settings.host, port)) for port in ports]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        message = f"Cannot listen on {host}:{port}: {error.strerror}. Is another clickpipe running? Use --port."
+        raise ClickpipeError(message, status=503, code="address_in_use") from None
+    return listener

@@ -1,0 +1,136 @@
+"""A wrong folder, a wrong scheme, no terminal: what is said then."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.conftest import python_environment
+
+TABLE = "SCHEMA >\n    id String `json:$.id`\n\nENGINE_SORTING_KEY id\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "shop"
+    for folder in ("datasources", "pipes"):
+        (root / folder).mkdir(parents=True)
+    (root / "datasources" / "e.datasource").write_text(TABLE)
+    (root / "pipes" / "p.pipe").write_text("NODE n\nSQL >\n    SELECT id FROM e\nTYPE endpoint\n")
+    return root
+
+
+@pytest.mark.parametrize("command", ["check", "deploy", "dev"])
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("datasources", "datasources is a folder of the project in {root}: run it there, or name that folder"),
+        ("pipes", "pipes is a folder of the project in {root}: run it there, or name that folder"),
+        ("pipes/p.pipe", "{root}/pipes/p.pipe is a file: name the project's folder, {root}"),
+    ],
+)
+def test_a_part_of_a_project_is_no_project(project: Path, run: Run, command: str, place: str, said: str) -> None:
+    found = run(command, project / place)
+    assert (found.code, found.err.strip()) == (1, f"error: {said.format(root=project)}")
+
+
+def test_here_is_looked_at_as_well(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project / "pipes")
+    assert "is a folder of the project in" in run("deploy").err
+    monkeypatch.chdir(project)
+    assert run("check", "--no-cache").code == 0
+
+
+def test_what_is_a_project_of_its_own(project: Path, tmp_path: Path, run: Run) -> None:
+    alone = tmp_path / "alone" / "pipes"
+    alone.mkdir(parents=True)
+    (alone / "e.datasource").write_text(TABLE)
+    assert run("check", "--no-cache", alone).code == 0
+    (project / "pipes" / "clickpipe.toml").write_text("")
+    (project / "pipes" / "e.datasource").write_text(TABLE)
+    assert run("check", "--no-cache", project / "pipes").code == 0
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(params=["http", "https"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A server that speaks one scheme, and its port."""
+    made = HTTPServer(("127.0.0.1", 0), _Healthy)
+    if request.param == "https":
+        key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        made.socket = context.wrap_socket(made.socket, server_side=True)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    made.handle_error = lambda *_: None  # type: ignore[method-assign]  # who speaks the other scheme
+    thread.start()
+    yield request.param, made.server_port
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+def test_the_wrong_scheme(run: Run, server: tuple[str, int]) -> None:
+    scheme, port = server
+    wrong = {"http": "https", "https": "http"}[scheme]
+    said = run("datasource", "ls", "--host", f"{wrong}://127.0.0.1:{port}", "--token", "t")
+    address = f"127.0.0.1:{port}"
+    expected = f"error: the server at {address} speaks {scheme}, not {wrong}: name it as {scheme}://{address}\n"
+    assert (said.code, said.err) == (1, expected)
+    if scheme == "https":
+        said = run("datasource", "ls", "--host", f"https://{address}", "--token", "t")
+        assert "is of nobody whom this machine trusts" in said.err
+
+
+@pytest.mark.parametrize("host", ["ftp://x", "file:///etc/passwd"])
+def test_no_url_of_a_server(run: Run, host: str) -> None:
+    said = run("datasource", "ls", "--host", host, "--token", "t")
+    assert (said.code, "it begins with http:// or https://" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check",), ("check", "--no-cache"), ("fmt", "--check"), ("generate", "openapi")]
+)
+def test_without_a_terminal_there_are_no_colours_and_nothing_is_written_over(
+    project: Path, arguments: tuple[str, ...]
+) -> None:
+    (project / "pipes" / "bad.pipe").write_text("NODE n\nSQL >\n    SELECT nope FROM e\nTYPE endpoint\n")
+    command = [sys.executable, "-m", "clickpipe", arguments[0], *arguments[1:], str(project)]
+    done = subprocess.run(  # noqa: PLW1510 - whatever its code
+        command, env=python_environment(), capture_output=True, stdin=subprocess.DEVNULL, timeout=60
+    )
+    assert not [byte for byte in done.stdout + done.stderr if byte < 32 and byte != 10]
+
+
+def test_without_a_terminal_a_question_is_no(project: Path, server: tuple[str, int]) -> None:
+    scheme, port = server
+    command = ["datasource", "truncate", "e", "--host", f"{scheme}://127.0.0.1:{port}", "--token", "t"]
+    done = subprocess.run(  # noqa: PLW1510 - its code is what is tested
+        [sys.executable, "-m", "clickpipe", *command],
+        env=python_environment(),
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        cwd=project,
+        timeout=60,
+    )
+    said = b"error: Remove all rows of e? There is no terminal to answer on: --yes says yes.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
