@@ -50,7 +50,12 @@ def test_parameters(client: Client, query: str, ids: list[str]) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "error"),
     [
-        ("totals.json?limit=abc", 400, "Template Syntax Error: Error validating 'abc' to type Int32"),
+        (
+            "totals.json?limit=abc",
+            400,
+            "Template Syntax Error: Error validating 'abc' to type Int32: "
+            "the parameter 'limit' takes an Int32, such as 1",
+        ),
         (
             "strict.json",
             400,

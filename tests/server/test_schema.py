@@ -32,6 +32,9 @@ QUERY = (
         "query",
         "default_format",
     ),
+    *("__tb__deployment", "attrs", "node_attrs", "populate_subset", "populate_condition", "truncate", "attempt"),
+    *("charset", "csv_header", "dialect_header", "dialect_escapechar", "allow_missing_columns", "database"),
+    *("replace_truncate_when_empty", "allow_destructive_operations", "json", "page", "page_size", "limit_rows"),
 )
 TOKEN = "t" * 40
 
