@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 
-from clickpipe.project import Project
+from clickpipe.project import Pipe, Project
 
+_WORD = re.compile(r"\w+")
+_ANY_TABLE = re.compile(r"\b(?:table|symbol)\s*\(", re.IGNORECASE)  # what a template reads then is not told by its text
 _ALIAS = re.compile(r"\bAS\s+(?:`([^`\n]+)`|([A-Za-z_]\w*))", re.IGNORECASE)
 
 
@@ -17,17 +20,61 @@ class KnownNames:
         """Keep the project; `any_enum`: see `ProjectRules`."""
         self._project = project
         self.any_enum = any_enum
+        self._of: dict[str, PipeNames] = {}
 
     @cached_property
     def columns(self) -> frozenset[str]:
         """Return the columns of all data sources, and every alias in the pipes' SQL."""
-        found = {column.name for source in self._project.data_sources.values() for column in source.columns}
-        for pipe in self._project.pipes.values():
-            for node in pipe.nodes:
-                found |= {quoted or bare for quoted, bare in _ALIAS.findall(node.program.source.text)}
-        return frozenset(found)
+        return _columns(self._project, self._project.data_sources, self._project.pipes.values())
 
     @cached_property
     def tables(self) -> frozenset[str]:
         """Return the data sources and pipes."""
         return frozenset(self._project.data_sources.keys() | self._project.pipes.keys())
+
+    def of(self, pipe: Pipe) -> PipeNames:
+        """Return the names that a pipe's SQL can see: errors tell its callers of no others."""
+        if pipe.name not in self._of:
+            self._of[pipe.name] = PipeNames(self, self._project, pipe)
+        return self._of[pipe.name]
+
+
+class PipeNames:
+    """Columns of what a pipe reads, through other pipes too, by the words in their SQL; data sources and pipes."""
+
+    def __init__(self, every: KnownNames, project: Project, pipe: Pipe) -> None:
+        """Keep them: names are looked up when asked for."""
+        self._every, self._project, self._pipe = every, project, pipe
+        self.any_enum = every.any_enum
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """Return the columns of the data sources, and every alias in the pipes' SQL."""
+        by_word: dict[str, list[str]] = {}
+        for name in (*self._project.data_sources, *self._project.pipes):
+            by_word.setdefault(name.rpartition(".")[2], []).append(name)
+        pipes, sources, waiting = {self._pipe.name: self._pipe}, set[str](), [self._pipe]
+        while waiting:
+            text = "\n".join(node.program.source.text for node in waiting.pop().nodes)
+            if _ANY_TABLE.search(text):
+                return self._every.columns
+            for name in (name for word in set(_WORD.findall(text)) for name in by_word.get(word, ())):
+                if name in self._project.data_sources:
+                    sources.add(name)
+                elif name not in pipes:
+                    pipes[name] = self._project.pipes[name]
+                    waiting.append(pipes[name])
+        return _columns(self._project, sources, pipes.values())
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """Return the data sources and pipes."""
+        return self._every.tables
+
+
+def _columns(project: Project, sources: Iterable[str], pipes: Iterable[Pipe]) -> frozenset[str]:
+    found = {column.name for name in sources for column in project.data_sources[name].columns}
+    for pipe in pipes:
+        for node in pipe.nodes:
+            found |= {quoted or bare for quoted, bare in _ALIAS.findall(node.program.source.text)}
+    return frozenset(found)

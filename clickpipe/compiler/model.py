@@ -48,7 +48,7 @@ class QueryFunction:
 
     def bind_to(self, tables: Tables | None, values: Mapping[str, Any], secret: Secrets = no_secret) -> BoundQuery:
         """Return SQL over physical tables; `tables` gives the quoted name for a data source's name."""
-        binder = Binder(self._names, secret)
+        binder = Binder(self._names.of(self._pipe), secret)
         composed = Composer(self._project, self._reader, tables).pipe(self._pipe, values, binder)
         return BoundQuery(composed.text, binder.params, binder.settings, composed=composed)
 

@@ -23,6 +23,6 @@ def bind_node(compiled: CompiledProject, pipe: Pipe, node: Node, values: Mapping
 
     Raises what its template raises.
     """
-    binder = Binder(compiled.known_names, sample_secret)
+    binder = Binder(compiled.known_names.of(pipe), sample_secret)
     text = Composer(compiled.project, compiled.reader, None).node(pipe, node, values, binder).text
     return BoundSQL(text, binder.params, binder.settings)

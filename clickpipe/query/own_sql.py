@@ -13,7 +13,7 @@ from clickpipe.project import Pipe
 from clickpipe.query.options import QueryOptions
 from clickpipe.query.refusals import secrets_of
 from clickpipe.sql import Syntax, TableReference, Use
-from clickpipe.template import SECRET_NAMES, Binder, compile_template
+from clickpipe.template import SECRET_NAMES, Binder, UnknownName, compile_template
 
 Allowed = Callable[[str, str], None]
 
@@ -37,7 +37,10 @@ def render_own(live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, B
     program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
     if program is None:
         raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
-    return program.render(values, binder), binder
+    try:
+        return program.render(values, binder), binder
+    except UnknownName as error:  # whether the caller may see those that there are is not known yet
+        raise ClickpipeError(error.message.partition("; there are: ")[0], code=error.code) from None
 
 
 def read_own(live: Live, rendered: str) -> Syntax:

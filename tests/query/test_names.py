@@ -1,0 +1,66 @@
+"""Which columns a template may name: those that its query can see, and errors tell of no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.query import QueryOptions
+from clickpipe.runtime import Workspace
+
+
+def source(columns: str) -> str:
+    return f"SCHEMA >\n    {columns}\n\nENGINE_SORTING_KEY tuple()\n"
+
+
+def pipe(sql: str, kind: str = "TYPE endpoint\n") -> str:
+    return f"NODE n\nSQL >\n    %\n    {sql}\n{kind}"
+
+
+@pytest.fixture
+def deployed(workspace: Workspace) -> Workspace:
+    workspace.deploy({
+        "ev.datasource": source("id String"),
+        "finance.datasource": source("secret_margin Float64"),
+        "sorted.pipe": pipe("SELECT id FROM ev ORDER BY {{column(sort, 'id')}}"),
+        "inner.pipe": pipe("SELECT id, secret_margin * 2 AS doubled FROM ev, finance", ""),
+        "outer.pipe": pipe("SELECT * FROM inner ORDER BY {{column(sort, 'id')}}"),
+        "any.pipe": pipe("SELECT * FROM {{table(t, 'ev')}} ORDER BY {{column(sort, 'id')}}"),
+    })  # fmt: skip
+    return workspace
+
+
+@pytest.mark.parametrize(
+    ("name", "sort", "there_are"),
+    [
+        ("sorted", "nope", "id"),
+        ("sorted", "secret_margin", "id"),
+        ("outer", "nope", "doubled, id, secret_margin"),
+        ("any", "nope", "doubled, id, secret_margin"),
+    ],
+)
+def test_an_error_lists_what_the_query_can_see(deployed: Workspace, name: str, sort: str, there_are: str) -> None:
+    with pytest.raises(ClickpipeError) as caught:
+        deployed.query(name, sort=sort)
+    assert caught.value.message.partition("; there are: ")[2] == there_are
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("sorted", {"sort": "id"}),
+        ("outer", {"sort": "doubled"}),
+        ("outer", {"sort": "id"}),
+        ("any", {"sort": "secret_margin", "t": "finance"}),
+    ],
+)
+def test_what_the_query_can_see_may_be_named(deployed: Workspace, name: str, values: dict[str, str]) -> None:
+    assert deployed.query(name, **values) == []
+
+
+def test_a_callers_own_template_is_told_of_none(deployed: Workspace) -> None:
+    with pytest.raises(ClickpipeError) as caught:
+        options = QueryOptions(values={"c": "nope"})
+        deployed.queries.sql("% SELECT {{column(c)}} FROM finance", options, lambda *_: None)
+    assert "secret_margin" not in caught.value.message
+    assert "the column 'nope' does not exist" in caught.value.message
