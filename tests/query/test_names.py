@@ -59,8 +59,8 @@ def test_what_the_query_can_see_may_be_named(deployed: Workspace, name: str, val
 
 
 def test_a_callers_own_template_is_told_of_none(deployed: Workspace) -> None:
+    options = QueryOptions(values={"c": "nope"})
     with pytest.raises(ClickpipeError) as caught:
-        options = QueryOptions(values={"c": "nope"})
         deployed.queries.sql("% SELECT {{column(c)}} FROM finance", options, lambda *_: None)
     assert "secret_margin" not in caught.value.message
     assert "the column 'nope' does not exist" in caught.value.message
