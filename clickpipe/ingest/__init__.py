@@ -10,6 +10,7 @@ from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
 from clickpipe.ingest.imports import Importer, Replacing
 from clickpipe.ingest.ingester import Ingester
 from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.leftovers import drop_leftovers
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mock import mock_rows
 from clickpipe.ingest.probe import Probe, has_views
@@ -32,6 +33,7 @@ __all__ = [
     "analyze_columns",
     "datasource_text",
     "decompress",
+    "drop_leftovers",
     "fetch",
     "has_views",
     "in_utf8",

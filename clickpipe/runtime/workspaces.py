@@ -13,6 +13,7 @@ from clickpipe.catalog import Live, Token, Workspace as WorkspaceRecord
 from clickpipe.config import environment_secret
 from clickpipe.deploy import Rows
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.ingest import drop_leftovers
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.workspace import Workspace
 from clickpipe.sql import quote_identifier
@@ -179,6 +180,7 @@ class Workspaces:
             services.tokens.refresh()
             self._by_id.pop(workspace.id, None)
         services.ingester.forget(workspace.id)
+        drop_leftovers(services.engine, workspace.id)
         services.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(workspace.database)} SYNC")
         services.service_log.remove(workspace.database)
 

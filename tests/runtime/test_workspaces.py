@@ -7,8 +7,10 @@ import threading
 from pathlib import Path
 
 from clickpipe.deploy import Rows
+from clickpipe.ingest import Lines
 from clickpipe.runtime import Instance, Workspace
 from tests.conftest import RunPython
+from tests.deploy.projects import stage
 
 FILES = {
     "events.datasource": "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n",
@@ -90,3 +92,25 @@ def test_instances_in_memory_leave_each_other_alone(workspace: Workspace) -> Non
         other.default.deploy(FILES)
         assert other.default.sql("SELECT count() AS c FROM events") == [{"c": 0}]
     assert workspace.sql("SELECT sum(n) AS s FROM sums") == [{"s": 1}]
+
+
+def test_a_workspace_with_a_staged_deployment_leaves_nothing_behind(instance: Instance) -> None:
+    def left() -> set[str]:
+        sql = "SELECT concat(database, '.', name) FROM system.tables WHERE match(database, '^(ws_|clickpipe_)')"
+        return set(instance.engine.execute(sql, output="TSVRaw").body.decode().split())
+
+    before = left()
+    folders = {path for path in instance.data_dir.rglob("*") if path.is_dir()}
+    made = instance.workspaces.create("short_lived")
+    made.deploy(FILES)
+    made.ingest("events", [{"id": "a", "n": 1}, {"id": "b", "n": "many"}])
+    wider = "SCHEMA >\n    id String,\n    n Int64\n\nENGINE_SORTING_KEY n, id\n"
+    stage(made, {**FILES, "events.datasource": wider})
+    made.ingest("events", [{"id": "c", "n": 2}])
+    made.staging_data.append("events", [Lines(b'{"id":"d","n":3}')])
+    made.append("events", [Lines(b'{"id":"e","n":4}\n{"id":"f","n":"many"}')])
+    assert len({table for table in left() - before if made.id in table}) > len(FILES) * 2
+    instance.workspaces.delete(made)
+    assert left() <= before
+    assert not [path for path in instance.data_dir.rglob("*") if made.id in path.name]
+    assert set(instance.data_dir.rglob("wal/*")) <= folders
