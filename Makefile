@@ -40,8 +40,8 @@ format: $(DEV) ## Format the Python code and repair what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-crash-test: $(DEV) ## Kill writers 60 times and a deployment at each step, look for what is lost or left (CRASHES=n: other than 60)
-	CRASHES=$(or $(CRASHES),60) $(BIN)/python -m pytest tests/runtime/test_crash.py tests/deploy/test_kills.py
+crash-test: $(DEV) ## Kill writers 60 times, also on a full disk, and a deployment at each step; look for what is lost or left (CRASHES=n: other than 60)
+	CRASHES=$(or $(CRASHES),60) $(BIN)/python -m pytest tests/runtime/test_crash.py tests/runtime/test_crash_outages.py tests/deploy/test_kills.py
 
 soak: $(DEV) ## Read, write, deploy and go away for ten minutes, and look for what grows (SOAK=n: other seconds)
 	SOAK=$(or $(SOAK),600) $(BIN)/python -m pytest -s -o faulthandler_timeout=3600 tests/server/test_soak.py

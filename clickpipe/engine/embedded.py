@@ -21,6 +21,7 @@ from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
 from clickpipe.engine.sessions import DEFAULT_WORKERS, environment, forget_output, session_type
+from clickpipe.engine.space import require_space
 from clickpipe.engine.spool import Lines
 from clickpipe.engine.versions import Versions
 from clickpipe.engine.workers import Workers, patience
@@ -74,6 +75,7 @@ class EmbeddedEngine:
                 self._place.leave()
                 raise
         self._folder = path or scratch
+        self._disk = path
         self._workers = workers
         self._versions = Versions()
         self._pool = Workers(workers, "engine")
@@ -110,6 +112,7 @@ class EmbeddedEngine:
         return self._pool.submit(run, partial(self._kill, text), patience(sql, settings))
 
     def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
+        require_space(self._disk, sql)
         with self._errors():
             try:
                 result = self._session().query(sql, output, params=params)

@@ -13,6 +13,7 @@ from typing import Any
 from clickpipe.engine.config import write_config
 from clickpipe.engine.protocol import EngineError
 from clickpipe.engine.repair import mend_deduplication_logs
+from clickpipe.engine.space import mend_definitions
 from clickpipe.engine.spool import Spool
 
 _LOGGER = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ def take_place(path: Path | None, sources: Collection[str], open_: Callable[[str
 
 def _mend(data: Path, running: Path) -> None:
     """Mend what a killed process left; a folder that another one has open is refused later, by its lock."""
+    if count := mend_definitions(data):
+        _LOGGER.warning("%d definitions of tables that a full disk left empty were mended", count)
     if running.exists() and (count := mend_deduplication_logs(data)):
         _LOGGER.warning("%d tokens of inserts that were killed half done were taken out", count)
     running.touch()
