@@ -132,6 +132,11 @@ class Live:
         """Return the quoted physical table of a name in SQL, or None."""
         return self.physical.tables.get(name) or self.service.get(name)
 
+    def takes_events(self, name: str) -> bool:
+        """Tell whether there is a data source of this name that events can be sent to."""
+        source = self.compiled.data_sources.get(name)
+        return source is not None and source.ingestible
+
     def ingestible(self) -> list[str]:
         """Return the data sources that events can be sent to."""
         return [source.name for source in self.compiled.data_sources.values() if source.ingestible]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from clickpipe.engine.batches import batches
-from clickpipe.engine.encode import encode_params, settings_clause
+from clickpipe.engine.encode import encode_params, insert_of_rows, settings_clause
 from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
@@ -28,16 +28,6 @@ from clickpipe.engine.workers import Workers, patience
 from clickpipe.sql import OTHER
 
 _DESCRIBED_WITHIN = 20  # seconds
-# Rows with their data behind the statement: one block, read by one thread.
-_ROWS_AS_ARRAYS: Settings = {
-    "input_format_null_as_default": 1,
-    "input_format_parallel_parsing": 0,
-    "date_time_input_format": "best_effort",
-    "precise_float_parsing": 1,
-    "max_insert_block_size": 1 << 40,
-    "min_insert_block_size_rows": 1 << 40,
-    "min_insert_block_size_bytes": 1 << 50,
-}
 _AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query parses
 
 
@@ -123,8 +113,7 @@ class EmbeddedEngine:
 
     def insert(self, table: str, columns: str, rows: bytes, settings: Settings) -> None:
         """Insert rows, each a JSON array of the columns' values on a line of its own. Raises EngineError."""
-        given = settings_clause({**_ROWS_AS_ARRAYS, **settings})
-        sql = f"INSERT INTO {table} ({columns}){given} FORMAT JSONCompactEachRow\n{rows.decode()}"
+        sql = insert_of_rows(table, columns, rows, settings)
         self._pool.submit(partial(self._query, sql, {}, "Null"), partial(self._kill, sql)).result()
 
     def cancel(self, tag: str) -> None:

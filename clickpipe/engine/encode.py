@@ -12,6 +12,17 @@ _LITERAL_ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
 )
 
+# Rows with their data behind the statement: one block, read by one thread.
+_ROWS_AS_ARRAYS: Settings = {
+    "input_format_null_as_default": 1,
+    "input_format_parallel_parsing": 0,
+    "date_time_input_format": "best_effort",
+    "precise_float_parsing": 1,
+    "max_insert_block_size": 1 << 40,
+    "min_insert_block_size_rows": 1 << 40,
+    "min_insert_block_size_bytes": 1 << 50,
+}
+
 
 def encode_params(params: Params) -> dict[str, str]:
     """Return each parameter as the TSV-escaped text that ClickHouse parses by the declared type."""
@@ -54,6 +65,12 @@ def _setting(value: Param | Mapping[str, str]) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_literal(key)}: {_literal(text)}" for key, text in value.items()) + "}"
     return _literal(value)
+
+
+def insert_of_rows(table: str, columns: str, rows: bytes, settings: Settings) -> str:
+    """Return the statement that inserts rows, each a JSON array of the columns' values on a line of its own."""
+    given = settings_clause({**_ROWS_AS_ARRAYS, **settings})
+    return f"INSERT INTO {table} ({columns}){given} FORMAT JSONCompactEachRow\n{rows.decode()}"
 
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+):(?P<type>[^{}]+)\}")

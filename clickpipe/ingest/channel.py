@@ -120,9 +120,15 @@ class Batch:
             self.file = None
             self.to(State.SEALED)
 
+    def forget_values(self) -> None:
+        """Keep no rows in memory: the log has the lines."""
+        self.lines_only = True
+        self.values.clear()
+
     def put_off(self, problem: str, *, passing: bool) -> None:
         """Try it again later."""
         self.to(State.RETRYING)
+        self.forget_values()
         self.problem, self.passing = problem, passing
         self.again_at = time.monotonic() + _BACK_OFF[min(self.attempts, len(_BACK_OFF) - 1)]
         self.attempts += 1
@@ -162,6 +168,11 @@ class Channel:
     def blocked(self) -> bool:
         """Tell whether an insert would fail for what made an earlier one fail."""
         return any(batch.passing for batch in self.sealed)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the bytes of lines in segments that could not be inserted yet."""
+        return sum(batch.size for batch in tuple(self.sealed))
 
     def is_old(self, seconds: float, *, closing: bool) -> bool:
         """Tell whether the open segment is to be inserted: so many seconds old, or the last."""

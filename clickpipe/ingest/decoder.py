@@ -22,6 +22,7 @@ from clickpipe.ingest.forms import ANYTHING, exact_form, fitting_form
 from clickpipe.project import DataSource, Each, Key, parse_jsonpath
 from clickpipe.sql import quote_identifier
 
+_LONGEST = 100_000  # bytes of lines: of more, ClickHouse is the faster judge
 _NAME = re.compile(r"[\w -]+", re.ASCII)
 _ESCAPED = rb"\u00"  # how a letter of a key may be written, too
 _ROWS = msgspec.json.Encoder()
@@ -81,6 +82,8 @@ class Decoder:
 
     def judge(self, lines: bytes) -> Judged | None:
         """Return what lines are if each of them certainly fits, else None: ClickHouse is to be asked."""
+        if len(lines) > _LONGEST:
+            return None
         rows: list[tuple[Any, ...]] = []
         others = 0
         for line in lines.split(b"\n") if b"\n" in lines else (lines,):

@@ -54,6 +54,7 @@ class Segments:
                 self._insert_now(channel, batch, first=True)
             else:
                 batch.again_at = min(one.again_at for one in channel.sealed)
+                batch.forget_values()
         finally:
             if batch.state in {State.SEALED, State.RETRYING}:
                 if channel.staging is not None:

@@ -8,11 +8,11 @@ import threading
 from clickpipe.ingest.log import WriteAheadLog
 
 _LOGGER = logging.getLogger(__name__)
-_SECONDS = 1.0
+_SECONDS = 5.0  # writing out all that is not on the device yet takes from what is to be there now
 
 
 class Settler:
-    """Settles a log every second. Methods may be called from any thread."""
+    """Settles a log every few seconds. Methods may be called from any thread."""
 
     def __init__(self, log: WriteAheadLog) -> None:
         """Start at once."""

@@ -35,7 +35,7 @@ class Stager:
     def takes(self, workspace: str, data_source: str) -> bool:
         """Tell whether there is a data source that events can be written to."""
         live = self._live(workspace)
-        return live is not None and data_source in live.ingestible()
+        return live is not None and live.takes_events(data_source)
 
     def now(self, channel: Channel) -> Staging:
         """Return how a channel's lines are staged. Raises ClickpipeError 404 (no such data source), 503."""
@@ -46,9 +46,9 @@ class Stager:
 
     def of(self, channel: Channel) -> Staging:
         """Return how a channel's lines are staged now. Raises ClickpipeError 404, EngineError."""
-        live = self._found(channel)
         staging = channel.staging
-        if staging is None or staging.live is not live:
+        if staging is None or staging.live is not self._live(channel.workspace):
+            live = self._found(channel)
             mapping = self._mapping(channel, live, channel.workspace)
             if staging is not None and staging.mapping.table != mapping.table:
                 self._engine.execute(f"DROP TABLE IF EXISTS {staging.mapping.table}")
@@ -62,7 +62,7 @@ class Stager:
 
     def _found(self, channel: Channel) -> Live:
         live = self._live(channel.workspace)
-        if live is None or channel.data_source not in live.ingestible():
+        if live is None or not live.takes_events(channel.data_source):
             message = f"The data source '{channel.data_source}' does not exist any more."
             raise ClickpipeError(message, status=404, code="not_found")
         return live

@@ -85,7 +85,7 @@ class Writer:
         opened.certain += counts
         for _, judged in certain:
             if judged.values is None:
-                opened.lines_only = True
+                opened.forget_values()
             elif not opened.lines_only:
                 opened.values.append(judged.values)
         return counts
@@ -113,7 +113,7 @@ class Writer:
             self._take_back(channel, before)
             raise untaken(channel.data_source, error) from error
         channel.open.add(batch, counts)
-        channel.open.lines_only = True
+        channel.open.forget_values()
         return counts
 
     def screen(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, str]:

@@ -113,8 +113,10 @@ class DataSource:
     @property
     def ingestible(self) -> bool:
         """Tell whether events can be sent to it: not where it holds aggregate states."""
-        types = (c.type.replace("SimpleAggregateFunction(", "") for c in self.columns)
-        return bool(self.columns) and not any("AggregateFunction(" in type_ for type_ in types)
+        states = [c.type for c in self.columns if "AggregateFunction(" in c.type]
+        return bool(self.columns) and not any(
+            "AggregateFunction(" in type_.replace("SimpleAggregateFunction(", "") for type_ in states
+        )
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name, or None."""

@@ -121,6 +121,28 @@ def test_a_start_does_not_wait_for_an_engine_that_fails(
     taker.require_written(deployed.id)
 
 
+def test_an_engine_that_is_away_for_long_does_not_fill_the_disk(
+    deployed: Workspace, make_ingester: MakeIngester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taker = make_ingester(flush_seconds=0.02, queue_bytes=50 * len(GOOD))
+    faults = Faults(taker, monkeypatch)
+    faults.error = EngineError(MEMORY)
+    sent, refused = 0, None
+    while refused is None and sent < 1000:
+        try:
+            taker.submit(deployed.id, "events", Lines.of([GOOD]), wait=False).result(timeout=20)
+        except ClickpipeError as error:
+            refused = error
+        else:
+            sent += 1
+            time.sleep(0.005)
+    assert refused is not None
+    assert refused.status == 503
+    assert sent > 50
+    faults.error = None
+    until(deployed, (sent, 0, sent))
+
+
 def test_what_cannot_be_inserted_at_the_end_is_there_after_the_next_start(
     deployed: Workspace, make_ingester: MakeIngester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
