@@ -75,6 +75,7 @@ def run_population(
             engine.execute(f"INSERT INTO {beside} ({columns})\n{select}", settings={"log_comment": tag})
         report.check()
         body = engine.execute(f"SELECT count() FROM {beside}", output="JSONCompact").body
+        report({"inserting": True})
         engine.execute(f"INSERT INTO {target} SELECT * FROM {beside}", settings={"insert_deduplicate": 0})
         return int(json.loads(body)["data"][0][0])
     finally:

@@ -9,35 +9,51 @@ from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Job
-from clickpipe.jobs import Population, Report, run_population, view_of
+from clickpipe.jobs import Population, Report, Work, run_population, view_of
 from clickpipe.query import QueryRunner, compose_condition
 from clickpipe.runtime.services import Services
 
 
-def start_population(
+def population(
     services: Services,
     workspace: str,
     queries: QueryRunner,
     held: Callable[[], AbstractContextManager[None]],
     replaced: Callable[[str], None],
     wanted: Population,
-) -> Job:
-    """Start a job that populates a view; `held` keeps tables as they are meanwhile, `replaced` is told of the target.
+) -> Work:
+    """Return what a job does that populates a view.
 
-    Raises ClickpipeError 404, 400 for what is no view and for a bad condition.
+    `held` keeps tables as they are meanwhile, `replaced` is told of the target. Raises ClickpipeError 404, 400 for what
+    is no view and for a bad condition.
     """
-    live = queries.live()
-    view = view_of(live, wanted.pipe)
+    view = view_of(queries.live(), wanted.pipe)
     if wanted.condition:
-        wanted = replace(wanted, condition=compose_condition(services.engine, live, wanted.condition))
+        compose_condition(services.engine, queries.live(), wanted.condition)
 
     def work(report: Report) -> Mapping[str, Any]:
         with held():
             report.check()
-            pause = partial(services.ingester.paused, workspace)
-            rows = run_population(services.engine, queries.live(), wanted, pause, report)
+            live, pause = queries.live(), partial(services.ingester.paused, workspace)
+            where = compose_condition(services.engine, live, wanted.condition) if wanted.condition else ""
+            rows = run_population(services.engine, live, replace(wanted, condition=where), pause, report)
             if wanted.truncate:
                 replaced(view.target)
         return {"rows": rows, "datasource": view.target}
 
-    return services.jobs.submit(workspace, "populateview", wanted.pipe, work)
+    return work
+
+
+def may_be_repeated(job: Job) -> bool:
+    """Tell whether a population that a stop ended may be done anew: its target is emptied, and made of all rows."""
+    wanted = job.parameters if job.kind == "populateview" else {}
+    return bool(wanted.get("truncate")) and not wanted.get("condition") and wanted.get("subset", 1) == 1
+
+
+def why_not_repeated(job: Job) -> str:
+    """Return what is told of a population that a stop ended."""
+    some = "some of its rows may be in" if job.result.get("inserting") else "none of its rows are in"
+    return (
+        f"the server stopped before the job ended: {some}, and rows that arrived meanwhile came through the view. "
+        f"Make the whole target anew: clickpipe materialization populate {job.resource}"
+    )

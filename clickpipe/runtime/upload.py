@@ -126,3 +126,9 @@ class Upload:
 
     def _file(self) -> str:
         return self.url.partition("?")[0].partition("#")[0].lower()
+
+
+def is_there(parameters: Mapping[str, Any]) -> bool:
+    """Tell whether the file of an import's job is there, or can be fetched."""
+    upload = parameters.get("upload")
+    return upload is not None and (bool(upload["url"]) or Path(upload["path"]).is_file())

@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -38,9 +38,10 @@ from clickpipe.query import (
 from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.data_in import DataIn
 from clickpipe.runtime.deploying import Deploying
-from clickpipe.runtime.populating import start_population
+from clickpipe.runtime.populating import may_be_repeated, population, why_not_repeated
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.staging import StagingData
+from clickpipe.runtime.upload import is_there
 from clickpipe.template import Secrets
 
 _Result = TypeVar("_Result")
@@ -187,7 +188,11 @@ class Workspace(Deploying, DataIn):
 
     def populate(self, wanted: Population) -> Job:
         """Start a job that populates a materialized view. Raises ClickpipeError 404, 400."""
-        return start_population(self._services, self.id, self.queries, self._held, self._outdate, wanted)
+        work = self._populating(wanted)
+        return self._services.jobs.submit(self.id, "populateview", wanted.pipe, work, asdict(wanted))
+
+    def _populating(self, wanted: Population) -> Work:
+        return population(self._services, self.id, self.queries, self._held, self._outdate, wanted)
 
     def rebuild(self, view: str) -> Job:
         """Start a job that makes a view's target anew. Raises ClickpipeError 404 when there is no such view."""
@@ -225,17 +230,23 @@ class Workspace(Deploying, DataIn):
     def take_up(self, job: Job) -> None:
         """Run a job again that a stopped server left unfinished, where doing it twice is the same as once.
 
-        What had not begun is run; of what had, deletions, replays of a quarantine and copies that replace. Copies that
-        had begun to append their rows append the rest.
+        What had not begun is run; of what had, deletions, replays of a quarantine, copies that replace, and populations
+        of an emptied target. Copies that had begun to append their rows append the rest.
         """
-        twice = job.kind in {"delete_data", "quarantine_replay", "import", "rebuild"} or (
-            job.kind == "copy"
-            and self.live is not None
-            and (self.copies.replaces(job.resource, job.parameters.get("mode")) or "appending" in job.result)
+        twice = (
+            job.kind in {"delete_data", "quarantine_replay", "import", "rebuild"}
+            or may_be_repeated(job)
+            or (
+                job.kind == "copy"
+                and self.live is not None
+                and (self.copies.replaces(job.resource, job.parameters.get("mode")) or "appending" in job.result)
+            )
         )
         work = self._work(job, resumed=True) if job.status == "waiting" or (twice and job.status == "working") else None
         if work is not None:
             self._services.jobs.resume(job, work)
+        elif job.kind == "populateview":
+            self._services.catalog.jobs.update(job.id, "error", error=why_not_repeated(job))
 
     def _work(self, job: Job, *, resumed: bool = False) -> Work | None:
         """Return what a job does, if it can be told: not of a file that was sent, nor what was for staging."""
@@ -248,15 +259,11 @@ class Workspace(Deploying, DataIn):
             return self._deletion(job.resource, job.parameters["condition"])
         if job.kind == "rebuild":
             return self._rebuilding(job.resource)
-        if job.kind == "import" and resumed and self._is_there(job):
+        if job.kind == "populateview" and self.live is not None and job.parameters:
+            return self._populating(Population(**job.parameters))
+        if job.kind == "import" and resumed and is_there(job.parameters):
             return self._import(job.parameters, job.result)
         return self._replay(job.resource) if job.kind == "quarantine_replay" else None
-
-    @staticmethod
-    def _is_there(job: Job) -> bool:
-        """Tell whether the file of an import is there, or can be fetched."""
-        upload = job.parameters.get("upload")
-        return upload is not None and (bool(upload["url"]) or Path(upload["path"]).is_file())
 
     def deployed_at(self) -> str:
         """Return when the live deployment was made; '' before the first."""

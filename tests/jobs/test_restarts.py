@@ -61,3 +61,66 @@ def test_what_a_killed_server_left(run_python: RunPython, tmp_path: Path) -> Non
     assert states == [done, STOPPED, done, STOPPED, done, STOPPED]
     assert events == 7
     assert kept >= 7  # what `last` appended; `replaces` came before or after it
+
+
+SUMS = "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\nENGINE AggregatingMergeTree\n"
+SUMS += "ENGINE_SORTING_KEY id\n"
+VIEW = "NODE n\nSQL >\n    SELECT id, sum(n) AS n FROM events GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
+# Three populations are killed: of an emptied target, of some rows, and one that waits behind them.
+POPULATING = """
+    import json, os, sys, time
+    from pathlib import Path
+    from clickpipe.jobs import Population
+    from clickpipe.runtime import Instance, populating
+    instance = Instance(Path(sys.argv[1]))
+    workspace = instance.default
+    instance.jobs._workers = 2
+    workspace.deploy(json.loads(sys.argv[2]))
+    workspace.ingest("events", [{"id": str(k), "n": k} for k in range(10)])
+    workspace.truncate("sums")
+    workspace.ingest("events", [{"id": "new", "n": 1}])
+    real = populating.run_population
+    def killed(engine, live, wanted, pause, report):
+        if not wanted.truncate:
+            report({"inserting": True})
+        while True:
+            time.sleep(1)
+    populating.run_population = killed
+    workspace._held = lambda: __import__("contextlib").nullcontext()
+    wanted = [Population("view", truncate=True), Population("view", condition="n > 3")]
+    wanted.append(Population("other", truncate=True))
+    jobs = [workspace.populate(one) for one in wanted]
+    while any(instance.catalog.jobs.get(workspace.id, job.id).status != "working" for job in jobs[:2]):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    print(json.dumps([job.id for job in jobs]), flush=True)
+    os._exit(9)
+"""
+POPULATED = """
+    import json, sys
+    from pathlib import Path
+    from clickpipe.runtime import Instance
+    with Instance(Path(sys.argv[1])) as instance:
+        workspace = instance.default
+        instance.jobs.wait_for_all(workspace.id)
+        found = [instance.catalog.jobs.get(workspace.id, job) for job in json.loads(sys.argv[2])]
+        sums = [workspace.sql(f"SELECT sum(n) AS n, uniqExact(id) AS u FROM {name}")[0] for name in ("sums", "others")]
+        print(json.dumps([[(job.status, job.error) for job in found], sums]))
+"""
+
+
+def test_populations_that_a_killed_server_left(run_python: RunPython, tmp_path: Path) -> None:
+    files = {
+        "events.datasource": EVENTS,
+        "sums.datasource": SUMS,
+        "others.datasource": SUMS,
+        "view.pipe": VIEW,
+        "other.pipe": VIEW.replace("sums", "others"),
+    }
+    jobs = run_python(POPULATING, tmp_path, json.dumps(files), check=False).stdout
+    states, (sums, others) = json.loads(run_python(POPULATED, tmp_path, jobs.strip()).stdout)
+    assert [status for status, _ in states] == ["done", "error", "done"]
+    told = states[1][1]
+    assert "some of its rows may be in" in told
+    assert told.endswith("clickpipe materialization populate view")
+    assert sums == others == {"n": 46, "u": 11}
