@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks.baseline import serve_baseline
 from benchmarks.events import ndjson
 from benchmarks.serving import PROJECT, Server, serve
 from clickpipe.engine import EmbeddedEngine, config
@@ -18,6 +19,7 @@ from clickpipe.engine import EmbeddedEngine, config
 ROWS = 300_000
 BODY = 5_000_000  # bytes of one body
 CLIENTS, SECONDS = 64, 10.0
+NAMES = ["clickstream_events", *(f"events_{number}" for number in range(50))]
 SOURCE = (PROJECT / "datasources" / "clickstream_events.datasource").read_text(encoding="utf-8")
 
 
@@ -28,7 +30,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="clickpipe-bench-") as folder:
         project = Path(folder) / "project"
         (project / "datasources").mkdir(parents=True)
-        (project / "datasources" / "clickstream_events.datasource").write_text(SOURCE, encoding="utf-8")
+        for name in NAMES:
+            (project / "datasources" / f"{name}.datasource").write_text(SOURCE, encoding="utf-8")
         bodies = list(_bodies(rows))
         own = _engine_alone(Path(folder), bodies)
         with serve(Path(folder) / "data", project) as server:
@@ -97,31 +100,53 @@ def _large(server: Server, bodies: list[bytes], own: float) -> None:
 
 
 def _small(server: Server, rows: list[bytes]) -> None:
+    """Print the rates of single events, as ratios to a route that reads a body and answers, and to one data source."""
+    with serve_baseline() as baseline:
+        nothing, _ = _rate(baseline, rows, "", NAMES[:1])
+    print(f"{CLIENTS} clients, a route that reads the body: {nothing:,.0f} requests/s", flush=True)
+    one = 0.0
     for query in ("", "&wait=true"):
-        before, started = _loop_seconds(server.pid), time.perf_counter()
-        sent = asyncio.run(_clients(server, rows, query))
-        taken = time.perf_counter() - started
-        busy = (_loop_seconds(server.pid) - before) / taken
+        rate, busy = _rate(server, rows, query, NAMES[:1])
+        one = one or rate
         print(
-            f"{CLIENTS} clients, one event a request{query}: {sent / taken:,.0f} events/s, "
+            f"{CLIENTS} clients, one event a request{query}: {rate:,.0f} events/s, ratio {rate / nothing:.2f}, "
             f"the event loop's thread is busy {busy:.0%} of the time",
             flush=True,
         )
+    rate, _ = _rate(server, rows, "", NAMES[1:])
+    print(
+        f"the same over {len(NAMES) - 1} data sources: {rate:,.0f} events/s, ratio to one {rate / one:.2f}", flush=True
+    )
 
 
-async def _clients(server: Server, rows: list[bytes], query: str) -> int:
-    """Send single events for some seconds, each client its next when the last is answered; return how many."""
+def _rate(server: Server, rows: list[bytes], query: str, names: list[str]) -> tuple[float, float]:
+    """Return how many events are answered a second, and which part of the time the event loop's thread is busy."""
+    before, started = _loop_seconds(server.pid), time.perf_counter()
+    sent = asyncio.run(_clients(server, rows, query, names))
+    taken = time.perf_counter() - started
+    return sent / taken, (_loop_seconds(server.pid) - before) / taken
+
+
+async def _clients(server: Server, rows: list[bytes], query: str, names: list[str]) -> int:
+    """Send single events for some seconds, each client its next when the last is answered; return how many.
+
+    Clients take turns with the data sources.
+    """
     parts = urlsplit(server.url)
     end = time.perf_counter() + SECONDS
 
     async def client(number: int) -> int:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        head = (
-            f"POST /v0/events?name=clickstream_events{query} HTTP/1.1\r\nHost: x\r\n"
-            f"Authorization: Bearer {server.token}\r\nContent-Length: "
-        ).encode()
+        heads = [
+            (
+                f"POST /v0/events?name={name}{query} HTTP/1.1\r\nHost: x\r\n"
+                f"Authorization: Bearer {server.token}\r\nContent-Length: "
+            ).encode()
+            for name in names
+        ]
         sent = 0
         while time.perf_counter() < end:
+            head = heads[(number + sent) % len(heads)]
             row = rows[(number * 1009 + sent) % len(rows)]
             writer.write(head + str(len(row)).encode() + b"\r\n\r\n" + row)
             answer = await reader.readuntil(b"}")

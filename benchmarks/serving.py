@@ -73,7 +73,7 @@ def serve(
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = Server(f"http://127.0.0.1:{port}", token, process.pid)
     try:
-        _wait(server, process)
+        wait(server, process)
         deploy = [sys.executable, "-m", "clickpipe", "deploy", str(project), "--host", server.url, "--token", token]
         subprocess.run(deploy, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         yield server
@@ -82,7 +82,8 @@ def serve(
         process.wait(60)
 
 
-def _wait(server: Server, process: subprocess.Popen[bytes]) -> None:
+def wait(server: Server, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server answers. Raises RuntimeError when it ends before, or does not within 30 s."""
     for _ in range(300):
         if process.poll() is not None:
             raise RuntimeError("the server ended before it listened")
