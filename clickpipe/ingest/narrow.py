@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 _FAN = 4  # parts that a refused range is split into
-_MANY = 32  # pieces: when all of them are refused, so are most rows
+_FEW, _MANY = 16, 32  # rows of a piece, pieces: when all of them are refused, so are many of their rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def narrow(
 
     `look` tells of a range (first row, the one behind the last) by whom it is refused and why, None when it is taken;
     so many threads call it at once. All rows together are known to be refused. A few of many rows are found with few
-    looks; where most are refused each row is looked at once, with a third more looks at most.
+    looks; where most are refused each row is looked at once, with half as many looks more at most.
     """
     refused: list[Refused] = []
     taken: list[tuple[int, int]] = []
@@ -77,4 +77,4 @@ def _pieces(first: int, end: int, fan: int) -> list[tuple[int, int]]:
 
 def _is_dense(refused: int, looked_at: int, size: int) -> bool:
     """Tell whether so many of the pieces are refused that looking at each row costs least."""
-    return refused == looked_at >= _MANY or (size <= _FAN and 2 * refused > looked_at)
+    return (size <= _FEW and refused == looked_at >= _MANY) or (size <= _FAN and 2 * refused > looked_at)
