@@ -21,7 +21,7 @@ from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
 from clickpipe.engine.sessions import DEFAULT_WORKERS, environment, forget_output, session_type
-from clickpipe.engine.space import require_space
+from clickpipe.engine.space import keep_definition, require_space
 from clickpipe.engine.spool import Lines
 from clickpipe.engine.versions import Versions
 from clickpipe.engine.workers import Workers, patience
@@ -108,6 +108,7 @@ class EmbeddedEngine:
                 result = self._session().query(sql, output, params=params)
             finally:
                 self._versions.ran(sql)
+            keep_definition(self._disk, sql, lambda undo: self._session().query(undo, "Null"))
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
         return QueryResult(result.bytes() or b"", *read, result.elapsed(), result.rows_read())
 

@@ -9,29 +9,55 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from clickpipe.engine.protocol import EngineError
 
 _LOGGER = logging.getLogger(__name__)
+_NAME = r"(?:`(?:[^`\\]|\\.)++`|\w++)"
 _DEFINES = re.compile(
-    r"\s*+(?:CREATE|ALTER|ATTACH)\b(?P<missing>\s+\w+(?:\s+\w+)?\s+IF\s+NOT\s+EXISTS)?", re.IGNORECASE
+    r"\s*+(?P<verb>CREATE|ALTER|ATTACH)\s+(?P<kind>DATABASE|TABLE|(?:MATERIALIZED\s+)?VIEW)?\s*"
+    rf"(?P<missing>IF\s+NOT\s+EXISTS\s+)?(?P<name>{_NAME}(?:\.{_NAME})?)?",
+    re.IGNORECASE,
 )
 _NEEDED = 8 << 20  # bytes: the text of a definition, and what others write at the same time
 _MISSING = 256 << 10  # of what is made where it is missing, by each start: mostly it is there
+_PLENTY = 64 << 20  # with so much left nothing was lost
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def require_space(folder: Path | None, sql: str) -> None:
     """Refuse a statement that writes a definition when the disk is nearly full. Raises EngineError."""
-    if folder is None or (match := _DEFINES.match(sql)) is None:
+    if folder is not None and (match := _DEFINES.match(sql)) is not None:
+        required = _MISSING if match["missing"] else _NEEDED
+        if _free(folder) < required:
+            raise _full(f"{required >> 10} KiB are needed for a definition")
+
+
+def keep_definition(folder: Path | None, sql: str, run: Callable[[str], object]) -> None:
+    """See to it that a statement that ran wrote its definition, as the disk may have filled meanwhile.
+
+    What was made without one is dropped, by `run`. Raises EngineError then.
+    """
+    if folder is None or (match := _DEFINES.match(sql)) is None or not match["name"] or _free(folder) >= _PLENTY:
         return
+    file = folder / "data" / "metadata" / f"{match['name'].replace('`', '').replace('.', '/')}.sql"
+    if not file.exists() or file.stat().st_size:
+        return
+    if match["verb"].upper() == "CREATE":
+        kind = "DATABASE" if (match["kind"] or "").upper() == "DATABASE" else "TABLE"
+        run(f"DROP {kind} IF EXISTS {match['name']}")
+    raise _full(f"the definition of {match['name']} was not written")
+
+
+def _free(folder: Path) -> int:
     found = os.statvfs(folder)
-    free = found.f_bavail * found.f_frsize
-    required = _MISSING if match["missing"] else _NEEDED
-    if free < required:
-        needed = f"Cannot reserve {required >> 10} KiB, not enough space: {free >> 10} KiB are free"
-        raise EngineError(f"Code: 243. DB::Exception: {needed}. (NOT_ENOUGH_SPACE)")
+    return found.f_bavail * found.f_frsize
+
+
+def _full(why: str) -> EngineError:
+    return EngineError(f"Code: 243. DB::Exception: not enough space on the disk: {why}. (NOT_ENOUGH_SPACE)")
 
 
 def mend_definitions(data: Path) -> int:

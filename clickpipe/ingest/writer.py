@@ -204,6 +204,9 @@ class Writer:
         if first and not batch.lines_only and self._straight.insert(channel, staging, batch):
             return Inserted()
         with self._stager.staged_apart(channel, staging, batch.segment) as mapping:
+            if not batch.certain:  # it may be one of an earlier server, of which nothing is known
+                counted = self._stager.counts(mapping, [""], alone=True)[""]
+                batch.good, batch.bad = counted.successful_rows, counted.quarantined_rows
             misjudged = self._straight.misjudged(mapping, batch) if batch.certain else Inserted()
             return misjudged + self._insert_staged(channel, staging, mapping, batch, misjudged.rows)
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from clickpipe.engine import EngineError, space
-from clickpipe.engine.space import mend_definitions, require_space
+from clickpipe.engine.space import keep_definition, mend_definitions, require_space
 from tests.conftest import RunPython
 
 
@@ -83,3 +83,31 @@ def test_an_empty_definition_of_a_table_with_rows_is_left_and_told(tmp_path: Pat
         mend_definitions(tmp_path)
     assert definition.exists()
     assert space.mend_definitions(tmp_path / "no") == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "undone"),
+    [
+        ("CREATE TABLE `ws`.`events` (id Int8)", "DROP TABLE IF EXISTS `ws`.`events`"),
+        ("CREATE TABLE IF NOT EXISTS ws.events (id Int8)", "DROP TABLE IF EXISTS ws.events"),
+        ("CREATE MATERIALIZED VIEW ws.events TO a AS SELECT 1", "DROP TABLE IF EXISTS ws.events"),
+        ("CREATE DATABASE IF NOT EXISTS ws", "DROP DATABASE IF EXISTS ws"),
+        ("ALTER TABLE ws.events ADD COLUMN a Int8", None),
+    ],
+)
+def test_what_was_made_without_a_definition_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str, undone: str | None
+) -> None:
+    files = [tmp_path / "data" / "metadata" / "ws" / "events.sql", tmp_path / "data" / "metadata" / "ws.sql"]
+    files[0].parent.mkdir(parents=True)
+    ran: list[str] = []
+    for text, free, lost in (("", 1 << 30, False), ("ATTACH TABLE", 0, False), ("", 1 << 20, True)):
+        for file in files:
+            file.write_text(text)
+        monkeypatch.setattr(os, "statvfs", lambda _, free=free: SimpleNamespace(f_bavail=free, f_frsize=1))
+        if not lost:
+            keep_definition(tmp_path, sql, ran.append)
+            continue
+        with pytest.raises(EngineError, match=r"the definition of .* was not written"):
+            keep_definition(tmp_path, sql, ran.append)
+    assert ran == [undone] * (undone is not None)

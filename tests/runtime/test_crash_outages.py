@@ -48,7 +48,7 @@ WRITER = """
 
     with Instance(Path(folder)) as instance:
         workspace = instance.default
-        workspace.deploy(json.loads(files))
+        workspace.deploy(json.loads(files), allow_destructive=True)
         say("up")
         execute, started, rows = instance.engine.execute, time.monotonic(), itertools.count()
 
@@ -83,7 +83,7 @@ WRITER = """
                     workspace.copies.start("copied_cp", {})
                 time.sleep(0.3)
                 with suppress(ClickpipeError, EngineError, OSError):
-                    workspace.deploy(json.loads(changed if turn % 2 else files))
+                    workspace.deploy(json.loads(changed if turn % 2 else files), allow_destructive=True)
 
         for number in range(4):
             threading.Thread(target=write, args=(number,), daemon=True).start()
@@ -109,7 +109,7 @@ AFTER = """
     with Instance(Path(sys.argv[1])) as instance:
         workspace = instance.default
         instance.jobs.wait_for_all(workspace.id)
-        workspace.deploy(json.loads(sys.argv[2]))
+        workspace.deploy(json.loads(sys.argv[2]), allow_destructive=True)
         left = sorted({job.status for job in instance.catalog.jobs.newest(workspace.id)})
         print(json.dumps({"jobs": left, "failing": instance.ingester.failing}))
 """
