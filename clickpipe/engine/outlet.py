@@ -7,6 +7,8 @@ in a file, as it comes; and ClickHouse waits while nobody takes it.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import select
 import threading
@@ -63,6 +65,8 @@ class Outlet:
         self._too_large: EngineError | None = None
         self.sends = False
         self._reading_end, self._writing_end = os.pipe()
+        with contextlib.suppress(OSError, AttributeError):  # only Linux has it; and not for too many pipes at once
+            fcntl.fcntl(self._writing_end, fcntl.F_SETPIPE_SZ, _READ)  # fewer turns of writing and reading
 
     @property
     def clause(self) -> str:
