@@ -43,7 +43,7 @@ class Straight:
         except EngineError as error:
             if is_passing(error):
                 raise
-            _LOGGER.info("rows for %s are looked at one by one: %s", channel.data_source, error)
+            _LOGGER.info("rows for %s are looked at one by one (%s)", channel.data_source, error.name or "refused")
             return False
         return True
 
