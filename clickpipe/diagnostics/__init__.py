@@ -4,7 +4,7 @@ from clickpipe.diagnostics.codes import CODES, CodeInfo
 from clickpipe.diagnostics.errors import ClickpipeError, ProjectError
 from clickpipe.diagnostics.junit import render_junit
 from clickpipe.diagnostics.model import Diagnostic, Related, Severity, Sources, Span, Word, has_errors, sort_diagnostics
-from clickpipe.diagnostics.redaction import redact, redact_query
+from clickpipe.diagnostics.redaction import redact, redact_parameters, redact_query
 from clickpipe.diagnostics.render import as_dict, from_dict, render_github, render_json, render_text
 from clickpipe.diagnostics.suggest import did_you_mean
 from clickpipe.diagnostics.summary import MISSING, counts, merge_missing
@@ -28,6 +28,7 @@ __all__ = [
     "has_errors",
     "merge_missing",
     "redact",
+    "redact_parameters",
     "redact_query",
     "render_github",
     "render_json",

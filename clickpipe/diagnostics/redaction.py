@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote_plus
 
 HIDDEN = "***"
@@ -40,6 +40,11 @@ def redact_query(query: str) -> str:
         return ""
     parts = query.split("&")
     return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]).strip().lower() not in _LEFT_OUT)
+
+
+def redact_parameters(values: Mapping[str, str]) -> dict[str, str]:
+    """Return parameters with *** for those by whose names a URL's query has tokens and passwords."""
+    return {name: HIDDEN if name.strip().lower() in _LEFT_OUT else redact(value) for name, value in values.items()}
 
 
 def _without(text: str, secret: str, *, parts: bool) -> str:

@@ -236,6 +236,7 @@ class QueryRunner:
             self._judge(live, composed, options)
             self._stand_alone(live, composed, binder.params, options)
         except EngineError as error:
+            error.message = hide_secrets(error.message, binder.params)
             raise failure(error) from None
         bound = BoundSQL(composed.text, binder.params, binder.settings)
         settings, _ = without_cache_settings(self._settings_of(live, bound, options))
@@ -253,11 +254,12 @@ class QueryRunner:
     def _stand_alone(self, live: Live, composed: Composition, params: Mapping[str, Any], options: QueryOptions) -> None:
         """Refuse pipes that do not work by themselves: names of the caller's would be taken for what they lack."""
         known = self._of(live).alone
+        settings = self._settings_of(live, BoundSQL("", {}, {}), options)
         for inner in composed.tables.values():
             if isinstance(inner, Composition) and inner.text not in known:
                 try:
                     statement = explained(inner.text, "DESCRIBE")  # which runs scalar subqueries
-                    self._gate.submit(statement, params, "Null", self._settings).future.result()
+                    self._gate.submit(statement, params, "Null", settings).future.result()
                 except EngineError:
                     if not options.filters:
                         raise

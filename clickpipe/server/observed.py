@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from clickpipe.diagnostics import ClickpipeError, redact, redact_query
+from clickpipe.diagnostics import ClickpipeError, redact, redact_parameters, redact_query
 from clickpipe.engine import EngineError
 from clickpipe.observe import Call
 from clickpipe.query import Answer, QueryOptions, QueryRunner, failure
@@ -66,7 +66,7 @@ def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | l
         scope["state"]["request_id"],
         redact(request.headers.get("user-agent", ""), urls=True) or None,
         client[0] if client else None,
-        {name: value if isinstance(value, str) else ",".join(value) for name, value in values.items()},
+        redact_parameters({n: value if isinstance(value, str) else ",".join(value) for n, value in values.items()}),
     )
 
 
