@@ -49,7 +49,14 @@ class _Recoded:
         while not self._ended and (size < 0 or len(self._rest) < size):
             block = self._stream.read(_BLOCK)
             self._ended = not block
-            self._rest += self._decoder.decode(block, final=not block).encode(errors=_ERRORS)
+            self._rest += self._decoded(block).encode(errors=_ERRORS)
         end = len(self._rest) if size < 0 else size
         found, self._rest = self._rest[:end], self._rest[end:]
         return found
+
+    def _decoded(self, block: bytes) -> str:
+        try:
+            return self._decoder.decode(block, final=not block)
+        except UnicodeDecodeError:  # half of a character, which not every codec gives as it is
+            message = "The file ends, or is broken, within a character of its charset."
+            raise ClickpipeError(message, code="broken_file") from None

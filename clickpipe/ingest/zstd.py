@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from clickpipe.diagnostics import ClickpipeError
 
-_SLICE = 2_048  # bytes that are fed at once: what may come of them is bounded
+_SLICE = 512  # bytes that are fed at once: 16 MB may come of them (four bytes make a block of 128 kB)
 
 
 def zstd_reader(stream: IO[bytes]) -> io.BufferedReader:
