@@ -55,13 +55,18 @@ class Database:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._is_newer = False
-                self._db.execute("ROLLBACK")
+                self._roll_back()
                 raise
-            self._db.execute("COMMIT")
             if self._is_newer:
                 self._tell_generation()
+
+    def _roll_back(self) -> None:
+        """End a transaction, unless SQLite has: a full disk ends it at some statements, and not at a COMMIT."""
+        self._is_newer = False
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     def count_up(self) -> None:
         """In a transaction: what workspaces consist of changes with it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from clickpipe.engine import Engine, EngineError
 from clickpipe.template import Secrets, no_secret
 
 _LOGGER = logging.getLogger(__name__)
+_AGAIN_AFTER = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds: a disk that is full may have space again
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +159,31 @@ class Applier:
             yield
         except BaseException as error:
             if self._hooks.live() is base and not self._goes_on(deployment):
-                self._undo(base)
+                self._beside.other = None
                 reason = error.message if isinstance(error, EngineError) else str(error)
+                if self._fail(deployment, reason):
+                    self._undo(base)
+            raise
+
+    def _fail(self, deployment: Deployment, reason: str) -> bool:
+        """Note that it has failed; return False when that cannot be written: nothing may be removed then.
+
+        On a full disk a promotion may be refused, and be found in the catalog after a kill all the same. Whatever is
+        written behind it makes it void.
+        """
+        for wait in (*_AGAIN_AFTER, None):
+            try:
                 with self._catalog.transaction():
                     self._catalog.set_status(self._workspace.id, deployment.id, DeploymentStatus.FAILED, reason)
                     self._catalog.backfills.end(self._workspace.id, deployment.id)
-            raise
+            except Exception:
+                if wait is None:
+                    _LOGGER.exception("that deployment %d failed (%s) cannot be written", deployment.id, reason)
+                    return False
+                time.sleep(wait)
+            else:
+                return True
+        return False
 
     def _goes_on(self, deployment: Deployment) -> bool:
         """Tell whether it is not to be undone: the server stops, and can go on with it when it starts again."""
@@ -172,7 +193,6 @@ class Applier:
 
     def _undo(self, base: Live | None) -> None:
         """Remove what a failed deployment made; what cannot be removed now, the next one does."""
-        self._beside.other = None
         with self._hooks.paused():
             try:
                 self._tables.collect(base.physical.objects if base else ())

@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -216,3 +217,30 @@ def test_history_that_the_source_has_no_more_is_told_of(engine: Engine, deployed
     (warning,) = deployed.prepare(DOUBLED).plan.feedback
     assert warning.level == "WARNING"
     assert re.match(r"'sums' has \d rows and is filled anew from events, which has 0: ", warning.message)
+
+
+def test_a_promotion_of_which_nobody_knows_whether_it_was_written_removes_nothing_before_its_failure_is(
+    engine: Engine, instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalog cannot be written any more (a full disk): what was made stays until the failure is noted."""
+    monkeypatch.setattr("clickpipe.deploy.apply._AGAIN_AFTER", (0.01,))
+    before, full = objects(engine, deployed), True
+    set_status, promote = instance.catalog.set_status, instance.catalog.promote
+
+    def write(call: Callable[..., None], *given: Any, **named: Any) -> None:
+        if full and (call == promote or DeploymentStatus.FAILED in given):
+            raise OSError(28, "database or disk is full")
+        call(*given, **named)
+
+    monkeypatch.setattr(instance.catalog, "promote", partial(write, promote))
+    monkeypatch.setattr(instance.catalog, "set_status", partial(write, set_status))
+    with pytest.raises(OSError, match="full"):
+        deployed.deploy(DOUBLED)
+    made = objects(engine, deployed)
+    assert made > before
+    full = False
+    assert sums(deployed) == (6, 6, 6)
+    deployed.ingest("events", [{"id": "a", "n": 1}])
+    assert sums(deployed) == (7, 7, 7)
+    deployed.deploy(DOUBLED)
+    assert sums(deployed)[:2] == (7, 14)
