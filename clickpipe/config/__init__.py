@@ -2,6 +2,7 @@
 
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
 from clickpipe.config.key import Cipher, is_encrypted, load_cipher
+from clickpipe.config.memory import available_memory
 from clickpipe.config.rules import COPY_SOURCES, DEFAULT_RULES, SETTINGS_FILE, STRICT_RULES, ProjectRules, with_project
 from clickpipe.config.secrets import ENV_FILES, environment_secret, folder_secrets
 from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
@@ -17,6 +18,7 @@ __all__ = [
     "ProjectRules",
     "ServerAddress",
     "Settings",
+    "available_memory",
     "environment_secret",
     "find_address",
     "folder_secrets",

@@ -18,7 +18,7 @@ import msgspec
 from clickpipe.auth import reconcile
 from clickpipe.catalog import Job, Live, Workspace as WorkspaceRecord
 from clickpipe.compiler import CompiledProject
-from clickpipe.config import Settings
+from clickpipe.config import Settings, available_memory
 from clickpipe.deploy import Deployer, Hooks, Pace, rebuild_target
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import EngineError, QueryResult, whole
@@ -286,7 +286,7 @@ def _limits(settings: Settings) -> QueryLimits:
     return QueryLimits(
         settings.query_max_seconds,
         settings.query_threads,
-        settings.query_max_memory_bytes,
+        settings.query_max_memory_bytes or available_memory() // 3,
         settings.query_max_rows_to_read,
         settings.query_max_result_rows,
         settings.query_max_result_bytes,
