@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -91,13 +92,11 @@ def test_every_format_comes_out_as_it_is(engine: Engine, output: str) -> None:
 @pytest.mark.parametrize("output", ["JSON", "CSV"])
 def test_nothing_is_left_open(engine: Engine, output: str) -> None:
     def run(sql: str) -> None:
-        try:
+        with contextlib.suppress(EngineError):
             found = engine.stream(sql, {}, output=output, whole=10_000).result(timeout=60)
-        except EngineError:
-            return
-        if found.more:
-            found.more.take()
-            found.more.close()
+            if found.more:
+                found.more.take()
+                found.more.close()
 
     queries = ["SELECT nope", "SELECT 1", "SELECT throwIf(number = 200000) FROM numbers(1000000)", WIDE.format(30)]
     for sql in queries:
