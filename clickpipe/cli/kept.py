@@ -9,6 +9,7 @@ import click
 from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.data_files import ended
 from clickpipe.cli.output import plural, print_json, print_table, progress, say
+from clickpipe.diagnostics import ClickpipeError
 
 
 @click.group(short_help="Segments of the log that were kept aside.")
@@ -46,8 +47,14 @@ def replay_rejected(name: str, host: str | None, token: str | None, *, as_json: 
     if as_json:
         print_json(found)
         return
-    left = f", {found['left']:,} left" if found["left"] else ""
-    click.echo(f"{plural(found['segments'], 'segment')} taken in{left}")
+    if not found["segments"] and not found["left"]:
+        say(f"nothing is kept aside{f' of {name}' if name else ''}")
+        return
+    click.echo(f"{plural(found['segments'], 'segment')} taken in")
+    if found["left"]:
+        why = "their data source is not deployed, or they cannot be inserted yet"
+        message = f"{plural(found['left'], 'segment')} still kept aside: {why}. See `clickpipe datasource rejected ls`."
+        raise ClickpipeError(message)
 
 
 @click.group(short_help="Materialized views: their targets made anew.")

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -94,6 +95,20 @@ def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_pat
         "no row of clickstream_events is in quarantine"
         in deployed("datasource", "quarantine", "clickstream_events").err
     )
+
+
+def test_what_is_kept_aside(deployed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "nothing is kept aside" in deployed("datasource", "rejected", "ls").err
+    nothing = deployed("datasource", "rejected", "replay", "gone")
+    assert (nothing.code, "nothing is kept aside of gone" in nothing.err) == (0, True)
+    found = {"segments": 2, "left": 1}
+    answer = httpx.Response(200, json=found)
+    server = SimpleNamespace(request=lambda *_given, **_named: answer)
+    monkeypatch.setattr("clickpipe.cli.kept.connect", lambda *_: server)
+    left = deployed("datasource", "rejected", "replay")
+    assert (left.code, left.out) == (1, "2 segments taken in\n")
+    assert "1 segment still kept aside: their data source is not deployed" in left.err
+    assert json.loads(deployed("datasource", "rejected", "replay", "--json").out) == found
 
 
 def test_the_header_of_a_file_is_told_of_and_a_table_is_not_emptied(deployed: Run, tmp_path: Path) -> None:
