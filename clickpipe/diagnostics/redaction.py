@@ -13,6 +13,8 @@ _TOKEN = re.compile(r"(?<![\w-])(?:ey[\w-]{6,}+\.[\w-]{2,}+\.[\w-]*+|p\.[\w-]{30
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#@\s'\"]++@")
 _NAMED = re.compile(r"\b((?:token|password|user|x-amz-signature|sig|signature)=)[^&\s'\"]++", re.IGNORECASE)
 _BEARER = re.compile(r"\b((?:bearer|basic)\s++)[\w.~+/=-]{8,}", re.IGNORECASE)
+_MAY_NAME = re.compile(r"token|password|user|%", re.IGNORECASE)
+_SHORTEST = 12  # characters of what is hidden by its form
 _LEFT_OUT = frozenset({"token", "password", "user"})  # of a URL's query
 _CLICKHOUSE = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
@@ -36,15 +38,18 @@ def redact(text: str, secrets: Iterable[str] = (), *, parts: bool = True, urls: 
 
 def redact_query(query: str) -> str:
     """Return a URL's query without its tokens and passwords, however their names are written."""
-    if not query:
-        return ""
+    if not _MAY_NAME.search(query):
+        return query
     parts = query.split("&")
     return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]).strip().lower() not in _LEFT_OUT)
 
 
 def redact_parameters(values: Mapping[str, str]) -> dict[str, str]:
     """Return parameters with *** for those by whose names a URL's query has tokens and passwords."""
-    return {name: HIDDEN if name.strip().lower() in _LEFT_OUT else redact(value) for name, value in values.items()}
+    return {
+        name: HIDDEN if name.strip().lower() in _LEFT_OUT else redact(value) if len(value) >= _SHORTEST else value
+        for name, value in values.items()
+    }
 
 
 def _without(text: str, secret: str, *, parts: bool) -> str:

@@ -6,9 +6,10 @@ import asyncio
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Protocol
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LARGE = 100_000  # bytes from which on they are compressed beside the event loop
@@ -76,6 +77,7 @@ class _Lz4:
 _ENCODERS: Mapping[str, Callable[[], _Encoder]] = {"zstd": _Zstd, "gzip": _Gzip, "lz4": _Lz4}
 
 
+@lru_cache(maxsize=256)  # clients send few of them
 def accepted(header: str) -> str:
     """Return the encoding to send by an `Accept-Encoding`; '' for none."""
     weights: dict[str, float] = {}
@@ -114,7 +116,8 @@ class Compression:
         if scope["type"] != "http" or not self._least:
             await self._app(scope, receive, send)
             return
-        name = accepted(Headers(scope=scope).get("accept-encoding", "")) if scope["method"] != "HEAD" else ""
+        header = next((value for name, value in scope["headers"] if name == b"accept-encoding"), b"")
+        name = accepted(header.decode("latin-1")) if header and scope["method"] != "HEAD" else ""
         await self._app(scope, receive, _Sender(send, name, self._least, scope["state"]["headers"]).send)
 
 
@@ -183,10 +186,14 @@ class _Sender:
 
 def _may_pack(start: Message) -> bool:
     """Tell whether an answer may be compressed; `Content-Encoding: identity` says no, and is not sent."""
-    headers = MutableHeaders(raw=start["headers"])
-    own = headers.get("content-encoding")
-    if own == "identity":
-        del headers["content-encoding"]
-    if start["status"] in {204, 206, 304} or own is not None:
+    kind = own = b""
+    for name, value in start["headers"]:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-encoding":
+            own = value
+    if own == b"identity":
+        del MutableHeaders(raw=start["headers"])["content-encoding"]
+    if start["status"] in {204, 206, 304} or own:
         return False
-    return headers.get("content-type", "").startswith(_PACKS_WELL)
+    return kind.decode("latin-1").startswith(_PACKS_WELL)

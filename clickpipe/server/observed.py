@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from clickpipe.observe import Call
 from clickpipe.query import Answer, QueryOptions, QueryRunner, failure
 from clickpipe.server.context import Caller, instance_of
 
+_LONGEST_AGENT = 1_000  # characters of a User-Agent that are kept
 _Started = TypeVar("_Started")
 
 
@@ -64,10 +66,15 @@ def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | l
         request.method,
         scope["path"] + (f"?{query}" if query else ""),
         scope["state"]["request_id"],
-        redact(request.headers.get("user-agent", ""), urls=True) or None,
+        _agent(request.headers.get("user-agent", "")[:_LONGEST_AGENT]) or None,
         client[0] if client else None,
         redact_parameters({n: value if isinstance(value, str) else ",".join(value) for n, value in values.items()}),
     )
+
+
+@lru_cache(maxsize=1_000)
+def _agent(text: str) -> str:
+    return redact(text, urls=True)
 
 
 async def rendered(request: Request, start: Awaitable[_Started]) -> _Started:
