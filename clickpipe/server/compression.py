@@ -130,10 +130,11 @@ class _Sender:
         self._encoder: _Encoder | None = None
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _may_pack(message):
+        kind = message["type"]
+        if kind == "http.response.start" and _may_pack(message):
             self._start = message  # held back: how the body begins decides
             return
-        if message["type"] == "http.response.body" and self._start is not None:
+        if self._start is not None and kind == "http.response.body":
             start, self._start = self._start, None
             await self._begin(start, message)
             return

@@ -59,19 +59,24 @@ class JsonErrors(HttpToolsProtocol):
         if self._reads_head and self._head_bytes > MAX_URL + 2 * MAX_HEADERS and not self.transport.is_closing():
             self._header_bytes = self._head_bytes
             self.send_400_response("")
+        elif self._timer is None and (self._reads_head or self._is_idle()):
+            self._await_head()
+
+    def _is_idle(self) -> bool:
+        cycle = getattr(self, "cycle", None)
+        return cycle is None or cycle.response_complete
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._header_bytes = self._head_bytes = 0
-        self._reads_head = True
-        if self._timer is None:
-            self._await_head()
+        self._reads_head = True  # its time is counted where one reading does not bring all of its headers
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Go on with the body."""
         self._reads_head = False
-        self._stop_waiting()
+        if self._timer is not None:
+            self._stop_waiting()
         super().on_headers_complete()
 
     def on_url(self, url: bytes) -> None:
