@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,10 @@ _EVERY = 1.0  # seconds
 @contextmanager
 def rows_told(engine: Engine, tell: Progress, text: str, tag: str) -> Iterator[None]:
     """Tell how many rows the statement within has read, which is run with the setting `log_comment` = `tag`."""
-    sql = "SELECT read_rows, total_rows_approx FROM system.processes WHERE Settings['log_comment'] = {tag:String}"
+    sql = (
+        "SELECT sum(read_rows), sum(total_rows_approx) FROM system.processes "
+        "WHERE Settings['log_comment'] = {tag:String}"
+    )
 
     def look() -> str:
         read, _, total = engine.execute(sql, {"tag": tag}, output="TSV").body.decode().strip().partition("\t")
@@ -53,7 +57,8 @@ def _looking(look: Callable[[], str], tell: Progress) -> Iterator[None]:
             except EngineError:
                 continue
             if text and not stop.is_set():
-                tell(text)
+                with contextlib.suppress(Exception):  # it is not wanted any more: who runs the statement is told, too
+                    tell(text)
 
     thread = threading.Thread(target=loop, name="deployment-progress", daemon=True)
     thread.start()
