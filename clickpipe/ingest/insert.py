@@ -99,7 +99,10 @@ def insert_staged(
             try:
                 _write(engine, rows.mapping.good, rows.token, relieve)
             except EngineError as error:
-                if is_passing(error) or rows.ahead:
+                if rows.ahead:  # the table may have them all now: that they are taken is not asked again
+                    keep(Narrowed(()))
+                    raise
+                if is_passing(error):
                     raise
                 known = _narrowed(engine, rows, error)
                 keep(known)

@@ -10,6 +10,7 @@ from clickpipe.ingest.insert import Inserted, patiently
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mapping import RowMapping
+from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.probe import has_views
 from clickpipe.ingest.staging import Stager
 
@@ -36,10 +37,15 @@ class Straight:
         rows = b"".join(batch.values)
         once: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": batch.segment.token}
         try:
-            if has_views(staging.live, channel.data_source):
+            if ahead := has_views(staging.live, channel.data_source):
                 probe = self._stager.probe(channel, staging)
                 patiently(lambda: insert(probe.table, columns, rows, {}))
-            patiently(lambda: insert(staging.live.physical.tables[channel.data_source], columns, rows, once))
+            try:
+                patiently(lambda: insert(staging.live.physical.tables[channel.data_source], columns, rows, once))
+            except EngineError:
+                if ahead:  # the table may have them all now: that they are taken is not asked again
+                    self._log.write_refused(batch.segment, Narrowed(()).as_dict())
+                raise
         except EngineError as error:
             if is_passing(error):
                 raise

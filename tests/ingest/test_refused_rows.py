@@ -153,6 +153,27 @@ def test_rows_for_which_a_key_cannot_be_worked_out_are_refused(
     assert log.unfinished() == []
 
 
+def test_a_view_that_refuses_what_it_took_before_puts_no_row_into_two_places(
+    workspace: Workspace, log: WriteAheadLog, instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It decides at random: what it took when it was asked, it may refuse when the row is written."""
+    monkeypatch.setattr("clickpipe.ingest.channel._BACK_OFF", (0.01,))
+    files = {**CHAIN, "third_mv.pipe": CHAIN["third_mv.pipe"].replace("FROM events", "FROM events WHERE {}")}
+    files["third_mv.pipe"] = files["third_mv.pipe"].format("throwIf(rand(id) % 3 = 0) = 0")
+    workspace.deploy(files)
+    taker = Ingester(instance.engine, log, {workspace.id: workspace.live}.get)
+    for number in range(0, 30, 3):
+        lines = Lines.of([line(n, str(n)) for n in range(number, number + 3)])
+        error = taker.submit(workspace.id, "events", lines).exception()
+        assert error is None or (isinstance(error, ClickpipeError) and error.status == 422)
+    taker.close()
+    refused = [int(row["id"]) for row in reasons(workspace)]
+    assert log.unfinished() == []
+    assert sorted([*ids(workspace, "events"), *refused]) == list(range(30))
+    assert ids(workspace, "events") == ids(workspace, "firsts") == ids(workspace, "seconds")
+    assert workspace.sql("SELECT sum(n) AS n FROM thirds") == [{"n": 30 - len(refused)}]
+
+
 def test_rows_that_are_refused_only_together_are_all_written(
     workspace: Workspace, log: WriteAheadLog, instance: Any
 ) -> None:
