@@ -7,7 +7,8 @@ import time
 from collections import deque
 
 from clickpipe.catalog import Live
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine
+from clickpipe.ingest.judge import Failure
 
 _MANY, _WITHIN = 20, 2.0  # so many inserts in so many seconds: look at how many parts there are
 _PARTS, _TOO_MANY_PARTS = 150, 300  # in one partition; between them inserts are held back, up to a second
@@ -30,7 +31,7 @@ def hold_back(engine: Engine, live: Live | None, recent: deque[float]) -> float:
     database = next(iter(live.physical.tables.values())).split(".")[0].strip("`")
     try:
         body = engine.execute(_PER_PARTITION, {"database": database}, output="JSONCompact").body
-    except EngineError:
+    except Failure:
         return 0.0
     parts = int(json.loads(body)["data"][0][0])
     return min(1.0, max(0.0, (parts - _PARTS) / (_TOO_MANY_PARTS - _PARTS)))
