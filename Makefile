@@ -16,7 +16,7 @@ DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format crash-test soak bench interop clean
+.PHONY: help demo test lint format crash-test fuzz soak bench interop clean
 
 help: ## Show this list
 	@echo 'clickpipe: .datasource and .pipe files to a live analytics API'
@@ -42,6 +42,10 @@ format: $(DEV) ## Format the Python code and repair what ruff can
 
 crash-test: $(DEV) ## Kill writers 60 times, also on a full disk, and a deployment at each step; look for what is lost or left (CRASHES=n: other than 60)
 	CRASHES=$(or $(CRASHES),60) $(BIN)/python -m pytest tests/runtime/test_crash.py tests/runtime/test_crash_outages.py tests/deploy/test_kills.py
+
+fuzz: $(DEV) ## Ask 100,000 adversarial queries and deploy 20,000 adversarial projects (FUZZ=n PROJECTS=n: as many)
+	CLICKPIPE_ADVERSARIAL=$(or $(FUZZ),100000) CLICKPIPE_PROJECTS=$(or $(PROJECTS),20000) \
+	  $(BIN)/python -m pytest -s -o faulthandler_timeout=7200 tests/security/test_sql_walls.py tests/security/test_datafile_walls.py
 
 soak: $(DEV) ## Read, write, deploy and go away for ten minutes, and look for what grows (SOAK=n: other seconds)
 	SOAK=$(or $(SOAK),600) $(BIN)/python -m pytest -s -o faulthandler_timeout=3600 tests/server/test_soak.py

@@ -32,8 +32,7 @@ from clickpipe.template.values import (
     weight,
 )
 
-_BINDINGS = 4_096
-_COMPUTED = count()
+_BINDINGS, _COMPUTED = 4_096, count()
 
 
 class _Left:
