@@ -19,7 +19,7 @@ from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import OutputFormat
 from clickpipe.query.gate import Running
-from clickpipe.sql import Composition, is_read_apart
+from clickpipe.sql import Composition, is_read_apart, reads_apart
 
 # What ClickHouse has against SQL before it reads a row, and what ends a query whatever it reads.
 _TOLD = frozenset(
@@ -31,6 +31,7 @@ _TOLD = frozenset(
 )
 _HIDDEN = "Why this query fails is not told to a token that may read some rows only: it may tell of others"
 _COUNTED = re.compile(rb"((?:\"|<)(rows|bytes)_read(?:\": |>))\d+")
+_LIMITED = re.compile(rb"([\"<]rows_before_limit_at_least(?:\": |>))\d+((?:,|</rows_before_limit_at_least>)\s*)$")
 _TAIL = 400  # bytes in which a result's statistics stand
 _GUESSED = ("max_memory_usage", "max_rows_to_read")  # a caller's own limits, by which rows could be counted
 
@@ -91,8 +92,13 @@ def hide_rows(error: EngineError) -> str:
     return error.message if error.name in _TOLD else _HIDDEN
 
 
-def own_rows(running: Running) -> Running:
-    """Return a query whose result counts its own rows, not those that were read for it."""
+def own_rows(running: Running, text: str) -> Running:
+    """Return a query whose result counts its own rows, not those that were read for it; `text` is its SQL.
+
+    What is counted before a LIMIT is the result's rows too where tables are read by themselves: those LIMITs count, and
+    how far they come may hang on rows that are not shown.
+    """
+    limits = reads_apart(text)
     told: Future[QueryResult] = Future()
 
     def tell(done: Future[QueryResult]) -> None:
@@ -101,40 +107,44 @@ def own_rows(running: Running) -> Running:
         elif (error := done.exception()) is not None:
             told.set_exception(error)
         else:
-            told.set_result(_uncounted(done.result()))
+            told.set_result(_uncounted(done.result(), limits=limits))
 
     running.future.add_done_callback(tell)
     return Running(told, running.cancel)
 
 
-def _uncounted(result: QueryResult) -> QueryResult:
+def _uncounted(result: QueryResult, *, limits: bool) -> QueryResult:
     body, tail = result.body[:-_TAIL], result.body[-_TAIL:]
     if result.more is not None:
-        return replace(result, body=body, more=_UncountedParts(result.more, tail, result.rows, len(result.body)))
-    return replace(result, body=body + _own_counts(tail, result.rows, len(result.body)))
+        return replace(
+            result, body=body, more=_UncountedParts(result.more, tail, result.rows, len(result.body), limits=limits)
+        )
+    return replace(result, body=body + _own_counts(tail, result.rows, len(result.body), limits=limits))
 
 
-def _own_counts(tail: bytes, rows: int, size: int) -> bytes:
+def _own_counts(tail: bytes, rows: int, size: int, *, limits: bool) -> bytes:
     start = max(tail.rfind(b'"statistics":'), tail.rfind(b"<statistics>"))
     if start < 0:
         return tail
     counted = _COUNTED.sub(lambda m: m[1] + str(rows if m[2] == b"rows" else size).encode(), tail[start:])
-    return tail[:start] + counted
+    before = _LIMITED.sub(lambda m: m[1] + str(rows).encode() + m[2], tail[:start]) if limits else tail[:start]
+    return before + counted
 
 
 class _UncountedParts:
     """The rest of a result, whose end counts its own rows and bytes."""
 
-    def __init__(self, parts: Parts, tail: bytes, rows: int, size: int) -> None:
+    def __init__(self, parts: Parts, tail: bytes, rows: int, size: int, *, limits: bool) -> None:
         self._parts, self._rows, self._size = parts, rows, size
         self._tail: bytes | None = tail
+        self._limits = limits
 
     def take(self) -> bytes | None:
         while self._tail is not None:
             part = self._parts.take()
             if part is None:
                 tail, self._tail = self._tail, None
-                return _own_counts(tail, self._rows, self._size) or None
+                return _own_counts(tail, self._rows, self._size, limits=self._limits) or None
             self._size += len(part)
             data, self._tail = (self._tail + part)[:-_TAIL], (self._tail + part)[-_TAIL:]
             if data:

@@ -281,7 +281,7 @@ class QueryRunner:
         running = self._gate.submit(text, bound.params, options.output.clickhouse, settings)
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
-        return hidden(own_rows(running), hide_rows) if options.filters else running
+        return hidden(own_rows(running, text), hide_rows) if options.filters else running
 
 
 def changing_functions(engine: Engine) -> frozenset[str]:

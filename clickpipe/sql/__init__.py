@@ -1,6 +1,6 @@
 """Reading SQL without changing it: the tables it names, by offset; statement checks."""
 
-from clickpipe.sql.apart import is_read_apart, read_apart, same_but_final, without_final
+from clickpipe.sql.apart import is_read_apart, read_apart, reads_apart, same_but_final, without_final
 from clickpipe.sql.create import MeantColumn, MeantTable, check_create, is_view_of, unclosed
 from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, judge_expression, table_functions
@@ -47,6 +47,7 @@ __all__ = [
     "read_apart",
     "read_tree",
     "reads",
+    "reads_apart",
     "same_but_final",
     "splice",
     "table_functions",

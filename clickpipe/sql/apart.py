@@ -24,6 +24,11 @@ def is_read_apart(text: str) -> bool:
     return _APART.fullmatch(text) is not None
 
 
+def reads_apart(text: str) -> bool:
+    """Tell whether a statement reads tables by themselves."""
+    return _ALL in text
+
+
 def without_final(syntax: Syntax) -> tuple[str, frozenset[int]]:
     """Return SQL without FINAL behind its tables, and behind which it stood, by their numbers in the tree."""
     every = list(tokens(syntax.text))

@@ -44,7 +44,7 @@ def test_however_a_result_is_cut_its_statistics_count_its_rows(
     more = None if is_whole else Parts([part for part in parts[1:] if part])
     done: Future[QueryResult] = Future()
     done.set_result(QueryResult(body if is_whole else parts[0], 987654321, 123456789, 0.5, len(rows), more))
-    result = whole(own_rows(Running(done, lambda: None)).future.result())
+    result = whole(own_rows(Running(done, lambda: None), "SELECT 1").future.result())
     told = json.loads(result.body)
     assert told["data"] == rows
     assert told["statistics"] == {"elapsed": 0.5, "rows_read": len(rows), "bytes_read": len(body)}

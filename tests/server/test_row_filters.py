@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -301,6 +302,16 @@ def test_rows_before_limit_are_his(rows: Client) -> None:
         "SELECT id FROM plain LIMIT 1",
     ):
         assert ask(rows, filtered(rows), q).json().get("rows_before_limit_at_least", 3) <= 3
+
+
+@pytest.mark.parametrize("form", ["JSON", "JSONCompact", "XML"])
+def test_reading_tables_by_themselves_counts_nothing(rows: Client, form: str) -> None:
+    """The other side of a join is read as far as it comes, which hangs on how many parts others' rows have made."""
+    q = f"SELECT a.id FROM months AS a JOIN (SELECT 1 AS id WHERE 0) AS b ON a.id = b.id FORMAT {form}"
+    found = re.findall(r"rows_before_limit_at_least\W+(\d+)", ask(rows, filtered(rows), q).text)
+    assert found in ([], ["0"])
+    whole = ask(rows, filtered(rows), f"SELECT id FROM months FORMAT {form}").text
+    assert re.findall(r"rows_before_limit_at_least\W+(\d+)", whole) in ([], ["3"])
 
 
 def test_no_metadata_counts_others_rows(rows: Client) -> None:
