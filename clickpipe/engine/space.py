@@ -17,8 +17,8 @@ from clickpipe.engine.protocol import EngineError
 _LOGGER = logging.getLogger(__name__)
 _NAME = r"(?:`(?:[^`\\]|\\.)++`|\w++)"
 _DEFINES = re.compile(
-    r"\s*+(?P<verb>CREATE|ALTER|ATTACH)\s+(?P<kind>DATABASE|TABLE|(?:MATERIALIZED\s+)?VIEW)?\s*"
-    rf"(?P<missing>IF\s+NOT\s+EXISTS\s+)?(?P<name>{_NAME}(?:\.{_NAME})?)?",
+    r"\s*+(?P<verb>CREATE|ALTER|ATTACH)\s++(?:(?P<kind>DATABASE|TABLE|(?:MATERIALIZED\s++)?VIEW)\b\s*+)?"
+    rf"(?P<missing>IF\s++NOT\s++EXISTS\s++)?(?P<name>{_NAME}(?:\.{_NAME})?)?",
     re.IGNORECASE,
 )
 _NEEDED = 8 << 20  # bytes: the text of a definition, and what others write at the same time

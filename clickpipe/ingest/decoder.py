@@ -28,6 +28,8 @@ _ESCAPED = rb"\u00"  # how a letter of a key may be written, too
 _ROWS = msgspec.json.Encoder()
 _ANY = msgspec.json.Decoder(dict[str, ANYTHING])
 
+_UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
 _Decoder = msgspec.json.Decoder[Any]
 _Row = Callable[[Any], tuple[Any, ...]]
 _Branch = dict[str, "Field | _Branch"]
@@ -58,10 +60,10 @@ class Exact:
         """Return a line's row; None where a value is not simply what the line has."""
         try:
             found = self._row(self._known.decode(line))
-        except (msgspec.DecodeError, RecursionError):  # a value that is not simple, or a key that is no column's
+        except _UNREADABLE:  # a value that is not simple, or a key that is no column's
             try:
                 found = self._row(self._more.decode(line))
-            except (msgspec.DecodeError, RecursionError):
+            except _UNREADABLE:
                 return None
             if not _takes(_ANY, line):
                 return None
@@ -99,7 +101,7 @@ class Decoder:
 def _takes(decoder: _Decoder, line: bytes) -> bool:
     try:
         decoder.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return False
     return True
 

@@ -254,7 +254,8 @@ class QueryRunner:
     def _stand_alone(self, live: Live, composed: Composition, params: Mapping[str, Any], options: QueryOptions) -> None:
         """Refuse pipes that do not work by themselves: names of the caller's would be taken for what they lack."""
         known = self._of(live).alone
-        settings = self._settings_of(live, BoundSQL("", {}, {}), options)
+        asked = self._settings_of(live, BoundSQL("", {}, {}), options)
+        settings = {name: value for name, value in asked.items() if not name.startswith("max_result_")}  # of columns
         for inner in composed.tables.values():
             if isinstance(inner, Composition) and inner.text not in known:
                 try:

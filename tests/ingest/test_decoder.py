@@ -216,6 +216,22 @@ def test_what_is_not_certain_is_left_to_clickhouse(line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        b'{"a":"\xff","o":{"n":1}}',
+        b'{"a":"x\xc3","o":{"n":1}}',
+        b'{"a":"x","o":{"n":1},"\xff":1}',
+        b'{"a":"x","o":{"n":1},"more":"\xed\xa0\x80"}',
+        b'{"a":"x","o":{"n":1},"t":"\xf5"}',
+    ],
+)
+def test_bytes_that_are_no_text_are_left_to_clickhouse(line: bytes) -> None:
+    decoder = decoder_of(source_of(*COLUMNS))
+    assert decoder is not None
+    assert decoder.judge(line) is None
+
+
+@pytest.mark.parametrize(
     "columns",
     [["v String `json:$`"], ["v String `json:$.a`", "w String `json:$.a.b`"], ["v JSON `json:$.v`"]],
 )

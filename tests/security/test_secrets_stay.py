@@ -128,7 +128,7 @@ class Said:
 
 
 @pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+def instance() -> Iterator[Instance]:
     patch = pytest.MonkeyPatch()
     patch.setenv("CLICKPIPE_SECRET_outside", CANARIES["environment secret"])
     settings = Settings(
@@ -139,7 +139,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         log_requests="all",
         log_level="debug",
     )
-    with Instance(tmp_path_factory.mktemp("data"), settings) as made:
+    with Instance(None, settings) as made:
         made.admin_token()
         made.catalog.secrets.put(made.default.id, "key", CANARIES["secret"])
         made.default.deploy(FILES)
