@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.diagnostics import ClickpipeError, redact
+from clickpipe.diagnostics import ClickpipeError, redact, redact_parameters
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult
 from clickpipe.query.formats import format_named
 from clickpipe.query.gate import Running
@@ -81,7 +81,8 @@ def with_parameters(told: ClickpipeError, error: EngineError, values: Mapping[st
 
     Where ClickHouse could not read a text as a number or a time, it may be one of them that the template takes for one.
     """
-    given = [f"{name} = {str(value)[:_SHOWN]!r}" for name, value in list(values.items())[:_MOST_SHOWN]]
+    shown = redact_parameters({name: str(value) for name, value in list(values.items())[:_MOST_SHOWN]})
+    given = [f"{name} = {value[:_SHOWN]!r}" for name, value in shown.items()]
     if given and error.name.startswith("CANNOT_PARSE"):
         told.message += f": a parameter may be what cannot be read: {', '.join(given)}"
     return told
