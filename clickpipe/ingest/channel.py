@@ -90,7 +90,8 @@ class Batch:
     good: int = 0  # rows that fit
     bad: int = 0  # rows that go to quarantine
     certain: list[str] = field(default_factory=list)  # import ids of lines that certainly fit, and are not staged
-    values: list[bytes] = field(default_factory=list)  # their rows, unless `lines_only`
+    values: list[bytes] = field(default_factory=list)  # their rows, unless `lines_only`: values of `columns`
+    columns: str = ""
     lines_only: bool = False  # there are lines of which the values are not known
     state: State = State.OPEN
     since: float = field(default_factory=time.monotonic)

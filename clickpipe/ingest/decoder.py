@@ -41,10 +41,12 @@ class Judged:
     """Lines that fit: how many rows they are, and the rows, a JSON array of the columns' values on each line.
 
     There are no `values` where some are not simply what the line has: ClickHouse's reading of the lines makes them.
+    `columns` are those, in quotes, that a row has values of.
     """
 
     rows: int
     values: bytes | None
+    columns: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """Judges lines for one data source; `columns` are those, in quotes, that a row has values of."""
+    """Judges lines for one data source."""
 
-    columns: str
+    _columns: str
     _exact: Exact | None
     _fits: _Decoder
 
@@ -95,7 +97,7 @@ class Decoder:
                 others += 1
             elif line.strip(b" \t"):
                 return None
-        return Judged(len(rows) + others, None if others else _ROWS.encode_lines(rows))
+        return Judged(len(rows) + others, None if others else _ROWS.encode_lines(rows), self._columns)
 
 
 def _takes(decoder: _Decoder, line: bytes) -> bool:

@@ -31,10 +31,9 @@ class Straight:
 
         Its token is that of the staged insert, which may follow. Raises EngineError for what passes, and OSError.
         """
-        if staging.decoder is None or self._log.read_refused(batch.segment) is not None:
+        if self._log.read_refused(batch.segment) is not None:
             return False
-        insert, columns = self._engine.insert, staging.decoder.columns
-        rows = b"".join(batch.values)
+        insert, columns, rows = self._engine.insert, batch.columns, b"".join(batch.values)
         once: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": batch.segment.token}
         try:
             if ahead := has_views(staging.live, channel.data_source):

@@ -84,9 +84,10 @@ class Writer:
         opened.add(batch, counts)
         opened.certain += counts
         for _, judged in certain:
-            if judged.values is None:
+            if judged.values is None or judged.columns != (opened.columns or judged.columns):
                 opened.forget_values()
             elif not opened.lines_only:
+                opened.columns = judged.columns
                 opened.values.append(judged.values)
         return counts
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from clickpipe.engine import Engine
-from clickpipe.ingest.decoder import decoder_of
+from clickpipe.ingest.decoder import Decoder, decoder_of
 from clickpipe.ingest.mapping import build_mapping
 from clickpipe.project import DataSource, load_texts
 from tests.ingest.conftest import ONE
@@ -62,7 +62,7 @@ def judge(engine: Engine, source: DataSource, lines: Sequence[str]) -> Rows:
             wanted = {"lines": [line.strip(" \t") for line, _ in exact]}
             some = f"(SELECT * FROM {mapping.table} WHERE has({{lines:Array(String)}}, __line))"
             engine.execute(mapping.good_of(some), wanted, output="Null", settings={"max_threads": 1})
-            engine.insert("test_decoder.straight", decoder.columns, b"".join(row for _, row in exact), {})
+            engine.insert("test_decoder.straight", columns_of(decoder), b"".join(row for _, row in exact), {})
             shown = "SELECT toString(tuple(* EXCEPT __n)) FROM {} ORDER BY __n"
             mapped, straight = (data(engine, shown.format(f"test_decoder.{n}")) for n in ("mapped", "straight"))
             assert len(mapped) == len(straight) == len(exact)
@@ -72,6 +72,12 @@ def judge(engine: Engine, source: DataSource, lines: Sequence[str]) -> Rows:
         for name in tables:
             engine.execute(f"DROP TABLE IF EXISTS {name}")
     return sure
+
+
+def columns_of(decoder: Decoder) -> str:
+    judged = decoder.judge(b"")
+    assert judged is not None
+    return judged.columns
 
 
 def data(engine: Engine, sql: str) -> list[list[str]]:

@@ -195,7 +195,7 @@ def test_a_line_that_should_have_fitted_goes_to_quarantine(
     judge = Decoder.judge
 
     def certain(decoder: Decoder, lines: bytes) -> Judged | None:
-        return Judged(2, b'["a","many"]\n' * 2) if BAD in lines else judge(decoder, lines)
+        return Judged(2, b'["a","many"]\n' * 2, "`id`, `n`") if BAD in lines else judge(decoder, lines)
 
     monkeypatch.setattr(Decoder, "judge", certain)
     taker = make_ingester(flush_seconds=60)
@@ -225,3 +225,19 @@ def test_what_is_certain_needs_no_engine(
     monkeypatch.undo()
     taker.close()
     assert counts(deployed) == (21, 0, 21)
+
+
+def test_values_are_those_of_the_columns_that_they_were_read_for(
+    deployed: Workspace, make_ingester: MakeIngester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is live when they are inserted: a name that is no column's has the lines read again."""
+    judge = Decoder.judge
+
+    def other(decoder: Decoder, lines: bytes) -> Judged | None:
+        found = judge(decoder, lines)
+        return found and Judged(found.rows, found.values, found.columns.replace("`n`", "`m`"))
+
+    monkeypatch.setattr(Decoder, "judge", other)
+    taker = make_ingester(flush_seconds=60)
+    assert taker.submit(deployed.id, "events", Lines.of([GOOD])).result() == IngestResult(1, 0)
+    assert counts(deployed) == (1, 0, 1)

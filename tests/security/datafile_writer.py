@@ -140,7 +140,7 @@ _TTLS = (
     "at WHERE {e}",
     "at; x",
 )
-_LINES = (
+_LINES: tuple[str, ...] = (
     'INCLUDE "{file}"', "INCLUDE {file}", 'TOKEN "x" READ READ', "TOKEN x APPEND", "SHARED_WITH >\n    other",
     "KAFKA_BOOTSTRAP_SERVERS 127.0.0.1:{port}\nKAFKA_TOPIC a\nKAFKA_GROUP_ID b", "IMPORT_BUCKET_URI {address}*.csv",
     "IMPORT_SERVICE s3\nIMPORT_CONNECTION_NAME x\nIMPORT_BUCKET_URI s3://x/*", "EXPORT_SERVICE s3\nEXPORT_BUCKET_URI {address}",
@@ -149,6 +149,12 @@ _LINES = (
     "ENGINE_PRIMARY_KEY {e}", "ENGINE_SAMPLING_KEY {e}", "ENGINE_IS_DELETED {e}", "NODE x\nSQL >\n    SELECT * FROM {t}", "\ufeff",
     "“x”", "INDEXES >\n    INDEX i {e} TYPE set(0) GRANULARITY 1", "INDEXES >\n    INDEX i val TYPE hypothesis", "DESCRIPTION {file}",
 )  # fmt: skip
+_LINES += (
+    'TAGS "$CLICKPIPE_CANARY"',
+    "DATASOURCE ${CLICKPIPE_CANARY}",
+    'DESCRIPTION "$CLICKPIPE_CANARY"',
+    "ENGINE_VER $CLICKPIPE_CANARY",
+)
 _PLACES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("datasources/events.datasource", "now()", _EXPRESSIONS),
     ("datasources/events.datasource", "'none'", _EXPRESSIONS),

@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from clickpipe.checking import check_folder
 from clickpipe.diagnostics import ClickpipeError, ProjectError
 from clickpipe.engine import EngineError
 from clickpipe.ingest import Lines
@@ -107,6 +108,18 @@ def _deploy(sandbox: Sandbox, workspace: Workspace, number: int) -> tuple[dict[s
     return files, told, wrong
 
 
+def _checked(files: dict[str, str], folder: Path) -> str:
+    """Check a project in a folder, as `clickpipe check` does; return what is told."""
+    for name, text in files.items():
+        if ".." not in name and len(name) < 200:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    try:
+        return "\n".join(f"{d.message} {d.hint}" for d in check_folder(folder).diagnostics)
+    except ClickpipeError as error:  # of clickpipe.toml
+        return error.message
+
+
 async def _use(sandbox: Sandbox, workspace: Workspace) -> str:
     """Send events and ask endpoints, so that defaults, views and templates run; return what is told."""
     transport = httpx.ASGITransport(create_app(sandbox.instance), raise_app_exceptions=False)
@@ -122,8 +135,11 @@ async def _use(sandbox: Sandbox, workspace: Workspace) -> str:
 
 
 @pytest.mark.slow
-def test_projects_reach_nothing_outside(sandbox: Sandbox) -> None:
-    """Every other deployed one is used too. A workspace serves some hundred projects, one after another."""
+def test_projects_reach_nothing_outside(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Every other deployed one is used, every tenth is checked in a folder; a workspace serves some hundred projects.
+
+    A folder's values may have what the environment has (docs/datafiles.md): it is who checks that has both.
+    """
     wrong: list[str] = []
     workspace: Workspace | None = None
     for number in range(FIRST, FIRST + COUNT):
@@ -137,6 +153,10 @@ def test_projects_reach_nothing_outside(sandbox: Sandbox) -> None:
         if sandbox.results["deployed"] > before and number % 2 == 0:
             told += asyncio.run(_use(sandbox, workspace))
         faults += [canary for canary in CANARIES[:3] if canary in told]
+        if number % 10 == 0:
+            checked = _checked(files, tmp_path / str(number))
+            sandbox.results["checked in a folder"] += 1
+            faults += [f"check tells {canary}" for canary in (CANARIES[0], CANARIES[2]) if canary in checked]
         faults += [f"says {found[0]}: {told[:500]}" for found in [_TRACES.search(told)] if found]
         faults += re.findall(r"status 5\d\d", told)
         faults += [f"reached by {knock}" for knock in sandbox.knocks] + sandbox.written()
