@@ -291,8 +291,7 @@ def test_a_change(instance: Instance, deployed: Workspace, change: Change) -> No
     if change.factor == 1:
         assert sums == [count] * len(sums)
     (checksum,) = deployed.sql(CHECKSUM)
-    names = sorted(t.name for t in instance.catalog.tokens.all(deployed.id) if t.origin == "datafile")
-    assert names == change.tokens
+    assert change.tokens == sorted(t.name for t in instance.catalog.tokens.all(deployed.id) if t.origin == "datafile")
     deployed.promote(before)
     assert state(deployed, has_sums=True) == (count, [count, count])
     assert deployed.sql(CHECKSUM) == [checksum]

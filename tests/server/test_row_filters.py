@@ -2,86 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from clickpipe.auth import ADMIN_TOKEN
-from clickpipe.ingest import Lines
 from clickpipe.runtime import Instance
 from tests.server.conftest import Client, get, sign
-
-TENANTS = ("acme", "globex", "initech")
-SCHEMA = """SCHEMA >
-    `id` UInt64 `json:$.id`,
-    `tenant` String `json:$.tenant`,
-    `val` String `json:$.val`,
-    `at` DateTime `json:$.at`
-
-"""
-FILES = {
-    "datasources/parts.datasource": SCHEMA
-    + 'ENGINE "MergeTree"\nENGINE_PARTITION_KEY "tenant"\nENGINE_SORTING_KEY "tenant, id"\n',
-    "datasources/months.datasource": SCHEMA
-    + 'ENGINE "MergeTree"\nENGINE_PARTITION_KEY "toYYYYMM(at)"\nENGINE_SORTING_KEY "id"\n',
-    "datasources/newest.datasource": SCHEMA
-    + 'ENGINE "ReplacingMergeTree"\nENGINE_PARTITION_KEY "tenant"\nENGINE_SORTING_KEY "tenant, id"\n',
-    "datasources/again.datasource": SCHEMA
-    + 'ENGINE "ReplacingMergeTree"\nENGINE_PARTITION_KEY "tenant"\nENGINE_SORTING_KEY "tenant, id"\n',
-    "datasources/names.datasource": SCHEMA
-    + 'ENGINE "Join"\nENGINE_JOIN_STRICTNESS "ANY"\nENGINE_JOIN_TYPE "LEFT"\nENGINE_KEY_COLUMNS "id"\n',
-    "datasources/versions.datasource": "VERSION 2\n\n" + SCHEMA + 'ENGINE "MergeTree"\nENGINE_SORTING_KEY "id"\n',
-    "pipes/plain.pipe": "NODE n\nSQL >\n    SELECT id, tenant, val, at FROM months\nTYPE endpoint\n",
-    "pipes/joined.pipe": (
-        "NODE n\nSQL >\n    SELECT n.val AS val FROM (SELECT toUInt64(number) AS id FROM numbers(9)) AS t "
-        "ANY LEFT JOIN names AS n USING id\nTYPE endpoint\n"
-    ),
-    "pipes/fails.pipe": (
-        "NODE n\nSQL >\n    %\n    SELECT count() AS n FROM months WHERE toInt32(val) = {{Int32(x, 0)}}\n"
-        "TYPE endpoint\n"
-    ),
-    "pipes/version.pipe": "NODE n\nSQL >\n    SELECT val FROM versions\nTYPE endpoint\n",
-}
-SOURCES = ("parts", "months", "newest", "names", "again")
-PIPES = ("plain", "joined", "fails")
-OTHERS = ("globex", "initech")
+from tests.server.tenants import OTHERS, TENANTS, ask, filtered, tenants
 
 
 @pytest.fixture(scope="module")
 def rows(server_instance: Instance) -> Iterator[Client]:
-    """Three rows of `acme`, five of `globex`, seven of `initech` in each data source."""
-    workspace = server_instance.workspaces.create("row_filters")
-    empty = Client(server_instance, workspace)
-    workspace.deploy(FILES)
-    for name in (*SOURCES, "versions"):
-        for number, tenant in enumerate(TENANTS):
-            some = [
-                {
-                    "id": number * 100 + n,
-                    "tenant": tenant,
-                    "val": f"of-{tenant}-{n}",
-                    "at": f"2026-0{number + 1}-01 00:00:00",
-                }
-                for n in range(3 + 2 * number)
-            ]
-            empty.workspace.append(name, [Lines.of(json.dumps(row).encode() for row in some)])
-    again = {"id": 0, "tenant": "acme", "val": "later", "at": "2026-01-01 00:00:00"}
-    workspace.append("again", [Lines.of([json.dumps(again).encode()])])
-    yield empty
-    server_instance.workspaces.delete(workspace)
-
-
-def filtered(client: Client, *more: dict[str, Any]) -> str:
-    scopes = [{"type": "DATASOURCES:READ", "resource": name, "filter": "tenant = 'acme'"} for name in SOURCES]
-    scopes += [{"type": "PIPES:READ", "resource": name} for name in PIPES]
-    return sign(client, *scopes, *more)
-
-
-def ask(client: Client, value: str, q: str, **more: Any) -> Any:
-    return get(client, "/v0/sql", value, q=q, **more)
+    with tenants(server_instance, "row_filters") as client:
+        yield client
 
 
 # What would be another answer, or an error, were a row of others judged.
@@ -270,88 +204,6 @@ def test_what_sql_alone_is_wrong_in_is_told(rows: Client) -> None:
     assert "nope" in ask(rows, value, "SELECT nope FROM months").json()["error"]
     assert "Syntax error" in ask(rows, value, "SELECT (1 FROM months").json()["error"]
     assert "filter" not in ask(rows, value, "SELECT nope FROM months").json()["error"]
-
-
-@pytest.mark.parametrize(
-    "format_", ["JSON", "JSONCompact", "JSONStrings", "JSONCompactStrings", "XML", "JSONColumnsWithMetadata"]
-)
-@pytest.mark.parametrize("held", [1 << 20, 150, 0])
-def test_statistics_count_his_rows(rows: Client, format_: str, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clickpipe.engine.outlet._HELD", held)  # the rest lies in a file
-    monkeypatch.setattr("clickpipe.query.gate.WHOLE", held)
-    monkeypatch.setattr("clickpipe.engine.outlet._READ", 60)
-    body = ask(rows, filtered(rows), f"SELECT sum(id) AS n FROM months FORMAT {format_}").text
-    whole = ask(rows, rows.token(ADMIN_TOKEN).value, f"SELECT sum(id) AS n FROM months FORMAT {format_}").text
-    told = {"JSON": '"rows_read": {}', "XML": "<rows_read>{}<"}["XML" if format_ == "XML" else "JSON"]
-    assert told.format(1) in body.replace("\t", ""), body
-    assert told.format(15) in whole.replace("\t", ""), whole
-    assert "15" not in body.split("statistics", 1)[1].replace("elapsed", "").split("bytes")[0].split("rows_read", 1)[1]
-
-
-def test_a_value_that_looks_like_statistics_stays(rows: Client) -> None:
-    text = '"statistics": {"rows_read": 7}'
-    reply = ask(rows, filtered(rows), f"SELECT '{text}' AS x, count() AS n FROM months")
-    assert reply.json()["data"] == [{"x": text, "n": 3}]
-    assert reply.json()["statistics"]["rows_read"] == 1
-
-
-def test_rows_before_limit_are_his(rows: Client) -> None:
-    for q in (
-        "SELECT id FROM months LIMIT 1",
-        "SELECT id FROM months ORDER BY id LIMIT 1",
-        "SELECT id FROM plain LIMIT 1",
-    ):
-        assert ask(rows, filtered(rows), q).json().get("rows_before_limit_at_least", 3) <= 3
-
-
-@pytest.mark.parametrize("form", ["JSON", "JSONCompact", "XML"])
-def test_reading_tables_by_themselves_counts_nothing(rows: Client, form: str) -> None:
-    """The other side of a join is read as far as it comes, which hangs on how many parts others' rows have made."""
-    q = f"SELECT a.id FROM months AS a JOIN (SELECT 1 AS id WHERE 0) AS b ON a.id = b.id FORMAT {form}"
-    found = re.findall(r"rows_before_limit_at_least\W+(\d+)", ask(rows, filtered(rows), q).text)
-    assert found in ([], ["0"])
-    whole = ask(rows, filtered(rows), f"SELECT id FROM months FORMAT {form}").text
-    assert re.findall(r"rows_before_limit_at_least\W+(\d+)", whole) in ([], ["3"])
-
-
-def test_no_metadata_counts_others_rows(rows: Client) -> None:
-    value = filtered(rows)
-    for source in get(rows, "/v0/datasources", value).json()["datasources"]:
-        assert source["statistics"] == {"row_count": None, "bytes": None}
-        assert source["quarantine_rows"] is None
-    assert get(rows, "/v0/datasources/months", value).json()["statistics"]["row_count"] is None
-    whole = rows.token(ADMIN_TOKEN).value
-    assert get(rows, "/v0/datasources/months", whole).json()["statistics"]["row_count"] == 15
-    for table in ("system.tables", "information_schema.tables"):
-        column = "total_rows" if table.startswith("system") else "table_rows"
-        reply = get(rows, "/", value, query=f"SELECT {column} AS n FROM {table} FORMAT JSON")
-        assert {row["n"] for row in reply.json()["data"]} == {None}
-    summary = json.loads(get(rows, "/", value, query="SELECT sum(id) FROM months").headers["x-clickhouse-summary"])
-    assert summary["read_rows"] == "1"
-    summary = json.loads(get(rows, "/", whole, query="SELECT sum(id) FROM months").headers["x-clickhouse-summary"])
-    assert summary["read_rows"] == "15"
-
-
-def test_limits_of_his_own_do_not_count_others_rows(rows: Client) -> None:
-    query = "SELECT count() FROM months FORMAT TSV"
-    assert get(rows, "/", filtered(rows), query=query, max_rows_to_read=1).text == "3\n"
-    whole = rows.token(ADMIN_TOKEN).value
-    assert get(rows, "/", whole, query="SELECT sum(id) FROM months", max_rows_to_read=1).status_code >= 400
-
-
-def test_plans_count_parts_and_are_not_his(rows: Client) -> None:
-    value = filtered(rows)
-    assert get(rows, "/v0/pipes/plain/explain", value).status_code == 403
-    assert get(rows, "/v0/pipes/plain.json", value, explain="true").status_code == 403
-    assert get(rows, "/", value, query="EXPLAIN indexes = 1 SELECT * FROM months").status_code == 403
-
-
-def test_the_cache_does_not_tell_when_others_write(rows: Client) -> None:
-    value = filtered(rows)
-    for _ in range(2):
-        reply = get(rows, "/v0/pipes/plain.json", value)
-        assert reply.status_code == 200
-        assert not {"etag", "age", "x-cache"} & {name.lower() for name in reply.headers}
 
 
 def test_a_filter_by_a_version_s_name_holds(rows: Client) -> None:
