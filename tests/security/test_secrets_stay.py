@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -32,6 +32,7 @@ from clickpipe.observe import set_up_logs
 from clickpipe.runtime import Instance
 from clickpipe.server import create_app, serve_in_thread
 from clickpipe.server.app import ROUTES
+from tests.security.canaries import forms
 
 # With characters that every escaping changes, but for those that stand in headers or settings.
 CANARIES = {
@@ -87,23 +88,6 @@ HOLES = {
     "{id:int}": ("1", "99"),
     "{node}": ("n",),
 }
-
-
-def forms(canary: str) -> set[str]:
-    """Return how a canary may stand in a text, whole or its middle: a part of so many letters is a leak, too."""
-    found = {canary, canary[4:-4]}
-    for text in (canary, canary[3:]):
-        raw = text.encode()
-        found |= {quote(text, safe=""), quote_plus(text), quote(quote(text, safe=""), safe="")}
-        found |= {raw.hex(), raw.hex().upper(), json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-        found.add(json.dumps(json.dumps(text))[3:-3])
-        sql = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-        found |= {sql, sql.replace("\\", "\\\\"), text.replace("'", "''"), repr(text)[1:-1]}
-        for shift in range(3):  # base64 depends on where it begins
-            found.add(base64.b64encode(b"x" * shift + raw).decode()[4 if shift else 0 : -4].rstrip("="))
-            found.add(base64.urlsafe_b64encode(b"x" * shift + raw).decode()[4 if shift else 0 : -4].rstrip("="))
-    words = re.split(r"[^\w.-]+", canary)
-    return found | {word for word in words if len(word) >= 12}
 
 
 @dataclass
