@@ -17,6 +17,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, Staging, State
 from clickpipe.ingest.decoder import Judged
+from clickpipe.ingest.direct import DirectInsert
 from clickpipe.ingest.insert import Inserted, StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
 from clickpipe.ingest.log import Record, WriteAheadLog
@@ -25,7 +26,6 @@ from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.parts import hold_back
 from clickpipe.ingest.probe import has_views
 from clickpipe.ingest.staging import Stager
-from clickpipe.ingest.straight import Straight
 from clickpipe.ingest.untaken import untaken
 from clickpipe.observe import IngestionLog
 
@@ -55,7 +55,7 @@ class Writer:
         self._live = live
         self._disk = ThreadPoolExecutor(4, thread_name_prefix="log")
         self._stager = Stager(engine, log, live)
-        self._straight = Straight(engine, log, self._stager)
+        self._direct = DirectInsert(engine, log, self._stager)
         self.takes = self._stager.takes
         self.empty = self._stager.empty
 
@@ -202,13 +202,13 @@ class Writer:
             if staging.stale:
                 self._stager.stage_again(batch.segment, staging)
             return self._insert_staged(channel, staging, staging.mapping, batch)
-        if first and not batch.lines_only and self._straight.insert(channel, staging, batch):
+        if first and not batch.lines_only and self._direct.insert(channel, staging, batch):
             return Inserted()
         with self._stager.staged_apart(channel, staging, batch.segment) as mapping:
             if not batch.certain:  # it may be one of an earlier server, of which nothing is known
                 counted = self._stager.counts(mapping, [""], alone=True)[""]
                 batch.good, batch.bad = counted.successful_rows, counted.quarantined_rows
-            misjudged = self._straight.misjudged(mapping, batch) if batch.certain else Inserted()
+            misjudged = self._direct.misjudged(mapping, batch) if batch.certain else Inserted()
             return misjudged + self._insert_staged(channel, staging, mapping, batch, misjudged.rows)
 
     def _insert_staged(

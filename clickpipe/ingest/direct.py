@@ -17,7 +17,7 @@ from clickpipe.ingest.staging import Stager
 _LOGGER = logging.getLogger(__name__)
 
 
-class Straight:
+class DirectInsert:
     """Inserts segments without staging them; a channel is used by one thread at a time."""
 
     def __init__(self, engine: Engine, log: WriteAheadLog, stager: Stager) -> None:
