@@ -240,7 +240,10 @@ class WriteAheadLog:
         shutil.rmtree(self._folder / workspace, ignore_errors=True)
 
     def unfinished(self) -> list[Segment]:
-        """Return the segments that a stopped server left, oldest first."""
+        """Return the segments that a stopped server left, oldest first; leftovers of others are removed."""
+        for path in self._folder.glob("*/*/*.refused"):
+            if not any(path.with_suffix(of).exists() for of in (".wal", ".rejected")):
+                path.unlink(missing_ok=True)
         found = [Segment(p.parent.parent.name, p.parent.name, p) for p in self._folder.glob("*/*/*.wal")]
         return sorted(found, key=lambda s: s.path.name)
 

@@ -6,6 +6,7 @@ import pytest
 
 from clickpipe.ingest.log import Record, Segment, WriteAheadLog
 from tests.conftest import RunPython
+from tests.ingest.conftest import ONE
 
 RECORDS = [Record("one", b'{"a":1}\n{"a":2}'), Record("two", b"x"), Record("three", b"")]
 
@@ -123,3 +124,14 @@ def test_a_disk_that_is_full_keeps_what_was_written_before(run_python: RunPython
         print([record.import_id for record in log.read(opened.segment)], log.set_rest_aside(opened.segment))
     """
     assert run_python(code, tmp_path).stdout.splitlines() == ["File too large", "['one', 'four'] None"]
+
+
+@pytest.mark.parametrize(("suffix", "stays"), [(".wal", True), (".rejected", True), ("", False)])
+def test_what_a_segment_that_is_gone_left_is_removed(tmp_path: Path, suffix: str, *, stays: bool) -> None:
+    """A kill between its two files: the lines go first, so that what is refused is never decided anew."""
+    log = WriteAheadLog(tmp_path)
+    segment = log.write("w", "events", [Record(ONE, b"{}")])
+    log.write_refused(segment, {"refused": [], "pieces": []})
+    segment.path.rename(segment.path.with_suffix(suffix)) if suffix else segment.path.unlink()
+    assert len(log.unfinished()) == (suffix == ".wal")
+    assert bool(list(tmp_path.rglob("*.refused"))) is stays

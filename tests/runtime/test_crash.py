@@ -146,17 +146,24 @@ HOSTILE = """
     with Instance(Path(sys.argv[1])) as instance:
         workspace, prefix = instance.default, sys.argv[2]
         workspace.deploy(json.loads(sys.argv[3]))
-        execute, chance, away = instance.engine.execute, random.Random(prefix), [0.0]
+        execute, insert, chance, away = instance.engine.execute, instance.engine.insert, random.Random(prefix), [0.0]
+
+        def fails():
+            if chance.random() < 0.01:
+                away[0] = time.monotonic() + chance.choice([0.05, 0.3])
+            if time.monotonic() < away[0] or chance.random() < 0.05:
+                raise EngineError(chance.choice([MEMORY, FULL]))
 
         def fail(sql, *given, **named):
             if sql.startswith(("INSERT INTO", "SELECT count", "TRUNCATE")):
-                if chance.random() < 0.01:
-                    away[0] = time.monotonic() + chance.choice([0.05, 0.3])
-                if time.monotonic() < away[0] or chance.random() < 0.05:
-                    raise EngineError(chance.choice([MEMORY, FULL]))
+                fails()
             return execute(sql, *given, **named)
 
-        instance.engine.execute = fail
+        def fail_to_insert(*given):
+            fails()
+            insert(*given)
+
+        instance.engine.execute, instance.engine.insert = fail, fail_to_insert
 
         def write(number):
             for turn in range(1_000_000):

@@ -50,15 +50,23 @@ WRITER = """
         workspace = instance.default
         workspace.deploy(json.loads(files), allow_destructive=True)
         say("up")
-        execute, started, rows = instance.engine.execute, time.monotonic(), itertools.count()
+        execute, insert = instance.engine.execute, instance.engine.insert
+        started, rows = time.monotonic(), itertools.count()
 
-        def fail(sql, *given, **named):
+        def fails(sql):
             if sql.startswith("INSERT INTO `ws_") and 0.5 < time.monotonic() - started < 0.5 + float(away):
                 raise EngineError(GONE)
+
+        def fail(sql, *given, **named):
+            fails(sql)
             return execute(sql, *given, **named)
 
+        def fail_to_insert(table, *given):
+            fails(f"INSERT INTO {table}")
+            insert(table, *given)
+
         if float(away):
-            instance.engine.execute = fail
+            instance.engine.execute, instance.engine.insert = fail, fail_to_insert
 
         def write(number):
             for turn in range(1_000_000):
