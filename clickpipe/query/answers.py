@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -179,18 +179,15 @@ class Answers:
             self._size -= self._kept.popitem(last=False)[1].size
 
 
-def key_of(text: str, params: Mapping[str, Any], output: str, settings: Settings, versions: Sequence[int]) -> Hashable:
-    """Return what a result is found by."""
-    return (text, frozen(dict(params)), output, frozen(dict(settings)), tuple(versions))
-
-
 def frozen(value: Any) -> Hashable:
     """Return parameters or settings as a key."""
-    if isinstance(value, dict):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
         return tuple([(name, frozen(value[name])) for name in sorted(value)])
     if isinstance(value, list | tuple):
         return ("list", *map(frozen, value))
-    return value if isinstance(value, str) else (type(value).__name__, value)
+    return (type(value).__name__, value)
 
 
 def _etag(what: Hashable) -> str:

@@ -14,7 +14,7 @@ from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
 from clickpipe.query.answer import Answer, Started
-from clickpipe.query.answers import Answers, Facts, facts_of, frozen, key_of, without_cache_settings
+from clickpipe.query.answers import Answers, Facts, facts_of, frozen, without_cache_settings
 from clickpipe.query.bounded import Bounded
 from clickpipe.query.chained import behind, made_of, plain
 from clickpipe.query.filtered import (
@@ -85,6 +85,7 @@ class QueryRunner:
         self._engine = engine
         self._live = live
         self._settings = (limits or QueryLimits()).settings()
+        self._settings_key = frozen(self._settings)
         self._memory: _Memory | None = None
 
     def live(self) -> Live:
@@ -130,7 +131,8 @@ class QueryRunner:
         if not self._answers.active or not (asked or facts.shared) or options.filters:
             return plain(run())  # whether a result was kept tells whether others wrote
         versions = self._engine.versions(facts.tables) if not asked else ()
-        key = key_of(bound.text, bound.params, options.output.clickhouse, settings, versions)
+        told = self._settings_key if settings is self._settings else frozen(settings)
+        key = (bound.text, frozen(bound.params), options.output.clickhouse, told, tuple(versions))
         return self._answers.answer(key, keep, known, run)
 
     def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:

@@ -82,11 +82,11 @@ from clickpipe.server.workspaces import (
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
-    ("POST", "/v0/events", post_events),
-    ("GET", "/v0/pipes", list_pipes),
+    ("POST", "/v0/events", post_events),  # what is called most comes first: routes are tried in turn
     ("GET", "/v0/pipes/openapi.json", get_openapi),
     ("GET", "/v0/pipes/{name}.{format}", call_endpoint),
     ("POST", "/v0/pipes/{name}.{format}", call_endpoint),
+    ("GET", "/v0/pipes", list_pipes),
     ("GET", "/v1/pipes", list_pipes),
     ("GET", "/v1/pipes/{name}.{format}", call_endpoint),
     ("GET", "/v0/pipes/{name}/explain", get_explain),

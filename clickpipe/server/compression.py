@@ -118,7 +118,16 @@ class Compression:
             return
         header = next((value for name, value in scope["headers"] if name == b"accept-encoding"), b"")
         name = accepted(header.decode("latin-1")) if header and scope["method"] != "HEAD" else ""
-        await self._app(scope, receive, _Sender(send, name, self._least, scope["state"]["headers"]).send)
+        if name:
+            await self._app(scope, receive, _Sender(send, name, self._least, scope["state"]["headers"]).send)
+            return
+
+        async def as_it_is(message: Message) -> None:
+            if message["type"] == "http.response.start" and _may_pack(message, self._least):
+                MutableHeaders(raw=message["headers"]).add_vary_header("Accept-Encoding")
+            await send(message)
+
+        await self._app(scope, receive, as_it_is)
 
 
 class _Sender:
@@ -131,8 +140,8 @@ class _Sender:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start" and _may_pack(message):
-            self._start = message  # held back: how the body begins decides
+        if kind == "http.response.start" and _may_pack(message, self._least):
+            self._start = message  # held back: its length is that of the compressed body
             return
         if self._start is not None and kind == "http.response.body":
             start, self._start = self._start, None
@@ -150,10 +159,6 @@ class _Sender:
             return
         headers = MutableHeaders(raw=start["headers"])
         headers.add_vary_header("Accept-Encoding")
-        if not self._name:
-            await self._send(start)
-            await self._send(message)
-            return
         self._encoder = _ENCODERS[self._name]()
         began = time.perf_counter()
         body = await self._part(message)
@@ -185,16 +190,18 @@ class _Sender:
         return body + self._encoder.end() if end else body
 
 
-def _may_pack(start: Message) -> bool:
-    """Tell whether an answer may be compressed; `Content-Encoding: identity` says no, and is not sent."""
-    kind = own = b""
+def _may_pack(start: Message, least: int) -> bool:
+    """Tell whether an answer is compressed for who takes it; `Content-Encoding: identity` says no, and is not sent."""
+    kind = own = length = b""
     for name, value in start["headers"]:
         if name == b"content-type":
             kind = value
         elif name == b"content-encoding":
             own = value
+        elif name == b"content-length":
+            length = value
     if own == b"identity":
         del MutableHeaders(raw=start["headers"])["content-encoding"]
-    if start["status"] in {204, 206, 304} or own:
+    if start["status"] in {204, 206, 304} or own or (length and int(length) < least):
         return False
     return kind.decode("latin-1").startswith(_PACKS_WELL)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -52,17 +53,15 @@ async def call_endpoint(request: Request) -> Response:
         return await _explain(request, who, name, values)
     over, pieces = one(values, "q"), asks_for_a_piece(request)
     queries, known = who.queries(values), "" if pieces else request.headers.get("if-none-match", "")
+    sql, output = split_format_clause(over, output) if over else ("", output)
+    options = who.options(values, output)
     start: Callable[[], Awaitable[Started]]
     if over:
-        sql, output = split_format_clause(over, output)
-        options = who.options(values, output)
         start = partial(asyncio.to_thread, queries.over_endpoint, name, sql, options, who.may_read)
     else:
-        options = who.options(values, output)
         start = partial(_started, queries, name, options, known)
-    run = partial(
-        observed, request, who, name, partial(_run, request, queries, start, of_pipe(values)), of_pipe(values)
-    )
+    answer = partial(_run, request, queries, start, options.values)
+    run = partial(observed, request, who, name, answer, options.values)
     if pieces:
         return await piece(request, who, run, {"Content-Type": output.content_type})
     return _reply(await run(), output)
@@ -96,7 +95,7 @@ async def _started(queries: QueryRunner, name: str, options: QueryOptions, known
 
 
 async def _run(
-    request: Request, queries: QueryRunner, start: Callable[[], Awaitable[Started]], given: Values
+    request: Request, queries: QueryRunner, start: Callable[[], Awaitable[Started]], given: Mapping[str, Any]
 ) -> Answer:
     for last_try in (False, True):
         live = queries.live()
