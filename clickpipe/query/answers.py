@@ -183,7 +183,7 @@ def frozen(value: Any) -> Hashable:
     """Return parameters or settings as a key."""
     if isinstance(value, str):
         return value
-    if isinstance(value, Mapping):
+    if value.__class__ is dict or isinstance(value, Mapping):  # the second is slow
         return tuple([(name, frozen(value[name])) for name in sorted(value)])
     if isinstance(value, list | tuple):
         return ("list", *map(frozen, value))
