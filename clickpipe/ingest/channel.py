@@ -139,7 +139,8 @@ class Batch:
 class Staging:
     """How a channel's lines are judged and staged.
 
-    `stale` when something is staged that is not logged, or may be; `empty` when nothing is staged.
+    `stale` when something is staged that is not logged, or may be; `empty` when nothing is staged. `blocks` counts
+    the statements that staged what is there: each makes one block.
     """
 
     live: Live
@@ -147,6 +148,7 @@ class Staging:
     decoder: Decoder | None = None
     stale: bool = False
     empty: bool = False
+    blocks: int = 0
     probe: Probe | None = None
 
 

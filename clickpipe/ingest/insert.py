@@ -22,8 +22,9 @@ from clickpipe.ingest.probe import Probe
 _LOGGER = logging.getLogger(__name__)
 _AGAIN_AFTER = (0.1, 0.5, 2.0)  # seconds: a passing error is waited for here, and longer by who asked
 # A segment is one block, whatever its size and whatever blocks it was staged in: the parts of a block that is inserted
-# again have the same tokens. It takes an ORDER BY too (`IN_ONE_BLOCK`), and one thread: merging what several read,
-# ClickHouse hands on blocks that need no merging as they are. One thread stages, too, so that rows keep their order.
+# again have the same tokens. Several staged blocks take an ORDER BY too (`IN_ONE_BLOCK`), and one thread: merging what
+# several read, ClickHouse hands on blocks that need no merging as they are. One thread stages, too, so that rows keep
+# their order.
 ONE_BLOCK: Settings = {
     "min_insert_block_size_rows": 1 << 40,
     "min_insert_block_size_bytes": 1 << 50,
@@ -40,6 +41,7 @@ class StagedRows:
     """Rows that are staged by a mapping: how many fit and do not, and the token of their insert.
 
     `probe` gives the copy of table and views that tells who refuses them; `ahead`: they are sent through it first.
+    `one_block`: they were staged by one statement, and need no sorting to be inserted as one block.
     """
 
     mapping: RowMapping
@@ -48,6 +50,7 @@ class StagedRows:
     token: str
     probe: Callable[[], Probe]
     ahead: bool
+    one_block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,14 @@ def insert_staged(
     `relieve` is asked whether it has removed what made an insert fail: see `Deploying.relieve`. Raises EngineError and
     OSError: then nothing may be told of the rows, and the same is to be asked again.
     """
+    order = "" if rows.one_block else IN_ONE_BLOCK
     if rows.good:
         if known is None and rows.ahead and (error := _probed(engine, rows, rows.mapping.good_of(rows.mapping.table))):
             known = _narrowed(engine, rows, error)
             keep(known)
         if known is None:
             try:
-                _write(engine, rows.mapping.good, rows.token, relieve)
+                _write(engine, rows.mapping.good + order, rows.token, relieve)
             except EngineError as error:
                 if rows.ahead:  # the table may have them all now: that they are taken is not asked again
                     keep(Narrowed(()))
@@ -108,7 +112,7 @@ def insert_staged(
                 keep(known)
     found = _write_rest(engine, rows, known, relieve) if known is not None else Inserted()
     if rows.bad:
-        _write(engine, rows.mapping.bad, rows.token, relieve)
+        _write(engine, rows.mapping.bad + order, rows.token, relieve)
     return found
 
 
@@ -116,11 +120,11 @@ def _write(engine: Engine, statement: str, token: str, relieve: Relieve, params:
     """Run an insert; once more, with the same token, where what refused it does not belong to the live deployment."""
     settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
     try:
-        execute_patiently(engine, statement + IN_ONE_BLOCK, settings, params)
+        execute_patiently(engine, statement, settings, params)
     except EngineError as error:
         if not relieve(error):
             raise
-        execute_patiently(engine, statement + IN_ONE_BLOCK, settings, params)
+        execute_patiently(engine, statement, settings, params)
 
 
 def execute_patiently(engine: Engine, statement: str, settings: Settings, params: Params | None = None) -> None:
@@ -190,10 +194,10 @@ def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, relieve: Reli
         if known.pieces:
             for first, end in known.pieces:
                 some = f"(SELECT * FROM {table} WHERE __row >= {first} AND __row < {end})"
-                _write(engine, mapping.good_of(some), f"{rows.token}/{first}-{end}", relieve)
+                _write(engine, mapping.good_of(some) + IN_ONE_BLOCK, f"{rows.token}/{first}-{end}", relieve)
         else:
             rest, params = _without(table, known.refused)
-            _write(engine, mapping.good_of(rest), rows.token, relieve, params)
+            _write(engine, mapping.good_of(rest) + IN_ONE_BLOCK, rows.token, relieve, params)
         if not known.refused:
             return Inserted()
         params = _lists(known.refused)
@@ -203,7 +207,7 @@ def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, relieve: Reli
             f"FROM (SELECT *, indexOf({{rows:Array(UInt64)}}, __row) AS __at FROM {table}) "
             "WHERE __at > 0)"
         )
-        _write(engine, mapping.refused_of(there), f"{rows.token}/refused", relieve, params)
+        _write(engine, mapping.refused_of(there) + IN_ONE_BLOCK, f"{rows.token}/refused", relieve, params)
         sql = f"SELECT __import_id, count(), any(__why) FROM {there} GROUP BY __import_id"
         body = engine.execute(sql, params, output="JSONCompact").body
     return Inserted({name: (int(count), why) for name, count, why in json.loads(body)["data"]})

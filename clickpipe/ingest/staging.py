@@ -84,6 +84,7 @@ class Stager:
         staging.empty = False
         try:
             self.stage(staging.mapping, lines)
+            staging.blocks += 1
         except Failure:
             _LOGGER.exception("lines could not be staged in %s", staging.mapping.table)
             return False
@@ -100,7 +101,7 @@ class Stager:
         self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
         staging.stale, staging.empty = True, False
         self._stage_segment(segment, staging.mapping)
-        staging.stale = False
+        staging.stale, staging.blocks = False, 1
 
     @contextmanager
     def staged_apart(self, channel: Channel, staging: Staging, segment: Segment) -> Iterator[RowMapping]:
@@ -139,7 +140,7 @@ class Stager:
             return
         try:
             self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
-            staging.empty = True
+            staging.empty, staging.blocks = True, 0
         except EngineError:
             _LOGGER.exception("what is staged in %s is not removed", staging.mapping.table)
             staging.stale = True

@@ -201,7 +201,7 @@ class Writer:
         if first and not batch.certain:
             if staging.stale:
                 self._stager.stage_again(batch.segment, staging)
-            return self._insert_staged(channel, staging, staging.mapping, batch)
+            return self._insert_staged(channel, staging, staging.mapping, batch, one_block=staging.blocks == 1)
         if first and not batch.lines_only and self._direct.insert(channel, staging, batch):
             return Inserted()
         with self._stager.staged_apart(channel, staging, batch.segment) as mapping:
@@ -212,7 +212,14 @@ class Writer:
             return misjudged + self._insert_staged(channel, staging, mapping, batch, misjudged.rows)
 
     def _insert_staged(
-        self, channel: Channel, staging: Staging, mapping: RowMapping, batch: Batch, misjudged: int = 0
+        self,
+        channel: Channel,
+        staging: Staging,
+        mapping: RowMapping,
+        batch: Batch,
+        misjudged: int = 0,
+        *,
+        one_block: bool = True,
     ) -> Inserted:
         kept = self._log.read_refused(batch.segment)
 
@@ -227,6 +234,7 @@ class Writer:
             batch.segment.token,
             partial(self._stager.probe, channel, staging),
             has_views(staging.live, channel.data_source),
+            one_block,
         )
         known = Narrowed.of(kept) if kept is not None else None
         return insert_staged(
