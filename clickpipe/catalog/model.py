@@ -90,6 +90,11 @@ class Token:
     limits: Mapping[str, int] = field(default_factory=dict)
     expires_at: float = 0.0
 
+    @property
+    def is_limited(self) -> bool:
+        """Tell whether it may read some rows of a data source or a pipe only."""
+        return bool(self.filters or self.fixed_params)
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:

@@ -32,6 +32,7 @@ PROFILE: dict[str, str | int] = {
     "date_time_input_format": "best_effort",
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "fsync_metadata": 1,
+    "implicit_select": 0,  # as on a server: what is judged to be a SELECT begins like one, whatever stands behind it
     "print_pretty_type_names": 0,
     "max_partitions_per_insert_block": 0,  # acknowledged rows may be of any number of days
     "use_cache_for_count_from_files": 0,  # it goes by the second in which a file was written

@@ -178,6 +178,7 @@ class EmbeddedEngine:
             outlet.succeed(result)
         except EngineError as error:
             reading.result()
+            error.message = outlet.without_clause(error.message)
             outlet.fail(error)
         except OSError as error:
             outlet.fail(EngineError(f"a result cannot be kept until it is taken: {error.strerror}"))

@@ -21,6 +21,7 @@ from clickpipe.ingest.files import FileRows
 from clickpipe.ingest.import_lines import LinesWriter, Target, Written
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
+from clickpipe.query import shown_error
 
 _MISSING = "Name them, or let them have their defaults: allow_missing_columns=true (--allow-missing)."
 _AT_ONCE = 2  # parts of a file
@@ -98,7 +99,7 @@ class Importer:
         try:
             yield
         except BaseException as error:
-            failed = str(error)
+            failed = shown_error(error)
             raise
         finally:
             good, bad = counts.rows, counts.quarantined

@@ -28,6 +28,7 @@ from clickpipe.ingest.probe import has_views
 from clickpipe.ingest.staging import Stager
 from clickpipe.ingest.untaken import untaken
 from clickpipe.observe import IngestionLog
+from clickpipe.query import shown_error
 
 _LOGGER = logging.getLogger(__name__)
 Certain = tuple[Ingestion, Judged]
@@ -189,7 +190,7 @@ class Writer:
             bug = error if not isinstance(error, Failure) else None
             text = "an insert into %s failed (%s); it is tried again in %.1f s"
             _LOGGER.log(level, text, channel.data_source, error, batch.again_at - time.monotonic(), exc_info=bug)
-            self._tell(channel, batch, 0.0, Inserted(), str(error))
+            self._tell(channel, batch, 0.0, Inserted(), shown_error(error))
             return None
         batch.to(State.INSERTED)
         self._log.inserted(batch.segment)

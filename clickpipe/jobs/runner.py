@@ -13,6 +13,7 @@ from clickpipe.catalog import Catalog, Job
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, interrupted_by
 from clickpipe.jobs.report import JobCancelled, JobStopped, Report
+from clickpipe.query import shown_error
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class JobRunner:
             if ended and report.stopped and not report.cancelled:
                 return
             stopped = ended and report.cancelled
-            self._record(job, "cancelled" if stopped else "error", "" if stopped else str(error))
+            self._record(job, "cancelled" if stopped else "error", "" if stopped else shown_error(error))
         except Exception:
             _LOGGER.exception("job %s (%s of %s) failed", job.id, job.kind, job.resource)
             self._record(job, "error", "internal error, see the server's log")

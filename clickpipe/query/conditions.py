@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clickpipe.catalog import Live
@@ -11,16 +11,19 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.query.formats import require_length
 from clickpipe.query.refusals import failure, judge
-from clickpipe.sql import check, read_tree
+from clickpipe.sql import TableReference, check, read_tree
 from clickpipe.template import Binder
 
 _BEFORE, _BEHIND = "SELECT (\n", "\n)"
 
 
-def compose_condition(engine: Engine, live: Live, text: str) -> str:
+def compose_condition(
+    engine: Engine, live: Live, text: str, allowed: Callable[[str, str], None] = lambda _kind, _name: None
+) -> str:
     """Return a condition over physical tables. Raises ClickpipeError 400 for what is not one expression.
 
-    It may read data sources and pipes in sub-queries: who may delete rows of the workspace may read them.
+    It may read data sources and pipes in sub-queries: `allowed(kind, name)` is called for each (`DATASOURCES`, `PIPES`,
+    `SERVICE`), and raises where the condition's author may not read it.
     """
     require_length(text)
     if not text.strip():
@@ -42,10 +45,22 @@ def compose_condition(engine: Engine, live: Live, text: str) -> str:
             if table not in composed.tables and table.name not in live.compiled.known_names.columns:
                 message = f"Resource '{table.full_name}' not found"
                 raise ClickpipeError(message, code="not_found")
+            if table in composed.tables:
+                allowed(*_resource(live, table))
         judge(engine, live, composed)
     except EngineError as error:
         raise failure(error) from None
     return composed.text[len(_BEFORE) : -len(_BEHIND)]
+
+
+def _resource(live: Live, table: TableReference) -> tuple[str, str]:
+    """Return the kind and the name of what a table's name stands for."""
+    if table.full_name in live.service:
+        return "SERVICE", table.name
+    name = live.compiled.project.canonical(table.full_name)
+    if name in live.compiled.project.pipes:
+        return "PIPES", name
+    return "DATASOURCES", name if name in live.compiled.data_sources else name.removesuffix("_quarantine")
 
 
 def _is_one_expression(root: Mapping[str, Any]) -> bool:

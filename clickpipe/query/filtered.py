@@ -126,6 +126,7 @@ def _own_counts(tail: bytes, rows: int, size: int, *, limits: bool) -> bytes:
     start = max(tail.rfind(b'"statistics":'), tail.rfind(b"<statistics>"))
     if start < 0:
         return tail
+    size -= len(tail) - start  # without the statistics, whose length hangs on the time that they tell
     counted = _COUNTED.sub(lambda m: m[1] + str(rows if m[2] == b"rows" else size).encode(), tail[start:])
     before = _LIMITED.sub(lambda m: m[1] + str(rows).encode() + m[2], tail[:start]) if limits else tail[:start]
     return before + counted

@@ -68,6 +68,11 @@ class QueryOptions:
     limits: Mapping[str, int] = field(default_factory=dict)
     explain: str = ""
 
+    @property
+    def is_limited(self) -> bool:
+        """Tell whether the caller may read some rows of a data source or a pipe only."""
+        return bool(self.filters or self.fixed_params)
+
     def limit_settings(self) -> Settings:
         """Return the caller's limits as ClickHouse settings."""
         return {_LIMITS[name]: value for name, value in self.limits.items() if name in _LIMITS}

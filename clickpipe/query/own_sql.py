@@ -106,7 +106,7 @@ def require_plain(syntax: Syntax) -> None:
 def may_explain(options: QueryOptions, params: Mapping[str, Any], allowed: Allowed) -> None:
     """Raise unless a caller may see a plan: it shows the SQL of pipes, their values, and filters of rows."""
     allowed("SERVICE", "EXPLAIN")  # as who may see the whole project
-    if options.filters or secrets_of(params):
+    if options.is_limited or secrets_of(params):
         message = "EXPLAIN is not for a token that may read some rows only, nor for pipes that use secrets."
         raise ClickpipeError(message, status=403, code="forbidden")
 

@@ -26,7 +26,7 @@ _STATUS = {
     "TOO_MANY_SIMULTANEOUS_QUERIES": 429,
 }
 _SHOWN, _MOST_SHOWN = 50, 5  # characters of a value, parameters
-_PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}`?")
+_PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}(?:_import_[0-9a-f]{8})?`?")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*+(?:'|\Z)", re.DOTALL)
 _SCOPE = re.compile(r"\b(?:[Ii]n scope|While processing|while executing)\b")
 
@@ -69,11 +69,16 @@ def refuse(refusal: Refusal | None) -> None:
 
 def failure(error: EngineError) -> ClickpipeError:
     """Return what a caller is told of an engine's refusal: its message without physical names."""
-    message = _PHYSICAL.sub(r"\1", _without_scope(error.message)).strip()
+    message = without_names(_without_scope(error.message)).strip()
     status = _STATUS.get(error.name, 400)
     told = f"[Error] {message} ({error.name})"
     headers = {"X-DB-Exception-Code": str(error.code)} if error.code else {}
     return ClickpipeError(told, status=status, code=error.name.lower() or "engine_error", headers=headers)
+
+
+def shown_error(error: BaseException) -> str:
+    """Return what is kept of an error for callers to see: of an engine's, its message without physical names."""
+    return without_names(_without_scope(error.message)).strip() if isinstance(error, EngineError) else str(error)
 
 
 def with_parameters(told: ClickpipeError, error: EngineError, values: Mapping[str, Any]) -> ClickpipeError:

@@ -132,7 +132,7 @@ class QueryRunner:
             return plain(run())  # whether a result was kept tells whether others wrote
         versions = self._engine.versions(facts.tables) if not asked else ()
         told = self._settings_key if settings is self._settings else frozen(settings)
-        key = (bound.text, frozen(bound.params), options.output.clickhouse, told, tuple(versions))
+        key = (bound.text, frozen(bound.params), options.output.clickhouse, told, tuple(versions), options.is_limited)
         return self._answers.answer(key, keep, known, run)
 
     def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
@@ -188,7 +188,7 @@ class QueryRunner:
         Raises ClickpipeError as `endpoint` does.
         """
         live = self.live()
-        if options.filters:
+        if options.is_limited:
             message = "EXPLAIN is not for a token that may read some rows only: it counts parts and granules of all."
             raise ClickpipeError(message, status=403, code="forbidden")
         bound = self._bind_endpoint(live, name, options.fixed_for([name], partial(self._parameters, live)).values)
@@ -224,7 +224,7 @@ class QueryRunner:
             binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
         binder.secret = self._secret  # for the pipes that it reads: they are their author's
         composer = Composer(live.compiled.project, live.compiled.reader, live.table)
-        apart = {live.compiled.project.canonical(name) for name in options.filters} if options.filters else None
+        apart = {live.compiled.project.canonical(name) for name in options.filters} if options.is_limited else None
         composed = composer.text(rendered, pipe, None, options.values, binder, apart)
         if secrets_of(binder.params) and may_name_secrets(rendered, own):
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."
@@ -245,7 +245,7 @@ class QueryRunner:
         return plain(self._run(bound, options, settings))
 
     def _judge(self, live: Live, composed: Composition, options: QueryOptions) -> str:
-        if options.filters:
+        if options.is_limited:
             require_uncounted(options.output)
             require_filters_hold(live, options.filters, composed)
         tree = judge(self._engine, live, composed)
@@ -264,7 +264,7 @@ class QueryRunner:
                     statement = explained(inner.text, "DESCRIBE")  # which runs scalar subqueries
                     self._gate.submit(statement, params, "Null", settings).future.result()
                 except EngineError:
-                    if not options.filters:
+                    if not options.is_limited:
                         raise
                     message = "A pipe that this query reads does not work by itself."  # why may tell of other rows
                     raise ClickpipeError(message, code="not_allowed") from None
@@ -273,7 +273,7 @@ class QueryRunner:
     def _settings_of(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Settings:
         if not (bound.settings or options.settings or options.limits or options.filters):
             return self._settings
-        if not options.filters:
+        if not options.is_limited:
             return bounded(self._settings, bound.settings, options.settings, options.limit_settings())
         asked = without_guesses(options.settings)
         settings = bounded(self._settings, bound.settings, asked, without_guesses(options.limit_settings()))
@@ -284,7 +284,7 @@ class QueryRunner:
         running = self._gate.submit(text, bound.params, options.output.clickhouse, settings)
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
-        return hidden(own_rows(running, text), hide_rows) if options.filters else running
+        return hidden(own_rows(running, text), hide_rows) if options.is_limited else running
 
 
 def changing_functions(engine: Engine) -> frozenset[str]:

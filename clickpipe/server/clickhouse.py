@@ -110,7 +110,7 @@ async def _answer(request: Request, who: Caller, asked: Asked) -> Response:
         if absent:
             canonical_database(shown, absent)
         raise
-    return await _response(answer, output.content_type, headers, packed=packed, counted=not who.token.filters)
+    return await _response(answer, output.content_type, headers, packed=packed, counted=not who.token.is_limited)
 
 
 async def _run(request: Request, who: Caller, query: ClientQuery, options: QueryOptions) -> Answer:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.requests import Request
 
-from clickpipe.auth import allows, require
-from clickpipe.catalog import Token
+from clickpipe.auth import allows, forbidden, require
+from clickpipe.catalog import Live, Token
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner
+from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner, compose_condition
 from clickpipe.runtime import Instance, StagingData, Workspace
 from clickpipe.server.parameters import Values, of_pipe, one, output_settings
 
@@ -66,6 +68,19 @@ class Caller:
         else:
             self.require(f"{kind}:READ", name)
 
+    def may_read_beside(self, written: str, kind: str, name: str) -> None:
+        """Raise 403 unless a condition on rows of the data source `written` may read another resource.
+
+        Who may write to a data source may ask for its rows: deleting tells of them. Filters and fixed parameters do
+        not hold in conditions.
+        """
+        if kind == "DATASOURCES" and (name == written or allows(self.token, "DATASOURCES:CREATE", name)):
+            return
+        self.may_read(kind, name)
+        if self.token.is_limited:
+            message = f"A condition that reads '{name}' is not for a token that may read some rows only."
+            raise forbidden(message)
+
 
 def instance_of(request: Request) -> Instance:
     """Return the running instance."""
@@ -89,6 +104,13 @@ def caller_with(request: Request, given: str) -> Caller:
     told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or told
     request.scope["state"]["headers"] |= told
     return Caller(token, instance.workspace(token.workspace_id))
+
+
+async def require_condition(request: Request, who: Caller, live: Live, written: str, condition: str) -> None:
+    """Raise ClickpipeError 400 for what is no condition on rows of `written`, 403 for one that reads too much."""
+    if condition:
+        allowed = partial(who.may_read_beside, written)
+        await asyncio.to_thread(compose_condition, instance_of(request).engine, live, condition, allowed)
 
 
 def flag(request: Request, name: str) -> bool:

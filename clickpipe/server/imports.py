@@ -18,7 +18,7 @@ from clickpipe.catalog import Job, resource_id
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.runtime import Upload
-from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition
 from clickpipe.server.parameters import form_or_file, form_values, limited
 from clickpipe.server.shapes import job_reply
 
@@ -83,6 +83,7 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
     who.require(_scope(mode), name)
     data = who.data({**values, **request.query_params})
     data.data_source_for_events(name)
+    await require_condition(request, who, data.queries.live(), name, values.get("replace_condition", ""))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     default = "csv" if request.url.path.startswith("/v0/") else "ndjson"
     format_ = values.get("format") or _BY_TYPE.get(kind, default)
@@ -184,6 +185,7 @@ async def post_delete(request: Request) -> Response:
     who.require("DATASOURCES:CREATE", name)
     values = {**dict(request.query_params), **await form_values(request)}
     condition, data = values.get("delete_condition", ""), who.data(values)
+    await require_condition(request, who, data.queries.live(), name, condition)
     if values.get("dry_run", "").lower() in _TRUE:
         rows = await asyncio.to_thread(data.delete_rows, name, condition, dry_run=True)
         return JSONResponse({"rows_to_be_deleted": rows})

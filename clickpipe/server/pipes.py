@@ -27,7 +27,7 @@ from clickpipe.query import (
     split_format_clause,
     with_parameters,
 )
-from clickpipe.server.context import Caller, caller, instance_of
+from clickpipe.server.context import Caller, caller, instance_of, require_condition
 from clickpipe.server.metadata import asked_keys, find, pipe_reply
 from clickpipe.server.observed import observed, rendered, unless_gone
 from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
@@ -215,5 +215,8 @@ async def post_population(request: Request) -> JSONResponse:
         message = f"'populate_subset' is a part of 1, like 0.1, not '{subset[:50]}'."
         raise ClickpipeError(message, code="bad_parameter")
     wanted = Population(pipe.name, flag(given, "truncate"), one(given, "populate_condition"), part)
+    live = who.workspace.queries.live()
+    view = live.compiled.views.get(pipe.name)
+    await require_condition(request, who, live, view.source if view else "", wanted.condition)
     job = await asyncio.to_thread(who.workspace.populate, wanted)
     return JSONResponse({**job_reply(request, job), "job": job_reply(request, job)})

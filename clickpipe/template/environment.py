@@ -14,7 +14,7 @@ from jinja2.visitor import NodeTransformer
 
 from clickpipe.template import functions
 from clickpipe.template.errors import MissingName, TemplateError
-from clickpipe.template.functions import DIRECT, FUNCTIONS
+from clickpipe.template.functions import DIRECT, FUNCTIONS, TYPED_CALLS
 from clickpipe.template.run import counted, endless, get_variable, set_variable
 from clickpipe.template.sandbox import (
     FILTERS,
@@ -45,8 +45,9 @@ from clickpipe.template.values import (
 _PLAIN = frozenset({TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList, Raw, Fragment, Setting, int, float, bool})
 MARK = "\0"  # before the number of a stretch of the author's text
 _OWN = "_clickpipe_"  # before the names of what is put into a template's program
-_COUNTED, _SET, _GET, _JOIN = (f"{_OWN}{name}" for name in ("counted", "set", "get", "join"))
-OWN = (_COUNTED, _SET, _GET, _JOIN, ENDLESS)  # functions that any program may call
+_COUNTED, _SET, _GET, _JOIN, _PARAMETER = (f"{_OWN}{name}" for name in ("counted", "set", "get", "join", "parameter"))
+_CALLED = {f"{_OWN}{name}": function for name, function in FUNCTIONS.items()}  # whatever a request calls parameters
+OWN = (_COUNTED, _SET, _GET, _JOIN, _PARAMETER, ENDLESS, *_CALLED)  # functions that any program may call
 _TAG = re.compile(r"\{[{%](?:(?!\{[{%]).)*?[}%]\}", re.DOTALL)
 _QUOTED_OR_AND = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|&")
 _ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|(?!<<)[^'\"])*?\)\s*)>>")
@@ -90,12 +91,18 @@ def environment() -> Sandbox:
     env.globals.clear()
     env.globals.update(FUNCTIONS)
     env.globals["range"] = _bounded_range
-    env.globals |= {_COUNTED: counted, ENDLESS: endless, _SET: set_variable, _GET: get_variable}
+    env.globals |= {_COUNTED: counted, ENDLESS: endless, _SET: set_variable, _GET: get_variable, _PARAMETER: _parameter}
     env.globals[_JOIN] = join
+    env.globals |= _CALLED
     env.filters = {name: filter_ for name, filter_ in env.filters.items() if name in FILTERS}
     env.filters |= {"join": join_filter, "string": text, "sum": total, "round": round_filter, "int": whole_filter}
     env.filters = {name: charged(filter_) for name, filter_ in env.filters.items()}
     return env
+
+
+def _parameter(name: str, found: Any) -> Any:
+    """Return the parameter of a function's name: what stands under it, unless that is the function."""
+    return environment().undefined(name=name) if found is FUNCTIONS[name] else found
 
 
 def _bounded_range(*args: int) -> range:
@@ -214,16 +221,24 @@ class _Rewritten(NodeTransformer):
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
         """Name the dialect's own functions directly, where nothing else in the template has the name."""
+        called = node.node
+        name = called.name if isinstance(called, nodes.Name) else ""
+        if name and name not in self._variables:
+            node.node = nodes.Const(None)  # the function's name is not that of a parameter
         self.generic_visit(node)
-        name = node.node.name if isinstance(node.node, nodes.Name) else ""
+        node.node = called if isinstance(node.node, nodes.Const) else node.node
         plain = node.dyn_args is None and node.dyn_kwargs is None and not any(iskeyword(k.key) for k in node.kwargs)
         if plain and name in DIRECT and name not in self._local:
             node.node = nodes.ImportedName(f"{functions.__name__}.{name}", lineno=node.lineno)
+        elif name in FUNCTIONS and name not in self._local:
+            node.node = nodes.Name(f"{_OWN}{name}", "load", lineno=node.lineno)  # a parameter may have its name
         return node
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802
         if node.ctx == "load" and node.name in self._variables:
             return _call(_GET, nodes.Const(node.name), node)
+        if node.ctx == "load" and node.name in FUNCTIONS and node.name not in {*self._local, *TYPED_CALLS}:
+            return _call(_PARAMETER, nodes.Const(node.name), node)
         return node
 
 

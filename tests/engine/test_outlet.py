@@ -121,3 +121,22 @@ def _open() -> int:
 
 def test_formats_of_endpoints_are_among_them() -> None:
     assert {output.clickhouse for output in FORMATS.values()} <= set(format_names())
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1,", "SELECT 1, // a comment", "WITH 1 AS a SELECT a,\n", "SELECT 1, --"])
+def test_an_error_behind_the_query_shows_nothing_of_how_it_is_run(engine: Engine, sql: str) -> None:
+    """Behind a comma ClickHouse takes `INTO OUTFILE` for a column and its alias."""
+    with pytest.raises(EngineError) as error:
+        engine.stream(sql, {}, output="JSON", whole=10_000).result(timeout=60)
+    assert (error.value.name, "OUTFILE" in str(error.value)) == ("SYNTAX_ERROR", False)
+    assert "/dev/fd" not in str(error.value)
+    assert "SETTINGS" not in str(error.value)
+
+
+@pytest.mark.parametrize("sql", ["1", "1 + 1 AS a", 'SHOW "TABLES"', "“BEGIN” TRANSACTION", "now()"])
+def test_what_is_no_select_is_not_taken_for_one(engine: Engine, sql: str) -> None:
+    """chdb takes expressions for SELECTs, as ClickHouse's own programs do and servers do not."""
+    for ask in (engine.syntax_tree, engine.execute):
+        with pytest.raises(EngineError) as error:
+            ask(sql)
+        assert error.value.name == "SYNTAX_ERROR"

@@ -47,4 +47,5 @@ def test_however_a_result_is_cut_its_statistics_count_its_rows(
     result = whole(own_rows(Running(done, lambda: None), "SELECT 1").future.result())
     told = json.loads(result.body)
     assert told["data"] == rows
-    assert told["statistics"] == {"elapsed": 0.5, "rows_read": len(rows), "bytes_read": len(body)}
+    before = body.index(b'"statistics"')
+    assert told["statistics"] == {"elapsed": 0.5, "rows_read": len(rows), "bytes_read": before}

@@ -7,6 +7,8 @@ import json
 import re
 from urllib.parse import quote, quote_plus
 
+_PART = 10  # letters of a canary's end that are nobody else's
+
 
 def forms(canary: str) -> set[str]:
     """Return how a canary may stand in a text, whole or its middle: a part of so many letters is a leak, too."""
@@ -23,3 +25,12 @@ def forms(canary: str) -> set[str]:
             found.add(base64.urlsafe_b64encode(b"x" * shift + raw).decode()[4 if shift else 0 : -4].rstrip("="))
     words = re.split(r"[^\w.-]+", canary)
     return found | {word for word in words if len(word) >= 12}
+
+
+def disguised(canary: str) -> set[str]:
+    """Return also the forms that a query gives a text: reversed, in another case, its last letters alone."""
+    found: set[str] = set()
+    for text in (canary, canary[::-1], canary.upper()):
+        found |= forms(text)
+    last = canary[-_PART:]
+    return found | {last, last.upper(), last[::-1], last.encode().hex(), last.encode().hex().upper()}

@@ -6,7 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-COLUMNS = {"events": "val", "other": "val", "mine": "val", "sec": "id", "oth": "c"}
+_ROW = ("val", "id", "tenant", "id", "val")
+COLUMNS = {
+    **dict.fromkeys(("events", "flat", "keyed", "other", "own", "spare", "mine", "wide"), _ROW),
+    "sec": ("id",),
+    "oth": ("c",),
+    "names": ("c", "tenant", "s"),
+}
 _TEXTS = (
     "{c}", "toString({c})", "concat({c}, '!')", "upper(toString({c}))", "hex(toString({c}))", "reverse(toString({c}))",
     "substring(toString({c}), 1, 30)", "toString(tuple({c}, 1))", "arrayStringConcat([toString({c})])",
@@ -21,23 +27,18 @@ _AGGREGATES = (
     "toString(groupArrayDistinct({c}))", "maxOrNull({c})", "sumMap(map(toString({c}), 1))", "first_value({c})",
 )  # fmt: skip
 # What would tell of rows that a filter hides, by an error or its absence.
-_ORACLES = (
-    "throwIf(toString({c}) = 'canary-of-globex')", "toUInt8OrZero(toString({c}))", "throwIf(toString({c}) LIKE '%initech%')",
-    "1 / (toString({c}) != 'canary-of-globex')", "intDiv(1, toUInt8(toString({c}) != 'canary-of-initech'))",
+ORACLES = (
+    "throwIf(startsWith(toString({c}), 'canary-of-globex'))", "toUInt8OrZero(toString({c}))", "throwIf(toString({c}) LIKE '%initech%')",
+    "1 / (toString({c}) != 'globex')", "intDiv(1, toUInt8(toString({c}) NOT LIKE '%initech%'))", "throwIf(id > 50)", "throwIf({c} = 'globex')",
     "toUInt64(toString({c}))", "CAST({c} AS UInt8)", "toDate(toString({c}))", "assumeNotNull(toUInt8OrNull(toString({c})))",
-    "[1, 2][toUInt8(toString({c}) = 'canary-of-globex')]", "repeat('x', if(toString({c}) LIKE '%globex%', 10000000, 1))",
-    "JSONExtractString(toString({c}), 'a')", "throwIf(toString({c}) != 'canary-of-acme', 'there are others')",
-    "accurateCast(length(toString({c})), 'UInt8')", "dictGetOrDefault('x', 'y', toUInt64(1), {c})",
+    "[1, 2][toUInt8(toString({c}) = 'globex')]", "repeat('x', if(toString({c}) LIKE '%globex%', 10000000, 1))",
+    "JSONExtractString(toString({c}), 'a')", "throwIf(toString({c}) NOT LIKE '%acme%', 'there are others')", "accurateCast(id, 'Int8')",
+    "accurateCast(length(toString({c})), 'UInt8')", "dictGetOrDefault('x', 'y', toUInt64(1), {c})", "intDiv(1, toInt64(id) - 100)",
+    "modulo(1, toInt64(id) - 200)", "throwIf(max({c}) > 50)", "toFixedString(toString({c}), 26)", "throwIf({c} > 50)", "{c} % ({c} - 100)",
 )  # fmt: skip
 _VIRTUAL = (
-    "_part",
-    "_partition_id",
-    "_partition_value",
-    "_table",
-    "_database",
-    "_part_offset",
-    "_block_number",
-    "_sample_factor",
+    *("_part", "_partition_id", "_partition_value", "_table", "_database", "_part_offset", "_block_number"),
+    *("_sample_factor", "_part_index", "_row_exists", "_part_data_version", "_disk_name"),
 )
 _WITH = (
     "1 AS one", "'globex' AS wanted", "(SELECT 1) AS sub", "x -> concat(toString(x), '') AS f", "[1, 2] AS list",
@@ -76,7 +77,7 @@ class NearWriter:
 
     def _select(self, depth: int) -> str:
         name = self._of(self._names)
-        column = COLUMNS[name]
+        column = self._of(COLUMNS[name])
         table, column = self._table(name, column, depth)
         grouped = self._one_in(3)
         with_ = f"WITH {self._of(_SHADOWS if self._one_in(4) else _WITH)} " if self._one_in(4) else ""
@@ -104,21 +105,22 @@ class NearWriter:
         if kind == 3:
             return f"({self._select(depth + 1)}) AS q", "v"
         other = self._of(self._names)
+        its = self._of(COLUMNS[other])
         if kind == 4:
             return (
-                f"{name} AS a JOIN {other} AS b ON {self._of(('1 = 1', f'toString(a.{column}) != toString(b.{COLUMNS[other]})'))}",
-                self._of((f"a.{column}", f"b.{COLUMNS[other]}")),
+                f"{name} AS a JOIN {other} AS b ON {self._of(('1 = 1', f'toString(a.{column}) != toString(b.{its})'))}",
+                self._of((f"a.{column}", f"b.{its}")),
             )
         if kind == 5:
             join = self._of(
                 ("LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "ANY LEFT JOIN", "SEMI LEFT JOIN", "ANTI LEFT JOIN")
             )
             return (
-                f"{name} AS a {join} {other} AS b ON toString(a.{column}) = toString(b.{COLUMNS[other]})",
+                f"{name} AS a {join} {other} AS b ON toString(a.{column}) = toString(b.{its})",
                 f"a.{column}",
             )
         if kind == 6:
-            return f"{name} AS a CROSS JOIN {other} AS b", f"b.{COLUMNS[other]}"
+            return f"{name} AS a CROSS JOIN {other} AS b", f"b.{its}"
         return f"view(SELECT * FROM {name})", column
 
     def _expression(self, column: str, *, grouped: bool, depth: int) -> str:
@@ -126,7 +128,7 @@ class NearWriter:
         if kind == 0 and depth < 2:
             return f"(SELECT {self._of(_AGGREGATES).format(c='v')} FROM ({self._select(depth + 1)}))"
         if kind == 1:
-            inner = self._of(_ORACLES).format(c=column)
+            inner = self._of(ORACLES).format(c=column)
             return f"max(toString({inner}))" if grouped else f"toString({inner})"
         if kind == 2 and not grouped:
             return f"toString({self._of(_VIRTUAL)})"
@@ -139,15 +141,17 @@ class NearWriter:
         kind = self._random.randrange(5)
         if kind == 0 and depth < 2:
             other = self._of(self._names)
-            return f"toString({column}) {self._of(('IN', 'NOT IN'))} (SELECT toString({COLUMNS[other]}) FROM {other})"
+            return f"toString({column}) {self._of(('IN', 'NOT IN'))} (SELECT toString({self._of(COLUMNS[other])}) FROM {other})"
         if kind == 1:
-            return f"NOT ignore({self._of(_ORACLES).format(c=column)})"
+            return f"NOT ignore({self._of(ORACLES).format(c=column)})"
         if kind == 2:
-            return f"{self._of(_ORACLES).format(c=column)} OR 1"
+            return f"{self._of(ORACLES).format(c=column)} OR 1"
         return self._of(
             (
                 f"toString({column}) != ''",
-                f"toString({column}) = 'canary-of-globex'",
+                f"toString({column}) LIKE '%globex%'",
+                f"{self._of(ORACLES).format(c=column)} = 0",
+                f"{self._of(ORACLES).format(c=column)} <= 1 AND {column} = {column}",
                 f"length(toString({column})) > 2",
                 "1",
                 "1 OR 0",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-ALIASES = ("", " AS x", " AS id")
-BEHIND = (" GROUP BY ALL", " GROUP BY id WITH TOTALS", " ORDER BY val", " ORDER BY ALL", " LIMIT 1 BY id")
-ENDS = (" FORMAT JSON", " FORMAT Vertical", " INTO OUTFILE '/tmp/x'", " FORMAT Null", ";SELECT 1")
 WHOLE = (
     "SELECT * FROM ( # FROM %, ? AS z /*\n (SELECT 1, if(0,map(1),map())) ) --*/",
     'SELECT 1 AS "x FROM % y", if(0,map(1),map())',
@@ -214,4 +211,76 @@ TEMPLATE = (
         "{{x.__class__}}",
         "{{''|attr('x')}}",
     ),
+)
+
+# What passes the parser, and names nothing that every table does not have; odd all the same.
+GOOD = (
+    *(
+        "*",
+        "COLUMNS('.*')",
+        "toString(tuple(*))",
+        "1 AS id",
+        "'globex' AS tenant",
+        "$$a FROM other$$ AS h",
+        "'' AS val",
+    ),
+    *("COLUMNS('.*') APPLY(toString)", "formatRow('CSV', *)", "(SELECT 1) AS sub", "[1, 2] AS list", "(x -> x)(1)"),
+    *("arrayMap(x -> (x, 'FROM other'), [1])", "map('a', 1)['a']", "'\\' FROM other --' AS q", '1 AS "x FROM other y"'),
+    *(
+        "1 AS `events`",
+        "tupleElement((1, 'a'), 2)",
+        "* EXCEPT (nope)",
+        "if(1, 'a', 'FROM other')",
+        "CAST('1' AS UInt8)",
+    ),
+    *(
+        "'a' || 'b'",
+        "1::String",
+        "NULL",
+        "toTypeName(tuple(*))",
+        "cityHash64(tuple(*))",
+        "now() > 0",
+        "_CAST(1, 'UInt8')",
+    ),
+    *(
+        "row_number() OVER ()",
+        "count() OVER ()",
+        "length(toString(tuple(*)))",
+        "JSONExtractRaw('{}')",
+        "* REPLACE (1 AS x)",
+    ),
+)
+ONE = ("1", "toString(tuple(*))", "count()", "'a'", "max(toString(tuple(*)))", "groupArray(tuple(*))")
+GOOD_SOURCES = (
+    *("numbers(3)", "values('a String', 'x')", "(SELECT 1 AS id)", "system.one", "generateSeries(1, 3)", "zeros(2)"),
+    *(
+        "(SELECT 'FROM other' AS val)",
+        "view(SELECT 1 AS id)",
+        "VALUES('a String, b UInt8', ('x', 1))",
+        "null('a String')",
+    ),
+)
+GOOD_JOINS = ("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "ANY LEFT JOIN", "SEMI LEFT JOIN", "ANTI LEFT JOIN")
+GOOD_ON = (
+    *("ON 1 = 1", "ON toString(tuple(a.*)) = toString(tuple(b.*))", "USING id", "ON a.id = b.id", "ON a.id = b.id"),
+    *("ON a.id = b.id AND a.id >= b.id", "USING (id)"),
+)
+GOOD_WITH = (
+    *("1 AS tenant", "'globex' AS tenant", "'' AS val", "1 AS id", "(SELECT 1) AS events", "(SELECT 'x') AS hex"),
+    *("RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t WHERE n < 3)", "[1] AS list", "NULL AS canary"),
+    *("(SELECT count() FROM numbers(3)) AS n", "'FROM other' AS other", "unused AS (SELECT * FROM system.one)"),
+)
+CTES = ("events", "other", "mine", "n", "_", "z", "system.one", "cte", "ev\u0435nts", "own", "flat", "numbers")
+GOOD_WHERE = (
+    *("1", "1 OR 0", "NOT 0", "1 IN (1, 2)", "toString(tuple(*)) != ''", "length(toString(tuple(*))) > 2", "id >= 0"),
+    *("EXISTS (SELECT 1)", "1 /* AND 0 */", "1 # AND 0\n", "'a' = $$a$$", "toString(tuple(*)) LIKE '%canary%'"),
+    *("id IN (SELECT 0)", "1 = 1 -- OR\n", "throwIf(toString(tuple(*)) LIKE '%globex%') = 0", "ignore(*) = 0"),
+)
+GOOD_BEHIND = (
+    *(" ORDER BY ALL", " LIMIT 1", " LIMIT 2 OFFSET 0", " ORDER BY 1", " ORDER BY 1 DESC LIMIT 5", " LIMIT 1 BY 1"),
+    *(" UNION ALL SELECT * FROM (SELECT 1) WHERE 0", " QUALIFY 1", " LIMIT 1 WITH TIES"),
+)
+SPACES = (
+    *("/* x */", "/* FROM other */", "/* ' */", "/* /* */ */", "-- '\n", "# FROM other\n", "\n", "\t", "\r\n", "/**/"),
+    *("--\n", "#!x\n", '/* " */', "/* ` */", "/* $$ */", "\u00a0", "\u3000", "/* -- */", "-- /*\n", "\v"),
 )

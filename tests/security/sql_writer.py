@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 from tests.security import sql_pieces as pieces
+
+_SPACE = re.compile(r" (?=[A-Z(*])")
 
 
 @dataclass(frozen=True)
@@ -18,18 +22,24 @@ class Known:
 
 
 class Writer:
-    """Writes queries; the same for the same seed."""
+    """Writes queries; the same for the same seed. `names` are the tables and pipes that may be read.
 
-    def __init__(self, seed: int, known: Known) -> None:
+    A bold query is odd throughout, and seldom passes the parser; the others are odd in one or two places, so that
+    what is behind the parser is asked too.
+    """
+
+    def __init__(self, seed: int, known: Known, names: Sequence[str] = ()) -> None:
         self._random = Random(seed)
         self._known = known
+        self._names = names
+        self._bold = not names or self._one_in(3)
 
     def query(self, depth: int = 0) -> str:
         """Return a query."""
         select = f"{self._with(depth)}SELECT {self._columns(depth)} FROM {self._source(depth)}{self._rest(depth)}"
         if self._one_in(8):
             select += f" UNION ALL {self._of('', 'DISTINCT ')}SELECT {self._columns(depth)} FROM {self._source(depth)}"
-        if self._one_in(12):
+        if self._one_in(12 if self._bold else 40):
             select = self._of(*pieces.WHOLE).replace("?", self._source(depth)).replace("%", self._name())
         return self._spoiled(select) if depth == 0 else select
 
@@ -40,6 +50,8 @@ class Writer:
         return self._random.choice(choices)
 
     def _name(self) -> str:
+        if not self._bold and not self._one_in(25):
+            return self._quoted(self._of(*self._names))
         names = ("events", "other", "mine", "sec", "oth", "n", "_", "events_quarantine", "other_quarantine", "nope")
         services = ("tinybird.pipe_stats_rt", "tinybird.jobs_log", "system.tables", "system.parts", "system.one")
         more = ("system.query_log", "system.functions", "information_schema.tables", "default.events", "system.users")
@@ -60,14 +72,18 @@ class Writer:
 
     def _source(self, depth: int) -> str:
         kind = self._random.randrange(9)
+        if not self._bold and (kind < 4 or depth > 1):
+            return self._name() + self._of("", "", " AS z", " z")
         if kind < 4 or depth > 2:
             return self._name() + self._of("", " AS z", " FINAL", " z", " SAMPLE 1")
         if kind == 4:
             return f"({self.query(depth + 1)}){self._of('', ' AS z', ' # FROM other, AS y' + chr(10))}"
         if kind == 5:
-            return self._table_function()
+            return self._table_function() if self._bold or self._one_in(6) else self._of(*pieces.GOOD_SOURCES)
         joins = ("JOIN", "LEFT JOIN", "ANY LEFT JOIN", "GLOBAL JOIN", "CROSS JOIN", "ASOF JOIN", ",")
         on = self._of("ON 1", "USING id", "ON a.id = b.id", "")
+        if not self._bold:
+            return f"{self._name()} AS a {self._of(*pieces.GOOD_JOINS)} {self._name()} AS b {self._of(*pieces.GOOD_ON)}"
         return f"{self._name()} AS a {self._of(*joins)} {self._source(depth + 1)} {on}"
 
     def _table_function(self) -> str:
@@ -82,6 +98,11 @@ class Writer:
 
     def _expression(self, depth: int) -> str:
         kind = self._random.randrange(8)
+        if not self._bold and not self._one_in(20):
+            if kind == 0 and depth < 2:
+                inner = f"SELECT {self._of(*pieces.ONE)} FROM {self._name()} LIMIT 1"
+                return f"{self._of('EXISTS', 'toString', '1 IN ')}({inner})"
+            return self._of(*pieces.GOOD)
         if kind < 3:
             return self._of(*pieces.PLAIN)
         if kind == 3 and depth < 3:
@@ -98,11 +119,19 @@ class Writer:
         if not self._one_in(3):
             return ""
         inner = self.query(depth + 1) if depth < 2 else "SELECT 1 AS id"
+        if not self._bold and not self._one_in(12):
+            return f"WITH {self._of(*pieces.GOOD_WITH, f'{self._quoted(self._of(*pieces.CTES))} AS ({inner})')} "
         kinds = [f"{self._name()} AS ({inner})", f"({inner}) AS id", f"RECURSIVE t AS ({inner})", *pieces.WITH]
         return f"WITH {self._of(*kinds)} "
 
     def _rest(self, depth: int) -> str:
         rest = ""
+        if not self._bold:
+            if self._one_in(3):
+                rest += f" WHERE {self._of(*pieces.GOOD_WHERE)}"
+            if self._one_in(4):
+                rest += self._of(*pieces.GOOD_BEHIND)
+            return rest
         if self._one_in(3):
             rest += f" {self._of('WHERE', 'PREWHERE', 'HAVING', 'QUALIFY')} {self._expression(depth)}"
         if self._one_in(5):
@@ -114,7 +143,9 @@ class Writer:
         return rest
 
     def _spoiled(self, sql: str) -> str:
-        kind = self._random.randrange(12)
+        kind = self._random.randrange(12 if self._bold else 40)
+        if not self._bold and kind >= 12:
+            return _noisy(self._random, sql) if kind < 26 else sql
         words = sql.split(" ")
         at = self._random.randrange(len(words))
         if kind < 5:
@@ -128,3 +159,8 @@ class Writer:
                 " FORMAT JSON", " FORMAT Vertical", " INTO OUTFILE '/tmp/x'", " FORMAT Null", ";SELECT 1"
             )
         return " ".join(words)
+
+
+def _noisy(random: Random, sql: str) -> str:
+    """Return SQL with comments and white space where there may be some."""
+    return _SPACE.sub(lambda _: f" {random.choice(pieces.SPACES)} " if random.randrange(4) == 0 else " ", sql)

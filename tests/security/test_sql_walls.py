@@ -1,278 +1,116 @@
-"""Adversarial SQL with twelve kinds of tokens: nobody reads what is not his, and nothing breaks.
+"""Adversarial SQL, values and conditions with many kinds of tokens: nobody reads what is not his, and nothing breaks.
 
-Three tenants' rows, another table, another workspace, a secret and a file of the host hold canaries. CI asks 2,000
-times; `CLICKPIPE_ADVERSARIAL=100000` as often as it says.
+CI asks 2,000 times; `CLICKPIPE_ADVERSARIAL=100000` as often as it says, `CLICKPIPE_ADVERSARIAL_FIRST` from where on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
-import httpx
 import pytest
 
-from clickpipe.ingest import Lines
-from clickpipe.runtime import Instance
-from clickpipe.server import create_app
-from tests.security.near_writer import NearWriter
-from tests.security.sql_writer import Known, Writer
+from tests.security.asking import ask, require_columns
+from tests.security.replies import Reply, send, wrong
+from tests.security.ways import Asked
+from tests.security.world import ACME, CANARIES, KINDS, ROWS, World, client, world
 
 _SHOWN = 2_000
 COUNT = int(os.environ.get("CLICKPIPE_ADVERSARIAL", "2000"))
 FIRST = int(os.environ.get("CLICKPIPE_ADVERSARIAL_FIRST", "0"))
-TENANTS = ("acme", "globex", "initech")
-ROWS = {"canary-of-acme", "canary-of-globex", "canary-of-initech"}
-OTHER, FOREIGN, SECRET, FILE = "canary-of-other", "canary-of-foreign", "canary-of-secret", "canary-of-file"
-EVERY = {*ROWS, OTHER, FOREIGN, SECRET, FILE}
-
-EVENTS = """SCHEMA >
-    `id` UInt64 `json:$.id`,
-    `tenant` String `json:$.tenant`,
-    `val` String `json:$.val`
-
-ENGINE "MergeTree"
-ENGINE_PARTITION_KEY "tenant"
-ENGINE_SORTING_KEY "id"
-"""
-FILES = {
-    "datasources/events.datasource": EVENTS,
-    "datasources/other.datasource": EVENTS,
-    "pipes/mine.pipe": (
-        "NODE n\nSQL >\n    %\n    SELECT id, tenant, val FROM events "
-        "WHERE tenant = {{String(tenant, 'acme')}}\nTYPE endpoint\n"
-    ),
-    "pipes/sec.pipe": (
-        "NODE s\nSQL >\n    %\n    SELECT id, hex(HMAC('sha256', toString(id), {{tb_secret('key')}})), "
-        "cityHash64({{tb_secret('key')}}) FROM events\nTYPE endpoint\n"
-    ),
-    "pipes/oth.pipe": "NODE o\nSQL >\n    SELECT count() AS c FROM other\nTYPE endpoint\n",
-}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of token: its scopes, and the canaries that it may see."""
-
-    name: str
-    scopes: tuple[dict[str, Any], ...]
-    sees: frozenset[str]
-    reads: tuple[str, ...] = ()
-    jwt: bool = False
-
-
-def _scope(type_: str, resource: str = "", **more: Any) -> dict[str, Any]:
-    return {"type": type_, **({"resource": resource} if resource else {}), **more}
-
-
-FILTERED = _scope("DATASOURCES:READ", "events", filter="tenant = 'acme'")
-FIXED = _scope("PIPES:READ", "mine", fixed_params={"tenant": "acme"})
-ACME = frozenset({"canary-of-acme"})
-KINDS = (
-    Kind("append", (_scope("DATASOURCES:APPEND", "events"),), frozenset()),
-    Kind("fixed", (FIXED,), ACME, ("mine",)),
-    Kind("fixed_jwt", (FIXED,), ACME, ("mine",), jwt=True),
-    Kind("filtered", (FILTERED,), ACME, ("events",)),
-    Kind("filtered_jwt", (FILTERED,), ACME, ("events",), jwt=True),
-    Kind("filtered_and_fixed", (FILTERED, FIXED, _scope("PIPES:READ", "oth")), ACME, ("events", "mine", "oth")),
-    Kind("caller", (_scope("PIPES:READ", "mine"),), frozenset(ROWS), ("mine",)),
-    Kind("events", (_scope("DATASOURCES:READ", "events"),), frozenset(ROWS), ("events",)),
-    Kind("secret", (_scope("PIPES:READ", "sec"),), frozenset(), ("sec",)),
-    Kind("counts", (_scope("PIPES:READ", "oth"), _scope("PIPES:READ", "sec")), frozenset(), ("oth", "sec")),
-    Kind("deployer", (_scope("WORKSPACE:DEPLOY"), _scope("PIPES:READ", "oth")), frozenset(), ("oth",)),
-    Kind("all", (_scope("WORKSPACE:READ_ALL"),), frozenset({*ROWS, OTHER}), ("events", "other", "mine", "sec", "oth")),
-)
-
-
-@dataclass
-class World:
-    """A server with what may not come out of it; `twins` are tokens of a workspace with one tenant's rows alone."""
-
-    instance: Instance
-    tokens: dict[str, str]
-    twins: dict[str, str]
-    known: Known
-    hidden: re.Pattern[str]
+_BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    file = tmp_path_factory.mktemp("host") / "passwd"
-    file.write_text(f"root:{FILE}\n")
-    with Instance(None) as instance:
-        workspace = instance.workspaces.create("walls")
-        foreign = instance.workspaces.create("foreign_walls")
-        twin = instance.workspaces.create("twin_of_one")
-        foreign.deploy({"datasources/other.datasource": EVENTS})
-        workspace.deploy(FILES)
-        twin.deploy(FILES)
-        foreign.append("other", _rows({"id": 1, "tenant": "x", "val": FOREIGN}))
-        workspace.append("other", _rows({"id": 1, "tenant": "x", "val": OTHER}))
-        rows = [{"id": n, "tenant": t, "val": f"canary-of-{t}"} for n, t in enumerate(TENANTS)]
-        workspace.append("events", _rows(*rows))
-        twin.append("events", _rows(rows[0]))
-        twin.append("other", _rows({"id": 1, "tenant": "x", "val": OTHER}))
-        for one in (workspace, twin):
-            instance.catalog.secrets.put(one.id, "key", SECRET)
-        admins = [instance.workspaces.admin_token(one).value for one in (workspace, twin)]
-        tokens, twins = (asyncio.run(_tokens(instance, admin)) for admin in admins)
-        live, other = workspace.live, foreign.live
-        assert live is not None
-        assert other is not None
-        physical = (live.physical.tables["other"], live.physical.tables["events"], other.physical.tables["other"])
-        hidden = re.compile("|".join(map(re.escape, (foreign.database, "foreign_walls", str(instance.data_dir)))))
-        yield World(instance, tokens, twins, Known(physical, str(file), "http://127.0.0.1:9/"), hidden)
+def walls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("host")) as found:
+        yield found
 
 
-def _rows(*rows: dict[str, Any]) -> list[Lines]:
-    return [Lines.of(json.dumps(row).encode() for row in rows)]
-
-
-async def _tokens(instance: Instance, admin: str) -> dict[str, str]:
-    async with _client(instance) as client:
-        found = {}
-        for kind in KINDS:
-            life = "&expiration_time=4000000000" if kind.jwt else ""
-            headers = {"Authorization": f"Bearer {admin}"}
-            reply = await client.post(
-                f"/v0/tokens?name={kind.name}{life}", json={"scopes": kind.scopes}, headers=headers
-            )
-            found[kind.name] = reply.json()["token"]
-        return found
-
-
-def _client(instance: Instance) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(instance), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60)
-
-
-def _request(number: int, sql: str) -> tuple[str, str, bytes]:
-    """Return method, path and body of one of the ways to send SQL."""
-    way = number % 5
-    if way == 0:
-        return "POST", "/v0/sql", sql.encode(errors="replace")
-    if way == 1:
-        return "POST", "/v0/sql?pipeline=mine&tenant=globex&x=1", sql.encode(errors="replace")
-    if way == 2:
-        return "POST", "/?" + urlencode({"param_x": "1"}), sql.encode(errors="replace")
-    if way == 3:
-        return "GET", "/v0/pipes/mine.json?" + urlencode({"q": sql, "tenant": "globex", "x": "1"}), b""
-    return "GET", "/v0/pipes/sec.json?" + urlencode({"q": sql, "x": "1"}), b""
-
-
-def _asked(world: World, kind: Kind, number: int) -> tuple[str, str, str, bytes]:
-    """Return a query, and the request that sends it: every second one is of what the token may read."""
-    turn = number // len(KINDS)
-    if turn % 2 and kind.reads:
-        sql = NearWriter(number, kind.reads).query()
-        return (
-            sql,
-            "POST",
-            "/" if turn % 4 == 1 else "/v0/sql",
-            (sql if turn % 4 == 1 else f"{sql} FORMAT JSON").encode(),
-        )
-    sql = Writer(number, world.known).query()
-    return (sql, *_request(turn, sql))
-
-
-async def _send(client: httpx.AsyncClient, method: str, path: str, body: bytes, token: str) -> tuple[int, str, str]:
-    """Return the status, the text and the headers; status 0 for a result that was cut off on its way."""
-    try:
-        reply = await client.request(method, path, content=body, headers={"Authorization": f"Bearer {token}"})
-    except AssertionError:  # how httpx tells of a response that was not ended
-        return 0, "", ""
-    return reply.status_code, reply.text, str(dict(reply.headers))
-
-
-async def _ask(world: World, kind: Kind, number: int, client: httpx.AsyncClient, statuses: Counter[str]) -> str:
-    """Ask once; return what is wrong with the answer."""
-    sql, method, path, body = _asked(world, kind, number)
-    if len(sql) > 60_000:
-        return ""
-    status, text, headers = await _send(client, method, path, body, world.tokens[kind.name])
-    near = "near" if (number // len(KINDS)) % 2 and kind.reads else "far"
-    statuses[f"{near} {status}"] += 1
-    said = f"{text} {headers}"
-    wrong = [canary for canary in EVERY - kind.sees if canary in said and canary not in sql]
-    wrong += [found[0] for found in [world.hidden.search(said)] if found and found[0] not in sql]
-    wrong += [f"status {status}"] if status >= 500 and status != 503 else []
-    if near == "near" and kind.sees == ACME and not _PLACES.search(sql):
-        other, instead, _ = await _send(client, method, path, body, world.twins[kind.name])
-        if (other, _shown(instead)) != (status, _shown(text)):
-            wrong.append(f"differs where others have no rows: {other} {instead[:300]}")
-    return f"{kind.name} {method} {path[:60]} {sql!r}: {wrong} {text[:300]}" if wrong else ""
-
-
-# Where a row lies differs with the rows that others have.
-_PLACES = re.compile(r"\b_(?:part|partition_id|part_offset|block_number|database|table)\b")
-_PASSING = re.compile(r'"statistics":\s*\{[^}]*\}|\bws_\w+|[a-z]+_[0-9a-f]{12}|at row \d+|\d+ rows')
-
-
-def _shown(text: str) -> str:
-    """Return what a caller is told, in any order, without times and names of this workspace."""
-    return "\n".join(sorted(line.strip().rstrip(",") for line in _PASSING.sub("", text).splitlines()))
-
-
-async def _all(world: World, numbers: Iterator[int]) -> tuple[list[str], int]:
-    """Ask all; return what is wrong, and how many answers are fine. `pytest -s` shows how far it is."""
-    wrong: list[str] = []
-    statuses: Counter[str] = Counter()
+async def _all(walls: World, numbers: Iterator[int]) -> tuple[list[str], int, Counter[str]]:
+    """Ask all; return what is wrong, how many answers are fine, and counts. `pytest -s` shows how far it is."""
+    found: list[str] = []
+    counts: Counter[str] = Counter()
     fine = 0
 
-    async def worker(client: httpx.AsyncClient) -> None:
+    async def worker() -> None:
         nonlocal fine
         for number in numbers:
-            told = await _ask(world, KINDS[number % len(KINDS)], number, client, statuses)
+            told = await ask(walls, number, asking, counts)
             if number % _SHOWN == 0:
-                sys.stdout.write(f"{number:,} queries: {len(wrong)} wrong, {dict(statuses)}\n")
+                sys.stdout.write(f"{number:,} queries: {len(found)} wrong, {dict(sorted(counts.items()))}\n")
             fine += not told
             sys.stdout.write(f"{told}\n" if told else "")
-            wrong.extend([told] if told else [])
+            found.extend([told] if told else [])
 
-    async with _client(world.instance) as client:
-        await asyncio.gather(*(worker(client) for _ in range(4)))
-    return wrong, fine
+    async with client(walls.instance) as asking:
+        await asyncio.gather(*(worker() for _ in range(4)))
+        jobs = await send(asking, Asked("GET", "/v0/jobs"), walls.tokens["all"])
+    sys.stdout.write(f"{len(found)} wrong, {dict(sorted(counts.items()))}\n")
+    of_jobs = [one for one in wrong(walls, _BY_NAME["all"], Asked("GET", "/v0/jobs"), jobs) if one.startswith("tells")]
+    return found + of_jobs, fine, counts
 
 
 @pytest.mark.slow
-def test_nobody_reads_what_is_not_his(world: World) -> None:
-    wrong, fine = asyncio.run(_all(world, iter(range(FIRST, FIRST + COUNT))))
-    assert wrong == [], f"{len(wrong)} of {COUNT}: " + "\n".join(wrong[:10])
+def test_nobody_reads_what_is_not_his(walls: World) -> None:
+    require_columns()
+    found, fine, counts = asyncio.run(_all(walls, iter(range(FIRST, FIRST + COUNT))))
+    assert found == [], f"{len(found)} of {COUNT}: " + "\n".join(found[:10])
     assert fine == COUNT
+    for mode in ("near", "far", "value", "condition", "filter"):  # text that is refused tests the parser alone
+        asked = sum(number for name, number in counts.items() if name.split()[0] == mode and "held" not in name)
+        assert counts[f"{mode} ok"] > asked / 10, f"{mode}: {counts[f'{mode} ok']} of {asked} succeed"
 
 
-def test_the_canaries_are_there_for_who_may_see_them(world: World) -> None:
-    """The test above can fail: each canary comes out where it may."""
-
-    async def ask() -> dict[str, str]:
-        async with _client(world.instance) as client:
+def _replies(walls: World, *asked: tuple[str, str]) -> dict[str, Reply]:
+    async def ask_all() -> dict[str, Reply]:
+        async with client(walls.instance) as asking:
             return {
-                name: (
-                    await client.post(
-                        "/v0/sql", content=sql.encode(), headers={"Authorization": f"Bearer {world.tokens[name]}"}
-                    )
-                ).text
-                for name, sql in (
-                    ("all", "SELECT val FROM events UNION ALL SELECT val FROM other"),
-                    ("filtered", "SELECT * FROM events"),
-                    ("fixed", "SELECT * FROM mine"),
-                )
+                name: await send(asking, Asked("POST", "/v0/sql", sql.encode()), walls.tokens[name])
+                for name, sql in asked
             }
 
-    told = asyncio.run(ask())
-    assert all(canary in told["all"] for canary in (*ROWS, OTHER))
-    assert {canary for canary in EVERY if canary in told["filtered"]} == ACME
-    assert {canary for canary in EVERY if canary in told["fixed"]} == ACME
+    return asyncio.run(ask_all())
 
 
-def test_the_file_is_there(world: World) -> None:
-    assert FILE in Path(world.known.file).read_text()
+def test_the_canaries_are_there_for_who_may_see_them(walls: World) -> None:
+    """The test above can fail: each canary comes out where it may."""
+    told = _replies(
+        walls,
+        ("all", "SELECT val FROM events UNION ALL SELECT val FROM other UNION ALL SELECT val FROM keyed"),
+        ("filtered", "SELECT * FROM events"),
+        ("fixed", "SELECT * FROM wide"),
+    )
+    assert all(CANARIES[name] in told["all"].text for name in (*ROWS, "other"))
+    for name in ("filtered", "fixed"):
+        assert {one for one, canary in CANARIES.items() if canary in told[name].text} == ACME
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        *("val", "hex(val)", "lower(hex(val))", "reverse(val)", "upper(val)", "base64Encode(concat('a', val))"),
+        *("base64Encode(val)", "substring(val, 5, 19)", "hex(reverse(val))", "toJSONString(tuple(val))"),
+        *("encodeURLComponent(val)", "right(val, 10)"),
+    ],
+)
+def test_a_canary_is_found_however_it_is_written(walls: World, disguise: str) -> None:
+    told = _replies(walls, ("all", f"SELECT {disguise} AS v FROM other"))["all"]
+    assert told.status == 200
+    assert wrong(walls, _BY_NAME["all"], Asked("POST", "/v0/sql"), told) == []
+    assert any("other" in one for one in wrong(walls, _BY_NAME["filtered"], Asked("POST", "/v0/sql"), told))
+
+
+def test_names_and_paths_of_the_server_are_found(walls: World) -> None:
+    asked = Asked("POST", "/v0/sql", said="SELECT 1")
+    for name in (walls.known.physical[0], walls.known.file, str(walls.instance.data_dir), "foreign_walls"):
+        assert wrong(walls, _BY_NAME["all"], asked, Reply(400, f"near {name}", {})) != []
+        assert wrong(walls, _BY_NAME["all"], asked, Reply(200, "", {"x-odd": name})) != []
+
+
+def test_the_file_is_there(walls: World) -> None:
+    assert CANARIES["file"] in Path(walls.known.file).read_text()

@@ -13,6 +13,7 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError, Span, Word
 from clickpipe.template import Binder, TemplateError, TemplateProgram, compile_template
+from clickpipe.template.functions import FUNCTIONS, TYPED_CALLS
 from clickpipe.template.names import NameSet
 from tests.cases import Case, case_parameters
 
@@ -34,6 +35,22 @@ def test_a_value_outside_of_enum_is_taken_where_the_settings_say_so() -> None:
     assert loose.params == {"way": "sideways"}
     with pytest.raises(TemplateError, match="'sideways' is not one of the allowed values: asc, desc"):
         template.render({"way": "sideways"}, binder())
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - TYPED_CALLS.keys()))
+def test_a_parameter_may_be_called_like_a_function(name: str) -> None:
+    """`max`, `list` or `error` as a name is the parameter's, not the function that can be called."""
+    template = program(
+        f"%\nSELECT {{{{String({name}, 'none')}}}}, {{{{max(1, 2)}}}}{{% if defined({name}) %}}, 1{{% end %}}"
+    )
+    for given, second in (({}, ""), ({name: "x"}, ", 1")):
+        found = binder()
+        text = template.render(given, found)
+        assert text.strip() == f"SELECT {{{name}:String}}, {{value:Int64}}{second}"
+        assert found.params == {name: given.get(name, "none"), "value": 2}
+    for use in (f"{{{{{name}}}}}", f"{{{{String({name})}}}}", f"'{{{{{name}}}}}'"):
+        with pytest.raises(ClickpipeError, match=name):
+            program(f"%\nSELECT {use}").render({}, binder())
 
 
 @pytest.mark.parametrize("case", case_parameters(Path(__file__).parent / "renders"))
