@@ -178,8 +178,7 @@ class EmbeddedEngine:
             outlet.succeed(result)
         except EngineError as error:
             reading.result()
-            error.message = outlet.without_clause(error.message)
-            outlet.fail(error)
+            outlet.fail(outlet.told(error, sql))
         except OSError as error:
             outlet.fail(EngineError(f"a result cannot be kept until it is taken: {error.strerror}"))
         finally:

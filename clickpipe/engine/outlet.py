@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import select
 import threading
 from collections.abc import Callable
@@ -29,9 +28,6 @@ _IN_PARTS |= {f"JSON{form}EachRow" for form in ("", "Compact", "Strings", "Compa
 _HELD = 16 << 20  # bytes of another result that are held in memory; the rest lies in a file
 _READ = 1 << 20
 _LOOK_AGAIN = 0.05  # seconds: whether a query has ended that left its end of the pipe open
-
-_BEHIND = re.compile(r"failed at position \d+ \((?:INTO|OUTFILE|')")
-_CLAUSE = re.compile(r"\s*INTO OUTFILE '/dev/fd/\d+'.*?(?=(?:\.\.)?\. Expected one of|\Z)", re.DOTALL)
 
 SoFar = Callable[[], QueryResult]
 
@@ -77,14 +73,15 @@ class Outlet:
         """Return what the statement ends with."""
         return f"\nINTO OUTFILE '/dev/fd/{self._writing_end}' APPEND FORMAT {self._output}"
 
-    def without_clause(self, message: str) -> str:
-        """Return an error's message without what the statement ends with: it is nothing of the author's."""
-        at = message.find(f"/dev/fd/{self._writing_end}")
-        if at < 0:
-            return message
-        if _BEHIND.search(message, 0, at):
-            return "Syntax error: the query ends where more is expected, as behind a comma"
-        return _CLAUSE.sub("", message)
+    def told(self, error: EngineError, sql: str) -> EngineError:
+        """Return the error of a statement without what it ends with: that is nothing of its author's."""
+        if error.offset is not None and error.offset >= len(sql.encode()):
+            error.message = "Syntax error: the query ends where more is expected, as behind a comma"
+        start = error.message.find("INTO OUTFILE '/dev/fd/")
+        if start >= 0:
+            end = error.message.find(" Expected one of", start)
+            error.message = error.message[:start].rstrip() + (error.message[end:] if end >= 0 else "")
+        return error
 
     def read(self) -> None:
         """Take what comes until the query has ended."""

@@ -133,6 +133,12 @@ def test_an_error_behind_the_query_shows_nothing_of_how_it_is_run(engine: Engine
     assert "SETTINGS" not in str(error.value)
 
 
+def test_an_error_within_a_query_shows_nothing_behind_it(engine: Engine) -> None:
+    with pytest.raises(EngineError, match=r"failed at position 8 .* Expected one of") as error:
+        engine.stream("SELECT ) FROM numbers(3)", {}, output="JSON", whole=10_000).result(timeout=60)
+    assert "OUTFILE" not in str(error.value)
+
+
 @pytest.mark.parametrize("sql", ["1", "1 + 1 AS a", 'SHOW "TABLES"', "“BEGIN” TRANSACTION", "now()"])
 def test_what_is_no_select_is_not_taken_for_one(engine: Engine, sql: str) -> None:
     """chdb takes expressions for SELECTs, as ClickHouse's own programs do and servers do not."""
