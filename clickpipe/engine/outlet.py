@@ -28,6 +28,7 @@ _IN_PARTS |= {f"JSON{form}EachRow" for form in ("", "Compact", "Strings", "Compa
 _HELD = 16 << 20  # bytes of another result that are held in memory; the rest lies in a file
 _READ = 1 << 20
 _LOOK_AGAIN = 0.05  # seconds: whether a query has ended that left its end of the pipe open
+_BEHIND = (". Unmatched parentheses:", ". Expected one of:")  # what a syntax error says behind the statement's text
 
 SoFar = Callable[[], QueryResult]
 
@@ -79,8 +80,9 @@ class Outlet:
             error.message = "Syntax error: the query ends where more is expected, as behind a comma"
         start = error.message.find("INTO OUTFILE '/dev/fd/")
         if start >= 0:
-            end = error.message.find(" Expected one of", start)
-            error.message = error.message[:start].rstrip() + (error.message[end:] if end >= 0 else "")
+            ends = (error.message.find(behind, start) for behind in _BEHIND)
+            end = next((at for at in ends if at >= 0), len(error.message))
+            error.message = error.message[:start].rstrip() + error.message[end:]
         return error
 
     def read(self) -> None:
