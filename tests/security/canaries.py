@@ -18,6 +18,7 @@ def forms(canary: str) -> set[str]:
         found |= {quote(text, safe=""), quote_plus(text), quote(quote(text, safe=""), safe="")}
         found |= {raw.hex(), raw.hex().upper(), json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
         found.add(json.dumps(json.dumps(text))[3:-3])
+        found |= {text[::-1], text.upper(), text.lower(), raw[::-1].hex()}
         sql = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
         found |= {sql, sql.replace("\\", "\\\\"), text.replace("'", "''"), repr(text)[1:-1]}
         for shift in range(3):  # base64 depends on where it begins

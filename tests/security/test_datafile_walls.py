@@ -1,185 +1,165 @@
 """Adversarial projects through check and deploy: nothing of the host is read, reached or written, and nothing breaks.
 
-CI tries some hundred; `CLICKPIPE_PROJECTS=20000` as many as it says (`make fuzz`).
+A server runs in a sandbox with canaries in its home, its temporary and current folders, its data folder, its
+environment and another workspace; projects are deployed to it over HTTP, used, and checked in folders. Everything that
+is told is searched for the canaries in all their forms. CI tries some; `CLICKPIPE_PROJECTS=20000` as many as it says
+(`make fuzz`), `CLICKPIPE_PROJECTS_FIRST` from which on.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-import re
+import shutil
 import socket
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 
-from clickpipe.checking import check_folder
-from clickpipe.diagnostics import ClickpipeError, ProjectError
-from clickpipe.engine import EngineError
-from clickpipe.ingest import Lines
-from clickpipe.runtime import Instance, Workspace
-from clickpipe.server import create_app
-from tests.security.datafile_writer import GOOD, Outside, ProjectWriter
+from clickpipe.cli import main
+from tests.security.datafile_writer import ProjectWriter
+from tests.security.project_calls import Caller, Said, settle, use
+from tests.security.sandbox import ADMIN, Sandbox, removed, sandboxed, workspace
+from tests.security.seed_projects import seeds
 
-COUNT = int(os.environ.get("CLICKPIPE_PROJECTS", "250"))
+COUNT = int(os.environ.get("CLICKPIPE_PROJECTS", "100"))
 FIRST = int(os.environ.get("CLICKPIPE_PROJECTS_FIRST", "0"))
-_SHOWN = 500
-_LONG = 30.0  # seconds for one project
-CANARIES = ("canary-of-the-file", "canary-of-the-environment", "canary-of-the-other", "canary-of-the-secret")
-_TRACES = re.compile(r"Traceback|\bbug in clickpipe|Internal error|File \"/")
+STEP, _USED = (1, 3) if COUNT > 1000 else (7, 1)  # few projects are of as many seeds, and all that deploy are used
+_SHOWN, _IN_ONE, _IN_FOLDER = 100, 200, 12
+_LONG = 30.0  # seconds for one answer
+# What an author has computed is his: his own secret, and the server's that are for templates.
+_OWN = frozenset({"secret", "outer secret"})
+_COMMANDS = (
+    *(("check", "--no-cache", "--all"), ("check", "--no-cache", "--all"), ("check", "--summary"), ("fmt", "--diff")),
+    *(("generate", "openapi"), ("generate", "python"), ("mock", "events"), ("render", "top")),
+)
 
 
 @dataclass
-class Sandbox:
-    """A server, what is outside of it, and who has knocked."""
+class Run:
+    """What is done with projects, and what came of it."""
 
-    instance: Instance
-    outside: Outside
-    folder: Path
-    knocks: list[str] = field(default_factory=list)
+    box: Sandbox
+    caller: Caller
+    folders: Path
     results: Counter[str] = field(default_factory=Counter)
 
-    def written(self) -> list[str]:
-        """Return what is there that was not."""
-        return sorted(str(path) for path in self.folder.rglob("*") if path.name != "passwd")
+    def faults(self, said: Said, files: Mapping[str, str], began: float) -> list[str]:
+        """Return what is wrong with an answer."""
+        own = "\n".join((*files, *files.values()))
+        found = self.box.told(said.text, besides=_OWN if said.rows else frozenset(), own=own)
+        found += [f"status {said.status}: {said.text[:500]}"] if said.status >= 500 and said.status != 503 else []
+        taken = time.monotonic() - began
+        found += [f"took {taken:.0f} s"] if taken > _LONG else []
+        return [f"{said.where}: {fault}" for fault in found]
+
+    def deployed(self, files: Mapping[str, str], number: int) -> Iterator[Said]:
+        """Deploy a project and use it; yield what is told."""
+        promoted = number % 5 != 0
+        said = self.caller.deploy(files, promoted=promoted)
+        yield said
+        ok = not _refused(said)
+        self.results["deployed" if ok else f"refused {said.status}"] += 1
+        if not ok:
+            return
+        if not promoted and '"no_changes"' not in said.text:
+            yield from settle(self.caller, said, number)
+        if number % _USED == 0 and (promoted or number % 2):
+            yield from use(self.caller, files, number)
+
+    def commanded(self, files: Mapping[str, str], number: int, capsys: pytest.CaptureFixture[str]) -> Said:
+        """Run a command in a folder with the project; return what it prints."""
+        folder = self.folders / str(number)
+        for name, text in files.items():
+            if ".." not in name and len(name) < 200 and not name.startswith("/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(text, encoding="utf-8")
+        command = list(_COMMANDS[number // _IN_FOLDER % len(_COMMANDS)])
+        if command[0] in {"mock", "render"}:
+            ending = ".datasource" if command[0] == "mock" else ".pipe"
+            command[1] = next((Path(name).stem for name in files if name.endswith(ending)), "none")
+        with pytest.raises(SystemExit):
+            main([*command, *(() if command[0] == "fmt" else ("--project",)), str(folder)])
+        told = capsys.readouterr()
+        shutil.rmtree(folder, ignore_errors=True)
+        self.results[f"$ {command[0]}"] += 1
+        return Said(f"$ clickpipe {' '.join(command)}", 200, told.out + told.err)
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    folder = tmp_path_factory.mktemp("host")
-    file = folder / "passwd"
-    file.write_text(f"{CANARIES[0]}\n")
-    before = os.environ.get("CLICKPIPE_CANARY")
-    os.environ["CLICKPIPE_CANARY"] = CANARIES[1]
-    with socket.create_server(("127.0.0.1", 0)) as listener, Instance(None) as instance:
-        port = listener.getsockname()[1]
-        other = instance.workspaces.create("other_tenant")
-        other.deploy({"datasources/other.datasource": "SCHEMA >\n    `val` String `json:$.val`\n"})
-        other.append("other", [Lines.of([b'{"val":"canary-of-the-other"}'])])
-        outside = Outside(str(file), f"http://127.0.0.1:{port}/", port, str(folder / "out"), other.database)
-        found = Sandbox(instance, outside, folder)
-        threading.Thread(target=_listen, args=(listener, found.knocks), daemon=True).start()
-        yield found
-    if before is None:
-        del os.environ["CLICKPIPE_CANARY"]
-
-
-def _listen(listener: socket.socket, knocks: list[str]) -> None:
-    while True:
-        try:
-            connection, address = listener.accept()
-        except OSError:
-            return
-        knocks.append(str(address))
-        connection.close()
-
-
-def _deploy(sandbox: Sandbox, workspace: Workspace, number: int) -> tuple[dict[str, str], str, list[str]]:
-    """Deploy a project; return it, what is told, and what is wrong with that."""
-    files = ProjectWriter(number, sandbox.outside).files()
-    began = time.monotonic()
-    wrong = []
-    try:
-        plan = workspace.deploy(files, allow_destructive=True)
-        told = str(plan)
-        sandbox.results["deployed"] += 1
-    except ProjectError as error:
-        told = "\n".join(f"{d.message} {d.hint}" for d in error.diagnostics)
-        sandbox.results["refused by check"] += 1
-    except ClickpipeError as error:
-        told = error.message
-        sandbox.results["refused by deploy"] += 1
-        wrong += [f"status {error.status}"] if error.status >= 500 and error.status != 503 else []
-    except EngineError as error:  # rows that were there do not come into the new table: what was live stays
-        told = error.message
-        sandbox.results["failed"] += 1
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is a bug
-        told = ""
-        wrong.append(f"{type(error).__name__}: {error}")
-    if (taken := time.monotonic() - began) > _LONG:
-        wrong.append(f"it took {taken:.0f} s")
-    return files, told, wrong
-
-
-def _checked(files: dict[str, str], folder: Path) -> str:
-    """Check a project in a folder, as `clickpipe check` does; return what is told."""
-    for name, text in files.items():
-        if ".." not in name and len(name) < 200:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
-    try:
-        return "\n".join(f"{d.message} {d.hint}" for d in check_folder(folder).diagnostics)
-    except ClickpipeError as error:  # of clickpipe.toml
-        return error.message
-
-
-async def _use(sandbox: Sandbox, workspace: Workspace) -> str:
-    """Send events and ask endpoints, so that defaults, views and templates run; return what is told."""
-    transport = httpx.ASGITransport(create_app(sandbox.instance), raise_app_exceptions=False)
-    headers = {"Authorization": f"Bearer {sandbox.instance.workspaces.admin_token(workspace).value}"}
-    events = (b'{"id":1,"at":"2026-01-01 00:00:00","val":"a","tags":["b"]}', b'{"id":2}')
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60, headers=headers) as client:
-        told = [await client.post("/v0/events?name=events&wait=true", content=body) for body in events]
-        for path in ("/v0/pipes/top.json?x=1&n=1", "/v0/pipes/top2.json", "/v0/sql?q=SELECT+*+FROM+events"):
-            told.append(await client.get(path))  # noqa: PERF401 - one after another
-    sandbox.results.update(f"used {reply.status_code}" for reply in told)
-    bad = [f"status {r.status_code}" for r in told if r.status_code >= 500 and r.status_code != 503]
-    return "\n".join([*(reply.text for reply in told), *bad])
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    root = tmp_path_factory.mktemp("host")
+    with sandboxed(root) as box, httpx.Client(timeout=120) as client, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(root / "home"))
+        patch.chdir(root / "cwd")
+        yield Run(box, Caller(client, box.url, workspace(box, "seeds")), root / "projects")
 
 
 @pytest.mark.slow
-def test_projects_reach_nothing_outside(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Every other deployed one is used, every tenth is checked in a folder; a workspace serves some hundred projects.
-
-    A folder's values may have what the environment has (docs/datafiles.md): it is who checks that has both.
-    """
+def test_projects_reach_nothing_outside(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     wrong: list[str] = []
-    workspace: Workspace | None = None
-    for number in range(FIRST, FIRST + COUNT):
-        if workspace is None or number % 200 == 0:
-            if workspace is not None:
-                sandbox.instance.workspaces.delete(workspace)
-            workspace = sandbox.instance.workspaces.create(f"projects_{number}")
-            sandbox.instance.catalog.secrets.put(workspace.id, "key", CANARIES[3])
-        before = sandbox.results["deployed"]
-        files, told, faults = _deploy(sandbox, workspace, number)
-        if sandbox.results["deployed"] > before and number % 2 == 0:
-            told += asyncio.run(_use(sandbox, workspace))
-        faults += [canary for canary in CANARIES[:3] if canary in told]
-        if number % 10 == 0:
-            checked = _checked(files, tmp_path / str(number))
-            sandbox.results["checked in a folder"] += 1
-            faults += [f"check tells {canary}" for canary in (CANARIES[0], CANARIES[2]) if canary in checked]
-        faults += [f"says {found[0]}: {told[:500]}" for found in [_TRACES.search(told)] if found]
-        faults += re.findall(r"status 5\d\d", told)
-        faults += [f"reached by {knock}" for knock in sandbox.knocks] + sandbox.written()
-        sandbox.knocks.clear()
+    numbers = range(FIRST, FIRST + COUNT * STEP, STEP)
+    began, name = time.monotonic(), ""
+    for done, number in enumerate(numbers):
+        if done % _IN_ONE == 0:
+            if name:
+                removed(run.box, name)
+            name = f"projects_{number}"
+            run.caller.become(workspace(run.box, name))
+        writer = ProjectWriter(number, run.box.outside)
+        files, faults = writer.files(), []
+        started = time.monotonic()
+        for said in run.deployed(files, number):
+            faults += run.faults(said, files, started)
+            started = time.monotonic()
+        if done % _IN_FOLDER == 0:
+            faults += run.faults(run.commanded(files, number, capsys), files, started)
+        faults += [*run.box.touched(), *run.box.told(run.box.logged(), own="\n".join(files.values()))]
         if faults:
-            changed = {name: text for name, text in files.items() if GOOD.get(name) != text}
-            wrong.append(f"project {number}: {faults}\n{changed}")
-            sys.stdout.write(f"{wrong[-1]}\n")
-        if number % _SHOWN == 0:
-            sys.stdout.write(f"{number:,} projects: {len(wrong)} wrong, {dict(sandbox.results)}\n")
+            changed = {name: text for name, text in files.items() if writer.good.get(name) != text}
+            wrong.append(f"project {number} of {writer.seed}: {faults[:10]}\n{changed}")
+            with capsys.disabled():
+                sys.stdout.write(f"{wrong[-1]}\n")
+        assert run.box.process.poll() is None, f"the server is gone:\n{run.box.log.read_text()[-5000:]}"
+        if done % _SHOWN == 0:
+            told = f"{done:,} projects in {time.monotonic() - began:.0f} s: {len(wrong)} wrong, {dict(run.results)}"
+            with capsys.disabled():
+                sys.stdout.write(f"{told}\n")
     assert wrong == [], f"{len(wrong)} of {COUNT}:\n" + "\n".join(wrong[:10])
+    assert run.results["deployed"] > COUNT * 0.3, run.results
 
 
-def test_the_listener_and_the_file_would_tell(sandbox: Sandbox) -> None:
-    """The test above can fail: the good project deploys, the file is there, and a connection is noticed."""
-    workspace = sandbox.instance.workspaces.create("good_projects")
-    workspace.deploy(GOOD)
-    assert "a" in asyncio.run(_use(sandbox, workspace))
-    assert CANARIES[0] in Path(sandbox.outside.file).read_text()
-    socket.create_connection(("127.0.0.1", sandbox.outside.port)).close()
-    for _ in range(100):
-        if sandbox.knocks:
+def test_seeds_deploy_and_canaries_would_tell(run: Run) -> None:
+    """The test above can fail: what it begins with deploys, and what it must not find is found where it is."""
+    run.caller.become(workspace(run.box, "fresh"))
+    good = [name for name, files in seeds() if not _refused(run.caller.deploy(files, promoted=False, check=True))]
+    assert len(good) >= len(seeds()) - 1  # one reads elsewhere, which a setting allows
+    box = run.box
+    box.touched()
+    canary = (box.root / "home/.netrc").read_text()
+    assert box.touched() == [f"read {box.root / 'home/.netrc'}"] or sys.platform != "linux"
+    for text in (canary, canary.strip()[::-1], canary.strip().encode().hex(), f"x{box.canaries['row'].upper()}", ADMIN):
+        assert len(box.told(text)) == 1
+    assert box.told("Traceback (most recent call last)")
+    assert box.told("nothing at all") == []
+    for path in ("out", "home/x", "tmp/x", "cwd/x", "data/x", "data/engine/user_files/x"):
+        (box.root / path).write_text("x")
+        assert f"wrote {path if path == 'data/x' else box.root / path}" in box.touched()
+        (box.root / path).unlink()
+    with socket.create_connection(("127.0.0.1", box.outside.port)):
+        pass
+    for _ in range(200):
+        if any("reached" in told for told in box.touched()):
             break
         time.sleep(0.01)
-    assert sandbox.knocks
-    sandbox.knocks.clear()
+    else:
+        pytest.fail("nobody heard the knock")
+
+
+def _refused(said: Said) -> bool:
+    return said.status != 200 or '"result":"failed"' in said.text
