@@ -170,7 +170,7 @@ class QueryRunner:
         known = quick.get(name)
         if known is None:
             known = quick[name] = name in live.compiled.endpoints and is_quick(live.compiled, name)
-        return known and sum(len(value) for value in values.values()) < _LONG
+        return known and (not values or sum(map(len, values.values())) < _LONG)
 
     def _function(self, live: Live, name: str) -> QueryFunction:
         function = live.compiled.endpoints.get(name)

@@ -116,8 +116,12 @@ class Compression:
         if scope["type"] != "http" or not self._least:
             await self._app(scope, receive, send)
             return
-        header = next((value for name, value in scope["headers"] if name == b"accept-encoding"), b"")
-        name = accepted(header.decode("latin-1")) if header and scope["method"] != "HEAD" else ""
+        wanted = b""
+        for key, value in scope["headers"]:
+            if key == b"accept-encoding":
+                wanted = value
+                break
+        name = accepted(wanted.decode("latin-1")) if wanted and scope["method"] != "HEAD" else ""
         if name:
             await self._app(scope, receive, _Sender(send, name, self._least, scope["state"]["headers"]).send)
             return
