@@ -132,6 +132,12 @@ class Live:
     compiled: CompiledProject
     physical: Physical
     service: Mapping[str, str] = field(default_factory=dict)
+    _ingestible: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find once what is asked for each event."""
+        found = frozenset(name for name, source in self.compiled.data_sources.items() if source.ingestible)
+        object.__setattr__(self, "_ingestible", found)
 
     def table(self, name: str) -> str | None:
         """Return the quoted physical table of a name in SQL, or None."""
@@ -139,9 +145,8 @@ class Live:
 
     def takes_events(self, name: str) -> bool:
         """Tell whether there is a data source of this name that events can be sent to."""
-        source = self.compiled.data_sources.get(name)
-        return source is not None and source.ingestible
+        return name in self._ingestible
 
     def ingestible(self) -> list[str]:
         """Return the data sources that events can be sent to."""
-        return [source.name for source in self.compiled.data_sources.values() if source.ingestible]
+        return [name for name in self.compiled.data_sources if name in self._ingestible]

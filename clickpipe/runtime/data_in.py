@@ -36,11 +36,10 @@ class DataIn:
     def data_source_for_events(self, name: str) -> None:
         """Raise 404 unless events can be sent to the data source."""
         live = self.queries.live()
-        source = live.compiled.data_sources.get(name)
-        if source is not None and source.ingestible:
+        if live.takes_events(name):
             self._writable(name)
             return
-        if source is not None:
+        if name in live.compiled.data_sources:
             message = f"The data source '{name}' holds aggregate states: a materialized view fills it, events cannot."
             raise ClickpipeError(message, code="not_ingestible")
         hint = did_you_mean(name, live.ingestible())

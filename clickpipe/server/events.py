@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import IngestResult, Lines, decompress, lines_of
 from clickpipe.runtime import StagingData, Workspace
 from clickpipe.server.context import caller, flag, instance_of
 from clickpipe.server.parameters import read_body
+from clickpipe.server.waiting import result_of
 
 _LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
+_COUNTS = b'{"successful_rows":%d,"quarantined_rows":%d}'
 
 
-async def post_events(request: Request) -> JSONResponse:
+async def post_events(request: Request) -> Response:
     """Take NDJSON or one JSON object, whatever the Content-Type; answer when the rows are durable (202).
 
     With `wait=true` when they are readable too (200), or when that takes long (202); the counts are exact in both.
@@ -44,15 +46,16 @@ async def post_events(request: Request) -> JSONResponse:
         lines = await _lines(request, body, count)
         result = _written(data, name, lines, wait=wait)
     counted = await result
-    counts = {"successful_rows": counted.successful_rows, "quarantined_rows": counted.quarantined_rows}
-    return JSONResponse(counts, status_code=200 if wait and counted.readable else 202, headers=told)
+    body = _COUNTS % (counted.successful_rows, counted.quarantined_rows)
+    status = 200 if wait and counted.readable else 202
+    return Response(body, status, told, "application/json")
 
 
 def _written(data: Workspace | StagingData, name: str, lines: Lines, *, wait: bool) -> Awaitable[IngestResult]:
     """Give lines to the log, or, those for staging, write them at once."""
     if isinstance(data, StagingData):
         return asyncio.to_thread(data.append, name, [lines])
-    return asyncio.wrap_future(data.submit(name, lines, wait=wait))
+    return result_of(data.submit(name, lines, wait=wait))
 
 
 async def _lines(request: Request, body: bytes, count: Callable[[int], None]) -> Lines:
