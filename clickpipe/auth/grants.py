@@ -95,7 +95,7 @@ def collect(grants: Sequence[Grant]) -> Granted:
 
 def _any_of(conditions: Sequence[str]) -> str:
     one = list(dict.fromkeys(conditions))
-    return one[0] if len(one) == 1 else " OR ".join(f"({condition})" for condition in one)
+    return one[0] if len(one) == 1 else " OR ".join(f"({condition}\n)" for condition in one)  # a comment may end it
 
 
 def scope_objects(token: Token) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import cache
 from random import Random
+from urllib.parse import urlencode
 
 import httpx
 
@@ -115,7 +116,15 @@ async def _ask_filter(world: World, kind: Kind, number: int, client: httpx.Async
     body = json.dumps({"scopes": scopes}).encode()
     said = "\n".join(conditions)
     life = "&expiration_time=4000000000" if random.randrange(4) else ""  # a signed one, or one that is kept
-    made = await send(client, Asked("POST", f"/v0/tokens?name=of_{number}{life}", body), world.tokens[kind.name])
+    if not life and random.randrange(2):
+        body = b""
+        texts = urlencode(
+            {"scope": [f"DATASOURCES:READ:{source}:{c}" for c in conditions]}, doseq=True, errors="replace"
+        )
+        path = f"/v0/tokens?name=of_{number}&{texts}"
+    else:
+        path = f"/v0/tokens?name=of_{number}{life}"
+    made = await send(client, Asked("POST", path, body), world.tokens[kind.name])
     counts[f"filter {'ok' if made.status == 200 else made.status}"] += 1
     asked = Asked("POST", "/v0/sql", f"SELECT * FROM {source} ORDER BY id FORMAT JSONEachRow".encode(), said=said)
     found = wrong(world, kind, replace(asked, said=f"{said}\n{body.decode()}"), made)

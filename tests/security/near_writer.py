@@ -54,6 +54,16 @@ _SHADOWS = (
 )
 
 
+# What ClickHouse's clients ask of a server before they ask for rows.
+_CLIENTS = (
+    "SELECT name, total_rows, total_bytes FROM system.tables ORDER BY name", "SHOW TABLES", "SHOW DATABASES", "DESCRIBE TABLE {t}", "EXISTS TABLE {t}",
+    "SELECT name, type FROM system.columns WHERE table = '{t}'", "SHOW CREATE TABLE {t}", "SELECT * FROM system.databases", "SELECT version()",
+    "SELECT sum(total_rows) FROM system.tables", "SELECT name, value FROM system.settings WHERE name LIKE 'max_rows%'", "SHOW COLUMNS FROM {t}",
+    "EXPLAIN SELECT * FROM {t}", "EXPLAIN ESTIMATE SELECT * FROM {t}", "EXPLAIN indexes = 1 SELECT * FROM {t} WHERE id = 101", "SHOW FULL TABLES",
+    "SELECT * FROM information_schema.tables", "SELECT engine, partition_key, sorting_key FROM system.tables WHERE name = '{t}'", "SELECT currentUser()",
+)  # fmt: skip
+
+
 class NearWriter:
     """Writes queries; the same for the same seed. `names` are the tables and pipes that may be read."""
 
@@ -63,6 +73,8 @@ class NearWriter:
 
     def query(self) -> str:
         """Return a query."""
+        if self._one_in(30):
+            return self._of(_CLIENTS).replace("{t}", self._of(self._names))
         query = self._select(0)
         for join in (" UNION ALL ", " UNION DISTINCT ", " INTERSECT ", " EXCEPT "):
             if self._one_in(25):

@@ -215,6 +215,22 @@ def test_no_query_reads_a_row_that_a_filter_leaves_out(client: Client, q: str, n
         assert found[0]["n"] == n
 
 
+def test_rows_that_any_of_its_filters_gives(client: Client) -> None:
+    other = {**MINE, "filter": "id = 'b' AND amount > 0"}
+    for first in (
+        "id = 'a'",
+        "id = 'a' -- mine",
+        "id = 'a' # mine",
+        "id = 'nobody' /* ) OR (1 */ OR id = 'a' -- ) OR (1",
+    ):
+        value = sign(client, {**MINE, "filter": first}, other)
+        told = get(client, "/v0/sql", value, q="SELECT DISTINCT id FROM events ORDER BY id")
+        assert told.json().get("data") == [{"id": "a"}, {"id": "b"}], told.text
+        value = sign(client, {**MINE, "filter": first}, {**other, "filter": "id = 'nobody'"})
+        told = get(client, "/v0/sql", value, q="SELECT DISTINCT id FROM events ORDER BY id")
+        assert told.json().get("data") == [{"id": "a"}], told.text
+
+
 def test_other_ways_round_a_filter(client: Client) -> None:
     signed = sign(client, MINE, {"type": "PIPES:READ", "resource": "totals"})
     for q, status in (
