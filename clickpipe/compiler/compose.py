@@ -75,7 +75,7 @@ class Composer:
         written: dict[TableReference, str] = {}
         for table in syntax.tables:
             inner = None if table.database or table.use in {Use.TEXT, Use.NAME} else self._node(pipe, node, table)
-            if apart is not None and self._is_apart(table, inner, apart):
+            if apart is not None and (table in final or self._is_apart(table, inner, apart)):
                 around = self.text(read_apart(table, final=table in final), pipe, node, values, binder)
                 found[table], written[table] = around, f"(\n{around.text}\n)"
             elif inner is not None:

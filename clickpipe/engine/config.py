@@ -35,6 +35,9 @@ PROFILE: dict[str, str | int] = {
     "implicit_select": 0,  # as on a server: what is judged to be a SELECT begins like one, whatever stands behind it
     "print_pretty_type_names": 0,
     "max_partitions_per_insert_block": 0,  # acknowledged rows may be of any number of days
+    # what it keeps may be wrong: a JOIN that ends early has it forget rows, for everybody who asks behind
+    "use_query_condition_cache": 0,
+    "use_query_condition_cache_for_top_k": 0,
     "use_cache_for_count_from_files": 0,  # it goes by the second in which a file was written
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from clickpipe.catalog import Live
@@ -12,7 +12,7 @@ from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
 from clickpipe.project import Pipe
 from clickpipe.query.options import QueryOptions
 from clickpipe.query.refusals import secrets_of
-from clickpipe.sql import Syntax, TableReference, Use
+from clickpipe.sql import Syntax, TableReference, Use, may_fail
 from clickpipe.template import SECRET_NAMES, Binder, UnknownName, compile_template
 
 Allowed = Callable[[str, str], None]
@@ -81,6 +81,33 @@ def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Al
         hint = did_you_mean(name, known)
         message = f"Resource '{name}' not found" + (f": {hint}" if hint else "")
         raise ClickpipeError(message, code="not_found")
+
+
+def read_by_themselves(
+    live: Live, syntax: Syntax, pipe: Pipe | None, options: QueryOptions, allowed: Allowed
+) -> Collection[str] | None:
+    """Return the data sources that are read by themselves for this caller, as all pipes are; None to read none so.
+
+    A pipe gives some rows of what it reads, and ClickHouse evaluates a query's conditions before the pipe's own where
+    that is cheaper: by an error, or none, they would tell of rows that the pipe leaves out. So where conditions may
+    fail, pipes are read by themselves for all but those who may read everything.
+    """
+    if options.is_limited:
+        return {live.compiled.project.canonical(name) for name in options.filters}
+    named = {table.full_name for table in syntax.tables} | ({pipe.name} if pipe is not None else set())
+    pipes = named & live.compiled.project.pipes.keys()
+    if not pipes or not may_fail(syntax.tree, decimals=any(_has_decimals(live, name) for name in pipes)):
+        return None
+    try:
+        allowed("SERVICE", "")
+    except ClickpipeError:
+        return frozenset()
+    return None
+
+
+def _has_decimals(live: Live, pipe: str) -> bool:
+    endpoint = live.compiled.endpoints.get(pipe)
+    return endpoint is None or any("Decimal" in column.type for column in endpoint.columns)
 
 
 def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions) -> None:

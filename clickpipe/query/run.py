@@ -35,6 +35,7 @@ from clickpipe.query.own_sql import (
     may_explain,
     may_name_secrets,
     pipeline_of,
+    read_by_themselves,
     read_own,
     render_own,
     require_plain,
@@ -224,7 +225,7 @@ class QueryRunner:
             binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
         binder.secret = self._secret  # for the pipes that it reads: they are their author's
         composer = Composer(live.compiled.project, live.compiled.reader, live.table)
-        apart = {live.compiled.project.canonical(name) for name in options.filters} if options.is_limited else None
+        apart = read_by_themselves(live, syntax, pipe, options, allowed)
         composed = composer.text(rendered, pipe, None, options.values, binder, apart)
         if secrets_of(binder.params) and may_name_secrets(rendered, own):
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."

@@ -18,6 +18,7 @@ from clickpipe.sql.syntax import (
     table_name,
 )
 from clickpipe.sql.tree import OTHER, columns_part, read_tree
+from clickpipe.sql.unfailing import may_fail
 from clickpipe.sql.verify import Composition, is_as_meant
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "is_read_apart",
     "is_view_of",
     "judge_expression",
+    "may_fail",
     "order_keys",
     "quote_identifier",
     "quote_literal",

@@ -236,3 +236,18 @@ def test_what_a_view_raises_is_the_inserts_error(engine: Engine, database: str) 
     with engine.lines([(ID, b"1\n101")]) as lines, pytest.raises(EngineError) as error:
         engine.execute(f"INSERT INTO {database}.source (n) SELECT toInt64(document) FROM {lines}")
     assert error.value.name == "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"
+
+
+def test_a_join_that_ends_early_loses_nobody_rows(engine: Engine, database: str) -> None:
+    """ClickHouse's cache of conditions kept of such a JOIN that there are no rows, for all who asked behind."""
+    wide = "index_granularity = 2, min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
+    engine.execute(f"CREATE TABLE {database}.t (id UInt64, a String) ENGINE = MergeTree ORDER BY id SETTINGS {wide}")
+    engine.execute(f"INSERT INTO {database}.t VALUES (0, 'x')")
+    some = f"(SELECT id, a FROM {database}.t WHERE a = 'x' LIMIT 1000000)"
+    for sql in (
+        f"SELECT * FROM {some} AS l JOIN {some} AS r ON l.id = r.id WHERE r.id > 5",
+        f"SELECT * FROM {some} AS l JOIN (SELECT toUInt64(7) AS id) AS r ON l.id = r.id",
+        f"SELECT * FROM {some} LIMIT 0",
+    ):
+        engine.execute(sql)
+        assert value(engine, f"SELECT count() FROM {database}.t WHERE a = 'x'") == 1

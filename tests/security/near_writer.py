@@ -8,7 +8,7 @@ from random import Random
 
 _ROW = ("val", "id", "tenant", "id", "val")
 COLUMNS = {
-    **dict.fromkeys(("events", "flat", "keyed", "other", "own", "spare", "mine", "wide"), _ROW),
+    **dict.fromkeys(("events", "flat", "keyed", "other", "own", "spare", "mine", "wide", "acmes"), _ROW),
     "sec": ("id",),
     "oth": ("c",),
     "names": ("c", "tenant", "s"),

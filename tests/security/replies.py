@@ -23,6 +23,7 @@ _PASSING = re.compile(
 _BYTES = re.compile(r'"(?:bytes_read|read_bytes)":\s*"?(\d+)"?|<bytes_read>(?:\d+)</bytes_read>')
 _OWN_NAMES = re.compile(r"_(?:table|database)\b", re.IGNORECASE)  # who may read all rows may know a table's name
 _NUMBERED = re.compile(r"^\d+\. ")  # rows of Pretty
+_COUNTS = re.compile(r'"(?:rows_read|read_rows|bytes_read|read_bytes)":\s*"?\d+"?')
 _CHANGING = re.compile(r"\brand\(|\bnow\(", re.IGNORECASE)
 _TAG = re.compile(r"__exception__.*", re.DOTALL)
 
@@ -74,18 +75,23 @@ def differs(kind: Kind, asked: Asked, reply: Reply, twin: Reply) -> list[str]:
         return ["tells whether a result was kept"]
     if _CHANGING.search(asked.said):
         return []
-    one, other = (_compared(r) for r in (reply, replace(twin, text=twin.text.replace("twins", "walls"))))
+    counts = re.compile("") if kind.is_limited else _COUNTS
+    one, other = (_compared(r, counts) for r in (reply, replace(twin, text=twin.text.replace("twins", "walls"))))
     return [] if one == other else [f"differs where others have no rows: {_difference(one, other)}"]
 
 
-def _compared(reply: Reply) -> tuple[str, ...]:
-    """Return what a caller is told, in any order, without times."""
+def _compared(reply: Reply, counts: re.Pattern[str]) -> tuple[str, ...]:
+    """Return what a caller is told, in any order, without times and `counts`."""
+
+    def shown(text: str) -> str:
+        return counts.sub("", _passing(text, reply.size))
+
     headers = (
-        f"{name}: {_passing(value, reply.size) if name not in {'etag', 'x-cache', 'age'} else ''}"
+        f"{name}: {shown(value) if name not in {'etag', 'x-cache'} else ''}"
         for name, value in reply.headers.items()
         if name not in _OWN_HEADERS
     )
-    lines = (_NUMBERED.sub("", line.strip()).rstrip(",") for line in _passing(reply.text, reply.size).splitlines())
+    lines = (_NUMBERED.sub("", line.strip()).rstrip(",") for line in shown(reply.text).splitlines())
     return (str(reply.status), *sorted(headers), *sorted(lines))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 PARAMETERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "mine": {"tenant": ("acme", "globex")},
     "wide": {"tenant": ("acme", "globex")},
+    "acmes": {"x": ("1",)},
     "sec": {"x": ("1",)},
     "oth": {"x": ("1",)},
     "tables": {"name": ("events", "mine", "other", "own_quarantine")},

@@ -62,6 +62,7 @@ FILES = {
     "datasources/spare.datasource": FLAT,
     "pipes/mine.pipe": _pipe("SELECT id, tenant, val FROM events WHERE tenant = {{String(tenant, 'acme')}}"),
     "pipes/wide.pipe": _pipe("SELECT id, tenant, val FROM flat WHERE tenant = {{String(tenant, 'acme')}}"),
+    "pipes/acmes.pipe": _pipe("SELECT id, tenant, val FROM flat WHERE tenant = 'acme'"),
     "pipes/sec.pipe": _pipe(
         "SELECT id, hex(HMAC('sha256', toString(id), {{tb_secret('key')}})), "
         "cityHash64({{tb_secret('key')}}) FROM events"
@@ -100,6 +101,11 @@ class Kind:
         """Tell whether it may read some rows of data sources."""
         return any("filter" in scope for scope in self.scopes)
 
+    @property
+    def is_limited(self) -> bool:
+        """Tell whether it is not told how much is read for it."""
+        return any("filter" in scope or "fixed_params" in scope for scope in self.scopes)
+
 
 def _scope(type_: str, resource: str = "", **more: Any) -> dict[str, Any]:
     return {"type": type_, **({"resource": resource} if resource else {}), **more}
@@ -122,7 +128,7 @@ KINDS = (
     Kind("filtered", FILTERED, ACME, _SOURCES, alike=True),
     Kind("filtered_jwt", FILTERED, ACME, _SOURCES, jwt=True, alike=True),
     Kind("both", (*FILTERED, *FIXED, *_reads("oth", "names")), ACME, (*_SOURCES, "mine", "wide", "oth"), alike=True),
-    Kind("names", _reads("names", "tables"), ACME, ("names",), alike=True),
+    Kind("names", _reads("names", "tables", "acmes"), ACME, ("names", "acmes", "acmes"), alike=True),
     Kind("caller", _reads("mine", "wide"), ROWS, ("mine", "wide")),
     Kind("events", (_scope("DATASOURCES:READ", "events"),), ROWS, ("events",)),
     Kind("secret", _reads("sec"), reads=("sec",)),

@@ -211,3 +211,17 @@ def test_a_filter_by_a_version_s_name_holds(rows: Client) -> None:
     value = sign(rows, scope, {"type": "PIPES:READ", "resource": "version"})
     reply = get(rows, "/v0/pipes/version.json", value)
     assert {row["val"] for row in reply.json()["data"]} == {"of-acme-0", "of-acme-1", "of-acme-2"}
+
+
+def test_final_stays_with_what_is_not_filtered(rows: Client) -> None:
+    """A filter has FINAL taken from its own data source's place to the sub-query that stands there; others keep it."""
+    months = {"type": "DATASOURCES:READ", "resource": "months", "filter": "tenant = 'acme'"}
+    pipe = {"type": "PIPES:READ", "resource": "fails", "fixed_params": {"x": 0}}
+    for scopes in ([months], [months, pipe], [pipe]):
+        value = sign(rows, {"type": "DATASOURCES:READ", "resource": "again"}, *scopes)
+        for q, n in (
+            ("SELECT count() AS n FROM again FINAL", 15),
+            ("SELECT count() AS n FROM again AS a FINAL", 15),
+            ("SELECT count() AS n FROM again", 16),
+        ):
+            assert ask(rows, value, q).json()["data"] == [{"n": n}], (scopes, q)
