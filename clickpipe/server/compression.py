@@ -116,11 +116,7 @@ class Compression:
         if scope["type"] != "http" or not self._least:
             await self._app(scope, receive, send)
             return
-        wanted = b""
-        for key, value in scope["headers"]:
-            if key == b"accept-encoding":
-                wanted = value
-                break
+        wanted = scope["state"]["given"].get(b"accept-encoding", b"")
         name = accepted(wanted.decode("latin-1")) if wanted and scope["method"] != "HEAD" else ""
         if name:
             await self._app(scope, receive, _Sender(send, name, self._least, scope["state"]["headers"]).send)

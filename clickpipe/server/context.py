@@ -14,7 +14,7 @@ from clickpipe.catalog import Live, Token
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner, compose_condition
 from clickpipe.runtime import Instance, StagingData, Workspace
-from clickpipe.server.parameters import Values, of_pipe, one, output_settings
+from clickpipe.server.parameters import Values, header, of_pipe, one, output_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,7 @@ def instance_of(request: Request) -> Instance:
 
 def caller(request: Request) -> Caller:
     """Return who asks. Raises 403 for a missing or unknown token, 429 where it, or its address, asks too often."""
-    header = request.headers.get("authorization", "")
-    scheme, _, value = header.partition(" ")
+    scheme, _, value = header(request, b"authorization").partition(" ")
     given = value.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
     return caller_with(request, given)
 

@@ -12,7 +12,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import IngestResult, Lines, decompress, lines_of
 from clickpipe.runtime import StagingData, Workspace
 from clickpipe.server.context import caller, flag, instance_of
-from clickpipe.server.parameters import read_body
+from clickpipe.server.parameters import header, read_body
 from clickpipe.server.waiting import result_of
 
 _LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
@@ -59,7 +59,7 @@ def _written(data: Workspace | StagingData, name: str, lines: Lines, *, wait: bo
 
 
 async def _lines(request: Request, body: bytes, count: Callable[[int], None]) -> Lines:
-    encoding = request.headers.get("content-encoding", "").strip().lower()
+    encoding = header(request, b"content-encoding").strip().lower()
     as_json = request.query_params.get("format") == "json"
     if not encoding and len(body) <= _LARGE:
         return lines_of(body, json=as_json)

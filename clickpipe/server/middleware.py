@@ -63,12 +63,12 @@ class GeneralRules:
         path = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
-        headers = dict(scope["headers"])
+        headers = dict(reversed(scope["headers"]))  # of a name that is repeated, the first
         given = headers.get(b"x-request-id", b"")
         name = given.decode() if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
         began = time.perf_counter()
         state = scope.setdefault("state", {})
-        state.update(request_id=name, began=began, headers={})
+        state.update(request_id=name, began=began, headers={}, given=headers)
         request_id.set(name)
         extra = [*self._cors(headers.get(b"origin", b"")), (b"x-request-id", name.encode())]
         status = 500

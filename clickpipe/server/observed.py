@@ -16,6 +16,7 @@ from clickpipe.engine import EngineError
 from clickpipe.observe import Call
 from clickpipe.query import Answer, QueryOptions, QueryRunner, failure
 from clickpipe.server.context import Caller, instance_of
+from clickpipe.server.parameters import header
 
 _LONGEST_AGENT = 1_000  # characters of a User-Agent that are kept
 _Started = TypeVar("_Started")
@@ -66,7 +67,7 @@ def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | l
         request.method,
         scope["path"] + (f"?{query}" if query else ""),
         scope["state"]["request_id"],
-        _agent(request.headers.get("user-agent", "")[:_LONGEST_AGENT]) or None,
+        _agent(header(request, b"user-agent")[:_LONGEST_AGENT]) or None,
         client[0] if client else None,
         redact_parameters({n: value if isinstance(value, str) else ",".join(value) for n, value in values.items()}),
     )

@@ -87,6 +87,11 @@ def of_pipe(values: Values) -> Values:
     }
 
 
+def header(request: Request, name: bytes) -> str:
+    """Return a header (its name in lower case), '' where it is absent: `GeneralRules` has them at hand."""
+    return str(request.scope["state"]["given"].get(name, b""), "latin-1")
+
+
 def one(values: Mapping[str, str | list[str]], name: str) -> str:
     """Return a parameter that is given once: the last where it is repeated, '' where it is absent."""
     value = values.get(name, "")

@@ -30,7 +30,7 @@ from clickpipe.query import (
 from clickpipe.server.context import Caller, caller, instance_of, require_condition
 from clickpipe.server.metadata import asked_keys, find, pipe_reply
 from clickpipe.server.observed import observed, rendered, unless_gone
-from clickpipe.server.parameters import Values, flag, of_pipe, one, posted_values
+from clickpipe.server.parameters import Values, flag, header, of_pipe, one, posted_values
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
 from clickpipe.server.shapes import job_reply, text_response
@@ -52,7 +52,7 @@ async def call_endpoint(request: Request) -> Response:
     if flag(values, "explain"):
         return await _explain(request, who, name, values)
     over, pieces = one(values, "q"), asks_for_a_piece(request)
-    queries, known = who.queries(values), "" if pieces else request.headers.get("if-none-match", "")
+    queries, known = who.queries(values), "" if pieces else header(request, b"if-none-match")
     sql, output = split_format_clause(over, output) if over else ("", output)
     options = who.options(values, output)
     start: Callable[[], Awaitable[Started]]

@@ -18,13 +18,15 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, whole
 from clickpipe.query import Answer, HeldResult, failure
 from clickpipe.server.context import Caller, instance_of
+from clickpipe.server.parameters import header
 
 _RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
 
 
 def asks_for_a_piece(request: Request) -> bool:
     """Tell whether a request is HEAD, or GET with a `Range`."""
-    return request.method == "HEAD" or (request.method == "GET" and "range" in request.headers)
+    method = request.method
+    return method == "HEAD" or (method == "GET" and bool(header(request, b"range")))
 
 
 async def piece(

@@ -67,7 +67,7 @@ def through(parts: list[bytes], name: str, content_type: bytes = b"text/csv", le
         "type": "http",
         "method": "GET",
         "headers": [(b"accept-encoding", name.encode())],
-        "state": {"headers": {}},
+        "state": {"headers": {}, "given": {b"accept-encoding": name.encode()}},
     }
     asyncio.run(Compression(app, least)(scope, receive, send))
     return sent
