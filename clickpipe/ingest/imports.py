@@ -218,7 +218,16 @@ class Importer:
             written += self._lines.insert(into.for_lines(), counts.import_id, others, f"{token}/others", check)
         return replace(written, seconds=time.monotonic() - started)
 
-    def delete(self, name: str, condition: str, *, dry_run: bool, tag: str = "") -> int:
+    def count(self, name: str, condition: str, seconds: int) -> int:
+        """Return how many rows meet a condition (SQL that was checked, composed). Raises EngineError.
+
+        What was acknowledged before is counted; nothing waits while it is.
+        """
+        with self._hold(), self._pause():
+            target = self._live().physical.tables[name]
+        return self._counted(target, condition, {"max_execution_time": seconds})
+
+    def delete(self, name: str, condition: str, *, tag: str = "") -> int:
         """Delete the rows that meet a condition (SQL that was checked, composed); return how many they are.
 
         `tag` marks its statements: one who cancels them wants to wait no longer; what was begun is done behind. Views
@@ -226,16 +235,19 @@ class Importer:
         """
         with self._hold(), self._pause():
             target = self._live().physical.tables[name]
-            sql = f"SELECT count() FROM {target} WHERE (\n{condition}\n)"
             marked: Settings = {"log_comment": tag}
-            rows = int(json.loads(self._engine.execute(sql, output="JSONCompact", settings=marked).body)["data"][0][0])
-            if rows and not dry_run:
+            rows = self._counted(target, condition, marked)
+            if rows:
                 started = time.monotonic()
                 statement = f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n)"
                 self._engine.execute(statement, settings={**marked, "mutations_sync": 1})
                 self._replaced(name)
                 self._told.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
         return rows
+
+    def _counted(self, target: str, condition: str, settings: Settings) -> int:
+        sql = f"SELECT count() FROM {target} WHERE (\n{condition}\n)"
+        return int(json.loads(self._engine.execute(sql, output="JSONCompact", settings=settings).body)["data"][0][0])
 
     def truncate(self, name: str) -> None:
         """Remove all rows of a data source and its quarantine, or of a quarantine alone.

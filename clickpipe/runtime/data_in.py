@@ -89,12 +89,17 @@ class DataIn:
         return IngestResult(done.rows, done.quarantined)
 
     def delete_rows(self, data_source: str, condition: str, *, dry_run: bool = False) -> int:
-        """Delete the rows that meet a condition; return how many they are. Raises ClickpipeError 400 and 404."""
+        """Delete the rows that meet a condition, or count them within a query's time; return how many they are.
+
+        Raises ClickpipeError 400, 404 and 408.
+        """
         live = self.queries.live()
         self._require(data_source)
         where = compose_condition(self._services.engine, live, condition)
         try:
-            return self._importer.delete(data_source, where, dry_run=dry_run)
+            if dry_run:
+                return self._importer.count(data_source, where, self._services.settings.query_max_seconds)
+            return self._importer.delete(data_source, where)
         except EngineError as error:
             raise failure(error) from error
 
@@ -113,7 +118,7 @@ class DataIn:
             where = compose_condition(engine, self.queries.live(), condition)
             try:
                 with report.ending(lambda: engine.cancel(tag)):
-                    rows = self._importer.delete(data_source, where, dry_run=False, tag=tag)
+                    rows = self._importer.delete(data_source, where, tag=tag)
             except EngineError as error:
                 if report.stopped:  # the next server deletes what is left
                     raise JobStopped from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,6 +137,20 @@ def test_filters_and_fixed_parameters_are_not_left_out(two: Client) -> None:
         answer = two("POST", "/v0/datasources/own/delete", token=None, params=params, headers=headers)
         assert answer.status_code == 403, answer.text
         assert SECRET not in answer.text
+
+
+def test_counting_ends_in_time_and_holds_no_events(two: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(two.instance.settings, query_max_seconds=2)
+    monkeypatch.setattr(two.workspace._services, "settings", settings)
+    params = {"delete_condition": "(SELECT count() FROM numbers(100000000000000)) > 1 + rand()", "dry_run": "true"}
+    with ThreadPoolExecutor(1) as pool:
+        counting = pool.submit(two, "POST", "/v0/datasources/own/delete", params=params)
+        time.sleep(0.5)
+        began = time.monotonic()
+        two.workspace.ingest("other", [{"id": "b", "amount": 1, "at": "2026-01-01 00:00:00"}])
+        assert time.monotonic() - began < 1
+        assert not counting.done()
+        assert (counting.result().status_code, "TIMEOUT_EXCEEDED" in counting.result().text) == (408, True)
 
 
 def test_a_job_that_fails_shows_no_name_of_the_engine(two: Client) -> None:
