@@ -35,6 +35,12 @@ def allows(token: Token, scope: str, resource: str = "") -> bool:
     return scope in _READS and "WORKSPACE:READ_ALL" in granted
 
 
+def may_know(token: Token, kind: str, name: str) -> bool:
+    """Tell whether a token may be told that there is a data source (`DATASOURCES`) or a pipe (`PIPES`) of a name."""
+    verbs = ("READ", "APPEND", "CREATE", "DROP")
+    return "WORKSPACE:DEPLOY" in token.scopes or any(allows(token, f"{kind}:{verb}", name) for verb in verbs)
+
+
 def require(token: Token, scope: str, resource: str = "") -> None:
     """Raise 403 unless the token has the scope."""
     if allows(token, scope, resource):

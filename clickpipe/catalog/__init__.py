@@ -2,6 +2,7 @@
 
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Secret, Token, Workspace
 from clickpipe.catalog.names import resource_id, service_tables
+from clickpipe.catalog.shown import without_physical_names
 from clickpipe.catalog.store import Catalog
 from clickpipe.catalog.times import now
 from clickpipe.catalog.tokens import new_token_value
@@ -20,4 +21,5 @@ __all__ = [
     "now",
     "resource_id",
     "service_tables",
+    "without_physical_names",
 ]

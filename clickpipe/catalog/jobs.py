@@ -10,6 +10,7 @@ from typing import Any
 
 from clickpipe.catalog.database import Database
 from clickpipe.catalog.model import Job
+from clickpipe.catalog.shown import without_physical_names
 from clickpipe.catalog.times import now
 
 
@@ -34,12 +35,15 @@ class JobStore:
     def update(
         self, job_id: str, status: str, *, error: str = "", result: Mapping[str, Any] | None = None, only: str = ""
     ) -> None:
-        """Record how far a job is; without `result` that stays. `only`: nothing is done for another status."""
+        """Record how far a job is; without `result` that stays. `only`: nothing is done for another status.
+
+        An error is kept as people may read it.
+        """
         kept = None if result is None else json.dumps(dict(result))
         self._database.run(
             "UPDATE jobs SET status = ?, error = ?, result = coalesce(?, result), updated_at = ? "
             "WHERE id = ? AND (? = '' OR status = ?)",
-            *(status, error, kept, now(), job_id, only, only),
+            *(status, without_physical_names(error), kept, now(), job_id, only, only),
         )
 
     def get(self, workspace_id: str, job_id: str) -> Job | None:

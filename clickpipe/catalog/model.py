@@ -9,6 +9,8 @@ from typing import Any
 
 from clickpipe.compiler import CompiledProject, ResultColumn
 
+_NOTES = frozenset({"appending", "target"})
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -119,6 +121,11 @@ class Job:
     error: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return of its result what is told: not the physical tables that a copy notes, to go on with after a stop."""
+        return {key: value for key, value in self.result.items() if key not in _NOTES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from clickpipe.catalog.database import Database
 from clickpipe.catalog.jobs import JobStore
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Physical, Workspace
 from clickpipe.catalog.secrets import SecretStore
+from clickpipe.catalog.shown import without_physical_names
 from clickpipe.catalog.times import now
 from clickpipe.catalog.tokens import TokenStore
 from clickpipe.compiler import ResultColumn
@@ -123,7 +124,7 @@ class Catalog(Database):
             rows = self.rows("SELECT summary FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
             summary = json.loads(rows[0][0])
             if error:
-                summary.setdefault("errors", []).append({"filename": "", "error": error})
+                summary.setdefault("errors", []).append({"filename": "", "error": without_physical_names(error)})
             self.run(
                 "UPDATE deployments SET status = ?, summary = ? WHERE workspace_id = ? AND id = ?",
                 status.value,
@@ -142,7 +143,8 @@ class Catalog(Database):
     def set_severed(self, workspace_id: str, number: int, reason: str) -> None:
         """Record that a deployment beside the live one gets no more rows, and why."""
         with self.transaction():
-            self._set_summary(workspace_id, number, {**self._summary(workspace_id, number), "severed": reason})
+            severed = {"severed": without_physical_names(reason)}
+            self._set_summary(workspace_id, number, self._summary(workspace_id, number) | severed)
 
     def keep_until(self, workspace_id: str, number: int, until: float) -> None:
         """Record until when (seconds since 1970; 0: as long as nobody discards it) a deployment is kept."""

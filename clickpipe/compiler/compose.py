@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified
-from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.project import Node, Pipe, Project
 from clickpipe.sql import (
     Composition,
@@ -125,9 +125,10 @@ class Composer:
         known = qualified(table.name) if is_service(table) else self._project.canonical(table.full_name)
         name = self._tables(known)
         if name is None and table.use is not Use.IN:  # behind IN it may be a column
-            hint = did_you_mean(table.full_name, [*self._project.data_sources, *self._project.pipes])
-            message = f"Resource '{table.full_name}' not found" + (f": {hint}" if hint else "")
-            raise ClickpipeError(message, code="not_found")
+            names = [("DATASOURCES", source) for source in self._project.data_sources]
+            names += [("PIPES", pipe) for pipe in self._project.pipes]
+            message = f"Resource '{table.full_name}' not found"
+            raise UnknownResource(message, table.full_name, names, status=400, code="not_found")
         return name
 
 

@@ -1,7 +1,7 @@
 """Where in the text, what is wrong, and how to mend it; and the one error base for callers' mistakes."""
 
 from clickpipe.diagnostics.codes import CODES, CodeInfo
-from clickpipe.diagnostics.errors import ClickpipeError, ProjectError
+from clickpipe.diagnostics.errors import ClickpipeError, ProjectError, UnknownResource
 from clickpipe.diagnostics.junit import render_junit
 from clickpipe.diagnostics.model import Diagnostic, Related, Severity, Sources, Span, Word, has_errors, sort_diagnostics
 from clickpipe.diagnostics.redaction import redact, redact_parameters, redact_query
@@ -20,6 +20,7 @@ __all__ = [
     "Severity",
     "Sources",
     "Span",
+    "UnknownResource",
     "Word",
     "as_dict",
     "counts",

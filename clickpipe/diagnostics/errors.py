@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from clickpipe.diagnostics.model import Diagnostic, Sources
+from clickpipe.diagnostics.suggest import did_you_mean
 
 DOCS = "https://github.com/clickpipe/clickpipe/blob/main/docs/"
 
@@ -36,6 +37,25 @@ class ClickpipeError(Exception):
         self.documentation = documentation
         self.payload = payload
         self.headers = headers or {}
+
+
+class UnknownResource(ClickpipeError):
+    """A name that a workspace does not have; `known` are those that it has, each with its kind.
+
+    The message suggests none of them: a name is told to those alone who may know it (`suggesting`).
+    """
+
+    def __init__(self, message: str, name: str, known: Iterable[tuple[str, str]], *, status: int, code: str) -> None:
+        """Keep the names; kinds are those of scopes, `DATASOURCES` and `PIPES`."""
+        super().__init__(message, status=status, code=code)
+        self._name = name
+        self._known = tuple(known)
+
+    def suggesting(self, may_know: Callable[[str, str], bool]) -> UnknownResource:
+        """Return the error with the nearest name of those that its caller may know, by kind and name."""
+        hint = did_you_mean(self._name, (name for kind, name in self._known if may_know(kind, name)))
+        message = self.message + (f": {hint}" if hint else "")
+        return UnknownResource(message, self._name, (), status=self.status, code=self.code)
 
 
 class ProjectError(ClickpipeError):

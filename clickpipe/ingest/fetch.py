@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from clickpipe.diagnostics import ClickpipeError
 
@@ -38,40 +40,86 @@ def fetch(
     allows addresses that are not public. Raises ClickpipeError for what is refused, for a server that fails, and for a
     download that takes more than so many `seconds`, with all its redirects.
     """
-    until = time.monotonic() + seconds
-    for _ in range(_REDIRECTS + 1):
-        try:
-            with _Response(url, private=private) as response:
-                if response.status in _MOVED:
-                    url = urljoin(url, response.header("Location"))
-                    continue
-                if response.status != http.client.OK:
-                    message = f"The URL answered with the status {response.status}."
-                    raise ClickpipeError(message, code="fetch_failed")
-                _save(response, into, limit, progress, until)
-                return response.header("Content-Encoding").strip().lower()
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            message = f"The URL cannot be fetched: {reason}."
-            raise ClickpipeError(message, code="fetch_failed") from None
+    with _Deadline(seconds) as deadline:
+        for _ in range(_REDIRECTS + 1):
+            try:
+                with _Response(url, deadline, private=private) as response:
+                    if response.status in _MOVED:
+                        url = urljoin(url, response.header("Location"))
+                        continue
+                    if response.status != http.client.OK:
+                        message = f"The URL answered with the status {response.status}."
+                        raise ClickpipeError(message, code="fetch_failed")
+                    _save(response, into, limit, progress)
+                    deadline.require()
+                    return response.header("Content-Encoding").strip().lower()
+            except (OSError, http.client.HTTPException) as error:
+                deadline.require()
+                reason = getattr(error, "strerror", None) or type(error).__name__
+                message = f"The URL cannot be fetched: {reason}."
+                raise ClickpipeError(message, code="fetch_failed") from None
+            except ValueError:  # a host or a port that is none
+                message = "The URL, or one that it redirects to, is none that can be read."
+                raise ClickpipeError(message, code="bad_url") from None
     message = f"The URL redirects more than {_REDIRECTS} times."
     raise ClickpipeError(message, code="fetch_failed")
+
+
+class _Deadline:
+    """Ends what is waited for when the time is over: a server may send a header byte by byte, without end."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def watch(self, wire: socket.socket) -> None:
+        """Take over a connection."""
+        self._socket = wire
+        self.require()
+
+    def require(self) -> None:
+        """Raise ClickpipeError 408 when the time is over."""
+        if time.monotonic() >= self._until:
+            message = "The URL is too slow: see the setting import_max_seconds."
+            raise ClickpipeError(message, status=408, code="fetch_too_slow")
+
+    def _end(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # not TLS's own: that thread is reading
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
 
 
 class _Response:
     """One answer of one server."""
 
-    def __init__(self, url: str, *, private: bool) -> None:
-        self._connection, path = _connect(url, private=private)
-        self._connection.request("GET", path, headers={"User-Agent": "clickpipe", "Accept-Encoding": "identity"})
-        self._response = self._connection.getresponse()
+    def __init__(self, url: str, deadline: _Deadline, *, private: bool) -> None:
+        self._connection, path = _connect(url, deadline, private=private)
+        try:
+            self._connection.request("GET", path, headers={"User-Agent": "clickpipe", "Accept-Encoding": "identity"})
+            self._response = self._connection.getresponse()
+        except BaseException:
+            self._connection.close()
+            raise
         self.status = self._response.status
 
     def header(self, name: str) -> str:
         return self._response.getheader(name) or ""
 
     def read(self, size: int) -> bytes:
-        return self._response.read1(size)  # what has come: a slow server is noticed between two blocks
+        """Return what has come; nothing at the end. Raises IncompleteRead where the server leaves before."""
+        block = self._response.read1(size)
+        if not block and self._response.length:
+            raise http.client.IncompleteRead(b"", self._response.length)
+        return block
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +129,7 @@ class _Response:
         self._connection.close()
 
 
-def _connect(url: str, *, private: bool) -> tuple[http.client.HTTPConnection, str]:
+def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.client.HTTPConnection, str]:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         message = "A URL to fetch starts with http:// or https://."
@@ -96,11 +144,20 @@ def _connect(url: str, *, private: bool) -> tuple[http.client.HTTPConnection, st
     if not private and not all(_is_public(address) for address in addresses):
         raise ClickpipeError(_GLOBAL_ONLY, status=403, code="private_address")
     connection = http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT)
-    wire = socket.create_connection((addresses[0], port), _TIMEOUT)
-    if parts.scheme == "https":
-        wire = ssl.create_default_context().wrap_socket(wire, server_hostname=parts.hostname)
-    connection.sock = wire
-    return connection, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection.sock = socket.create_connection((addresses[0], port), _TIMEOUT)
+    try:
+        deadline.watch(connection.sock)
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            secure = context.wrap_socket(connection.sock, server_hostname=parts.hostname, do_handshake_on_connect=False)
+            connection.sock = secure
+            deadline.watch(secure)
+            secure.do_handshake()
+    except BaseException:
+        connection.close()
+        raise
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return connection, quote(path, safe="%/:=&?~+!$,;'@()*[]")
 
 
 def _is_public(address: str) -> bool:
@@ -111,13 +168,10 @@ def _is_public(address: str) -> bool:
     return found.is_global and not odd and not special
 
 
-def _save(response: _Response, into: Path, limit: int, progress: Callable[[int], None], until: float) -> None:
+def _save(response: _Response, into: Path, limit: int, progress: Callable[[int], None]) -> None:
     size = 0
     with into.open("wb") as file:
         while block := response.read(_BLOCK):
-            if time.monotonic() > until:
-                message = "The URL is too slow: see the setting import_max_seconds."
-                raise ClickpipeError(message, status=408, code="fetch_too_slow")
             size += len(block)
             if size > limit:
                 message = f"The file is larger than {limit} bytes: see the setting import_max_bytes."

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from clickpipe.catalog import resource_id
+from clickpipe.catalog import resource_id, without_physical_names
 from clickpipe.observe.log import ServiceLog
 
 _COUNTS = ("successful_requests", "error_requests", "rows_total", "rows_successful", "rows_quarantined")
@@ -40,7 +40,7 @@ class IngestionLog:
             "datasource_name": data_source,
             "result": "error" if error else "ok",
             "elapsed_time": seconds,
-            "error": error or None,
+            "error": without_physical_names(error) or None,
             "operation_id": str(uuid.uuid4()),
             **more,
         }

@@ -100,7 +100,7 @@ class QueryLog:
             "created_at": job.created_at[:-3],
             "started_at": job.created_at[:-3],
             "updated_at": job.updated_at[:-3],
-            "job_metadata": json.dumps({"resource": job.resource, **job.result}),
+            "job_metadata": json.dumps({"resource": job.resource, **job.told}),
             **resource,
         }
         self._log.write(self._database(job.workspace_id), "jobs_log", row)

@@ -16,7 +16,7 @@ from clickpipe.query.formats import (
 from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.held import HeldResult, HeldResults
 from clickpipe.query.options import QueryLimits, QueryOptions
-from clickpipe.query.refusals import failure, hide_secrets, judge, shown_error, with_parameters, without_names
+from clickpipe.query.refusals import failure, hide_secrets, judge, shown_error, with_parameters
 from clickpipe.query.run import QueryRunner
 from clickpipe.query.shown import Shown
 from clickpipe.query.statements import ClientQuery, canonical_database
@@ -52,5 +52,4 @@ __all__ = [
     "split_settings",
     "unknown_database",
     "with_parameters",
-    "without_names",
 ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer
-from clickpipe.diagnostics import ClickpipeError, Span, Word, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, Span, UnknownResource, Word
 from clickpipe.project import Pipe
 from clickpipe.query.options import QueryOptions
 from clickpipe.query.refusals import secrets_of
 from clickpipe.sql import Syntax, TableReference, Use, may_fail
-from clickpipe.template import SECRET_NAMES, Binder, UnknownName, compile_template
+from clickpipe.template import SECRET_NAMES, Binder, NameSet, compile_template
 
 Allowed = Callable[[str, str], None]
 
@@ -24,23 +24,37 @@ def pipeline_of(live: Live, name: str, allowed: Allowed) -> Pipe | None:
         return None
     pipe = live.compiled.project.pipes.get(name)
     if pipe is None:
-        hint = did_you_mean(name, live.compiled.project.pipes)
-        message = f"The pipe '{name}' does not exist" + (f": {hint}" if hint else "")
-        raise ClickpipeError(message, status=404, code="not_found")
+        known = [("PIPES", pipe) for pipe in live.compiled.project.pipes]
+        raise UnknownResource(f"The pipe '{name}' does not exist", name, known, status=404, code="not_found")
     allowed("PIPES", name)
     return pipe
 
 
+class _Any(Collection[str]):
+    """All names: those in a caller's own template are quoted and judged as the rest of its SQL is.
+
+    Were there others, their refusal would tell which the project has.
+    """
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 def render_own(live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, Binder]:
     """Return the SQL of a caller's text, which may be a template, and its parameters. Raises ClickpipeError."""
-    binder = Binder(live.compiled.known_names)  # no secrets: the SQL is the caller's own
+    binder = Binder(
+        NameSet(_Any(), _Any(), live.compiled.known_names.any_enum)
+    )  # no secrets: the SQL is the caller's own
     program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
     if program is None:
         raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
-    try:
-        return program.render(values, binder), binder
-    except UnknownName as error:  # whether the caller may see those that there are is not known yet
-        raise ClickpipeError(error.message.partition("; there are: ")[0], code=error.code) from None
+    return program.render(values, binder), binder
 
 
 def read_own(live: Live, rendered: str) -> Syntax:
@@ -77,10 +91,9 @@ def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Al
     elif live.table(name) is not None:
         allowed("DATASOURCES", name.removesuffix("_quarantine"))
     else:
-        known = [*live.compiled.data_sources, *live.compiled.project.pipes]
-        hint = did_you_mean(name, known)
-        message = f"Resource '{name}' not found" + (f": {hint}" if hint else "")
-        raise ClickpipeError(message, code="not_found")
+        known = [("DATASOURCES", source) for source in live.compiled.data_sources]
+        known += [("PIPES", pipe) for pipe in live.compiled.project.pipes]
+        raise UnknownResource(f"Resource '{name}' not found", name, known, status=400, code="not_found")
 
 
 def read_by_themselves(

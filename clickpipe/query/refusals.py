@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from clickpipe.catalog import Live
+from clickpipe.catalog import Live, without_physical_names
 from clickpipe.diagnostics import ClickpipeError, redact, redact_parameters
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult
 from clickpipe.query.formats import format_named
@@ -26,7 +26,6 @@ _STATUS = {
     "TOO_MANY_SIMULTANEOUS_QUERIES": 429,
 }
 _SHOWN, _MOST_SHOWN = 50, 5  # characters of a value, parameters
-_PHYSICAL = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}(?:_import_[0-9a-f]{8})?`?")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*+(?:'|\Z)", re.DOTALL)
 _SCOPE = re.compile(r"\b(?:[Ii]n scope|While processing|while executing)\b")
 
@@ -69,7 +68,7 @@ def refuse(refusal: Refusal | None) -> None:
 
 def failure(error: EngineError) -> ClickpipeError:
     """Return what a caller is told of an engine's refusal: its message without physical names."""
-    message = without_names(_without_scope(error.message)).strip()
+    message = without_physical_names(_without_scope(error.message)).strip()
     status = _STATUS.get(error.name, 400)
     told = f"[Error] {message} ({error.name})"
     headers = {"X-DB-Exception-Code": str(error.code)} if error.code else {}
@@ -78,7 +77,9 @@ def failure(error: EngineError) -> ClickpipeError:
 
 def shown_error(error: BaseException) -> str:
     """Return what is kept of an error for callers to see: of an engine's, its message without physical names."""
-    return without_names(_without_scope(error.message)).strip() if isinstance(error, EngineError) else str(error)
+    if not isinstance(error, EngineError):
+        return str(error)
+    return without_physical_names(_without_scope(error.message)).strip()
 
 
 def with_parameters(told: ClickpipeError, error: EngineError, values: Mapping[str, Any]) -> ClickpipeError:
@@ -100,11 +101,6 @@ def _without_scope(message: str) -> str:
         return message
     said = message[: scope.start()].rstrip()
     return said[:-1] if said.endswith((".", ":")) else said
-
-
-def without_names(text: str) -> str:
-    """Return ClickHouse's text with data sources in place of physical tables."""
-    return _PHYSICAL.sub(r"\1", text)
 
 
 class _Told:

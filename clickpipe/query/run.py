@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from clickpipe.catalog import Live
+from clickpipe.catalog import Live, without_physical_names
 from clickpipe.compiler import BoundQuery, Composer, QueryFunction, is_quick, parameters_read
 from clickpipe.config import environment_secret
-from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings
 from clickpipe.query.answer import Answer, Started
 from clickpipe.query.answers import Answers, Facts, facts_of, frozen, without_cache_settings
@@ -40,7 +40,7 @@ from clickpipe.query.own_sql import (
     render_own,
     require_plain,
 )
-from clickpipe.query.refusals import failure, hidden, hide_secrets, judge, refuse, secrets_of, without_names
+from clickpipe.query.refusals import failure, hidden, hide_secrets, judge, refuse, secrets_of
 from clickpipe.sql import Composition, check, reads
 from clickpipe.template import BoundSQL, Secrets
 
@@ -177,10 +177,9 @@ class QueryRunner:
         function = live.compiled.endpoints.get(name)
         if function is None:
             pipe = live.compiled.project.pipes.get(name)
-            known = did_you_mean(name, live.compiled.endpoints)
-            reason = "is not an endpoint" if pipe else "does not exist"
-            message = f"The pipe '{name}' {reason}" + (f": {known}" if known else "")
-            raise ClickpipeError(message, status=404, code="not_found")
+            known = [("PIPES", endpoint) for endpoint in live.compiled.endpoints]
+            message = f"The pipe '{name}' {'is not an endpoint' if pipe else 'does not exist'}"
+            raise UnknownResource(message, name, known, status=404, code="not_found")
         return function
 
     def explain(self, name: str, options: QueryOptions) -> Future[list[str]]:
@@ -199,7 +198,7 @@ class QueryRunner:
 
         def lines(result: QueryResult) -> list[str]:
             text = hide_secrets(result.body.decode(errors="replace"), bound.params)
-            return without_names(text).rstrip("\n").split("\n")
+            return without_physical_names(text).rstrip("\n").split("\n")
 
         return made_of(running, lines)
 

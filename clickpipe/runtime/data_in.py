@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from clickpipe.catalog import Job
-from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError
 from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, reasons, replay
 from clickpipe.jobs import JobStopped, Report, Work
@@ -42,9 +42,7 @@ class DataIn:
         if name in live.compiled.data_sources:
             message = f"The data source '{name}' holds aggregate states: a materialized view fills it, events cannot."
             raise ClickpipeError(message, code="not_ingestible")
-        hint = did_you_mean(name, live.ingestible())
-        message = f'Data Source "{name}" does not exist' + (f": {hint}" if hint else "")
-        raise ClickpipeError(message, status=404, code="not_found")
+        raise _unknown(name, live.ingestible())
 
     def import_file(self, upload: Upload, *, mode: str = "append") -> Job:
         """Start a job that appends a file's rows, or replaces by them what `upload.replacing` says.
@@ -164,8 +162,11 @@ class DataIn:
     def _require(self, table: str, *, written: bool = True) -> None:
         live = self.queries.live()
         if live.table(table) is None:
-            hint = did_you_mean(table, live.physical.tables)
-            message = f'Data Source "{table}" does not exist' + (f": {hint}" if hint else "")
-            raise ClickpipeError(message, status=404, code="not_found")
+            raise _unknown(table, live.physical.tables)
         if written:
             self._writable(table)
+
+
+def _unknown(name: str, known: Iterable[str]) -> UnknownResource:
+    sources = [("DATASOURCES", source) for source in known]
+    return UnknownResource(f'Data Source "{name}" does not exist', name, sources, status=404, code="not_found")

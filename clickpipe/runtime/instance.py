@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from clickpipe.auth import Logins, RateLimit, TokenIndex, ensure_admin_token
-from clickpipe.catalog import Catalog, Job, Live, Token
+from clickpipe.catalog import Catalog, Job, Live, Token, without_physical_names
 from clickpipe.config import Settings, load_cipher
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
@@ -160,7 +160,7 @@ class Instance:
         try:
             self.engine.execute("SELECT 1", output="Null")
         except (EngineError, RuntimeError) as error:
-            return f"the engine does not answer: {error}"
+            return f"the engine does not answer: {without_physical_names(str(error))}"
         if not os.access(self.data_dir, os.W_OK):
             return "the data folder cannot be written to"
         return ""

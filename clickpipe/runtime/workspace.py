@@ -20,7 +20,7 @@ from clickpipe.catalog import Job, Live, Workspace as WorkspaceRecord
 from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings, available_memory
 from clickpipe.deploy import Deployer, Hooks, Pace, rebuild_target
-from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError, QueryResult, whole
 from clickpipe.ingest import Importer, IngestResult, Lines
 from clickpipe.jobs import Population, Report, Work
@@ -157,7 +157,10 @@ class Workspace(Deploying, DataIn):
 
     def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
         """Call an endpoint and wait for the bytes. Raises ClickpipeError."""
-        started = self.queries.endpoint(name, QueryOptions(output, values))
+        try:
+            started = self.queries.endpoint(name, QueryOptions(output, values))
+        except UnknownResource as error:
+            raise error.suggesting(_everything) from None
         return whole((started if isinstance(started, Answer) else _wait(started)).result)
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -177,9 +180,11 @@ class Workspace(Deploying, DataIn):
         The format is an ending of endpoints, or ClickHouse's name of one; `values` are those of the pipes' parameters.
         Raises ClickpipeError.
         """
-        started = self.queries.sql(
-            sql, QueryOptions(FORMATS.get(output) or format_named(output), values), lambda _kind, _name: None
-        )
+        options = QueryOptions(FORMATS.get(output) or format_named(output), values)
+        try:
+            started = self.queries.sql(sql, options, lambda _kind, _name: None)
+        except UnknownResource as error:
+            raise error.suggesting(_everything) from None
         return whole(_wait(started).result).body
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
@@ -197,9 +202,8 @@ class Workspace(Deploying, DataIn):
     def rebuild(self, view: str) -> Job:
         """Start a job that makes a view's target anew. Raises ClickpipeError 404 when there is no such view."""
         if view not in self.queries.live().compiled.views:
-            hint = did_you_mean(view, self.queries.live().compiled.views)
-            message = f"There is no materialized view '{view}'" + (f": {hint}" if hint else "")
-            raise ClickpipeError(message, status=404, code="not_found")
+            known = [("PIPES", name) for name in self.queries.live().compiled.views]
+            raise UnknownResource(f"There is no materialized view '{view}'", view, known, status=404, code="not_found")
         return self._services.jobs.submit(self.id, "rebuild", view, self._rebuilding(view))
 
     def _rebuilding(self, view: str) -> Work:
@@ -291,6 +295,10 @@ def _limits(settings: Settings) -> QueryLimits:
         settings.query_max_result_rows,
         settings.query_max_result_bytes,
     )
+
+
+def _everything(_kind: str, _name: str) -> bool:
+    return True  # who calls a workspace in Python has all of it
 
 
 def _wait(future: Future[_Result]) -> _Result:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.auth import allows
+from clickpipe.catalog import without_physical_names
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Escaped
 from clickpipe.observe import QUERY_API
@@ -31,7 +32,6 @@ from clickpipe.query import (
     split_format_clause,
     split_settings,
     unknown_database,
-    without_names,
 )
 from clickpipe.server.clickhouse_wire import (
     TEXT,
@@ -43,7 +43,7 @@ from clickpipe.server.clickhouse_wire import (
     general_headers,
     password,
 )
-from clickpipe.server.context import Caller, caller_with, instance_of
+from clickpipe.server.context import Caller, caller_with, instance_of, told_to
 from clickpipe.server.framing import framed
 from clickpipe.server.metadata import shown_counts
 from clickpipe.server.observed import observed, run_sql
@@ -71,7 +71,7 @@ async def clickhouse_query(request: Request) -> Response:
             return Response("Ok.\n", headers=TEXT)
         return await _answer(request, who, asked)
     except ClickpipeError as error:
-        return error_answer(request, error, known=who is not None)
+        return error_answer(request, told_to(request, error), known=who is not None)
 
 
 def _shown(request: Request, who: Caller) -> Shown:
@@ -119,7 +119,7 @@ async def _run(request: Request, who: Caller, query: ClientQuery, options: Query
         return await run_sql(request, who, query.sql, options, queries)
     plain = replace(options, output=format_named("TSVRaw"))
     told = await run_sql(request, who, query.sql, plain, queries)
-    lines = without_names(told.result.body.decode(errors="replace")).rstrip("\n").split("\n")
+    lines = without_physical_names(told.result.body.decode(errors="replace")).rstrip("\n").split("\n")
     options = replace(options, bound={"lines": lines}, explain="")
     return await run_sql(request, who, "SELECT arrayJoin({lines:Array(String)}) AS explain", options, queries)
 

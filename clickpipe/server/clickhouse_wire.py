@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clickpipe.catalog import without_physical_names
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.ingest import decompress
@@ -113,7 +114,7 @@ def error_answer(request: Request, error: ClickpipeError, *, known: bool) -> Res
 
 
 def _parts(error: ClickpipeError, *, known: bool) -> tuple[int, str, str]:
-    message = error.message.removeprefix("[Error] ").strip()
+    message = without_physical_names(error.message).removeprefix("[Error] ").strip()
     code = error.headers.get("X-DB-Exception-Code", "")
     if code:  # ClickHouse's own, with its name behind the message
         name = error.code.upper()

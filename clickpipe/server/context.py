@@ -9,9 +9,9 @@ from functools import partial
 
 from starlette.requests import Request
 
-from clickpipe.auth import allows, forbidden, require
+from clickpipe.auth import allows, forbidden, may_know, require
 from clickpipe.catalog import Live, Token
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner, compose_condition
 from clickpipe.runtime import Instance, StagingData, Workspace
 from clickpipe.server.parameters import Values, header, of_pipe, one, output_settings
@@ -102,6 +102,7 @@ def caller_with(request: Request, given: str) -> Caller:
     token = instance.tokens.find(given)
     told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or told
     request.scope["state"]["headers"] |= told
+    request.scope["state"]["token"] = token
     return Caller(token, instance.workspace(token.workspace_id))
 
 
@@ -110,6 +111,14 @@ async def require_condition(request: Request, who: Caller, live: Live, written: 
     if condition:
         allowed = partial(who.may_read_beside, written)
         await asyncio.to_thread(compose_condition, instance_of(request).engine, live, condition, allowed)
+
+
+def told_to(request: Request, error: ClickpipeError) -> ClickpipeError:
+    """Return an error as its caller is told it: with the nearest name of those that the token may know."""
+    token = request.scope["state"].get("token")
+    if not isinstance(error, UnknownResource) or token is None:
+        return error
+    return error.suggesting(partial(may_know, token))
 
 
 def flag(request: Request, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import uuid
 from email.message import Message
@@ -18,7 +19,7 @@ from clickpipe.catalog import Job, resource_id
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.runtime import Upload
-from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition
+from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition, told_to
 from clickpipe.server.parameters import form_or_file, form_values, limited
 from clickpipe.server.shapes import job_reply
 
@@ -34,6 +35,7 @@ _TRUE = {"1", "true", "yes"}
 _QUARANTINE = "_quarantine"
 _FIELDS = {"name", "mode", "url", "format", "charset", "csv_header", "replace_condition", "allow_missing_columns"}
 _FIELDS |= {"dialect_header", "dialect_delimiter", "dialect_escapechar", "replace_truncate_when_empty", "token"}
+_COUNT = re.compile(r"[0-9]{1,6}")
 _MOST_AROUND = 100_000  # bytes of a form around the file in it
 
 
@@ -53,7 +55,7 @@ async def post_datasources(request: Request) -> Response:
         job, fetched = await _start(request, who, name, mode, values)
     except ClickpipeError as error:
         if error.code == "not_found":  # here the original says that it will not make one
-            raise _deployments_only(error.message) from None
+            raise _deployments_only(told_to(request, error).message) from None
         raise
     if fetched:
         return JSONResponse({**job_reply(request, job), "import_id": job.id, "job": job_reply(request, job)})
@@ -214,7 +216,7 @@ async def get_quarantine(request: Request) -> Response:
         raise forbidden(message)
     limit = request.query_params.get("limit", "100")
     found = await asyncio.to_thread(
-        who.data(request.query_params).quarantine_reasons, name, int(limit) if limit.isdigit() else 100
+        who.data(request.query_params).quarantine_reasons, name, int(limit) if _COUNT.fullmatch(limit) else 100
     )
     return JSONResponse({"reasons": [reason.as_dict() for reason in found]})
 

@@ -14,10 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clickpipe.catalog import without_physical_names
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.diagnostics.errors import DOCS
 from clickpipe.observe import request_id
 from clickpipe.runtime import Instance
+from clickpipe.server.context import told_to
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -134,15 +136,15 @@ class GeneralRules:
 
 def error_response(error: ClickpipeError) -> JSONResponse:
     """Return the one shape of errors: `{"error", "documentation"}` (an author's `custom_error` object as it is)."""
-    body: Any = error.payload or {"error": error.message, "documentation": error.documentation}
+    body: Any = error.payload or {"error": without_physical_names(error.message), "documentation": error.documentation}
     headers = {**({"Retry-After": "1"} if error.status in {429, 503} else {}), **error.headers}
     return JSONResponse(body, status_code=error.status, headers=headers)
 
 
-async def on_clickpipe_error(_request: Request, error: Exception) -> Response:
+async def on_clickpipe_error(request: Request, error: Exception) -> Response:
     """Answer a caller's mistake."""
     assert isinstance(error, ClickpipeError)  # noqa: S101 - registered for this class only
-    return error_response(error)
+    return error_response(told_to(request, error))
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import allows
 from clickpipe.catalog import resource_id
-from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError
 from clickpipe.generate import openapi_document
 from clickpipe.jobs import Population
@@ -127,9 +127,8 @@ async def get_pipe(request: Request) -> JSONResponse:
     pipe = find(pipes, who.workspace.id, "pipe", given)
     who.require("PIPES:READ", pipe.name if pipe else given)
     if pipe is None:
-        hint = did_you_mean(given, pipes)
-        message = f"Pipe '{given}' not found" + (f": {hint}" if hint else "")
-        raise ClickpipeError(message, status=404, code="not_found")
+        known = [("PIPES", name) for name in pipes]
+        raise UnknownResource(f"Pipe '{given}' not found", given, known, status=404, code="not_found")
     live = who.workspace.queries.live()
     return JSONResponse(pipe_reply(who, live, pipe, asked_keys(request, "attrs"), asked_keys(request, "node_attrs")))
 

@@ -26,7 +26,7 @@ def job_reply(request: Request, job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "updated_at": job.updated_at,
         "job_url": f"{str(request.base_url).rstrip('/')}/v0/jobs/{job.id}",
-        **job.result,
+        **job.told,
     }
     if job.kind == "deployment":
         reply["deployment_id"] = job.resource

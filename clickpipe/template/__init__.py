@@ -4,7 +4,7 @@ from clickpipe.template.binding import SECRET_NAMES, Binder, BoundSQL
 from clickpipe.template.branches import Sample
 from clickpipe.template.discover import Parameter, problem
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
-from clickpipe.template.names import Names, UnknownName
+from clickpipe.template.names import Names, NameSet
 from clickpipe.template.program import Rendered, TemplateProgram, compile_template
 from clickpipe.template.run import Secrets, no_secret
 from clickpipe.template.types import SAMPLE_TEXT, agree
@@ -17,6 +17,7 @@ __all__ = [
     "Binder",
     "BoundSQL",
     "MissingParameter",
+    "NameSet",
     "Names",
     "ParamValue",
     "Parameter",
@@ -25,7 +26,6 @@ __all__ = [
     "Secrets",
     "TemplateError",
     "TemplateProgram",
-    "UnknownName",
     "agree",
     "compile_template",
     "no_secret",

@@ -1,0 +1,34 @@
+"""Texts of ClickHouse's as people may read them: with names of resources, without what lies beneath them.
+
+Tables are called after a workspace's id and a fingerprint, tables beside them have more behind that, files lie in the
+data folder; and ClickHouse, which knows of no workspaces, suggests names of any.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TABLE = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}(?:_[a-z_]+_[0-9a-f]{8,12}\b)?`?")
+_BARE = re.compile(r"\b([Tt]able|[Vv]iew) `(\w+?)_[0-9a-f]{12}`")  # sometimes it leaves the database out
+_SERVICE = re.compile(r"`?ws_[0-9a-f]{16}_service`?\.`?(\w+)`?")
+_OWN = re.compile(
+    r"`?clickpipe_(?:probes|staged)`?\.`?(?:ws_)?[0-9a-f]{16}_(?:[0-9a-f]{12}_)?(\w+?)(?:_[0-9a-f]{12})?\b`?"
+)
+_SPOOLED = re.compile(r"`?clickpipe_spool`?\.`?\w+`?")
+_DATABASE = re.compile(r"`?\bws_[0-9a-f]{16}(?:_service)?\b`?")
+_MEANT = re.compile(r"\s?Maybe you meant:? ([^?\n]{1,500})\?\.?")
+_INNER = ("ws_", "clickpipe_", "system")
+_PATH = re.compile(r"/[^\s'\"`(),:;<>\[\]{}|]{4,}+")
+_KEPT = (
+    *("/engine/store/", "/engine/data/", "/engine/spool/", "/engine/metadata/", "/engine/tmp"),
+    *("/wal/ws_", "/uploads/"),
+)
+
+
+def without_physical_names(text: str) -> str:
+    """Return a text of ClickHouse's with data sources in place of physical tables, and without paths of the host."""
+    text = _MEANT.sub(lambda m: "" if any(inner in m[1] for inner in _INNER) else m[0], text)
+    text = _SERVICE.sub(r"tinybird.\1", _TABLE.sub(r"\1", _BARE.sub(r"\1 \2", text)))
+    text = _SPOOLED.sub("the lines", _OWN.sub(r"\1", text))
+    text = _DATABASE.sub("default", text)
+    return _PATH.sub(lambda m: "the data folder" if any(part in m[0] for part in _KEPT) else m[0], text)
