@@ -12,14 +12,16 @@ from clickpipe.catalog.database import Database
 from clickpipe.catalog.model import Job
 from clickpipe.catalog.shown import without_physical_names
 from clickpipe.catalog.times import now
+from clickpipe.config import Cipher
 
 
 class JobStore:
     """The jobs of all workspaces. Methods may be called from any thread."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep them in the catalog's file."""
+    def __init__(self, database: Database, cipher: Cipher | None) -> None:
+        """Keep them in the catalog's file; with a cipher their parameters encrypted: a URL may carry a password."""
         self._database = database
+        self._cipher = cipher
 
     def create(self, workspace_id: str, kind: str, resource: str, parameters: Mapping[str, Any] | None = None) -> Job:
         """Add a job that waits."""
@@ -28,7 +30,7 @@ class JobStore:
             "INSERT INTO jobs (id, workspace_id, kind, status, resource, created_at, updated_at, parameters) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             *(job.id, workspace_id, kind, job.status, resource, job.created_at, job.updated_at),
-            json.dumps(dict(job.parameters)),
+            self._kept(json.dumps(dict(job.parameters))),
         )
         return job
 
@@ -49,19 +51,19 @@ class JobStore:
     def get(self, workspace_id: str, job_id: str) -> Job | None:
         """Return one job, or None."""
         rows = self._database.rows("SELECT * FROM jobs WHERE workspace_id = ? AND id = ?", workspace_id, job_id)
-        return _job(rows[0]) if rows else None
+        return self._job(rows[0]) if rows else None
 
     def newest(self, workspace_id: str, limit: int = 100) -> list[Job]:
         """Return the newest jobs first."""
         rows = self._database.rows(
             "SELECT * FROM jobs WHERE workspace_id = ? ORDER BY created_at DESC LIMIT ?", workspace_id, limit
         )
-        return [_job(row) for row in rows]
+        return [self._job(row) for row in rows]
 
     def unfinished(self) -> list[Job]:
         """Return the jobs of all workspaces that wait or run, oldest first."""
         sql = "SELECT * FROM jobs WHERE status IN ('waiting', 'working', 'cancelling') ORDER BY created_at"
-        return [_job(row) for row in self._database.rows(sql)]
+        return [self._job(row) for row in self._database.rows(sql)]
 
     def fail_unfinished(self) -> None:
         """Mark jobs that a stopped server left behind as failed."""
@@ -71,6 +73,9 @@ class JobStore:
             now(),
         )
 
+    def _kept(self, parameters: str) -> str:
+        return self._cipher.encrypt(parameters) if self._cipher and parameters != "{}" else parameters
 
-def _job(row: sqlite3.Row) -> Job:
-    return Job(**{**dict(row), "result": json.loads(row["result"]), "parameters": json.loads(row["parameters"])})
+    def _job(self, row: sqlite3.Row) -> Job:
+        parameters = self._cipher.decrypt(row["parameters"]) if self._cipher else row["parameters"]
+        return Job(**{**dict(row), "result": json.loads(row["result"]), "parameters": json.loads(parameters)})

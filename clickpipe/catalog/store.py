@@ -37,7 +37,7 @@ class Catalog(Database):
         super().__init__(path)
         self.secrets = SecretStore(self, cipher)
         self.tokens = TokenStore(self, cipher)
-        self.jobs = JobStore(self)
+        self.jobs = JobStore(self, cipher)
         self.backfills = BackfillStore(self)
 
     # Workspaces

@@ -111,20 +111,24 @@ class Said:
         return found
 
 
-@pytest.fixture(scope="module")
-def instance() -> Iterator[Instance]:
+@pytest.fixture(params=["key file", "encryption key"])
+def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
+    """A server on a data folder, its tokens and secrets encrypted by the key file that it makes, or by the setting."""
     patch = pytest.MonkeyPatch()
     patch.setenv("CLICKPIPE_SECRET_outside", CANARIES["environment secret"])
+    patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     settings = Settings(
         admin_token=CANARIES["admin token"],
         jwt_signing_key=CANARIES["jwt signing key"],
-        encryption_key=CANARIES["encryption key"],
+        encryption_key=CANARIES["encryption key"] if request.param == "encryption key" else "",
         import_private_urls="allow",
         log_requests="all",
         log_level="debug",
     )
-    with Instance(None, settings) as made:
+    with Instance(tmp_path / "data", settings) as made:
         made.admin_token()
+        if request.param == "key file":
+            CANARIES["key file"] = (tmp_path / "config" / "clickpipe" / "key").read_text().strip()
         made.catalog.secrets.put(made.default.id, "key", CANARIES["secret"])
         made.default.deploy(FILES)
         made.default.ingest("events", [{"id": 1, "text": "x"}])
@@ -273,6 +277,20 @@ def test_no_canary_comes_out(instance: Instance, log: io.StringIO) -> None:
     leaks = said.leaks(allowed)
     assert not leaks, "\n".join(leaks[:20])
     assert len(said.texts) > 500
+    instance.close()
+    kept = kept_files(instance.data_dir)
+    assert any(where.startswith("catalog.sqlite") for where, _ in kept.texts)
+    leaks = kept.leaks({})
+    assert not leaks, "\n".join(leaks[:20])
+
+
+def kept_files(folder: Path) -> Said:
+    """Return what a copy of a data folder tells, whose key lies elsewhere."""
+    kept = Said()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            kept.add(str(path.relative_to(folder)), path.read_bytes().decode("latin-1"))
+    return kept
 
 
 def test_a_leak_would_be_found() -> None:

@@ -47,12 +47,13 @@ def ask(client: Client, token: str, condition: str) -> list[Any]:
     """Return what is answered to a condition at each door."""
     headers = {"Authorization": f"Bearer {token}"}
     row = b'{"id":"x","amount":1,"at":"2026-01-01 00:00:00"}'
+    named = {"name": "events", "format": "ndjson"}
     doors: tuple[tuple[str, dict[str, str], bytes], ...] = (
         ("/v0/datasources/events/delete", {"delete_condition": condition, "dry_run": "true"}, b""),
         ("/v0/datasources/events/delete", {"delete_condition": condition}, b""),
         ("/v1/datasources/events/delete", {"delete_condition": condition, "wait": "true"}, b""),
         ("/v1/datasources/events/replace", {"replace_condition": condition}, row),
-        ("/v0/datasources?mode=replace&name=events&format=ndjson", {"replace_condition": condition}, row),
+        ("/v0/datasources", {"mode": "replace", **named, "replace_condition": condition}, row),
         ("/v0/pipes/view/nodes/n/population", {"populate_condition": condition}, b""),
     )  # fmt: skip
     return [client("POST", path, None, headers=headers, params=params, content=body) for path, params, body in doors]
