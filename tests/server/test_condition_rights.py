@@ -30,7 +30,6 @@ ORACLES = [
     "throwIf((SELECT count() FROM other) > 0) = 0",
     "id IN (SELECT id FROM totals)",
     "id IN totals",
-    "(SELECT count() FROM tinybird.pipe_stats_rt) > 0",
     "id IN (SELECT id FROM view(SELECT * FROM other))",
     "id IN (SELECT id FROM `other`)",
     'id IN (SELECT id FROM "other" # FROM events\n)',
