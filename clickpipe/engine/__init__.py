@@ -3,6 +3,7 @@
 from clickpipe.engine.checker import EngineChecker, reader_on, scratch, throwaway
 from clickpipe.engine.embedded import EmbeddedEngine
 from clickpipe.engine.encode import encode_param, encode_params, inline
+from clickpipe.engine.functions import changing_functions
 from clickpipe.engine.interrupt import interrupted_by
 from clickpipe.engine.parquet import parquet_columns, parquet_rows
 from clickpipe.engine.protocol import (
@@ -32,6 +33,7 @@ __all__ = [
     "QueryResult",
     "ResultColumn",
     "Settings",
+    "changing_functions",
     "default_workers",
     "encode_param",
     "encode_params",

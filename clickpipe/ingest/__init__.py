@@ -13,8 +13,9 @@ from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.leftovers import drop_leftovers
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mock import mock_rows
-from clickpipe.ingest.probe import Probe, has_views
+from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.quarantine import Reason, reasons, replay
+from clickpipe.ingest.uncertain import has_views
 
 __all__ = [
     "FORMATS",

@@ -13,6 +13,7 @@ from typing import Self
 from clickpipe.catalog import Live
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.decoder import Decoder
+from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.log import OpenSegment, Segment
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.probe import Probe
@@ -150,6 +151,8 @@ class Staging:
     empty: bool = False
     blocks: int = 0
     probe: Probe | None = None
+    uncertain: bool | None = None  # whether views may judge rows in two ways; None: not known yet
+    kept: Kept | None = None
 
 
 @dataclass(slots=True)

@@ -6,13 +6,14 @@ import logging
 
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.channel import Batch, Channel, Staging
-from clickpipe.ingest.insert import Inserted, patiently
+from clickpipe.ingest.insert import Inserted
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.narrow import Narrowed
-from clickpipe.ingest.probe import has_views
 from clickpipe.ingest.staging import Stager
+from clickpipe.ingest.uncertain import has_views
+from clickpipe.ingest.writes import patiently
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class DirectInsert:
         if self._log.read_refused(batch.segment) is not None:
             return False
         insert, columns, rows = self._engine.insert, batch.columns, b"".join(batch.values)
+        if self._stager.is_uncertain(channel, staging):
+            return self._insert_kept(channel, staging, batch)
         once: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": batch.segment.token}
         try:
             if ahead := has_views(staging.live, channel.data_source):
@@ -50,6 +53,14 @@ class DirectInsert:
                 raise
             _LOGGER.info("rows for %s are looked at one by one (%s)", channel.data_source, error.name or "refused")
             return False
+        return True
+
+    def _insert_kept(self, channel: Channel, staging: Staging, batch: Batch) -> bool:
+        kept = self._stager.kept(channel, staging)
+        if kept is None or kept.take_values(batch.columns, b"".join(batch.values)) is not None:
+            return False
+        self._log.write_refused(batch.segment, Narrowed((), once=True).as_dict())
+        kept.write(batch.segment.token)
         return True
 
     def misjudged(self, mapping: RowMapping, batch: Batch) -> Inserted:

@@ -16,10 +16,14 @@ from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.csv_rows import CsvRows, csv_texts
 from clickpipe.ingest.files import FileRows
-from clickpipe.ingest.insert import ONE_THREAD, Relieve, StagedRows, insert_staged, retarget
+from clickpipe.ingest.insert import StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
+from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.mapping import RowMapping, build_mapping
-from clickpipe.ingest.probe import Probe, has_views
+from clickpipe.ingest.narrow import Narrowed
+from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
+from clickpipe.ingest.writes import ONE_THREAD, Relieve, retarget
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
@@ -85,6 +89,39 @@ class Target:
         return replace(column, jsonpath=None, default=default)
 
 
+class _Copies:
+    """The copies of a target's table and views through which one part of a file goes, made when they are needed."""
+
+    def __init__(self, engine: Engine, into: Target, import_id: str) -> None:
+        self._engine = engine
+        self._into = into
+        self._owner = into.owner(import_id)
+        self._probe: Probe | None = None
+        self._kept: Kept | None = None
+
+    def probe(self) -> Probe:
+        """Return the copy that tells who refuses rows. Raises EngineError."""
+        into = self._into
+        if self._probe is None:
+            self._probe = Probe(self._engine, into.live, into.source.name, self._owner, views=into.views)
+        return self._probe
+
+    def kept(self) -> Kept | None:
+        """Return the copy that keeps what views make of rows, None where others' views get them. Raises EngineError."""
+        into = self._into
+        if not has_only_own_views(self._engine, into.live, into.source.name):
+            return None
+        if self._kept is None:
+            self._kept = Kept(self._engine, into.live, into.source.name, self._owner)
+        return self._kept
+
+    def drop(self) -> None:
+        """Remove them. Raises EngineError."""
+        for copy in (self._probe, self._kept):
+            if copy is not None:
+                copy.drop()
+
+
 class LinesWriter:
     """Writes rows that are not in the log: of files."""
 
@@ -104,16 +141,12 @@ class LinesWriter:
         if not part.data:
             return Written()
         mapping, name = into.mapping(import_id), into.source.name
-        made: list[Probe] = []
-
-        def probe() -> Probe:
-            if not made:
-                made.append(Probe(self._engine, into.live, name, into.owner(import_id), views=into.views))
-            return made[0]
-
+        copies = _Copies(self._engine, into, import_id)
         ahead = into.views and has_views(into.live, name)
+        once = ahead and is_uncertain(self._engine, into.live, name)
         try:
-            if isinstance(part, CsvRows) and (rows := self._directly(mapping, part, token, probe if ahead else None)):
+            direct = part if isinstance(part, CsvRows) and not once else None
+            if direct and (rows := self._directly(mapping, direct, token, copies.probe if ahead else None)):
                 return Written(rows)
             self._engine.execute(mapping.create)
             invalid = self._stage(mapping, part, import_id)
@@ -122,11 +155,11 @@ class LinesWriter:
             body = self._engine.execute(mapping.count, {"ids": [import_id]}, output="JSONCompact").body
             found: list[list[Any]] = json.loads(body)["data"]
             good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)
-            refused = self._insert_staged(StagedRows(mapping, good, bad, token, probe, ahead=ahead), check)
+            staged = StagedRows(mapping, good, bad, token, copies.probe, ahead, kept=copies.kept if once else None)
+            refused = self._insert_staged(staged, check)
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
-            for one in made:
-                one.drop()
+            copies.drop()
         return Written(good - refused, bad + refused, invalid)
 
     def _directly(self, mapping: RowMapping, part: CsvRows, token: str, probe: Callable[[], Probe] | None) -> int:
@@ -188,10 +221,11 @@ class LinesWriter:
 
     def _insert_staged(self, staged: StagedRows, check: Callable[[], None]) -> int:
         """Insert; again and again while it fails for what passes: a part is not to be there by half."""
-        wait = 0.5
+        wait, known = 0.5, list[Narrowed]()
         while True:
             try:
-                return insert_staged(self._engine, staged, relieve=self._relieve).rows
+                before = known[-1] if known else None
+                return insert_staged(self._engine, staged, known=before, keep=known.append, relieve=self._relieve).rows
             except Failure as error:
                 if not is_passing(error):
                     raise

@@ -24,11 +24,13 @@ class Refused:
 class Narrowed:
     """What becomes of an insert that was refused: the rows for quarantine, and how the others are written.
 
-    `pieces` are ranges of rows that are taken each on its own; none when all others are taken together.
+    `pieces` are ranges of rows that are taken each on its own; none when all others are taken together. `once`: what
+    views make of the others is written without asking them again (`kept.py`).
     """
 
     refused: tuple[Refused, ...]
     pieces: tuple[tuple[int, int], ...] = ()
+    once: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as the log keeps it."""
@@ -37,7 +39,8 @@ class Narrowed:
     @classmethod
     def of(cls, kept: Any) -> Self:
         """Return what `as_dict` gave."""
-        return cls(tuple(Refused(**one) for one in kept["refused"]), tuple((a, b) for a, b in kept["pieces"]))
+        refused, pieces = (Refused(**one) for one in kept["refused"]), ((a, b) for a, b in kept["pieces"])
+        return cls(tuple(refused), tuple(pieces), kept.get("once", False))
 
 
 def narrow(

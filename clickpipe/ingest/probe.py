@@ -15,6 +15,7 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView, fingerprint
 from clickpipe.engine import Engine, EngineError, inline
 from clickpipe.ingest.judge import is_passing, reason_of, refusing_view
+from clickpipe.ingest.uncertain import views_behind
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
@@ -24,54 +25,60 @@ PROBES = "clickpipe_probes"  # the database of all copies
 
 
 class Probe:
-    """A copy of one data source's table, and of all that views make of its rows, that keeps nothing."""
+    """A copy of one data source's table, and of all that views make of its rows, that keeps nothing.
 
-    def __init__(self, engine: Engine, live: Live, data_source: str, owner: str, *, views: bool = True) -> None:
+    `names` are the data sources that it has copies of, the one that the rows go into first.
+    """
+
+    def __init__(
+        self, engine: Engine, live: Live, data_source: str, owner: str, *, views: bool = True, keeps: bool = False
+    ) -> None:
         """Make it for what is live in the workspace `owner`; without `views`, of the table alone.
 
-        Raises EngineError.
+        `keeps`: its tables keep the rows, in memory. Raises EngineError.
         """
         self._engine = engine
         self._live = live
         self._source = data_source
         self._prefix = f"{owner}_{fingerprint(data_source, str(live.deployment_id), live.physical.tables[data_source])}"
-        self._behind = list(_behind(live, data_source)) if views else []
+        self._behind = list(views_behind(live, data_source)) if views else []
+        self._store = "Memory" if keeps else "Null"
+        self.names = list(dict.fromkeys([data_source, *(view.target for view in self._behind)]))
         self._views: dict[str, str] = {}
-        self.table = self._name(data_source)
+        self.table = self.copy_of(data_source)
         engine.execute(f"CREATE DATABASE IF NOT EXISTS {PROBES} ENGINE = Memory")
         self._make()
 
-    def _name(self, resource: str) -> str:
+    def copy_of(self, resource: str) -> str:
+        """Return the quoted copy of a data source's table."""
         return f"{quote_identifier(PROBES)}.{quote_identifier(f'{self._prefix}_{resource}')}"
 
     def _make(self) -> None:
         compiled = self._live.compiled
-        made = {self._source}
-        self._null(compiled.data_sources[self._source])
+        for name in self.names:
+            self._copy(compiled.data_sources[name])
         for view in self._behind:
-            if view.target not in made:
-                made.add(view.target)
-                self._null(compiled.data_sources[view.target])
             physical = f"{self._prefix}_{view.name}_view"
             self._views[physical] = view.name
             name = f"{quote_identifier(PROBES)}.{quote_identifier(physical)}"
-            sql = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name} TO {self._name(view.target)} AS\n{self._select(view)}"
+            target = self.copy_of(view.target)
+            sql = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name} TO {target} AS\n{self._select(view)}"
             self._engine.execute(sql)
 
-    def _null(self, source: DataSource) -> None:
+    def _copy(self, source: DataSource) -> None:
         columns = ", ".join(
             f"{quote_identifier(c.name)} {c.type}" + (f" DEFAULT {c.default.text}" if c.default else "")
             for c in source.columns
         )
         checked = "".join(f", __checked{n} UInt8 MATERIALIZED {sql}" for n, sql in enumerate(_checked(source)))
-        head = f"CREATE TABLE IF NOT EXISTS {self._name(source.name)} ({columns}"
+        head = f"CREATE TABLE IF NOT EXISTS {self.copy_of(source.name)} ({columns}"
         try:
-            self._engine.execute(f"{head}{checked}) ENGINE = Null")
+            self._engine.execute(f"{head}{checked}) ENGINE = {self._store}")
         except EngineError as error:
             if not checked or is_passing(error):
                 raise
             _LOGGER.info("keys of '%s' are not looked at before an insert: %s", source.name, error.message)
-            self._engine.execute(f"{head}) ENGINE = Null")
+            self._engine.execute(f"{head}) ENGINE = {self._store}")
 
     def _select(self, view: MaterializedView) -> str:
         """Return a view's SELECT that is run by the copy of its source; what it reads besides is read as it is."""
@@ -80,7 +87,7 @@ class Probe:
         composer = Composer(
             compiled.project,
             compiled.reader,
-            lambda name: self._name(name) if name == view.source else live.physical.tables.get(name),
+            lambda name: self.copy_of(name) if name == view.source else live.physical.tables.get(name),
         )
         return inline(composer.pipe(view.pipe, {}, binder).text, binder.params)
 
@@ -91,7 +98,7 @@ class Probe:
     def drop(self) -> None:
         """Remove it. Raises EngineError."""
         names = [f"{quote_identifier(PROBES)}.{quote_identifier(name)}" for name in self._views]
-        names += [self._name(name) for name in {self._source, *(v.target for v in self._behind)}]
+        names += [self.copy_of(name) for name in self.names]
         for name in names:
             self._engine.execute(f"DROP TABLE IF EXISTS {name}")
 
@@ -105,24 +112,3 @@ def _checked(source: DataSource) -> Iterator[str]:
     yield from (f"ignore({index.expression})" for index in source.indexes)
     if sign := engine.option("SIGN"):
         yield f"throwIf({sign} NOT IN (1, -1), 'a sign is 1 or -1')"
-
-
-def _behind(live: Live, data_source: str) -> Iterator[MaterializedView]:
-    """Yield the views that an insert into a data source runs, also through the targets of others, once each."""
-    views = live.compiled.views.values()
-    seen: set[str] = set()
-    waiting = [data_source]
-    while waiting:
-        name = waiting.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        for view in views:
-            if view.source == name:
-                yield view
-                waiting.append(view.target)
-
-
-def has_views(live: Live, data_source: str) -> bool:
-    """Tell whether an insert into a data source runs any view."""
-    return any(view.source == data_source for view in live.compiled.views.values())

@@ -11,11 +11,12 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.apart import leans, settings_apart
-from clickpipe.ingest.insert import AT_ONCE, ONE_BLOCK, execute_patiently
+from clickpipe.ingest.insert import AT_ONCE
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.mapping import build_replay
 from clickpipe.ingest.narrow import narrow
 from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently
 from clickpipe.project import DataSource
 
 

@@ -12,12 +12,14 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.channel import Channel, IngestResult, Staging
 from clickpipe.ingest.decoder import decoder_of
-from clickpipe.ingest.insert import ONE_THREAD
 from clickpipe.ingest.judge import Failure
+from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.log import Segment, WriteAheadLog
 from clickpipe.ingest.mapping import STAGED, RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.uncertain import has_only_own_views, is_uncertain
 from clickpipe.ingest.untaken import not_now
+from clickpipe.ingest.writes import ONE_THREAD
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -52,8 +54,9 @@ class Stager:
             mapping = self._mapping(channel, live, channel.workspace)
             if staging is not None and staging.mapping.table != mapping.table:
                 self._engine.execute(f"DROP TABLE IF EXISTS {staging.mapping.table}")
-            if staging is not None and staging.probe is not None:
-                staging.probe.drop()
+            for copy in (staging.probe, staging.kept) if staging is not None else ():
+                if copy is not None:
+                    copy.drop()
             self._engine.execute(mapping.create)
             decoder = decoder_of(live.compiled.data_sources[channel.data_source])
             stale = staging is None or staging.stale
@@ -76,6 +79,23 @@ class Stager:
         if staging.probe is None:
             staging.probe = Probe(self._engine, staging.live, channel.data_source, channel.workspace)
         return staging.probe
+
+    def is_uncertain(self, channel: Channel, staging: Staging) -> bool:
+        """Tell whether views may judge the same rows in two ways. Raises EngineError."""
+        if staging.uncertain is None:
+            staging.uncertain = is_uncertain(self._engine, staging.live, channel.data_source)
+        return staging.uncertain
+
+    def kept(self, channel: Channel, staging: Staging) -> Kept | None:
+        """Return the copy of table and views in which rows are kept until they are written.
+
+        None where other views than those of the live deployment are to get the rows too. Raises EngineError.
+        """
+        if not has_only_own_views(self._engine, staging.live, channel.data_source):
+            return None
+        if staging.kept is None:
+            staging.kept = Kept(self._engine, staging.live, channel.data_source, channel.workspace)
+        return staging.kept
 
     def try_stage(self, staging: Staging, lines: Sequence[tuple[str, bytes]]) -> bool:
         """Stage lines behind those that are; tell whether that is what is staged now."""

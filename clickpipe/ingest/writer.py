@@ -24,8 +24,8 @@ from clickpipe.ingest.log import Record, WriteAheadLog
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.parts import hold_back
-from clickpipe.ingest.probe import has_views
 from clickpipe.ingest.staging import Stager
+from clickpipe.ingest.uncertain import has_views
 from clickpipe.ingest.untaken import untaken
 from clickpipe.observe import IngestionLog
 from clickpipe.query import shown_error
@@ -236,6 +236,7 @@ class Writer:
             partial(self._stager.probe, channel, staging),
             has_views(staging.live, channel.data_source),
             one_block,
+            partial(self._stager.kept, channel, staging) if self._stager.is_uncertain(channel, staging) else None,
         )
         known = Narrowed.of(kept) if kept is not None else None
         return insert_staged(

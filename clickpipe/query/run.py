@@ -12,7 +12,7 @@ from clickpipe.catalog import Live, without_physical_names
 from clickpipe.compiler import BoundQuery, Composer, QueryFunction, is_quick, parameters_read
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
-from clickpipe.engine import Engine, EngineError, QueryResult, Settings
+from clickpipe.engine import Engine, EngineError, QueryResult, Settings, changing_functions
 from clickpipe.query.answer import Answer, Started
 from clickpipe.query.answers import Answers, Facts, facts_of, frozen, without_cache_settings
 from clickpipe.query.bounded import Bounded
@@ -46,7 +46,6 @@ from clickpipe.template import BoundSQL, Secrets
 
 _JUDGED_TEXTS = 10_000
 _CALLS, _LONG = 1_000, 10_000  # calls whose bound SQL is remembered, and characters of values from which on it is not
-_changing: frozenset[str] | None = None
 _FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
 
 
@@ -285,12 +284,3 @@ class QueryRunner:
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
         return hidden(own_rows(running, text), hide_rows) if options.is_limited else running
-
-
-def changing_functions(engine: Engine) -> frozenset[str]:
-    """Return the functions, in lower case, that may give another value for the same arguments."""
-    global _changing  # noqa: PLW0603 - the same for every engine of a process, and asked for once
-    if _changing is None:
-        body = engine.execute("SELECT lower(name) FROM system.functions WHERE deterministic = 0", output="TSV").body
-        _changing = frozenset(body.decode().split())
-    return _changing

@@ -12,7 +12,7 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult
-from clickpipe.ingest import Ingester, Lines, WriteAheadLog, insert as inserting, segments
+from clickpipe.ingest import Ingester, Lines, WriteAheadLog, segments, writes
 from clickpipe.ingest.channel import MOVES, Batch, State
 from clickpipe.ingest.log import Record, Segment
 from clickpipe.runtime import Workspace
@@ -25,7 +25,7 @@ BUG = "Code: 49. DB::Exception: Logical error. (LOGICAL_ERROR)"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inserting, "_AGAIN_AFTER", (0.01,))
+    monkeypatch.setattr(writes, "_AGAIN_AFTER", (0.01,))
     monkeypatch.setattr("clickpipe.ingest.channel._BACK_OFF", (0.02,))
 
 

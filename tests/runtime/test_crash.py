@@ -185,6 +185,7 @@ HOSTILE = """
 """
 FUSSY = {**FILES, "sums_mv.pipe": VIEW.replace("FROM events", "FROM events WHERE throwIf(events.n = 6) = 0")}
 FUSSY["sums_mv.pipe"] = FUSSY["sums_mv.pipe"].replace("sum(n) AS n", "count() AS n")
+FICKLE = {name: text.replace("events.n = 6", "rand(events.n) % 40 = 0") for name, text in FUSSY.items()}
 QUARANTINED = """
     import json, sys
     from pathlib import Path
@@ -196,22 +197,25 @@ QUARANTINED = """
 """
 
 
-def test_rows_that_a_view_refuses_and_an_engine_that_fails_under_kills(run_python: RunPython, tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [FUSSY, FICKLE], ids=["every seventh", "at random"])
+def test_rows_that_a_view_refuses_and_an_engine_that_fails_under_kills(
+    run_python: RunPython, tmp_path: Path, files: dict[str, str]
+) -> None:
     kills = int(os.environ.get("CRASHES", "5"))
     moments = random.Random(18)
     acknowledged: set[str] = set()
     for number in range(kills):
-        for told in killed(HOSTILE, tmp_path, f"r{number}", json.dumps(FUSSY), wait=moments.uniform(0.3, 1.5)):
+        for told in killed(HOSTILE, tmp_path, f"r{number}", json.dumps(files), wait=moments.uniform(0.3, 1.5)):
             acknowledged.update(told.split(" "))
     found = state(run_python, tmp_path)
     refused = json.loads(run_python(QUARANTINED, tmp_path).stdout)
     events, quarantined = found["events"], [name for name, _, _ in refused]
-    assert all(n == "6" and "sums_mv refuses the row: " in why for _, n, why in refused)
+    assert all((n == "6" or files is FICKLE) and "sums_mv refuses the row: " in why for _, n, why in refused)
     assert (len(set(events)), len(set(quarantined))) == (len(events), len(quarantined))
     assert set(events).isdisjoint(quarantined)
     assert len(acknowledged) > kills
     assert acknowledged <= {*events, *quarantined}
-    assert quarantined
+    assert quarantined or files is FICKLE
     assert found["sums"] == dict.fromkeys(events, 1)
     assert found["left"] == []
 

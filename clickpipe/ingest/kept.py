@@ -1,0 +1,135 @@
+"""Rows, and what views make of them, kept until all of it is written.
+
+A view that may judge the same rows in two ways (`uncertain.py`) is asked once: what it takes before the table has a
+row, it might refuse after. So rows go into a copy of the table and of every target first, in memory, with the same
+views between them. What lies there then is written, each table on its own and without its views, which have done their
+part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clickpipe.catalog import Live
+from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.narrow import Refused, narrow
+from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently, patiently, retarget
+
+_TRIES = 20  # of a row that was taken before: one of which is decided at random is taken again
+_ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # so that the blocks of several pieces are written as one
+
+
+class Kept:
+    """A copy of one data source's table, and of all that views make of its rows, in memory."""
+
+    def __init__(self, engine: Engine, live: Live, data_source: str, owner: str) -> None:
+        """Make it for what is live in the workspace `owner`. Raises EngineError."""
+        self._engine = engine
+        self._probe = Probe(engine, live, data_source, f"{owner}_kept", keeps=True)
+        self._tables = {name: live.physical.tables[name] for name in self._probe.names}
+        self._in_pieces = self._used = False
+
+    def take(self, statement: str) -> EngineError | None:
+        """Keep the rows of an insert, and nothing else; return by which error they are refused.
+
+        Raises EngineError for one that passes.
+        """
+        return self._take(lambda: execute_patiently(self._engine, retarget(statement, self._probe.table), ONE_BLOCK))
+
+    def take_values(self, columns: str, rows: bytes) -> EngineError | None:
+        """Keep rows as `Engine.insert` takes them, as `take` does."""
+        return self._take(lambda: patiently(lambda: self._engine.insert(self._probe.table, columns, rows, {})))
+
+    def _take(self, insert: Callable[[], None]) -> EngineError | None:
+        self.clear()
+        self._used = True
+        try:
+            insert()
+        except EngineError as error:
+            if is_passing(error):
+                raise
+            return error
+        return None
+
+    def gather(self, piece: Callable[[int, int], str], rows: int, *, again: bool) -> list[Refused]:
+        """Keep so many rows, but for those that are refused alone; return these.
+
+        `piece` gives the insert of some. `again`: all of them were taken before, so none is refused for good. Raises
+        EngineError for an error that passes, and for a row that is refused again.
+        """
+        self.clear()
+        for name in self._tables:
+            copy = self._probe.copy_of(name)
+            self._engine.execute(f"DROP TABLE IF EXISTS {_gathered(copy)}")
+            self._engine.execute(f"CREATE TABLE {_gathered(copy)} AS {copy} ENGINE = Memory")
+
+        def look(first: int, end: int) -> tuple[str, str] | None:
+            error = self.take(piece(first, end))
+            if error is not None and again and end - first == 1:
+                self._take_again(piece(first, end))
+            elif error is not None:
+                return self.refused_by(error)
+            self._put_by()
+            return None
+
+        found, _ = narrow(look, rows)
+        self.clear()
+        self._in_pieces = True
+        return found
+
+    def _take_again(self, piece: str) -> None:
+        """Keep a row that was taken before. Raises EngineError when it is refused each time."""
+        for number in range(_TRIES):
+            error = self.take(piece)
+            if error is None:
+                return
+            if number == _TRIES - 1:
+                raise error
+
+    def _put_by(self) -> None:
+        """Put what is kept beside the pieces before it."""
+        for name in self._tables:
+            copy = self._probe.copy_of(name)
+            self._engine.execute(f"INSERT INTO {_gathered(copy)} SELECT * FROM {copy}", output="Null")
+
+    def refused_by(self, error: EngineError) -> tuple[str, str]:
+        """Return which resource an error is of, a view or the data source, and why."""
+        return self._probe.refused_by(error)
+
+    def write(self, token: str) -> None:
+        """Write all that is kept; with the same token again, it is done once. Raises EngineError."""
+        for number, (name, table) in enumerate(self._tables.items()):
+            copy = self._probe.copy_of(name)
+            settings: Settings = {
+                **ONE_BLOCK,
+                "insert_deduplicate": 1,
+                "insert_deduplication_token": f"{token}/{name}" if number else token,
+                # what its views read is nothing, of which they make nothing
+                "additional_table_filters": {table.replace("`", ""): "0"},
+                "empty_result_for_aggregation_by_empty_set": 1,
+            }
+            rows = f"INSERT INTO {table} SELECT * FROM {_gathered(copy) if self._in_pieces else copy}{_ONE_BY_ONE}"
+            execute_patiently(self._engine, rows, settings)
+        self.clear()
+
+    def clear(self) -> None:
+        """Keep nothing. Raises EngineError."""
+        if self._used:
+            for name in self._tables:
+                self._engine.execute(f"TRUNCATE TABLE {self._probe.copy_of(name)}", output="Null")
+        if self._in_pieces:
+            for name in self._tables:
+                self._engine.execute(f"DROP TABLE IF EXISTS {_gathered(self._probe.copy_of(name))}")
+        self._used = self._in_pieces = False
+
+    def drop(self) -> None:
+        """Remove it. Raises EngineError."""
+        self.clear()
+        self._probe.drop()
+
+
+def _gathered(copy: str) -> str:
+    """Return the table beside a copy that holds the rows of several pieces."""
+    return f"{copy[:-1]}_gathered`"

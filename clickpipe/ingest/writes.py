@@ -1,0 +1,67 @@
+"""Statements that write rows, which may be run twice: tried again where they fail for what passes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from clickpipe.engine import Engine, EngineError, Params, Settings
+from clickpipe.ingest.judge import is_passing
+
+_LOGGER = logging.getLogger(__name__)
+_AGAIN_AFTER = (0.1, 0.5, 2.0)  # seconds: a passing error is waited for here, and longer by who asked
+# A segment is one block, whatever its size and whatever blocks it was staged in: the parts of a block that is inserted
+# again have the same tokens. Several staged blocks take an ORDER BY too (`IN_ONE_BLOCK`), and one thread: merging what
+# several read, ClickHouse hands on blocks that need no merging as they are. One thread stages, too, so that rows keep
+# their order.
+ONE_BLOCK: Settings = {
+    "min_insert_block_size_rows": 1 << 40,
+    "min_insert_block_size_bytes": 1 << 50,
+    "max_block_size": 1 << 30,
+    "max_threads": 1,
+    "max_insert_threads": 1,
+}
+ONE_THREAD: Settings = {key: value for key, value in ONE_BLOCK.items() if key != "max_block_size"}
+
+Relieve = Callable[[EngineError], bool]
+
+
+def never(_error: EngineError) -> bool:
+    """Have nothing removed that makes an insert fail."""
+    return False
+
+
+def write(engine: Engine, statement: str, token: str, relieve: Relieve, params: Params | None = None) -> None:
+    """Run an insert; once more, with the same token, where what refused it does not belong to the live deployment."""
+    settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
+    try:
+        execute_patiently(engine, statement, settings, params)
+    except EngineError as error:
+        if not relieve(error):
+            raise
+        execute_patiently(engine, statement, settings, params)
+
+
+def execute_patiently(engine: Engine, statement: str, settings: Settings, params: Params | None = None) -> None:
+    """Run a statement that may be run twice; several times where it fails for what passes. Raises EngineError."""
+    patiently(lambda: engine.execute(statement, params, output="Null", settings=settings))
+
+
+def patiently(run: Callable[[], object]) -> None:
+    """Do what may be done twice; several times where it fails for what passes. Raises EngineError."""
+    for wait in (*_AGAIN_AFTER, None):
+        try:
+            run()
+        except EngineError as error:
+            if wait is None or not is_passing(error):
+                raise
+            _LOGGER.warning("an insert is tried again: %s", error.message)
+            time.sleep(wait)
+        else:
+            return
+
+
+def retarget(statement: str, table: str) -> str:
+    """Return an insert that names its columns as one into another table."""
+    return f"INSERT INTO {table} {statement[statement.index('(') :]}"
