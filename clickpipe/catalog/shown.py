@@ -15,6 +15,8 @@ _OWN = re.compile(
     r"`?clickpipe_(?:probes|staged)`?\.`?(?:ws_)?[0-9a-f]{16}_(?:[0-9a-f]{12}_)?(\w+?)(?:_[0-9a-f]{12})?\b`?"
 )
 _SPOOLED = re.compile(r"`?clickpipe_spool`?\.`?\w+`?")
+_ALIAS_OF = re.compile(r" \(an alias of \w{1,256}_[0-9a-f]{12}\)")  # what a data source is to ClickHouse
+_ESTIMATED = re.compile(r"\bws_[0-9a-f]{16}\t(\w{1,256}?)_[0-9a-f]{12}\b")  # in the columns of EXPLAIN ESTIMATE
 _DATABASE = re.compile(r"`?\bws_[0-9a-f]{16}(?:_service)?\b`?")
 _MEANT = re.compile(r"\s?Maybe you meant:? ([^?\n]{1,500})\?\.?")
 _INNER = ("ws_", "clickpipe_", "system")
@@ -30,5 +32,5 @@ def without_physical_names(text: str) -> str:
     text = _MEANT.sub(lambda m: "" if any(inner in m[1] for inner in _INNER) else m[0], text)
     text = _SERVICE.sub(r"tinybird.\1", _TABLE.sub(r"\1", _BARE.sub(r"\1 \2", text)))
     text = _SPOOLED.sub("the lines", _OWN.sub(r"\1", text))
-    text = _DATABASE.sub("default", text)
+    text = _DATABASE.sub("default", _ESTIMATED.sub(r"default\t\1", _ALIAS_OF.sub("", text)))
     return _PATH.sub(lambda m: "the data folder" if any(part in m[0] for part in _KEPT) else m[0], text)

@@ -93,8 +93,8 @@ def header(request: Request, name: bytes) -> str:
 
 
 def one(values: Mapping[str, str | list[str]], name: str) -> str:
-    """Return a parameter that is given once: the last where it is repeated, '' where it is absent."""
-    value = values.get(name, "")
+    """Return a parameter that is given once: the last where it is repeated, '' where it is absent or an empty list."""
+    value = values.get(name) or ""
     return value[-1] if isinstance(value, list) else value
 
 

@@ -25,6 +25,8 @@ A, B = "ws_00000000000000aa", "ws_00000000000000bb"
         (f"{A}_service.pipe_stats_rt", "tinybird.pipe_stats_rt"),
         (f"`{A}_service`.`jobs_log` is", "tinybird.jobs_log is"),
         (f"Database {A} does not exist", "Database default does not exist"),
+        ("from events (an alias of events_0123456789ab). Maybe", "from events. Maybe"),
+        (f"{A}\tevents_0123456789ab\t1\t5\t3\n", "default\tevents\t1\t5\t3\n"),
         (f"Database {A} does not exist. Maybe you meant {B}?.", "Database default does not exist."),
         (f"Table {A}.x_0123456789ab does not exist. Maybe you meant {B}.y_0123456789ab?", "Table x does not exist."),
         ("Database x does not exist. Maybe you meant clickpipe_spool?.", "Database x does not exist."),

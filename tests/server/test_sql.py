@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.server.conftest import Client
@@ -35,9 +37,44 @@ def test_what_is_refused(client: Client, sql: str, status: int, error: str) -> N
     assert error in response.json()["error"]
 
 
-def test_errors_show_no_physical_names(client: Client) -> None:
-    error = client("GET", "/v0/sql", params={"q": "SELECT events.nope FROM events"}).json()["error"]
-    assert "ws_" not in error
+@pytest.mark.parametrize(
+    "q",
+    [
+        "SELECT events.nope FROM events",
+        "SELECT * FROM tinybird.jobs_log SAMPLE 1",
+        "SELECT nope FROM tinybird.pipe_stats_rt",
+        "SELECT * FROM tinybird.datasources_ops_log FINAL",
+        "EXPLAIN ESTIMATE SELECT * FROM events",
+        "EXPLAIN ESTIMATE SELECT * FROM tinybird.jobs_log",
+        "EXPLAIN indexes = 1 SELECT * FROM events",
+        "EXPLAIN QUERY TREE SELECT * FROM events",
+    ],
+)
+def test_nothing_shows_physical_names(client: Client, q: str) -> None:
+    key = {"X-ClickHouse-Key": client.token("workspace admin token").value}
+    told = [client("POST", "/", token=None, headers=key, content=q.encode()).text]
+    told += [client("GET", "/v0/sql", params={"q": q}).text]
+    for text in told:
+        assert re.search(r"ws_[0-9a-f]{16}|_[0-9a-f]{12}\b", text) is None, text
+
+
+@pytest.mark.parametrize("value", [[], [[]], {}, [None], None, 0, True, [{}], [[], "x"]])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "q",
+        "explain",
+        "pipeline",
+        "_mode",
+        "__tb__deployment",
+        "output_format_json_quote_64bit_integers",
+        "token",
+        "ids",
+    ],
+)
+def test_a_parameter_of_any_kind_is_no_error_of_ours(client: Client, name: str, value: object) -> None:
+    for path in ("/v0/pipes/totals.json", "/v0/sql", "/v0/pipes/snapshot/copy", "/v0/pipes/totals.csv?q=SELECT+1"):
+        assert client("POST", path, json={"x": "1", name: value}).status_code < 500
 
 
 def test_a_token_reads_only_what_it_names(client: Client) -> None:
