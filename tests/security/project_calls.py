@@ -64,6 +64,8 @@ class Caller:
             reply = self._client.request(method, self._url + path, headers=self._headers, **more)
         except httpx.RemoteProtocolError as error:  # a result in parts that failed on its way
             return Said(f"{method} {path}", 0, str(error), rows)
+        except httpx.TransportError as error:
+            return Said(f"{method} {path}", 500, f"no answer: {error!r}")
         text = reply.content.decode("utf-8", "replace") + str(dict(reply.headers))
         return Said(f"{method} {path}", reply.status_code, text, rows and reply.status_code == 200)
 
