@@ -16,6 +16,7 @@ from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.deploy.tables import Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import Engine, inline
+from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
 
 Paused = Callable[[], AbstractContextManager[None]]
@@ -47,7 +48,7 @@ def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progre
         for view in views:
             progress(f"filling {view.target} by {view.name}")
             select = _select(live, view, cuts)
-            columns = ", ".join(f"`{column.name}`" for column in engine.describe(select))
+            columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
             engine.execute(f"INSERT INTO {history} ({columns})\n{select}", settings={"log_comment": tag})
         with paused():
             engine.execute(f"ALTER TABLE {beside} ATTACH PARTITION ALL FROM {history}")

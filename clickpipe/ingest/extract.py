@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from clickpipe.columns import base, takes_json
 from clickpipe.ingest.jsonpath import json_at, keys_of, text_at
 from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
-from clickpipe.sql import quote_literal
+from clickpipe.sql import quote_identifier, quote_literal
 
 _NAME = re.compile(r"^(?!null$)[A-Za-z_][\w$-]*$", re.ASCII | re.IGNORECASE)
 _TUPLE = "__t"
@@ -167,7 +167,8 @@ def _place(root: _Branch, keys: _Path) -> str:
 
 
 def _type(branch: _Branch) -> str:
-    parts = [f"`{key}` {'Nullable(String)' if inner is None else _type(inner)}" for key, inner in branch.keys.items()]
+    types = {key: "Nullable(String)" if inner is None else _type(inner) for key, inner in branch.keys.items()}
+    parts = [f"{quote_identifier(key)} {type_}" for key, type_ in types.items()]
     return f"Tuple({', '.join(parts)})"
 
 

@@ -18,6 +18,7 @@ from clickpipe.ingest.narrow import narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently
 from clickpipe.project import DataSource
+from clickpipe.sql import quote_identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def reasons(engine: Engine, live: Live, name: str, limit: int = 100) -> list[Rea
     sql = _REASONS.format(
         table=live.physical.tables[f"{name}_quarantine"],
         moment=source.quarantine_time,
-        row="[" + ", ".join(f"`{n}`" for n in names) + "]",
+        row="[" + ", ".join(map(quote_identifier, names)) + "]",
         limit=int(limit),
     )
     rows = json.loads(engine.execute(sql, output="JSONCompact").body)["data"]

@@ -97,3 +97,20 @@ def test_what_cannot_be_made_leaves_the_one_before(instance: Instance, deployed:
     assert ended.status == "error"
     assert total(deployed) == 110
     assert tables(instance.engine, deployed) == before
+
+
+def test_columns_may_have_any_name(instance: Instance, workspace: Workspace) -> None:
+    names = (r"a\nb", 'quote"', "--", "/*", r"\\")
+    columns = ",\n".join(f"    `{name}` UInt64" for name in names)
+    select = ", ".join("id AS `{}`".format(name.replace("\\", "\\\\")) for name in names)
+    files = {
+        "events.datasource": "SCHEMA >\n    id UInt64\nENGINE_SORTING_KEY id\n",
+        "kept.datasource": f"SCHEMA >\n{columns}\nENGINE_SORTING_KEY tuple()\n",
+        "kept_mv.pipe": f"NODE n\nSQL >\n    SELECT {select} FROM events\nTYPE materialized\nDATASOURCE kept\n",
+    }
+    workspace.deploy(files)
+    workspace.ingest("events", [{"id": 1}])
+    workspace.truncate("kept")
+    job = workspace.rebuild("kept_mv")
+    instance.jobs.wait(job.id)
+    assert workspace.sql("SELECT * FROM kept") == [dict.fromkeys(names, 1)]

@@ -116,3 +116,24 @@ def test_rows_that_a_view_refuses_stay_and_the_others_are_taken_in(
         {"events.datasource": SCHEMA.format(n="Nullable(Int32)"), "sums.datasource": SUMS, "sums_mv.pipe": VIEW}
     )
     assert ended(filled.replay_quarantine("events")).result == {"rows": 1, "left": 3}
+
+
+NAMES = (r"a\nb", 'quote"', "semi;colon", "--", "/*", "a.b", "it's", r"\\", "{x}", "ü", "select", r"\0")
+
+
+def test_columns_and_keys_may_have_any_name(workspace: Workspace, ended: Callable[[Job], Job]) -> None:
+    """Names stand in SQL in one way: a backslash in one is no escape."""
+    columns = [f"    `{name}` {{n}} `json:$['{name}']['{name}']`" for name in NAMES if "'" not in name]
+    schema = "SCHEMA >\n    id String `json:$.id`,\n" + ",\n".join(columns) + "\nENGINE_SORTING_KEY id\n"
+    workspace.deploy({"events.datasource": schema.format(n="UInt8", x="{x}")})
+    names = [name for name in NAMES if "'" not in name]
+    rows = [{"id": str(n), **{name: {name: n} for name in names}} for n in (7, 300)]
+    result = workspace.ingest("events", rows)
+    assert (result.successful_rows, result.quarantined_rows) == (1, 1)
+    assert workspace.sql("SELECT * FROM events") == [{"id": "7", **dict.fromkeys(names, 7)}]
+    found = workspace.quarantine_reasons("events")
+    assert {reason.column for reason in found} == set(names)
+    assert found[0].row == {"id": "300", **dict.fromkeys(names, "300")}
+    workspace.deploy({"events.datasource": schema.format(n="UInt16", x="{x}")})
+    assert ended(workspace.replay_quarantine("events")).result == {"rows": 1, "left": 0}
+    assert workspace.sql("SELECT * FROM events WHERE id = '300'") == [{"id": "300", **dict.fromkeys(names, 300)}]
