@@ -18,6 +18,7 @@ from clickpipe.sql import (
     Syntax,
     TableReference,
     Use,
+    is_read_apart,
     quote_literal,
     read_apart,
     same_but_final,
@@ -33,11 +34,14 @@ Tables = Callable[[str], str | None]
 class Composer:
     """Writes the SELECT of a pipe or node over tables."""
 
-    def __init__(self, project: Project, reader: Reader[Any], tables: Tables | None) -> None:
+    def __init__(
+        self, project: Project, reader: Reader[Any], tables: Tables | None, within: Collection[str] = ()
+    ) -> None:
         """Read SQL with `reader`; `tables` gives a table's quoted name, None where there is no such table.
 
-        Without `tables` data sources keep their names.
+        Without `tables` data sources keep their names. Those `within` are read by themselves wherever they are read.
         """
+        self._within = within
         self._project = project
         self._reader = reader
         self._tables = tables
@@ -69,13 +73,14 @@ class Composer:
         """
         syntax = self._read(sql)
         final: frozenset[TableReference] = frozenset()
-        if apart is not None and "final" in syntax.tree:
+        within = () if is_read_apart(sql) else self._within
+        if (apart is not None or within) and "final" in syntax.tree:
             syntax, final = self._without_final(syntax)
         found: dict[TableReference, tuple[str, ...] | Composition] = {}
         written: dict[TableReference, str] = {}
         for table in syntax.tables:
             inner = None if table.database or table.use in {Use.TEXT, Use.NAME} else self._node(pipe, node, table)
-            if apart is not None and (table in final or self._is_apart(table, inner, apart)):
+            if table in final or self._is_apart(table, inner, apart, within):
                 around = self.text(read_apart(table, final=table in final), pipe, node, values, binder)
                 found[table], written[table] = around, f"(\n{around.text}\n)"
             elif inner is not None:
@@ -96,10 +101,18 @@ class Composer:
             raise ClickpipeError(message, code="not_allowed")
         return cut, frozenset(cut.tables[number] for number in numbers)
 
-    def _is_apart(self, table: TableReference, inner: tuple[Pipe, Node] | None, apart: Collection[str]) -> bool:
-        return table.use in {Use.FROM, Use.IN} and (
-            inner is not None or self._project.canonical(table.full_name) in apart
-        )
+    def _is_apart(
+        self,
+        table: TableReference,
+        inner: tuple[Pipe, Node] | None,
+        apart: Collection[str] | None,
+        within: Collection[str],
+    ) -> bool:
+        if table.use not in {Use.FROM, Use.IN}:
+            return False
+        if inner is not None:
+            return apart is not None
+        return self._project.canonical(table.full_name) in {*(apart or ()), *within}
 
     def _read(self, sql: str) -> Syntax:
         syntax = self._reader.read(sql)

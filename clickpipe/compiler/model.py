@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,10 +46,19 @@ class QueryFunction:
         """
         return self.bind_to(None, values)
 
-    def bind_to(self, tables: Tables | None, values: Mapping[str, Any], secret: Secrets = no_secret) -> BoundQuery:
-        """Return SQL over physical tables; `tables` gives the quoted name for a data source's name."""
+    def bind_to(
+        self,
+        tables: Tables | None,
+        values: Mapping[str, Any],
+        secret: Secrets = no_secret,
+        within: Collection[str] = (),
+    ) -> BoundQuery:
+        """Return SQL over physical tables; `tables` gives the quoted name for a data source's name.
+
+        `within`: see `Composer`.
+        """
         binder = Binder(self._names.of(self._pipe), secret)
-        composed = Composer(self._project, self._reader, tables).pipe(self._pipe, values, binder)
+        composed = Composer(self._project, self._reader, tables, within).pipe(self._pipe, values, binder)
         return BoundQuery(composed.text, binder.params, binder.settings, composed=composed)
 
 

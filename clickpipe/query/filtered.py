@@ -9,7 +9,7 @@ was read are left out of results, results are not kept, and an error is explaine
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import OutputFormat
 from clickpipe.query.gate import Running
-from clickpipe.sql import Composition, is_read_apart, reads_apart
+from clickpipe.sql import Composition, conditions_may_fail, is_read_apart, reads_apart
 
 # What ClickHouse has against SQL before it reads a row, and what ends a query whatever it reads.
 _TOLD = frozenset(
@@ -78,6 +78,47 @@ def _joined(composed: Composition, joins: Mapping[tuple[str, ...], str]) -> str:
         elif new in joins and not by_itself:
             return joins[new]
     return ""
+
+
+def read_within(live: Live, composed: Composition, filters: Iterable[str], *, own: bool = False) -> frozenset[str]:
+    """Return the data sources with a filter that are to be read by themselves within pipes; none where that is as good.
+
+    ClickHouse evaluates a pipe's conditions on keys, indexes and in PREWHERE before a filter. Where one may fail, and
+    the caller gives its parameters, an error or none would tell of rows that the filter leaves out. Conditions that
+    cannot fail go on using indexes. `own`: the statement around the pipes is the caller's, and judged elsewhere.
+    Raises ClickpipeError 403 for PREWHERE, which only tables have.
+    """
+    filtered = {live.compiled.project.canonical(name) for name in filters}
+    texts = [one.syntax for one in _every(composed)][1 if own else 0 :]
+    read = {live.compiled.project.canonical(table.full_name) for text in texts for table in text.tables}
+    if not filtered & read or not conditions_may_fail([text.tree for text in texts], _types(live, read)):
+        return frozenset()
+    if any('"prewhere"' in text.tree for text in texts):
+        message = (
+            "This pipe has a PREWHERE, and a condition that may fail for some rows: it is not for a token that may "
+            "read some rows only, to which it would tell of others. Use WHERE."
+        )
+        raise ClickpipeError(message, status=403, code="forbidden")
+    return frozenset(filtered)
+
+
+def _every(composed: Composition) -> Iterator[Composition]:
+    """Yield a composition and all within it, but those that just read a table by itself."""
+    if not is_read_apart(composed.syntax.text):
+        yield composed
+    for new in composed.tables.values():
+        if isinstance(new, Composition):
+            yield from _every(new)
+
+
+def _types(live: Live, names: Iterable[str]) -> dict[str, set[str]]:
+    """Return the types of the columns of data sources, by name."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        source = live.compiled.data_sources.get(name)
+        for column in source.columns if source else ():
+            found.setdefault(column.name, set()).add(column.type)
+    return found
 
 
 def require_uncounted(output: OutputFormat) -> None:

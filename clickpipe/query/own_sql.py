@@ -10,10 +10,11 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer
 from clickpipe.diagnostics import ClickpipeError, Span, UnknownResource, Word
 from clickpipe.project import Pipe
+from clickpipe.query.filtered import read_within
 from clickpipe.query.options import QueryOptions
 from clickpipe.query.refusals import secrets_of
 from clickpipe.sql import Syntax, TableReference, Use, may_fail
-from clickpipe.template import SECRET_NAMES, Binder, NameSet, compile_template
+from clickpipe.template import SECRET_NAMES, Binder, NameSet, Secrets, compile_template
 
 Allowed = Callable[[str, str], None]
 
@@ -94,6 +95,18 @@ def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Al
         known = [("DATASOURCES", source) for source in live.compiled.data_sources]
         known += [("PIPES", pipe) for pipe in live.compiled.project.pipes]
         raise UnknownResource(f"Resource '{name}' not found", name, known, status=400, code="not_found")
+
+
+def composer_of(
+    live: Live, text: str, pipe: Pipe | None, options: QueryOptions, secret: Secrets, apart: Collection[str] | None
+) -> Composer:
+    """Return what puts a caller's SQL together with its pipes. Raises ClickpipeError for what it cannot read."""
+    project, reader = live.compiled.project, live.compiled.reader
+    plain = Composer(project, reader, live.table)
+    if not options.filters:
+        return plain
+    tried = plain.text(text, pipe, None, options.values, Binder(live.compiled.known_names, secret), apart)
+    return Composer(project, reader, live.table, read_within(live, tried, options.filters, own=True))
 
 
 def read_by_themselves(

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Live, without_physical_names
-from clickpipe.compiler import BoundQuery, Composer, QueryFunction, is_quick, parameters_read
+from clickpipe.compiler import BoundQuery, QueryFunction, is_quick, parameters_read
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings, changing_functions
@@ -21,6 +21,7 @@ from clickpipe.query.filtered import (
     filter_settings,
     hide_rows,
     own_rows,
+    read_within,
     require_filters_hold,
     require_uncounted,
     without_guesses,
@@ -31,6 +32,7 @@ from clickpipe.query.options import QueryLimits, QueryOptions, bounded
 from clickpipe.query.own_sql import (
     Allowed,
     authorise,
+    composer_of,
     explained,
     may_explain,
     may_name_secrets,
@@ -115,14 +117,16 @@ class QueryRunner:
         facts = self._of(live).judged.get(bound.text)
         if facts is not None and not options.filters:
             return self._answer(live, bound, options, facts, known)
-        judging = _FIRST_QUERIES.submit(self._first, live, bound, options)
-        return behind(judging, lambda facts: self._answer(live, bound, options, facts, known))
+        judging = _FIRST_QUERIES.submit(self._first, live, name, bound, options)
+        return behind(judging, lambda found: self._answer(live, found[0], options, found[1], known))
 
-    def _first(self, live: Live, bound: BoundQuery, options: QueryOptions) -> Facts:
+    def _first(self, live: Live, name: str, bound: BoundQuery, options: QueryOptions) -> tuple[BoundQuery, Facts]:
         """Judge a text that was not seen before: which branches it holds depends on the parameters."""
+        if options.filters and (within := read_within(live, bound.composed, options.filters)):
+            bound = self._bind_endpoint(live, name, options.values, *within)
         facts = facts_of(live, reads(self._judge(live, bound.composed, options), changing_functions(self._engine)))
         self._of(live).judged[bound.text] = facts
-        return facts
+        return bound, facts
 
     def _answer(self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str) -> Started:
         settings, asked = without_cache_settings(self._settings_of(live, bound, options))
@@ -153,8 +157,8 @@ class QueryRunner:
                 memory[key] = bound
         return bound
 
-    def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundQuery:
-        return self._function(live, name).bind_to(live.table, values, self._secret)
+    def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any], *within: str) -> BoundQuery:
+        return self._function(live, name).bind_to(live.table, values, self._secret, within)
 
     def _parameters(self, live: Live, pipe: str) -> Collection[str]:
         """Return the parameters of a pipe and of what it reads, from memory as long as nothing else is live."""
@@ -222,8 +226,8 @@ class QueryRunner:
         for name, value in options.bound.items():
             binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
         binder.secret = self._secret  # for the pipes that it reads: they are their author's
-        composer = Composer(live.compiled.project, live.compiled.reader, live.table)
         apart = read_by_themselves(live, syntax, pipe, options, allowed)
+        composer = composer_of(live, rendered, pipe, options, self._secret, apart)
         composed = composer.text(rendered, pipe, None, options.values, binder, apart)
         if secrets_of(binder.params) and may_name_secrets(rendered, own):
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."

@@ -17,6 +17,7 @@ from clickpipe.sql.syntax import (
     splice,
     table_name,
 )
+from clickpipe.sql.total import conditions_may_fail
 from clickpipe.sql.tree import OTHER, columns_part, read_tree
 from clickpipe.sql.unfailing import may_fail
 from clickpipe.sql.verify import Composition, is_as_meant
@@ -38,6 +39,7 @@ __all__ = [
     "check",
     "check_create",
     "columns_part",
+    "conditions_may_fail",
     "is_as_meant",
     "is_read_apart",
     "is_view_of",

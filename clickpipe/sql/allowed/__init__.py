@@ -23,7 +23,10 @@ CODECS = frozenset(
 
 @cache
 def names(list_: str) -> frozenset[str]:
-    """Return the names in a list: `functions`, `settings`, `table_settings`, or one of these with `_refused`."""
+    """Return the names in a list: `functions`, `settings`, `table_settings`, or one of these with `_refused`.
+
+    `total` and `total_of_times` are functions that do not fail.
+    """
     text = (Path(__file__).parent / f"{list_}.txt").read_text(encoding="utf-8")
     return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
 
