@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,18 +11,14 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, CopyPipe
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, Settings
-from clickpipe.ingest import Probe, has_views, is_passing
+from clickpipe.engine import Engine, EngineError
+from clickpipe.jobs.appending import PLAIN, append_rows, ask_views, count_rows
 from clickpipe.jobs.report import Report
 from clickpipe.query import hide_secrets, judge
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder, BoundSQL, Secrets
 
-# Rows as they are, whatever the target's engine; no merge changes in which blocks they are read.
 _BESIDE = "_copy_"  # in the names of tables that rows are written to first
-_SAME_BLOCKS: Settings = {"max_threads": 1, "max_insert_threads": 1}
-_LOGGER = logging.getLogger(__name__)
-_PLAIN = " ENGINE = MergeTree ORDER BY tuple() SETTINGS max_bytes_to_merge_at_max_space_in_pool = 1"
 
 
 def run_copy(
@@ -83,7 +76,7 @@ def _write(
     columns = ", ".join(quote_identifier(c.name) for c in engine.describe(bound.text, bound.params))
     target = live.physical.tables[copy.target]
     beside = f"{target[:-1]}{_BESIDE}{uuid.uuid4().hex[:12]}`"
-    plain = _PLAIN if mode == "append" else ""
+    plain = PLAIN if mode == "append" else ""
     begun = False  # to append: it is carried out then
     engine.execute(f"CREATE TABLE {beside} AS {target}{plain}")
     try:
@@ -92,12 +85,14 @@ def _write(
             settings = {**bound.settings, "log_comment": tag}
             engine.execute(f"INSERT INTO {beside} ({columns})\n{bound.text}", bound.params, settings=settings)
         report.check()
-        written = _rows(engine, beside)
+        written = count_rows(engine, beside)
         if mode == "append":
-            _ask_views(engine, live, copy.target, beside)
+            ask_views(engine, live, copy.target, beside)
             begun = True
-            report({"rows": written, "appending": beside, "target": target})
-            _append(engine, beside, target, report, relieve)
+            told = {"rows": written, "appending": beside, "target": target}
+            report(told)
+            append_rows(engine, beside, target, beside.rpartition(_BESIDE)[2].strip("`"), report, relieve)
+            report.tell({**told, "appended": True})
             begun = False
         else:
             engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
@@ -121,49 +116,8 @@ def _go_on(
         engine.execute(f"DROP TABLE IF EXISTS {beside}")
         message = f"The server stopped while rows were appended to '{copy.target}', and it was deployed anew since."
         raise ClickpipeError(message, code="copy_cut_off")
-    _append(engine, beside, target, report, relieve)
+    if "appended" not in before:
+        append_rows(engine, beside, target, beside.rpartition(_BESIDE)[2].strip("`"), report, relieve)
+        report.tell({**before, "appended": True})
     engine.execute(f"DROP TABLE IF EXISTS {beside}")
     return int(before["rows"])
-
-
-def _ask_views(engine: Engine, live: Live, target: str, beside: str) -> None:
-    """Raise EngineError for a row that a view behind the target, or the target, refuses."""
-    if not has_views(live, target):
-        return
-    probe = Probe(engine, live, target, f"copy_{uuid.uuid4().hex[:12]}")
-    try:
-        engine.execute(f"INSERT INTO {probe.table} SELECT * FROM {beside}", settings=_SAME_BLOCKS)
-    except EngineError as error:
-        where, why = probe.refused_by(error)
-        error.message = f"Nothing was written: {where} refuses a row: {why}"
-        raise
-    finally:
-        probe.drop()
-
-
-def _append(engine: Engine, source: str, target: str, report: Report, relieve: Callable[[EngineError], bool]) -> None:
-    """Append all rows; once, also when it is tried again: one thread reads the same blocks each time."""
-    tag, wait = uuid.uuid4().hex, 0.5
-    token = source.rpartition(_BESIDE)[2].strip("`")
-    settings: Settings = {
-        **_SAME_BLOCKS,
-        "insert_deduplicate": 1,
-        "insert_deduplication_token": token,
-        "log_comment": tag,
-    }
-    with report.ending(lambda: engine.cancel(tag)):
-        while True:
-            try:
-                engine.execute(f"INSERT INTO {target} SELECT * FROM {source}", settings=settings)
-            except EngineError as error:
-                if report.stopped or not (is_passing(error) or relieve(error)):
-                    raise
-                _LOGGER.warning("rows of a copy could not be appended: %s; it is tried again", error.message)
-                time.sleep(wait)
-                wait = min(2.0, wait * 2)
-            else:
-                return
-
-
-def _rows(engine: Engine, table: str) -> int:
-    return int(json.loads(engine.execute(f"SELECT count() FROM {table}", output="JSONCompact").body)["data"][0][0])

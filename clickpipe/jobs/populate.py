@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, inline
+from clickpipe.engine import Engine, EngineError, inline
+from clickpipe.jobs.appending import PLAIN, append_rows, ask_views, count_rows
 from clickpipe.jobs.report import Report
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
+
+_BESIDE = "_populate_"  # in the names of tables that rows lie in meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +46,92 @@ def view_of(live: Live, pipe: str) -> MaterializedView:
 
 
 def run_population(
-    engine: Engine, live: Live, wanted: Population, pause: Callable[[], AbstractContextManager[None]], report: Report
+    engine: Engine,
+    live: Live,
+    wanted: Population,
+    pause: Callable[[], AbstractContextManager[None]],
+    report: Report,
+    before: Mapping[str, Any] | None = None,
+    relieve: Callable[[EngineError], bool] = lambda _: False,
 ) -> int:
     """Populate, and return how many rows the target got.
 
     In one moment, in which no event is written (`pause`), the source is kept as it is and the target emptied; rows that
     arrive from then on reach the target through the view, so that each counts once. Views that read the target get the
-    rows too. Raises EngineError and JobCancelled.
+    rows too. What is kept is told to `report`: after a stop, with `before`, it goes on from there. `relieve` is asked
+    whether it has removed what made an insert fail. Raises ClickpipeError, EngineError, JobCancelled and JobStopped.
     """
     view = view_of(live, wanted.pipe)
     source, target = live.physical.tables[view.source], live.physical.tables[view.target]
-    name = f"_populate_{uuid.uuid4().hex[:12]}`"
-    cut, chosen, beside = (f"{table[:-1]}{part}{name}" for table, part in ((source, ""), (source, "_s"), (target, "")))
+    begun = _begun(engine, before, source, target)
+    kept = str(begun.get("kept") or f"{source[:-1]}{_BESIDE}{uuid.uuid4().hex[:12]}`")
+    told: dict[str, Any] = {"kept": kept, "source": source, "target": target}
+    made = [kept]
     try:
-        with pause():
-            _keep(engine, source, cut)
-            if wanted.truncate:
-                engine.execute(f"TRUNCATE TABLE {target}")
-        read = cut
+        if "kept" not in begun:
+            with pause():
+                _keep(engine, source, kept)
+                if wanted.truncate:
+                    engine.execute(f"TRUNCATE TABLE {target}")
+                report(told)
+        if "appending" not in begun:
+            beside = f"{target[:-1]}{_BESIDE}{uuid.uuid4().hex[:12]}`"
+            made.append(beside)
+            rows = _work_out(engine, live, wanted, kept, beside, report)
+            ask_views(engine, live, view.target, beside)
+            told |= {"appending": beside, "rows": rows}
+            report(told)
+        else:
+            beside, rows = str(begun["appending"]), int(begun["rows"])
+            made.append(beside)
+        if "appended" not in begun:
+            append_rows(engine, beside, target, beside.rpartition(_BESIDE)[2].strip("`"), report, relieve)
+            report.tell({**told, "appended": True})
+    finally:
+        for table in made if not report.stopped else ():  # the next server goes on with them
+            engine.execute(f"DROP TABLE IF EXISTS {table}")
+    return rows
+
+
+def _begun(engine: Engine, before: Mapping[str, Any] | None, source: str, target: str) -> Mapping[str, Any]:
+    """Return what a stopped server had told, nothing where it had kept nothing yet.
+
+    Raises ClickpipeError when source or target are other tables now.
+    """
+    if not before or "kept" not in before:
+        return {}
+    if (before["source"], before["target"]) == (source, target):
+        return before
+    for table in (before["kept"], before.get("appending")):
+        if table is not None:
+            engine.execute(f"DROP TABLE IF EXISTS {table}")
+    message = "The server stopped while the view was populated, and it was deployed anew since: populate it again."
+    raise ClickpipeError(message, code="population_cut_off")
+
+
+def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside: str, report: Report) -> int:
+    """Put what the view makes of the rows that were kept into a new table; return how many rows that are."""
+    view = view_of(live, wanted.pipe)
+    source, target = live.physical.tables[view.source], live.physical.tables[view.target]
+    read, chosen = kept, f"{kept[:-1]}_chosen`"
+    try:
         if where := _where(wanted):
+            engine.execute(f"DROP TABLE IF EXISTS {chosen}")
             engine.execute(f"CREATE TABLE {chosen} AS {source}")
-            engine.execute(f"INSERT INTO {chosen} SELECT * FROM {cut} WHERE {where}")
+            engine.execute(f"INSERT INTO {chosen} SELECT * FROM {kept} WHERE {where}")
             read = chosen
         binder = Binder(live.compiled.known_names)
         composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(view.pipe, {}, binder)
         select = inline(composed.text, binder.params).replace(source, read)
         columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
-        engine.execute(f"CREATE TABLE {beside} AS {target}")
+        engine.execute(f"CREATE TABLE {beside} AS {target}{PLAIN}")
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
             engine.execute(f"INSERT INTO {beside} ({columns})\n{select}", settings={"log_comment": tag})
         report.check()
-        body = engine.execute(f"SELECT count() FROM {beside}", output="JSONCompact").body
-        report({"inserting": True})
-        engine.execute(f"INSERT INTO {target} SELECT * FROM {beside}", settings={"insert_deduplicate": 0})
-        return int(json.loads(body)["data"][0][0])
+        return count_rows(engine, beside)
     finally:
-        for table in (cut, chosen, beside):
-            engine.execute(f"DROP TABLE IF EXISTS {table}")
+        engine.execute(f"DROP TABLE IF EXISTS {chosen}")
 
 
 def _keep(engine: Engine, source: str, cut: str) -> None:

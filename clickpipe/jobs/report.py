@@ -37,6 +37,10 @@ class Report:
         self._tell(result)
         self.check()
 
+    def tell(self, result: Mapping[str, Any]) -> None:
+        """Report a result of what is carried out whoever wants it no more."""
+        self._tell(result)
+
     def check(self) -> None:
         """Raise JobCancelled if the job was cancelled, JobStopped if the server stops."""
         if self.cancelled:

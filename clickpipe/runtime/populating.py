@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Job
+from clickpipe.engine import EngineError
 from clickpipe.jobs import Population, Report, Work, run_population, view_of
 from clickpipe.query import QueryRunner, compose_condition
 from clickpipe.runtime.services import Services
@@ -21,10 +22,13 @@ def population(
     held: Callable[[], AbstractContextManager[None]],
     replaced: Callable[[str], None],
     wanted: Population,
+    relieve: Callable[[EngineError], bool],
+    before: Mapping[str, Any] | None = None,
 ) -> Work:
     """Return what a job does that populates a view.
 
-    `held` keeps tables as they are meanwhile, `replaced` is told of the target. Raises ClickpipeError 404, 400 for what
+    `held` keeps tables as they are meanwhile, `replaced` is told of the target, `relieve` is asked when an
+    insert fails; `before` is what the job had told when a server stopped. Raises ClickpipeError 404, 400 for what
     is no view and for a bad condition.
     """
     view = view_of(queries.live(), wanted.pipe)
@@ -36,7 +40,9 @@ def population(
             report.check()
             live, pause = queries.live(), partial(services.ingester.paused, workspace)
             where = compose_condition(services.engine, live, wanted.condition) if wanted.condition else ""
-            rows = run_population(services.engine, live, replace(wanted, condition=where), pause, report)
+            rows = run_population(
+                services.engine, live, replace(wanted, condition=where), pause, report, before, relieve
+            )
             if wanted.truncate:
                 replaced(view.target)
         return {"rows": rows, "datasource": view.target}
@@ -45,15 +51,14 @@ def population(
 
 
 def may_be_repeated(job: Job) -> bool:
-    """Tell whether a population that a stop ended may be done anew: its target is emptied, and made of all rows."""
-    wanted = job.parameters if job.kind == "populateview" else {}
-    return bool(wanted.get("truncate")) and not wanted.get("condition") and wanted.get("subset", 1) == 1
+    """Tell whether a population that a stop ended goes on: not one of an older build that had begun to insert."""
+    return job.kind == "populateview" and ("appending" in job.result or not job.result.get("inserting"))
 
 
 def why_not_repeated(job: Job) -> str:
     """Return what is told of a population that a stop ended."""
-    some = "some of its rows may be in" if job.result.get("inserting") else "none of its rows are in"
     return (
-        f"the server stopped before the job ended: {some}, and rows that arrived meanwhile came through the view. "
+        "the server stopped before the job ended: some of its rows may be in, and rows that arrived meanwhile came "
+        "through the view. "
         f"Make the whole target anew: clickpipe materialization populate {job.resource}"
     )

@@ -108,7 +108,7 @@ class Workspace(Deploying, DataIn):
             services, self.id, lambda: self.live, self.staging_queries, self._held, self.paused, self.secret
         )
         begun = [job.result for job in services.jobs.unfinished if job.workspace_id == self.id]
-        kept = [str(result["appending"]) for result in begun if "appending" in result]
+        kept = [str(result[key]) for result in begun for key in ("kept", "appending") if key in result]
         self.live = self._deployer.restore([table.split(".", 1)[1].strip("`") for table in kept])
 
     @contextmanager
@@ -196,8 +196,9 @@ class Workspace(Deploying, DataIn):
         work = self._populating(wanted)
         return self._services.jobs.submit(self.id, "populateview", wanted.pipe, work, asdict(wanted))
 
-    def _populating(self, wanted: Population) -> Work:
-        return population(self._services, self.id, self.queries, self._held, self._outdate, wanted)
+    def _populating(self, wanted: Population, before: Mapping[str, Any] | None = None) -> Work:
+        held, told = self._held, self._outdate
+        return population(self._services, self.id, self.queries, held, told, wanted, self.relieve, before)
 
     def rebuild(self, view: str) -> Job:
         """Start a job that makes a view's target anew. Raises ClickpipeError 404 when there is no such view."""
@@ -234,8 +235,8 @@ class Workspace(Deploying, DataIn):
     def take_up(self, job: Job) -> None:
         """Run a job again that a stopped server left unfinished, where doing it twice is the same as once.
 
-        What had not begun is run; of what had, deletions, replays of a quarantine, copies that replace, and populations
-        of an emptied target. Copies that had begun to append their rows append the rest.
+        What had not begun is run; of what had, deletions, replays of a quarantine, and copies that replace. Copies that
+        had begun to append their rows append the rest, and populations go on where they were.
         """
         twice = (
             job.kind in {"delete_data", "quarantine_replay", "import", "rebuild"}
@@ -264,7 +265,7 @@ class Workspace(Deploying, DataIn):
         if job.kind == "rebuild":
             return self._rebuilding(job.resource)
         if job.kind == "populateview" and self.live is not None and job.parameters:
-            return self._populating(Population(**job.parameters))
+            return self._populating(Population(**job.parameters), job.result if resumed else None)
         if job.kind == "import" and resumed and is_there(job.parameters):
             return self._import(job.parameters, job.result)
         return self._replay(job.resource) if job.kind == "quarantine_replay" else None

@@ -81,14 +81,14 @@ COPIES = """
     with Instance(Path(sys.argv[1])) as instance:
         workspace = instance.default
         workspace.deploy(json.loads(sys.argv[2]))
-        append = copies._append
+        append = copies.append_rows
 
         def told(*given, **named):
             print("appending", flush=True)
             append(*given, **named)
             time.sleep(float(sys.argv[3]))
 
-        copies._append = told
+        copies.append_rows = told
         workspace.copy("many", {"rows": 200_000})
         time.sleep(600)
 """

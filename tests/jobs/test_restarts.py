@@ -66,7 +66,7 @@ def test_what_a_killed_server_left(run_python: RunPython, tmp_path: Path) -> Non
 SUMS = "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\nENGINE AggregatingMergeTree\n"
 SUMS += "ENGINE_SORTING_KEY id\n"
 VIEW = "NODE n\nSQL >\n    SELECT id, sum(n) AS n FROM events GROUP BY id\nTYPE materialized\nDATASOURCE sums\n"
-# Three populations are killed: of an emptied target, of some rows, and one that waits behind them.
+# Three populations are killed: of an emptied target, of some rows as older builds did it, and one that waits.
 POPULATING = """
     import json, os, sys, time
     from pathlib import Path
@@ -80,7 +80,7 @@ POPULATING = """
     workspace.truncate("sums")
     workspace.ingest("events", [{"id": "new", "n": 1}])
     real = populating.run_population
-    def killed(engine, live, wanted, pause, report):
+    def killed(engine, live, wanted, pause, report, *_more):
         if not wanted.truncate:
             report({"inserting": True})
         while True:
