@@ -15,8 +15,10 @@ from clickpipe.jobs.report import Report
 
 _LOGGER = logging.getLogger(__name__)
 _SAME_BLOCKS: Settings = {"max_threads": 1, "max_insert_threads": 1}
-# Behind a CREATE TABLE: rows as they are, whatever the target's engine; no merge changes in which blocks they are read.
-PLAIN = " ENGINE = MergeTree ORDER BY tuple() SETTINGS max_bytes_to_merge_at_max_space_in_pool = 1"
+# Of a table whose rows are appended: no merge changes in which blocks they are read. PLAIN stands behind a CREATE
+# TABLE: rows as they are, whatever the target's engine.
+UNMERGED = "max_bytes_to_merge_at_max_space_in_pool = 1"
+PLAIN = f" ENGINE = MergeTree ORDER BY tuple() SETTINGS {UNMERGED}"
 
 
 def ask_views(engine: Engine, live: Live, target: str, beside: str) -> None:

@@ -12,7 +12,7 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, inline
-from clickpipe.jobs.appending import PLAIN, append_rows, ask_views, count_rows
+from clickpipe.jobs.appending import UNMERGED, append_rows, ask_views, count_rows
 from clickpipe.jobs.report import Report
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
@@ -124,7 +124,9 @@ def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside:
         composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(view.pipe, {}, binder)
         select = inline(composed.text, binder.params).replace(source, read)
         columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
-        engine.execute(f"CREATE TABLE {beside} AS {target}{PLAIN}")
+        engine.execute(f"CREATE TABLE {beside} AS {target}")
+        if _has_parts(engine, target):
+            engine.execute(f"ALTER TABLE {beside} MODIFY SETTING {UNMERGED}")
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
             engine.execute(f"INSERT INTO {beside} ({columns})\n{select}", settings={"log_comment": tag})
@@ -137,13 +139,16 @@ def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside:
 def _keep(engine: Engine, source: str, cut: str) -> None:
     """Make a table with the rows of another as they are: its files where they can be shared, else a copy."""
     engine.execute(f"CREATE TABLE {cut} AS {source}")
-    database, table = (part.strip("`") for part in source.split(".", 1))
-    sql = "SELECT engine LIKE '%MergeTree' FROM system.tables WHERE database = {d:String} AND name = {t:String}"
-    files = engine.execute(sql, {"d": database, "t": table}, output="TSVRaw").body.strip() == b"1"
-    if files:
+    if _has_parts(engine, source):
         engine.execute(f"ALTER TABLE {cut} ATTACH PARTITION ALL FROM {source}")
     else:
         engine.execute(f"INSERT INTO {cut} SELECT * FROM {source}")
+
+
+def _has_parts(engine: Engine, name: str) -> bool:
+    database, table = (part.strip("`") for part in name.split(".", 1))
+    sql = "SELECT engine LIKE '%MergeTree' FROM system.tables WHERE database = {d:String} AND name = {t:String}"
+    return engine.execute(sql, {"d": database, "t": table}, output="TSVRaw").body.strip() == b"1"
 
 
 def _where(wanted: Population) -> str:
