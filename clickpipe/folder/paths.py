@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 ENDINGS = (".datasource", ".pipe", ".connection", ".incl")
 _AT_ONCE = 1 << 16
+_NO_DATAFILE = OSError(errno.EPERM, "it is a link to a file that is no datafile")
 _SKIPPED = {"node_modules", "venv", "__pycache__", "dist", "build"}
 _SETTINGS = "clickpipe.toml"
 _NOT_DEPLOYED = {"playgrounds", "explorations"}  # of the project itself: what people try out there is not part of it
@@ -36,7 +38,7 @@ def datafile_paths(root: Path) -> Iterator[Path]:
     """Yield the datafiles in the project's folders, sorted by folder and name."""
     for folder in project_folders(root):
         with os.scandir(folder) as found:
-            names = sorted(e.name for e in found if _is_datafile(e))
+            names = sorted(e.name for e in found if _is_datafile(e) and not _leads_elsewhere(e))
         for name in names:
             yield folder / name
 
@@ -46,11 +48,11 @@ def read_datafiles(root: Path) -> dict[str, bytes | OSError]:
     found: dict[str, bytes | OSError] = {}
     for folder in project_folders(root):
         with os.scandir(folder) as entries:
-            paths = sorted((e.name, e.path) for e in entries if _is_datafile(e))
+            paths = sorted((e.name, e.path, _leads_elsewhere(e)) for e in entries if _is_datafile(e))
         parts = folder.relative_to(root).parts
-        for name, path in paths:
+        for name, path, elsewhere in paths:
             try:
-                data: bytes | OSError = _read(path)
+                data: bytes | OSError = _NO_DATAFILE if elsewhere else _read(path)
             except OSError as error:
                 data = error
             found[posixpath.join(*parts, name)] = data
@@ -71,3 +73,8 @@ def _read(path: str) -> bytes:
 
 def _is_datafile(entry: os.DirEntry[str]) -> bool:
     return entry.name.endswith(ENDINGS) and not entry.name.startswith(".") and entry.is_file()
+
+
+def _leads_elsewhere(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a link to what is no datafile: what is read is shown in errors, and deployed."""
+    return entry.is_symlink() and not os.path.realpath(entry.path).endswith(ENDINGS)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clickpipe.project import decode, load_folder, read_folder, scaffold, scaffold_files
+from clickpipe.project import datafile_paths, decode, load_folder, read_folder, scaffold, scaffold_files
 from tests.conftest import Compile
 
 
@@ -72,3 +72,27 @@ def test_the_scaffold_keeps_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "clickpipe.toml").write_text("port = 1\n")
     assert scaffold(tmp_path, files) == ([], list(files))
     assert (tmp_path / "clickpipe.toml").read_text() == "port = 1\n"
+
+
+def test_links_to_datafiles_are_read_and_others_are_not(tmp_path: Path) -> None:
+    """A project from elsewhere may link to a key of the host: its text would stand in errors and be deployed."""
+    write(tmp_path, "shared/real.datasource", "secret/x.pipe", "project/a.datasource")
+    (tmp_path / "secret/key").write_text("canary")
+    links = {
+        "b.datasource": "../shared/real.datasource",
+        "c.datasource": "a.datasource",
+        "d.pipe": "../secret/key",
+        "e.incl": str(tmp_path / "secret/key"),
+        "f.pipe": "d.pipe",  # a link to a link
+        "g.datasource": "../secret",
+        "h.datasource": "nowhere",
+        "i": "../secret",
+        "j.pipe": "/dev/zero",
+    }
+    for name, target in links.items():
+        (tmp_path / "project" / name).symlink_to(target)
+    texts, unreadable = read_folder(tmp_path / "project")
+    assert sorted(texts) == ["a.datasource", "b.datasource", "c.datasource"]
+    reason = "the file cannot be read: it is a link to a file that is no datafile"
+    assert [(d.span.file, d.message) for d in unreadable] == [(f, reason) for f in ("d.pipe", "e.incl", "f.pipe")]
+    assert [path.name for path in datafile_paths(tmp_path / "project")] == sorted(texts)
