@@ -122,12 +122,12 @@ def read_by_themselves(
         return {live.compiled.project.canonical(name) for name in options.filters}
     named = {table.full_name for table in syntax.tables} | ({pipe.name} if pipe is not None else set())
     pipes = named & live.compiled.project.pipes.keys()
-    if not pipes or not may_fail(syntax.tree, decimals=any(_has_decimals(live, name) for name in pipes)):
+    if not pipes:
         return None
     try:
         allowed("SERVICE", "")
     except ClickpipeError:
-        return frozenset()
+        return frozenset() if may_fail(syntax.tree, decimals=any(_has_decimals(live, name) for name in pipes)) else None
     return None
 
 

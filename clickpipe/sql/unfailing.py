@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from clickpipe.sql.guard import nodes
@@ -31,6 +32,7 @@ _READS |= {"ColumnsRegexpMatcher", "ColumnsListMatcher", "QualifiedColumnsRegexp
 _NAMING = ("aliases", "column_aliases", "cte_aliases")
 
 
+@lru_cache(maxsize=256)
 def may_fail(tree: str, *, decimals: bool) -> bool:
     """Tell whether something in a SELECT's syntax tree may raise an error for one row and not for another.
 
