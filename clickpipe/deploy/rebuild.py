@@ -68,8 +68,9 @@ def _feeding(live: Live, name: str) -> list[MaterializedView]:
         raise ClickpipeError(message, status=404, code="not_found")
     target = views[name].target
     found = [view for view in views.values() if view.target == target]
-    for table in {target, *(view.source for view in found)}:
-        engine = live.compiled.data_sources[table].engine.name.text
+    sources = live.compiled.data_sources
+    for table in {target, *(view.source for view in found)} & sources.keys():  # a quarantine is a MergeTree
+        engine = sources[table].engine.name.text
         if not engine.endswith("MergeTree"):
             message = f"'{table}' has the engine {engine}: only tables of the MergeTree family can be filled anew."
             raise ClickpipeError(message, code="not_populatable")

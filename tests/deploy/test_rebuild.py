@@ -9,6 +9,7 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine
+from clickpipe.jobs import Population
 from clickpipe.runtime import Instance, Workspace
 
 FILES = {
@@ -114,3 +115,20 @@ def test_columns_may_have_any_name(instance: Instance, workspace: Workspace) -> 
     job = workspace.rebuild("kept_mv")
     instance.jobs.wait(job.id)
     assert workspace.sql("SELECT * FROM kept") == [dict.fromkeys(names, 1)]
+
+
+def test_a_view_may_read_a_quarantine(instance: Instance, workspace: Workspace) -> None:
+    view = "NODE n\nSQL >\n    SELECT id FROM events_quarantine\nTYPE materialized\nDATASOURCE bad\n"
+    files = {
+        "events.datasource": "SCHEMA >\n    id String,\n    n UInt8\nENGINE_SORTING_KEY id\n",
+        "bad.datasource": "SCHEMA >\n    id String\nENGINE_SORTING_KEY id\n",
+        "bad_mv.pipe": view.replace("id", "assumeNotNull(id) AS id"),
+    }
+    workspace.deploy(files)
+    workspace.ingest("events", [{"id": "a", "n": 1}, {"id": "b", "n": "many"}])
+    for job in (workspace.rebuild("bad_mv"), workspace.populate(Population("bad_mv", truncate=True))):
+        instance.jobs.wait(job.id)
+        ended = instance.catalog.jobs.get(workspace.id, job.id)
+        assert ended is not None
+        assert (ended.status, ended.error) == ("done", "")
+        assert workspace.sql("SELECT id FROM bad") == [{"id": "b"}]

@@ -113,7 +113,14 @@ class Sandbox:
             for match in [pattern.search(text)]
             if match and match[0] not in own
         ]
-        return [*found, *(f"says {m[0]}: {text[:600]}" for m in [TRACES.search(text)] if m and m[0] not in own)]
+        return [
+            *found,
+            *(
+                f"says {m[0]}: …{text[max(0, m.start() - 200) : m.end() + 1500]}"
+                for m in [TRACES.search(text)]
+                if m and m[0] not in own
+            ),
+        ]
 
 
 @contextmanager
