@@ -1,7 +1,8 @@
-"""Materialized views of a workspace, populated as jobs."""
+"""Materialized views of a workspace, populated and made anew as jobs."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Job
+from clickpipe.deploy import rebuild_target
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Population, Report, Work, run_population, view_of
 from clickpipe.query import QueryRunner, compose_condition
@@ -46,6 +48,28 @@ def population(
             if wanted.truncate:
                 replaced(view.target)
         return {"rows": rows, "datasource": view.target}
+
+    return work
+
+
+def rebuilding(
+    services: Services,
+    workspace: str,
+    queries: QueryRunner,
+    held: Callable[[], AbstractContextManager[None]],
+    replaced: Callable[[str], None],
+    view: str,
+) -> Work:
+    """Return what a job does that makes a view's target anew; `held` and `replaced` are as for `population`."""
+
+    def work(report: Report) -> Mapping[str, Any]:
+        with held():
+            live, tag = queries.live(), uuid.uuid4().hex
+            with report.stoppable(lambda: services.engine.cancel(tag)):
+                paused, told = partial(services.ingester.paused, workspace), lambda text: report({"progress": text})
+                rows = rebuild_target(services.engine, live, view, paused, told, tag)
+            replaced(live.compiled.views[view].target)
+        return {"rows": rows}
 
     return work
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -19,11 +17,11 @@ from clickpipe.auth import reconcile
 from clickpipe.catalog import Job, Live, Workspace as WorkspaceRecord
 from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings, available_memory
-from clickpipe.deploy import Deployer, Hooks, Pace, rebuild_target
+from clickpipe.deploy import Deployer, Hooks, Pace
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError, QueryResult, whole
 from clickpipe.ingest import Importer, IngestResult, Lines
-from clickpipe.jobs import Population, Report, Work
+from clickpipe.jobs import Population, Work
 from clickpipe.query import (
     FORMATS,
     Answer,
@@ -38,7 +36,7 @@ from clickpipe.query import (
 from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.data_in import DataIn
 from clickpipe.runtime.deploying import Deploying
-from clickpipe.runtime.populating import may_be_repeated, population, why_not_repeated
+from clickpipe.runtime.populating import may_be_repeated, population, rebuilding, why_not_repeated
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.staging import StagingData
 from clickpipe.runtime.upload import is_there
@@ -208,17 +206,7 @@ class Workspace(Deploying, DataIn):
         return self._services.jobs.submit(self.id, "rebuild", view, self._rebuilding(view))
 
     def _rebuilding(self, view: str) -> Work:
-        def work(report: Report) -> Mapping[str, Any]:
-            with self._held():
-                live, ingester = self.queries.live(), self._services.ingester
-                engine, tag = self._services.engine, uuid.uuid4().hex
-                with report.stoppable(lambda: engine.cancel(tag)):
-                    paused, told = partial(ingester.paused, self.id), lambda text: report({"progress": text})
-                    rows = rebuild_target(engine, live, view, paused, told, tag)
-                self._outdate(live.compiled.views[view].target)
-            return {"rows": rows}
-
-        return work
+        return rebuilding(self._services, self.id, self.queries, self._held, self._outdate, view)
 
     def retry(self, job: Job) -> Job:
         """Start a job anew that has ended. Raises ClickpipeError 409 for one that has not, 400 for what cannot be."""
