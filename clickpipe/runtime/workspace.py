@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 

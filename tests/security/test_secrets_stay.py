@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,24 +31,8 @@ from clickpipe.observe import set_up_logs
 from clickpipe.runtime import Instance
 from clickpipe.server import create_app, serve_in_thread
 from clickpipe.server.app import ROUTES
-from tests.security.canaries import forms
+from tests.security.said import CANARIES, Said
 
-# With characters that every escaping changes, but for those that stand in headers or settings.
-CANARIES = {
-    "secret": "Kq7'\"\\\n%&<é>-secret-canary",
-    "environment secret": "Zx9'\\-environment-canary",
-    "url password": "Pw3pass'word-canary",
-    "url user": "Us4-user-name-canary",
-    "url query password": "Qp5-query-password-canary",
-    "url query user": "Qu6-query-user-canary",
-    "url query token": "Qt7-query-token-canary-000000000000",
-    "signature": "Sg8-signature-canary",
-    "referer token": "p.Rf9RefererTokenCanary00000000000000000000",
-    "admin token": "p.Ad1AdminTokenCanary000000000000000000000",
-    "jwt signing key": "Jw2-signing-key-canary-0000000000000000",
-    "encryption key": "Ek3-encryption-key-canary-00000000000000",
-    "password": "Cl4-clickhouse-password-canary",
-}
 ADMIN = CANARIES["admin token"]
 SOURCE = """TOKEN "writer" APPEND
 
@@ -88,27 +71,6 @@ HOLES = {
     "{id:int}": ("1", "99"),
     "{node}": ("n",),
 }
-
-
-@dataclass
-class Said:
-    """All that came out, and where."""
-
-    texts: list[tuple[str, str]] = field(default_factory=list)
-
-    def add(self, where: str, text: str | bytes) -> None:
-        self.texts.append((where, text.decode("utf-8", "replace") if isinstance(text, bytes) else text))
-
-    def leaks(self, allowed: dict[str, str]) -> list[str]:
-        """Return what is told of canaries; `allowed` are those that their owner is given on a route."""
-        found = []
-        for name, canary in CANARIES.items():
-            for form in forms(canary):
-                for where, text in self.texts:
-                    if form in text and not (name in allowed and re.fullmatch(allowed[name], where)):
-                        at = text.index(form)
-                        found.append(f"{name} as {form!r} in {where}: …{text[max(0, at - 60) : at + len(form) + 40]}…")
-        return found
 
 
 @pytest.fixture(params=["key file", "encryption key"])
