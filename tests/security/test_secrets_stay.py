@@ -12,7 +12,6 @@ import base64
 import io
 import json
 import logging
-import re
 import subprocess
 import sys
 import time
