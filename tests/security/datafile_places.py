@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clickpipe.datafile import Kind as DatafileKind
+from clickpipe.datafile.directives import DIRECTIVES
 from tests.security import datafile_pieces as p
 
 
@@ -69,11 +71,20 @@ _OF_PIPES = (
     _value("COPY_SCHEDULE|EXPORT_SCHEDULE", ("@on-demand", "0 0 1 1 *", "@yearly")),
     _kind(r"\A[\s\S]*\Z()", tuple(f"\n{line}\n" for line in p.OF_PIPES), tuple(f"\n{line}\n" for line in p.LINES)),
 )
+
+
+def _any(kind: DatafileKind) -> Kind:
+    """Return the end of a file, where any directive may stand: as its example has it, and with any value."""
+    directives = {directive.name: directive for directive in DIRECTIVES[kind].values()}
+    quiet = tuple(f"\n{directive.example or f'{name} x'}\n" for name, directive in directives.items())
+    return _kind(r"\A[\s\S]*\Z()", quiet, tuple(f"\n{name} {value}\n" for name in directives for value in p.VALUES))
+
+
 KINDS = {
-    "datasource": (*_LINES, *_OF_DATA_SOURCES, *_OF_DATA_SOURCES),
-    "pipe": (*_LINES, *_OF_PIPES, *_OF_PIPES),
-    "connection": (*_LINES, *_LINES),
-    "incl": (*_LINES,),
+    "datasource": (*_LINES, *_OF_DATA_SOURCES, *_OF_DATA_SOURCES, _any(DatafileKind.DATASOURCE)),
+    "pipe": (*_LINES, *_OF_PIPES, *_OF_PIPES, _any(DatafileKind.PIPE)),
+    "connection": (*_LINES, *_LINES, _any(DatafileKind.CONNECTION)),
+    "incl": (*_LINES, _any(DatafileKind.DATASOURCE), _any(DatafileKind.PIPE)),
 }
 
 
