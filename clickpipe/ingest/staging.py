@@ -105,8 +105,8 @@ class Stager:
         try:
             self.stage(staging.mapping, lines)
             staging.blocks += 1
-        except Failure:
-            _LOGGER.exception("lines could not be staged in %s", staging.mapping.table)
+        except Failure as error:  # it is told whoever waits, and tried again from the log
+            _LOGGER.warning("lines could not be staged in %s: %s", staging.mapping.table, error)
             return False
         return True
 

@@ -167,3 +167,26 @@ def test_a_folder_that_takes_no_files_is_told_and_used_again_when_it_does(
     (tmp_path / deployed.id).unlink()
     taker.submit(deployed.id, "events", Lines.of([GOOD])).result()
     assert counts(deployed) == (1, 0, 1)
+
+
+def test_lines_that_a_column_cannot_take_are_told_without_a_trace(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A column that only a view fills may have a type that ClickHouse raises for: a caller's mistake, no bug."""
+    filled = "NODE n\nSQL >\n    SELECT id, CAST(v, 'QBit(Float32, 4)') AS v FROM e\nTYPE materialized\nDATASOURCE x\n"
+    workspace.deploy(
+        {
+            "e.datasource": "SCHEMA >\n    id String,\n    v Array(Float32)\n",
+            "x.datasource": "SCHEMA >\n    id String,\n    v QBit(Float32, 4)\n",
+            "x_mv.pipe": filled,
+        }
+    )
+    for _ in range(2):
+        with pytest.raises(ClickpipeError, match="nothing of them was written") as error:
+            workspace.ingest("x", [{"id": "a", "v": "x"}])
+        assert error.value.status == 422
+        assert workspace.ingest("x", [{"id": "a"}]).quarantined_rows == 1
+    assert workspace.ingest("e", [{"id": "a", "v": [1, 2, 3, 4]}]).successful_rows == 1
+    assert workspace.sql("SELECT count() AS n FROM x") == [{"n": 1}]
+    assert [record for record in caplog.records if record.exc_info] == []
+    assert any("could not be staged" in record.message for record in caplog.records)
