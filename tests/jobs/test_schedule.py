@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -156,3 +157,31 @@ def test_schedules_have_five_fields_or_six_or_a_name(cron: str, seconds: int, ru
     for second in range(1, seconds + 1):
         schedule.run_due(MIDNIGHT + timedelta(seconds=second))
     assert len(started) == runs
+
+
+@pytest.mark.parametrize("day", [datetime(2028, 3, 26, tzinfo=UTC), datetime(2028, 10, 29, tzinfo=UTC)])
+def test_days_of_23_and_25_hours_where_the_server_is_have_24_here(
+    monkeypatch: pytest.MonkeyPatch, day: datetime
+) -> None:
+    """Schedules are in UTC: each run comes once, whatever the clocks on the walls do."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert day.astimezone().utcoffset() != (day + timedelta(days=1)).astimezone().utcoffset()
+        named = {"nightly": "30 1 * * *", "later": "30 2 * * *", "hourly": "@hourly", "never": "0 0 30 2 *"}
+        copies = {name: SimpleNamespace(name=name, schedule=cron) for name, cron in named.items()}
+        live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies))}
+        started: list[tuple[str, datetime]] = []
+        at = day
+        schedule = CopySchedule(lambda _, name: started.append((name, at)), lambda: live)
+        schedule._last = day
+        for minute in range(1, 24 * 60 + 1):
+            at = day + timedelta(minutes=minute)
+            schedule.run_due(at)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [at for name, at in started if name == "nightly"] == [day + timedelta(hours=1.5)]
+    assert [at for name, at in started if name == "later"] == [day + timedelta(hours=2.5)]
+    assert [at for name, at in started if name == "hourly"] == [day + timedelta(hours=hour) for hour in range(1, 25)]
+    assert not [at for name, at in started if name == "never"]
