@@ -31,12 +31,13 @@ class Kept:
         self._tables = {name: live.physical.tables[name] for name in self._probe.names}
         self._in_pieces = self._used = False
 
-    def take(self, statement: str) -> EngineError | None:
+    def take(self, statement: str, settings: Settings | None = None) -> EngineError | None:
         """Keep the rows of an insert, and nothing else; return by which error they are refused.
 
         Raises EngineError for one that passes.
         """
-        return self._take(lambda: execute_patiently(self._engine, retarget(statement, self._probe.table), ONE_BLOCK))
+        sql, how = retarget(statement, self._probe.table), {**ONE_BLOCK, **(settings or {})}
+        return self._take(lambda: execute_patiently(self._engine, sql, how))
 
     def take_values(self, columns: str, rows: bytes) -> EngineError | None:
         """Keep rows as `Engine.insert` takes them, as `take` does."""
@@ -53,7 +54,9 @@ class Kept:
             return error
         return None
 
-    def gather(self, piece: Callable[[int, int], str], rows: int, *, again: bool) -> list[Refused]:
+    def gather(
+        self, piece: Callable[[int, int], str], rows: int, *, again: bool, settings: Settings | None = None
+    ) -> list[Refused]:
         """Keep so many rows, but for those that are refused alone; return these.
 
         `piece` gives the insert of some. `again`: all of them were taken before, so none is refused for good. Raises
@@ -66,7 +69,7 @@ class Kept:
             self._engine.execute(f"CREATE TABLE {_gathered(copy)} AS {copy} ENGINE = Memory")
 
         def look(first: int, end: int) -> tuple[str, str] | None:
-            error = self.take(piece(first, end))
+            error = self.take(piece(first, end), settings)
             if error is not None and again and end - first == 1:
                 self._take_again(piece(first, end))
             elif error is not None:

@@ -13,9 +13,11 @@ from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.apart import leans, settings_apart
 from clickpipe.ingest.insert import AT_ONCE
 from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.mapping import build_replay
 from clickpipe.ingest.narrow import narrow
 from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.uncertain import has_only_own_views, is_uncertain
 from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
@@ -89,15 +91,20 @@ def replay(
     good, rows = int(good), int(rows)
     if not good:
         return {"rows": 0, "left": rows}
-    with _numbered(engine, quarantine) as numbered:
-        refused = _refused(engine, live, source, owner, numbered, rows, apart)
+    with _numbered(engine, quarantine) as numbered, _kept(engine, live, source, owner) as kept:
+        if kept is not None:
+            refused = _keep(kept, source, table, numbered, rows, apart)
+        else:
+            refused = _refused(engine, live, source, owner, numbered, rows, apart)
         without = f"NOT IN ({', '.join(map(str, refused))})" if refused else ">= 0"
         statements = build_replay(
             source, table, f"(SELECT * EXCEPT __row FROM {numbered} WHERE __row {without})", beside
         )
         token = f"{owner}/{source.name}/replay/{rows}/{mark}"
         settings: Settings = {**ONE_BLOCK, **apart, "insert_deduplicate": 1, "insert_deduplication_token": token}
-        if len(refused) < good:
+        if kept is not None:
+            kept.write(token)
+        elif len(refused) < good:
             try:
                 execute_patiently(engine, statements.good, settings)
             except EngineError as error:
@@ -127,6 +134,30 @@ def _numbered(engine: Engine, quarantine: str) -> Iterator[str]:
         yield table
     finally:
         engine.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+@contextmanager
+def _kept(engine: Engine, live: Live, source: DataSource, owner: str) -> Iterator[Kept | None]:
+    """Give a copy that keeps rows, where views may judge them in two ways and no others are to get them."""
+    once = is_uncertain(engine, live, source.name) and has_only_own_views(engine, live, source.name)
+    kept = Kept(engine, live, source.name, f"replay_{owner}") if once else None
+    try:
+        yield kept
+    finally:
+        if kept is not None:
+            kept.drop()
+
+
+def _keep(kept: Kept, source: DataSource, table: str, numbered: str, rows: int, apart: Settings) -> list[int]:
+    """Keep the rows that fit; return the numbers of those that are refused. Raises EngineError."""
+
+    def some(first: int, end: int) -> str:
+        piece = f"(SELECT * EXCEPT __row FROM {numbered} WHERE __row >= {first} AND __row < {end})"
+        return build_replay(source, table, piece, table).good
+
+    if kept.take(some(0, rows), apart) is None:
+        return []
+    return [one.row for one in kept.gather(some, rows, again=False, settings=apart)]
 
 
 def _refused(

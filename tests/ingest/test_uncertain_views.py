@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clickpipe.engine import EngineError
-from clickpipe.ingest import Ingester, Lines, WriteAheadLog
+from clickpipe.ingest import Ingester, Lines, WriteAheadLog, replay
 from clickpipe.ingest.log import Record
 from clickpipe.ingest.uncertain import is_uncertain
 from clickpipe.runtime import Instance, Workspace
@@ -176,10 +176,17 @@ def stop_after(engine: Any, writes: int, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("files", RANDOM.values(), ids=RANDOM)
-def test_rows_of_a_file_are_each_in_one_place(workspace: Workspace, files: dict[str, str]) -> None:
+def test_rows_of_a_file_and_of_a_replay_are_each_in_one_place(
+    workspace: Workspace, instance: Instance, files: dict[str, str]
+) -> None:
     workspace.deploy({**CHAIN, **files})
     written = workspace.append("events", [Lines.of([line(n) for n in range(200)])])
-    assert len(check(workspace, 200)) == written.quarantined_rows
+    left = len(check(workspace, 200))
+    assert left == written.quarantined_rows
+    assert workspace.live is not None
+    source = workspace.live.compiled.data_sources["events"]
+    replayed = replay(instance.engine, workspace.live, source, workspace.id)
+    assert replayed == {"rows": left - len(check(workspace, 200)), "left": len(refused(workspace))}
 
 
 def test_a_view_sees_the_values_that_the_table_has(workspace: Workspace, taker: Ingester) -> None:
