@@ -37,11 +37,20 @@ def redact(text: str, secrets: Iterable[str] = (), *, parts: bool = True, urls: 
 
 
 def redact_query(query: str) -> str:
-    """Return a URL's query without its tokens and passwords, however their names are written."""
-    if not _MAY_NAME.search(query):
+    """Return a URL's query without its tokens and passwords, however named, and wherever they stand."""
+    if _MAY_NAME.search(query):
+        parts = query.split("&")
+        left = (part for part in parts if unquote_plus(part.partition("=")[0]).strip().lower() not in _LEFT_OUT)
+        query = "&".join(left)
+    if len(query) < _SHORTEST or not _TOKEN.search(unquote_plus(query)):
         return query
-    parts = query.split("&")
-    return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]).strip().lower() not in _LEFT_OUT)
+    return "&".join(map(_without_tokens, query.split("&")))
+
+
+def _without_tokens(part: str) -> str:
+    """Return a parameter of a URL's query without tokens in its value; without the value where one is escaped."""
+    part = _TOKEN.sub(HIDDEN, part)
+    return f"{part.partition('=')[0][:_SHORTEST]}={HIDDEN}" if _TOKEN.search(unquote_plus(part)) else part
 
 
 def redact_parameters(values: Mapping[str, str]) -> dict[str, str]:

@@ -40,7 +40,7 @@ async def observed(
         answer = await run()
     except ClickpipeError as error:
         seconds = time.perf_counter() - started
-        log.call(call, seconds=seconds, status=error.status, result=None, error=error.message)
+        log.call(call, seconds=seconds, status=error.status, result=None, error=redact(error.message))
         raise
     seconds = time.perf_counter() - started
     ran = answer.source in {"", "MISS"}

@@ -68,6 +68,11 @@ def test_tokens_are_hidden_everywhere() -> None:
         ("+token=a", ""),
         ("", ""),
         ("tokens=1", "tokens=1"),
+        (f"a=p.{'x' * 40}&b=1", "a=***&b=1"),
+        (f"q=SELECT+'p.{'x' * 40}'", "q=SELECT+'***'"),
+        (f"b=1&a=%70.{'x' * 40}", "b=1&a=***"),
+        (f"p.{'x' * 40}", "***"),
+        (f"b=%70.{'x' * 40}=1&c=2", "b=***&c=2"),
     ],
 )
 def test_the_query_of_a_url_is_shown_without_its_tokens(query: str, shown: str) -> None:
