@@ -19,6 +19,7 @@ _NO_NAME = re.compile(r"\\N$|[\s\d.,:+-]*$")
 _RESERVED = ("c__error", "c__error_column", "c__import_id", "c__insertion_date")  # a quarantine's own columns
 NO_VALUE = "\\N"  # what stands for NULL in a field
 _LOOKED_AT = 50  # lines
+_MOST_NAMES = 10_000  # of a header: a row with more fields is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,17 @@ class Names:
     def __init__(self) -> None:
         """Start with no name taken but those of a quarantine's own columns."""
         self._taken = set(_RESERVED)
+        self._numbers: dict[str, int] = {}  # the last one behind each name: a file may have a million of one name
 
     def of(self, path: Sequence[str]) -> str:
         """Return a name for what is at a path; a number behind it where it is taken."""
         name = _ODD.sub("_", "_".join(path)).strip("_").lower() or "column"
         name = f"_{name}" if name[0].isdigit() or name in _LITERALS else name
-        number, unique = 1, name
+        number, unique = self._numbers.get(name, 1), name
         while unique in self._taken:
             number += 1
             unique = f"{name}_{number}"
+        self._numbers[name] = number
         self._taken.add(unique)
         return unique
 
@@ -119,7 +122,7 @@ def _score(text: str, dialect: Dialect, delimiter: str, columns: Sequence[str]) 
         return 0, False, False, 0
     counts = [len(row) for row in rows]
     same = len(set(counts)) == 1 and counts[0] > 1
-    return sum(map(bool, matched(rows[0], columns))), counts[0] == len(columns), same, counts[0]
+    return sum(map(bool, matched(rows[0][:_MOST_NAMES], columns))), counts[0] == len(columns), same, counts[0]
 
 
 def _plain(cell: str) -> str:
@@ -131,12 +134,13 @@ def matched(cells: Sequence[str], columns: Sequence[str]) -> list[str]:
 
     A column may be called as the file has it, or as `clickpipe datasource create` makes it of that.
     """
-    names, found = Names(), [""] * len(cells)
+    names, found, left = Names(), [""] * len(cells), set(columns)
     made = [names.of((cell,)) for cell in cells]
     for candidates in (list(map(_plain, cells)), made):
         for at, name in enumerate(candidates):
-            if not found[at] and name in columns and name not in found:
+            if not found[at] and name in left:
                 found[at] = name
+                left.discard(name)
     return found
 
 
@@ -156,7 +160,7 @@ def layout_of(text: str, source: DataSource, dialect: Dialect, *, cut: bool) -> 
     sample = whole_lines(text, cut=cut)
     delimiter = dialect.delimiter or guess_delimiter(sample, dialect, columns)
     first = next(records(io.StringIO(sample, newline=""), dialect, delimiter), None)
-    if first is None or dialect.header is False:
+    if first is None or dialect.header is False or len(first) > _MOST_NAMES:
         return Layout(delimiter, columns)
     fields = matched(first, columns)
     if not any(fields) or not (dialect.header or _is_header(first, fields, columns)):

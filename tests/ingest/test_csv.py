@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Dialect, csv_rows, read_file
 from clickpipe.ingest.csv_rows import csv_parts
+from clickpipe.ingest.dialect import Names, matched
 from clickpipe.project import DataSource
 from clickpipe.query import FORMATS
 from clickpipe.runtime import Instance, Workspace
@@ -182,3 +184,13 @@ def test_what_is_exported_can_be_appended_again(exports: Workspace, tmp_path: Pa
         result = exports.append(source, rows)
     assert (result.successful_rows, exports.sql(f"SELECT c__error FROM {source}_quarantine")) == (1, [])
     assert exports.sql(f"SELECT toString(v) AS v FROM {source}") == exports.sql(f"SELECT toString(v) AS v FROM {pipe}")
+
+
+@pytest.mark.parametrize("line", ["," * 100_000, "a," * 100_000, "a b," * 50_000 + "id," * 50_000, "\t" * 100_000])
+def test_a_row_of_very_many_fields_is_laid_out_soon(line: str) -> None:
+    """Time grows with the file, not with the square of its fields."""
+    names = Names()
+    began = time.perf_counter()
+    assert len({names.of((cell,)) for cell in line.split(",")}) > 0
+    matched(line.split(","), ("id", "b"))
+    assert time.perf_counter() - began < 20

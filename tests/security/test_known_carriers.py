@@ -94,16 +94,14 @@ def _one_value(size: int) -> bytes:
     return b'{"id":1,"tenant":"' + b"x" * size + b'"}'
 
 
-SIZE = 150_000_000
+SIZE = 20_000_000
 BODIES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "one value": ("json", lambda: _one_value(SIZE)),
     "one line": ("ndjson", lambda: _one_value(SIZE)),
     "many keys": ("ndjson", lambda: b"{" + b'"a":1,' * (SIZE // 6) + b'"id":1}'),
     "nested": ("json", lambda: b"[" * 1_000_000 + b"]" * 1_000_000),
     "one cell": ("csv", lambda: b'1,"' + b"x" * SIZE + b'",a\n'),
-    "commas": ("csv", lambda: b"," * SIZE),
     "an open quote": ("csv", lambda: b'1,"' + b"\n" * SIZE),
-    "an array of nothing": ("json", lambda: b"[" + b"{}," * (SIZE // 3) + b"{}]"),
     "blank lines": ("ndjson", lambda: b"\n" * SIZE),
     "no format": ("parquet", lambda: b"PAR1" + b"\0" * SIZE + b"PAR1"),
 }  # fmt: skip
@@ -132,7 +130,7 @@ def test_a_small_file_takes_little_memory(known: World, what: str) -> None:
     reply = known.ask("POST", path, token, content=packed, headers={"Content-Encoding": encoding})
     assert reply.status_code < 500, reply.text
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert peak - max(before, resident) < 400_000, f"{len(packed)} bytes: {before} to {peak} kB"
+    assert peak - max(before, resident) < 300_000, f"{len(packed)} bytes: {before} to {peak} kB"
     assert known.ask("GET", "/v0/health", token).status_code == 200
 
 
