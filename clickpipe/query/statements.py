@@ -211,8 +211,8 @@ _STATEMENTS: tuple[tuple[str, _Make], ...] = (
     (r"EXISTS\s+DICTIONARY\s+.*", _always("SELECT toUInt8(0) AS result")),
     (rf"USE\s+(?:DATABASE\s+)?(?P<name>{_NAME})", _use),
     (
-        r"EXPLAIN\s+(?P<how>(?:(?:PLAN|SYNTAX|AST|QUERY\s+TREE|PIPELINE|ESTIMATE)\s+)?(?:\w+\s*=\s*\w+\s*,?\s+)*)"
-        r"(?P<query>\(?\s*(?:SELECT|WITH)\b.*)",
+        r"EXPLAIN\s++(?P<how>(?:(?:PLAN|SYNTAX|AST|QUERY\s++TREE|PIPELINE|ESTIMATE)\s++)?+"
+        r"(?:\w++\s*+=\s*+\w++(?:\s*+,\s*+|\s++))*+)(?P<query>\(?\s*+(?:SELECT|WITH)\b.*)",
         _explain,
     ),
 )

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from clickpipe.query import split_format_clause
+from clickpipe.query.statements import _STATEMENTS
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,13 @@ from clickpipe.query import split_format_clause
 def test_the_format_clause_is_split_off(sql: str, rest: str, clickhouse: str) -> None:
     found, output = split_format_clause(sql)
     assert (found, output.clickhouse) == (rest, clickhouse)
+
+
+@pytest.mark.parametrize(
+    "text", ["EXPLAIN " + " " * 60_000, "EXPLAIN " + "a=a " * 15_000, "EXPLAIN PLAN " + "a = " * 15_000]
+)
+def test_no_pattern_of_statements_is_quadratic(text: str) -> None:
+    began = time.perf_counter()
+    for pattern, _ in _STATEMENTS:
+        re.fullmatch(pattern, text, re.IGNORECASE | re.DOTALL)
+    assert time.perf_counter() - began < 3
