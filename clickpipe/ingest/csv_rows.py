@@ -17,12 +17,14 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Escaped, Params, Settings, reads_csv
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.dialect import Dialect, Layout, layout_of, records
+from clickpipe.ingest.pieces import line_end
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
 _CHUNK = 16 << 20  # bytes that are read together
 _SAMPLE = 1 << 20  # bytes by which the layout is told
-_LONGEST = 64 << 20  # bytes of a record
+_LONGEST = 16 << 20  # bytes of a record: it takes some fifty times as much while it is sorted out
+_MOST_SHOWN = 100_000  # fields of a row that has too many
 _NONE = "\x01"  # stands for a field that a record does not have
 _TOO_LONG = "a row of more than"
 _BLANK = re.compile(rb"\n[ \t]")
@@ -146,7 +148,8 @@ def _undecodable(data: bytes) -> bool:
 
 
 def _shown(row: list[str]) -> bytes:
-    return msgspec.json.encode([field.encode(errors=_ESCAPED).decode(errors="backslashreplace") for field in row])
+    shown = row[:_MOST_SHOWN]
+    return msgspec.json.encode([field.encode(errors=_ESCAPED).decode(errors="backslashreplace") for field in shown])
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,15 +212,25 @@ def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> tuple[
 def _parts(stream: IO[bytes], rest: bytes, block: bytes, dialect: Dialect, layout: Layout) -> Iterator[CsvRows]:
     while block:
         rest += block
-        if len(rest) >= _CHUNK // 2 and (end := _last_end(rest, dialect, layout.delimiter)):
+        while len(rest) >= _CHUNK // 2 and (end := _last_end(rest, dialect, layout.delimiter)):
+            end = _few(rest, end, dialect, layout.delimiter)
             yield CsvRows(rest[:end], layout, dialect)
             rest = rest[end:]
-        elif len(rest) > _LONGEST:
+        if len(rest) > _LONGEST:
             message = f"A row is longer than {_LONGEST} bytes: is a quote missing?"
             raise ClickpipeError(message, code="line_too_long")
         block = stream.read(_CHUNK)
+    while (end := _few(rest, len(rest), dialect, layout.delimiter)) < len(rest):
+        yield CsvRows(rest[:end], layout, dialect)
+        rest = rest[end:]
     if rest.strip():
         yield CsvRows(rest, layout, dialect)
+
+
+def _few(data: bytes, end: int, dialect: Dialect, delimiter: str) -> int:
+    """Return where a part of not too many records ends, in the first `end` bytes, which are whole records."""
+    found = line_end(data, end)
+    return end if found == end else _last_end(data[:found], dialect, delimiter) or end
 
 
 def _last_end(data: bytes, dialect: Dialect, delimiter: str) -> int:

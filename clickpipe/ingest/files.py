@@ -19,6 +19,7 @@ from clickpipe.ingest.charset import in_utf8
 from clickpipe.ingest.csv_rows import CsvRows, csv_parts
 from clickpipe.ingest.dialect import Dialect, Layout
 from clickpipe.ingest.json_file import json_parts
+from clickpipe.ingest.pieces import pieces
 from clickpipe.ingest.zstd import zstd_reader
 from clickpipe.project import DataSource, Key, parse_jsonpath
 
@@ -124,11 +125,11 @@ def ndjson_parts(stream: IO[bytes]) -> Iterator[Lines]:
     while block := stream.read(_CHUNK):
         whole, newline, after = block.rpartition(b"\n")
         if newline:
-            yield lines_of(rest + whole)
+            yield from pieces(lines_of(rest + whole))
             rest = after
         else:
             rest += block
         if len(rest) > _LONGEST:
             message = f"A line is longer than {_LONGEST} bytes: is this NDJSON, one object a line?"
             raise ClickpipeError(message, code="line_too_long")
-    yield lines_of(rest)
+    yield from pieces(lines_of(rest))

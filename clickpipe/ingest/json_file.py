@@ -10,8 +10,10 @@ import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest.body import Lines, lines_of
+from clickpipe.ingest.pieces import MOST_ROWS, pieces
 
 _CHUNK = 8 << 20
+_MANY = 1_000_000  # commas: so many values that they are not to be held together
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
 
 
@@ -21,8 +23,8 @@ def json_parts(stream: IO[bytes], longest: int) -> Iterator[Lines]:
     Raises ClickpipeError for one that is longer than `longest` bytes.
     """
     data = stream.read(_CHUNK)
-    if len(data) < _CHUNK:
-        yield lines_of(data, json=True)
+    if len(data) < _CHUNK and data.count(b",") < _MANY:
+        yield from pieces(lines_of(data, json=True))
         return
     if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
         yield from _elements(stream, data[data.index(b"[") + 1 :], longest)
@@ -48,6 +50,9 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
             if depth < 0 or (depth == 0 and mark == b","):
                 found.append(data[start : token.start()])
                 start = at
+                if len(found) == MOST_ROWS:
+                    yield _lines(found)
+                    found = []
         else:
             at = max(at, len(data)) if depth >= 0 else at
         if found:

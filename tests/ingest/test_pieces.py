@@ -1,0 +1,49 @@
+"""Tiny rows are inserted some at a time, each once and in order."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from clickpipe.ingest import Dialect, csv_rows, pieces
+from clickpipe.ingest.body import Lines
+from clickpipe.ingest.csv_rows import csv_parts
+from clickpipe.ingest.files import ndjson_parts
+from clickpipe.ingest.json_file import json_parts
+from clickpipe.runtime import Workspace
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "MOST_ROWS", 10)
+    monkeypatch.setattr("clickpipe.ingest.json_file.MOST_ROWS", 10)
+    monkeypatch.setattr("clickpipe.ingest.json_file._MANY", 3)
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 21, 57])
+def test_lines_are_cut_and_none_is_lost(count: int) -> None:
+    lines = [b'{"n":%d}' % number for number in range(count)]
+    for found in (
+        list(pieces.pieces(Lines.of(lines))),
+        list(ndjson_parts(io.BytesIO(b"\n".join(lines)))),
+        list(json_parts(io.BytesIO(b"[" + b",".join(lines) + b"]"), 1_000)),
+    ):
+        assert [line for part in found for line in part.data.split(b"\n") if line] == lines
+        assert all(part.data.count(b"\n") < 10 for part in found)
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+@pytest.mark.parametrize("chunk", [40, 1_000])
+def test_records_are_cut_behind_whole_ones(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *, quoted: bool, chunk: int
+) -> None:
+    monkeypatch.setattr(csv_rows, "_CHUNK", chunk)
+    workspace.deploy({"e.datasource": "SCHEMA >\n    a Int32,\n    b String\n"})
+    source = workspace.queries.live().compiled.data_sources["e"]
+    records = [b'%d,"x\n%d"\n' % (number, number) if quoted else b"%d,x\n" % number for number in range(57)]
+    _, parts = csv_parts(io.BytesIO(b"".join(records)), source, Dialect())
+    found = [part.data for part in parts]
+    assert b"".join(found) == b"".join(records)
+    assert all(part.count(b'"') % 2 == 0 for part in found)
+    assert all(part.count(b"\n") <= 10 for part in found)
