@@ -24,7 +24,6 @@ from clickpipe.sql import quote_literal
 _CHUNK = 16 << 20  # bytes that are read together
 _SAMPLE = 1 << 20  # bytes by which the layout is told
 _LONGEST = 16 << 20  # bytes of a record: it takes some fifty times as much while it is sorted out
-_MOST_SHOWN = 100_000  # fields of a row that has too many
 _NONE = "\x01"  # stands for a field that a record does not have
 _TOO_LONG = "a row of more than"
 _BLANK = re.compile(rb"\n[ \t]")
@@ -148,8 +147,7 @@ def _undecodable(data: bytes) -> bool:
 
 
 def _shown(row: list[str]) -> bytes:
-    shown = row[:_MOST_SHOWN]
-    return msgspec.json.encode([field.encode(errors=_ESCAPED).decode(errors="backslashreplace") for field in shown])
+    return msgspec.json.encode([field.encode(errors=_ESCAPED).decode(errors="backslashreplace") for field in row])
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,13 +127,15 @@ def read_by_themselves(
     try:
         allowed("SERVICE", "")
     except ClickpipeError:
-        return frozenset() if may_fail(syntax.tree, decimals=any(_has_decimals(live, name) for name in pipes)) else None
+        decimals, times = (any(_has(live, name, kind) for name in pipes) for kind in ("Decimal", "Date"))
+        return frozenset() if may_fail(syntax.tree, decimals=decimals, times=times) else None
     return None
 
 
-def _has_decimals(live: Live, pipe: str) -> bool:
+def _has(live: Live, pipe: str, kind: str) -> bool:
+    """Tell whether a pipe may have a column of a type with this in its name."""
     endpoint = live.compiled.endpoints.get(pipe)
-    return endpoint is None or any("Decimal" in column.type for column in endpoint.columns)
+    return endpoint is None or any(kind in column.type for column in endpoint.columns)
 
 
 def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions) -> None:

@@ -10,6 +10,7 @@ from clickpipe.sql.guard import nodes
 from clickpipe.sql.tree import read_tree
 
 _ARITHMETIC = frozenset({"plus", "minus", "multiply", "divide", "negate"})  # of decimals it may overflow
+_SUMS = frozenset({"plus", "minus"})  # of times they may, too
 _WHATEVER = (  # whatever their arguments are: types that do not go together are refused before a row is read
     frozenset({"equals", "notequals", "less", "greater", "lessorequals", "greaterorequals", "and", "or", "not", "xor"})
     | {"in", "notin", "globalin", "globalnotin", "isnull", "isnotnull", "exists", "tuple", "startswith", "endswith"}
@@ -33,16 +34,17 @@ _NAMING = ("aliases", "column_aliases", "cte_aliases")
 
 
 @lru_cache(maxsize=256)
-def may_fail(tree: str, *, decimals: bool) -> bool:
+def may_fail(tree: str, *, decimals: bool, times: bool) -> bool:
     """Tell whether something in a SELECT's syntax tree may raise an error for one row and not for another.
 
-    `decimals` tells whether columns may be decimals.
+    `decimals` and `times` tell whether columns may be decimals, or dates and times.
     """
     every = list(nodes(read_tree(tree)))
     made = frozenset(_made(every))
+    safe = _WHATEVER | (frozenset() if decimals else _ARITHMETIC - (_SUMS if times else frozenset()))
     return any(
         node["type"] == "ColumnsApplyTransformer"
-        or (node["type"] == "Function" and _function_may_fail(node, made, decimals=decimals))
+        or (node["type"] == "Function" and _function_may_fail(node, made, safe))
         for node in every
     )
 
@@ -56,10 +58,10 @@ def _made(every: list[Mapping[str, Any]]) -> Iterator[str]:
             yield from (str(name.get("name", "")) for name in node.get(key, {}).get("children", ()))
 
 
-def _function_may_fail(node: Mapping[str, Any], made: Collection[str], *, decimals: bool) -> bool:
+def _function_may_fail(node: Mapping[str, Any], made: Collection[str], safe: Collection[str]) -> bool:
     name = str(node.get("name", "")).lower()
     arguments = node.get("arguments", {}).get("children", [])
-    if name in _WHATEVER or (name in _ARITHMETIC and not decimals):
+    if name in safe:
         return False
     if name in _OF_COLUMNS and arguments and arguments[0]["type"] == "Identifier":
         return arguments[0]["name"].rpartition(".")[2] in made or not _is_constant(arguments[1:])

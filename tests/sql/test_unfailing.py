@@ -53,15 +53,25 @@ MAY = [
 
 @pytest.mark.parametrize("sql", CANNOT)
 def test_no_row_can_fail_it(engine: Engine, sql: str) -> None:
-    assert not may_fail(engine.syntax_tree(sql), decimals=False)
+    assert not may_fail(engine.syntax_tree(sql), decimals=False, times=True)
 
 
 @pytest.mark.parametrize("sql", MAY)
 def test_a_row_may_fail_it(engine: Engine, sql: str) -> None:
-    assert may_fail(engine.syntax_tree(sql), decimals=False)
+    assert may_fail(engine.syntax_tree(sql), decimals=False, times=False)
 
 
 @pytest.mark.parametrize("sql", ["SELECT a + 1 FROM p", "SELECT * FROM p WHERE a * b = 1", "SELECT -a FROM p"])
 def test_arithmetic_may_fail_with_decimals(engine: Engine, sql: str) -> None:
     tree = engine.syntax_tree(sql)
-    assert (may_fail(tree, decimals=True), may_fail(tree, decimals=False)) == (True, False)
+    found = (may_fail(tree, decimals=True, times=False), may_fail(tree, decimals=False, times=False))
+    assert found == (True, False)
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT ts + a FROM p", "SELECT * FROM p WHERE ts - INTERVAL 9 YEAR > toDate('1971-01-01')"]
+)
+def test_sums_may_fail_with_times(engine: Engine, sql: str) -> None:
+    tree = engine.syntax_tree(sql)
+    found = (may_fail(tree, decimals=False, times=True), may_fail(tree, decimals=False, times=False))
+    assert found == (True, False)
