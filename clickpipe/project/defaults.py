@@ -11,7 +11,7 @@ from clickpipe.diagnostics import Diagnostic, Severity, Word
 
 _WRAPPER = re.compile(r"^(Nullable|LowCardinality)\((.*)\)$", re.DOTALL)
 _LITERAL = re.compile(r"^'((?:[^'\\]|\\.|'')*)'$", re.DOTALL)
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 _DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{8}|\d{1,5}"
 _TIME = r"\d+(\.\d+)?|(\d{4}-\d{1,2}-\d{1,2}|\d{8})([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?"
 # By the start of a type's name: the form of texts that it holds, and how its zero is written.
@@ -27,7 +27,7 @@ _FORMS: tuple[tuple[str, str, str], ...] = (
     ("Bool", r"true|false|0|1|yes|no|on|off|t|f|y|n", "false"),
     ("UUID", r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", "'00000000-0000-0000-0000-000000000000'"),
     ("IPv4", r"\d+(\.\d+){3}", "'0.0.0.0'"),
-    ("IPv6", r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|\d+(\.\d+){3}", "'::'"),
+    ("IPv6", r"[0-9a-fA-F.]*+:[0-9a-fA-F:.]*+|\d+(\.\d+){3}", "'::'"),
     ("Array(", r"\s*\[.*", "[]"),
     ("Map(", r"\s*\{.*", "map()"),
     ("Tuple(", r"\s*\(.*", "tuple()"),

@@ -159,11 +159,13 @@ def parse(source: str) -> nodes.Template:
 def _pythonic(source: str) -> TemplateSyntaxError | None:
     """Say what to write instead of the two forms of Python's that there are not."""
     for tag in _TAG.finditer(source):
-        line = source.count("\n", 0, tag.start()) + 1
         if _F_STRING.search(tag[0]):
-            return TemplateSyntaxError("f-strings are not known here; join texts with ~: 'a' ~ x ~ 'b'", line)
-        if not tag[0].startswith("{% for") and _COMPREHENSION.search(tag[0]):
-            return TemplateSyntaxError("comprehensions are not known here; use a {% for %} loop", line)
+            message = "f-strings are not known here; join texts with ~: 'a' ~ x ~ 'b'"
+        elif not tag[0].startswith("{% for") and _COMPREHENSION.search(tag[0]):
+            message = "comprehensions are not known here; use a {% for %} loop"
+        else:
+            continue
+        return TemplateSyntaxError(message, source.count("\n", 0, tag.start()) + 1)
     return None
 
 

@@ -2,93 +2,32 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
+import itertools
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
+from lark import Lark
+from starlette.routing import Route
 
-import clickpipe
+from clickpipe.datafile.grammar import parse_columns
+from clickpipe.diagnostics import Span, Word
+from clickpipe.server.app import ROUTES
+from clickpipe.template import compile_template
+from clickpipe.template.environment import environment
+from tests.security.patterns import Source, Used, patterns, sources
 
 sre = importlib.import_module("re._constants")
 sre_parse = importlib.import_module("re._parser")
 
-ROOT = Path(clickpipe.__file__).parent
 SHORT, LONG = 500, 2_000  # characters: four times the text takes 4 times the time, or 16
 ENOUGH = 0.003  # seconds below which nothing is measured
 MOST = 9.0  # times longer
-METHODS = {"match", "fullmatch", "search", "finditer", "findall", "sub", "subn", "split"}
-
-
-@dataclass(frozen=True)
-class Used:
-    """A pattern, and whether it is only tried at one place of a text."""
-
-    pattern: Any
-    once: bool
-
-    def run(self, text: Any) -> None:
-        """Look for the pattern as the program does."""
-        if self.once:
-            self.pattern.match(text)
-            self.pattern.fullmatch(text)
-        else:
-            deque(self.pattern.finditer(text), 0)
-
-
-def _patterns() -> Iterator[tuple[str, Used]]:
-    """Yield each pattern that a module keeps, in whatever it keeps it, and those given to `re` as a text."""
-    everywhere = [_methods(path) for path in ROOT.rglob("*.py")]
-    for path in sorted(ROOT.rglob("*.py")):
-        module = ".".join(("clickpipe", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
-        if module.endswith("__main__"):
-            continue
-        own = _methods(path)
-        loaded = importlib.import_module(module)
-        for name, value in vars(loaded).items():
-            for number, pattern in enumerate(_held(value)):
-                places = [own] if name.startswith("_") else everywhere
-                used = set[str]().union(*(methods.get(name, ()) for methods in places))
-                once = used != set() and used <= {"match", "fullmatch"}
-                yield f"{module}.{name}{number or ''}", Used(pattern, once)
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args:
-                of, first, method = call.func.value, call.args[0], call.func.attr
-                if isinstance(of, ast.Name) and of.id == "re" and isinstance(first, ast.Constant) and method in METHODS:
-                    assert isinstance(first.value, str)
-                    yield f"{module}:{call.lineno}", Used(re.compile(first.value), method in {"match", "fullmatch"})
-
-
-def _methods(path: Path) -> dict[str, set[str]]:
-    """Return by the name of a pattern what a module does with it."""
-    found: dict[str, set[str]] = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Attribute):
-            of = node.value.value if isinstance(node.value, ast.Subscript) else node.value
-            name = of.id if isinstance(of, ast.Name) else of.attr if isinstance(of, ast.Attribute) else ""
-            if node.attr in METHODS:
-                found.setdefault(name, set()).add(node.attr)
-    return found
-
-
-def _held(value: Any) -> Iterator[Any]:
-    if isinstance(value, re.Pattern):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _held(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _held(item)
-    elif isinstance(value, type) and value.__module__.startswith("clickpipe"):
-        for item in vars(value).values():
-            yield from _held(item) if isinstance(item, re.Pattern) else ()
 
 
 def _sample(items: Any) -> str:
@@ -166,42 +105,140 @@ def _choices(items: Any) -> Iterator[str]:
             yield from _choices(argument[3])
 
 
-def _seconds(used: Used, text: Any) -> float:
-    began = time.perf_counter()
-    used.run(text)
-    first = time.perf_counter() - began
-    if first < ENOUGH:
-        return first
-    began = time.perf_counter()
-    used.run(text)
-    return min(first, time.perf_counter() - began)
+def _seconds(run: Callable[[Any], object], text: Any, times: int = 1) -> float:
+    """Return how much of this thread's time it takes, the least of some."""
+
+    def once() -> float:
+        began = time.thread_time()
+        run(text)
+        return time.thread_time() - began
+
+    return min(once() for _ in range(times))
 
 
+# Tried where the last one ended, until one is not there: no more than once at each place.
+IN_TURN = {"clickpipe.datafile.plain._COLUMN", "clickpipe.datafile.scanner._SHELL_WORD"}
 # Bounded by what they are given: some hundred characters.
 SHORT_TEXTS = {"clickpipe.template.assemble._LITERAL_ONLY", "clickpipe.template.assemble._TEXT_ONLY"}
-EVERY = [(name, pattern) for name, pattern in _patterns() if name not in SHORT_TEXTS]
+FOUND, UNKNOWN = patterns(sources())
+EVERY = [used for used in FOUND if used.where not in SHORT_TEXTS]
+ENDS = ("\x01", "\n\x01", "'", " \x01x")
 
 
-def test_patterns_are_found() -> None:
-    assert len(EVERY) > 60
+def test_the_text_of_each_pattern_is_found_out() -> None:
+    assert UNKNOWN == []
+    assert len(EVERY) > 250
+    assert {used.where for used in FOUND} >= SHORT_TEXTS | IN_TURN
 
 
-@pytest.mark.parametrize("used", [pytest.param(p, id=n) for n, p in EVERY])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("re.match('a+', x)", ["a+"]),
+        ("re.sub(pattern='b+', repl='', string=x)", ["b+"]),
+        ("P = re.compile('a' + 'b')", ["ab"]),
+        ("P = {1: [re.compile('a')], 2: re.compile('b')}", ["a", "b"]),
+        ("def f(x, p=re.compile('d')): ...", ["d"]),
+        ("class C:\n    x = 'c'\n    p = re.compile('c' * 2)", ["cc"]),
+        ("def f():\n    p = '(a*)*'\n    return re.compile(p)", ["(a*)*"]),
+        ("def f(p):\n    return re.compile(p + '$')\nf('x')\nf(p='y')", ["x$", "y$"]),
+        ("def f(y):\n    return re.search(rf'{re.escape(y)}x', y)", [r"a\-bx"]),
+        ("def f(y):\n    z = re.escape(y.encode())\n    return re.search(b'[%s]' % z, y)", [rb"[a\-b]"]),
+        ("f = lambda x: re.split(HELD, x)", ["h+"]),
+    ],
+)
+def test_a_pattern_is_found_wherever_it_is_written(text: str, found: list[Any]) -> None:
+    source = Source.of("m", text, {"re": re, "HELD": "h+"})
+    told, unknown = patterns((source,))
+    assert {used.pattern.pattern for used in told} >= {*found}
+    assert len(told) <= 2 * len(found)
+    assert unknown == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "re.compile(open(x).read())",
+        "def f(x):\n    return re.compile(x)",
+        "def f(x):\n    for y in x:\n        re.search(y, x)",
+        "def f(x):\n    with x as y:\n        re.search(y, x)",
+        "def f(x):\n    return [re.match(y, x) for y in x]",
+        "map(re.compile, x)",
+        "g = re.sub",
+        "getattr(re, 'compile')('a')",
+        "from re import compile",
+        "import regex",
+        "def f():\n    import re as r\n    r.compile('(a*)*')",
+    ],
+)
+def test_a_pattern_that_is_not_found_out_is_told(text: str) -> None:
+    _, unknown = patterns((Source.of("m", text, {"re": re}),))
+    assert len(unknown) == 1
+
+
+def _hold(pattern: str | bytes, flags: int, run: Callable[[Any], object], contexts: tuple[str, ...] = ("",)) -> None:
+    """Try texts that are made to be hard for a pattern: four times the length takes about four times as long."""
+    tree = sre_parse.parse(pattern if isinstance(pattern, str) else pattern.decode("latin-1"), flags & ~re.LOCALE)
+    for (before, pump), context, after in itertools.product(dict.fromkeys(_attacks(tree)), contexts, ENDS):
+        few, short, long = (
+            f"{context}{before}{pump * count}{after}" for count in (26, SHORT // len(pump), LONG // len(pump))
+        )
+        texts: list[Any] = [few, short, long]
+        if isinstance(pattern, bytes):
+            texts = [text.encode("latin-1", "replace") for text in texts]
+        said = f"{pattern!r} with {context!r}{before!r} + {pump!r}… + {after!r}"
+        assert _seconds(run, texts[0]) < 0.1, f"{said}: 26 of it"
+        if _seconds(run, texts[2]) < ENOUGH:
+            continue
+        took = _seconds(run, texts[2], times=3)
+        ratio = took / _seconds(run, texts[1], times=3)
+        assert took < ENOUGH or ratio < MOST, f"{said}: {took:.3f} s, {ratio:.0f} times"
+
+
+def _run(used: Used) -> Callable[[Any], object]:
+    """Return what looks for a pattern as the program does."""
+    if used.once or used.where in IN_TURN:
+        return lambda text: (used.pattern.match(text), used.pattern.fullmatch(text))
+    return lambda text: deque(used.pattern.finditer(text), 0)
+
+
+@pytest.mark.parametrize("used", [pytest.param(used, id=used.where) for used in EVERY])
 def test_no_pattern_is_quadratic(used: Used) -> None:
-    """A text of four times the length takes about four times as long, whatever leads to a repetition and follows it."""
-    source = used.pattern.pattern
-    tree = sre_parse.parse(source if isinstance(source, str) else source.decode(), used.pattern.flags)
-    attacks = dict.fromkeys(_attacks(tree))
-    for before, pump in attacks:
-        for after in ("\x01", "\n\x01", "'", " \x01x"):
-            few = before + pump * 26 + after
-            began = time.perf_counter()
-            used.run(few if isinstance(source, str) else few.encode())
-            assert time.perf_counter() - began < 0.1, f"{source!r} with {before!r} + {pump!r}… + {after!r}: 26 of it"
-            texts: list[Any] = [before + pump * (size // len(pump)) + after for size in (SHORT, LONG)]
-            short, long = [text.encode() for text in texts] if isinstance(source, bytes) else texts
-            took = _seconds(used, long)
-            if took < ENOUGH:
-                continue
-            ratio = took / max(_seconds(used, short), 1e-5)
-            assert ratio < MOST, f"{source!r} with {before!r} + {pump!r}… + {after!r}: {took:.3f} s, {ratio:.0f} times"
+    _hold(used.pattern.pattern, used.pattern.flags, _run(used))
+
+
+SCHEMA = Lark((files("clickpipe.datafile") / "schema.lark").read_text(), parser="lalr", lexer="contextual")
+PLACES = ("", "a ", "a String ", "a Enum8(", "a String DEFAULT ", "a String DEFAULT f(")
+
+
+@pytest.mark.parametrize("terminal", [pytest.param(t.pattern, id=t.name) for t in SCHEMA.terminals])
+def test_no_terminal_of_schemas_is_quadratic(terminal: Any) -> None:
+    def parse(text: str) -> object:
+        return parse_columns(Word(text, Span("a.datasource", 0, len(text))))
+
+    pattern = re.compile(terminal.to_regexp(), sum(_FLAGS[flag] for flag in terminal.flags))
+    _hold(pattern.pattern, pattern.flags, pattern.match)
+    _hold(pattern.pattern, pattern.flags, parse, PLACES)
+
+
+_FLAGS = {"i": re.IGNORECASE, "s": re.DOTALL, "m": re.MULTILINE, "x": re.VERBOSE}
+TEMPLATES = [
+    pytest.param(rule.pattern, id=f"{state}-{number}")
+    for state, rules in environment().lexer.rules.items()
+    for number, rule in enumerate(rules)
+]
+
+
+@pytest.mark.parametrize("pattern", TEMPLATES)
+def test_no_pattern_of_templates_is_quadratic(pattern: re.Pattern[str]) -> None:
+    def compile_(text: str) -> object:
+        return compile_template(Word(text, Span("a.pipe", 0, len(text))))
+
+    _hold(pattern.pattern, pattern.flags, compile_, ("", "%\n", "%\n{{", "%\n{% if ", "%\n{% raw %}", "%\n{#"))
+
+
+def test_no_path_of_a_route_is_quadratic() -> None:
+    routes = [Route(path, endpoint) for _, path, endpoint in ROUTES]
+    assert len(routes) > 60
+    for route in routes:
+        _hold(route.path_regex.pattern, route.path_regex.flags, route.path_regex.match)
