@@ -130,7 +130,7 @@ def _texts(source: Source, call: ast.Call, every: tuple[Source, ...]) -> list[An
 def _values(source: Source, expression: ast.expr, every: tuple[Source, ...], depth: int = 0) -> list[Any]:
     """Return what an expression may be: its names are those of the module, of a function's own and of its callers."""
     found = []
-    for escaped in (_ESCAPED, _ESCAPED.encode()):
+    for escaped in (re.escape(_ESCAPED), re.escape(_ESCAPED.encode())):
         body = _Escaped(escaped).visit(ast.parse(ast.unparse(expression), mode="eval").body)
         names = {n.id for n in ast.walk(body) if isinstance(n, ast.Name)}
         local = {name: _local(source, expression, name, every, depth) for name in sorted(names)}
@@ -148,7 +148,7 @@ class _Escaped(ast.NodeTransformer):
     """Puts a text in place of what is escaped: whatever it is, it is taken as it stands."""
 
     def __init__(self, text: str | bytes) -> None:
-        self._text = re.escape(text) if isinstance(text, str) else re.escape(text)
+        self._text = text
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if ast.unparse(node.func) == "re.escape":
