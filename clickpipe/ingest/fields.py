@@ -108,15 +108,16 @@ def fields_of(source: DataSource, texts: Texts | CsvTexts | None = None, *, quot
     return found
 
 
-def fitting(fields: list[Field]) -> list[str]:
-    """Return SQL conditions, all of which hold where all texts fit."""
+def unfitting(fields: list[Field]) -> list[str]:
+    """Return SQL conditions, none of which holds where all texts fit."""
     conditions: list[str] = []
     for f in fields:
-        if f.required:
-            by_value = f.parsed and f.judgement.nullable
-            conditions += [f.fits] if by_value else [f"isNotNull({f.raw})", *([f.fits] if f.parsed else [])]
+        if f.required and f.parsed and f.judgement.nullable:
+            conditions.append(f"isNull({f.parsed})")
+        elif f.required:
+            conditions += [f"isNull({f.raw})", *([f"NOT {f.fits}"] if f.parsed else [])]
         elif f.fits != "1":
-            conditions.append(f"(isNull({f.raw}) OR {f.fits})")
+            conditions.append(f"(isNotNull({f.raw}) AND NOT {f.fits})")
     return conditions
 
 
