@@ -19,9 +19,10 @@ from clickpipe.engine.protocol import (
     whole,
 )
 from clickpipe.engine.sessions import default_workers
-from clickpipe.engine.spool import reads_csv
+from clickpipe.engine.spool import ABSENT, reads_csv
 
 __all__ = [
+    "ABSENT",
     "EmbeddedEngine",
     "Engine",
     "EngineChecker",

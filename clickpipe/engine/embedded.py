@@ -219,10 +219,12 @@ class EmbeddedEngine:
         assert self._place.spool is not None  # noqa: S101 - asked of engines that ingest
         return self._place.spool.lines(batches)
 
-    def csv(self, records: bytes, fields: int, delimiter: str) -> AbstractContextManager[str]:
+    def csv(
+        self, records: bytes, fields: int, delimiter: str, *, any_number: bool = False
+    ) -> AbstractContextManager[str]:
         """Give SQL of a table `(f1 String, f2 String …)` with these records. Raises OSError."""
         assert self._place.spool is not None  # noqa: S101 - as above
-        return self._place.spool.csv(records, fields, delimiter)
+        return self._place.spool.csv(records, fields, delimiter, any_number=any_number)
 
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
         """Return the result columns of a SELECT. Raises EngineError."""

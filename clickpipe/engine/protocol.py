@@ -148,10 +148,14 @@ class Engine(Protocol):
         """
         ...
 
-    def csv(self, records: bytes, fields: int, delimiter: str) -> AbstractContextManager[str]:
+    def csv(
+        self, records: bytes, fields: int, delimiter: str, *, any_number: bool = False
+    ) -> AbstractContextManager[str]:
         """Give SQL of a table `(f1 String, f2 String …)` that reads CSV records in UTF-8, for statements run within.
 
-        Of what `reads_csv` tells. A statement fails that meets a record with another number of fields. Raises OSError.
+        Of what `reads_csv` tells. A statement fails that meets a record with another number of fields; with
+        `any_number` the fields that a record lacks are `ABSENT`, as is the one behind `fields` where there are no more.
+        Raises OSError.
         """
         ...
 

@@ -22,6 +22,7 @@ SLOTS = 8  # inserts of lines at once
 CSV_SLOTS = 2  # inserts of CSV records at once
 CSV_FIELDS = 128  # most fields of a record
 CSV_DELIMITERS = ",;|\t"
+ABSENT = "\x01"  # stands for a field that a record does not have
 IMPORT_ID = 36  # characters of an import id: it is a UUID
 _KEPT = 16 << 20  # bytes of a file that stay: writing over them costs a twentieth of writing a file anew
 _DATABASE = "clickpipe_spool"
@@ -30,6 +31,9 @@ _DATABASE = "clickpipe_spool"
 _CSV_SETTINGS = (
     "input_format_null_as_default = 0, input_format_csv_empty_as_default = 0, input_format_csv_trim_whitespaces = 0, "
     "input_format_csv_allow_cr_end_of_line = 1, input_format_csv_skip_trailing_empty_lines = 1"
+)
+_ANY_NUMBER = (
+    "input_format_csv_allow_variable_number_of_columns = 1, input_format_custom_allow_variable_number_of_columns = 1"
 )
 
 Lines = tuple[str, bytes]  # an import id, and lines with \n between them
@@ -78,31 +82,34 @@ class Spool:
             f"ENGINE = File(LineAsString, {quote_literal(str(self._file(slot)))})"
             for slot in range(SLOTS)
         ]
-        tables += [self._csv_table(slot, d) for slot in range(CSV_SLOTS) for d in range(len(CSV_DELIMITERS))]
+        kinds = [(slot, d, a) for slot in range(CSV_SLOTS) for d in range(len(CSV_DELIMITERS)) for a in (False, True)]
+        tables += [self._csv_table(*kind) for kind in kinds]
         return [f"DROP DATABASE IF EXISTS {_DATABASE} SYNC", f"CREATE DATABASE {_DATABASE}", *tables]
 
-    def _csv_table(self, slot: int, delimiter: int) -> str:
+    def _csv_table(self, slot: int, delimiter: int, any_number: bool) -> str:  # noqa: FBT001 - called in one place
         """Return the statement that makes a table over a file of CSV; the CSV format would leave out tabs."""
-        columns = ", ".join(f"f{number} String" for number in range(1, CSV_FIELDS + 1))
+        kind = f" DEFAULT {quote_literal(ABSENT)}" if any_number else ""
+        columns = ", ".join(f"f{number} String{kind}" for number in range(1, CSV_FIELDS + 2))
         between = quote_literal(CSV_DELIMITERS[delimiter])
         format_, how = "CSVWithNames", f"format_csv_delimiter = {between}"
         if CSV_DELIMITERS[delimiter] == "\t":
             format_ = "CustomSeparatedWithNames"
             how = f"format_custom_escaping_rule = 'CSV', format_custom_field_delimiter = {between}"
         return (
-            f"CREATE TABLE {_DATABASE}.csv_{slot}_{delimiter} ({columns}) "
+            f"CREATE TABLE {_DATABASE}.{_csv_name(slot, delimiter, any_number)} ({columns}) "
             f"ENGINE = File({format_}, {quote_literal(str(self._csv_file(slot)))}) SETTINGS {how}, {_CSV_SETTINGS}"
+            + (f", {_ANY_NUMBER}" if any_number else "")
         )
 
     @contextmanager
-    def csv(self, records: bytes, fields: int, delimiter: str) -> Iterator[str]:
+    def csv(self, records: bytes, fields: int, delimiter: str, *, any_number: bool = False) -> Iterator[str]:
         """Give SQL of a table `(f1 String, f2 String …)` that holds CSV records. Raises OSError."""
         slot = self._free_csv.get()
         file = self._csv_file(slot)
         try:
-            header = delimiter.join(f"f{number}" for number in range(1, fields + 1))
+            header = delimiter.join(f"f{number}" for number in range(1, fields + 1 + any_number))
             _write(file, header.encode() + b"\n", records)
-            yield f"{_DATABASE}.csv_{slot}_{CSV_DELIMITERS.index(delimiter)}"
+            yield f"{_DATABASE}.{_csv_name(slot, CSV_DELIMITERS.index(delimiter), any_number)}"
         finally:
             _shorten(file)
             self._free_csv.put(slot)
@@ -125,6 +132,10 @@ class Spool:
         finally:
             _shorten(file)
             self._free.put(slot)
+
+
+def _csv_name(slot: int, delimiter: int, any_number: bool) -> str:  # noqa: FBT001 - called in two places
+    return f"{'ragged' if any_number else 'csv'}_{slot}_{delimiter}"
 
 
 def reads_csv(fields: int, delimiter: str) -> bool:

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import IO
 
@@ -14,18 +15,18 @@ import msgspec
 
 from clickpipe.columns import base, holder, plain
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Escaped, Params, Settings, reads_csv
+from clickpipe.engine import ABSENT, reads_csv
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.dialect import Dialect, Layout, layout_of, records
+from clickpipe.ingest.dialect import NO_VALUE, Dialect, Layout, layout_of, records
 from clickpipe.ingest.pieces import line_end
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
 _CHUNK = 16 << 20  # bytes that are read together
 _SAMPLE = 1 << 20  # bytes by which the layout is told
-_LONGEST = 16 << 20  # bytes of a record: it takes some fifty times as much while it is sorted out
-_NONE = "\x01"  # stands for a field that a record does not have
-_TOO_LONG = "a row of more than"
+_LONGEST = 16 << 20  # bytes of a record: it takes some thirty times as much while it is sorted out
+_MOST_IN_JSON = 10_000  # fields: JSON has three times the bytes of empty ones
+_TOO_MANY = "a row of too many fields"
 _BLANK = re.compile(rb"\n[ \t]")
 _ESCAPED = "surrogateescape"
 _UNDECODED = re.compile("[\ud800-\udfff]")
@@ -38,37 +39,21 @@ csv.field_size_limit(_LONGEST)
 
 @dataclass(frozen=True, slots=True)
 class CsvRows:
-    """Whole records of a CSV file, in UTF-8, and how they are laid out."""
+    """Whole records of a CSV file, in UTF-8, and how they are laid out.
+
+    `as_arrays`: each is a line with a JSON array of its fields, as many as expected.
+    """
 
     data: bytes
     layout: Layout
     dialect: Dialect
-    is_sorted_out: bool = False
-
-    def table(self, import_id: str) -> str:
-        """Return SQL of a table (import_id, line, f1, f2 …) with `params` and `settings`; `line` tells of a misfit."""
-        count = len(self.layout.fields)
-        names = [f"f{number}" for number in range(1, count + 2)]
-        structure = quote_literal(", ".join(f"{name} String DEFAULT '\\x01'" for name in names))
-        last, extra = names[-2:]
-        present = f"arrayFilter(f -> f != '{_NONE}', [{', '.join(names)}])"
-        few = f"concat('a row of ', toString(length({present})), ' fields where {count} are expected: ', "
-        many = f"concat('{_TOO_LONG} {count} fields: ', "
-        shown = f"toJSONString({present}))"
-        line = f"multiIf({extra} != '{_NONE}', {many}{shown}, {last} = '{_NONE}', {few}{shown}, '{{}}')"
-        first = f"f1 IN ('', '{_NONE}')" if count > 1 else f"f1 = '{_NONE}'"
-        rows = f"format({self._format}, {structure}, {{data:String}}) WHERE NOT ({first} AND f2 = '{_NONE}')"
-        return f"(SELECT {quote_literal(import_id)} AS import_id, {line} AS line, * FROM {rows})"
+    as_arrays: bool = False
 
     @property
     def is_plain(self) -> bool:
         """Tell whether ClickHouse reads them as they are: it leaves out blanks at the beginning of a line."""
         blanks = self.data.startswith((b" ", b"\t")) or _BLANK.search(self.data)
         return self.dialect.is_plain and not blanks and not _undecodable(self.data)
-
-    @property
-    def _format(self) -> str:
-        return "CustomSeparated" if self.layout.delimiter in "\t " else "CSV"
 
     @property
     def width(self) -> int:
@@ -78,51 +63,44 @@ class CsvRows:
     @property
     def is_readable(self) -> bool:
         """Tell whether the engine reads them from a file: all records have to have as many fields as expected then."""
-        return self.is_plain and reads_csv(self.width, self.layout.delimiter)
+        return not self.as_arrays and self.is_plain and reads_csv(self.width, self.layout.delimiter)
 
     def exactly(self, records: str, import_id: str = "") -> str:
         """Return SQL of a table as `table` gives, of `records` (f1, f2 …), each of as many fields as expected."""
         return f"(SELECT {quote_literal(import_id)} AS import_id, '{{}}' AS line, * FROM {records})"
 
+    def ragged(self, records: str, import_id: str) -> str:
+        """Return SQL of such a table of `records` with any number of fields (`Engine.csv`); `line` tells of a misfit.
+
+        Those with too many are cut.
+        """
+        count = self.width
+        names = [f"f{number}" for number in range(1, count + 2)]
+        none, last, extra = quote_literal(ABSENT), *names[-2:]
+        present = f"arrayFilter(f -> f != {none}, [{', '.join(names)}])"
+        few = f"concat('a row of ', toString(length({present})), ' fields where {count} are expected: ', "
+        line = f"multiIf({extra} != {none}, '{_TOO_MANY}', {last} = {none}, {few}toJSONString({present})), '{{}}')"
+        first = f"f1 IN ('', {none})" if count > 1 else f"f1 = {none}"
+        rows = f"SELECT {line} AS line, {', '.join(names)} FROM {records} WHERE NOT ({first} AND f2 = {none})"
+        fields = ", ".join(f"if(r.line = '{{}}', r.{name}, {quote_literal(NO_VALUE)}) AS {name}" for name in names[:-1])
+        return f"(SELECT {quote_literal(import_id)} AS import_id, r.line AS line, {fields} FROM ({rows}) AS r)"
+
+    def from_arrays(self, lines: str) -> str:
+        """Return SQL of such a table of `lines` (`Engine.lines`), where the records are `as_arrays`."""
+        fields = ", ".join(f"fields[{number}] AS f{number}" for number in range(1, self.width + 1))
+        arrays = f"SELECT import_id, JSONExtract(document, 'Array(String)') AS fields FROM {lines}"
+        return f"(SELECT import_id, '{{}}' AS line, {fields} FROM ({arrays}))"
+
     def misfits(self, staged: str) -> str:
         """Return the SELECT of how many staged rows have too few fields, and how many too many: they were cut."""
-        return f"SELECT countIf(__line != '{{}}'), countIf(startsWith(__line, '{_TOO_LONG}')) FROM {staged}"
-
-    @property
-    def params(self) -> Params:
-        """Return the records as a parameter, escaped: `str.translate` would take five times as long as ClickHouse."""
-        text = self.data.decode()
-        for meant, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"), ("\0", "\\0")):
-            text = text.replace(meant, written)
-        return {"data": Escaped(text)}
-
-    @property
-    def settings(self) -> Settings:
-        """Return the settings to read `table` with."""
-        by_format: Settings = (
-            {"format_csv_delimiter": self.layout.delimiter}
-            if self._format == "CSV"
-            else {
-                "format_custom_escaping_rule": "CSV",
-                "format_custom_field_delimiter": self.layout.delimiter,
-                "input_format_custom_allow_variable_number_of_columns": 1,
-            }
-        )
-        return {
-            **by_format,
-            "input_format_csv_allow_variable_number_of_columns": 1,
-            "input_format_csv_trim_whitespaces": 0,
-            "input_format_csv_empty_as_default": 0,
-            "input_format_csv_allow_cr_end_of_line": 1,
-            "input_format_csv_skip_trailing_empty_lines": 1,
-            "input_format_null_as_default": 0,
-        }
+        return f"SELECT countIf(__line != '{{}}'), countIf(__line = '{_TOO_MANY}') FROM {staged}"
 
     def sorted_out(self) -> tuple[CsvRows, Lines]:
-        """Return the records that have as many fields as there are, written plainly, and the others as broken lines."""
-        good, count = io.StringIO(), len(self.layout.fields)
-        plain = csv.writer(good, delimiter=self.layout.delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        write, bad = plain.writerow, []
+        """Return the records that have as many fields as there are, as they are read best, and the others as lines."""
+        good, bad, count = io.StringIO(), list[bytes](), self.width
+        as_arrays = not reads_csv(count, ",")
+        quoted = csv.writer(good, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        write = partial(_write_array, good) if as_arrays else quoted.writerow
         text = self.data.decode(errors=_ESCAPED)
         for row in records(io.StringIO(text, newline=""), self.dialect, self.layout.delimiter):
             if any(not field.isascii() and _UNDECODED.search(field) for field in row):
@@ -131,9 +109,13 @@ class CsvRows:
                 bad.append(b"a row of %d fields where %d are expected: " % (len(row), count) + _shown(row))
             else:
                 write(row)
-        plainly = Dialect(charset=self.dialect.charset)
-        written = replace(self, data=good.getvalue().encode(), dialect=plainly, is_sorted_out=True)
-        return written, Lines.of(bad, len(bad))
+        layout, dialect = replace(self.layout, delimiter=","), Dialect(charset=self.dialect.charset)
+        return CsvRows(good.getvalue().encode(), layout, dialect, as_arrays), Lines.of(bad, len(bad))
+
+
+def _write_array(out: io.StringIO, row: list[str]) -> None:
+    out.write(msgspec.json.encode(row).decode())
+    out.write("\n")
 
 
 def _undecodable(data: bytes) -> bool:
@@ -147,7 +129,14 @@ def _undecodable(data: bytes) -> bool:
 
 
 def _shown(row: list[str]) -> bytes:
-    return msgspec.json.encode([field.encode(errors=_ESCAPED).decode(errors="backslashreplace") for field in row])
+    """Return a row as JSON, or as CSV where it has very many fields; then the list is emptied."""
+    if len(row) <= _MOST_IN_JSON:
+        return msgspec.json.encode([field.encode(errors=_ESCAPED).decode(errors="backslashreplace") for field in row])
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(row)
+    row.clear()
+    text = out.getvalue().removesuffix("\n").replace("\n", "\\n")
+    return text.encode(errors=_ESCAPED).decode(errors="backslashreplace").encode()
 
 
 @dataclass(frozen=True, slots=True)

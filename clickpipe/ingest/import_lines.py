@@ -129,15 +129,27 @@ class LinesWriter:
         """Write through `engine`; `relieve` is asked when an insert fails: see `insert_staged`."""
         self._engine = engine
         self._relieve = relieve
-        self._one_by_one = threading.Lock()  # of CSV: it takes several times its size of memory
+        self._one_by_one = threading.Lock()  # of CSV that is sorted out: it takes many times its size of memory
 
     def insert(
         self, into: Target, import_id: str, part: Lines | CsvRows, token: str, check: Callable[[], None]
-    ) -> Written | None:
-        """Insert rows; return what was written, None for CSV that has to be sorted out first: nothing was written.
+    ) -> Written:
+        """Insert rows; return what was written.
 
         `check` is asked before it is tried again. With the same token, it is done once. Raises EngineError.
         """
+        if (written := self._insert(into, import_id, part, token, check)) is not None:
+            return written
+        assert isinstance(part, CsvRows)  # noqa: S101 - lines are taken as they are
+        with self._one_by_one:
+            plain, others = part.sorted_out()
+            written = self._insert(into, import_id, plain, token, check) or Written()
+            return written + self._insert(into.for_lines(), import_id, others, f"{token}/others", check)
+
+    def _insert(
+        self, into: Target, import_id: str, part: Lines | CsvRows, token: str, check: Callable[[], None]
+    ) -> Written | None:
+        """Insert rows; return None for CSV that has to be sorted out first: nothing was written."""
         if not part.data:
             return Written()
         mapping, name = into.mapping(import_id), into.source.name
@@ -191,28 +203,30 @@ class LinesWriter:
             with self._engine.lines([(import_id, part.data)]) as rows:
                 self._engine.execute(mapping.fill(rows), output="Null", settings=settings)
             return part.invalid
-        if not part.is_plain:
-            return None
-        with self._one_by_one:
-            return self._stage_csv(mapping, part, import_id, settings)
+        if part.as_arrays:
+            with self._engine.lines([(import_id, part.data.rstrip(b"\n"))]) as lines:
+                self._engine.execute(mapping.fill(part.from_arrays(lines)), output="Null", settings=settings)
+            return 0
+        return self._stage_csv(mapping, part, import_id, settings) if part.is_readable else None
 
     def _stage_csv(self, mapping: RowMapping, part: CsvRows, import_id: str, settings: Settings) -> int | None:
-        if part.is_readable:
-            try:
-                with self._engine.csv(part.data, part.width, part.layout.delimiter) as records:
-                    statement = mapping.fill(part.exactly(records, import_id))
-                    self._engine.execute(statement, output="Null", settings=settings)
-            except EngineError as error:
-                if is_passing(error):
-                    raise
-                self._engine.execute(f"TRUNCATE TABLE {mapping.table}", output="Null")
-            else:
-                return 0
-        settings = {**settings, **part.settings}
+        data, width, delimiter = part.data, part.width, part.layout.delimiter
         try:
-            self._engine.execute(mapping.fill(part.table(import_id)), part.params, output="Null", settings=settings)
+            with self._engine.csv(data, width, delimiter) as records:
+                statement = mapping.fill(part.exactly(records, import_id))
+                self._engine.execute(statement, output="Null", settings=settings)
         except EngineError as error:
-            if part.is_sorted_out or is_passing(error):
+            if is_passing(error):
+                raise
+            self._engine.execute(f"TRUNCATE TABLE {mapping.table}", output="Null")
+        else:
+            return 0
+        try:
+            with self._engine.csv(data, width, delimiter, any_number=True) as records:
+                statement = mapping.fill(part.ragged(records, import_id))
+                self._engine.execute(statement, output="Null", settings=settings)
+        except EngineError as error:
+            if is_passing(error):
                 raise
             return None
         body = self._engine.execute(part.misfits(mapping.table), output="JSONCompact").body

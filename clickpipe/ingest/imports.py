@@ -211,11 +211,6 @@ class Importer:
         token = self._token(into, counts, number)
         started = time.monotonic()
         written = self._lines.insert(into, counts.import_id, part, token, check)
-        if written is None:
-            assert isinstance(part, CsvRows)  # noqa: S101 - lines are taken as they are
-            plain, others = part.sorted_out()
-            written = self._lines.insert(into, counts.import_id, plain, token, check) or Written()
-            written += self._lines.insert(into.for_lines(), counts.import_id, others, f"{token}/others", check)
         return replace(written, seconds=time.monotonic() - started)
 
     def count(self, name: str, condition: str, seconds: int) -> int:

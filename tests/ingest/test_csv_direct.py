@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from clickpipe.engine import EmbeddedEngine, EngineError, reads_csv
+from clickpipe.engine import ABSENT, EmbeddedEngine, EngineError, reads_csv
 from clickpipe.ingest import Dialect, csv_rows, imports, read_file
 from clickpipe.runtime import Instance, Workspace
 
@@ -212,3 +212,13 @@ def test_two_files_at_once(instance: Instance) -> None:
         body = engine.execute(sql, output="CSV").body
     assert body == b'"a","b"\n"c","d"\n'
     assert imports._AT_ONCE == 2
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_records_of_any_width_are_read_as_they_are(instance: Instance, delimiter: str) -> None:
+    records = b"a,b\nc\nd,e,f,g\n,\n".replace(b",", delimiter.encode())
+    with instance.engine.csv(records, 2, delimiter, any_number=True) as table:
+        sql = f"SELECT f1, f2, f3 != '{ABSENT}' FROM {table}"
+        body = instance.engine.execute(sql, output="TSV").body.decode()
+    rows = [line.split("\t") for line in body.replace(ABSENT, "-").splitlines()]
+    assert rows == [["a", "b", "0"], ["c", "-", "0"], ["d", "e", "1"], ["", "", "0"]]
