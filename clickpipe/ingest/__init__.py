@@ -13,12 +13,15 @@ from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.leftovers import drop_leftovers
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mock import mock_rows
-from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.probe import PLAIN, UNMERGED, Probe
 from clickpipe.ingest.quarantine import Reason, reasons, replay
-from clickpipe.ingest.uncertain import has_views
+from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
+from clickpipe.ingest.writes import unseen
 
 __all__ = [
     "FORMATS",
+    "PLAIN",
+    "UNMERGED",
     "Analysis",
     "Dialect",
     "FileRows",
@@ -36,13 +39,16 @@ __all__ = [
     "decompress",
     "drop_leftovers",
     "fetch",
+    "has_only_own_views",
     "has_views",
     "in_utf8",
     "is_passing",
+    "is_uncertain",
     "lines_of",
     "mock_rows",
     "open_file",
     "read_file",
     "reasons",
     "replay",
+    "unseen",
 ]

@@ -15,7 +15,7 @@ from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.narrow import Refused, narrow
 from clickpipe.ingest.probe import Probe
-from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently, patiently, retarget
+from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently, patiently, retarget, unseen
 
 _TRIES = 20  # of a row that was taken before: one of which is decided at random is taken again
 _ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # so that the blocks of several pieces are written as one
@@ -109,9 +109,7 @@ class Kept:
                 **ONE_BLOCK,
                 "insert_deduplicate": 1,
                 "insert_deduplication_token": f"{token}/{name}" if number else token,
-                # what its views read is nothing, of which they make nothing
-                "additional_table_filters": {table.replace("`", ""): "0"},
-                "empty_result_for_aggregation_by_empty_set": 1,
+                **unseen(table),
             }
             rows = f"INSERT INTO {table} SELECT * FROM {_gathered(copy) if self._in_pieces else copy}{_ONE_BY_ONE}"
             execute_patiently(self._engine, rows, settings)

@@ -9,7 +9,7 @@ They work out the keys too, as the table would.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView, fingerprint
@@ -22,6 +22,10 @@ from clickpipe.template import Binder
 
 _LOGGER = logging.getLogger(__name__)
 PROBES = "clickpipe_probes"  # the database of all copies
+# Of a table whose rows are appended elsewhere: no merge changes in which blocks they are read. PLAIN stands behind a
+# CREATE TABLE: rows as they are, whatever the engine of the table that they are for.
+UNMERGED = "max_bytes_to_merge_at_max_space_in_pool = 1"
+PLAIN = f" ENGINE = MergeTree ORDER BY tuple() SETTINGS {UNMERGED}"
 
 
 class Probe:
@@ -31,18 +35,29 @@ class Probe:
     """
 
     def __init__(
-        self, engine: Engine, live: Live, data_source: str, owner: str, *, views: bool = True, keeps: bool = False
+        self,
+        engine: Engine,
+        live: Live,
+        data_source: str,
+        owner: str,
+        *,
+        views: bool = True,
+        keeps: bool = False,
+        beside: Callable[[str], str] | None = None,
     ) -> None:
         """Make it for what is live in the workspace `owner`; without `views`, of the table alone.
 
-        `keeps`: its tables keep the rows, in memory. Raises EngineError.
+        `keeps`: its tables keep the rows, in memory. `beside` gives, for the table that a view writes to, one on disk
+        that keeps what the view makes. Raises EngineError.
         """
         self._engine = engine
         self._live = live
         self._source = data_source
         self._prefix = f"{owner}_{fingerprint(data_source, str(live.deployment_id), live.physical.tables[data_source])}"
         self._behind = list(views_behind(live, data_source)) if views else []
-        self._store = "Memory" if keeps else "Null"
+        self._store = " ENGINE = Memory" if keeps else " ENGINE = Null"
+        targets = {view.target for view in self._behind} if beside else set()
+        self._beside = {name: beside(live.physical.tables[name]) for name in targets} if beside else {}
         self.names = list(dict.fromkeys([data_source, *(view.target for view in self._behind)]))
         self._views: dict[str, str] = {}
         self.table = self.copy_of(data_source)
@@ -51,7 +66,14 @@ class Probe:
 
     def copy_of(self, resource: str) -> str:
         """Return the quoted copy of a data source's table."""
-        return f"{quote_identifier(PROBES)}.{quote_identifier(f'{self._prefix}_{resource}')}"
+        return (
+            self._beside.get(resource) or f"{quote_identifier(PROBES)}.{quote_identifier(f'{self._prefix}_{resource}')}"
+        )
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """Return the tables on disk with what views made, and the table that each is for."""
+        return {copy: self._live.physical.tables[name] for name, copy in sorted(self._beside.items())}
 
     def _make(self) -> None:
         compiled = self._live.compiled
@@ -71,14 +93,15 @@ class Probe:
             for c in source.columns
         )
         checked = "".join(f", __checked{n} UInt8 MATERIALIZED {sql}" for n, sql in enumerate(_checked(source)))
+        store = PLAIN if source.name in self._beside else self._store
         head = f"CREATE TABLE IF NOT EXISTS {self.copy_of(source.name)} ({columns}"
         try:
-            self._engine.execute(f"{head}{checked}) ENGINE = {self._store}")
+            self._engine.execute(f"{head}{checked}){store}")
         except EngineError as error:
             if not checked or is_passing(error):
                 raise
             _LOGGER.info("keys of '%s' are not looked at before an insert: %s", source.name, error.message)
-            self._engine.execute(f"{head}) ENGINE = {self._store}")
+            self._engine.execute(f"{head}){store}")
 
     def _select(self, view: MaterializedView) -> str:
         """Return a view's SELECT that is run by the copy of its source; what it reads besides is read as it is."""
@@ -96,9 +119,9 @@ class Probe:
         return self._views.get(refusing_view(error), self._source), reason_of(error)
 
     def drop(self) -> None:
-        """Remove it. Raises EngineError."""
+        """Remove it, but for what is `beside`. Raises EngineError."""
         names = [f"{quote_identifier(PROBES)}.{quote_identifier(name)}" for name in self._views]
-        names += [self.copy_of(name) for name in self.names]
+        names += [self.copy_of(name) for name in self.names if name not in self._beside]
         for name in names:
             self._engine.execute(f"DROP TABLE IF EXISTS {name}")
 

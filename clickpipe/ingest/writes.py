@@ -62,6 +62,12 @@ def patiently(run: Callable[[], object]) -> None:
             return
 
 
+def unseen(table: str) -> Settings:
+    """Return the settings with which views make nothing of what is inserted into a table."""
+    hidden = {table.replace("`", ""): "0"}
+    return {"additional_table_filters": hidden, "empty_result_for_aggregation_by_empty_set": 1}
+
+
 def retarget(statement: str, table: str) -> str:
     """Return an insert that names its columns as one into another table."""
     return f"INSERT INTO {table} {statement[statement.index('(') :]}"

@@ -6,59 +6,111 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from clickpipe.catalog import Live
 from clickpipe.engine import Engine, EngineError, Settings
-from clickpipe.ingest import Probe, has_views, is_passing
+from clickpipe.ingest import Probe, has_only_own_views, has_views, is_passing, is_uncertain, unseen
 from clickpipe.jobs.report import Report
 
 _LOGGER = logging.getLogger(__name__)
 _SAME_BLOCKS: Settings = {"max_threads": 1, "max_insert_threads": 1}
-# Of a table whose rows are appended: no merge changes in which blocks they are read. PLAIN stands behind a CREATE
-# TABLE: rows as they are, whatever the target's engine.
-UNMERGED = "max_bytes_to_merge_at_max_space_in_pool = 1"
-PLAIN = f" ENGINE = MergeTree ORDER BY tuple() SETTINGS {UNMERGED}"
 
 
-def ask_views(engine: Engine, live: Live, target: str, beside: str) -> None:
-    """Raise EngineError for a row that a view behind the target, or the target, refuses."""
-    if not has_views(live, target):
-        return
-    probe = Probe(engine, live, target, f"job_{uuid.uuid4().hex[:12]}")
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """Rows that are to be appended: the table that they lie in, the one that they are for, and a token.
+
+    `behind` are the tables with what views made of them, where views may judge the same rows in two ways, and the table
+    that each is for: these views are not asked again.
+    """
+
+    rows: str
+    target: str
+    token: str
+    behind: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a job tells, so that the next server goes on with it."""
+        return {"appending": self.rows, "target": self.target, "token": self.token, "behind": dict(self.behind)}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Return what `as_dict` gave."""
+        rows = str(told["appending"])
+        token = told.get("token") or rows.rpartition("_")[2].strip("`")
+        return cls(rows, str(told["target"]), str(token), dict(told.get("behind") or {}))
+
+    @property
+    def tables(self) -> list[str]:
+        """Return the tables that are there for it alone."""
+        return [self.rows, *self.behind]
+
+    def drop(self, engine: Engine) -> None:
+        """Remove these tables. Raises EngineError."""
+        for table in self.tables:
+            engine.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
+    """Return how the rows of a table are appended to a data source's.
+
+    Raises EngineError for a row that the data source or a view behind it refuses: there is nothing more than before.
+    """
+    target, token = live.physical.tables[name], uuid.uuid4().hex[:12]
+    if not has_views(live, name):
+        return Appending(rows, target, token)
+    once = is_uncertain(engine, live, name) and has_only_own_views(engine, live, name)
+    beside = (lambda table: f"{table[:-1]}_copy_{token}`") if once else None
+    probe = Probe(engine, live, name, f"job_{token}", beside=beside)
+    appending = Appending(rows, target, token, probe.beside)
     try:
-        engine.execute(f"INSERT INTO {probe.table} SELECT * FROM {beside}", settings=_SAME_BLOCKS)
+        engine.execute(f"INSERT INTO {probe.table} SELECT * FROM {rows}", settings=_SAME_BLOCKS)
     except EngineError as error:
         where, why = probe.refused_by(error)
         error.message = f"Nothing was written: {where} refuses a row: {why}"
-        raise
-    finally:
         probe.drop()
+        for table in probe.beside:
+            engine.execute(f"DROP TABLE IF EXISTS {table}")
+        raise
+    probe.drop()
+    return appending
 
 
-def append_rows(
-    engine: Engine, source: str, target: str, token: str, report: Report, relieve: Callable[[EngineError], bool]
-) -> None:
+def append_rows(engine: Engine, appending: Appending, report: Report, relieve: Callable[[EngineError], bool]) -> None:
     """Append all rows; once, also when it is tried again: one thread reads the same blocks each time."""
-    tag, wait = uuid.uuid4().hex, 0.5
-    settings: Settings = {
-        **_SAME_BLOCKS,
-        "insert_deduplicate": 1,
-        "insert_deduplication_token": token,
-        "log_comment": tag,
-    }
+    steps = {appending.rows: appending.target, **appending.behind}
+    tag = uuid.uuid4().hex
     with report.ending(lambda: engine.cancel(tag)):
-        while True:
-            try:
-                engine.execute(f"INSERT INTO {target} SELECT * FROM {source}", settings=settings)
-            except EngineError as error:
-                if report.stopped or not (is_passing(error) or relieve(error)):
-                    raise
-                _LOGGER.warning("rows of a job could not be appended: %s; it is tried again", error.message)
-                time.sleep(wait)
-                wait = min(2.0, wait * 2)
-            else:
-                return
+        for number, (source, target) in enumerate(steps.items()):
+            settings: dict[str, Any] = {
+                **_SAME_BLOCKS,
+                "insert_deduplicate": 1,
+                "insert_deduplication_token": f"{appending.token}/{number}" if number else appending.token,
+                "log_comment": tag,
+            }
+            if appending.behind:
+                settings |= unseen(target)
+            _append(engine, f"INSERT INTO {target} SELECT * FROM {source}", settings, report, relieve)
+
+
+def _append(
+    engine: Engine, statement: str, settings: Settings, report: Report, relieve: Callable[[EngineError], bool]
+) -> None:
+    wait = 0.5
+    while True:
+        try:
+            engine.execute(statement, settings=settings)
+        except EngineError as error:
+            if report.stopped or not (is_passing(error) or relieve(error)):
+                raise
+            _LOGGER.warning("rows of a job could not be appended: %s; it is tried again", error.message)
+            time.sleep(wait)
+            wait = min(2.0, wait * 2)
+        else:
+            return
 
 
 def count_rows(engine: Engine, table: str) -> int:

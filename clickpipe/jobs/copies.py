@@ -12,8 +12,9 @@ from clickpipe.compiler import Composer, CopyPipe
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
-from clickpipe.jobs.appending import PLAIN, append_rows, ask_views, count_rows
-from clickpipe.jobs.report import Report
+from clickpipe.ingest import PLAIN
+from clickpipe.jobs.appending import Appending, append_rows, ask_views, count_rows
+from clickpipe.jobs.report import JobCancelled, Report
 from clickpipe.query import hide_secrets, judge
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder, BoundSQL, Secrets
@@ -87,13 +88,19 @@ def _write(
         report.check()
         written = count_rows(engine, beside)
         if mode == "append":
-            ask_views(engine, live, copy.target, beside)
+            appending = ask_views(engine, live, copy.target, beside)
             begun = True
-            told = {"rows": written, "appending": beside, "target": target}
-            report(told)
-            append_rows(engine, beside, target, beside.rpartition(_BESIDE)[2].strip("`"), report, relieve)
+            told = {"rows": written, **appending.as_dict()}
+            try:
+                report(told)
+            except JobCancelled:
+                begun = False
+                appending.drop(engine)
+                raise
+            append_rows(engine, appending, report, relieve)
             report.tell({**told, "appended": True})
             begun = False
+            appending.drop(engine)
         else:
             engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
     finally:
@@ -111,13 +118,13 @@ def _go_on(
     relieve: Callable[[EngineError], bool],
 ) -> int:
     """Append the rest of the rows, as a stopped server had begun to."""
-    beside, target = before["appending"], live.physical.tables[copy.target]
-    if target != before["target"]:
-        engine.execute(f"DROP TABLE IF EXISTS {beside}")
+    appending = Appending.of(before)
+    if not {appending.target, *appending.behind.values()} <= set(live.physical.tables.values()):
+        appending.drop(engine)
         message = f"The server stopped while rows were appended to '{copy.target}', and it was deployed anew since."
         raise ClickpipeError(message, code="copy_cut_off")
     if "appended" not in before:
-        append_rows(engine, beside, target, beside.rpartition(_BESIDE)[2].strip("`"), report, relieve)
+        append_rows(engine, appending, report, relieve)
         report.tell({**before, "appended": True})
-    engine.execute(f"DROP TABLE IF EXISTS {beside}")
+    appending.drop(engine)
     return int(before["rows"])

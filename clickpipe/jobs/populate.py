@@ -12,7 +12,8 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, inline
-from clickpipe.jobs.appending import UNMERGED, append_rows, ask_views, count_rows
+from clickpipe.ingest import UNMERGED
+from clickpipe.jobs.appending import Appending, append_rows, ask_views, count_rows
 from clickpipe.jobs.report import Report
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
@@ -78,14 +79,15 @@ def run_population(
             beside = f"{target[:-1]}{_BESIDE}{uuid.uuid4().hex[:12]}`"
             made.append(beside)
             rows = _work_out(engine, live, wanted, kept, beside, report)
-            ask_views(engine, live, view.target, beside)
-            told |= {"appending": beside, "rows": rows}
+            appending = ask_views(engine, live, view.target, beside)
+            made += appending.behind
+            told |= {**appending.as_dict(), "rows": rows}
             report(told)
         else:
-            beside, rows = str(begun["appending"]), int(begun["rows"])
-            made.append(beside)
+            appending, rows = Appending.of(begun), int(begun["rows"])
+            made += appending.tables
         if "appended" not in begun:
-            append_rows(engine, beside, target, beside.rpartition(_BESIDE)[2].strip("`"), report, relieve)
+            append_rows(engine, appending, report, relieve)
             report.tell({**told, "appended": True})
     finally:
         for table in made if not report.stopped else ():  # the next server goes on with them
@@ -102,9 +104,8 @@ def _begun(engine: Engine, before: Mapping[str, Any] | None, source: str, target
         return {}
     if (before["source"], before["target"]) == (source, target):
         return before
-    for table in (before["kept"], before.get("appending")):
-        if table is not None:
-            engine.execute(f"DROP TABLE IF EXISTS {table}")
+    for table in (before["kept"], *(Appending.of(before).tables if "appending" in before else ())):
+        engine.execute(f"DROP TABLE IF EXISTS {table}")
     message = "The server stopped while the view was populated, and it was deployed anew since: populate it again."
     raise ClickpipeError(message, code="population_cut_off")
 

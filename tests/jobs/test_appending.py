@@ -71,6 +71,66 @@ def test_what_passes_is_waited_for(instance: Instance, deployed: Workspace, monk
     assert deployed.sql(COUNTS) == [{"kept": 1000, "seen": 1000}]
 
 
+# What the view judges by is taken away between its answer and the insert.
+LOOKUP = {
+    **FILES,
+    "allowed.datasource": "SCHEMA >\n    id UInt64 `json:$.id`\nENGINE_SORTING_KEY id\n",
+    "behind.datasource": "SCHEMA >\n    c UInt64\nENGINE_SORTING_KEY c\n",
+    "seen_mv.pipe": FILES["seen_mv.pipe"].replace("kept.id = 250001", "kept.id NOT IN (SELECT id FROM allowed)"),
+    "behind_mv.pipe": "NODE n\nSQL >\n    SELECT sum(c) AS c FROM seen\n"
+    "    WHERE throwIf((SELECT count() FROM allowed) = 0) = 0\n"
+    "TYPE materialized\nDATASOURCE behind\n",
+}
+ALL = COUNTS.replace(" AS seen", " AS seen, (SELECT sum(c) FROM behind) AS behind")
+
+
+@pytest.fixture
+def looking(instance: Instance) -> Iterator[Workspace]:
+    made = instance.workspaces.create("looking")
+    made.deploy(LOOKUP)
+    made.ingest("allowed", [{"id": number} for number in range(10)])
+    yield made
+    instance.workspaces.delete(made)
+
+
+@pytest.mark.parametrize("failures", [0, 3])
+def test_a_view_that_took_the_rows_is_not_asked_again(
+    instance: Instance, looking: Workspace, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    assert looking.live is not None
+    execute, left = instance.engine.execute, [failures]
+    allowed = looking.live.physical.tables["allowed"]
+
+    def spied(sql: str, *given: Any, **named: Any) -> QueryResult:
+        if sql.startswith("INSERT INTO `ws_") and "SELECT * FROM" in sql:
+            execute(f"TRUNCATE TABLE {allowed}")
+            if left[0] and "`seen_" in sql:
+                left[0] -= 1
+                raise EngineError("Code: 241. DB::Exception: no. (MEMORY_LIMIT_EXCEEDED)")
+        return execute(sql, *given, **named)
+
+    monkeypatch.setattr(instance.engine, "execute", spied)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    job = looking.copy("many", {"rows": 10})
+    instance.jobs.wait(job.id)
+    monkeypatch.undo()
+    ended = instance.catalog.jobs.get(looking.id, job.id)
+    assert ended is not None
+    assert (ended.status, ended.told) == ("done", {"rows": 10})
+    assert looking.sql(ALL) == [{"kept": 10, "seen": 10, "behind": 10}]
+    assert (left, tables(instance.engine, looking)) == ([0], [])
+
+
+def test_a_view_that_refuses_a_row_by_what_it_looks_up_leaves_nothing(instance: Instance, looking: Workspace) -> None:
+    job = looking.copy("many", {"rows": 11})
+    instance.jobs.wait(job.id)
+    ended = instance.catalog.jobs.get(looking.id, job.id)
+    assert ended is not None
+    assert ended.error.startswith("Nothing was written: seen_mv refuses a row: Value passed to 'throwIf'")
+    assert looking.sql(ALL) == [{"kept": 0, "seen": 0, "behind": 0}]
+    assert tables(instance.engine, looking) == []
+
+
 # Appends until it is killed, or says so where it stands between the views' consent and the first row.
 COPIES = """
     import json, sys, time
@@ -83,11 +143,16 @@ COPIES = """
         workspace.deploy(json.loads(sys.argv[2]))
         append = copies.append_rows
 
-        def told(*given, **named):
+        def told(engine, *given, **named):
             print("appending", flush=True)
-            append(*given, **named)
+            if sys.argv[4] == "lookup":
+                engine.execute(f"TRUNCATE TABLE {workspace.live.physical.tables['allowed']}")
+            append(engine, *given, **named)
             time.sleep(float(sys.argv[3]))
 
+        if sys.argv[4] == "lookup":
+            rows = [{"id": number} for number in range(200_000)]
+            workspace.ingest("allowed", rows)
         copies.append_rows = told
         workspace.copy("many", {"rows": 200_000})
         time.sleep(600)
@@ -108,14 +173,20 @@ STATE = """
 
 
 @pytest.mark.slow
-def test_a_copy_that_is_killed_while_it_appends_is_there_whole(run_python: RunPython, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["plain", "lookup"])
+def test_a_copy_that_is_killed_while_it_appends_is_there_whole(
+    run_python: RunPython, tmp_path: Path, kind: str
+) -> None:
+    files = LOOKUP if kind == "lookup" else FILES
     for number in range(int(os.environ.get("CRASHES", "6"))):
         folder = tmp_path / str(number)
-        command = [sys.executable, "-c", textwrap.dedent(COPIES), str(folder), json.dumps(FILES), str(number % 2)]
+        given = [str(folder), json.dumps(files), str(number % 2), kind]
+        command = [sys.executable, "-c", textwrap.dedent(COPIES), *given]
         with subprocess.Popen(command, env=python_environment(), stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "appending\n"
             time.sleep(0.02 * number)
             process.kill()
-        found = json.loads(run_python(STATE, folder, COUNTS).stdout)
-        assert found == {"kept": 200_000, "seen": 200_000, "left": [], "jobs": ["done"]}
+        found = json.loads(run_python(STATE, folder, ALL if kind == "lookup" else COUNTS).stdout)
+        behind = {"behind": 200_000} if kind == "lookup" else {}
+        assert found == {"kept": 200_000, "seen": 200_000, **behind, "left": [], "jobs": ["done"]}
