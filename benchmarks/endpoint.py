@@ -1,16 +1,20 @@
-"""An endpoint over 1 M events through HTTP against the same SQL run directly on the engine."""
+"""Endpoints and `/v0/sql` over 1 M events through HTTP against the same SQL run directly on the engine."""
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shutil
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 from benchmarks import compression
 from benchmarks.events import ndjson
@@ -28,6 +32,8 @@ QUERIES: dict[str, dict[str, object]] = {
     "get_user_journey": {"user_id": "u42"},
     "get_daily_pages": {"limit": 100},
 }
+SQL = "SELECT count() AS events, uniq(user_id) AS users FROM {} WHERE session_id = 's{}'"  # a text is asked once
+FILTER = "user_id != 'u42'"
 
 
 def main() -> None:
@@ -55,6 +61,11 @@ def main() -> None:
                 live = instance.default.queries.live()
                 bound = live.compiled.endpoints[name].bind_to(live.table, values)
                 _report(name, *_in_turns(partial(_over_http, server, path), partial(_direct, instance.engine, bound)))
+            table = instance.default.queries.live().table("clickstream_events")
+            assert table is not None
+            for name, asker, asked in (("/v0/sql", server, ""), ("/v0/sql, rows filtered", _filtered(server), FILTER)):
+                over_http = partial(_sql_over_http, asker, count())
+                _report(name, *_in_turns(over_http, partial(_sql_direct, instance.engine, table, asked, count())))
 
 
 def _merge(data: Path) -> None:
@@ -70,6 +81,28 @@ def _over_http(server: Server, path: str) -> Callable[[], object]:
 
 def _direct(engine: Engine, bound: BoundSQL) -> Callable[[], object]:
     return lambda: engine.execute(bound.text, bound.params, output="JSON")
+
+
+def _filtered(server: Server) -> Server:
+    """Return the server with a token that may read some of the rows."""
+    scope = quote(f"DATASOURCES:READ:clickstream_events:{FILTER}")
+    body = server.request(server.connect(), "POST", f"/v0/tokens?name=filtered&scope={scope}")
+    return replace(server, token=json.loads(body)["token"])
+
+
+def _sql_over_http(server: Server, numbers: Iterator[int]) -> Callable[[], object]:
+    own = server.connect()
+
+    def call() -> object:
+        text = quote(SQL.format("clickstream_events", next(numbers)) + " FORMAT JSON")
+        return server.request(own, "GET", f"/v0/sql?q={text}")
+
+    return call
+
+
+def _sql_direct(engine: Engine, table: str, condition: str, numbers: Iterator[int]) -> Callable[[], object]:
+    rows = f"(SELECT * FROM {table} WHERE {condition})" if condition else table
+    return lambda: engine.execute(SQL.format(rows, next(numbers)), output="JSON")
 
 
 def _in_turns(*make_calls: Callable[[], Callable[[], object]]) -> list[tuple[float, float]]:

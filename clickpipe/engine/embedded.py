@@ -248,6 +248,8 @@ class EmbeddedEngine:
     def syntax_trees(self, statements: Sequence[str]) -> list[str | EngineError]:
         """Return what `syntax_tree` gives for each statement, or the error it raises."""
         found: list[str | EngineError] = []
+        if len(statements) == 1:
+            return [self._tree_or_error(statements[0])]
         for part in batches(statements, _AT_ONCE, _TEXT_AT_ONCE):
             try:
                 sql = "SELECT parseQueryToJSON(arrayJoin({sql:Array(String)}))"

@@ -19,6 +19,7 @@ from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import OutputFormat
 from clickpipe.query.gate import Running
+from clickpipe.query.options import QueryOptions
 from clickpipe.sql import Composition, conditions_may_fail, is_read_apart, reads_apart
 
 # What ClickHouse has against SQL before it reads a row, and what ends a query whatever it reads.
@@ -55,7 +56,7 @@ def without_guesses(settings: Settings) -> Settings:
     return {name: value for name, value in settings.items() if name not in _GUESSED}
 
 
-def require_filters_hold(live: Live, filters: Iterable[str], composed: Composition) -> None:
+def _require_filters_hold(live: Live, filters: Iterable[str], composed: Composition) -> None:
     """Raise ClickpipeError 403 for a query that reads rows of a Join table which no filter is applied to."""
     joins: dict[tuple[str, ...], str] = {}
     for given in filters:
@@ -121,7 +122,14 @@ def _types(live: Live, names: Iterable[str]) -> dict[str, set[str]]:
     return found
 
 
-def require_uncounted(output: OutputFormat) -> None:
+def require_hidden(live: Live, composed: Composition, options: QueryOptions) -> None:
+    """Raise ClickpipeError 403 where a caller who may read some rows only would learn of others."""
+    if options.is_limited:
+        _require_uncounted(options.output)
+        _require_filters_hold(live, options.filters, composed)
+
+
+def _require_uncounted(output: OutputFormat) -> None:
     """Raise ClickpipeError 403 for a format that tells how much was read while it is."""
     if output.clickhouse.endswith("WithProgress"):
         message = f"The format {output.clickhouse} is not for a token that may read some rows only: it counts them all."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,19 +15,11 @@ from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings, changing_functions
 from clickpipe.query.answer import Answer, Started
 from clickpipe.query.answers import Answers, Facts, facts_of, frozen, without_cache_settings
-from clickpipe.query.bounded import Bounded
 from clickpipe.query.chained import behind, made_of, plain
-from clickpipe.query.filtered import (
-    filter_settings,
-    hide_rows,
-    own_rows,
-    read_within,
-    require_filters_hold,
-    require_uncounted,
-    without_guesses,
-)
+from clickpipe.query.filtered import hide_rows, own_rows, require_hidden, without_guesses
 from clickpipe.query.formats import format_named, require_length
 from clickpipe.query.gate import QueryGate, Running
+from clickpipe.query.memory import Memory
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded
 from clickpipe.query.own_sql import (
     Allowed,
@@ -46,21 +38,8 @@ from clickpipe.query.refusals import failure, hidden, hide_secrets, judge, refus
 from clickpipe.sql import Composition, check, reads
 from clickpipe.template import BoundSQL, Secrets
 
-_JUDGED_TEXTS = 10_000
-_CALLS, _LONG = 1_000, 10_000  # calls whose bound SQL is remembered, and characters of values from which on it is not
+_LONG = 10_000  # characters of values from which on a call's bound SQL is not remembered
 _FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """What is known of one deployment: calls as they were bound, facts of texts, what was found of pipes."""
-
-    live: Live
-    bound: Bounded[Hashable, BoundQuery] = field(default_factory=lambda: Bounded(_CALLS))
-    judged: Bounded[str, Facts] = field(default_factory=lambda: Bounded(_JUDGED_TEXTS))
-    alone: Bounded[str, bool] = field(default_factory=lambda: Bounded(_JUDGED_TEXTS))
-    quick: dict[str, bool] = field(default_factory=dict)
-    parameters: dict[str, Collection[str]] = field(default_factory=dict)
 
 
 class QueryRunner:
@@ -88,7 +67,7 @@ class QueryRunner:
         self._live = live
         self._settings = (limits or QueryLimits()).settings()
         self._settings_key = frozen(self._settings)
-        self._memory: _Memory | None = None
+        self._memory: Memory | None = None
 
     def live(self) -> Live:
         """Return what the workspace answers from. Raises 404 before the first deployment."""
@@ -98,11 +77,11 @@ class QueryRunner:
             raise ClickpipeError(message, status=404, code="not_deployed")
         return live
 
-    def _of(self, live: Live) -> _Memory:
+    def _of(self, live: Live) -> Memory:
         """Return what is known of a deployment; a call that began before a promotion leaves nothing to those behind."""
         memory = self._memory
         if memory is None or memory.live is not live:
-            memory = self._memory = _Memory(live)
+            memory = self._memory = Memory(live)
         return memory
 
     def endpoint(self, name: str, options: QueryOptions, known: str = "") -> Started:
@@ -122,10 +101,15 @@ class QueryRunner:
 
     def _first(self, live: Live, name: str, bound: BoundQuery, options: QueryOptions) -> tuple[BoundQuery, Facts]:
         """Judge a text that was not seen before: which branches it holds depends on the parameters."""
-        if options.filters and (within := read_within(live, bound.composed, options.filters)):
+        if options.filters and (within := self._of(live).read_within(bound.composed, options.filters)):
             bound = self._bind_endpoint(live, name, options.values, *within)
-        facts = facts_of(live, reads(self._judge(live, bound.composed, options), changing_functions(self._engine)))
-        self._of(live).judged[bound.text] = facts
+        judged = self._of(live).judged
+        facts = judged.get(bound.text)
+        if facts is None:
+            tree = self._judge(live, bound.composed, options)
+            facts = judged[bound.text] = facts_of(live, reads(tree, changing_functions(self._engine)))
+        else:
+            require_hidden(live, bound.composed, options)
         return bound, facts
 
     def _answer(self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str) -> Started:
@@ -248,9 +232,7 @@ class QueryRunner:
         return plain(self._run(bound, options, settings))
 
     def _judge(self, live: Live, composed: Composition, options: QueryOptions) -> str:
-        if options.is_limited:
-            require_uncounted(options.output)
-            require_filters_hold(live, options.filters, composed)
+        require_hidden(live, composed, options)
         tree = judge(self._engine, live, composed)
         if any(table in composed.text for table in live.service.values()):
             self._prepare()
@@ -259,19 +241,22 @@ class QueryRunner:
     def _stand_alone(self, live: Live, composed: Composition, params: Mapping[str, Any], options: QueryOptions) -> None:
         """Refuse pipes that do not work by themselves: names of the caller's would be taken for what they lack."""
         known = self._of(live).alone
+        pipes = [inner.text for inner in composed.tables.values() if isinstance(inner, Composition)]
+        if all(text in known for text in pipes):
+            return
         asked = self._settings_of(live, BoundSQL("", {}, {}), options)
         settings = {name: value for name, value in asked.items() if not name.startswith("max_result_")}  # of columns
-        for inner in composed.tables.values():
-            if isinstance(inner, Composition) and inner.text not in known:
+        for text in pipes:
+            if text not in known:
                 try:
-                    statement = explained(inner.text, "DESCRIBE")  # which runs scalar subqueries
+                    statement = explained(text, "DESCRIBE")  # which runs scalar subqueries
                     self._gate.submit(statement, params, "Null", settings).future.result()
                 except EngineError:
                     if not options.is_limited:
                         raise
                     message = "A pipe that this query reads does not work by itself."  # why may tell of other rows
                     raise ClickpipeError(message, code="not_allowed") from None
-                known[inner.text] = True
+                known[text] = True
 
     def _settings_of(self, live: Live, bound: BoundSQL, options: QueryOptions) -> Settings:
         if not (bound.settings or options.settings or options.limits or options.filters):
@@ -280,7 +265,7 @@ class QueryRunner:
             return bounded(self._settings, bound.settings, options.settings, options.limit_settings())
         asked = without_guesses(options.settings)
         settings = bounded(self._settings, bound.settings, asked, without_guesses(options.limit_settings()))
-        return {**settings, **filter_settings(self._engine, live, options.filters)}
+        return {**settings, **self._of(live).filter_settings(self._engine, options.filters)}
 
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
         text = explained(bound.text, options.explain) if options.explain else bound.text

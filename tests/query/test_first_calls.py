@@ -61,3 +61,35 @@ def test_a_new_view_into_a_table_makes_kept_results_old(instance: Instance, work
     assert total()[0] == 1
     workspace.ingest("b", [{"id": "x", "n": 2}])
     assert total()[0] == 3
+
+
+def test_a_row_filter_is_composed_once(
+    instance: Instance, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = "NODE n\nSQL >\n    %\n    SELECT sum(n) AS total FROM a WHERE n > {{Int32(above, 0)}}\nTYPE endpoint\n"
+    workspace.deploy(FILES | {"above.pipe": named})
+    workspace.ingest("a", [{"id": "x", "n": 1}, {"id": "y", "n": 10}, {"id": "z", "n": 100}])
+    runner = QueryRunner(instance.engine, lambda: workspace.live, answers=Answers(1_000_000))
+    parse, parsed = instance.engine.syntax_tree, list[str]()
+
+    def counted(sql: str) -> str:
+        parsed.append(sql)
+        return parse(sql)
+
+    monkeypatch.setattr(instance.engine, "syntax_tree", counted)
+
+    def total(above: int, condition: str) -> int:
+        found = answer(runner.endpoint("above", QueryOptions(values={"above": above}, filters={"a": condition})))
+        return int(json.loads(found.result.body)["data"][0]["total"])
+
+    assert total(0, "id != 'x'") == 110
+    assert parsed
+    parsed.clear()
+    assert [total(10, "id != 'x'"), total(0, "id != 'x'")] == [100, 110]
+    assert not parsed
+    assert total(0, "id != 'y'") == 101, "another filter is another one"
+    assert parsed
+    workspace.deploy(FILES | {"above.pipe": named, "c.datasource": SOURCE})
+    parsed.clear()
+    assert total(0, "id != 'x'") == 110
+    assert any("id != 'x'" in sql for sql in parsed), "a filter is composed for each deployment"
