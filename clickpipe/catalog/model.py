@@ -9,7 +9,7 @@ from typing import Any
 
 from clickpipe.compiler import CompiledProject, ResultColumn
 
-_NOTES = frozenset({"appending", "behind", "target", "token"})
+_NOTES = frozenset({"appending", "behind", "decided", "tables", "target", "token"})
 
 
 @dataclass(frozen=True, slots=True)

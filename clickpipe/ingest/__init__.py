@@ -14,7 +14,8 @@ from clickpipe.ingest.leftovers import drop_leftovers
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mock import mock_rows
 from clickpipe.ingest.probe import PLAIN, UNMERGED, Probe
-from clickpipe.ingest.quarantine import Reason, reasons, replay
+from clickpipe.ingest.quarantine import Reason, reasons
+from clickpipe.ingest.replay import replay
 from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
 from clickpipe.ingest.writes import unseen
 

@@ -6,8 +6,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Live
@@ -28,6 +29,7 @@ from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
 _LOGGER = logging.getLogger(__name__)
+OTHERS = "/others"  # behind the token of a part of CSV: its rows of another width
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,34 @@ class Written:
         """Return both together."""
         other = other or Written()
         return Written(self.good + other.good, self.bad + other.bad, self.invalid + other.invalid)
+
+
+class Decisions:
+    """Which rows of a part are refused, by the token of its insert: durable before any row of the part is written."""
+
+    def __init__(self, kept: Mapping[str, Any], told: Callable[[dict[str, Any]], None]) -> None:
+        """Begin with what `as_dict` gave; `told` makes what it gives now durable."""
+        self._narrowed = {token: Narrowed.of(one) for token, one in kept.items()}
+        self._told = told
+        self._lock = threading.Lock()
+
+    def find(self, token: str) -> Narrowed | None:
+        """Return what was decided."""
+        return self._narrowed.get(token)
+
+    def keep(self, token: str, narrowed: Narrowed) -> None:
+        """Keep what is decided. Raises what `told` does: no row may be written then."""
+        with self._lock:
+            self._narrowed = {**self._narrowed, token: narrowed}
+        self._told(self.as_dict())
+
+    def check(self) -> None:
+        """Raise what `told` does: it is not to be tried again."""
+        self._told(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as a job's result has it."""
+        return {token: one.as_dict() for token, one in self._narrowed.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +161,22 @@ class LinesWriter:
         self._relieve = relieve
         self._one_by_one = threading.Lock()  # of CSV that is sorted out: it takes many times its size of memory
 
-    def insert(
-        self, into: Target, import_id: str, part: Lines | CsvRows, token: str, check: Callable[[], None]
-    ) -> Written:
+    def insert(self, into: Target, import_id: str, part: Lines | CsvRows, token: str, how: Decisions) -> Written:
         """Insert rows; return what was written.
 
-        `check` is asked before it is tried again. With the same token, it is done once. Raises EngineError.
+        What is decided of them is kept in `how`. With the same token and the same decisions, it is done once. Raises
+        EngineError, and what `how` does.
         """
-        if (written := self._insert(into, import_id, part, token, check)) is not None:
+        if (written := self._insert(into, import_id, part, token, how)) is not None:
             return written
         assert isinstance(part, CsvRows)  # noqa: S101 - lines are taken as they are
         with self._one_by_one:
             plain, others = part.sorted_out()
-            written = self._insert(into, import_id, plain, token, check) or Written()
-            return written + self._insert(into.for_lines(), import_id, others, f"{token}/others", check)
+            written = self._insert(into, import_id, plain, token, how) or Written()
+            return written + self._insert(into.for_lines(), import_id, others, f"{token}{OTHERS}", how)
 
     def _insert(
-        self, into: Target, import_id: str, part: Lines | CsvRows, token: str, check: Callable[[], None]
+        self, into: Target, import_id: str, part: Lines | CsvRows, token: str, how: Decisions
     ) -> Written | None:
         """Insert rows; return None for CSV that has to be sorted out first: nothing was written."""
         if not part.data:
@@ -157,7 +186,8 @@ class LinesWriter:
         ahead = into.views and has_views(into.live, name)
         once = ahead and is_uncertain(self._engine, into.live, name)
         try:
-            direct = part if isinstance(part, CsvRows) and not once else None
+            decided = how.find(token)
+            direct = part if isinstance(part, CsvRows) and not once and decided is None else None
             if direct and (rows := self._directly(mapping, direct, token, copies.probe if ahead else None)):
                 return Written(rows)
             self._engine.execute(mapping.create)
@@ -168,7 +198,7 @@ class LinesWriter:
             found: list[list[Any]] = json.loads(body)["data"]
             good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)
             staged = StagedRows(mapping, good, bad, token, copies.probe, ahead, kept=copies.kept if once else None)
-            refused = self._insert_staged(staged, check)
+            refused = self._insert_staged(staged, how)
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
             copies.drop()
@@ -233,17 +263,17 @@ class LinesWriter:
         few, many = json.loads(body)["data"][0]
         return None if int(many) else int(few)
 
-    def _insert_staged(self, staged: StagedRows, check: Callable[[], None]) -> int:
+    def _insert_staged(self, staged: StagedRows, how: Decisions) -> int:
         """Insert; again and again while it fails for what passes: a part is not to be there by half."""
-        wait, known = 0.5, list[Narrowed]()
+        wait, keep = 0.5, partial(how.keep, staged.token)
         while True:
             try:
-                before = known[-1] if known else None
-                return insert_staged(self._engine, staged, known=before, keep=known.append, relieve=self._relieve).rows
+                known = how.find(staged.token)
+                return insert_staged(self._engine, staged, known=known, keep=keep, relieve=self._relieve).rows
             except Failure as error:
                 if not is_passing(error):
                     raise
                 _LOGGER.warning("a part of a file could not be inserted: %s; it is tried again", error)
                 time.sleep(wait)
                 wait = min(2.0, wait * 2)
-                check()
+                how.check()

@@ -18,7 +18,7 @@ from clickpipe.ingest.body import Lines
 from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
 from clickpipe.ingest.csv_rows import CsvRows
 from clickpipe.ingest.files import FileRows
-from clickpipe.ingest.import_lines import LinesWriter, Target, Written
+from clickpipe.ingest.import_lines import Decisions, LinesWriter, Target, Written
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 from clickpipe.query import shown_error
@@ -88,7 +88,7 @@ class Importer:
                 with self._hold():
                     live = self._live()
                     into = Target(live, _source(live, name), live.physical.tables[name], rows)
-                    self._write_all(into, parts, counts, report)
+                    self._write_all(into, parts, counts, report, (before or {}).get("decided"))
                 report(counts.as_dict())
         return counts
 
@@ -189,12 +189,21 @@ class Importer:
         self._engine.execute(kept, output="Null")
 
     def _write_all(
-        self, into: Target, parts: Sequence[tuple[int, Lines | CsvRows]], counts: ImportCounts, report: Report
+        self,
+        into: Target,
+        parts: Sequence[tuple[int, Lines | CsvRows]],
+        counts: ImportCounts,
+        report: Report,
+        kept: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write parts at once, and count them in their order. Raises the error of the first that failed."""
+        """Write parts at once, and count them in their order; `kept` is what was decided of them before a stop.
+
+        Raises the error of the first that failed.
+        """
+        decisions = Decisions(kept or {}, lambda decided: report({**counts.as_dict(), "decided": decided}))
         with ThreadPoolExecutor(len(parts), thread_name_prefix="import") as pool:
             tries = [
-                pool.submit(self._write, replace(into, lane=lane), number, part, counts, report)
+                pool.submit(self._write, replace(into, lane=lane), number, part, counts, decisions)
                 for lane, (number, part) in enumerate(parts)
             ]
         for (number, part), done in zip(parts, tries, strict=True):
@@ -203,14 +212,12 @@ class Importer:
     def _token(self, into: Target, counts: ImportCounts, number: int) -> str:
         return f"{self._owner}/{into.source.name}/import/{counts.import_id}/{number}"
 
-    def _write(self, into: Target, number: int, part: Lines | CsvRows, counts: ImportCounts, report: Report) -> Written:
-
-        def check() -> None:
-            report(counts.as_dict())
-
+    def _write(
+        self, into: Target, number: int, part: Lines | CsvRows, counts: ImportCounts, decisions: Decisions
+    ) -> Written:
         token = self._token(into, counts, number)
         started = time.monotonic()
-        written = self._lines.insert(into, counts.import_id, part, token, check)
+        written = self._lines.insert(into, counts.import_id, part, token, decisions)
         return replace(written, seconds=time.monotonic() - started)
 
     def count(self, name: str, condition: str, seconds: int) -> int:

@@ -148,11 +148,23 @@ class DataIn:
         )
 
     def _replay(self, data_source: str) -> Work:
-        def work(_: Report) -> Mapping[str, Any]:
+        def work(report: Report) -> Mapping[str, Any]:
             with self.paused():
                 live = self.queries.live()
                 source = live.compiled.data_sources[data_source]
-                done = replay(self._services.engine, live, source, self.id, self.relieve)
+                try:
+                    done = replay(
+                        self._services.engine,
+                        live,
+                        source,
+                        self.id,
+                        self.relieve,
+                        lambda tables: report({"tables": list(tables)}),
+                    )
+                except EngineError as error:
+                    if report.stopped:  # the next server goes on with it
+                        raise JobStopped from error
+                    raise
                 if done["rows"]:
                     self._outdate(f"{data_source}_quarantine")
                 return done

@@ -108,7 +108,7 @@ class Workspace(Deploying, DataIn):
         )
         begun = [job.result for job in services.jobs.unfinished if job.workspace_id == self.id]
         kept = [str(result[key]) for result in begun for key in ("kept", "appending") if key in result]
-        kept += [table for result in begun for table in result.get("behind") or ()]
+        kept += [table for result in begun for key in ("behind", "tables") for table in result.get(key) or ()]
         self.live = self._deployer.restore([table.split(".", 1)[1].strip("`") for table in kept])
 
     @contextmanager

@@ -1,0 +1,257 @@
+"""Rows of a quarantine that fit now, moved into their data source: each once, also when it is cut off.
+
+What a replay is about to do lies in two tables beside the quarantine before it writes a row: a copy of the quarantine
+whose rows have numbers, and the numbers of those that a view or the table refuses. A replay that finds them goes on
+with it first: views are not asked anew which rows they take.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from clickpipe.catalog import Live
+from clickpipe.engine import Engine, EngineError, Params, Settings
+from clickpipe.ingest.apart import leans, settings_apart
+from clickpipe.ingest.insert import AT_ONCE
+from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.kept import Kept
+from clickpipe.ingest.mapping import Replay, build_replay
+from clickpipe.ingest.narrow import narrow
+from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.uncertain import has_only_own_views, is_uncertain
+from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently
+from clickpipe.project import DataSource
+from clickpipe.sql import quote_identifier
+
+Relieve = Callable[[EngineError], bool]
+_HASH = "sipHash128(toString(tuple({columns})))"
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What a replay is about to do: how many rows fit, the numbers of those that are refused, its insert's token.
+
+    `once`: what views make of the others is written without asking them again. `uuid` is the quarantine's, which
+    another table takes the place of at the end.
+    """
+
+    good: int
+    refused: Sequence[int]
+    token: str
+    once: bool
+    uuid: str
+
+
+def replay(
+    engine: Engine,
+    live: Live,
+    source: DataSource,
+    owner: str,
+    relieve: Relieve = lambda _: False,
+    tell: Callable[[Sequence[str]], None] = lambda _: None,
+) -> dict[str, int]:
+    """Move the rows of a quarantine that fit now into the data source; return how many, and how many are left.
+
+    Rows that a view or the table refuses stay, as do lines that were no JSON: their columns were never known. Nothing
+    may write to the quarantine meanwhile. A replay that was cut off is ended first. `relieve` is asked whether it has
+    removed what made the insert fail; `tell` is told of tables that the next server needs to go on with it. Raises
+    EngineError.
+    """
+    running = _Replaying(engine, live, source, owner, relieve)
+    before = running.go_on()
+    found = running.run(tell)
+    return {"rows": before + found["rows"], "left": found["left"]}
+
+
+class _Replaying:
+    def __init__(self, engine: Engine, live: Live, source: DataSource, owner: str, relieve: Relieve) -> None:
+        self._engine, self._live, self._source, self._owner, self._relieve = engine, live, source, owner, relieve
+        self._table = live.physical.tables[source.name]
+        self._quarantine = live.physical.tables[f"{source.name}_quarantine"]
+        self._beside, self._numbered, self._decided = (
+            f"{self._quarantine[:-1]}_replay{end}`" for end in ("", "_numbered", "_decided")
+        )
+        self._apart = settings_apart(leans(source))
+
+    def go_on(self) -> int:
+        """End a replay that was cut off, and return how many rows it moved; 0 where there was none."""
+        decided = self._read() if self._exists(self._numbered) and self._exists(self._decided) else None
+        if decided is None:
+            return 0
+        with self._kept() as kept:
+            again = kept if decided.once else None  # None too where others' views, since, are to see the rows
+            if again is not None and self._uuid() == decided.uuid:
+                self._take_again(again)
+            self._carry_out(decided, again)
+        return decided.good - len(decided.refused)
+
+    def run(self, tell: Callable[[Sequence[str]], None]) -> dict[str, int]:
+        """Replay what is in quarantine; return how many rows were moved, and are left."""
+        fitting = self._statements(self._quarantine).count
+        body = self._engine.execute(fitting, output="JSONCompact", settings=self._apart).body
+        good, rows = map(int, json.loads(body)["data"][0][:2])
+        if not good:
+            return {"rows": 0, "left": rows}
+        tell([self._numbered, self._decided])
+        self._number()
+        with self._kept() as kept:
+            refused = self._asked(kept, rows)
+            decided = _Decided(good, refused, str(uuid.uuid4()), kept is not None, self._uuid())
+            self._write(decided)
+            self._carry_out(decided, kept)
+        return {"rows": good - len(refused), "left": rows - good + len(refused)}
+
+    def _carry_out(self, decided: _Decided, kept: Kept | None) -> None:
+        """Move rows; done twice, it is as if it were done once."""
+        if self._uuid() == decided.uuid:  # else all is done but for what is to be removed
+            self._insert(decided, kept)
+            self._exchange()
+        for table in (self._decided, self._numbered, self._beside):
+            self._engine.execute(f"DROP TABLE IF EXISTS {table}")
+
+    def _insert(self, decided: _Decided, kept: Kept | None) -> None:
+        if kept is not None:
+            kept.write(decided.token)
+            return
+        if len(decided.refused) == decided.good:
+            return
+        once: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": decided.token}
+        settings: Settings = {**ONE_BLOCK, **self._apart, **once}
+        statement = self._statements(self._taken()).good
+        try:
+            execute_patiently(self._engine, statement, settings)
+        except EngineError as error:
+            if not self._relieve(error):
+                raise
+            execute_patiently(self._engine, statement, settings)
+
+    def _exchange(self) -> None:
+        """Put what stays in quarantine in its place: rows that do not fit, that are refused, and that came since."""
+        engine, beside = self._engine, self._beside
+        engine.execute(f"DROP TABLE IF EXISTS {beside}")
+        engine.execute(f"CREATE TABLE {beside} AS {self._quarantine}")
+        keep = self._statements(self._taken()).keep
+        engine.execute(keep, output="Null", settings={**ONE_BLOCK, **self._apart})
+        refused = f"SELECT * EXCEPT __row FROM {self._numbered} WHERE __row IN ({self._refused_rows})"
+        engine.execute(f"INSERT INTO {beside} {refused}", output="Null")
+        engine.execute(f"INSERT INTO {beside} {self._newer()}", output="Null")
+        engine.execute(f"EXCHANGE TABLES {self._quarantine} AND {beside}")
+
+    def _newer(self) -> str:
+        """Return the SELECT of rows in quarantine that were not there when the replay began."""
+        columns = [*(c.name for c in self._source.columns), "c__error_column", "c__error", "c__import_id"]
+        hashed = _HASH.format(columns=", ".join(map(quote_identifier, [*columns, self._source.quarantine_time])))
+        nth = f"{hashed} AS __hash, row_number() OVER (PARTITION BY __hash) AS __nth"
+        known = f"SELECT __hash, __nth FROM (SELECT {nth} FROM {self._numbered})"
+        rows = f"SELECT *, {nth} FROM {self._quarantine}"
+        return f"SELECT * EXCEPT (__hash, __nth) FROM ({rows}) WHERE (__hash, __nth) NOT IN ({known})"
+
+    def _statements(self, rows: str, table: str = "") -> Replay:
+        return build_replay(self._source, table or self._table, rows, self._beside)
+
+    @property
+    def _refused_rows(self) -> str:
+        return f"SELECT arrayJoin(refused) FROM {self._decided}"
+
+    def _taken(self, where: str = "1") -> str:
+        """Return SQL of a table of the rows that are not refused."""
+        taken = f"{where} AND __row NOT IN ({self._refused_rows})"
+        return f"(SELECT * EXCEPT __row FROM {self._numbered} WHERE {taken})"
+
+    def _number(self) -> None:
+        """Make a copy of the quarantine whose rows have numbers."""
+        for table in (self._decided, self._numbered):
+            self._engine.execute(f"DROP TABLE IF EXISTS {table}")
+        sql = f"SELECT *, rowNumberInAllBlocks() AS __row FROM {self._quarantine}"
+        create = f"CREATE TABLE {self._numbered} ENGINE = MergeTree ORDER BY __row AS {sql}"
+        self._engine.execute(create, settings={"max_threads": 1})
+
+    def _write(self, decided: _Decided) -> None:
+        columns = "good UInt64, refused Array(UInt64), token String, once Bool, quarantine String"
+        self._engine.execute(f"CREATE TABLE {self._decided} ({columns}) ENGINE = MergeTree ORDER BY tuple()")
+        values = "SELECT {good:UInt64}, {refused:Array(UInt64)}, {token:String}, {once:UInt8} = 1, {quarantine:String}"
+        params: Params = {
+            "good": decided.good,
+            "refused": list(decided.refused),
+            "token": decided.token,
+            "once": int(decided.once),
+            "quarantine": decided.uuid,
+        }
+        self._engine.execute(f"INSERT INTO {self._decided} {values}", params, output="Null")
+
+    def _read(self) -> _Decided | None:
+        body = self._engine.execute(f"SELECT * FROM {self._decided}", output="JSONCompact").body
+        for good, refused, token, once, quarantine in json.loads(body)["data"]:
+            return _Decided(int(good), [int(row) for row in refused], token, bool(once), quarantine)
+        return None
+
+    def _exists(self, table: str) -> bool:
+        return self._engine.execute(f"EXISTS TABLE {table}", output="TSVRaw").body.strip() == b"1"
+
+    def _uuid(self) -> str:
+        database, table = (part.strip("`") for part in self._quarantine.split(".", 1))
+        sql = "SELECT uuid FROM system.tables WHERE database = {d:String} AND name = {t:String}"
+        return self._engine.execute(sql, {"d": database, "t": table}, output="TSVRaw").body.decode().strip()
+
+    @contextmanager
+    def _kept(self) -> Iterator[Kept | None]:
+        """Give a copy that keeps rows, where views may judge them in two ways and no others are to get them."""
+        engine, live, name = self._engine, self._live, self._source.name
+        once = is_uncertain(engine, live, name) and has_only_own_views(engine, live, name)
+        kept = Kept(engine, live, name, f"replay_{self._owner}") if once else None
+        try:
+            yield kept
+        finally:
+            if kept is not None:
+                kept.drop()
+
+    def _asked(self, kept: Kept | None, rows: int) -> list[int]:
+        """Return the numbers of the rows that fit, and that a view or the table refuses. Raises EngineError."""
+        if kept is None:
+            return self._refused(rows)
+
+        def some(first: int, end: int) -> str:
+            return self._statements(self._range(first, end)).good
+
+        if kept.take(some(0, rows), self._apart) is None:
+            return []
+        return [one.row for one in kept.gather(some, rows, again=False, settings=self._apart)]
+
+    def _take_again(self, kept: Kept) -> None:
+        """Keep the rows that were taken before. Raises EngineError."""
+        body = self._engine.execute(f"SELECT count() FROM {self._numbered}", output="TSV").body
+        rows = int(body)
+
+        def some(first: int, end: int) -> str:
+            return self._statements(self._taken(f"__row >= {first} AND __row < {end}")).good
+
+        if kept.take(some(0, rows), self._apart) is not None:
+            kept.gather(some, rows, again=True, settings=self._apart)
+
+    def _range(self, first: int, end: int) -> str:
+        return f"(SELECT * EXCEPT __row FROM {self._numbered} WHERE __row >= {first} AND __row < {end})"
+
+    def _refused(self, rows: int) -> list[int]:
+        probe = Probe(self._engine, self._live, self._source.name, f"replay_{self._owner}")
+        settings: Settings = {**ONE_BLOCK, **self._apart}
+
+        def look(first: int, end: int) -> tuple[str, str] | None:
+            try:
+                some = self._statements(self._range(first, end), probe.table).good
+                execute_patiently(self._engine, some, settings)
+            except EngineError as error:
+                if is_passing(error):
+                    raise
+                return probe.refused_by(error)
+            return None
+
+        try:
+            if look(0, rows) is None:
+                return []
+            return [one.row for one in narrow(look, rows, AT_ONCE)[0]]
+        finally:
+            probe.drop()

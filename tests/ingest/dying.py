@@ -1,0 +1,36 @@
+"""An engine that is cut off at a statement, as by a kill."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from clickpipe.engine import Engine, EngineError
+
+_CHANGES = re.compile(r"(INSERT INTO|CREATE TABLE|DROP TABLE IF EXISTS|EXCHANGE TABLES|TRUNCATE TABLE) `ws_")
+
+
+class Dying:
+    """Runs so many statements that change a workspace, and none after."""
+
+    def __init__(self, engine: Engine, left: int) -> None:
+        """Run `left` of them through `engine`."""
+        self._engine, self.left = engine, left
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the engine has."""
+        return getattr(self._engine, name)
+
+    def execute(self, sql: str, *given: Any, **named: Any) -> Any:
+        """Run a statement. Raises EngineError."""
+        self.left -= bool(_CHANGES.match(sql))
+        if self.left < 0:
+            raise EngineError("Code: 1. DB::Exception: killed. (KILLED)")
+        return self._engine.execute(sql, *given, **named)
+
+
+def forget_memory(engine: Engine) -> None:
+    """Drop what was in memory, and is gone with the process."""
+    for database in ("clickpipe_probes", "clickpipe_staged"):
+        engine.execute(f"DROP DATABASE IF EXISTS {database}")
+        engine.execute(f"CREATE DATABASE {database} ENGINE = Memory")
