@@ -49,7 +49,7 @@ class Settings:
     request_header_seconds: float = 30.0
     request_body_seconds: float = 60.0
     ingest_batch_bytes: int = 16_777_216
-    ingest_queue_bytes: int = 268_435_456
+    ingest_queue_bytes: int = 201_326_592
     ingest_flush_seconds: float = 1.0
     ingest_requests_per_second: int = 0
     ingest_bytes_per_second: int = 0

@@ -51,7 +51,7 @@ class Ingester:
         live: Callable[[str], Live | None],
         *,
         batch_bytes: int = 16 << 20,
-        queue_bytes: int = 256 << 20,
+        queue_bytes: int = 192 << 20,
         flush_seconds: float = 1.0,
         fail_fast: Collection[str] = (),
         told: IngestionLog | None = None,
@@ -60,8 +60,8 @@ class Ingester:
     ) -> None:
         """Insert through `engine`; `live` tells what a workspace's id answers from.
 
-        `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that waits, and all that
-        is being read; `fail_fast` are the data sources (`*`: all) that refuse a request with a line that does not fit;
+        `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that is being read or
+        waits; `fail_fast` are the data sources (`*`: all) that refuse a request with a line that does not fit;
         `told` is told of it all; `relieve` is asked when an insert fails: see `Writer`.
         """
         self._log = log
@@ -76,7 +76,7 @@ class Ingester:
         self._stopped = False  # what is in the log stays there
         self._state = threading.Condition()
         self._segments = Segments(self._writer, self._state, told)
-        self.reading = Reading(queue_bytes).reading
+        self.reading = Reading(queue_bytes, self._segments).reading
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ingest")
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()

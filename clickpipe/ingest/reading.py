@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest.segments import Segments
 
 
 class Reading:
     """Counts the bytes of requests that are being read. Methods may be called from any thread."""
 
-    def __init__(self, most: int) -> None:
-        """Refuse more than `most` bytes of several."""
+    def __init__(self, most: int, segments: Segments) -> None:
+        """Refuse more than `most` bytes of several, those together that are being read and that wait in `segments`."""
         self._most = most
+        self._segments = segments
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -29,7 +31,8 @@ class Reading:
         def count(size: int) -> None:
             nonlocal own
             with self._lock:
-                if self._bytes > own and self._bytes + size > self._most:
+                others = self._bytes - own + self._segments.waiting_bytes
+                if others and others + own + size > self._most:
                     raise overloaded()
                 self._bytes += size
             own += size

@@ -158,6 +158,22 @@ def test_what_is_being_read_is_bounded_too(make_ingester: MakeIngester) -> None:
             other(1)
 
 
+def test_what_waits_and_what_is_being_read_are_bounded_together(
+    deployed: Workspace, make_ingester: MakeIngester
+) -> None:
+    taker = make_ingester(queue_bytes=100 + len(GOOD))
+    with taker.paused(deployed.id):
+        waits = taker.submit(deployed.id, "events", Lines.of([GOOD]))
+        with taker.reading() as count:
+            count(100)
+            with pytest.raises(ClickpipeError) as error:
+                count(1)
+            assert error.value.status == 503
+    assert waits.result().successful_rows == 1
+    with taker.reading() as count:
+        count(101)
+
+
 def test_a_folder_that_takes_no_files_is_told_and_used_again_when_it_does(
     deployed: Workspace, taker: Ingester, tmp_path: Path
 ) -> None:
