@@ -17,6 +17,7 @@ from clickpipe.sql import Syntax, TableReference, Use, may_fail
 from clickpipe.template import SECRET_NAMES, Binder, NameSet, Secrets, compile_template
 
 Allowed = Callable[[str, str], None]
+_MOST_WORDS = 20_000  # in the tags of a caller's template: a second's work
 
 
 def pipeline_of(live: Live, name: str, allowed: Allowed) -> Pipe | None:
@@ -52,7 +53,7 @@ def render_own(live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, B
     binder = Binder(
         NameSet(_Any(), _Any(), live.compiled.known_names.any_enum)
     )  # no secrets: the SQL is the caller's own
-    program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))))
+    program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))), most=_MOST_WORDS)
     if program is None:
         raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
     return program.render(values, binder), binder

@@ -19,7 +19,7 @@ from clickpipe.template.binding import Binder
 from clickpipe.template.environment import MARK, Emitted
 from clickpipe.template.errors import TemplateError
 from clickpipe.template.shape import Stretch
-from clickpipe.template.values import NOTHING, Binding, Fragment, Pieces, Setting, Text, typed
+from clickpipe.template.values import MOST, MOST_PIECES, NOTHING, Binding, Fragment, Pieces, Setting, Text, typed
 
 _OPENS = re.compile(r"--|#[ !]|/\*|['`\"]")
 # Behind these ClickHouse's grammar takes a literal only, never a parameter.
@@ -31,6 +31,7 @@ _BEHIND_INTERVAL = re.compile(r"\bINTERVAL\s*$", re.IGNORECASE)
 _UNITS = "NANOSECOND|MICROSECOND|MILLISECOND|SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR"
 _INTERVAL = re.compile(rf"\s*(?P<number>-?\d{{1,18}})\s+(?P<unit>(?:{_UNITS})S?)\s*\Z", re.IGNORECASE | re.ASCII)
 _LOOK_BACK, _MOST_BEFORE = 80, 400  # characters
+_PIECE = MOST // MOST_PIECES  # what a piece counts, as characters
 _ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
 )
@@ -67,6 +68,7 @@ class _Assembly:
         self._comment = ""  # what ends the comment that is open
         self._opened: Part | None = None  # ends with the quote that is open, which holds no value yet
         self._joined = False  # a value was put into the text that is open
+        self._left = MOST  # characters, and pieces, that may be put out
 
     def parts_of(self, pieces: Sequence[Any]) -> list[Part]:
         self._add(pieces)
@@ -74,6 +76,7 @@ class _Assembly:
 
     def _add(self, pieces: Sequence[Any]) -> None:
         for piece in pieces:
+            self._spend(_PIECE)
             if type(piece) is str:
                 for number in piece.split(MARK)[1:]:
                     self._stretch(self._stretches[int(number)])
@@ -88,6 +91,7 @@ class _Assembly:
         elif value is NOTHING:
             self._text("NULL")
         elif isinstance(value, Fragment):
+            self._spend(_PIECE * len(value.parts))
             for part in value.parts:
                 self._text(part) if isinstance(part, Text) else self._value(part)
         else:
@@ -116,7 +120,7 @@ class _Assembly:
         if not self._joined and self._opened is not None:  # the quote is the last character of its part
             head = self._opened
             head.text, head.length = head.text[:-1], head.length - 1
-            at = next(n for n, part in enumerate(self._parts) if part is head) + 1
+            at = next(n for n in range(len(self._parts), 0, -1) if self._parts[n - 1] is head)
             self._parts.insert(at, Part("concat('", head.offset + head.length, 0))
         self._joined = True
         text = placeholder if type_ == "String" else f"toString({placeholder})"
@@ -151,8 +155,15 @@ class _Assembly:
         found = _TEXT_ONLY.search(before[:-1]) if self._quote else _LITERAL_ONLY.search(before)
         return found is not None
 
+    def _spend(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            message = f"the template gives more than {MOST} characters of SQL, or {MOST // _PIECE} pieces"
+            raise TemplateError(message)
+
     def _stretch(self, stretch: Stretch) -> None:
         text, offset = stretch.text, stretch.offset
+        self._spend(len(text))
         self._last = offset + len(text)
         at = start = 0
         while at < len(text):

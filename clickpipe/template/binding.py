@@ -55,6 +55,7 @@ class Binder:
         self.secret = secret
         self.told: dict[str, str] = {}  # the secrets that were asked for, by name
         self._names: dict[Binding, tuple[str, str]] = {}
+        self._numbers: dict[str, int] = {}  # the next one behind a name that is taken
 
     def ask(self, name: str) -> str | None:
         """Return a secret's value, None where there is none of the name; what is made of it is a secret, too."""
@@ -93,9 +94,10 @@ class Binder:
 
     def _free(self, wanted: str) -> str:
         base = wanted if wanted.isascii() and wanted.isidentifier() else "p"
-        name, number = base, 2
+        name, number = base, self._numbers.get(base, 2)
         while name in self.params:
             name, number = f"{base}_{number}", number + 1
+        self._numbers[base] = number
         return name
 
 

@@ -149,7 +149,7 @@ def _declared(call: nodes.Call, function: str, name: str) -> Parameter:
     if function == "Array":
         of = call.args[1] if len(call.args) > 1 else nodes.Const("String")
         item = of.name if isinstance(of, nodes.Name) else _constant(of)
-        type_ = f"Array({item if item in TYPES else 'String'})"
+        type_ = f"Array({item if isinstance(item, str) and item in TYPES else 'String'})"
     enum = keywords.get("enum")
     return Parameter(
         name,
@@ -188,7 +188,7 @@ def odd_arrays(tree: nodes.Template, source: Word) -> Iterator[Diagnostic]:
             continue
         of = call.args[1]
         item = of.name if isinstance(of, nodes.Name) else _constant(of)
-        if item is None or item in TYPES:
+        if item is None or (isinstance(item, str) and item in TYPES):
             continue
         name = call.args[0].name if isinstance(call.args[0], nodes.Name) else "name"
         values = [value.strip().strip("'\"") for value in str(item).split(",")]

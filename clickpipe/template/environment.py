@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
+from itertools import islice
 from keyword import iskeyword
 from typing import Any, cast
 
@@ -18,15 +18,18 @@ from clickpipe.template.functions import DIRECT, FUNCTIONS, TYPED_CALLS
 from clickpipe.template.run import counted, endless, get_variable, set_variable
 from clickpipe.template.sandbox import (
     FILTERS,
+    TESTS,
     Sandbox,
     charged,
     join,
     join_filter,
+    made,
     round_filter,
     text,
     total,
     whole_filter,
 )
+from clickpipe.template.source import normalise, pythonic
 from clickpipe.template.tags import ENDLESS, EndTag, While
 from clickpipe.template.values import (
     MOST,
@@ -45,15 +48,12 @@ from clickpipe.template.values import (
 _PLAIN = frozenset({TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList, Raw, Fragment, Setting, int, float, bool})
 MARK = "\0"  # before the number of a stretch of the author's text
 _OWN = "_clickpipe_"  # before the names of what is put into a template's program
-_COUNTED, _SET, _GET, _JOIN, _PARAMETER = (f"{_OWN}{name}" for name in ("counted", "set", "get", "join", "parameter"))
+_COUNTED, _SET, _GET, _JOIN, _MADE, _PARAMETER = (
+    f"{_OWN}{name}" for name in ("counted", "set", "get", "join", "made", "parameter")
+)
 _CALLED = {f"{_OWN}{name}": function for name, function in FUNCTIONS.items()}  # whatever a request calls parameters
-OWN = (_COUNTED, _SET, _GET, _JOIN, _PARAMETER, ENDLESS, *_CALLED)  # functions that any program may call
-_TAG = re.compile(r"\{[{%](?:(?!\{[{%]).)*?[}%]\}", re.DOTALL)
-_QUOTED_OR_AND = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|&")
-_ANGLE_CALL = re.compile(r"<<(\s*[A-Za-z_]\w*\s*\((?:'[^'\n]*'|\"[^\"\n]*\"|(?!<<)[^'\"])*?\)\s*)>>")
-_COMMENT = re.compile(r"\{%(\s*(?:comment|whitespace)\b(?:(?!\{%).)*?)%\}", re.DOTALL)
-_F_STRING = re.compile(r"(?<![\w'\"])[fF](?=['\"])")
-_COMPREHENSION = re.compile(r"[\[({][^\[\](){}]*\bfor\s+\w+(?:\s*,\s*\w+)*\s+in\b")
+OWN = (_COUNTED, _SET, _GET, _JOIN, _MADE, _PARAMETER, ENDLESS, *_CALLED)  # functions that any program may call
+_NO_WORDS = frozenset({"data", "whitespace", "comment", "comment_begin", "comment_end", "raw_begin", "raw_end"})
 
 
 class Emitted:
@@ -92,10 +92,11 @@ def environment() -> Sandbox:
     env.globals.update(FUNCTIONS)
     env.globals["range"] = _bounded_range
     env.globals |= {_COUNTED: counted, ENDLESS: endless, _SET: set_variable, _GET: get_variable, _PARAMETER: _parameter}
-    env.globals[_JOIN] = join
+    env.globals |= {_JOIN: join, _MADE: made}
     env.globals |= _CALLED
     env.filters = {name: filter_ for name, filter_ in env.filters.items() if name in FILTERS}
     env.filters |= {"join": join_filter, "string": text, "sum": total, "round": round_filter, "int": whole_filter}
+    env.tests = {name: test for name, test in env.tests.items() if name in TESTS}
     env.filters = {name: charged(filter_) for name, filter_ in env.filters.items()}
     return env
 
@@ -113,22 +114,6 @@ def _bounded_range(*args: int) -> range:
     return numbers
 
 
-def normalise(sql: str) -> str:
-    """Return the text jinja reads, its offsets the same: the leading `%` blanked, `<<Call()>>` as `{{Call()}}`."""
-    start = len(sql) - len(sql.lstrip())
-    body = f"{sql[:start]} {sql[start + 1 :]}" if sql[start : start + 1] == "%" else sql
-    if "<<" in body:
-        body = _ANGLE_CALL.sub(r"{{\1}}", body)
-    if "comment" in body or "whitespace" in body:
-        body = _COMMENT.sub(r"{#\1#}", body)
-    return _TAG.sub(_and, body)
-
-
-def _and(tag: re.Match[str]) -> str:
-    """Take `&` between conditions for what is meant: of jinja's operators `*` binds and decides alike."""
-    return _QUOTED_OR_AND.sub(lambda m: "*" if m[0] == "&" else m[0], tag[0]) if "&" in tag[0] else tag[0]
-
-
 def data_offsets(source: str) -> list[int]:
     """Return where each stretch of plain text starts, in the order jinja's parser meets them."""
     offsets = []
@@ -142,6 +127,15 @@ def data_offsets(source: str) -> list[int]:
     return offsets
 
 
+def has_more_words(sql: str, most: int) -> bool:
+    """Tell whether the tags of a template have more words and signs than that."""
+    try:
+        words = (kind for _, kind, _ in environment().lexer.tokeniter(normalise(sql), None) if kind not in _NO_WORDS)
+        return sum(1 for _ in islice(words, most + 1)) > most
+    except TemplateSyntaxError:
+        return False  # the parser tells
+
+
 def parse(source: str) -> nodes.Template:
     """Parse normalised text; raises jinja2.TemplateSyntaxError."""
     if _OWN in source:
@@ -152,21 +146,11 @@ def parse(source: str) -> nodes.Template:
     except RecursionError:
         message = "brackets or tags are nested too deeply"
         raise TemplateSyntaxError(message, 1) from None
+    except ValueError:  # of Python's, for a number of thousands of digits
+        message = "a number is too large"
+        raise TemplateSyntaxError(message, 1) from None
     except TemplateSyntaxError as error:
-        raise _pythonic(source) or error from None
-
-
-def _pythonic(source: str) -> TemplateSyntaxError | None:
-    """Say what to write instead of the two forms of Python's that there are not."""
-    for tag in _TAG.finditer(source):
-        if _F_STRING.search(tag[0]):
-            message = "f-strings are not known here; join texts with ~: 'a' ~ x ~ 'b'"
-        elif not tag[0].startswith("{% for") and _COMPREHENSION.search(tag[0]):
-            message = "comprehensions are not known here; use a {% for %} loop"
-        else:
-            continue
-        return TemplateSyntaxError(message, source.count("\n", 0, tag.start()) + 1)
-    return None
+        raise pythonic(source) or error from None
 
 
 def build(source: str) -> Template:
@@ -213,6 +197,15 @@ class _Rewritten(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
         return _call(_JOIN, *node.nodes)
+
+    def _written(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> nodes.Node:
+        """Have a list with more in it than constants weighed."""
+        self.generic_visit(node)
+        inner = node.find_all(nodes.Expr)
+        constant = all(isinstance(n, nodes.Const | nodes.List | nodes.Tuple | nodes.Dict) for n in inner)
+        return node if constant or getattr(node, "ctx", "load") != "load" else _call(_MADE, node)
+
+    visit_List = visit_Tuple = visit_Dict = _written  # noqa: N815 - jinja2's names
 
     def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any
@@ -13,7 +14,8 @@ from jinja2.runtime import Context, Undefined
 from clickpipe.template import identifiers
 from clickpipe.template.binding import SECRET_NAMES
 from clickpipe.template.dates import DATE_FUNCTIONS
-from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
+from clickpipe.template.errors import MissingParameter, TemplateError
+from clickpipe.template.refusals import custom_error, error
 from clickpipe.template.run import ANY_ENUM, run_of
 from clickpipe.template.sandbox import charged, rounded, text, total, whole
 from clickpipe.template.settings import SETTING_FUNCTIONS
@@ -33,6 +35,7 @@ from clickpipe.template.values import (
 )
 
 _BINDINGS, _COMPUTED = 4_096, count()
+_COLUMN = re.compile(r"[A-Za-z_][\w.]*\Z", re.ASCII)
 
 
 class _Left:
@@ -162,6 +165,9 @@ def _sql_and(**conditions: Any) -> Fragment:
     parts: list[Any] = []
     for name, value in conditions.items():
         column, _, suffix = name.partition("__")
+        if not _COLUMN.match(column):
+            message = f"'{column}' is no name of a column"
+            raise TemplateError(message)
         if suffix not in _COMPARISONS:
             message = f"operand {suffix} not supported"
             raise TemplateError(message)
@@ -244,15 +250,6 @@ def _binding(value: Any, default: Any, type_: str) -> Binding:
     return Binding(parameter_name(value), type_, f"computed {next(_COMPUTED)}")
 
 
-def _error(message: Any = "") -> None:
-    raise AuthorError(str(message))
-
-
-def _custom_error(message: Any = "", code: int = 400) -> None:
-    payload = message if isinstance(message, dict) else None
-    raise AuthorError(str(message), status=int(code), payload=payload)
-
-
 TYPED_CALLS: Mapping[str, Callable[..., Any]] = {
     "Array": _array,
     "JSON": _json,
@@ -273,8 +270,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sql_unescape": _sql_unescape,
     "tb_secret": _secret,
     "tb_var": _secret,
-    "error": _error,
-    "custom_error": _custom_error,
+    "error": error,
+    "custom_error": custom_error,
     "abs": abs,
     "bool": bool,
     "enumerate": enumerate,

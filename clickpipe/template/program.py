@@ -16,11 +16,12 @@ from clickpipe.template.assemble import Part, assemble
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.branches import MISTAKES, Sample, controls, explore, sample
 from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags, odd_arrays, problem
-from clickpipe.template.environment import MARK, Emitted, build, normalise, parse
+from clickpipe.template.environment import MARK, Emitted, build, has_more_words, parse
 from clickpipe.template.errors import MissingName, MissingParameter, TemplateError
 from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.run import Run
 from clickpipe.template.shape import Shape, is_quick, known_parameters, program, template_shape
+from clickpipe.template.source import normalise
 from clickpipe.template.types import SAMPLE_TEXT, TYPES
 from clickpipe.template.values import Fragment, Nothing, Pieces, Setting
 
@@ -131,6 +132,8 @@ class TemplateProgram:
         except TemplateError as error:
             error.line = self._shape.line(1, self.source.text)
             raise
+        except MISTAKES as error:  # of a value: lists within lists within lists
+            raise TemplateError(redact(str(error), binder.told.values(), parts=False)) from error
 
     def bind(self, **values: Any) -> BoundSQL:
         """Return this node's own SQL, bound."""
@@ -233,10 +236,15 @@ class TemplateProgram:
         return {p.name: sample(p) for p in self.parameters if p.required}
 
 
-def compile_template(source: Word) -> tuple[TemplateProgram | None, list[Diagnostic]]:
-    """Compile a node's SQL. Returns None where it cannot be read, with the reasons."""
+def compile_template(source: Word, *, most: int = 0) -> tuple[TemplateProgram | None, list[Diagnostic]]:
+    """Compile a node's SQL. Returns None where it cannot be read, with the reasons.
+
+    `most` is how many words and signs its tags may have, where it is a caller's: compiling one takes some time.
+    """
     if not source.text.lstrip().startswith("%"):
         return TemplateProgram(source), _forgotten_percent(source)
+    if most and has_more_words(source.text, most):
+        return None, [problem(source, "CP3001", f"the tags have more than {most} words and signs", 1, "")]
     shape = template_shape(source.text)
     parameters = known_parameters(shape.text)
     if parameters is not None:

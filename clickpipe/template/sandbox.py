@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from clickpipe.template.errors import TemplateError
 from clickpipe.template.run import run_of
-from clickpipe.template.values import MOST, Pieces, weight
+from clickpipe.template.values import MOST, Pieces, concat, weight
 
 _MOST_BITS, _MOST_DIGITS = 4_096, 100  # of a number, behind its point
 _METHODS: dict[type, frozenset[str]] = {
@@ -51,10 +51,22 @@ FILTERS = frozenset(
         *("lower", "max", "min", "reverse", "round", "sort", "string", "sum", "title", "trim", "unique", "upper"),
     )
 )
+TESTS = frozenset(
+    (
+        *("!=", "<", "<=", "==", ">", ">=", "boolean", "defined", "divisibleby", "eq", "equalto", "even", "false"),
+        *("float", "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping"),
+        *("ne", "none", "number", "odd", "sameas", "sequence", "string", "true", "undefined", "upper"),
+    )
+)
 
 
 class _Generator(NativeCodeGenerator):
     """Writes calls of the dialect's own functions (nodes of imported names) as plain calls: they need no guard."""
+
+    def visit_Const(self, node: nodes.Const, frame: Frame) -> None:  # noqa: N802
+        """Write a number that Python has no literal for as a call."""
+        infinite = isinstance(node.value, float) and not math.isfinite(node.value)
+        self.write(f"float('{node.value}')") if infinite else super().visit_Const(node, frame)
 
     def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: FBT001, FBT002, N802
         if not isinstance(node.node, nodes.ImportedName):
@@ -73,7 +85,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     # Expressions reach the output as objects, not as text: the binder turns them into parameters.
     code_generator_class = _Generator
-    concat = staticmethod(Pieces)  # type: ignore[assignment]  # what a macro puts out stays apart, too
+    concat = staticmethod(concat)  # type: ignore[assignment]  # what a macro puts out stays apart, too
     intercepted_binops = frozenset({"+", "*", "**", "%", "/", "//"})
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ARG002 - jinja2 asks so
@@ -176,6 +188,14 @@ def charged(function: Callable[..., Any]) -> Callable[..., Any]:
         return function({"environment": context.environment}.get(asked.name, context), *args, **kwargs)
 
     return call
+
+
+@pass_context
+def made(context: Context, items: Any) -> Any:
+    """Return a list that a template writes, weighed: lists of the same lists over and over grow without end."""
+    _bounded(weight(items))
+    run_of(context).step(weight(items, letters=False))
+    return items
 
 
 @pass_context

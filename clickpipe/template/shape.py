@@ -17,11 +17,12 @@ from jinja2.runtime import Context
 
 from clickpipe.diagnostics import Span, Word
 from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags
-from clickpipe.template.environment import OWN, build, data_offsets, environment, normalise, parse
+from clickpipe.template.environment import OWN, build, data_offsets, environment, parse
 from clickpipe.template.functions import TYPED_CALLS
 from clickpipe.template.identifiers import FUNCTIONS as NAMING
 from clickpipe.template.run import ANY_ENUM, RUN, Run
 from clickpipe.template.settings import SETTING_FUNCTIONS
+from clickpipe.template.source import normalise
 from clickpipe.template.values import raw
 
 # A tag without a delimiter inside of it. What does not consist of these and plain text is a shape of its own.

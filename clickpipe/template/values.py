@@ -7,7 +7,7 @@ original renders (dates as strings: see docs/templates.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from clickpipe.template.errors import TemplateError
 
 MOST = 1_000_000  # characters of a text, items of a list
+MOST_PIECES = 100_000  # that a template puts out: stretches of its text, and values
 
 ParamValue = str | int | float | list[Any]  # what is bound
 ParsedValue = ParamValue | Decimal  # what a template sees
@@ -178,7 +179,18 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def weight(value: Any) -> int:
+def concat(parts: Iterable[Any]) -> Pieces:
+    """Return what a macro or block put out, in one row. Raises TemplateError when it is too much."""
+    found = Pieces()
+    for part in parts:
+        found += part if type(part) is Pieces else (part,)
+        if len(found) > MOST_PIECES:
+            message = f"a template puts out at most {MOST_PIECES} pieces"
+            raise TemplateError(message)
+    return found
+
+
+def weight(value: Any, *, letters: bool = True) -> int:
     """Return how many characters and items a value has, with all lists in it; counting ends above `MOST`."""
     found = 0
     stack = [value]
@@ -186,7 +198,7 @@ def weight(value: Any) -> int:
         item = stack.pop()
         found += 1
         if isinstance(item, str):
-            found += len(item)
+            found += len(item) if letters else 0
         elif isinstance(item, dict):
             stack += [*item, *item.values()]
         elif isinstance(item, list | tuple):

@@ -1,0 +1,28 @@
+"""An author's own errors: `error`, `custom_error`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from clickpipe.template.errors import AuthorError, TemplateError
+from clickpipe.template.sandbox import text, whole
+
+_STATUSES = (200, *range(400, 600))
+
+
+def error(message: Any = "") -> None:
+    """`error('text')`: the text, with status 400."""
+    raise AuthorError(text(message))
+
+
+def custom_error(message: Any = "", code: Any = 400) -> None:
+    """`custom_error(object, code)`: the object as it can be written in JSON."""
+    status = whole(code)
+    if status not in _STATUSES:
+        message = f"custom_error() answers with 200, or a status from {_STATUSES[1]} to {_STATUSES[-1]}"
+        raise TemplateError(message)
+    payload = None
+    if isinstance(message, dict):
+        payload = json.loads(json.dumps(message, default=str), parse_constant=str)
+    raise AuthorError(text(message), status=status, payload=payload)
