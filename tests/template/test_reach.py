@@ -69,6 +69,7 @@ def test_a_function_ends_with_any_value(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FILTERS))
 def test_a_filter_ends_with_any_value(name: str) -> None:
     render_each(f"{{{{ {value} | {name} }}}}" for value in (*VALUES, *WRITTEN))
@@ -123,6 +124,7 @@ REACHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", KINDS)
 def test_attributes_that_are_reached_are_listed(value: str) -> None:
     names = sorted({*dir(KINDS[value]), *FOREIGN, "func_globals", "gi_frame", "cr_code", "mro", "binding", "parts"})
@@ -142,6 +144,7 @@ def test_attributes_that_are_reached_are_listed(value: str) -> None:
     assert reached - in_json == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value", ["String(long)", "odd", "percent", "[1]", "(1, [2])", "JSON(json)", "loop", "JSON(wide)"]
 )
@@ -179,6 +182,7 @@ OPERATORS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_an_operator_ends_with_any_values(operator: str) -> None:
     left = (*WRITTEN, "huge", "Int32(many)", "'%s'", "column('a')", "m()")
