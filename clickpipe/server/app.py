@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -81,6 +82,15 @@ from clickpipe.server.workspaces import (
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
+
+class _Number(IntegerConvertor):
+    """A number that the catalog can have: a path with a longer one leads nowhere."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("number", _Number())
+
 ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v0/events", post_events),  # what is called most comes first: routes are tried in turn
     ("GET", "/v0/pipes/openapi.json", get_openapi),
@@ -146,9 +156,9 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v1/deploy", post_deploy),
     ("POST", "/v1/build", post_build),
     ("GET", "/v1/deployments", list_deployments),
-    ("GET", "/v1/deployments/{id:int}", get_deployment),
-    ("DELETE", "/v1/deployments/{id:int}", delete_deployment),
-    ("POST", "/v1/deployments/{id:int}/set-live", promote_deployment),
+    ("GET", "/v1/deployments/{id:number}", get_deployment),
+    ("DELETE", "/v1/deployments/{id:number}", delete_deployment),
+    ("POST", "/v1/deployments/{id:number}/set-live", promote_deployment),
     ("GET", "/", clickhouse_query),
     ("POST", "/", clickhouse_query),
     ("GET", "/ping", ping),

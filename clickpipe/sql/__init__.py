@@ -17,9 +17,8 @@ from clickpipe.sql.syntax import (
     splice,
     table_name,
 )
-from clickpipe.sql.total import conditions_may_fail
 from clickpipe.sql.tree import OTHER, columns_part, read_tree
-from clickpipe.sql.unfailing import may_fail
+from clickpipe.sql.unfailing import conditions_may_fail, may_fail
 from clickpipe.sql.verify import Composition, is_as_meant
 
 __all__ = [

@@ -1,36 +1,154 @@
-"""Functions that fail for no value of a column: what a query asks with these alone, no row answers with an error."""
+"""SQL that fails for no row: what is asked with it alone, no row answers with an error.
+
+Two judgements, from one list of functions (`allowed/unfailing.txt`). `conditions_may_fail` judges authors' conditions
+over columns whose types are known. `may_fail` judges a caller's SQL as a whole, over pipes.
+
+ClickHouse evaluates a condition on a partition key, on an index or in PREWHERE before a row filter, for rows of all.
+Where it cannot fail, that changes nothing that a caller is told; where it may, its failure tells of rows that are
+there. Functions that are not listed may fail.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from clickpipe.sql.allowed import unfailing
 from clickpipe.sql.guard import nodes
+from clickpipe.sql.scopes import IN_FUNCTIONS
 from clickpipe.sql.tree import read_tree
 
-_ARITHMETIC = frozenset({"plus", "minus", "multiply", "divide", "negate"})  # of decimals it may overflow
-_SUMS = frozenset({"plus", "minus"})  # of times they may, too
-_WHATEVER = (  # whatever their arguments are: types that do not go together are refused before a row is read
-    frozenset({"equals", "notequals", "less", "greater", "lessorequals", "greaterorequals", "and", "or", "not", "xor"})
-    | {"in", "notin", "globalin", "globalnotin", "isnull", "isnotnull", "exists", "tuple", "startswith", "endswith"}
-    | {"count", "countif", "sum", "sumif", "min", "max", "avg", "any", "anylast", "uniq", "uniqexact", "uniqcombined"}
-    | {"argmin", "argmax", "minif", "maxif", "avgif", "uniqif", "uniqexactif", "grouparray", "groupuniqarray"}
-    | {"row_number", "rank", "dense_rank", "first_value", "last_value"}
-)
-_FIRST = (  # with constants behind their first argument
-    frozenset({"empty", "notempty", "length", "lower", "upper", "tostring", "abs", "floor", "ceil", "ceiling", "round"})
-    | {"quantile", "quantiles", "quantileexact", "quantiletdigest", "quantiletiming", "median", "topk"}
-    | {"tostartofinterval", "tostartofsecond", "tostartofminute", "tostartoffiveminutes", "tostartoftenminutes"}
-    | {"tostartoffifteenminutes", "tostartofhour", "tostartofday", "tostartofweek", "tostartofmonth", "tomonday"}
-    | {"tostartofquarter", "tostartofyear", "toyear", "toquarter", "tomonth", "todayofmonth", "todayofweek", "tohour"}
-    | {"tominute", "tosecond", "toyyyymm", "toyyyymmdd", "tounixtimestamp", "totimezone"}
-    | {"like", "notlike", "ilike", "notilike"}
-)
-_OF_COLUMNS = frozenset({"todate", "todatetime"})  # of a column as it is: what a text in it is, no query chooses
+_Node = Mapping[str, Any]
+_CONDITIONS = ("prewhere", "where", "having", "qualify", "on_expression")
+_PATTERNS = frozenset({"like", "notlike", "ilike", "notilike", "match"})  # which fails for a bad pattern
+_KEYED = frozenset({"arrayelement", "tupleelement", "splitbychar", "splitbystring"})  # which fail for a bad second
+_LOGICAL = frozenset({"and", "or", "not", "xor"})
+_SUMS = frozenset({"plus", "minus"})  # of times they may overflow
 _READS = frozenset({"Identifier", "Asterisk", "QualifiedAsterisk", "Subquery", "QueryParameter"})
 _READS |= {"ColumnsRegexpMatcher", "ColumnsListMatcher", "QualifiedColumnsRegexpMatcher", "QualifiedColumnsListMatcher"}
 _NAMING = ("aliases", "column_aliases", "cte_aliases")
+_PER_ROW = re.compile(r"rand|rownumber|block|generate|now.*inblock|running|neighbor|throwif", re.IGNORECASE)
+_RISKY = re.compile(r"Decimal|Dynamic|Variant|JSON|Object|AggregateFunction|Nothing")
+_TIME = re.compile(r"(?:(?:Nullable|LowCardinality)\()*(?:Date|Date32|DateTime|DateTime64)\b")
+
+
+def conditions_may_fail(trees: Iterable[str], types: Mapping[str, Collection[str]]) -> bool:
+    """Tell whether any condition in the trees of SELECTs may fail for some row.
+
+    `types` are those that columns of a name have; a name that is not among them, nor an alias, may be anything.
+    """
+    read = [read_tree(tree) for tree in trees]
+    return _Judge(read, types).may_fail()
+
+
+class _Judge:
+    def __init__(self, roots: Iterable[_Node], types: Mapping[str, Collection[str]]) -> None:
+        self._types = types
+        self._conditions: list[_Node] = []
+        self._aliases: dict[str, list[_Node]] = {}
+        for root in roots:
+            for node in nodes(root):
+                self._conditions += [node[key] for key in _CONDITIONS if key in node]
+                if (alias := node.get("alias")) and node["type"] not in {"Subquery", "TableIdentifier"}:
+                    self._aliases.setdefault(alias, []).append(node)
+
+    def may_fail(self) -> bool:
+        return any(self._fails(condition, frozenset()) for condition in self._conditions)
+
+    def _fails(self, node: _Node, within: frozenset[str]) -> bool:
+        kind = node["type"]
+        if kind in {"Literal", "QueryParameter", "Subquery"}:  # what a sub-query says is judged for itself
+            return False
+        if kind == "Identifier":
+            return self._column_fails(node, within)
+        if kind != "Function" or node.get("is_lambda_function"):
+            return True
+        if _is_constant(node):
+            return False
+        name, arguments = node["name"].lower(), _arguments(node)
+        if IN_FUNCTIONS.match(name):
+            return self._fails(arguments[0], within) or not _is_constant(arguments[1])
+        if name in unfailing("times"):
+            return not self._is_time(node, within)
+        if name in _PATTERNS | _KEYED and not all(map(_is_constant, arguments[1:])):
+            return True
+        known = name in _LOGICAL or name in _PATTERNS | _KEYED or self._suits(name, arguments)
+        return not known or any(self._fails(argument, within) for argument in arguments)
+
+    def _suits(self, name: str, arguments: Sequence[_Node]) -> bool:
+        """Tell whether a function fails for no values of its arguments' types."""
+        types = {type_ for argument in arguments for type_ in self._types_in(argument, frozenset())}
+        several = sum(not _is_constant(argument) for argument in arguments) > 1
+        if several and any("Enum" in type_ for type_ in types):
+            return False  # a text beside it may be none of its values
+        if name in _SUMS and any(map(_TIME.match, types)):
+            return False  # behind the last one that there is
+        return name in unfailing("plain")
+
+    def _types_in(self, node: _Node, within: frozenset[str]) -> Iterator[str]:
+        """Yield the types of the columns in an expression."""
+        for inner in _outside_of_queries(node):
+            if inner["type"] == "Identifier" and (name := _name(inner)) not in within:
+                yield from self._types.get(name, ())
+                for one in self._aliases.get(name, ()):
+                    yield from self._types_in(one, within | {name})
+
+    def _column_fails(self, node: _Node, within: frozenset[str]) -> bool:
+        name = _name(node)
+        meant = self._aliases.get(name, ())
+        if not meant and name not in self._types:
+            return True
+        if any(_RISKY.search(type_) for type_ in self._types.get(name, ())):
+            return True
+        inner = within | {name}
+        return name not in within and any(self._fails(_unnamed(one, name), inner) for one in meant)
+
+    def _is_time(self, node: _Node, within: frozenset[str]) -> bool:
+        """Tell whether it is made of times, from which times are made without fail."""
+        if _is_constant(node):
+            return True
+        if node["type"] == "Identifier":
+            name = _name(node)
+            found, meant = self._types.get(name, ()), [_unnamed(one, name) for one in self._aliases.get(name, ())]
+            inner = within | {name}
+            aliased = name not in within and all(self._is_time(one, inner) for one in meant)
+            return bool(found or meant) and all(map(_TIME.match, found)) and aliased
+        name = str(node.get("name", "")).lower()
+        return name in unfailing("times") and all(self._is_time(argument, within) for argument in _arguments(node))
+
+
+def _unnamed(node: _Node, name: str) -> _Node:
+    """Return what an alias stands for; a column that is called so again, as what it is in its table."""
+    return {"type": "Literal"} if node["type"] == "Identifier" and _name(node) == name else node
+
+
+def _name(node: _Node) -> str:
+    """Return the last part of a column's name: the first ones are a table's."""
+    return str((node.get("name_parts") or [node.get("name", "")])[-1])
+
+
+def _arguments(node: _Node) -> list[_Node]:
+    found: list[_Node] = node.get("arguments", {}).get("children", [])
+    return found
+
+
+def _is_constant(node: _Node) -> bool:
+    """Tell whether an expression has the same value for all rows: it fails always, or never."""
+    return not any(
+        inner["type"] not in {"Literal", "QueryParameter", "Function", "ExpressionList"}
+        or (inner["type"] == "Function" and _PER_ROW.match(inner["name"]))
+        for inner in _outside_of_queries(node)
+    )
+
+
+def _outside_of_queries(node: _Node) -> Iterator[_Node]:
+    if node["type"] == "Subquery":
+        return
+    yield node
+    for argument in _arguments(node):
+        yield from _outside_of_queries(argument)
 
 
 @lru_cache(maxsize=256)
@@ -41,7 +159,7 @@ def may_fail(tree: str, *, decimals: bool, times: bool) -> bool:
     """
     every = list(nodes(read_tree(tree)))
     made = frozenset(_made(every))
-    safe = _WHATEVER | (frozenset() if decimals else _ARITHMETIC - (_SUMS if times else frozenset()))
+    safe = unfailing("any") | (frozenset() if decimals else unfailing("numbers") - (_SUMS if times else frozenset()))
     return any(
         node["type"] == "ColumnsApplyTransformer"
         or (node["type"] == "Function" and _function_may_fail(node, made, safe))
@@ -63,12 +181,12 @@ def _function_may_fail(node: Mapping[str, Any], made: Collection[str], safe: Col
     arguments = node.get("arguments", {}).get("children", [])
     if name in safe:
         return False
-    if name in _OF_COLUMNS and arguments and arguments[0]["type"] == "Identifier":
-        return arguments[0]["name"].rpartition(".")[2] in made or not _is_constant(arguments[1:])
-    if name in _FIRST:
-        return not _is_constant(arguments[1:])
-    return "decimal" in name or not _is_constant(arguments)
+    if name in unfailing("column") and arguments and arguments[0]["type"] == "Identifier":
+        return arguments[0]["name"].rpartition(".")[2] in made or _reads(arguments[1:])
+    if name in unfailing("first"):
+        return _reads(arguments[1:])
+    return "decimal" in name or _reads(arguments)
 
 
-def _is_constant(arguments: list[Any]) -> bool:
-    return not any(node["type"] in _READS for argument in arguments for node in nodes(argument))
+def _reads(arguments: list[Any]) -> bool:
+    return any(node["type"] in _READS for argument in arguments for node in nodes(argument))

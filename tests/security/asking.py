@@ -15,20 +15,22 @@ import httpx
 from tests.security.condition_writer import ConditionWriter
 from tests.security.near_writer import COLUMNS, NearWriter
 from tests.security.replies import Reply, differs, send, wrong
+from tests.security.route_writer import RouteWriter
 from tests.security.seed_writer import SeedWriter, known_ways
 from tests.security.sql_writer import Known, Writer
 from tests.security.value_writer import PARAMETERS, ValueWriter
 from tests.security.ways import Asked, call_request, condition_request, sql_request
 from tests.security.world import KINDS, Kind, World
 
-_MODES = ("near", "far", "near", "seed", "value", "near", "far", "near", "far", "value")
+_MODES = ("near", "far", "near", "seed", "value", "route", "near", "far", "near", "far", "value", "route")
 _PIPES = ("mine", "wide", "sec", "oth", "names")
+_NAMES = ("events", "other", "own", "spare", "keyed", "mine", "sec", "oth", "names", "key", "deployer", "foreign_walls")
 _LONGEST = 60_000  # letters of an address that httpx sends
 _ENDED = {"done", "error", "cancelled"}
 
 
 def who_and_how(number: int) -> tuple[Kind, int, str]:
-    """Return who asks, its turn, and what: SQL near to what it may read or far, a seed, values, a condition."""
+    """Return who asks, its turn, and what: SQL that is near or far, a seed, values, a condition, a route."""
     kind, turn = KINDS[number % len(KINDS)], number // len(KINDS)
     mode = _MODES[turn % len(_MODES)]
     if kind.name == "creator" and turn % 5 < 3:
@@ -54,6 +56,9 @@ def _asked(world: World, number: int) -> Asked:
     if mode == "value":
         pipe = Random(number).choice(pipes or _PIPES) if number % 5 else Random(number).choice(tuple(PARAMETERS))
         return call_request(number, pipe, ValueWriter(number, world.known.physical).values(pipe))
+    if mode == "route":
+        every = (*_NAMES, *kind.reads, *world.known.physical, *world.ids, kind.name)
+        return RouteWriter(number, every, world.ids).asked()
     if mode == "near":
         sql, said = NearWriter(number, kind.reads).query(), ""
         if turn % 3 == 0:

@@ -67,7 +67,7 @@ HOLES = {
     "{name}.{format}": ("hashed.json", "cast.csv", "thrown.ndjson"),
     "{name}": ("events", "hashed", "key", "reader", "nothing"),
     "{id}": ("nothing",),
-    "{id:int}": ("1", "99"),
+    "{id:number}": ("1", "99"),
     "{node}": ("n",),
 }
 

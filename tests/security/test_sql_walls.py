@@ -61,7 +61,7 @@ def test_nobody_reads_what_is_not_his(walls: World) -> None:
     found, fine, counts = asyncio.run(_all(walls, iter(range(FIRST, FIRST + COUNT))))
     assert found == [], f"{len(found)} of {COUNT}: " + "\n".join(found[:10])
     assert fine == COUNT
-    for mode in ("near", "far", "value", "condition", "filter"):  # text that is refused tests the parser alone
+    for mode in ("near", "far", "value", "condition", "filter", "route"):  # text that is refused tests the parser alone
         asked = sum(number for name, number in counts.items() if name.split()[0] == mode and "held" not in name)
         assert counts[f"{mode} ok"] > asked / 10, f"{mode}: {counts[f'{mode} ok']} of {asked} succeed"
 

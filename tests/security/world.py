@@ -154,6 +154,7 @@ class World:
     admin: str
     known: Known
     hidden: re.Pattern[str]
+    ids: tuple[str, ...]
 
 
 @contextmanager
@@ -183,7 +184,7 @@ def world(folder: Path) -> Iterator[World]:
         names = (*databases, *tables, "foreign_walls", str(instance.data_dir), str(folder))
         hidden = re.compile("|".join(re.escape(name.replace("`", "")) for name in names))
         known = Known(physical, str(file), "http://127.0.0.1:9/")
-        yield World(instance, tokens, twins, admins[0], known, hidden)
+        yield World(instance, tokens, twins, admins[0], known, hidden, (workspace.id, foreign.id))
 
 
 def _fill(workspace: Workspace, tenants: tuple[str, ...]) -> None:

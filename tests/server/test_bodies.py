@@ -30,7 +30,7 @@ LIMIT = 1_000_000
 PUBLIC = {"/v0/health", "/v0/ready", "/ping", "/version", "/v0/regions", "/examples/query.http"} | {
     *("/api/cli-login", "/clickpipe/local/cli-login", "/")
 }
-_NAMES = {"{name}.{format}": "totals.json", "{name}": "events", "{node}": "n", "{id:int}": "99", "{id}": "nothing"}
+_NAMES = {"{name}.{format}": "totals.json", "{name}": "events", "{node}": "n", "{id:number}": "99", "{id}": "nothing"}
 
 
 def _path(path: str) -> str:

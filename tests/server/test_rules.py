@@ -8,7 +8,7 @@ from clickpipe.server.app import ROUTES
 from tests.server.conftest import Client
 
 PATHS = [
-    (m, p.replace("{name}", "x").replace("{format}", "json").replace("{id:int}", "1").replace("{id}", "1"))
+    (m, p.replace("{name}", "x").replace("{format}", "json").replace("{id:number}", "1").replace("{id}", "1"))
     for m, p, _ in ROUTES
 ]
 PUBLIC = {"/v0/health", "/v0/ready", "/ping", "/", "/version", "/v0/regions", "/examples/query.http"} | {

@@ -75,7 +75,7 @@ def surface_document() -> dict[str, Any]:
     }
     paths: dict[str, Any] = {}
     for method, route, _ in ROUTES:
-        path = route.replace("{id:int}", "{id}")
+        path = route.replace("{id:number}", "{id}")
         names = [part.split("}")[0] for part in path.split("{")[1:]]
         given = [{"name": n, "in": "path", "required": True, "schema": _of(n)} for n in names]
         given += [{"name": n, "in": "query", "required": False, "schema": _of(n)} for n in QUERY]

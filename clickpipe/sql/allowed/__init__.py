@@ -23,12 +23,20 @@ CODECS = frozenset(
 
 @cache
 def names(list_: str) -> frozenset[str]:
-    """Return the names in a list: `functions`, `settings`, `table_settings`, or one of these with `_refused`.
+    """Return the names in a list: `functions`, `settings`, `table_settings`, or one of these with `_refused`."""
+    return frozenset(_lines(list_))
 
-    `total` and `total_of_times` are functions that do not fail.
-    """
+
+@cache
+def unfailing(where: str) -> frozenset[str]:
+    """Return the functions that do not fail for a row where that is said of them (see `unfailing.txt`)."""
+    words = (line.split() for line in _lines("unfailing"))
+    return frozenset(name for name, *places in words if where in places)
+
+
+def _lines(list_: str) -> list[str]:
     text = (Path(__file__).parent / f"{list_}.txt").read_text(encoding="utf-8")
-    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 @lru_cache(maxsize=10_000)
