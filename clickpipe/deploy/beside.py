@@ -18,7 +18,7 @@ from clickpipe.deploy.tables import Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 
-_PUSHING = re.compile(r"pushing to view \S+?\.(\w+)")
+_NAME = re.compile(r"\w+")  # of a view that rows are pushed to, or a table that is not there
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -100,14 +100,14 @@ class Beside:
             self._catalog.set_outdated(self._workspace.id, self.other.deployment_id, data_source)
 
     def sever(self, live: Live | None, error: EngineError) -> bool:
-        """Pass no more rows on to it when one of its views made an insert into the live deployment fail; tell whether.
+        """Pass no more rows on to it when what is its own made an insert into the live deployment fail; tell whether.
 
         It cannot be promoted then: live is not to be hurt by what stands beside it.
         """
         if live is None or self.other is None:
             return False
         own = self.objects(live) - set(live.physical.objects)
-        if own.isdisjoint(_PUSHING.findall(error.message)):
+        if own.isdisjoint(_NAME.findall(error.message)):
             return False
         self._tables.drop(name for name in self._tables.views() if name in own)
         self._catalog.set_severed(self._workspace.id, self.other.deployment_id, error.message)

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from clickpipe.engine import Engine, EngineError, Params
@@ -16,7 +17,7 @@ from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.mapping import IN_ONE_BLOCK, RowMapping
 from clickpipe.ingest.narrow import Narrowed, Refused, narrow
-from clickpipe.ingest.numbered import numbered_rows, prepared
+from clickpipe.ingest.numbered import Prepared, numbered_rows, prepared
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import ONE_BLOCK, Relieve, execute_patiently, never, retarget, write
 
@@ -77,7 +78,7 @@ def insert_staged(
     OSError: then nothing may be told of the rows, and the same is to be asked again.
     """
     if rows.good and rows.kept is not None and (known.once if known else True) and (kept := rows.kept()) is not None:
-        found = _write_kept(engine, rows, kept, known, keep)
+        found = _write_kept(engine, rows, kept, known, keep, relieve)
     elif rows.good:
         found = _write_asking(engine, rows, known, keep, relieve)
     else:
@@ -116,7 +117,12 @@ def _write_asking(
 
 
 def _write_kept(
-    engine: Engine, rows: StagedRows, kept: Kept, known: Narrowed | None, keep: Callable[[Narrowed], None]
+    engine: Engine,
+    rows: StagedRows,
+    kept: Kept,
+    known: Narrowed | None,
+    keep: Callable[[Narrowed], None],
+    relieve: Relieve,
 ) -> Inserted:
     """Write rows that fit, and what views made of them when they were asked."""
     mapping = rows.mapping
@@ -125,12 +131,12 @@ def _write_kept(
     if refused or error is not None:
         with numbered_rows(engine, mapping) as (table, count):
             rest, params = _without(table, refused)
-            with prepared(engine, mapping, rest, params) as (some, numbers):
-                if error is not None and kept.take(some(0, 0)) is not None:
+            with prepared(engine, mapping, rest, params) as fitting:
+                if error is not None and kept.take(fitting.some(0, 0)) is not None:
                     raise error  # whatever this is, it is not about rows
-                found = kept.gather(some, len(numbers), again=known is not None)
+                found = kept.gather(fitting.some, len(fitting.numbers), again=known is not None)
         if found:
-            refused = tuple(replace(one, row=numbers[one.row]) for one in found)
+            refused = tuple(replace(one, row=fitting.numbers[one.row]) for one in found)
             where, why = refused[0].where, refused[0].why
             _LOGGER.warning("%d of %d rows are refused by %s, and go to quarantine: %s", len(found), count, where, why)
     if known is None:
@@ -139,13 +145,18 @@ def _write_kept(
     if not refused:
         return Inserted()
     with numbered_rows(engine, mapping) as (table, _count):
-        return _write_refused(engine, rows, refused, table)
+        return _write_refused(engine, rows, refused, table, relieve)
 
 
 def _probed(engine: Engine, rows: StagedRows, statement: str, params: Params | None = None) -> EngineError | None:
     """Return by which error views and table refuse the rows of an insert. Raises EngineError for one that passes."""
+    table = rows.probe().table
+    return _tried(lambda: execute_patiently(engine, retarget(statement, table), ONE_BLOCK, params))
+
+
+def _tried(insert: Callable[[], None]) -> EngineError | None:
     try:
-        execute_patiently(engine, retarget(statement, rows.probe().table), ONE_BLOCK, params)
+        insert()
     except EngineError as error:
         if is_passing(error):
             raise
@@ -156,12 +167,35 @@ def _probed(engine: Engine, rows: StagedRows, statement: str, params: Params | N
 def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
     """Find the rows for which an insert is refused. Raises the error when no row is to blame."""
     mapping, probe = rows.mapping, rows.probe()
-    with numbered_rows(engine, mapping) as (table, count), prepared(engine, mapping, table) as (looked_at, numbers):
+    with numbered_rows(engine, mapping) as (table, count):
+        found = _refused_by_each(engine, rows, table, error) or _refused_by_any(engine, rows, table, error)
+    where, why = probe.refused_by(error)
+    refused = len(found.refused)
+    _LOGGER.warning("%d of %d rows are refused by %s, and go to quarantine: %s", refused, count, where, why)
+    return found
 
-        def look(first: int, end: int) -> tuple[str, str] | None:
-            found = _probed(engine, rows, looked_at(first, end))
-            return probe.refused_by(found) if found is not None else None
 
+def _refused_by_each(engine: Engine, rows: StagedRows, table: str, error: EngineError) -> Narrowed | None:
+    """Find them by looks at the one that refuses; None where rows are refused only together."""
+    mapping, refused = rows.mapping, list[Refused]()
+    while True:
+        rest, params = _without(table, refused)
+        with rows.probe().only(error) as one, prepared(engine, mapping, rest, params) as fitting:
+            found, _ = narrow(partial(_look, engine, one, fitting), len(fitting.numbers), AT_ONCE)
+            if not found or _look(engine, one, fitting, 0, 0) is not None:
+                return None
+            refused += [replace(one, row=fitting.numbers[one.row]) for one in found]
+        rest, params = _without(table, refused)
+        again = _probed(engine, rows, mapping.good_of(rest), params)
+        if again is None:
+            return Narrowed(tuple(sorted(refused, key=lambda one: one.row)))
+        error = again
+
+
+def _refused_by_any(engine: Engine, rows: StagedRows, table: str, error: EngineError) -> Narrowed:
+    """Find them by looks at table and views together."""
+    with prepared(engine, rows.mapping, table) as fitting:
+        look, numbers = partial(_look, engine, rows.probe(), fitting), fitting.numbers
         found, free = narrow(look, len(numbers), AT_ONCE)
         refused = [replace(one, row=numbers[one.row]) for one in found]
         taken = [(numbers[first], numbers[end - 1] + 1) for first, end in free]
@@ -171,11 +205,16 @@ def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
         pieces = tuple(taken)
         if refused:
             rest, params = _without(table, refused)
-            if _probed(engine, rows, mapping.good_of(rest), params) is None:
+            if _probed(engine, rows, rows.mapping.good_of(rest), params) is None:
                 pieces = ()
-    where, why = probe.refused_by(error)
-    _LOGGER.warning("%d of %d rows are refused by %s, and go to quarantine: %s", len(refused), count, where, why)
     return Narrowed(tuple(refused), pieces)
+
+
+def _look(engine: Engine, probe: Probe, fitting: Prepared, first: int, end: int) -> tuple[str, str] | None:
+    """Return who refuses some rows, and why; None where they are taken."""
+    statement, settings = fitting.insert(first, end, probe.table)
+    found = _tried(lambda: execute_patiently(engine, statement, settings))
+    return probe.refused_by(found) if found is not None else None
 
 
 def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, relieve: Relieve) -> Inserted:
@@ -189,10 +228,12 @@ def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, relieve: Reli
         else:
             rest, params = _without(table, known.refused)
             write(engine, mapping.good_of(rest) + IN_ONE_BLOCK, rows.token, relieve, params)
-        return _write_refused(engine, rows, known.refused, table) if known.refused else Inserted()
+        return _write_refused(engine, rows, known.refused, table, relieve) if known.refused else Inserted()
 
 
-def _write_refused(engine: Engine, rows: StagedRows, refused: tuple[Refused, ...], table: str) -> Inserted:
+def _write_refused(
+    engine: Engine, rows: StagedRows, refused: tuple[Refused, ...], table: str, relieve: Relieve
+) -> Inserted:
     """Write rows to quarantine by their numbers in `table`."""
     params = _lists(refused)
     there = (
@@ -201,7 +242,7 @@ def _write_refused(engine: Engine, rows: StagedRows, refused: tuple[Refused, ...
         f"FROM (SELECT *, indexOf({{rows:Array(UInt64)}}, __row) AS __at FROM {table}) "
         "WHERE __at > 0)"
     )
-    write(engine, rows.mapping.refused_of(there) + IN_ONE_BLOCK, f"{rows.token}/refused", never, params)
+    write(engine, rows.mapping.refused_of(there) + IN_ONE_BLOCK, f"{rows.token}/refused", relieve, params)
     sql = f"SELECT __import_id, count(), any(__why) FROM {there} GROUP BY __import_id"
     body = engine.execute(sql, params, output="JSONCompact").body
     return Inserted({name: (int(count), why) for name, count, why in json.loads(body)["data"]})

@@ -3,22 +3,86 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from clickpipe.engine import Engine, Params
+from clickpipe.engine import Engine, EngineError, Params, Settings
 from clickpipe.ingest.mapping import RowMapping
-from clickpipe.ingest.writes import ONE_THREAD
+from clickpipe.ingest.writes import ONE_BLOCK, ONE_THREAD, retarget
+
+_FEW = 16  # rows that are inserted as values: planning an INSERT of a SELECT takes longer than one of values
+_MOST_BYTES = 8 << 20  # of values that are held
+_LOOKED_AT = 20  # looks at few rows before it is worth their while to fetch values
+# Of these, values may have a type of their own, which a text does not tell.
+_UNTOLD = re.compile(r"\b(?:Variant|Dynamic|JSON|Object|AggregateFunction|Nothing)\b")
+
+
+class Prepared:
+    """Rows that fit, their values in a table, in order; methods may be called by several threads."""
+
+    def __init__(self, engine: Engine, table: str, into: str) -> None:
+        """Read `table` (numbers in `__row`, and the columns of `into`: the beginning of an insert)."""
+        self._engine, self._table, self._into = engine, table, into
+        body = engine.execute(f"SELECT __row FROM {table} ORDER BY __row", output="TSV").body
+        self.numbers = [int(number) for number in body.split()]
+        self._columns = into[into.index("(") + 1 :]
+        self._lock = threading.Lock()
+        self._looks = 0
+        self._rows: list[str] | None = None
+
+    def insert(self, first: int, end: int, into: str) -> tuple[str, Settings]:
+        """Return the insert of some rows, by their places among all, into a table. Raises EngineError."""
+        if (values := self._values(first, end)) is not None:
+            return f"INSERT INTO {into} ({self._columns}) VALUES {values}", {}
+        return retarget(self.some(first, end), into), ONE_BLOCK
+
+    def some(self, first: int, end: int) -> str:
+        """Return the insert of some rows into their own table."""
+        low, high = (self.numbers[first], self.numbers[end - 1]) if first < end else (1, 0)
+        return f"{self._into}) SELECT * EXCEPT __row FROM {self._table} WHERE __row >= {low} AND __row <= {high}"
+
+    def _values(self, first: int, end: int) -> str | None:
+        """Return a few rows as ClickHouse writes values; None where they are to be selected."""
+        if not 0 < end - first <= _FEW:
+            return None
+        with self._lock:
+            self._looks += 1
+            if self._looks < _LOOKED_AT:
+                return None
+            if self._rows is None:
+                self._rows = self._fetched()
+        return ",".join(self._rows[first:end]) if self._rows else None
+
+    def _fetched(self) -> list[str]:
+        """Return all rows as texts, none where they do not stand for their values exactly. Raises EngineError."""
+        types = json.loads(self._engine.execute(f"DESCRIBE {self._table}", output="JSONCompact").body)["data"]
+        size = int(self._engine.execute(f"SELECT sum(byteSize(*)) FROM {self._table}", output="TSV").body)
+        if size > _MOST_BYTES or any(_UNTOLD.search(type_) for _, type_, *_ in types):
+            return []
+        again = f"{self._table[:-1]}_again`"
+        try:
+            sql = f"SELECT formatRow('Values', {self._columns}) FROM {self._table} ORDER BY __row"
+            body = self._engine.execute(sql, output="JSONCompact", settings=ONE_THREAD).body
+            rows = [row.rstrip(",\n ") for (row,) in json.loads(body)["data"]]
+            self._engine.execute(f"CREATE TABLE {again} AS {self._table}")
+            numbered = ",".join(f"({n},{row[1:]}" for n, row in zip(self.numbers, rows, strict=True))
+            self._engine.execute(f"INSERT INTO {again} (__row, {self._columns}) VALUES {numbered}", output="Null")
+            hashed = "SELECT groupBitXor(sipHash64(*)), count() FROM "
+            found = {self._engine.execute(hashed + table, output="TSV").body for table in (again, self._table)}
+        except (EngineError, ValueError):  # bytes that are no text, types without a hash
+            return []
+        finally:
+            self._engine.execute(f"DROP TABLE IF EXISTS {again}")
+        return rows if len(found) == 1 else []
 
 
 @contextmanager
-def prepared(
-    engine: Engine, mapping: RowMapping, rows: str, params: Params | None = None
-) -> Iterator[tuple[Callable[[int, int], str], list[int]]]:
-    """Give the numbers of those of `rows` that fit, in order, and what gives the insert of some: places in that list.
+def prepared(engine: Engine, mapping: RowMapping, rows: str, params: Params | None = None) -> Iterator[Prepared]:
+    """Give those of `rows` that fit, in order; `rows` is SQL of a table with numbered rows.
 
-    `rows` is SQL of a table with numbered rows. Their values lie in a table: so what is looked at often is not worked
-    out each time.
+    Their values lie in a table: so what is looked at often is not worked out each time.
     """
     prepared = f"{mapping.table[:-1]}_prepared`"
     drop = f"DROP TABLE IF EXISTS {prepared}"
@@ -28,14 +92,7 @@ def prepared(
         engine.execute(f"CREATE TABLE {prepared} ENGINE = Memory EMPTY AS SELECT __row, {select}", params)
         filled = f"INSERT INTO {prepared} SELECT __row, {select}"
         engine.execute(filled, params, output="Null", settings=ONE_THREAD)
-        body = engine.execute(f"SELECT __row FROM {prepared} ORDER BY __row", output="TSV").body
-        numbers = [int(number) for number in body.split()]
-
-        def some(first: int, end: int) -> str:
-            low, high = (numbers[first], numbers[end - 1]) if first < end else (1, 0)
-            return f"{into}) SELECT * EXCEPT __row FROM {prepared} WHERE __row >= {low} AND __row <= {high}"
-
-        yield some, numbers
+        yield Prepared(engine, prepared, into)
     finally:
         engine.execute(drop)
 

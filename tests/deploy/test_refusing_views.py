@@ -77,3 +77,21 @@ def test_a_view_of_the_live_one_still_refuses(workspace: Workspace) -> None:
     with pytest.raises(ClickpipeError, match="None of the rows could be written"):
         workspace.ingest("events", [{"id": "b", "n": 13}])
     workspace.promote(number)
+
+
+@pytest.mark.parametrize("value", [13, "none"])
+def test_a_quarantine_beside_that_takes_no_rows_does_not_stop_the_live_one(
+    instance: Instance, workspace: Workspace, value: int | str
+) -> None:
+    """13 is refused by a view, "none" is no number."""
+    workspace.deploy(FUSSY)
+    number = stage(workspace, {**FUSSY, "events.datasource": WIDER["events.datasource"]})
+    other = workspace._deployer.beside.other
+    assert other is not None
+    instance.engine.execute(f"DROP TABLE {other.physical.tables['events_quarantine']} SYNC")
+    result = workspace.ingest("events", [{"id": "a", "n": 2}, {"id": "b", "n": value}])
+    assert (result.successful_rows, result.quarantined_rows, result.readable) == (1, 1, True)
+    assert workspace.sql("SELECT id FROM events_quarantine") == [{"id": "b"}]
+    assert sums(workspace) == [2, 2, 2]
+    with pytest.raises(ClickpipeError, match="one of its views refused a row"):
+        workspace.promote(number)

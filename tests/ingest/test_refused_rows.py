@@ -84,6 +84,25 @@ def test_random_rows_refused_by_views_in_a_chain_are_in_quarantine_and_nowhere_e
     assert found == {**expected, "events": set()}
 
 
+def test_many_rows_that_several_views_refuse_are_told_of_by_each(workspace: Workspace, make_chain: Any) -> None:
+    """Each view is looked at with those alone that its rows come through."""
+    taker = make_chain()
+    texts = ["x", "1001", "x", "7", "x", "1001"]
+    lines = [line(number, texts[number % 6]) for number in range(240)]
+    result = taker.submit(workspace.id, "events", Lines.of(lines)).result()
+    assert (result.successful_rows, result.quarantined_rows) == (40, 200)
+    wanted = [number for number in range(240) if texts[number % 6] == "7"]
+    assert ids(workspace, "events") == ids(workspace, "firsts") == ids(workspace, "seconds") == wanted
+    assert workspace.sql("SELECT sum(n) AS n FROM thirds") == [{"n": 40}]
+    found = {int(row["id"]): (row["w"], row["why"][0]) for row in reasons(workspace)}
+    names = {"x": "first_mv", "1001": "second_mv"}
+    assert {number: where for number, (where, _) in found.items()} == {
+        number: [names[texts[number % 6]]] for number in range(240) if texts[number % 6] in names
+    }
+    assert "first_mv refuses the row: Cannot parse string 'x' as UInt32" in found[0][1]
+    assert "second_mv refuses the row: Value passed to 'throwIf'" in found[1][1]
+
+
 @pytest.fixture
 def make_chain(workspace: Workspace, log: WriteAheadLog, instance: Any) -> Any:
     workspace.deploy(CHAIN)
