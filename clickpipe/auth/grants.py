@@ -59,7 +59,8 @@ def grant_of_object(given: Any) -> Grant:
         message = "'resource' and 'filter' of a scope are texts."
         raise ClickpipeError(message, code="bad_scope")
     found = grant_of_text(":".join(part for part in parts if part))
-    fixed = given.get("fixed_params") or {}
+    fixed = given.get("fixed_params")
+    fixed = {} if fixed is None else fixed
     if not isinstance(fixed, Mapping) or (fixed and (found.type != "PIPES:READ" or not found.resource)):
         message = "'fixed_params' is an object, and goes with PIPES:READ of one pipe."
         raise ClickpipeError(message, code="bad_scope")

@@ -6,6 +6,7 @@ by an identity provider's keys (`jwt_keys`). Nothing of them is kept; what is re
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,6 +144,7 @@ def _token(claims: Mapping[str, Any]) -> Token:
     if not isinstance(scopes, list) or not scopes:
         message = "'scopes' is a list of scopes that is not empty."
         raise ClickpipeError(message, code="bad_jwt")
+    json.dumps([name, scopes, claims["workspace_id"]], ensure_ascii=False).encode()  # raises for half a character
     grants = [_grant(given) for given in scopes]
     granted = collect(grants)
     if not isinstance(claims["workspace_id"], str) or type(claims["exp"]) not in {int, float}:
@@ -158,7 +160,7 @@ def _token(claims: Mapping[str, Any]) -> Token:
         "",
         granted.filters,
         granted.fixed_params,
-        limits_of(claims.get("limits") or {}),
+        limits_of({} if claims.get("limits") is None else claims["limits"]),
         float(claims["exp"]),
     )
 

@@ -26,7 +26,19 @@ _LOCAL = {"127.0.0.1", "::1", "[::1]", "localhost"}
 _HOST = re.compile(r"([A-Za-z0-9.]+|\[::1\])(?::\d{1,5})?")
 # What pages in a browser and proxies send, and programs of this machine do not (node sends sec-fetch-mode, alone).
 _BROWSERS = ("origin", "referer", "sec-fetch-site", "sec-fetch-dest", "sec-fetch-user")
-_NOT_LOCAL = (*_BROWSERS, "forwarded", "x-forwarded-", "x-real-ip", "via", "x-cluster-client-ip")
+_PROXIES = (
+    "via",
+    "cf-",
+    "cdn-",
+    "fastly-",
+    "fly-",
+    "x-amz",
+    "x-arr-",
+    "x-azure-",
+    "x-envoy-",
+    "x-original-",
+    "x-request-start",
+)
 
 
 async def get_workspace(request: Request) -> JSONResponse:
@@ -203,6 +215,12 @@ def _preview(instance: Instance, who: Caller, name: str) -> Workspace:
     return found
 
 
+def _is_of_others(header: str) -> bool:
+    """Tell whether a header is one of a page in a browser, or of a proxy before the server."""
+    name = header.lower().replace("_", "-")
+    return name.startswith((*_BROWSERS, *_PROXIES)) or "forward" in name or name.endswith(("-ip", "-host", "-client"))
+
+
 async def get_local_tokens(request: Request) -> JSONResponse:
     """Answer `GET /tokens`, by which `tb` in local mode learns the admin token, where the setting allows it.
 
@@ -211,7 +229,7 @@ async def get_local_tokens(request: Request) -> JSONResponse:
     instance = instance_of(request)
     host = _HOST.fullmatch(request.headers.get("host", ""))
     client = request.client.host if request.client else ""
-    others = any(name.startswith(_NOT_LOCAL) for name in request.headers)
+    others = request.scope["http_version"] == "1.0" or any(map(_is_of_others, request.headers))  # 1.0: of nginx
     if instance.settings.local_tokens != "on" or others or host is None or not {host[1], client} <= _LOCAL:
         message = "Tokens are told to programs of this machine only, where the setting local_tokens is on."
         raise forbidden(message)
