@@ -11,6 +11,7 @@ from typing import Any
 from clickpipe.template.errors import TemplateError
 from clickpipe.template.names import NO_NAMES, Names
 from clickpipe.template.run import Secrets, no_secret
+from clickpipe.template.sandbox import in_json
 from clickpipe.template.types import DECIMAL_DIGITS, DECIMAL_SCALE
 from clickpipe.template.values import (
     Binding,
@@ -140,7 +141,7 @@ def _untyped(value: Any) -> tuple[ParamValue, str]:
     if isinstance(value, str):
         return str(value), "String"
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False, default=str), "String"
+        return json.dumps(value, ensure_ascii=False, default=in_json), "String"
     if isinstance(value, list | tuple):
         return _list(list(value))
     message = f"a value of type {type(value).__name__} cannot be put into SQL"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from clickpipe.template.errors import AuthorError, TemplateError
-from clickpipe.template.sandbox import text, whole
+from clickpipe.template.sandbox import in_json, text, whole
 
 _STATUSES = (200, *range(400, 600))
 
@@ -24,5 +24,5 @@ def custom_error(message: Any = "", code: Any = 400) -> None:
         raise TemplateError(message)
     payload = None
     if isinstance(message, dict):
-        payload = json.loads(json.dumps(message, default=str), parse_constant=str)
+        payload = json.loads(json.dumps(message, default=in_json), parse_constant=str)
     raise AuthorError(text(message), status=status, payload=payload)

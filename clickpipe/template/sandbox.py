@@ -134,7 +134,17 @@ def text(value: Any = "") -> str:
     if isinstance(value, Pieces):
         return str(value)  # raises
     _bounded(weight(value))
-    return str(value)
+    return str(in_json(value) if callable(value) and not isinstance(value, Undefined) else value)
+
+
+def in_json(value: Any) -> Any:
+    """Return what stands in JSON for a value that it has no form for. Raises TemplateError for functions and the like."""
+    if isinstance(value, Undefined):
+        return None
+    if isinstance(value, Decimal):
+        return str(value)
+    message = f"a value of type {type(value).__name__} cannot be written as a text"
+    raise TemplateError(message)
 
 
 def rounded(value: Any, digits: Any = None) -> Any:

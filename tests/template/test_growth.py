@@ -75,6 +75,14 @@ def test_nothing_grows_by_holding_itself(made: str) -> None:
         "{{ custom_error('a', Decimal(far)) }}",
         "{{ custom_error({'a': JSON(floats)}) }}",
         "{{ custom_error({(1, 2): 1}) }}",
+        "{{ custom_error({'a': one.upper}) }}",
+        "{{ {'a': one.upper} }}",
+        "{{ {'a': [len, String]} }}",
+        "{{ one.upper ~ 'a' }}",
+        "{{ str(one.upper) }}",
+        "{{ error(one.upper) }}",
+        "{{ [one.upper] | join }}",
+        "{{ one.upper | string }}",
     ],
 )  # fmt: skip
 def test_what_has_no_end_is_refused(template: str) -> None:
