@@ -41,11 +41,11 @@ def may_know(token: Token, kind: str, name: str) -> bool:
     return "WORKSPACE:DEPLOY" in token.scopes or any(allows(token, f"{kind}:{verb}", name) for verb in verbs)
 
 
-def require(token: Token, scope: str, resource: str = "") -> None:
-    """Raise 403 unless the token has the scope."""
+def require(token: Token, scope: str, resource: str = "", given: str = "") -> None:
+    """Raise 403 unless the token has the scope. `given`: what the caller called the resource; no other name is told."""
     if allows(token, scope, resource):
         return
-    about = f" on '{resource}'" if resource else ""
+    about = f" on '{given or resource}'" if resource else ""
     message = f"The token '{token.name}' has not enough permissions: it needs the scope {scope}{about}."
     raise forbidden(message)
 

@@ -24,9 +24,9 @@ class Caller:
     token: Token
     workspace: Workspace
 
-    def require(self, scope: str, resource: str = "") -> None:
-        """Raise 403 unless the token has the scope."""
-        require(self.token, scope, resource)
+    def require(self, scope: str, resource: str = "", given: str = "") -> None:
+        """Raise 403 unless the token has the scope; it names the resource as the caller did."""
+        require(self.token, scope, resource, given)
 
     def require_any(self, *scopes: str) -> None:
         """Raise 403 unless the token has one of the scopes, for any resource."""

@@ -37,7 +37,7 @@ async def get_data_source(request: Request) -> Response:
     if datafile:
         who.require("WORKSPACE:READ_ALL")
     else:
-        who.require("DATASOURCES:READ", source.name if source else given)
+        who.require("DATASOURCES:READ", source.name if source else given, given)
     if source is None:
         message = f'Data Source "{given}" does not exist'
         raise ClickpipeError(message, status=404, code="not_found")

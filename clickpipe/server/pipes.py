@@ -125,7 +125,7 @@ async def get_pipe(request: Request) -> JSONResponse:
     pipes = who.workspace.queries.live().compiled.project.pipes
     given = request.path_params["name"]
     pipe = find(pipes, who.workspace.id, "pipe", given)
-    who.require("PIPES:READ", pipe.name if pipe else given)
+    who.require("PIPES:READ", pipe.name if pipe else given, given)
     if pipe is None:
         known = [("PIPES", name) for name in pipes]
         raise UnknownResource(f"Pipe '{given}' not found", given, known, status=404, code="not_found")

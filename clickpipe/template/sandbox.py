@@ -138,7 +138,7 @@ def text(value: Any = "") -> str:
 
 
 def in_json(value: Any) -> Any:
-    """Return what stands in JSON for a value that it has no form for. Raises TemplateError for functions and the like."""
+    """Return what stands in JSON for a value that it has no form for. Raises TemplateError for functions."""
     if isinstance(value, Undefined):
         return None
     if isinstance(value, Decimal):

@@ -24,7 +24,10 @@ _PASSING = re.compile(
 _BYTES = re.compile(r'"(?:bytes_read|read_bytes)":\s*"?(\d+)"?|<bytes_read>(?:\d+)</bytes_read>')
 _OWN_NAMES = re.compile(r"_(?:table|database)\b", re.IGNORECASE)  # who may read all rows may know a table's name
 _NUMBERED = re.compile(r"^\d+\. ")  # rows of Pretty
-_COUNTS = re.compile(r'"(?:rows_read|read_rows|bytes_read|read_bytes)":\s*"?\d+"?')
+_COUNTS = re.compile(  # and that what is read is too much
+    r'"(?:rows_read|read_rows|bytes_read|read_bytes)":\s*"?\d+"?|'
+    r"(?:Code: \d+\. DB::Exception: |\[Error\] )[^\"\n]*\((?:TOO_MANY_ROWS|TOO_MANY_BYTES|MEMORY_LIMIT_EXCEEDED)\)"
+)
 _CHANGING = re.compile(r"\brand\(|\bnow\(", re.IGNORECASE)
 _TAG = re.compile(r"__exception__.*", re.DOTALL)
 

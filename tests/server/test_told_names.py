@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clickpipe.catalog import resource_id
 from tests.server.conftest import EVENTS, FILES, TOTALS, Client, make, sign
 
 HIDDEN = {"datasources/secret_deals.datasource", "pipes/secret_totals.pipe"}
@@ -166,3 +167,16 @@ def test_a_column_s_name_is_no_question(more: Client) -> None:
             assert reply.status_code == 400
             told.append((call, reply.text.replace(name, "x")))
     assert len(set(told)) == 3, told
+
+
+@pytest.mark.parametrize(("kind", "name"), [("datasource", "secret_deals"), ("pipe", "secret_totals")])
+def test_an_id_is_no_question(more: Client, kind: str, name: str) -> None:
+    """Who reckons the id of a name that he guesses is not told whether there is one."""
+    value = make(more, "DATASOURCES:READ:totals_copy", name="one")
+    told = []
+    for guessed in (name, "deals_of_nobody"):
+        id_ = resource_id(more.workspace.id, kind, guessed)
+        reply = asks("GET", f"/v0/{kind}s/{id_}")(more, value)
+        assert reply.status_code == 403
+        told.append(reply.text.replace(id_, "x"))
+    assert told[0] == told[1]
