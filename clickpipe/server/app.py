@@ -25,6 +25,7 @@ from clickpipe.server.deployments import (
     post_deploy,
     promote_deployment,
 )
+from clickpipe.server.direct import Direct
 from clickpipe.server.events import post_events
 from clickpipe.server.imports import (
     get_quarantine,
@@ -92,7 +93,7 @@ class _Number(IntegerConvertor):
 register_url_convertor("number", _Number())
 
 ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
-    ("POST", "/v0/events", post_events),  # what is called most comes first: routes are tried in turn
+    ("POST", "/v0/events", post_events),
     ("GET", "/v0/pipes/openapi.json", get_openapi),
     ("GET", "/v0/pipes/{name}.{format}", call_endpoint),
     ("POST", "/v0/pipes/{name}.{format}", call_endpoint),
@@ -178,12 +179,15 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
 
 def create_app(instance: Instance) -> ASGIApp:
     """Return the ASGI application that serves an instance."""
+    routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in ROUTES]
     app = Starlette(
-        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in ROUTES],
+        routes=routes,
         exception_handlers={ClickpipeError: on_clickpipe_error, HTTPException: on_http_error, Exception: on_bug},
     )
     app.router.redirect_slashes = False
     app.state.instance = instance
     paths: dict[object, str] = {endpoint: path for _, path, endpoint in reversed(ROUTES)}
-    packed = Compression(app, instance.settings.compress_min_bytes)
+    plain = [route for route in routes if "{" not in route.path]
+    direct = Direct(app, plain, [route for route in routes if route.endpoint is call_endpoint])
+    packed = Compression(direct, instance.settings.compress_min_bytes)
     return GeneralRules(packed, instance, paths)  # around Starlette's own error handling: its answers have the headers

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import IngestResult, Lines, decompress, lines_of
 from clickpipe.runtime import StagingData, Workspace
-from clickpipe.server.context import caller, flag, instance_of
-from clickpipe.server.parameters import header, read_body
+from clickpipe.server.context import caller, instance_of
+from clickpipe.server.parameters import flag, header, query, read_body
 from clickpipe.server.waiting import result_of
 
 _LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
@@ -26,12 +26,13 @@ async def post_events(request: Request) -> Response:
     With `__tb__deployment=staging` they are for the deployment in staging only.
     """
     who = caller(request)
-    name = request.query_params.get("name", "")
+    asked = query(request)
+    name = asked.get("name", "")
     if not name:
         message = "The query parameter 'name' is missing: the data source that the events are for."
         raise ClickpipeError(message, code="missing_name")
     who.require("DATASOURCES:APPEND", name)
-    data = who.data(request.query_params)
+    data = who.data(asked)
     data.data_source_for_events(name)
     instance, key = instance_of(request), (who.workspace.id, name)
     try:
@@ -39,11 +40,11 @@ async def post_events(request: Request) -> Response:
     except ClickpipeError:
         instance.ingestion_log.request(*key, 0, rate_limited=1)
         raise
-    wait = flag(request, "wait")
+    wait = flag(asked, "wait")
     with instance.ingester.reading() as count:
         body = await read_body(request, instance.settings.max_body_bytes, count)
         told = {**instance.event_bytes.take(key, len(body)), **told}
-        lines = await _lines(request, body, count)
+        lines = await _lines(request, body, count, json=asked.get("format") == "json")
         result = _written(data, name, lines, wait=wait)
     counted = await result
     body = _COUNTS % (counted.successful_rows, counted.quarantined_rows)
@@ -58,13 +59,12 @@ def _written(data: Workspace | StagingData, name: str, lines: Lines, *, wait: bo
     return result_of(data.submit(name, lines, wait=wait))
 
 
-async def _lines(request: Request, body: bytes, count: Callable[[int], None]) -> Lines:
+async def _lines(request: Request, body: bytes, count: Callable[[int], None], *, json: bool) -> Lines:
     encoding = header(request, b"content-encoding").strip().lower()
-    as_json = request.query_params.get("format") == "json"
     if not encoding and len(body) <= _LARGE:
-        return lines_of(body, json=as_json)
+        return lines_of(body, json=json)
     most = instance_of(request).settings.max_body_bytes * 10
-    lines = await asyncio.to_thread(lambda: lines_of(decompress(body, encoding, most), json=as_json))
+    lines = await asyncio.to_thread(lambda: lines_of(decompress(body, encoding, most), json=json))
     if encoding:
         count(len(lines.data))
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,7 @@ from clickpipe.query import OUTPUT_SETTINGS
 # Sent by published clients with any request, or with a meaning of their own; never parameters of a pipe.
 _NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain", "pipeline"}
 _FIELDS = 10_000  # of a form
+_SHORT = 1_000  # bytes of a query string that is remembered
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
 
 Values = dict[str, str | list[str]]
@@ -27,6 +29,17 @@ def query_values(request: Request) -> Values:
     """Return the query string's parameters; a repeated one is a list."""
     text = request.scope["query_string"]
     return _collected(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
+
+
+def query(request: Request) -> Mapping[str, str]:
+    """Return the query string's parameters; the last of one that is repeated. Events say the same again and again."""
+    text = request.scope["query_string"]
+    return _query(text) if len(text) < _SHORT else dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
+
+
+@lru_cache(maxsize=1_000)
+def _query(text: bytes) -> Mapping[str, str]:
+    return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
 
 
 async def posted_values(request: Request) -> Values:
