@@ -10,6 +10,7 @@ from clickpipe.columns.types import (
     is_nullable,
     named_field,
     nested_fields,
+    numbers,
     plain,
     split_arguments,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "named_field",
     "nested_fields",
     "number_by_its_looks",
+    "numbers",
     "plain",
     "sample",
     "split_arguments",

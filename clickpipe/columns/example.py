@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from clickpipe.columns.types import enum_names, holder, named_field, plain, split_arguments
+from clickpipe.columns.types import enum_names, holder, named_field, numbers, plain, split_arguments
 from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
 
+_LONG = 100  # characters: FixedString takes shorter texts
 _BY_TYPE: dict[str, Any] = {
     "Bool": True,
     "UUID": "61f0c404-5cb3-11e7-907b-a6006ad3dba0",
@@ -106,5 +107,5 @@ def sample(type_: str, name: str) -> Any:
         if own.startswith(start):
             return value
     if own.startswith("FixedString("):
-        return "x" * int(own[len("FixedString(") : -1])
+        return "x" * min(numbers(own, _LONG), default=1)
     return f"{name}-1"

@@ -13,6 +13,7 @@ _UNESCAPED = re.compile(r"\\(.)|(?<!\\)'(?=')", re.DOTALL)
 _ARGUMENT = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|[(),]|[^'`(),]+", re.DOTALL)
 _FIELD = re.compile(r"^(?:`([^`]+)`|([A-Za-z_]\w*))\s+(\S.*)$", re.DOTALL)
 _NAME = re.compile(r"^([A-Za-z][A-Za-z0-9]*+(?: [A-Za-z]++)*+)\s*+(\(.*\))?$", re.DOTALL)
+_NUMBER, _DIGITS = re.compile(r"[0-9]+"), 10
 _WITH_ARGUMENTS = ("Decimal", "FixedString", "DateTime", "Enum", "JSON", "Time")
 # Other names of types, in upper case, and the names whose case does not matter (system.data_type_families).
 _ALIASES = {
@@ -122,6 +123,11 @@ def quoted_names(own: str) -> list[str]:
 def enum_names(own: str) -> list[str]:
     """Return the names of an Enum type."""
     return [_UNESCAPED.sub(r"\1", quoted[1:-1]) for quoted in quoted_names(own)]
+
+
+def numbers(type_: str, most: int) -> list[int]:
+    """Return the whole numbers in a type, none above `most`: ClickHouse has not seen it yet, perhaps."""
+    return [min(int(digits), most) if len(digits) < _DIGITS else most for digits in _NUMBER.findall(type_)]
 
 
 def split_arguments(text: str) -> list[str]:

@@ -36,6 +36,9 @@ _MENDS = {
 
 MISSING_COMMA = "a comma is missing behind this column"
 
+_DEEPEST = 200
+_BRACKETS = re.compile(r"'(?:[^'\\]|\\.)*+'|`[^`\n]*+`|[()\[\]]", re.DOTALL)
+
 _Part = tuple[str, int, int]  # what a clause is, start, end
 
 
@@ -90,10 +93,23 @@ def _parser() -> Lark:
 
 def parse_columns(block: Word) -> list[ColumnDef] | Diagnostic:
     """Return the columns of a block, or what is wrong where the grammar stops."""
+    if (deep := _too_deep(block.text)) is not None:
+        message = f"brackets are nested more than {_DEEPEST} deep"
+        return Diagnostic("CP1101", message, block.span.sub(deep, deep + 1), hint="write a type of fewer levels")
     try:
         return _Build(block.text, block.span).transform(_parser().parse(block.text))
     except UnexpectedInput as error:
         return _explain(error, block)
+
+
+def _too_deep(text: str) -> int | None:
+    """Return where brackets are nested deeper than a tree of them is read; None if nowhere."""
+    depth = 0
+    for match in _BRACKETS.finditer(text):
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(match.group(), 0)
+        if depth > _DEEPEST:
+            return match.start()
+    return None
 
 
 def _explain(error: UnexpectedInput, part: Word) -> Diagnostic:

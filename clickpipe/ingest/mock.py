@@ -16,6 +16,7 @@ from clickpipe.columns import (
     enum_names,
     is_nullable,
     named_field,
+    numbers,
     plain,
     split_arguments,
     taken,
@@ -52,19 +53,27 @@ _WORDS: dict[tuple[str, ...], Sequence[str]] = {
 }
 _BY_NAME = {name: words for names, words in _WORDS.items() for name in names}
 _PATHS = ("/", "/pricing", "/docs", "/blog", "/cart", "/product/1", "/product/2", "/product/3", "/about")
+_LONG, _BITS, _DIGITS = 100, 256, 76  # characters of a FixedString, which takes shorter ones; ClickHouse's widest
 _ITEMS = ("red", "green", "blue", "new", "sale")
 
 
 def mock_rows(source: DataSource, rows: int, seed: int, until: datetime) -> Iterator[dict[str, Any]]:
-    """Yield JSON documents that the data source takes whole; times lie in the month before `until`, ascending.
+    """Return JSON documents that the data source takes whole; times lie in the month before `until`, ascending.
 
-    Raises ClickpipeError for a data source that a materialized view fills.
+    Raises ClickpipeError for a data source that a materialized view fills, and for what is no type.
     """
     if not source.ingestible:
         message = f"The data source '{source.name}' holds aggregate states: a materialized view fills it."
         raise ClickpipeError(message, code="not_ingestible")
-    maker = _Maker(random.Random(seed), rows, until)  # noqa: S311 - believable, not secret
     columns = taken(source)
+    tried = _Maker(random.Random(seed), 1, until)  # noqa: S311 - believable, not secret
+    tried.next_row(0)
+    for column in columns:
+        tried.value_of(column)
+    return _rows(_Maker(random.Random(seed), rows, until), columns, rows)  # noqa: S311
+
+
+def _rows(maker: _Maker, columns: list[Column], rows: int) -> Iterator[dict[str, Any]]:
     for number in range(rows):
         maker.next_row(number)
         yield document_of(columns, maker.value_or_none)
@@ -92,7 +101,17 @@ class _Maker:
         """Return a value of a column, now and then None for one that may be NULL."""
         if is_nullable(column.type) and self.random.random() < _NULL:
             return None
-        return self.value(column.type, column)
+        return self.value_of(column)
+
+    def value_of(self, column: Column) -> Any:
+        """Return a value of a column. Raises ClickpipeError for what is no type."""
+        try:
+            return self.value(column.type, column)
+        except (ValueError, IndexError, RecursionError):
+            message = (
+                f"There is no value of the type {column.type[:100]} of column '{column.name}': see `clickpipe check`."
+            )
+            raise ClickpipeError(message, code="bad_type") from None
 
     def value(self, type_: str, column: Column) -> Any:
         """Return a value of a type, as JSON has it."""
@@ -105,7 +124,7 @@ class _Maker:
         if own.startswith("Enum"):
             return self.skewed(enum_names(own))
         if own.startswith("FixedString("):
-            return "x" * int(inside[:-1])
+            return "x" * min(numbers(inside, _LONG), default=1)
         return next((make(self, own, column.name.lower()) for start, make in _MAKERS if own.startswith(start)), "x")
 
     def skewed(self, words: Sequence[Any]) -> Any:
@@ -131,7 +150,7 @@ class _Maker:
         return f"192.0.2.{self.user % 254 + 1}"
 
     def number(self, own: str, name: str) -> Any:
-        bits = int("".join(c for c in own if c.isdigit()))
+        bits = numbers(own, _BITS)[0]
         most = 2 ** (bits - (not own.startswith("U"))) - 1
         if name.startswith(("is_", "has_")) or most < 2:  # noqa: PLR2004
             return self.random.randint(0, 1)
@@ -160,8 +179,8 @@ class _Maker:
         return round(self.random.lognormvariate(3, 1), 2)
 
     def decimal(self, own: str, _name: str) -> str:
-        digits = [int(n) for n in own.partition("(")[2].rstrip(")").split(",")]
-        precision, scale = (digits[0], digits[-1]) if len(digits) > 1 else (9, digits[0])
+        digits = numbers(own.partition("(")[2], _DIGITS)
+        precision, scale = (digits[0], digits[1]) if len(digits) > 1 else (9, digits[0])
         whole = min(10 ** max(0, precision - scale) - 1, int(self.random.lognormvariate(3, 1)))
         return f"{whole}.{self.random.randrange(10**scale):0{scale}d}" if scale else str(whole)
 
@@ -199,14 +218,14 @@ _TEXTS: tuple[tuple[re.Pattern[str], Callable[[_Maker], str]], ...] = (
 
 
 def _array(maker: _Maker, arguments: list[str], column: Column) -> list[Any]:
-    count = maker.random.randint(0, 3)
+    count = maker.random.randint(0, 1 if "(" in arguments[0] else 3)  # lists of lists grow with their depth
     if base(arguments[0]) == "String":
         return maker.random.sample(_ITEMS, count)
     return [maker.value(arguments[0], column) for _ in range(count)]
 
 
 def _map(maker: _Maker, arguments: list[str], column: Column) -> dict[str, Any]:
-    keys = [maker.value(arguments[0], column) for _ in range(2)]
+    keys = [maker.value(arguments[0], column) for _ in range(1 if "(" in arguments[1] else 2)]
     return {str(key): maker.value(arguments[1], column) for key in keys}
 
 

@@ -187,3 +187,11 @@ def test_a_column_that_cannot_be_read_does_not_hide_the_others() -> None:
     assert isinstance(tree, DataSourceFile)
     assert [c.name.text for c in tree.columns or ()] == ["a"]
     assert [d.code for d in diagnostics] == ["CP1104", "CP1101"]
+
+
+@pytest.mark.parametrize("clause", ["{}", "Int8 DEFAULT {}", "Int8 CODEC({})", "String DEFAULT concat('((((', {})"])
+@pytest.mark.parametrize(("deep", "found"), [(190, 0), (250, 1), (5_000, 1)])
+def test_brackets_have_a_depth(clause: str, deep: int, found: int) -> None:
+    column = clause.format("Array(" * deep + "Int8" + ")" * deep)
+    _, problems = parse_datafile("a.datasource", f"SCHEMA >\n    `a` {column}\n")
+    assert [(p.code, p.message) for p in problems] == [("CP1101", "brackets are nested more than 200 deep")] * found

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from clickpipe.columns import example_event
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import mock_rows
 from clickpipe.project import load_folder
@@ -107,3 +109,25 @@ def test_mock_rows_of_every_type_fit(columns: Workspace) -> None:
         source = columns.queries.live().compiled.data_sources[f"t{number}"]
         result = columns.ingest(f"t{number}", list(mock_rows(source, 5, number, UNTIL)))
         assert (type_, result.successful_rows) == (type_, 5)
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        *("FixedString(99999999999)", "FixedString(16777215)", "Int99999999999", f"FixedString({'9' * 5000})"),
+        *("Decimal(999999999, 2)", "Decimal(9, 999999999)", f"Decimal({'9' * 5000})", "DateTime64(99999999999)"),
+        *("Array(" * 60 + "Int8" + ")" * 60, "Map(String, " * 60 + "Int8" + ")" * 60, "FixedString()"),
+    ],
+)
+def test_values_stay_small_whatever_a_type_says(tmp_path: Path, type_: str) -> None:
+    (tmp_path / "a.datasource").write_text(f"SCHEMA >\n    `a` {type_} `json:$.a`\n", encoding="utf-8")
+    source = load_folder(tmp_path).data_sources["a"]
+    for made in (*mock_rows(source, 20, 1, UNTIL), example_event(source)):
+        assert len(msgspec.json.encode(made)) < 1_000
+
+
+@pytest.mark.parametrize("type_", ["Enum8()", "IntX", "Decimal", "Decimal(x)"])
+def test_what_is_no_type_is_told_and_no_file_is_touched(tmp_path: Path, type_: str) -> None:
+    (tmp_path / "a.datasource").write_text(f"SCHEMA >\n    `a` {type_} `json:$.a`\n", encoding="utf-8")
+    with pytest.raises(ClickpipeError, match=r"There is no value of the type .* of column 'a': see `clickpipe check`"):
+        mock_rows(load_folder(tmp_path).data_sources["a"], 20, 1, UNTIL)
