@@ -126,9 +126,15 @@ class DataIn:
         return work
 
     def _left_behind(self, data_source: str) -> dict[str, list[str]]:
-        """Return which views keep what they made of a data source's rows before."""
-        views = sorted(v.name for v in self.queries.live().compiled.views.values() if v.source == data_source)
-        return {"views_with_old_rows": views} if views else {}
+        """Return which views keep what they made of a data source's rows before, in the order to rebuild them."""
+        views = sorted(self.queries.live().compiled.views.values(), key=lambda view: view.name)
+        found: list[str] = []
+        sources = [data_source]
+        for source in sources:
+            behind = [view for view in views if view.source == source and view.name not in found]
+            found += [view.name for view in behind]
+            sources += [view.target for view in behind]
+        return {"views_with_old_rows": found} if found else {}
 
     def truncate(self, data_source: str) -> None:
         """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`). Raises ClickpipeError 404."""

@@ -194,6 +194,25 @@ def test_rows_are_counted_and_deleted(emptied: Client) -> None:
     assert rows(emptied) == []
 
 
+def test_a_job_tells_which_views_keep_old_rows_and_in_which_order_they_are_rebuilt(empty: Client) -> None:
+    sums = "SCHEMA >\n    n Int64 `json:$.n`\n\nENGINE_SORTING_KEY n\n"
+    view = "NODE n\nSQL >\n    SELECT n FROM {}\nTYPE materialized\nDATASOURCE {}\n"
+    empty.workspace.deploy(
+        {f"{name}.datasource": sums for name in ("a", "b", "c", "other")}
+        | {"z_first.pipe": view.format("a", "b"), "a_second.pipe": view.format("b", "c")}
+        | {"copied.pipe": view.format("other", "c")}
+    )
+    wanted = ["z_first", "a_second"]
+    deleted = empty("POST", "/v0/datasources/a/delete", data={"delete_condition": "n = 1"}).json()
+    assert ended(empty, deleted)["views_with_old_rows"] == wanted
+    for mode, found in (("replace", wanted), ("append", None)):
+        answer = empty("POST", f"/v1/datasources/a/{mode}?format=ndjson", content=b'{"n":1}').json()
+        assert ended(empty, answer).get("views_with_old_rows") == found
+    assert "views_with_old_rows" not in ended(
+        empty, empty("POST", "/v0/datasources/c/delete", data={"delete_condition": "n = 1"}).json()
+    )
+
+
 def test_a_data_source_and_its_quarantine_are_emptied(client: Client) -> None:
     client("POST", "/v0/datasources?mode=append&name=events", content=CSV)
     for name in ("events", "events_quarantine"):
