@@ -41,17 +41,20 @@ csv.field_size_limit(_LONGEST)
 class CsvRows:
     """Whole records of a CSV file, in UTF-8, and how they are laid out.
 
-    `as_arrays`: each is a line with a JSON array of its fields, as many as expected.
+    `is_sorted_out`: each has as many fields as expected, all in quotes; `as_arrays`: as a JSON array on a line.
     """
 
     data: bytes
     layout: Layout
     dialect: Dialect
     as_arrays: bool = False
+    is_sorted_out: bool = False
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether ClickHouse reads them as they are: it leaves out blanks at the beginning of a line."""
+        """Tell whether ClickHouse reads them as they are: it leaves out blanks at the beginning of a record."""
+        if self.is_sorted_out:
+            return True
         blanks = self.data.startswith((b" ", b"\t")) or _BLANK.search(self.data)
         return self.dialect.is_plain and not blanks and not _undecodable(self.data)
 
@@ -110,7 +113,7 @@ class CsvRows:
             else:
                 write(row)
         layout, dialect = replace(self.layout, delimiter=","), Dialect(charset=self.dialect.charset)
-        return CsvRows(good.getvalue().encode(), layout, dialect, as_arrays), Lines.of(bad, len(bad))
+        return CsvRows(good.getvalue().encode(), layout, dialect, as_arrays, is_sorted_out=True), Lines.of(bad, len(bad))
 
 
 def _write_array(out: io.StringIO, row: list[str]) -> None:

@@ -172,7 +172,10 @@ class LinesWriter:
         assert isinstance(part, CsvRows)  # noqa: S101 - lines are taken as they are
         with self._one_by_one:
             plain, others = part.sorted_out()
-            written = self._insert(into, import_id, plain, token, how) or Written()
+            written = self._insert(into, import_id, plain, token, how)
+            if written is None:
+                message = "CSV that was sorted out could not be read."
+                raise RuntimeError(message)
             return written + self._insert(into.for_lines(), import_id, others, f"{token}{OTHERS}", how)
 
     def _insert(

@@ -124,6 +124,7 @@ CELLS = st.lists(PIECES, max_size=4).map("".join)
 @settings(max_examples=40)
 @given(ids=st.lists(CELLS, min_size=1, max_size=4), quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 @example(ids=["\\N", "", "\ufeff"], quoting=csv.QUOTE_ALL)
+@example(ids=["a", "\n ", "text\n\tmore"], quoting=csv.QUOTE_MINIMAL)
 def test_texts_are_read_alike(
     shared: Workspace, tmp_path_factory: pytest.TempPathFactory, ids: list[str], quoting: Any
 ) -> None:
@@ -147,7 +148,9 @@ def _alike(workspace: Workspace, path: Path, ids: list[str], quoting: Any) -> No
         written.writelines(f"{','.join(row)}\n" for row in rows)
     else:
         csv.writer(written, quoting=quoting).writerows(rows)
-    both_ways(workspace, path, f"{HEADER}\n{written.getvalue()}".encode(), Dialect(","))
+    found = both_ways(workspace, path, f"{HEADER}\n{written.getvalue()}".encode(), Dialect(","))
+    assert found["told"] == (len(found["rows"]), len(found["quarantine"]))
+    assert quoting is None or sum(found["told"]) == len(ids), "each row is somewhere"
 
 
 def test_views_are_asked_first(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
