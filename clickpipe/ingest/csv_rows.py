@@ -113,7 +113,8 @@ class CsvRows:
             else:
                 write(row)
         layout, dialect = replace(self.layout, delimiter=","), Dialect(charset=self.dialect.charset)
-        return CsvRows(good.getvalue().encode(), layout, dialect, as_arrays, is_sorted_out=True), Lines.of(bad, len(bad))
+        sorted_out = CsvRows(good.getvalue().encode(), layout, dialect, as_arrays, is_sorted_out=True)
+        return sorted_out, Lines.of(bad, len(bad))
 
 
 def _write_array(out: io.StringIO, row: list[str]) -> None:

@@ -158,6 +158,11 @@ def text_in_variant(type_: str, value: str, _mine: Any, _theirs: Any) -> bool:
     return "Variant(" in type_ and re.search(r'""|"true"|"false"', value) is not None
 
 
+def enum_name(type_: str, value: str, mine: Any, _theirs: Any) -> bool:
+    """3 is the name '3', where there is one."""
+    return "Enum" in type_ and value == mine and mine.isdigit()
+
+
 LISTED: dict[str, Listed] = {
     "numbers in texts": number_as_text,
     "documents in texts": document_as_text,
@@ -165,6 +170,7 @@ LISTED: dict[str, Listed] = {
     "minus zero": minus_zero,
     "booleans": boolean,
     "quoted documents": quoted_document,
+    "enums": enum_name,
     "fixed strings": fixed_string,
     "date formats": date_format,
     "large times": large_time,
