@@ -30,7 +30,11 @@ class Dying:
 
 
 def forget_memory(engine: Engine) -> None:
-    """Drop what was in memory, and is gone with the process."""
-    for database in ("clickpipe_probes", "clickpipe_staged"):
-        engine.execute(f"DROP DATABASE IF EXISTS {database}")
-        engine.execute(f"CREATE DATABASE {database} ENGINE = Memory")
+    """Drop what an import or a replay has in memory, which is gone with its process; what events have stays."""
+    sql = (
+        "SELECT concat(database, '.`', name, '`') FROM system.tables "
+        "WHERE database IN ('clickpipe_probes', 'clickpipe_staged') AND NOT match(name, '^[0-9a-f]{16}_') "
+        "ORDER BY engine != 'MaterializedView'"
+    )
+    for table in engine.execute(sql, output="TSVRaw").body.decode().splitlines():
+        engine.execute(f"DROP TABLE IF EXISTS {table}")
