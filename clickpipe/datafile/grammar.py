@@ -95,7 +95,7 @@ def parse_columns(block: Word) -> list[ColumnDef] | Diagnostic:
     """Return the columns of a block, or what is wrong where the grammar stops."""
     if (deep := _too_deep(block.text)) is not None:
         message = f"brackets are nested more than {_DEEPEST} deep"
-        return Diagnostic("CP1101", message, block.span.sub(deep, deep + 1), hint="write a type of fewer levels")
+        return Diagnostic("CP1101", message, block.span.sub(deep, deep + 1), hint="use fewer levels")
     try:
         return _Build(block.text, block.span).transform(_parser().parse(block.text))
     except UnexpectedInput as error:
