@@ -71,9 +71,20 @@ class Composer:
         Raises ClickpipeError for what ClickHouse cannot read, a table that nothing has, and a name that would change
         what a spliced query means.
         """
-        syntax = self._read(sql)
+        return self.replaced(self._read(sql), pipe, node, values, binder, apart)
+
+    def replaced(
+        self,
+        syntax: Syntax,
+        pipe: Pipe | None,
+        node: Node | None,
+        values: Mapping[str, Any],
+        binder: Binder,
+        apart: Collection[str] | None = None,
+    ) -> Composition:
+        """Return a statement that was read, with its tables replaced as `text` does. Raises ClickpipeError."""
         final: frozenset[TableReference] = frozenset()
-        within = () if is_read_apart(sql) else self._within
+        within = () if is_read_apart(syntax.text) else self._within
         if (apart is not None or within) and "final" in syntax.tree:
             syntax, final = self._without_final(syntax)
         found: dict[TableReference, tuple[str, ...] | Composition] = {}

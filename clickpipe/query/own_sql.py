@@ -13,7 +13,7 @@ from clickpipe.project import Pipe
 from clickpipe.query.filtered import read_within
 from clickpipe.query.options import QueryOptions
 from clickpipe.query.refusals import secrets_of
-from clickpipe.sql import Syntax, TableReference, Use, may_fail
+from clickpipe.sql import Syntax, TableReference, Use, likely, may_fail
 from clickpipe.template import SECRET_NAMES, Binder, NameSet, Secrets, compile_template
 
 Allowed = Callable[[str, str], None]
@@ -59,16 +59,36 @@ def render_own(live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, B
     return program.render(values, binder), binder
 
 
-def read_own(live: Live, rendered: str) -> Syntax:
-    """Return a caller's SQL as ClickHouse reads it. Raises ClickpipeError for what it cannot read."""
-    syntax = live.compiled.reader.read(rendered)
+def read_own(live: Live, rendered: str, options: QueryOptions) -> tuple[Syntax, dict[str, str]]:
+    """Return a caller's SQL as ClickHouse reads it, and the tree of the text that it is likely composed to.
+
+    Raises ClickpipeError for what ClickHouse cannot read.
+    """
+    composed = _likely_composed(live, rendered, options)
+    syntax, tree = live.compiled.reader.read_beside(rendered, composed)
+    ahead = {composed: tree} if tree else {}
     if isinstance(syntax, Syntax) and not syntax.unplaced:
         if syntax.lambdas:
             message = f"A lambda cannot have a name here: '{min(syntax.lambdas)}'."
             raise ClickpipeError(message, code="not_allowed")
-        return syntax
+        return syntax, ahead
     composer = Composer(live.compiled.project, live.compiled.reader, live.table)
-    return composer.text(rendered, None, None, {}, Binder()).syntax  # it says what is wrong
+    return composer.text(rendered, None, None, {}, Binder()).syntax, ahead  # it says what is wrong
+
+
+def _likely_composed(live: Live, rendered: str, options: QueryOptions) -> str:
+    """Return what a SELECT over data sources will be composed to, '' where that is not told by its words."""
+    sources = live.compiled.data_sources
+    syntax = likely(rendered, lambda name: name in sources and live.table(name) is not None)
+    if syntax is None or options.pipeline:
+        return ""
+    composer = Composer(live.compiled.project, live.compiled.reader, live.table)
+    return composer.replaced(syntax, None, None, {}, Binder(), _filtered(live, options)).text
+
+
+def _filtered(live: Live, options: QueryOptions) -> Collection[str] | None:
+    """Return the data sources that a limited caller's SQL reads by themselves; None where the caller is not limited."""
+    return {live.compiled.project.canonical(name) for name in options.filters} if options.is_limited else None
 
 
 def authorise(live: Live, syntax: Syntax, pipe: Pipe | None, options: QueryOptions, allowed: Allowed) -> list[str]:
@@ -120,7 +140,7 @@ def read_by_themselves(
     fail, pipes are read by themselves for all but those who may read everything.
     """
     if options.is_limited:
-        return {live.compiled.project.canonical(name) for name in options.filters}
+        return _filtered(live, options)
     named = {table.full_name for table in syntax.tables} | ({pipe.name} if pipe is not None else set())
     pipes = named & live.compiled.project.pipes.keys()
     if not pipes:

@@ -44,13 +44,14 @@ def hide_secrets(text: str, params: Mapping[str, Any]) -> str:
     return redact(_QUOTED.sub("'***'", text), secrets) if secrets else text
 
 
-def judge(engine: Engine, live: Live, composed: Composition, sources: Collection[str] = ()) -> str:
+def judge(engine: Engine, live: Live, composed: Composition, sources: Collection[str] = (), tree: str = "") -> str:
     """Raise ClickpipeError unless a composed text is one SELECT over the workspace's tables, and what was meant.
 
-    `sources` are table functions that it may read beside them. Returns its syntax tree. Raises EngineError.
+    `sources` are table functions that it may read beside them; `tree` is its syntax tree, where ClickHouse gave it
+    before. Returns the tree. Raises EngineError.
     """
     tables = {table.replace("`", "") for table in (*live.physical.tables.values(), *live.service.values())}
-    tree = engine.syntax_tree(composed.text)
+    tree = tree or engine.syntax_tree(composed.text)
     refuse(check(tree, tables, sources=sources))
     if not is_as_meant(composed, tree):
         message = "This query cannot be put together with what it reads: ClickHouse would read it in another way."

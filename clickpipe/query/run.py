@@ -203,7 +203,7 @@ class QueryRunner:
             raise ClickpipeError(message, code="empty_query")
         pipe = pipeline_of(live, options.pipeline, allowed)
         rendered, binder = render_own(live, text, options.fixed_for(options.fixed_params).values)
-        syntax = read_own(live, rendered)
+        syntax, ahead = read_own(live, rendered, options)
         named = authorise(live, syntax, pipe, options, allowed)
         options = options.fixed_for([options.pipeline, *named], partial(self._parameters, live))
         own = dict(binder.params) | dict(options.bound)
@@ -222,7 +222,7 @@ class QueryRunner:
                 may_explain(options, binder.params, allowed)
             if options.filters:
                 require_plain(syntax)
-            self._judge(live, composed, options)
+            self._judge(live, composed, options, ahead.get(composed.text, ""))
             self._stand_alone(live, composed, binder.params, options)
         except EngineError as error:
             error.message = hide_secrets(error.message, binder.params)
@@ -231,9 +231,9 @@ class QueryRunner:
         settings, _ = without_cache_settings(self._settings_of(live, bound, options))
         return plain(self._run(bound, options, settings))
 
-    def _judge(self, live: Live, composed: Composition, options: QueryOptions) -> str:
+    def _judge(self, live: Live, composed: Composition, options: QueryOptions, tree: str = "") -> str:
         require_hidden(live, composed, options)
-        tree = judge(self._engine, live, composed)
+        tree = judge(self._engine, live, composed, tree=tree)
         if any(table in composed.text for table in live.service.values()):
             self._prepare()
         return tree

@@ -5,11 +5,12 @@ from clickpipe.sql.create import MeantColumn, MeantTable, check_create, is_view_
 from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, judge_expression, table_functions
 from clickpipe.sql.lexer import Kind, Token, tokens
+from clickpipe.sql.likely import likely
 from clickpipe.sql.order import order_keys
+from clickpipe.sql.reader import Reader
 from clickpipe.sql.scopes import Use
 from clickpipe.sql.syntax import (
     Qualifier,
-    Reader,
     Syntax,
     TableReference,
     quote_identifier,
@@ -43,6 +44,7 @@ __all__ = [
     "is_read_apart",
     "is_view_of",
     "judge_expression",
+    "likely",
     "may_fail",
     "order_keys",
     "quote_identifier",

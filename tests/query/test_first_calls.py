@@ -93,3 +93,44 @@ def test_a_row_filter_is_composed_once(
     parsed.clear()
     assert total(0, "id != 'x'") == 110
     assert any("id != 'x'" in sql for sql in parsed), "a filter is composed for each deployment"
+
+
+@pytest.mark.parametrize("filters", [{}, {"a": "id != 'x'"}])
+@pytest.mark.parametrize(
+    ("sql", "statements"),
+    [
+        ("SELECT sum(n) AS n FROM a WHERE id != 'w'", 1),
+        ("SELECT sum(a.n) AS n FROM a", 2),  # `a` stands twice: which is the table?
+        ("SELECT sum(x.n) AS n FROM a AS x JOIN b AS y ON x.id = y.id", 1),
+        ("SELECT sum(n) AS n FROM a FINAL", 2),
+        ("WITH a AS (SELECT 110 AS n, 'y' AS id) SELECT sum(n) AS n FROM a", 2),
+    ],
+)
+def test_a_callers_sql_and_what_it_becomes_are_parsed_together(
+    instance: Instance,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    sql: str,
+    statements: int,
+    filters: dict[str, str],
+) -> None:
+    source = SOURCE + 'ENGINE "ReplacingMergeTree"\n'
+    workspace.deploy({"a.datasource": source, "b.datasource": source})
+    for table in ("a", "b"):
+        workspace.ingest(table, [{"id": "y", "n": 10}, {"id": "z", "n": 100}])
+    runner = QueryRunner(instance.engine, lambda: workspace.live)
+    options = QueryOptions(filters=filters)
+
+    def total(text: str) -> int:
+        return int(json.loads(answer(runner.sql(text, options, lambda _kind, _name: None)).result.body)["data"][0]["n"])
+
+    assert total("SELECT sum(n) AS n FROM a") == 110, "the filter is composed, and what reads a table by itself"
+    run, parsed = instance.engine.execute, list[str]()
+
+    def counted(statement: str, *arguments: object, **named: object) -> object:
+        parsed.extend([statement] if "parseQueryToJSON" in statement else [])
+        return run(statement, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(instance.engine, "execute", counted)
+    assert total(sql) == 110
+    assert len(parsed) == statements + (2 if "FINAL" in sql and filters else 0), parsed
