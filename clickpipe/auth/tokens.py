@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from clickpipe.auth.jwts import Keys, is_jwt, make, read, signed_part, workspace_of
@@ -77,12 +78,13 @@ class TokenIndex:
             )
             raise forbidden(message)
         token = read(value, self._keys(workspace_id))
-        if not self._revoked.isdisjoint({digest.hex(), _digest(signed_part(value)).hex()}):
+        covered = _digest(signed_part(value)).hex()
+        if not self._revoked.isdisjoint({digest.hex(), covered}):
             message = "The token is not valid: it was revoked."
             raise forbidden(message)
         if len(signed) >= _SIGNED:
             signed.clear()
-        signed[digest] = token
+        signed[digest] = token = replace(token, signed=covered)
         return token
 
     def _keys(self, workspace_id: str) -> Keys:

@@ -48,6 +48,10 @@ class JobStore:
             *(status, without_physical_names(error), kept, now(), job_id, only, only),
         )
 
+    def give_to(self, job_id: str, maker: str) -> None:
+        """Note whose job it is (`Token.maker`): who may ask for it beside those who may see all."""
+        self._database.run("UPDATE jobs SET maker = ? WHERE id = ?", maker, job_id)
+
     def get(self, workspace_id: str, job_id: str) -> Job | None:
         """Return one job, or None."""
         rows = self._database.rows("SELECT * FROM jobs WHERE workspace_id = ? AND id = ?", workspace_id, job_id)

@@ -90,6 +90,9 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE generation (number INTEGER NOT NULL) STRICT;
     INSERT INTO generation VALUES (1);
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN maker TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

@@ -77,7 +77,7 @@ class Token:
     `filters` are the rows (a SQL condition) that it may read of a data source, `fixed_params` the values of parameters
     that no request of it changes, by pipe. `limits` bound its requests a second (`rps`) and each of its queries,
     `expires_at` (seconds since 1970) its life; 0 is no bound. `origin` is default, datafile, api, or jwt (which no
-    catalog holds).
+    catalog holds); `signed` is a digest of what a JWT's signature covers.
     """
 
     id: str
@@ -91,6 +91,12 @@ class Token:
     fixed_params: Mapping[str, Mapping[str, str | list[str]]] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     expires_at: float = 0.0
+    signed: str = ""
+
+    @property
+    def maker(self) -> str:
+        """Return what tells the token from all others, in what is kept of its jobs: JWTs of one name are several."""
+        return self.signed or self.id
 
     @property
     def is_limited(self) -> bool:
@@ -109,7 +115,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work that takes long, by the names the jobs API uses; `parameters` are what starts it again."""
+    """A piece of work that takes long, by the names the jobs API uses; `parameters` are what starts it again.
+
+    `maker` is the `Token.maker` of who asked for it, '' for the server itself.
+    """
 
     id: str
     workspace_id: str
@@ -121,6 +130,7 @@ class Job:
     error: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    maker: str = ""
 
     @property
     def told(self) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultCo
 from clickpipe.engine.sessions import DEFAULT_WORKERS, environment, forget_output, session_type
 from clickpipe.engine.space import keep_definition, require_space
 from clickpipe.engine.spool import Lines
+from clickpipe.engine.unread import unread
 from clickpipe.engine.versions import Versions
 from clickpipe.engine.workers import Workers, patience
-from clickpipe.sql import OTHER
 
 _DESCRIBED_WITHIN = 20  # seconds
 _AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query parses
@@ -241,10 +241,7 @@ class EmbeddedEngine:
         try:
             return self.execute("SELECT parseQueryToJSON({sql:String})", {"sql": sql}, output="TSVRaw").body.decode()
         except EngineError as error:
-            if error.name != "SYNTAX_ERROR" and "parseQueryToJSON" in error.message:
-                return OTHER
-            error.message = error.message.split(": In scope SELECT parseQueryToJSON(", 1)[0]
-            raise
+            return unread(error)
 
     def syntax_trees(self, statements: Sequence[str]) -> list[str | EngineError]:
         """Return what `syntax_tree` gives for each statement, or the error it raises."""

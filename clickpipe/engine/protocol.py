@@ -74,6 +74,11 @@ class EngineError(Exception):
     _HEAD = re.compile(r"(?:Code: (?P<code>\d+)\. DB::Exception: )+")
     _TAIL = re.compile(r" \((?:(?P<name>[A-Z_0-9]+)|version [^()]*)\)$")
     _POSITION = re.compile(r"failed at position (\d+)")
+    _TOO_DEEP = ("Maximum parse depth (1000) exceeded", "AST is too deep. Maximum: 1000")
+    _HOW_DEEP = (
+        "The SQL is nested too deeply: ClickHouse's parser goes 1,000 levels deep, of which a function or operator "
+        "takes 2, a bracket 5, a sub-query up to 13"
+    )
 
     def __init__(self, text: str) -> None:
         """Take ClickHouse's error text apart."""
@@ -88,6 +93,8 @@ class EngineError(Exception):
                 break
             self.name = self.name or tail["name"] or ""
             self.message = self.message[:at].rstrip()
+        if self.message.startswith(self._TOO_DEEP):
+            self.message = self._HOW_DEEP
         super().__init__(self.message)
 
     def __str__(self) -> str:

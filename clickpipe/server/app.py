@@ -39,20 +39,17 @@ from clickpipe.server.imports import (
     post_rows,
     post_truncate,
 )
+from clickpipe.server.jobs import cancel_job, get_job, list_jobs, retry_job
 from clickpipe.server.login import get_logged_in, get_login, post_login
 from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
 from clickpipe.server.misc import (
-    cancel_job,
     get_example,
     get_health,
-    get_job,
     get_metrics,
     get_ready,
     get_version,
     list_connectors,
-    list_jobs,
     list_regions,
-    retry_job,
 )
 from clickpipe.server.pipes import (
     call_endpoint,

@@ -17,6 +17,7 @@ from clickpipe.jobs import JobCancelled, Report
 from clickpipe.project import decode
 from clickpipe.runtime import Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.jobs import started
 from clickpipe.server.parameters import limited
 
 _MAX_FILES = 10_000
@@ -50,7 +51,7 @@ async def post_deploy(request: Request) -> JSONResponse:
         return JSONResponse({"result": result, "deployment": _preview(who.workspace, plan)})
     deployment = who.workspace.start(prepared)
     promoted = flag(request, "auto_promote")
-    await _apply(request, who.workspace, deployment, prepared, promoted=promoted)
+    await _apply(request, who, deployment, prepared, promoted=promoted)
     found = instance_of(request).catalog.deployment(who.workspace.id, deployment.id)
     assert found is not None  # noqa: S101 - deployments are never removed
     failed = found.status is DeploymentStatus.FAILED
@@ -112,11 +113,9 @@ async def _project_files(request: Request) -> dict[str, str]:
     return files
 
 
-async def _apply(
-    request: Request, workspace: Workspace, deployment: Deployment, prepared: Prepared, *, promoted: bool
-) -> None:
+async def _apply(request: Request, who: Caller, deployment: Deployment, prepared: Prepared, *, promoted: bool) -> None:
     """Apply as a job; wait for it a little, so that most deployments are done when the reply is sent."""
-    instance = instance_of(request)
+    instance, workspace = instance_of(request), who.workspace
 
     def work(report: Report) -> Mapping[str, Any]:
         def progress(text: str) -> None:
@@ -133,6 +132,7 @@ async def _apply(
         return {}
 
     job = instance.jobs.submit(workspace.id, "deployment", str(deployment.id), work)
+    started(request, who, job)
     await asyncio.to_thread(instance.jobs.wait, job.id, instance.settings.deploy_wait_seconds)
 
 

@@ -20,8 +20,8 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition, told_to
+from clickpipe.server.jobs import started
 from clickpipe.server.parameters import form_or_file, form_values, limited
-from clickpipe.server.shapes import job_reply
 
 _BY_TYPE = {
     "text/csv": "csv",
@@ -57,8 +57,9 @@ async def post_datasources(request: Request) -> Response:
         if error.code == "not_found":  # here the original says that it will not make one
             raise _deployments_only(told_to(request, error).message) from None
         raise
+    told = started(request, who, job)
     if fetched:
-        return JSONResponse({**job_reply(request, job), "import_id": job.id, "job": job_reply(request, job)})
+        return JSONResponse({**told, "import_id": job.id, "job": told})
     return JSONResponse(await _ended(request, who, name, job))
 
 
@@ -74,7 +75,7 @@ async def post_rows(request: Request) -> Response:
     who.require(_scope(mode), name)
     fields, request = await form_or_file(request, _FIELDS)
     job, _ = await _start(request, who, name, mode, {**fields, **request.query_params})
-    return JSONResponse({**job_reply(request, job), "import_id": job.id}, status_code=202)
+    return JSONResponse({**started(request, who, job), "import_id": job.id}, status_code=202)
 
 
 def _scope(mode: str) -> str:
@@ -196,7 +197,7 @@ async def post_delete(request: Request) -> Response:
         mutation: dict[str, list[str]] = {"partitions_scanned": [], "partitions_done": [], "partitions_in_progress": []}
         return JSONResponse({"rows_affected": rows, "mutation": mutation})
     job = await asyncio.to_thread(data.delete_job, name, condition)
-    return JSONResponse({**job_reply(request, job), "delete_id": job.id})
+    return JSONResponse({**started(request, who, job), "delete_id": job.id})
 
 
 async def post_truncate(request: Request) -> Response:
@@ -226,7 +227,7 @@ async def post_replay(request: Request) -> Response:
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
     job = await asyncio.to_thread(who.data(request.query_params).replay_quarantine, name)
-    return JSONResponse(job_reply(request, job), status_code=202)
+    return JSONResponse(started(request, who, job), status_code=202)
 
 
 async def get_rejected(request: Request) -> Response:
@@ -250,7 +251,7 @@ async def post_rebuild(request: Request) -> Response:
     who, name = caller(request), request.path_params["name"]
     who.require("PIPES:CREATE", name)
     job = await asyncio.to_thread(who.workspace.rebuild, name)
-    return JSONResponse(job_reply(request, job), status_code=202)
+    return JSONResponse(started(request, who, job), status_code=202)
 
 
 async def post_analyze(request: Request) -> Response:

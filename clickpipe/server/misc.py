@@ -1,4 +1,4 @@
-"""Health, metrics and jobs."""
+"""Health, metrics and what else is small."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import clickpipe
-from clickpipe.auth import ADMIN
-from clickpipe.catalog import Job
-from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import CONTENT_TYPE
-from clickpipe.server.context import Caller, caller, instance_of
-from clickpipe.server.shapes import job_reply, text_response
+from clickpipe.server.context import caller, instance_of
+from clickpipe.server.shapes import text_response
 
 
 async def get_health(_request: Request) -> JSONResponse:
@@ -64,46 +61,3 @@ async def get_example(request: Request) -> Response:
     name, ending = given.get("pipe", ""), given.get("format") or "json"
     path = f"/v0/pipes/{quote(name, safe='')}.{quote(ending, safe='')}" if name else "/v0/sql"
     return text_response(f"{str(request.base_url).rstrip('/')}{path}" + (f"?{urlencode(rest)}" if rest else ""))
-
-
-async def list_jobs(request: Request) -> JSONResponse:
-    """Answer `GET /v0/jobs`: the newest first."""
-    who = caller(request)
-    who.require("WORKSPACE:READ_ALL")
-    jobs = instance_of(request).catalog.jobs.newest(who.workspace.id)
-    wanted = {key: request.query_params[key] for key in ("kind", "status") if key in request.query_params}
-    return JSONResponse(
-        {
-            "jobs": [
-                job_reply(request, j) for j in jobs if all(getattr(j, key) == value for key, value in wanted.items())
-            ]
-        }
-    )
-
-
-async def get_job(request: Request) -> JSONResponse:
-    """Answer `GET /v0/jobs/<id>`."""
-    return JSONResponse(job_reply(request, _job(request, caller(request))))
-
-
-async def cancel_job(request: Request) -> JSONResponse:
-    """Answer `POST /v0/jobs/<id>/cancel`."""
-    who = caller(request)
-    who.require(ADMIN)
-    instance_of(request).jobs.cancel(_job(request, who))
-    return JSONResponse(job_reply(request, _job(request, who)))
-
-
-async def retry_job(request: Request) -> JSONResponse:
-    """Answer `POST /v0/jobs/<id>/retry`: a new job that does the same."""
-    who = caller(request)
-    who.require(ADMIN)
-    return JSONResponse(job_reply(request, await asyncio.to_thread(who.workspace.retry, _job(request, who))))
-
-
-def _job(request: Request, who: Caller) -> Job:
-    job = instance_of(request).catalog.jobs.get(who.workspace.id, request.path_params["id"])
-    if job is None:
-        message = f"The job '{request.path_params['id']}' does not exist"
-        raise ClickpipeError(message, status=404, code="not_found")
-    return job

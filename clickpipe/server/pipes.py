@@ -28,12 +28,13 @@ from clickpipe.query import (
     with_parameters,
 )
 from clickpipe.server.context import Caller, caller, instance_of, require_condition
+from clickpipe.server.jobs import started
 from clickpipe.server.metadata import asked_keys, find, pipe_reply
 from clickpipe.server.observed import observed, rendered, unless_gone
 from clickpipe.server.parameters import Values, flag, header, of_pipe, one, posted_values
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
-from clickpipe.server.shapes import job_reply, text_response
+from clickpipe.server.shapes import text_response
 
 
 async def call_endpoint(request: Request) -> Response:
@@ -189,7 +190,7 @@ async def post_copy(request: Request) -> JSONResponse:
     job = await asyncio.to_thread(data.copy, name, values, str(mode) if mode else None)
     live = data.queries.live()
     target = live.compiled.copies[name].target
-    reply = job_reply(request, job)
+    reply = started(request, who, job)
     tags = {"copy_target_datasource": resource_id(who.workspace.id, "datasource", target)}
     return JSONResponse({**reply, "job": reply, "tags": tags})
 
@@ -218,4 +219,5 @@ async def post_population(request: Request) -> JSONResponse:
     view = live.compiled.views.get(pipe.name)
     await require_condition(request, who, live, view.source if view else "", wanted.condition)
     job = await asyncio.to_thread(who.workspace.populate, wanted)
-    return JSONResponse({**job_reply(request, job), "job": job_reply(request, job)})
+    reply = started(request, who, job)
+    return JSONResponse({**reply, "job": reply})

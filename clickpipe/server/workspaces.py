@@ -16,8 +16,8 @@ from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.jobs import Report
 from clickpipe.runtime import Instance, Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.jobs import started
 from clickpipe.server.parameters import form_values
-from clickpipe.server.shapes import job_reply
 
 # What `data` says of the rows that a preview begins with; published clients know the last_ and all_partitions.
 _ROWS = {"": Rows.NONE, "none": Rows.NONE, "last_partition": Rows.LAST, "all_partitions": Rows.ALL, "all": Rows.ALL}
@@ -183,7 +183,7 @@ async def post_preview(request: Request) -> JSONResponse:
         return {"name": made.name, "workspace_id": made.id}
 
     instance.workspaces.require_name(name)
-    job = job_reply(request, instance.jobs.submit(who.workspace.id, "branch", name, work))
+    job = started(request, who, instance.jobs.submit(who.workspace.id, "branch", name, work))
     return JSONResponse({**job, "job": job}, status_code=202)
 
 

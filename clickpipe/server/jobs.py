@@ -1,0 +1,90 @@
+"""Jobs: those who start one may ask for it, and those who may see all."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from clickpipe.auth import ADMIN, allows
+from clickpipe.catalog import Job
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.server.context import Caller, caller, instance_of
+
+_ALL = "WORKSPACE:READ_ALL"
+
+
+def started(request: Request, who: Caller, job: Job) -> dict[str, Any]:
+    """Note that a job is its caller's; return it as the jobs API sends it."""
+    instance_of(request).catalog.jobs.give_to(job.id, who.token.maker)
+    return job_reply(request, job)
+
+
+def job_reply(request: Request, job: Job) -> dict[str, Any]:
+    """Return a job as the jobs API sends it, with its whole URL."""
+    reply: dict[str, Any] = {
+        "id": job.id,
+        "job_id": job.id,
+        "kind": job.kind,
+        "status": job.status,
+        "resource": job.resource,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "job_url": f"{str(request.base_url).rstrip('/')}/v0/jobs/{job.id}",
+        **job.told,
+    }
+    if job.kind == "deployment":
+        reply["deployment_id"] = job.resource
+    if job.error:
+        reply["error"] = job.error
+    return reply
+
+
+async def list_jobs(request: Request) -> JSONResponse:
+    """Answer `GET /v0/jobs`: the newest first."""
+    who = caller(request)
+    who.require(_ALL)
+    jobs = instance_of(request).catalog.jobs.newest(who.workspace.id)
+    wanted = {key: request.query_params[key] for key in ("kind", "status") if key in request.query_params}
+    return JSONResponse(
+        {
+            "jobs": [
+                job_reply(request, j) for j in jobs if all(getattr(j, key) == value for key, value in wanted.items())
+            ]
+        }
+    )
+
+
+async def get_job(request: Request) -> JSONResponse:
+    """Answer `GET /v0/jobs/<id>`: to the token that started it, and to who may list all."""
+    return JSONResponse(job_reply(request, _job(request, caller(request))))
+
+
+async def cancel_job(request: Request) -> JSONResponse:
+    """Answer `POST /v0/jobs/<id>/cancel`."""
+    who = caller(request)
+    who.require(ADMIN)
+    instance_of(request).jobs.cancel(_job(request, who))
+    return JSONResponse(job_reply(request, _job(request, who)))
+
+
+async def retry_job(request: Request) -> JSONResponse:
+    """Answer `POST /v0/jobs/<id>/retry`: a new job that does the same."""
+    who = caller(request)
+    who.require(ADMIN)
+    job = await asyncio.to_thread(who.workspace.retry, _job(request, who))
+    return JSONResponse(started(request, who, job))
+
+
+def _job(request: Request, who: Caller) -> Job:
+    """Return the job that is asked for. Raises 404; another's is told from none to nobody who may not see all."""
+    given, sees_all = request.path_params["id"], allows(who.token, _ALL)
+    job = instance_of(request).catalog.jobs.get(who.workspace.id, given)
+    if job is None or not (sees_all or job.maker == who.token.maker):
+        message = f"The job '{given}' does not exist"
+        if not sees_all:
+            message += f", or another token started it: that one may ask for it, and those with {_ALL}"
+        raise ClickpipeError(message, status=404, code="not_found")
+    return job
