@@ -5,7 +5,7 @@ from clickpipe.engine.embedded import EmbeddedEngine
 from clickpipe.engine.encode import encode_param, encode_params, inline
 from clickpipe.engine.functions import changing_functions
 from clickpipe.engine.interrupt import interrupted_by
-from clickpipe.engine.parquet import parquet_columns, parquet_rows
+from clickpipe.engine.parquet import AS_JSON, ParquetFile, open_parquet, parquet_columns
 from clickpipe.engine.protocol import (
     Engine,
     EngineError,
@@ -23,6 +23,7 @@ from clickpipe.engine.spool import ABSENT, reads_csv
 
 __all__ = [
     "ABSENT",
+    "AS_JSON",
     "EmbeddedEngine",
     "Engine",
     "EngineChecker",
@@ -30,6 +31,7 @@ __all__ = [
     "Escaped",
     "Param",
     "Params",
+    "ParquetFile",
     "Parts",
     "QueryResult",
     "ResultColumn",
@@ -40,8 +42,8 @@ __all__ = [
     "encode_params",
     "inline",
     "interrupted_by",
+    "open_parquet",
     "parquet_columns",
-    "parquet_rows",
     "reader_on",
     "reads_csv",
     "scratch",

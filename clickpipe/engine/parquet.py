@@ -1,6 +1,7 @@
-"""Parquet files as JSON lines, read by ClickHouse in a process of its own: this one's engine may read no files.
+"""Parquet files, read by ClickHouse in a process of its own: this one's engine may read no files, and is not to fall.
 
-`python -m clickpipe.engine.parquet FILE` prints the rows, with `--columns` names and types as a JSON array.
+`python -m clickpipe.engine.parquet FILE` prints the columns as a line of JSON, and waits for a line that says how it is
+to print the rows: `rows` as JSON lines, `blocks` in ClickHouse's Native format, each block behind its length.
 """
 
 from __future__ import annotations
@@ -18,74 +19,118 @@ from clickpipe.engine.protocol import EngineError
 from clickpipe.sql import quote_identifier, quote_literal
 
 # Numbers that JSON's readers could cut go as texts; whole ones they read as they are.
-_SETTINGS = (
+AS_JSON = (
     "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1, "
     "output_format_json_quote_denormals = 1, date_time_output_format = 'iso', "
     "output_format_json_named_tuples_as_objects = 1, output_format_json_validate_utf8 = 1"
 )
+# An import that is cut off goes on by how many rows it has taken: they have to come in the same order again.
+_IN_ORDER = "input_format_parquet_preserve_order = 1, max_threads = 1"
+_LENGTH = 8  # bytes before a block
+
+
+class ParquetFile:
+    """An open file: names and ClickHouse types of its columns, and its rows in their order, once."""
+
+    def __init__(self, process: subprocess.Popen[bytes], types: Mapping[str, str]) -> None:
+        """Begin to read. Raises ClickpipeError for what is no Parquet file."""
+        assert process.stdout is not None and process.stdin is not None  # noqa: S101, PT018 - they are pipes
+        self._process = process
+        self._out, self._in = process.stdout, process.stdin
+        told = self._out.readline()
+        if not told:
+            self._end()
+        own: list[tuple[str, str]] = json.loads(told)
+        self.columns = [(name, types.get(name, type_)) for name, type_ in own]
+
+    @contextmanager
+    def rows(self) -> Iterator[IO[bytes]]:
+        """Give a stream of JSON objects, a line each. Raises ClickpipeError at the end when it is not whole."""
+        self._ask(b"rows\n")
+        yield self._out
+        self._out.read()  # what was not asked for
+        self._end()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield rows in the Native format, some at a time. Raises ClickpipeError when it cannot be read further."""
+        self._ask(b"blocks\n")
+        while len(length := self._out.read(_LENGTH)) == _LENGTH:
+            yield self._out.read(int.from_bytes(length, "big"))
+        self._end()
+
+    def _ask(self, how: bytes) -> None:
+        self._in.write(how)
+        self._in.close()
+
+    def _end(self) -> None:
+        told = self._process.stderr.read() if self._process.stderr is not None else b""
+        if self._process.wait():
+            reason = told.decode(errors="replace").strip().split("\n")[-1]
+            message = f"The Parquet file cannot be read: {reason}"
+            raise ClickpipeError(message, code="unreadable_file")
 
 
 @contextmanager
-def parquet_rows(path: Path, types: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
-    """Give a stream of a file's rows, a JSON object each. Raises ClickpipeError when it ends, if it was not whole.
+def open_parquet(path: Path, types: Mapping[str, str] | None = None) -> Iterator[ParquetFile]:
+    """Give a file. Raises ClickpipeError where it is none.
 
     `types` are ClickHouse types of columns that Parquet has no type for: without them they are what holds their bytes.
     """
-    command = [sys.executable, "-m", "clickpipe.engine.parquet", "--types", json.dumps(dict(types or {})), str(path)]
+    command = [sys.executable, "-m", "clickpipe.engine.parquet", json.dumps(dict(types or {})), str(path)]
+    pipe = subprocess.PIPE
     process = subprocess.Popen(  # noqa: S603 - this Python, and a path that is an argument
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        yield process.stdout
-        process.stdout.read()  # what was not asked for
-        told = process.stderr.read() if process.stderr is not None else b""
-        if process.wait():
-            raise _unreadable(told)
+        yield ParquetFile(process, types or {})
     finally:
         process.kill()
+        if process.stdin is not None and not process.stdin.closed:
+            process.stdin.close()
         with process:
             pass
 
 
 def parquet_columns(path: Path) -> list[tuple[str, str]]:
     """Return the names and ClickHouse types of a file's columns. Raises ClickpipeError."""
-    command = [sys.executable, "-m", "clickpipe.engine.parquet", "--columns", str(path)]
-    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - as above
-    if done.returncode:
-        raise _unreadable(done.stderr)
-    return [(name, type_) for name, type_ in json.loads(done.stdout)]
+    with open_parquet(path) as file:
+        return file.columns
 
 
-def _unreadable(told: bytes) -> ClickpipeError:
-    reason = told.decode(errors="replace").strip().split("\n")[-1]
-    return ClickpipeError(f"The Parquet file cannot be read: {reason}", code="unreadable_file")
-
-
-def _main(arguments: list[str]) -> int:
+def _main(types: str, path: str) -> int:
     from chdb.session import Session
 
-    source = f"file({quote_literal(arguments[-1])}, 'Parquet')"
+    source = f"file({quote_literal(path)}, 'Parquet')"
     session: Any = Session()
     try:
         found = json.loads(session.query(f"DESCRIBE {source}", "JSONCompact").bytes())["data"]
-        if "--columns" in arguments:
-            sys.stdout.write(json.dumps([row[:2] for row in found]))
-            return 0
-        if wanted := json.loads(arguments[arguments.index("--types") + 1]):
+        sys.stdout.write(json.dumps([row[:2] for row in found]) + "\n")
+        sys.stdout.flush()
+        how = sys.stdin.readline().strip()
+        if wanted := json.loads(types):
             structure = ", ".join(f"{quote_identifier(name)} {wanted.get(name, type_)}" for name, type_, *_ in found)
             source = f"{source[:-1]}, {quote_literal(structure)})"
-        with session.send_query(f"SELECT * FROM {source} SETTINGS {_SETTINGS}", "JSONEachRow") as stream:
-            for chunk in stream:
-                sys.stdout.buffer.write(chunk.bytes())
-        sys.stdout.flush()
+        if how:
+            _print_rows(session, f"SELECT * FROM {source} SETTINGS {_IN_ORDER}", in_blocks=how == "blocks")
     except RuntimeError as error:
-        sys.stderr.write(EngineError(str(error)).message.replace(arguments[-1], "the file"))
+        sys.stderr.write(EngineError(str(error)).message.replace(path, "the file"))
         return 1
     finally:
         session.close()
     return 0
 
 
+def _print_rows(session: Any, sql: str, *, in_blocks: bool) -> None:
+    out = sys.stdout.buffer
+    sql, format_ = (sql, "Native") if in_blocks else (f"{sql}, {AS_JSON}", "JSONEachRow")
+    with session.send_query(sql, format_) as stream:
+        for chunk in stream:
+            data = chunk.bytes()
+            if in_blocks:
+                out.write(len(data).to_bytes(_LENGTH, "big"))
+            out.write(data)
+    out.flush()
+
+
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
+    sys.exit(_main(*sys.argv[1:]))

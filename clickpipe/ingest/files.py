@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import parquet_rows
+from clickpipe.engine import open_parquet
 from clickpipe.ingest.body import Lines, lines_of
 from clickpipe.ingest.charset import in_utf8
 from clickpipe.ingest.csv_rows import CsvRows, csv_parts
@@ -95,7 +95,7 @@ def read_file(
     Raises ClickpipeError 400 for what cannot be read.
     """
     if format_ == "parquet":
-        with parquet_rows(path, _types(source)) as stream:
+        with open_parquet(path, _types(source)) as file, file.rows() as stream:
             yield FileRows(ndjson_parts(stream))
         return
     with open_file(path, encoding, limit) as compressed:
