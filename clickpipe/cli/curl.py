@@ -23,7 +23,9 @@ class Curl:
 
     def endpoint(self, function: QueryFunction) -> str:
         """Return the call of an endpoint, with each parameter that has an example or no default."""
-        values = [(p.name, p.example or "1") for p in function.parameters if p.required or p.example]
+        from clickpipe.template import sample
+
+        values = [(p.name, p.example or sample(p)) for p in function.parameters if p.required or p.example]
         query = f"?{urlencode(values)}" if values else ""
         return f'curl {self._auth()} "{self.url}/v0/pipes/{function.name}.json{query}"'
 

@@ -1,6 +1,7 @@
-"""Defaults that a column's type cannot hold: `DateTime DEFAULT ''`.
+"""Defaults that a column's type cannot hold: `DateTime DEFAULT ''`, `Date DEFAULT '2026-02-31'`.
 
-What such a line meant in practice is the type's zero value; it is taken as that, with a warning.
+What such a line meant in practice is the type's zero value; it is taken as that, with a warning. Days that ClickHouse
+makes others of (the 31st of February is the 3rd of March to it, for a Date) are left to it, with a warning too.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 
 from clickpipe.diagnostics import Diagnostic, Severity, Word
+from clickpipe.template import is_zero, odd_moment, out_of_range
 
 _WRAPPER = re.compile(r"^(Nullable|LowCardinality)\((.*)\)$", re.DOTALL)
 _LITERAL = re.compile(r"^'((?:[^'\\]|\\.|'')*)'$", re.DOTALL)
@@ -48,7 +50,15 @@ def fitting_default(type_: str, default: Word) -> tuple[Word, Diagnostic | None]
         form: tuple[str, str, str] | None = ("Enum", r"(?!)", "one of its values")
     else:
         form = next((f for f in _FORMS if bare.startswith(f[0])), None)
-    if form is None or re.fullmatch(form[1], literal[1], re.DOTALL | re.IGNORECASE):
+    if form is None:
+        return default, None
+    refused = not re.fullmatch(form[1], literal[1], re.DOTALL | re.IGNORECASE)
+    if not refused and bare.startswith("Date"):
+        refused, odd = _odd_date(bare, literal[1])
+        if odd and not refused:
+            hint = "write a time that the type can hold, or none: DEFAULT 0"
+            return default, Diagnostic("CP1107", f"{default.text} {odd}", default.span, Severity.WARNING, hint)
+    if not refused:
         return default, None
     zero = "NULL" if nullable else form[2]
     message = f"{default.text} is no {bare}: the default is taken as the type's zero value"
@@ -56,6 +66,16 @@ def fitting_default(type_: str, default: Word) -> tuple[Word, Diagnostic | None]
     return Word(f"defaultValueOfTypeName({_quoted(type_)})", default.span), Diagnostic(
         "CP1107", message, default.span, Severity.WARNING, hint
     )
+
+
+def _odd_date(type_: str, text: str) -> tuple[bool, str]:
+    """Tell whether ClickHouse refuses a text in the form of a date, and what is wrong with it ('' where nothing is)."""
+    odd, holds = odd_moment(text), out_of_range(type_, text)
+    if type_.startswith("DateTime") and (is_zero(text) or odd.endswith("calendar")):
+        return True, odd
+    if odd:
+        return False, f"{odd}: ClickHouse makes another {type_} of it"
+    return False, f"is not within {holds}: ClickHouse makes the nearest {type_} of it" if holds else ""
 
 
 def _quoted(text: str) -> str:

@@ -1,9 +1,10 @@
 """Templated SQL to query programs: parameters, bound SQL. The only room that knows jinja2."""
 
 from clickpipe.template.binding import SECRET_NAMES, Binder, BoundSQL
-from clickpipe.template.branches import Sample
+from clickpipe.template.branches import Sample, sample
 from clickpipe.template.discover import Parameter, problem
 from clickpipe.template.errors import AuthorError, MissingParameter, TemplateError
+from clickpipe.template.moments import is_zero, odd_moment, out_of_range
 from clickpipe.template.names import Names, NameSet
 from clickpipe.template.program import Rendered, TemplateProgram, compile_template
 from clickpipe.template.run import Secrets, no_secret
@@ -28,6 +29,10 @@ __all__ = [
     "TemplateProgram",
     "agree",
     "compile_template",
+    "is_zero",
     "no_secret",
+    "odd_moment",
+    "out_of_range",
     "problem",
+    "sample",
 ]

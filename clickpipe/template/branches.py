@@ -91,7 +91,8 @@ def sample(parameter: Parameter) -> str:
     """Return a text that a parameter may have."""
     if parameter.enum:
         return parameter.enum[0]
-    if isinstance(parameter.default, str | int | float) and parameter.default != "":
+    refused = {value for value, _ in parameter.odd}
+    if isinstance(parameter.default, str | int | float) and str(parameter.default) not in {"", *refused}:
         return str(parameter.default)
     name = parameter.type.removeprefix("Array(").removesuffix(")")
     return "{}" if name == "JSON" else TYPES[name].sample

@@ -14,7 +14,8 @@ from clickpipe.template.dates import DATE_FUNCTIONS, DAYS
 from clickpipe.template.environment import environment
 from clickpipe.template.functions import FUNCTIONS, KEYWORDS, TYPED_CALLS
 from clickpipe.template.identifiers import FUNCTIONS as NAMING
-from clickpipe.template.types import TYPES
+from clickpipe.template.moments import odd_moment
+from clickpipe.template.types import TYPES, validate, validate_items
 
 _RESERVED = {"format", "q", "self", "super"}
 _MISSING = object()
@@ -32,7 +33,8 @@ class Parameter:
 
     `type` is the dialect's name (`Int32`, `Array(String)`); `required` is True when a call has no
     default and runs when nothing is given; `default` is the Python constant of the call, or None;
-    `typed` is False for a bare name; `also` are other types that the same template declares it with.
+    `typed` is False for a bare name; `also` are other types that the same template declares it with; `odd` are
+    defaults, choices and examples that are not of the type, or no day or time, each with what is wrong with it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Parameter:
     format: str = ""
     typed: bool = False
     also: tuple[str, ...] = ()
+    odd: tuple[tuple[str, str], ...] = ()
 
 
 def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter], list[Diagnostic]]:
@@ -151,24 +154,43 @@ def _declared(call: nodes.Call, function: str, name: str) -> Parameter:
         item = of.name if isinstance(of, nodes.Name) else _constant(of)
         type_ = f"Array({item if isinstance(item, str) and item in TYPES else 'String'})"
     enum = keywords.get("enum")
+    choices = enum if isinstance(enum, list | tuple) else ()
+    values = [default, *choices, keywords.get("example")]
     return Parameter(
         name,
         type_,
         None if default is _MISSING else default,
         default is _MISSING,
         str(keywords.get("description", "")),
-        tuple(str(e) for e in enum) if isinstance(enum, list | tuple) else (),
+        tuple(str(e) for e in choices),
         str(keywords.get("example", "")),
         str(keywords.get("format", "")),
         typed=True,
+        odd=tuple(odd for value in values if isinstance(value, str | int | float) for odd in _odd(type_, value)),
     )
+
+
+def _odd(type_: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield a value that a declaration gives, with what is wrong with it, where something is."""
+    item = type_.removeprefix("Array(").removesuffix(")")
+    if item not in TYPES or value == "":
+        return
+    try:
+        (validate if item == type_ else validate_items)(TYPES[item], value)
+    except ValueError:
+        yield str(value), f"is no {type_}"
+        return
+    for text in str(value).split(",") if "Date" in item else ():
+        if odd := odd_moment(text.strip()):
+            yield text.strip(), odd
 
 
 def _with(known: Parameter, other: Parameter) -> Parameter:
     """Return a parameter that is declared twice: the first declaration counts, later ones add what it lacks."""
     also = known.also if other.type in {known.type, *known.also} else (*known.also, other.type)
     texts = {k: getattr(known, k) or getattr(other, k) for k in ("description", "enum", "example", "format")}
-    return replace(known, required=known.required or other.required, also=also, **texts)
+    odd = tuple(dict.fromkeys((*known.odd, *other.odd)))
+    return replace(known, required=known.required or other.required, also=also, odd=odd, **texts)
 
 
 def _wrong_keyword(call: nodes.Call, function: str) -> tuple[str, str, str] | None:

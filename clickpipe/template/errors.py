@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.diagnostics.errors import DOCS
 
 TEMPLATE_DOCS = DOCS + "templates.md"
+NO_HINTS: Mapping[str, str] = MappingProxyType({})
 
 
 class TemplateError(ClickpipeError):
@@ -17,17 +19,19 @@ class TemplateError(ClickpipeError):
         """Prefix the message as the original does."""
         super().__init__(f"Template Syntax Error: {message}", code="template_error", documentation=TEMPLATE_DOCS)
         self.line = 1
+        self.about = ""  # the text that was refused, where the author's file may hold it
 
 
 class MissingParameter(TemplateError):
     """A branch that runs needs a parameter that was not given: `needed`."""
 
-    def __init__(self, names: Sequence[str], needed: Sequence[str] = ()) -> None:
-        """List every parameter of the template that is missing."""
+    def __init__(self, names: Sequence[str], needed: Sequence[str] = (), takes: Mapping[str, str] = NO_HINTS) -> None:
+        """List every parameter of the template that is missing, and what those in `takes` take."""
         listed = " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
         super().__init__(
             f"Required parameter is not defined. Check the parameters {listed}. "
             "Please provide a value or set a default value in the pipe code."
+            + "".join(f" The parameter '{name}' takes {takes[name]}." for name in names if name in takes)
         )
         self.names = tuple(names)
         self.needed = tuple(needed or names)

@@ -19,7 +19,16 @@ from clickpipe.template.refusals import custom_error, error
 from clickpipe.template.run import ANY_ENUM, run_of
 from clickpipe.template.sandbox import charged, rounded, text, total, whole
 from clickpipe.template.settings import SETTING_FUNCTIONS
-from clickpipe.template.types import DECIMAL_DIGITS, DECIMAL_SCALE, TYPES, ParamType, decimal, validate, validate_items
+from clickpipe.template.types import (
+    DECIMAL_DIGITS,
+    DECIMAL_SCALE,
+    TYPES,
+    ParamType,
+    a_value_of,
+    decimal,
+    validate,
+    validate_items,
+)
 from clickpipe.template.values import (
     MOST,
     NOTHING,
@@ -93,7 +102,9 @@ def _typed_call(type_: ParamType) -> Callable[..., TypedValue | Nothing]:
                 parsed = parse(str(given))
             except ValueError:
                 message = f"Error validating '{given}' to type {type_.name}"
-                raise TemplateError(message + _takes(value, type_.name, _example(type_, documentation))) from None
+                error = TemplateError(message + _takes(value, type_.name, _example(type_, documentation)))
+                error.about = str(given)
+                raise error from None
         else:
             parsed = _validated(validate, type_, given, _takes(value, type_.name, _example(type_, documentation)))
         if enum:
@@ -218,7 +229,9 @@ def _validated(parse: Callable[[ParamType, Any], Any], type_: ParamType, given: 
     try:
         return parse(type_, given)
     except ValueError as error:
-        raise TemplateError(f"{error}{takes}") from None
+        refused = TemplateError(f"{error}{takes}")
+        refused.about = str(given) if isinstance(given, str | int | float) else ""
+        raise refused from None
 
 
 def _example(type_: ParamType, documentation: Mapping[str, Any]) -> Any:
@@ -232,7 +245,7 @@ def _takes(value: Any, type_name: str, example: Any) -> str:
     if not isinstance(value, Raw | RawList | Undefined):
         return ""
     whose = "the default of the parameter" if _missing(value) else "the parameter"
-    return f": {whose} '{name}' takes {'an' if type_name[0] in 'AI' else 'a'} {type_name}, such as {example}"
+    return f": {whose} '{name}' takes {a_value_of(type_name, example)}"
 
 
 def _check_enum(enum: Any, given: Any, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError
 
-from clickpipe.diagnostics import ClickpipeError, Diagnostic, Span, Word, redact
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, Span, Word, redact
 from clickpipe.template.assemble import Part, assemble
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.branches import MISTAKES, Sample, controls, explore, sample
@@ -22,7 +22,7 @@ from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.run import Run
 from clickpipe.template.shape import Shape, is_quick, known_parameters, program, template_shape
 from clickpipe.template.source import normalise
-from clickpipe.template.types import SAMPLE_TEXT, TYPES
+from clickpipe.template.types import SAMPLE_TEXT, TYPES, a_value_of
 from clickpipe.template.values import Fragment, Nothing, Pieces, Setting
 
 _ABOUT = re.compile(r"block for (\w+)|Extra {% (\w+) %}|'(else) if'|^(\w+) is forbidden")  # the word to point at
@@ -178,7 +178,8 @@ class TemplateProgram:
         if isinstance(error, MissingParameter) and not isinstance(error, MissingName):
             missing = [p.name for p in self._declared if p.required and p.typed and values.get(p.name) is None]
             listed = error.names if set(missing) <= set(error.names) else missing
-            return self._at(template, error, MissingParameter(listed, error.names))
+            takes = {p.name: _takes(p) for p in self._declared if p.typed}
+            return self._at(template, error, MissingParameter(listed, error.names, takes))
         return self._at(template, error, error) if isinstance(error, TemplateError) else error
 
     def _at(self, template: Template, cause: BaseException, error: TemplateError) -> TemplateError:
@@ -218,6 +219,13 @@ class TemplateProgram:
                 break
         return None
 
+    def odd_values(self) -> Iterator[Diagnostic]:
+        """Warn of defaults, choices and examples that calls refuse, or that name no day or time."""
+        for parameter in self._declared:
+            for value, odd in parameter.odd:
+                message = f"'{value}' {odd}: the parameter '{parameter.name}' takes {_takes(parameter)}"
+                yield replace(problem(self.source, "CP3004", message, 1, value), severity=Severity.WARNING)
+
     def conditions(self) -> Collection[str]:
         """Return the parameters that decide which way is taken."""
         return controls(self._shape.text).keys() if self._shape is not None else ()
@@ -234,6 +242,17 @@ class TemplateProgram:
     def required_samples(self) -> Mapping[str, str]:
         """Return a value for each parameter that has no default."""
         return {p.name: sample(p) for p in self.parameters if p.required}
+
+
+def _takes(parameter: Parameter) -> str:
+    """Return what a parameter takes, in words; an example is the author's, or one of the type."""
+    of = parameter.type.removeprefix("Array(").removesuffix(")")
+    one = '{"a": 1}' if of == "JSON" else TYPES[of].sample
+    refused = {value for value, _ in parameter.odd}
+    said = next((v for v in (parameter.example, *parameter.enum) if v and v not in refused), "")
+    if of != parameter.type:
+        return a_value_of(f"list of {of}", said or f"{one},{one}")
+    return a_value_of(of, said or one)
 
 
 def compile_template(source: Word, *, most: int = 0) -> tuple[TemplateProgram | None, list[Diagnostic]]:

@@ -130,6 +130,11 @@ TYPES: dict[str, ParamType] = {
 }
 
 
+def a_value_of(type_name: str, example: object) -> str:
+    """Return what a parameter takes, in words: `an Int32, such as 1`."""
+    return f"{'an' if type_name[0] in 'AI' else 'a'} {type_name}, such as {example}"
+
+
 def agree(one: str, other: str) -> bool:
     """Tell whether a text can be of two types, as calls declare them (`Int32`, `Array(String)`)."""
     first, second = (TYPES.get(name.removeprefix("Array(").removesuffix(")")) for name in (one, other))

@@ -60,7 +60,8 @@ def test_parameters(client: Client, query: str, ids: list[str]) -> None:
             "strict.json",
             400,
             "Template Syntax Error: Required parameter is not defined. Check the parameters a and b. "
-            "Please provide a value or set a default value in the pipe code.",
+            "Please provide a value or set a default value in the pipe code. "
+            "The parameter 'a' takes a String, such as x. The parameter 'b' takes an Int32, such as 1.",
         ),
         ("nope.json", 404, "The pipe 'nope' does not exist"),
         ("snapshot.json", 404, "The pipe 'snapshot' is not an endpoint"),
