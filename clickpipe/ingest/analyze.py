@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,15 +182,28 @@ def _csv(sample: bytes, *, cut: bool) -> Analysis:
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row has names: texts that begin as names do; some may be empty, or there twice."""
+    """Tell whether the first row has names: texts, which begin as names do or stand over what is no text.
+
+    Some may be empty, or there twice.
+    """
     heads = [cell.strip() for cell in rows[0]]
     named = [cell for cell in heads if cell]
-    if not named or not all(cell[0].isalpha() or cell[0] == "_" for cell in named):
+    kinds = _kinds(named)
+    if kinds != {"text"} or any(cell.lower() in _LITERAL for cell in named):
         return False
-    kinds = Seen()
-    for cell in named:
-        kinds.add(cell, numbers=True)
-    return kinds.kinds == {"text"} and not any(cell.lower() in _LITERAL for cell in named)
+    if all(cell[0].isalpha() or cell[0] == "_" for cell in named):
+        return True
+    columns = zip(*(row for row in rows[1:] if len(row) == len(heads)), strict=True)
+    return any("text" not in (_kinds(column) or kinds) for head, column in zip(heads, columns, strict=False) if head)
+
+
+def _kinds(cells: Iterable[str]) -> set[str]:
+    """Return the kinds of values that fields have; empty ones have none."""
+    seen = Seen()
+    for cell in cells:
+        if cell and cell != NO_VALUE:
+            seen.add({"true": True, "false": False}.get(cell.lower(), cell), numbers=True)
+    return set(seen.kinds)
 
 
 def _jsonpath(path: _Path, *, array: bool) -> str:

@@ -218,7 +218,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], Callable[[_Maker], str]], ...] = (
 
 
 def _array(maker: _Maker, arguments: list[str], column: Column) -> list[Any]:
-    count = maker.random.randint(0, 1 if "(" in arguments[0] else 3)  # lists of lists grow with their depth
+    least = int(
+        "[:]" in (column.jsonpath or "").removesuffix("[:]")
+    )  # the objects of a list have a value for each column
+    count = maker.random.randint(least, 1 if "(" in arguments[0] else 3)  # lists of lists grow with their depth
     if base(arguments[0]) == "String":
         return maker.random.sample(_ITEMS, count)
     return [maker.value(arguments[0], column) for _ in range(count)]

@@ -98,6 +98,9 @@ def test_what_is_an_object_here_and_a_value_there_is_a_text() -> None:
         ("zip,plus\n01234,+1\n", {"zip": "String", "plus": "String"}, ",", True),
         ("a,b\n1,true\n2,False\n3,tr", {"a": "Int16", "b": "Bool"}, ",", True),
         ("one\n", {"one": "Nullable(String)"}, ",", True),
+        ("1st,#,%\na,2,0.5\nb,3,\n", {"_1st": "String", "column": "Int16", "column_2": "Nullable(Float64)"}, ",", True),
+        ("1st,2nd\na,b\n", {"c0": "String", "c1": "String"}, ",", False),
+        ("country,2025\nES,1\n", {"c0": "String", "c1": "Int16"}, ",", False),
         (
             ",id,id,Full Name\n0,a,b,\\N\n1,c,d,x\n",
             {"column": "Int16", "id": "String", "id_2": "String", "full_name": "Nullable(String)"},

@@ -104,6 +104,37 @@ def test_what_other_paths_lead_through_is_an_object(workspace: Workspace) -> Non
     assert workspace.ingest("e", rows).quarantined_rows == 0
 
 
+def test_nested_objects_are_filled_at_every_depth(workspace: Workspace) -> None:
+    paths = {
+        "whole": ("String", "$.p"),
+        "geo": ("JSON", "$.p.geo"),
+        "lat": ("Float64", "$.p.geo.lat"),
+        "tags": ("Array(String)", "$.p.tags[:]"),
+        "items": ("String", "$.items"),
+        "sku": ("Array(String)", "$.items[:].sku"),
+        "n": ("Array(Int32)", "$.items[:].n"),
+        "deep": ("Array(Array(Int8))", "$.rows[:].cells[:].v"),
+        "opt": ("Nullable(Int16)", "$.j.x.y"),
+        "j": ("JSON", "$.j"),
+    }
+    columns = ", ".join(f"{name} {type_} `json:{path}`" for name, (type_, path) in paths.items())
+    workspace.deploy({"e.datasource": f"SCHEMA >\n    {columns}\n"})
+    assert workspace.live is not None
+    rows = list(mock_rows(workspace.live.compiled.data_sources["e"], 300, 3, UNTIL))
+    workspace.ingest("e", rows)
+    assert (
+        workspace.sql(
+            "SELECT c__error_column, c__error, count() c, any(items), any(deep) FROM e_quarantine GROUP BY ALL"
+        )
+        == []
+    )
+    filled = (
+        *("uniq(lat) > 9", "countIf(notEmpty(sku)) > 9", "countIf(notEmpty(n)) > 9", "countIf(notEmpty(deep[1])) > 9"),
+        *("uniq(opt) > 9", "countIf(JSONHas(whole, 'geo', 'lat')) = 300"),
+    )
+    assert [list(row.values()) for row in workspace.sql(f"SELECT {', '.join(filled)} FROM e")] == [[1] * len(filled)]
+
+
 def test_mock_rows_of_every_type_fit(columns: Workspace) -> None:
     for number, type_ in enumerate(HOSTILE_TYPES):
         source = columns.queries.live().compiled.data_sources[f"t{number}"]
