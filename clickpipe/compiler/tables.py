@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from clickpipe.compiler.checker import Checker, CheckFailure
-from clickpipe.compiler.ddl import meant_table, table_ddl
+from clickpipe.compiler.ddl import column_ddl, meant_table, table_ddl
 from clickpipe.compiler.explain import clean, hint_of, place_in_schema
 from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified, service_ddl
@@ -33,7 +33,7 @@ def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagn
             diagnostics.append(Diagnostic("CP4007", refusal.message, _place(source, refusal), hint="remove it"))
         else:
             made.append((source, ddl))
-    return diagnostics + [_refused(*failure) for failure in (*failures, *_create(checker, made))]
+    return diagnostics + [_refused(checker, *failure) for failure in (*failures, *_create(checker, made))]
 
 
 def _place(source: DataSource, refusal: Refusal) -> Span:
@@ -50,7 +50,7 @@ def create_quarantines(checker: Checker, sources: Iterable[DataSource], read: Co
         for source in sources
         if f"{source.name}{QUARANTINE_SUFFIX}" in read or _doubtful(source)
     ]
-    return [_refused(*failure) for failure in _create(checker, wanted)]
+    return [_refused(checker, *failure) for failure in _create(checker, wanted)]
 
 
 def check_types(checker: Checker, sources: Iterable[DataSource], known: Collection[Diagnostic]) -> list[Diagnostic]:
@@ -65,9 +65,25 @@ def check_types(checker: Checker, sources: Iterable[DataSource], known: Collecti
     ]
 
 
-def _refused(source: DataSource, failure: CheckFailure) -> Diagnostic:
-    place = place_in_schema(source, failure.message)
+def _refused(checker: Checker, source: DataSource, failure: CheckFailure) -> Diagnostic:
+    place = _refused_alone(checker, source, failure) or place_in_schema(source, failure.message)
     return Diagnostic("CP4007", clean(failure.message), place, hint=hint_of(failure))
+
+
+def _refused_alone(checker: Checker, source: DataSource, failure: CheckFailure) -> Span | None:
+    """Return the first column that ClickHouse refuses by itself for the same reason; None where there is none."""
+    columns = source.columns
+    if failure.name == "SYNTAX_ERROR":
+        alone = [f"CREATE TABLE t ({column_ddl(c)}) ENGINE = Memory" for c in columns]
+        parsed = checker.syntax_all(alone)
+        return next((c.span for c, tree in zip(columns, parsed, strict=True) if isinstance(tree, CheckFailure)), None)
+    with_default = [c for c in columns if c.default is not None]
+    casts: list[tuple[str, dict[str, str]]] = [
+        (f"SELECT CAST(({c.default.text}), {quote_literal(c.type)})", {}) for c in with_default if c.default
+    ]
+    answers = zip(with_default, checker.describe_all(casts), strict=True)
+    told = clean(failure.message)
+    return next((c.span for c, a in answers if isinstance(a, CheckFailure) and clean(a.message) == told), None)
 
 
 def create_services(checker: Checker, read: Iterable[str]) -> None:

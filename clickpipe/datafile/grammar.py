@@ -39,6 +39,22 @@ MISSING_COMMA = "a comma is missing behind this column"
 _DEEPEST = 200
 _BRACKETS = re.compile(r"'(?:[^'\\]|\\.)*+'|`[^`\n]*+`|[()\[\]]", re.DOTALL)
 
+_WORDS = re.compile(
+    r"(?P<comment>--[^\n]*|#[^\n]*)|'(?:[^'\\]|\\.|'')*+'|`[^`\n]*+`|\w+|(?P<open>[(\[])|(?P<close>[)\]])|\S"
+)
+_NEXT_COLUMN = re.compile(
+    r"(?:`[^`\n]++`|(?P<name>[A-Za-z_]\w*+))[ \t]++(?P<type>[A-Z]\w*+)"
+    r"(?=[ \t]*+(?:[(,\n]|`json:|--|#|\Z)|[ \t]++(?:DEFAULT|CODEC)\b)",
+    re.ASCII,
+)
+# Words that an expression goes on with, in another line.
+_GOES_ON = frozenset(
+    {
+        *("AND", "OR", "NOT", "XOR", "IS", "IN", "LIKE", "ILIKE", "REGEXP", "BETWEEN", "GLOBAL", "DIV", "MOD", "AS"),
+        *("CASE", "WHEN", "THEN", "ELSE", "END", "OVER", "FILTER", "INTERVAL"),
+    }
+)
+
 _Part = tuple[str, int, int]  # what a clause is, start, end
 
 
@@ -96,6 +112,8 @@ def parse_columns(block: Word) -> list[ColumnDef] | Diagnostic:
     if (deep := _too_deep(block.text)) is not None:
         message = f"brackets are nested more than {_DEEPEST} deep"
         return Diagnostic("CP1101", message, block.span.sub(deep, deep + 1), hint="use fewer levels")
+    if (missing := _behind_a_default(block.text)) is not None:
+        return _comma_is_missing(block, missing)
     try:
         return _Build(block.text, block.span).transform(_parser().parse(block.text))
     except UnexpectedInput as error:
@@ -110,6 +128,28 @@ def _too_deep(text: str) -> int | None:
         if depth > _DEEPEST:
             return match.start()
     return None
+
+
+def _behind_a_default(text: str) -> int | None:
+    """Return where the comma is missing between a DEFAULT and the column in the next line, which reads as its rest."""
+    depth, end, default = 0, 0, False
+    for word in _WORDS.finditer(text):
+        if word["comment"]:
+            continue
+        if default and not depth and "\n" in text[end : word.start()]:
+            column = _NEXT_COLUMN.match(text, word.start())
+            if column is not None and not {(column["name"] or "").upper(), column["type"]} & _GOES_ON:
+                return end
+        depth = max(0, depth + bool(word["open"]) - bool(word["close"]))
+        if not depth and word.group().upper() in {"DEFAULT", ","}:
+            default = word.group() != ","
+        end = word.end()
+    return None
+
+
+def _comma_is_missing(part: Word, end: int) -> Diagnostic:
+    hint = "write one column a line, with a comma between two"
+    return Diagnostic("CP1101", MISSING_COMMA, part.span.sub(end - 1, end), hint=hint)
 
 
 def _explain(error: UnexpectedInput, part: Word) -> Diagnostic:
@@ -129,9 +169,8 @@ def _explain(error: UnexpectedInput, part: Word) -> Diagnostic:
     if before.strip() and before.endswith("\n") and re.fullmatch("[A-Z][A-Z_]+", word):
         return not_a_directive(word, Kind.DATASOURCE, span)
     if before.strip() and before.rstrip(" \t").endswith("\n"):
-        end = len(before.rstrip())
-        hint = "write one column a line, with a comma between two"
-        return Diagnostic("CP1101", MISSING_COMMA, part.span.sub(end - 1, end), hint=hint)
+        words = [word for word in _WORDS.finditer(before) if not word["comment"]]
+        return _comma_is_missing(part, words[-1].end() if words else len(before.rstrip()))
     if word == "`":
         hint = "a jsonpath is one word in backticks: `json:$.path`"
         return Diagnostic("CP1101", "Expected closing backtick", span, hint=hint)
