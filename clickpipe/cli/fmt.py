@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clickpipe.cli.output import plural, print_diagnostics, print_json
+from clickpipe.cli.project import is_everything
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Sources
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ def fmt(ctx: click.Context, paths: tuple[Path, ...], *, check: bool, diff: bool,
     Every comment and the author's SQL are kept as they are, but for the indentation. A file with errors is
     left alone.
     """
+    for folder in paths or (Path(),):
+        if is_everything(folder, home=not paths):
+            message = f"{folder.resolve()} is no project's folder: every project below it would be formatted; name one"
+            raise ClickpipeError(message, code="wrong_folder")
     changed: list[str] = []
     diffs: dict[str, str] | None = {} if diff else None
     errors: list[Diagnostic] = []

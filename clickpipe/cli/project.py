@@ -33,9 +33,21 @@ def require_project(folder: Path) -> None:
         whole = _around(folder.parent) or folder.parent
         message = f"{folder} is a file: name the project's folder, {whole}"
         raise ClickpipeError(message, code="wrong_folder")
+    if is_everything(folder):
+        message = f"{folder.resolve()} is no project's folder: run it in the project, or name its folder"
+        raise ClickpipeError(message, code="wrong_folder")
     if (around := _around(folder)) is not None:
         message = f"{folder.resolve().name} is a folder of the project in {around}: run it there, or name that folder"
         raise ClickpipeError(message, code="wrong_folder")
+
+
+def is_everything(folder: Path, *, home: bool = False) -> bool:
+    """Tell whether a folder is the root of the file system (or a home), with nothing in it that makes it a project."""
+    whole = folder.resolve()
+    if whole.parent != whole and not (home and whole == Path.home().resolve()):
+        return False
+    marks = ("clickpipe.toml", *_OF_A_PROJECT)
+    return not any((whole / mark).exists() for mark in marks)
 
 
 def _around(folder: Path) -> Path | None:

@@ -75,8 +75,11 @@ def _refused_alone(checker: Checker, source: DataSource, failure: CheckFailure) 
     columns = source.columns
     if failure.name == "SYNTAX_ERROR":
         alone = [f"CREATE TABLE t ({column_ddl(c)}) ENGINE = Memory" for c in columns]
-        parsed = checker.syntax_all(alone)
-        return next((c.span for c, tree in zip(columns, parsed, strict=True) if isinstance(tree, CheckFailure)), None)
+        options = list(source.engine.options.values())
+        alone += [f"SELECT ({word.text})" for word in options]
+        spans = (*(c.span for c in columns), *(word.span for word in options))
+        parsed = zip(spans, checker.syntax_all(alone), strict=True)
+        return next((span for span, tree in parsed if isinstance(tree, CheckFailure)), None)
     with_default = [c for c in columns if c.default is not None]
     casts: list[tuple[str, dict[str, str]]] = [
         (f"SELECT CAST(({c.default.text}), {quote_literal(c.type)})", {}) for c in with_default if c.default

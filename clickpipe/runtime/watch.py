@@ -72,28 +72,40 @@ def watch_folder(root: Path, stop: threading.Event, seen: Mapping[str, str] | No
     `seen` are the files' texts as last deployed (None: as they are now): a save between that and the first
     look is not missed, one that changes nothing is passed over.
     """
-    from watchfiles import watch
-
     texts = read_folder(root)[0] if seen is None else seen
     secrets = folder_secrets(root)
-    look = True  # what happened before the folders were watched is seen only by looking
     while not stop.is_set():
-        folders = set(project_folders(root))
-        for changes in watch(
-            *folders,
-            watch_filter=None,
-            recursive=False,  # the data folder lies inside, and changes all the time
-            step=_QUIET_MS,
-            rust_timeout=_LOOK_UP_MS,
-            yield_on_timeout=True,
-            stop_event=stop,
-        ):
-            moved = bool(changes) and set(project_folders(root)) != folders
-            if look or moved or any(path.endswith((*ENDINGS, *ENV_FILES)) for _, path in changes):
+        try:
+            for _ in _looks(root, stop):
                 found = read_folder(root)[0], folder_secrets(root)
                 if found != (texts, secrets):
                     texts, secrets = found
                     yield None
-            look = moved
-            if moved:
-                break
+        except FileNotFoundError:  # a folder was removed between two looks
+            stop.wait(_LOOK_UP_MS / 1000)
+
+
+def _looks(root: Path, stop: threading.Event) -> Iterator[None]:
+    """Yield when the folders have to be read, at first too; end when they are others, or `stop` is set.
+
+    Raises FileNotFoundError for a folder that is gone meanwhile.
+    """
+    from watchfiles import watch
+
+    folders = set(project_folders(root))
+    look = True  # what happened before the folders were watched is seen only by looking
+    for changes in watch(
+        *folders,
+        watch_filter=None,
+        recursive=False,  # the data folder lies inside, and changes all the time
+        step=_QUIET_MS,
+        rust_timeout=_LOOK_UP_MS,
+        yield_on_timeout=True,
+        stop_event=stop,
+    ):
+        moved = bool(changes) and set(project_folders(root)) != folders
+        if look or moved or any(path.endswith((*ENDINGS, *ENV_FILES)) for _, path in changes):
+            yield None
+        look = False
+        if moved:
+            return

@@ -49,6 +49,31 @@ def test_here_is_looked_at_as_well(project: Path, run: Run, monkeypatch: pytest.
     assert run("check", "--no-cache").code == 0
 
 
+@pytest.mark.parametrize("command", [("check",), ("deploy",), ("dev",), ("fmt",)])
+def test_everything_is_no_project(run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+    """Nothing is read below the root, so that this is safe to run: `fmt` would write all projects of a machine."""
+    monkeypatch.setattr("clickpipe.folder.paths.os.walk", lambda _: pytest.fail("it looked below the root"))
+    for arguments in (command, (*command, "/")):
+        monkeypatch.chdir("/")
+        found = run(*arguments)
+        assert (found.code, found.err.startswith("error: / is no project's folder: ")) == (1, True)
+
+
+def test_a_home_is_formatted_only_when_it_is_named(
+    run: Run, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    odd = "SCHEMA >\n  id   String\n"
+    (project / "datasources" / "e.datasource").write_text(odd)
+    assert "is no project's folder: every project below it would be formatted" in run("fmt").err
+    assert (project / "datasources" / "e.datasource").read_text() == odd
+    assert run("fmt", tmp_path).code == 0
+    assert (project / "datasources" / "e.datasource").read_text() != odd
+    monkeypatch.chdir(project)
+    assert run("fmt").code == 0
+
+
 def test_what_is_a_project_of_its_own(project: Path, tmp_path: Path, run: Run) -> None:
     alone = tmp_path / "alone" / "pipes"
     alone.mkdir(parents=True)

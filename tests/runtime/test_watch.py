@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clickpipe.project import read_folder
+from clickpipe.project import project_folders, read_folder
 from clickpipe.runtime import Workspace, deploy_folder, watch_folder
 
 EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
@@ -182,3 +182,19 @@ def test_a_lossy_cast_and_a_deployment_under_way_are_refused(workspace: Workspac
     assert "already in progress" in deploy_folder(workspace, root).refusal
     workspace.apply(started, prepared)
     assert deploy_folder(workspace, root).refusal == ""
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_ends_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = threading.Event()
+
+    def folders(_root: Path) -> Iterator[Path]:
+        yield from project_folders(_root)
+        if not listed.is_set():
+            listed.set()
+            yield root / "gone"
+
+    monkeypatch.setattr("clickpipe.runtime.watch.project_folders", folders)
+    watching = Watcher(root, {})
+    assert watching.next() == {"events.datasource", "pipes/one.pipe"}
+    assert listed.is_set()
+    watching.stop()
