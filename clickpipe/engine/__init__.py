@@ -5,7 +5,7 @@ from clickpipe.engine.embedded import EmbeddedEngine
 from clickpipe.engine.encode import encode_param, encode_params, inline
 from clickpipe.engine.functions import changing_functions
 from clickpipe.engine.interrupt import interrupted_by
-from clickpipe.engine.parquet import AS_JSON, ParquetFile, open_parquet, parquet_columns
+from clickpipe.engine.parquet import ParquetFile, open_parquet, parquet_columns
 from clickpipe.engine.protocol import (
     Engine,
     EngineError,
@@ -23,7 +23,6 @@ from clickpipe.engine.spool import ABSENT, reads_csv
 
 __all__ = [
     "ABSENT",
-    "AS_JSON",
     "EmbeddedEngine",
     "Engine",
     "EngineChecker",

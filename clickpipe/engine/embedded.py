@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clickpipe.engine.batches import batches
 from clickpipe.engine.encode import encode_params, insert_of_rows, settings_clause
 from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
@@ -23,13 +22,11 @@ from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultCo
 from clickpipe.engine.sessions import DEFAULT_WORKERS, environment, forget_output, session_type
 from clickpipe.engine.space import keep_definition, require_space
 from clickpipe.engine.spool import Lines
-from clickpipe.engine.unread import unread
+from clickpipe.engine.trees import tree_of, trees_of
 from clickpipe.engine.versions import Versions
 from clickpipe.engine.workers import Workers, patience
 
 _DESCRIBED_WITHIN = 20  # seconds
-_AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query parses
-_FEW = 4  # statements that are parsed faster as columns than as rows
 
 
 class EmbeddedEngine:
@@ -117,6 +114,17 @@ class EmbeddedEngine:
         """Insert rows, each a JSON array of the columns' values on a line of its own. Raises EngineError."""
         sql = insert_of_rows(table, columns, rows, settings)
         self._pool.submit(partial(self._query, sql, {}, "Null"), partial(self._kill, sql)).result()
+
+    def load(self, table: str, format_: str, data: bytes) -> None:
+        """Insert rows in one of ClickHouse's formats into a table without views. Raises EngineError."""
+        sql = f"INSERT INTO {table}"
+        self._pool.submit(partial(self._load, sql, format_, data), partial(self._kill, sql)).result()
+
+    def _load(self, sql: str, format_: str, data: bytes) -> None:
+        require_space(self._disk, sql)
+        with self._errors(), self._session().send_insert(sql, format_) as inserting:
+            inserting.append(data)
+            inserting.finish()
 
     def cancel(self, tag: str) -> None:
         """End the statements that run with the setting `log_comment` = `tag`; returns at once."""
@@ -238,37 +246,11 @@ class EmbeddedEngine:
 
         The text goes to ClickHouse's parser as a value: nothing in it is run, and more than one statement is an error.
         """
-        try:
-            return self.execute("SELECT parseQueryToJSON({sql:String})", {"sql": sql}, output="TSVRaw").body.decode()
-        except EngineError as error:
-            return unread(error)
+        return tree_of(self.execute, sql)
 
     def syntax_trees(self, statements: Sequence[str]) -> list[str | EngineError]:
         """Return what `syntax_tree` gives for each statement, or the error it raises."""
-        found: list[str | EngineError] = []
-        if len(statements) == 1:
-            return [self._tree_or_error(statements[0])]
-        for part in batches(statements, _AT_ONCE, _TEXT_AT_ONCE):
-            try:
-                found += self._trees(part)
-            except EngineError:  # one of them is refused: which?
-                found += [self._tree_or_error(sql) for sql in part]
-        return found
-
-    def _trees(self, statements: Sequence[str]) -> list[str]:
-        if len(statements) > _FEW:
-            sql = "SELECT parseQueryToJSON(arrayJoin({sql:Array(String)}))"
-            body = self.execute(sql, {"sql": statements}, output="JSONCompact").body
-            return [row[0] for row in json.loads(body)["data"]]
-        params = {f"sql{number}": sql for number, sql in enumerate(statements)}
-        sql = f"SELECT {', '.join(f'parseQueryToJSON({{{name}:String}})' for name in params)}"
-        return list(json.loads(self.execute(sql, params, output="JSONCompact").body)["data"][0])
-
-    def _tree_or_error(self, sql: str) -> str | EngineError:
-        try:
-            return self.syntax_tree(sql)
-        except EngineError as error:
-            return error
+        return trees_of(self.execute, statements)
 
     def close(self) -> None:
         """Wait for what runs, then close every session."""

@@ -12,20 +12,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine.protocol import EngineError
 from clickpipe.sql import quote_identifier, quote_literal
 
-# Numbers that JSON's readers could cut go as texts; whole ones they read as they are.
-AS_JSON = (
-    "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1, "
-    "output_format_json_quote_denormals = 1, date_time_output_format = 'iso', "
-    "output_format_json_named_tuples_as_objects = 1, output_format_json_validate_utf8 = 1"
-)
 # An import that is cut off goes on by how many rows it has taken: they have to come in the same order again.
+BLOCK_ROWS = 100_000  # most rows of a block
 _IN_ORDER = "input_format_parquet_preserve_order = 1, max_threads = 1"
+_IN_ORDER += f", input_format_parquet_max_block_size = {BLOCK_ROWS}"
 _LENGTH = 8  # bytes before a block
 
 
@@ -43,24 +39,16 @@ class ParquetFile:
         own: list[tuple[str, str]] = json.loads(told)
         self.columns = [(name, types.get(name, type_)) for name, type_ in own]
 
-    @contextmanager
-    def rows(self) -> Iterator[IO[bytes]]:
-        """Give a stream of JSON objects, a line each. Raises ClickpipeError at the end when it is not whole."""
-        self._ask(b"rows\n")
-        yield self._out
-        self._out.read()  # what was not asked for
-        self._end()
-
     def blocks(self) -> Iterator[bytes]:
-        """Yield rows in the Native format, some at a time. Raises ClickpipeError when it cannot be read further."""
-        self._ask(b"blocks\n")
+        """Yield the rows in the Native format, a block of `BLOCK_ROWS` at most and some MB at a time.
+
+        Raises ClickpipeError when the file cannot be read further.
+        """
+        self._in.write(b"go on\n")
+        self._in.close()
         while len(length := self._out.read(_LENGTH)) == _LENGTH:
             yield self._out.read(int.from_bytes(length, "big"))
         self._end()
-
-    def _ask(self, how: bytes) -> None:
-        self._in.write(how)
-        self._in.close()
 
     def _end(self) -> None:
         told = self._process.stderr.read() if self._process.stderr is not None else b""
@@ -76,7 +64,7 @@ def open_parquet(path: Path, types: Mapping[str, str] | None = None) -> Iterator
 
     `types` are ClickHouse types of columns that Parquet has no type for: without them they are what holds their bytes.
     """
-    command = [sys.executable, "-m", "clickpipe.engine.parquet", json.dumps(dict(types or {})), str(path)]
+    command = [sys.executable, "-P", "-m", "clickpipe.engine.parquet", json.dumps(dict(types or {})), str(path)]
     pipe = subprocess.PIPE
     process = subprocess.Popen(  # noqa: S603 - this Python, and a path that is an argument
         command, stdin=pipe, stdout=pipe, stderr=pipe
@@ -106,30 +94,22 @@ def _main(types: str, path: str) -> int:
         found = json.loads(session.query(f"DESCRIBE {source}", "JSONCompact").bytes())["data"]
         sys.stdout.write(json.dumps([row[:2] for row in found]) + "\n")
         sys.stdout.flush()
-        how = sys.stdin.readline().strip()
+        if not sys.stdin.readline():
+            return 0  # the columns were all that was asked for
         if wanted := json.loads(types):
             structure = ", ".join(f"{quote_identifier(name)} {wanted.get(name, type_)}" for name, type_, *_ in found)
             source = f"{source[:-1]}, {quote_literal(structure)})"
-        if how:
-            _print_rows(session, f"SELECT * FROM {source} SETTINGS {_IN_ORDER}", in_blocks=how == "blocks")
+        with session.send_query(f"SELECT * FROM {source} SETTINGS {_IN_ORDER}", "Native") as stream:
+            for chunk in stream:
+                data = chunk.bytes()
+                sys.stdout.buffer.write(len(data).to_bytes(_LENGTH, "big") + data)
+        sys.stdout.flush()
     except RuntimeError as error:
         sys.stderr.write(EngineError(str(error)).message.replace(path, "the file"))
         return 1
     finally:
         session.close()
     return 0
-
-
-def _print_rows(session: Any, sql: str, *, in_blocks: bool) -> None:
-    out = sys.stdout.buffer
-    sql, format_ = (sql, "Native") if in_blocks else (f"{sql}, {AS_JSON}", "JSONEachRow")
-    with session.send_query(sql, format_) as stream:
-        for chunk in stream:
-            data = chunk.bytes()
-            if in_blocks:
-                out.write(len(data).to_bytes(_LENGTH, "big"))
-            out.write(data)
-    out.flush()
 
 
 if __name__ == "__main__":

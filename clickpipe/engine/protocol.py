@@ -148,6 +148,10 @@ class Engine(Protocol):
         """
         ...
 
+    def load(self, table: str, format_: str, data: bytes) -> None:
+        """Insert rows in one of ClickHouse's formats into a table that no view reads. Raises EngineError."""
+        ...
+
     def lines(self, batches: Sequence[tuple[str, bytes]]) -> AbstractContextManager[str]:
         """Give SQL of a table `(import_id String, document String)`, for statements run within.
 

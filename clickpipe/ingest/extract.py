@@ -90,7 +90,7 @@ class _Branch:
 
 def texts_of(source: DataSource) -> Texts:
     """Return the texts of a data source's columns, in their order."""
-    paths = [_steps(source, number) for number in range(len(source.columns))]
+    paths = [steps_of(source, number) for number in range(len(source.columns))]
     wholes = {keys for steps in paths if steps and (keys := _leading(steps)) and all(map(_NAME.match, keys))}
     shortest = {keys for keys in wholes if not any(keys[:n] in wholes for n in range(1, len(keys)))}
     root = _Branch()
@@ -126,7 +126,7 @@ def _is_number(column: Column, steps: tuple[Step, ...] | None) -> str:
     return f"JSONType(line, {keys_of(steps)}) != 'String'"
 
 
-def _steps(source: DataSource, number: int) -> tuple[Step, ...] | None:
+def steps_of(source: DataSource, number: int) -> tuple[Step, ...] | None:
     """Return a column's path; None where it takes nothing: it has no path, and others have."""
     column = source.columns[number]
     if column.jsonpath is not None:

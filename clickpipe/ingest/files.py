@@ -20,6 +20,7 @@ from clickpipe.ingest.csv_rows import CsvRows, csv_parts
 from clickpipe.ingest.dialect import Dialect, Layout
 from clickpipe.ingest.json_file import json_parts
 from clickpipe.ingest.pieces import pieces
+from clickpipe.ingest.typed_rows import TypedRows, typed_parts
 from clickpipe.ingest.zstd import zstd_reader
 from clickpipe.project import DataSource, Key, parse_jsonpath
 
@@ -27,6 +28,8 @@ FORMATS = ("csv", "ndjson", "json", "parquet")
 _ADDRESS = re.compile(r"\bIPv[46]\b")
 _CHUNK = 8 << 20  # bytes that are inserted together
 _LONGEST = 64 << 20  # bytes of a line
+
+Part = Lines | CsvRows | TypedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class FileRows:
     `named`: they are objects by the columns' names; jsonpaths take the others.
     """
 
-    parts: Iterable[Lines | CsvRows]
+    parts: Iterable[Part]
     layout: Layout | None = None
     named: bool = False
 
@@ -95,8 +98,8 @@ def read_file(
     Raises ClickpipeError 400 for what cannot be read.
     """
     if format_ == "parquet":
-        with open_parquet(path, _types(source)) as file, file.rows() as stream:
-            yield FileRows(ndjson_parts(stream))
+        with open_parquet(path, _types(source)) as file:
+            yield FileRows(typed_parts(file, source))
         return
     with open_file(path, encoding, limit) as compressed:
         stream = in_utf8(compressed, dialect.charset)

@@ -16,13 +16,14 @@ from clickpipe.diagnostics import Word
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.csv_rows import CsvRows, csv_texts
-from clickpipe.ingest.files import FileRows
+from clickpipe.ingest.files import FileRows, Part
 from clickpipe.ingest.insert import StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
 from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.mapping import RowMapping, build_mapping
 from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.typed_rows import TypedRows, loaded
 from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
 from clickpipe.ingest.writes import ONE_THREAD, Relieve, retarget
 from clickpipe.project import Column, DataSource
@@ -161,12 +162,14 @@ class LinesWriter:
         self._relieve = relieve
         self._one_by_one = threading.Lock()  # of CSV that is sorted out: it takes many times its size of memory
 
-    def insert(self, into: Target, import_id: str, part: Lines | CsvRows, token: str, how: Decisions) -> Written:
+    def insert(self, into: Target, import_id: str, part: Part, token: str, how: Decisions) -> Written:
         """Insert rows; return what was written.
 
         What is decided of them is kept in `how`. With the same token and the same decisions, it is done once. Raises
         EngineError, and what `how` does.
         """
+        if isinstance(part, TypedRows):
+            return self._insert_typed(into, import_id, part, token, how)
         if (written := self._insert(into, import_id, part, token, how)) is not None:
             return written
         assert isinstance(part, CsvRows)  # noqa: S101 - lines are taken as they are
@@ -177,6 +180,20 @@ class LinesWriter:
                 message = "CSV that was sorted out could not be read."
                 raise RuntimeError(message)
             return written + self._insert(into.for_lines(), import_id, others, f"{token}{OTHERS}", how)
+
+    def _insert_typed(self, into: Target, import_id: str, part: TypedRows, token: str, how: Decisions) -> Written:
+        """Insert rows as they are; as lines where some do not fit, or are refused, or views may judge in two ways."""
+        name, copies = into.source.name, _Copies(self._engine, into, import_id)
+        ahead = into.views and has_views(into.live, name)
+        try:
+            with loaded(self._engine, into.owner(import_id), part) as rows:
+                direct = how.find(token) is None and not (ahead and is_uncertain(self._engine, into.live, name))
+                if direct and (written := rows.insert(into.table, token, copies.probe if ahead else None)):
+                    return Written(written)
+                lines = rows.lines()
+        finally:
+            copies.drop()
+        return self._insert(into, import_id, lines, token, how) or Written()
 
     def _insert(
         self, into: Target, import_id: str, part: Lines | CsvRows, token: str, how: Decisions

@@ -14,10 +14,8 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
-from clickpipe.ingest.body import Lines
 from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
-from clickpipe.ingest.csv_rows import CsvRows
-from clickpipe.ingest.files import FileRows
+from clickpipe.ingest.files import FileRows, Part
 from clickpipe.ingest.import_lines import Decisions, LinesWriter, Target, Written
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
@@ -191,7 +189,7 @@ class Importer:
     def _write_all(
         self,
         into: Target,
-        parts: Sequence[tuple[int, Lines | CsvRows]],
+        parts: Sequence[tuple[int, Part]],
         counts: ImportCounts,
         report: Report,
         kept: Mapping[str, Any] | None = None,
@@ -212,9 +210,7 @@ class Importer:
     def _token(self, into: Target, counts: ImportCounts, number: int) -> str:
         return f"{self._owner}/{into.source.name}/import/{counts.import_id}/{number}"
 
-    def _write(
-        self, into: Target, number: int, part: Lines | CsvRows, counts: ImportCounts, decisions: Decisions
-    ) -> Written:
+    def _write(self, into: Target, number: int, part: Part, counts: ImportCounts, decisions: Decisions) -> Written:
         token = self._token(into, counts, number)
         started = time.monotonic()
         written = self._lines.insert(into, counts.import_id, part, token, decisions)
@@ -266,7 +262,7 @@ class Importer:
             self._told.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
 
 
-def _together(parts: Iterable[tuple[int, Lines | CsvRows]]) -> Iterator[list[tuple[int, Lines | CsvRows]]]:
+def _together(parts: Iterable[tuple[int, Part]]) -> Iterator[list[tuple[int, Part]]]:
     """Yield the parts of a file, as many together as are written at once; the next are read meanwhile."""
     waiting = iter(parts)
     with ThreadPoolExecutor(1, thread_name_prefix="import-reader") as reader:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from clickpipe.engine import open_parquet
+from clickpipe.engine import Engine, EngineError, open_parquet
 
 ROWS = 300_000
 _WRITE = """
@@ -30,7 +30,36 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_rows_come_in_the_order_of_the_file(groups: Path) -> None:
-    for _ in range(3):  # an import that is cut off goes on where it was: by how many rows it has taken
-        with open_parquet(groups) as file, file.rows() as stream:
-            assert [json.loads(line)["id"] for line in stream] == list(range(ROWS))
+@pytest.fixture(scope="module", autouse=True)
+def database(engine: Engine) -> Iterator[None]:
+    engine.execute("CREATE DATABASE parts ENGINE = Memory")
+    yield
+    engine.execute("DROP DATABASE parts")
+
+
+def test_rows_come_in_the_order_of_the_file(groups: Path, engine: Engine) -> None:
+    seen = set[tuple[int, ...]]()
+    for _ in range(3):  # an import that is cut off goes on where it was: by how many parts it has taken
+        engine.execute("CREATE TABLE parts.groups (id UInt64, note String) ENGINE = Memory")
+        with open_parquet(groups) as file:
+            assert [name for name, _ in file.columns] == ["id", "note"]
+            sizes = []
+            for block in file.blocks():
+                engine.load("parts.groups", "Native", block)
+                sizes.append(int(engine.execute("SELECT count() FROM parts.groups", output="TSV").body))
+        sql = "SELECT id FROM parts.groups"
+        ids = [int(line) for line in engine.execute(sql, output="TSV", settings={"max_threads": 1}).body.split()]
+        engine.execute("DROP TABLE parts.groups")
+        assert ids == list(range(ROWS))
+        seen.add(tuple(sizes))
+    assert len(seen) == 1
+
+
+def test_what_cannot_be_loaded_is_an_error(engine: Engine) -> None:
+    engine.execute("CREATE TABLE parts.loaded (id UInt8) ENGINE = Memory")
+    for data in (b"nothing of the kind", b"\x01\x01\x02id\x05UInt8"):
+        with pytest.raises(EngineError):
+            engine.load("parts.loaded", "Native", data)
+        assert engine.execute("SELECT count() FROM parts.loaded", output="TSV").body == b"0\n"
+    engine.load("parts.loaded", "Native", b"\x01\x01\x02id\x05UInt8\x07")
+    assert engine.execute("SELECT id FROM parts.loaded", output="TSV").body == b"7\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clickpipe.engine import EngineError
+from clickpipe.engine import EngineError, Settings
 from clickpipe.ingest import Dialect, Importer, Replacing, files, read_file
 from clickpipe.jobs import run_copy
 from clickpipe.runtime import Instance, Workspace
@@ -29,10 +29,12 @@ VIEWS = {
         "second_mv.pipe": VIEW.format("SELECT id FROM firsts WHERE throwIf(rand(id) % 4 = 1) = 0", "seconds")
     },
 }
+PARQUET = "SELECT number AS id, if(id = 7, 300, 1) AS n FROM numbers(20)"  # in parts, of which one does not fit
 FORMS = {
     "ndjson": b"".join(b'{"id":%d,"n":%d}\n' % (n, 300 if n == 7 else 1) for n in range(20)),
     "csv": b"id,n\n" + b"".join(b"%d,%d\n" % (n, 300 if n == 7 else 1) for n in range(20)),
     "csv of other widths": b"id,n\n" + b"".join(b"%d,1%s\n" % (n, b",x" if n == 7 else b"") for n in range(20)),
+    "parquet": b"",
 }
 
 
@@ -65,7 +67,8 @@ def test_rows_that_are_appended(
     source = workspace.queries.live().compiled.data_sources["events"]
     monkeypatch.setattr(files, "_CHUNK", 100)
     file = tmp_path / "file"
-    file.write_bytes(FORMS[form])
+    groups: Settings = {"output_format_parquet_row_group_size": 5, "max_block_size": 5}
+    file.write_bytes(FORMS[form] or instance.engine.execute(PARQUET, output="Parquet", settings=groups).body)
     step, ended = 0, False
     while not ended:
         for table in ("events", "firsts", "seconds", "sums"):

@@ -1,0 +1,102 @@
+"""Rows with types of their own, into a table as they are; as JSON lines where not all of them fit."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from clickpipe.engine import Engine, EngineError, ParquetFile, Settings
+from clickpipe.ingest.body import Lines
+from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.mapping import STAGED
+from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.typed import TypedColumns, typed_columns
+from clickpipe.ingest.writes import ONE_THREAD, retarget
+from clickpipe.project import DataSource
+from clickpipe.sql import quote_identifier
+
+_LOGGER = logging.getLogger(__name__)
+# Numbers that JSON's readers could cut go as texts; whole ones they read as they are.
+_AS_JSON: Settings = {
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_quote_decimals": 1,
+    "output_format_json_quote_denormals": 1,
+    "output_format_json_named_tuples_as_objects": 1,
+    "output_format_json_validate_utf8": 1,
+    "date_time_output_format": "iso",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TypedRows:
+    """Rows in ClickHouse's Native format: one block of columns, whose names and types `structure` has.
+
+    `columns` is how they become a data source's; None where they go as lines.
+    """
+
+    data: bytes
+    structure: str
+    columns: TypedColumns | None
+
+
+def typed_parts(file: ParquetFile, source: DataSource) -> Iterator[TypedRows]:
+    """Yield the rows of a file for a data source. Raises ClickpipeError when it cannot be read further.
+
+    Where a part ends hangs on the file alone: after a stop, an import goes on with the part behind.
+    """
+    structure = ", ".join(f"{quote_identifier(name)} {type_}" for name, type_ in file.columns)
+    columns = typed_columns(source, file.columns)
+    for data in file.blocks():
+        yield TypedRows(data, structure, columns)
+
+
+class LoadedRows:
+    """Typed rows in a table in memory."""
+
+    def __init__(self, engine: Engine, table: str, columns: TypedColumns | None) -> None:
+        """Know a table that is filled."""
+        self._engine, self._table, self._columns = engine, table, columns
+
+    def insert(self, into: str, token: str, probe: Callable[[], Probe] | None) -> int:
+        """Insert the rows if all fit, and return how many they are; 0 where they are to go as lines.
+
+        `probe` gives the copy of table and views that is asked first. What is inserted is found again by its token.
+        """
+        if self._columns is None:
+            return 0
+        once: Settings = {**ONE_THREAD, "insert_deduplicate": 1, "insert_deduplication_token": token}
+        body = self._engine.execute(self._columns.counts(self._table), output="JSONCompact").body
+        rows, others = map(int, json.loads(body)["data"][0])
+        if others:
+            return 0
+        statement = self._columns.insert(self._table, into)
+        try:
+            if probe is not None:
+                self._engine.execute(retarget(statement, probe().table), output="Null", settings=ONE_THREAD)
+            self._engine.execute(statement, output="Null", settings=once)
+        except EngineError as error:
+            if is_passing(error):
+                _LOGGER.warning("a part of a file could not be inserted at once: %s", error)
+            return 0
+        return rows
+
+    def lines(self) -> Lines:
+        """Return the rows as JSON lines. Raises EngineError."""
+        sql = f"SELECT * FROM {self._table}"
+        return Lines(self._engine.execute(sql, output="JSONEachRow", settings=_AS_JSON).body)
+
+
+@contextmanager
+def loaded(engine: Engine, owner: str, rows: TypedRows) -> Iterator[LoadedRows]:
+    """Give rows in a table whose name begins with `owner`, gone at the end. Raises EngineError."""
+    table = f"{quote_identifier(STAGED)}.{quote_identifier(f'{owner}_typed')}"
+    engine.execute(f"DROP TABLE IF EXISTS {table}")
+    engine.execute(f"CREATE TABLE {table} ({rows.structure}) ENGINE = Memory")
+    try:
+        engine.load(table, "Native", rows.data)
+        yield LoadedRows(engine, table, rows.columns)
+    finally:
+        engine.execute(f"DROP TABLE IF EXISTS {table}")
