@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -95,8 +96,14 @@ class Token:
 
     @property
     def maker(self) -> str:
-        """Return what tells the token from all others, in what is kept of its jobs: JWTs of one name are several."""
+        """Return what tells the token from all others, in what is kept for it: JWTs of one name are several."""
         return self.signed or self.id
+
+    @property
+    def reader(self) -> Hashable:
+        """Return what tells who may read just what this token may: what is kept of its results goes by it."""
+        rights = (self.filters, self.fixed_params, self.limits)
+        return self.workspace_id, self.maker, self.value, self.scopes, json.dumps(rights, sort_keys=True)
 
     @property
     def is_limited(self) -> bool:

@@ -34,7 +34,7 @@ async def piece(
 ) -> Response:
     """Answer HEAD, or a `Range` of a result: 206, 416, or 200 for a range that is none. Raises what `run` does."""
     held = instance_of(request).held
-    key = (who.workspace.id, who.token.id, who.token.value, request.scope["path"], request.scope["query_string"])
+    key = (who.token.reader, request.scope["path"], request.scope["query_string"])
     wanted = _etag(request.headers.get("if-match", "") or request.headers.get("if-range", ""))
     found = None
     if request.method != "HEAD":

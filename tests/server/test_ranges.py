@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -103,3 +105,59 @@ def test_what_is_held_is_bounded() -> None:
     assert short.find("one") is None
     assert short._size == 0
     assert HeldResults(0, 60).find("one") is None
+
+
+ASKED = (
+    "/v0/pipes/totals.csv",
+    "/v1/pipes/totals.json",
+    "/v0/pipes/totals.csv?q=SELECT+*+FROM+_",
+    "/v0/sql?q=SELECT+*+FROM+totals+FORMAT+CSV",
+    "/v0/sql?q=SELECT+*+FROM+_+FORMAT+CSV&pipeline=totals",
+    "/v0/sql?q=SELECT+id+FROM+events+ORDER+BY+id+FORMAT+CSV",
+    "/?query=SELECT+*+FROM+totals+FORMAT+CSV",
+    "/?query=SELECT+id+FROM+events+ORDER+BY+id+FORMAT+CSV",
+)
+
+
+def _rights(least: int, id_: str) -> list[dict[str, Any]]:
+    return [
+        {"type": "PIPES:READ", "resource": "totals", "fixed_params": {"least": least, "ids": id_}},
+        {"type": "DATASOURCES:READ", "resource": "events", "filter": f"id = '{id_}'"},
+    ]
+
+
+def _asks(client: Client, method: str, path: str, value: str, **headers: str) -> httpx.Response:
+    return client(method, path, token=None, headers={"Authorization": f"Bearer {value}", **headers})
+
+
+@pytest.mark.parametrize("first", ["HEAD", "GET"])
+@pytest.mark.parametrize("path", ASKED)
+def test_a_held_result_is_for_nobody_with_other_rights(client: Client, path: str, first: str) -> None:
+    """JWTs are often signed with one name for all users: they are several tokens nevertheless."""
+    sign = partial(client.instance.tokens.sign, client.workspace.id, "user", time.time() + 600)
+    one, other, few = (sign(_rights(0, "a"), {}), sign(_rights(0, "b"), {}), sign(_rights(9, "a"), {}))
+    pieces = {}
+    for value in (one, other, few):
+        assert _asks(client, first, path, value, Range="bytes=0-").status_code in {200, 206, 416}
+        pieces[value] = _asks(client, "GET", path, value, Range="bytes=0-")
+    whole = {value: _asks(client, "GET", path, value) for value in pieces}
+    rows = {value: reply.content for value, reply in whole.items() if not path.endswith("json")}
+    for value, content in rows.items():
+        assert (pieces[value].status_code, pieces[value].content) == (206, content) or not content
+    assert b'"b"' not in pieces[one].content
+    assert b'"a"' not in pieces[other].content
+    stolen = _asks(client, "GET", path, other, Range="bytes=0-", **{"If-Match": pieces[one].headers["etag"]})
+    assert stolen.status_code == 412
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_held_result_ends_with_the_rights_that_it_was_given_for(client: Client, path: str) -> None:
+    def put(rights: list[dict[str, Any]]) -> None:
+        assert client("PUT", "/v0/tokens/changing", json={"scopes": rights}).status_code == 200
+
+    value = client("POST", "/v0/tokens?name=changing", json={"scopes": _rights(0, "a")}).json()["token"]
+    assert b'"a"' in _asks(client, "GET", path, value, Range="bytes=0-").content
+    put(_rights(0, "b"))
+    assert b'"a"' not in _asks(client, "GET", path, value, Range="bytes=0-").content
+    put([{"type": "PIPES:READ", "resource": "strict"}])
+    assert _asks(client, "GET", path, value, Range="bytes=0-").status_code == 403
