@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from clickpipe.server.app import ROUTES
 from tests.security.asking import ask, require_columns
 from tests.security.replies import Reply, send, wrong
+from tests.security.route_writer import POSTED, RouteWriter
 from tests.security.ways import Asked
 from tests.security.world import ACME, CANARIES, KINDS, ROWS, World, client, world
 
@@ -64,6 +66,27 @@ def test_nobody_reads_what_is_not_his(walls: World) -> None:
     for mode in ("near", "far", "value", "condition", "filter", "route"):  # text that is refused tests the parser alone
         asked = sum(number for name, number in counts.items() if name.split()[0] == mode and "held" not in name)
         assert counts[f"{mode} ok"] > asked / 10, f"{mode}: {counts[f'{mode} ok']} of {asked} succeed"
+
+
+# What changes something: conditions, projects and values are sent to them by other writers, and by tests/server.
+WRITES = frozenset(
+    {"/v0/events", "/v0/pipes/{name}/copy", "/v0/pipes/{name}/nodes/{node}/population", "/v0/pipes/{name}/copy/pause"}
+    | {"/v0/pipes/{name}/copy/resume", "/v0/datasources", "/v0/datasources/{name}/truncate", "/v0/tokens", "/v1/build"}
+    | {"/v1/datasources/{name}/append", "/v1/datasources/{name}/replace", "/v1/datasources/{name}/truncate"}
+    | {"/v1/datasources/{name}/quarantine/replay", "/v1/rejected/replay", "/v1/materializations/{name}/populate"}
+    | {"/v0/tokens/{name}/refresh", "/v0/variables", "/v1/workspaces", "/v0/environments", "/v1/environments"}
+    | {"/v1/deploy", "/v1/deployments/{id:number}/set-live"}
+)
+
+
+def test_each_route_that_tells_is_asked() -> None:
+    posted = {path for method, path, _ in ROUTES if method == "POST"}
+    assert posted == WRITES | {path.partition("?")[0] for path in POSTED}
+    asked = [RouteWriter(number, ("events",), ("0",)).asked() for number in range(2_000)]
+    told = {path for method, path, _ in ROUTES if method == "GET" and "{" not in path}
+    told |= {path.partition("?")[0] for path in POSTED if "{" not in path}
+    assert told <= {one.path.partition("?")[0] for one in asked}
+    assert {one.method for one in asked} == {"GET", "POST"}
 
 
 def _replies(walls: World, *asked: tuple[str, str]) -> dict[str, Reply]:
