@@ -19,7 +19,7 @@ from clickpipe.engine.encode import encode_params, insert_of_rows, settings_clau
 from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
 from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
-from clickpipe.engine.sessions import DEFAULT_WORKERS, environment, forget_output, session_type
+from clickpipe.engine.sessions import DEFAULT_WORKERS, NO_TABLES, environment, forget_output, session_type
 from clickpipe.engine.space import keep_definition, require_space
 from clickpipe.engine.spool import Lines
 from clickpipe.engine.trees import tree_of, trees_of
@@ -72,10 +72,14 @@ class EmbeddedEngine:
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
 
     def _open(self, address: str) -> Any:
+        """Open a session in which a name without a database is no table: chdb's own takes it for a file of the host."""
         try:
-            return self._session_type(address)
+            session = self._session_type(address)
+            for statement in NO_TABLES:
+                session.query(statement, "Null")
         except RuntimeError as error:
             raise EngineError(str(error)) from error
+        return session
 
     def _session(self) -> Any:
         session = getattr(self._local, "session", None)

@@ -68,12 +68,18 @@ class ResultColumn:
     type: str
 
 
+NOTHING = "clickpipe_nothing"  # the database without tables by which names without a database are looked up
+
+
 class EngineError(Exception):
     """ClickHouse refused a statement: its error number and name, its message without the frame."""
 
     _HEAD = re.compile(r"(?:Code: (?P<code>\d+)\. DB::Exception: )+")
     _TAIL = re.compile(r" \((?:(?P<name>[A-Z_0-9]+)|version [^()]*)\)$")
     _POSITION = re.compile(r"failed at position (\d+)")
+    _TABLES = re.compile(
+        r"\s?Maybe you meant:? (?!\[)[^?\n]{1,500}\?\.?"
+    )  # of anybody's; lists are of columns and the like
     _TOO_DEEP = ("Maximum parse depth (1000) exceeded", "AST is too deep. Maximum: 1000")
     _HOW_DEEP = (
         "The SQL is nested too deeply: ClickHouse's parser goes 1,000 levels deep, of which a function or operator "
@@ -93,6 +99,7 @@ class EngineError(Exception):
                 break
             self.name = self.name or tail["name"] or ""
             self.message = self.message[:at].rstrip()
+        self.message = self._TABLES.sub("", self.message).replace(f"{NOTHING}.", "")
         if self.message.startswith(self._TOO_DEEP):
             self.message = self._HOW_DEEP
         super().__init__(self.message)

@@ -9,7 +9,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from clickpipe.engine.protocol import NOTHING
+
 DEFAULT_WORKERS = 4
+NO_TABLES = (f"CREATE DATABASE IF NOT EXISTS {NOTHING} ENGINE = Memory", f"USE {NOTHING}")
 
 
 @contextlib.contextmanager

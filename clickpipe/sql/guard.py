@@ -75,10 +75,12 @@ def table_functions(tree: str) -> list[str]:
 
 
 def judge_expression(root: _Node) -> Refusal | None:
-    """Judge the tree of an expression that reads no table."""
+    """Judge the tree of an expression that reads no table: not by a name either, behind IN or in joinGet."""
     for node in nodes(root):
         if node["type"] in _SELECTS or node["type"] == "Subquery":
             return Refusal("A data source's definition cannot hold a query.", "SELECT")
+        if node["type"] == "Function" and (name := _named_table(node)):
+            return Refusal(f"A data source's definition cannot read a table: '{name}'.", name)
         if (refusal := _judge(node, ())) is not None:
             return refusal
     return None
@@ -194,6 +196,15 @@ def _join_function(function: _Node, tables: Collection[str]) -> Refusal | None:
         return Refusal(f"'{function['name']}' takes the name of a data source as a text.", function["name"])
     parts = value["value"].split(".")
     return _table({"name_parts": parts}, tables) if len(parts) > 1 else None
+
+
+def _named_table(function: _Node) -> str:
+    """Return what a function may read a table by, '' for none: whatever stands behind IN and is no list of values."""
+    name, arguments = function["name"], _arguments(function)
+    if name.lower() in JOIN_FUNCTIONS:
+        return str(name)
+    named = arguments[1:2] if IN_FUNCTIONS.match(name) else ()
+    return ".".join(str(a.get("name", "")) for a in named if a["type"] == "Identifier")
 
 
 def _arguments(function: _Node) -> list[_Node]:
