@@ -136,7 +136,11 @@ def keep_local_token(catalog: Catalog, workspace_id: str, *, wanted: bool) -> No
 
 
 def reconcile(catalog: Catalog, workspace_id: str, compiled: CompiledProject) -> None:
-    """Make the tokens that datafiles declare equal to their TOKEN lines; others stay as they are."""
+    """Make the tokens that datafiles declare equal to their TOKEN lines; others stay as they are.
+
+    One of the name that was made otherwise gets these rights beside its own. Filters and fixed parameters of a token
+    hold whatever its lines say: those who were given it are not to read more than before.
+    """
     wanted: dict[str, set[str]] = {}
     for source in compiled.data_sources.values():
         for grant in source.grants:
@@ -149,8 +153,11 @@ def reconcile(catalog: Catalog, workspace_id: str, compiled: CompiledProject) ->
         found = existing.get(name)
         if found is not None and found.origin == "default":
             continue
-        if found is None or set(found.scopes) != scopes:
-            catalog.tokens.put(workspace_id, name, sorted(scopes), origin="datafile")
+        own = set(found.scopes) if found is not None and found.origin != "datafile" else set()
+        if found is None or set(found.scopes) != scopes | own:
+            filters, fixed = (found.filters, found.fixed_params) if found is not None else (None, None)
+            put = catalog.tokens.put
+            put(workspace_id, name, sorted(scopes | own), origin="datafile", filters=filters, fixed_params=fixed)
     for name, token in existing.items():
         if token.origin == "datafile" and name not in wanted:
             catalog.tokens.delete(token.id)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clickpipe.sql.allowed import CODECS, names
+from clickpipe.sql.allowed import CODECS
 from clickpipe.sql.guard import Refusal, check_settings, judge_expression, nodes
 from clickpipe.sql.lexer import Kind, tokens
 from clickpipe.sql.tree import read_tree
@@ -147,7 +147,7 @@ def _engine(storage: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
         more = _keys(storage) - {"type", "engine"} - wanted
         said = ", ".join(sorted(name for name, key in _CLAUSES.items() if key in more)) or "more than its options say"
         yield Refusal(f"The engine has {said}, which no ENGINE_ line gives.")
-    if (refusal := check_settings(storage.get("settings", {"type": ""}), names("table_settings"))) is not None:
+    if (refusal := check_settings(storage.get("settings", {"type": ""}), "table_settings")) is not None:
         yield refusal
     for element in _children(storage, "ttl_table"):
         if element.get("mode") == "MOVE" or element.get("destination_name"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clickpipe.diagnostics import did_you_mean
-from clickpipe.sql.allowed import is_function, is_refused_function, names
+from clickpipe.sql.allowed import bounds, is_function, is_refused_function, names
 from clickpipe.sql.scopes import IN_FUNCTIONS, JOIN_FUNCTIONS
 from clickpipe.sql.tree import read_tree
 
@@ -58,7 +58,7 @@ def check(
             return Refusal("Only SELECT queries are allowed.", statement=True)
         if kind == "SetQuery" and not settings:
             return Refusal("SETTINGS are not allowed here.", "SETTINGS")
-        if kind == "SetQuery" and (refusal := check_settings(node, names("settings"))) is not None:
+        if kind == "SetQuery" and (refusal := check_settings(node, "settings")) is not None:
             return refusal
         if "out_file" in node or "format_ast" in node:
             name = node.get("format_ast", {}).get("name", "")
@@ -105,17 +105,28 @@ def _lambdas(root: _Node) -> frozenset[str]:
     return frozenset(name for name in named if name)
 
 
-def check_settings(node: _Node, allowed: Collection[str]) -> Refusal | None:
-    """Judge a SETTINGS clause: plain values for settings that are `allowed`."""
+def check_settings(node: _Node, list_: str) -> Refusal | None:
+    """Judge a SETTINGS clause: plain values, within bounds, for settings of a list of `sql/allowed`."""
     if not set(node) <= {"type", "changes"}:
         return Refusal("SETTINGS take names and plain values.", "SETTINGS")
     for change in node.get("changes", ()):
         name = str(change.get("name", ""))
-        if name not in allowed:
+        value = change.get("value", {})
+        if name not in names(list_):
             return Refusal(f"The setting '{name}' is not allowed.", name)
-        if change.get("value", {}).get("field_type") not in _PLAIN:
+        if value.get("field_type") not in _PLAIN:
             return Refusal(f"The setting '{name}' takes a number or a text.", name)
+        most = bounds(list_).get(name)
+        if most is not None and not _is_within(value.get("value"), most):
+            return Refusal(f"The setting '{name}' is a number up to {most}: others wait as long.", name)
     return None
+
+
+def _is_within(value: Any, most: int) -> bool:
+    try:
+        return 0 <= float(value) <= most
+    except (TypeError, ValueError):
+        return False
 
 
 def _judge(

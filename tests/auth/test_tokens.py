@@ -79,6 +79,31 @@ def test_the_tokens_of_datafiles_follow_their_lines(catalog: Catalog, workspace:
     assert other in catalog.tokens.all()
 
 
+@pytest.mark.parametrize("origin", ["api", "datafile"])
+@pytest.mark.parametrize("own", [["DATASOURCES:READ:events"], ["DATASOURCES:READ:events", "PIPES:READ:top"], []])
+def test_a_line_widens_no_filter_of_a_token(
+    catalog: Catalog, workspace: str, compile_files: Compile, origin: str, own: list[str]
+) -> None:
+    """A deployment that names a token which a customer has is not to give it everybody's rows."""
+    filters, fixed = {"events": "tenant = 'acme'"}, {"top": {"tenant": "acme"}}
+    given = catalog.tokens.put(workspace, "acme", own, origin=origin, filters=filters, fixed_params=fixed)
+    lines = f"TOKEN acme READ\nTOKEN acme APPEND\n{SOURCE}"
+    reconcile(catalog, workspace, compile_files({"events.datasource": lines, "top.pipe": PIPE}))
+    reconcile(catalog, workspace, compile_files({"events.datasource": lines, "top.pipe": f"TOKEN acme READ\n{PIPE}"}))
+    (found,) = catalog.tokens.all(workspace)
+    assert (found.id, found.value, found.filters, found.fixed_params) == (given.id, given.value, filters, fixed)
+    assert set(found.scopes) == {"DATASOURCES:READ:events", "DATASOURCES:APPEND:events", "PIPES:READ:top"}
+
+
+def test_a_line_takes_nothing_from_a_token_that_was_made_otherwise(
+    catalog: Catalog, workspace: str, compile_files: Compile
+) -> None:
+    catalog.tokens.put(workspace, "ci", ["TOKENS", "PIPES:READ:top"], origin="api")
+    for lines in ("TOKEN ci READ\n", ""):
+        reconcile(catalog, workspace, compile_files({"events.datasource": f"{lines}{SOURCE}", "top.pipe": PIPE}))
+        assert set(scopes(catalog, workspace)["ci"]) == {"TOKENS", "PIPES:READ:top", "DATASOURCES:READ:events"}
+
+
 def test_a_datafile_cannot_take_the_admin_token(catalog: Catalog, workspace: str, compile_files: Compile) -> None:
     admin = ensure_admin_token(catalog, workspace)
     reconcile(catalog, workspace, compile_files({"events.datasource": f'TOKEN "{ADMIN_TOKEN}" READ\n{SOURCE}'}))

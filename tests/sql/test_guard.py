@@ -246,6 +246,34 @@ def test_a_data_source_computes_its_defaults_from_its_own_columns(engine: Engine
     assert (check_create(engine.syntax_tree(ddl), meant) is None) is fine
 
 
+@pytest.mark.parametrize(
+    ("setting", "fine"),
+    [
+        ("max_delay_to_insert = 1", True),
+        ("max_delay_to_insert = '1'", True),
+        ("max_delay_to_insert = 2", False),
+        ("max_delay_to_insert = '3000'", False),
+        ("max_delay_to_insert = -1", False),
+        ("max_delay_to_insert = 1e9", False),
+        ("max_delay_to_insert = 'inf'", False),
+        ("max_delay_to_insert = 'nan'", False),
+        ("max_delay_to_insert = '0xFFFF'", False),
+        ("min_delay_to_insert_ms = 10", True),
+        ("min_delay_to_insert_ms = 300000", False),
+        ("max_delay_to_mutate_ms = 1000", True),
+        ("max_delay_to_mutate_ms = 18446744073709551615", False),
+        ("min_delay_to_mutate_ms = 60000", False),
+        ("index_granularity = 1, max_delay_to_insert = 60", False),
+        ("parts_to_delay_insert = 1", True),
+    ],
+)
+def test_no_table_has_others_wait(engine: Engine, setting: str, *, fine: bool) -> None:
+    """Inserts of all workspaces wait for one that ClickHouse delays."""
+    ddl = f"CREATE TABLE ws_1.t (a Int8) ENGINE = MergeTree ORDER BY a SETTINGS {setting}"
+    meant = MeantTable([MeantColumn("a")], "MergeTree", frozenset({"SORTING_KEY", "SETTINGS"}))
+    assert (check_create(engine.syntax_tree(ddl), meant) is None) is fine
+
+
 def test_every_function_and_setting_of_this_clickhouse_was_read(engine: Engine) -> None:
     """Names that a new ClickHouse has go into the lists of `sql/allowed`, after somebody read what they do."""
     for list_, sql in (

@@ -5,6 +5,7 @@ The lists are files beside this one, made from the functions and settings of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -24,7 +25,13 @@ CODECS = frozenset(
 @cache
 def names(list_: str) -> frozenset[str]:
     """Return the names in a list: `functions`, `settings`, `table_settings`, or one of these with `_refused`."""
-    return frozenset(_lines(list_))
+    return frozenset(line.split()[0] for line in _lines(list_))
+
+
+@cache
+def bounds(list_: str) -> Mapping[str, int]:
+    """Return the most that settings in a list may be, for those that have a bound."""
+    return {name: int(most[0]) for name, *most in map(str.split, _lines(list_)) if most}
 
 
 @cache
