@@ -43,7 +43,7 @@ _WORDS = re.compile(
     r"(?P<comment>--[^\n]*|#[^\n]*)|'(?:[^'\\]|\\.|'')*+'|`[^`\n]*+`|\w+|(?P<open>[(\[])|(?P<close>[)\]])|\S"
 )
 _NEXT_COLUMN = re.compile(
-    r"(?:`[^`\n]++`|(?P<name>[A-Za-z_]\w*+))[ \t]++(?P<type>[A-Z]\w*+)"
+    r"(?:`[^`\n]++`|(?P<name>(?<!\w)[A-Za-z_]\w*+))[ \t]++(?P<type>[A-Z]\w*+)"
     r"(?=[ \t]*+(?:[(,\n]|`json:|--|#|\Z)|[ \t]++(?:DEFAULT|CODEC)\b)",
     re.ASCII,
 )
