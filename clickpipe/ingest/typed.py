@@ -17,7 +17,7 @@ from clickpipe.sql import quote_identifier, quote_literal
 
 _SAME = frozenset({"Bool", "Date32", "Float32", "Float64", "IPv4", "IPv6", "String", "UUID"})
 _INTEGER = re.compile(r"(U?)Int(8|16|32|64)")
-_TIME = re.compile(r"DateTime(?:64\((\d+).*|\(.*)?")
+_TIME = re.compile(r"DateTime(?:64\((\d++).*|\(.*)?")
 _DECIMAL = re.compile(r"Decimal(32|64|128|256)?\((?:(\d+),\s*)?(\d+)\)")
 _DIGITS = {"32": 9, "64": 18, "128": 38, "256": 76}
 _EXACT = 2**53  # whole numbers up to which a Float64 has them all
