@@ -225,20 +225,20 @@ class Importer:
             target = self._live().physical.tables[name]
         return self._counted(target, condition, {"max_execution_time": seconds})
 
-    def delete(self, name: str, condition: str, *, tag: str = "") -> int:
+    def delete(self, name: str, condition: str, *, tag: str = "", counting: str = "") -> int:
         """Delete the rows that meet a condition (SQL that was checked, composed); return how many they are.
 
-        `tag` marks its statements: one who cancels them wants to wait no longer; what was begun is done behind. Views
-        behind the data source keep what they made of them. Raises EngineError.
+        `counting` marks the statement that counts them first: nothing is deleted when it is cancelled. `tag` marks the
+        one that deletes: one who cancels it wants to wait no longer; what was begun is done behind. Views behind the
+        data source keep what they made of them. Raises EngineError.
         """
         with self._hold(), self._pause():
             target = self._live().physical.tables[name]
-            marked: Settings = {"log_comment": tag}
-            rows = self._counted(target, condition, marked)
+            rows = self._counted(target, condition, {"log_comment": counting})
             if rows:
                 started = time.monotonic()
                 statement = f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n)"
-                self._engine.execute(statement, settings={**marked, "mutations_sync": 1})
+                self._engine.execute(statement, settings={"log_comment": tag, "mutations_sync": 1})
                 self._replaced(name)
                 self._told.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
         return rows

@@ -61,13 +61,18 @@ class Report:
                 self._stop = None
 
     @contextmanager
-    def ending(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Have `stop` called when the server stops in here; what was begun is not cancelled any more."""
+    def ending(self, stop: Callable[[], None], cancel: Callable[[], None] | None = None) -> Iterator[None]:
+        """Have `stop` called when the server stops in here; what was begun is not cancelled any more.
+
+        `cancel` ends what comes before that, where something does. Raises JobStopped, and JobCancelled before that.
+        """
         with self._lock:
-            self._stop = lambda: stop() if self.stopped else None
+            self._stop = lambda: stop() if self.stopped else cancel() if cancel else None
         try:
             if self.stopped:
                 raise JobStopped
+            if self.cancelled and cancel:
+                raise JobCancelled
             yield
         finally:
             with self._lock:

@@ -12,7 +12,7 @@ from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError
 from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, reasons, replay
-from clickpipe.jobs import JobStopped, Report, Work
+from clickpipe.jobs import JobCancelled, JobStopped, Report, Work
 from clickpipe.query import QueryRunner, compose_condition, failure
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.upload import Upload
@@ -112,14 +112,21 @@ class DataIn:
 
     def _deletion(self, data_source: str, condition: str) -> Work:
         def work(report: Report) -> Mapping[str, Any]:
-            engine, tag = self._services.engine, uuid.uuid4().hex
+            engine, tag, counting = self._services.engine, uuid.uuid4().hex, uuid.uuid4().hex
             where = compose_condition(engine, self.queries.live(), condition)
+
+            def stop() -> None:
+                engine.cancel(counting)
+                engine.cancel(tag)
+
             try:
-                with report.ending(lambda: engine.cancel(tag)):
-                    rows = self._importer.delete(data_source, where, tag=tag)
+                with report.ending(stop, lambda: engine.cancel(counting)):
+                    rows = self._importer.delete(data_source, where, tag=tag, counting=counting)
             except EngineError as error:
                 if report.stopped:  # the next server deletes what is left
                     raise JobStopped from error
+                if report.cancelled:  # while the rows were counted: none is deleted
+                    raise JobCancelled from error
                 raise failure(error) from error
             return {"rows_affected": rows, "delete_condition": condition, **self._left_behind(data_source)}
 
