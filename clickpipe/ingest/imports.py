@@ -122,12 +122,14 @@ class Importer:
         *,
         report: Report,
         before: Mapping[str, Any] | None = None,
+        tag: str = "",
     ) -> ImportCounts:
         """Put rows in place of those there are; readers see the rows before or the rows after.
 
-        After a stop, `before` is what was told: no row is in quarantine twice then. Raises ClickpipeError 400, with
-        nothing replaced, for rows of which none fits, a header that lacks columns, and a new row that does not meet
-        the condition.
+        After a stop, `before` is what was told: no row is in quarantine twice then. `tag` marks the statements that
+        evaluate the condition, for which events wait: nothing is replaced when one is cancelled. Raises ClickpipeError
+        400, with nothing replaced, for rows of which none fits, a header that lacks columns, and a new row that does
+        not meet the condition.
         """
         missing = rows.layout.missing if rows.layout else ()
         if missing and not how.missing:
@@ -138,7 +140,7 @@ class Importer:
         with self._hold(), self._telling(name, "replace", counts):
             live = self._live()
             source, target = _source(live, name), live.physical.tables[name]
-            self._replace(live, source, target, rows, counts, how, report)
+            self._replace(live, source, target, rows, counts, how, report, tag)
         return counts
 
     def _replace(
@@ -150,6 +152,7 @@ class Importer:
         counts: ImportCounts,
         how: Replacing,
         report: Report,
+        tag: str,
     ) -> None:
         condition = how.condition
         with self._beside(target, counts.import_id) as beside:
@@ -162,7 +165,7 @@ class Importer:
                 raise ClickpipeError(message, code="nothing_to_replace_by")
             with self._pause():
                 if condition:
-                    self._keep(target, beside, condition)
+                    self._keep(target, beside, condition, {"log_comment": tag})
                 self._engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
                 self._replaced(source.name)
 
@@ -176,15 +179,15 @@ class Importer:
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {beside}")
 
-    def _keep(self, target: str, beside: str, condition: str) -> None:
+    def _keep(self, target: str, beside: str, condition: str, marked: Settings) -> None:
         """Take over the rows that do not meet the condition. Raises ClickpipeError when new rows do not."""
         sql = f"SELECT countIf(NOT ifNull((\n{condition}\n), 0)) FROM {beside}"
-        others = int(json.loads(self._engine.execute(sql, output="JSONCompact").body)["data"][0][0])
+        others = int(json.loads(self._engine.execute(sql, output="JSONCompact", settings=marked).body)["data"][0][0])
         if others:
             message = f"{others} of the new rows do not meet the replace_condition: nothing was replaced."
             raise ClickpipeError(message, code="condition_not_met")
         kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
-        self._engine.execute(kept, output="Null")
+        self._engine.execute(kept, output="Null", settings=marked)
 
     def _write_all(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError
-from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, reasons, replay
+from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, Replacing, reasons, replay
 from clickpipe.jobs import JobCancelled, JobStopped, Report, Work
 from clickpipe.query import QueryRunner, compose_condition, failure
 from clickpipe.runtime.services import Services
@@ -67,11 +67,25 @@ class DataIn:
             where = compose_condition(self._services.engine, live, how.condition) if how.condition else ""
             with upload.read(live.compiled.data_sources[name], self._services.settings, report) as rows:
                 if parameters["mode"] == "replace":
-                    done = importer.replace(name, rows, replace(how, condition=where), report=report, before=before)
-                    return {**done.as_dict(), **self._left_behind(name)}
+                    return self._replace(name, rows, replace(how, condition=where), report, before)
                 return importer.append(name, rows, report=report, before=before).as_dict()
 
         return work
+
+    def _replace(
+        self, name: str, rows: FileRows, how: Replacing, report: Report, before: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
+        engine, tag = self._services.engine, uuid.uuid4().hex
+        try:
+            with report.stoppable(lambda: engine.cancel(tag)):
+                done = self._importer.replace(name, rows, how, report=report, before=before, tag=tag)
+        except EngineError as error:
+            if report.stopped:  # the next server replaces them
+                raise JobStopped from error
+            if report.cancelled:
+                raise JobCancelled from error
+            raise
+        return {**done.as_dict(), **self._left_behind(name)}
 
     def append(self, data_source: str, rows: FileRows | Iterable[Lines]) -> IngestResult:
         """Append rows and wait until they can be read.

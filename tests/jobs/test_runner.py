@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, workers
+from clickpipe.ingest import Replacing
 from clickpipe.jobs import JobCancelled, JobRunner, Report, report
-from clickpipe.runtime import Instance, Workspace
+from clickpipe.runtime import Instance, Upload, Workspace
 from tests.jobs.conftest import state
 
 
@@ -157,26 +159,36 @@ def test_what_can_be_stopped_is_until_it_ends(instance: Instance, deployed: Work
         pytest.fail("it began")
 
 
+_ENDLESS = "id < 3 OR id IN (SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) = 1)"
+_RUNNING = (
+    "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(number) = 1%' AND query NOT LIKE '%proces%'"
+)
+
+
 @pytest.mark.parametrize("rows", [0, 10])
-def test_a_deletion_is_cancelled_while_its_rows_are_counted(
-    instance: Instance, workspace: Workspace, rows: int
+@pytest.mark.parametrize("kind", ["delete", "replace"])
+def test_a_condition_without_end_can_be_cancelled(
+    instance: Instance, workspace: Workspace, tmp_path: Path, kind: str, rows: int
 ) -> None:
-    """The set of a sub-query is built before a row is read: a table without rows is no less work."""
+    """Events wait for it. The set of a sub-query is built before a row is read, also for a table without rows."""
     workspace.deploy({"e.datasource": "SCHEMA >\n    id UInt64\n\nENGINE_SORTING_KEY id\n"})
     workspace.ingest("e", [{"id": n} for n in range(rows)])
-    job = workspace.delete_job(
-        "e", "id < 3 OR id IN (SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) = 1)"
-    )
-    running = "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(number) = 1%' AND query NOT LIKE '%processes%'"
+    if kind == "delete":
+        job = workspace.delete_job("e", _ENDLESS)
+    else:
+        file = tmp_path / "new.ndjson"
+        file.write_text('{"id": 1}\n')
+        job = workspace.import_file(Upload("e", file, "ndjson", replacing=Replacing(_ENDLESS)), mode="replace")
     until = time.monotonic() + 20
-    while instance.engine.execute(running, output="TSV").body == b"0\n":
+    while instance.engine.execute(_RUNNING, output="TSV").body == b"0\n":
         assert time.monotonic() < until
         time.sleep(0.01)
     instance.jobs.cancel(state(instance, job))
     instance.jobs.wait(job.id, 20)
     assert (state(instance, job).status, state(instance, job).error) == ("cancelled", "")
-    assert workspace.sql("SELECT count() AS c FROM e") == [{"c": rows}]
-    deleted = workspace.delete_job("e", "id < 3")
+    assert workspace.ingest("e", [{"id": 99}]).readable
+    assert workspace.sql("SELECT count() AS c FROM e") == [{"c": rows + 1}]
+    deleted = workspace.delete_job("e", "id = 99")
     instance.jobs.wait(deleted.id, 20)
     assert state(instance, deleted).status == "done"
 
