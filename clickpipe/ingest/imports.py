@@ -219,14 +219,10 @@ class Importer:
         written = self._lines.insert(into, counts.import_id, part, token, decisions)
         return replace(written, seconds=time.monotonic() - started)
 
-    def count(self, name: str, condition: str, seconds: int) -> int:
-        """Return how many rows meet a condition (SQL that was checked, composed). Raises EngineError.
-
-        What was acknowledged before is counted; nothing waits while it is.
-        """
+    def settled(self, name: str) -> str:
+        """Return a data source's table when all is in it that was acknowledged before."""
         with self._hold(), self._pause():
-            target = self._live().physical.tables[name]
-        return self._counted(target, condition, {"max_execution_time": seconds})
+            return self._live().physical.tables[name]
 
     def delete(self, name: str, condition: str, *, tag: str = "", counting: str = "") -> int:
         """Delete the rows that meet a condition (SQL that was checked, composed); return how many they are.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -100,17 +101,21 @@ class DataIn:
             raise failure(error) from error
         return IngestResult(done.rows, done.quarantined)
 
-    def delete_rows(self, data_source: str, condition: str, *, dry_run: bool = False) -> int:
-        """Delete the rows that meet a condition, or count them within a query's time; return how many they are.
+    def count_rows(self, data_source: str, condition: str) -> Future[int]:
+        """Start to count the rows that a deletion would delete: a query as others. Raises ClickpipeError 400, 404, 429.
 
-        Raises ClickpipeError 400, 404 and 408.
+        The future raises EngineError.
         """
+        self._require(data_source)
+        where = compose_condition(self._services.engine, self.queries.live(), condition)
+        return self.queries.count(self._importer.settled(data_source), where)
+
+    def delete_rows(self, data_source: str, condition: str) -> int:
+        """Delete the rows that meet a condition; return how many they are. Raises ClickpipeError 400 and 404."""
         live = self.queries.live()
         self._require(data_source)
         where = compose_condition(self._services.engine, live, condition)
         try:
-            if dry_run:
-                return self._importer.count(data_source, where, self._services.settings.query_max_seconds)
             return self._importer.delete(data_source, where)
         except EngineError as error:
             raise failure(error) from error

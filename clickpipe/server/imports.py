@@ -17,10 +17,13 @@ from starlette.responses import JSONResponse, Response
 from clickpipe.auth import forbidden
 from clickpipe.catalog import Job, resource_id
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError
 from clickpipe.ingest import FORMATS, Dialect, Replacing
+from clickpipe.query import failure
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition, told_to
 from clickpipe.server.jobs import started
+from clickpipe.server.observed import unless_gone
 from clickpipe.server.parameters import form_or_file, form_values, limited
 
 _BY_TYPE = {
@@ -190,8 +193,11 @@ async def post_delete(request: Request) -> Response:
     condition, data = values.get("delete_condition", ""), who.data(values)
     await require_condition(request, who, data.queries.live(), name, condition)
     if values.get("dry_run", "").lower() in _TRUE:
-        rows = await asyncio.to_thread(data.delete_rows, name, condition, dry_run=True)
-        return JSONResponse({"rows_to_be_deleted": rows})
+        counting = await asyncio.to_thread(data.count_rows, name, condition)
+        try:
+            return JSONResponse({"rows_to_be_deleted": await unless_gone(request, counting)})
+        except EngineError as error:
+            raise failure(error) from error
     if request.url.path.startswith("/v1/") and values.get("wait", "").lower() in _TRUE:
         rows = await asyncio.to_thread(data.delete_rows, name, condition)
         mutation: dict[str, list[str]] = {"partitions_scanned": [], "partitions_done": [], "partitions_in_progress": []}

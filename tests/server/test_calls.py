@@ -205,6 +205,7 @@ SLOW = {
         ("/v0/pipes/slow.json", {"q": "SELECT * FROM _"}),
         ("/v0/pipes/planned.json", {"explain": "true"}),
         ("/v0/pipes/planned/explain", {}),
+        ("/v0/datasources/events/delete", {"delete_condition": f"id IN ({SLOW_SQL})", "dry_run": "true"}),
     ],
 )
 @pytest.mark.parametrize("times", [1, 2])
@@ -219,7 +220,7 @@ def _leave(client: Client, path: str, query: dict[str, str]) -> int:
     token = client.token("workspace admin token").value
     scope = {
         "type": "http",
-        "method": "GET",
+        "method": "POST" if path.endswith("/delete") else "GET",
         "path": path,
         "query_string": urlencode({**query, "token": token}).encode(),
         "headers": [(b"x-clickhouse-key", token.encode())] if path == "/" else [],
