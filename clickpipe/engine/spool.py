@@ -22,7 +22,7 @@ SLOTS = 8  # inserts of lines at once
 CSV_SLOTS = 2  # inserts of CSV records at once
 CSV_FIELDS = 128  # most fields of a record
 CSV_DELIMITERS = ",;|\t"
-ABSENT = "\x01"  # stands for a field that a record does not have
+ABSENT = r"'\xFF'"  # SQL of what stands for a field that a record does not have: a byte that no UTF-8 has
 IMPORT_ID = 36  # characters of an import id: it is a UUID
 _KEPT = 16 << 20  # bytes of a file that stay: writing over them costs a twentieth of writing a file anew
 _DATABASE = "clickpipe_spool"
@@ -88,7 +88,7 @@ class Spool:
 
     def _csv_table(self, slot: int, delimiter: int, any_number: bool) -> str:  # noqa: FBT001 - called in one place
         """Return the statement that makes a table over a file of CSV; the CSV format would leave out tabs."""
-        kind = f" DEFAULT {quote_literal(ABSENT)}" if any_number else ""
+        kind = f" DEFAULT {ABSENT}" if any_number else ""
         columns = ", ".join(f"f{number} String{kind}" for number in range(1, CSV_FIELDS + 2))
         between = quote_literal(CSV_DELIMITERS[delimiter])
         format_, how = "CSVWithNames", f"format_csv_delimiter = {between}"

@@ -79,7 +79,7 @@ class CsvRows:
         """
         count = self.width
         names = [f"f{number}" for number in range(1, count + 2)]
-        none, last, extra = quote_literal(ABSENT), *names[-2:]
+        none, last, extra = ABSENT, *names[-2:]
         present = f"arrayFilter(f -> f != {none}, [{', '.join(names)}])"
         few = f"concat('a row of ', toString(length({present})), ' fields where {count} are expected: ', "
         line = f"multiIf({extra} != {none}, '{_TOO_MANY}', {last} = {none}, {few}toJSONString({present})), '{{}}')"

@@ -221,7 +221,18 @@ def test_two_files_at_once(instance: Instance) -> None:
 def test_records_of_any_width_are_read_as_they_are(instance: Instance, delimiter: str) -> None:
     records = b"a,b\nc\nd,e,f,g\n,\n".replace(b",", delimiter.encode())
     with instance.engine.csv(records, 2, delimiter, any_number=True) as table:
-        sql = f"SELECT f1, f2, f3 != '{ABSENT}' FROM {table}"
+        sql = f"SELECT if(f1 = {ABSENT}, '-', f1), if(f2 = {ABSENT}, '-', f2), f3 != {ABSENT} FROM {table}"
         body = instance.engine.execute(sql, output="TSV").body.decode()
-    rows = [line.split("\t") for line in body.replace(ABSENT, "-").splitlines()]
+    rows = [line.split("\t") for line in body.splitlines()]
     assert rows == [["a", "b", "0"], ["c", "-", "0"], ["d", "e", "1"], ["", "", "0"]]
+
+
+@pytest.mark.parametrize(
+    "odd", ["\x01", "\x00", "\x7f", "\xff", "\\xFF", "'\xff'", "\ufffd", "\U0010ffff", "\\N ", "\x1a"]
+)
+def test_no_text_stands_for_a_field_that_is_not_there(workspace: Workspace, tmp_path: Path, odd: str) -> None:
+    workspace.deploy({"e.datasource": "SCHEMA >\n    id Int32,\n    t String\nENGINE_SORTING_KEY id\n"})
+    text = f'id,t\n1,{odd}\n2,"{odd}"\n3\n4,{odd},x\n'
+    found = load(workspace, tmp_path, text.encode())
+    assert found["told"] == (2, 2)
+    assert found["rows"] == [{"id": 1, "t": odd}, {"id": 2, "t": odd}]
