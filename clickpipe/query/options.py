@@ -52,10 +52,10 @@ def bounded(settings: Settings, *others: Settings) -> Settings:
 class QueryOptions:
     """What a caller says beside the name or the SQL: output, parameters of pipes, settings of the output.
 
-    `pipeline` names the pipe that `_` means in SQL, and whose nodes it may name. `filters` are the rows that the caller
-    may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe. `bound` are values of
-    `{name:Type}` in the SQL itself; `limits` are the caller's own, by the names of `QueryLimits`. `explain` is what
-    ClickHouse is to tell of a SELECT (`EXPLAIN …`, `DESCRIBE`) instead of running it.
+    `pipeline` names the pipe that `_` means in SQL, whose nodes those who see all may name. `filters` are the rows that
+    the caller may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe. `bound` are
+    values of `{name:Type}` in the SQL itself; `limits` are the caller's own, by the names of `QueryLimits`. `explain`
+    is what ClickHouse is to tell of a SELECT (`EXPLAIN …`, `DESCRIBE`) instead of running it.
     """
 
     output: OutputFormat = FORMATS["json"]

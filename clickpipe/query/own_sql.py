@@ -104,10 +104,13 @@ def authorise(live: Live, syntax: Syntax, pipe: Pipe | None, options: QueryOptio
 
 def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Allowed) -> None:
     name = table.full_name
+    if pipe is not None and (name == "_" or pipe.node(name) is pipe.output):
+        return  # `pipeline_of` asked for it
+    if pipe is not None and pipe.node(name) is not None:
+        allowed("SERVICE", name)  # as who may see the whole project: it has rows that the pipe leaves out
+        return
     if table.use is Use.IN and live.table(name) is None and name not in live.compiled.project.pipes:
         return  # a column, or nothing: ClickHouse tells
-    if pipe is not None and (name == "_" or pipe.node(name) is not None):
-        return  # `_pipeline` asked for it
     if name in live.compiled.project.pipes:
         allowed("PIPES", name)
     elif live.table(name) is not None:
