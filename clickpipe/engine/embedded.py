@@ -41,12 +41,14 @@ class EmbeddedEngine:
         path: Path | None = None,
         *,
         workers: int = DEFAULT_WORKERS,
+        most_workers: int = 0,
         scratch: Path | None = None,
         sources: Collection[str] = (),
         ingests: bool = False,
     ) -> None:
         """Open the folder (made when absent). Raises EngineError when it cannot be opened.
 
+        `workers` statements run at once, and up to `most_workers` where one would have to wait for others.
         `scratch` is where an engine without a folder makes its files, if not where all temporary files are;
         `sources` are the table functions of `COPY_SOURCES` that may be read. Only one that `ingests` has `lines`.
         """
@@ -66,7 +68,7 @@ class EmbeddedEngine:
         self._disk = path
         self._workers = workers
         self._versions = Versions()
-        self._pool = Workers(workers, "engine")
+        self._pool = Workers(workers, "engine", most=most_workers)
         self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
         self._readers = ThreadPoolExecutor(workers, thread_name_prefix="engine-results")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free

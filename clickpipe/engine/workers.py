@@ -55,11 +55,16 @@ class Task:
 
 
 class Workers:
-    """So many threads. Methods may be called from any thread."""
+    """So many threads, and more while none of them is free. Methods may be called from any thread."""
 
-    def __init__(self, count: int, name: str, grace: float = 3.0) -> None:
-        """Start threads as they are needed; a statement has `grace` seconds to end, then it is given up."""
+    def __init__(self, count: int, name: str, grace: float = 3.0, *, most: int = 0) -> None:
+        """Start `count` threads as they are needed, and up to `most` for what would have to wait for a thread.
+
+        A statement has `grace` seconds to end, then it is given up.
+        """
         self._count = count
+        self._most = max(count, most)
+        self._unfinished = 0
         self._name = name
         self._grace = grace
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
@@ -79,7 +84,8 @@ class Workers:
                 message = "the engine is closed"
                 raise RuntimeError(message)
             self._tasks.put(task)
-            if len(self._threads) < self._count:
+            self._unfinished += 1
+            if len(self._threads) < (self._most if self._unfinished > len(self._threads) else self._count):
                 self._start()
             if seconds and self._watch is None:
                 self._watch = threading.Thread(target=self._look, name=f"{self._name}-watch", daemon=True)
@@ -119,6 +125,7 @@ class Workers:
             if task is None:
                 return
             task.given_up = time.monotonic()
+            self._unfinished -= 1
             self._threads = {thread for thread in self._threads if thread is not task.thread}
             if not self._closed.is_set():
                 self._start()
@@ -154,6 +161,8 @@ class Workers:
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             if not task.future.set_running_or_notify_cancel():
+                with self._lock:
+                    self._unfinished -= 1
                 continue
             self._own.task, task.thread = task, threading.current_thread()
             task.go_on()
@@ -167,6 +176,7 @@ class Workers:
                 error = raised
             with self._lock:
                 self._running.discard(task)
+                self._unfinished -= 0 if task.given_up else 1
             if task.given_up:
                 _LOGGER.warning(
                     "a statement that was given up has ended, %.0f s late", time.monotonic() - task.given_up

@@ -11,19 +11,20 @@ seconds that its rows are durable.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, State
+from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, State, import_id
 from clickpipe.ingest.log import Segment, WriteAheadLog
+from clickpipe.ingest.pools import Pools
 from clickpipe.ingest.reading import Reading, overloaded
 from clickpipe.ingest.rejected import RejectedSegment, list_rejected, wait_until_tried
 from clickpipe.ingest.segments import Segments
@@ -33,12 +34,6 @@ from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
 _FLUSH_BYTES = 1 << 20  # logged lines that are inserted without waiting for more
-
-
-def _import_id() -> str:
-    """Return a name for a request's lines: not a secret, so it asks the system for nothing."""
-    digits = f"{random.getrandbits(128):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 class Ingester:
@@ -61,8 +56,9 @@ class Ingester:
         """Insert through `engine`; `live` tells what a workspace's id answers from.
 
         `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that is being read or
-        waits; `fail_fast` are the data sources (`*`: all) that refuse a request with a line that does not fit;
-        `told` is told of it all; `relieve` is asked when an insert fails: see `Writer`.
+        waits, half of it one workspace among several; `fail_fast` are the data sources (`*`: all) that refuse a request
+        with a line that does not fit; `told` is told of it all; `relieve` is asked when an insert fails: see `Writer`.
+        `workers` threads write for each workspace.
         """
         self._log = log
         self._writer = Writer(engine, log, live, told, relieve)
@@ -76,8 +72,9 @@ class Ingester:
         self._stopped = False  # what is in the log stays there
         self._state = threading.Condition()
         self._segments = Segments(self._writer, self._state, told)
-        self.reading = Reading(queue_bytes, self._segments).reading
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ingest")
+        self._room = Reading(queue_bytes, self._segments)
+        self.reading = self._room.reading
+        self._pools = Pools(workers)
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
         self._settler = Settler(log)
@@ -93,7 +90,7 @@ class Ingester:
         Without `wait` it gives them when the lines are durable. Raises ClickpipeError 503 when too much waits. The
         future raises ClickpipeError when none of the rows could be written.
         """
-        request = Ingestion(_import_id(), lines, wait)
+        request = Ingestion(import_id(), lines, wait)
         request.done.set_running_or_notify_cancel()  # a client that goes away takes nothing back
         if not lines.data:
             request.done.set_result(IngestResult(0, 0))
@@ -102,12 +99,11 @@ class Ingester:
             if self._closing:
                 message = "The server is stopping. Please send it again in a moment."
                 raise ClickpipeError(message, status=503, code="stopping")
-            if self._segments.waiting_bytes and self._segments.waiting_bytes + request.size > self._queue_bytes:
-                raise overloaded()
             channel = self._channel(workspace, data_source)
             if channel.waiting_bytes > self._queue_bytes:  # the engine takes none; the disk is not to be filled
                 raise overloaded()
-            self._segments.waiting_bytes += request.size
+            self._room.require(workspace, request.size, alone=len(self._pools) < 2)  # noqa: PLR2004 - as it says
+            self._segments.wait(workspace, request.size)
             channel.pending.append(request)
             self._start(channel)
         return request.done
@@ -117,7 +113,7 @@ class Ingester:
         waits = self._stopped or channel.running or channel.workspace in self._paused
         if (channel.pending or channel.flush) and not waits:
             channel.running = True
-            self._pool.submit(self._run, channel)
+            self._pools.submit(channel.workspace, partial(self._run, channel))
 
     def _run(self, channel: Channel) -> None:
         while True:
@@ -197,6 +193,7 @@ class Ingester:
             for key in [key for key in self._channels if key[0] == workspace]:
                 self._state.wait_for(lambda key=key: not self._channels[key].running)  # type: ignore[misc]
                 del self._channels[key]
+            self._pools.forget(workspace)
         self._log.forget(workspace)
 
     def recover(self) -> int:
@@ -292,7 +289,7 @@ class Ingester:
         with self._state:
             self._state.wait_for(lambda: not any(c.running for c in self._channels.values()))
             self._stopped = True
-        self._pool.shutdown(wait=True)
+        self._pools.close()
         for channel in self._channels.values():
             for batch in channel.batches():
                 self._segments.answer_durable(channel, batch)

@@ -20,6 +20,15 @@ class Reading:
         self._bytes = 0
         self._lock = threading.Lock()
 
+    def require(self, workspace: str, size: int, *, alone: bool) -> None:
+        """Raise ClickpipeError 503 where there is no room for a request, unless nothing else waits.
+
+        A workspace that is not `alone` leaves half of the room to others.
+        """
+        every, own = self._segments.waiting_bytes, self._segments.waiting_of[workspace]
+        if (every and every + size > self._most) or (own and own + size > self._most // 2 and not alone):
+            raise overloaded()
+
     @contextmanager
     def reading(self) -> Iterator[Callable[[int], None]]:
         """Give a function that counts bytes of a request while they come in, until its lines are submitted.

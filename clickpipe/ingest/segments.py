@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,12 @@ class Segments:
         self._state = state
         self._told = told
         self.waiting_bytes = 0  # of requests that are not answered
+        self.waiting_of: Counter[str] = Counter()  # the same by workspace
+
+    def wait(self, workspace: str, size: int) -> None:
+        """Count the bytes of a request that is to be answered (the caller holds the lock)."""
+        self.waiting_bytes += size
+        self.waiting_of[workspace] += size
 
     def without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
         """Refuse requests with a line that does not fit; return the others."""
@@ -110,7 +117,7 @@ class Segments:
 
     def answer(self, channel: Channel, results: Sequence[tuple[Ingestion, IngestResult]]) -> None:
         """Answer requests; with ClickpipeError 422 those of which no row could be written."""
-        self._release([request for request, _ in results])
+        self._release(channel.workspace, [request for request, _ in results])
         for request, found in results:
             if found.refused:
                 message = f"None of the rows could be written; they are in quarantine. {found.refused}"
@@ -126,16 +133,16 @@ class Segments:
     def fail(self, channel: Channel, batch: Sequence[Ingestion], error: BaseException) -> None:
         """Answer those of the requests with an error that are not answered yet."""
         unanswered = [r for r in batch if not r.done.done()]
-        self._release(unanswered)
+        self._release(channel.workspace, unanswered)
         for request in unanswered:
             request.done.set_exception(error)
             if self._told is not None:
                 self._told.request(channel.workspace, channel.data_source, request.size, error_requests=1)
 
-    def _release(self, requests: Sequence[Ingestion]) -> None:
+    def _release(self, workspace: str, requests: Sequence[Ingestion]) -> None:
         """Make room, before the answer: the next request may follow at once."""
         with self._state:
-            self.waiting_bytes -= sum(r.size for r in requests)
+            self.wait(workspace, -sum(r.size for r in requests))
             self._state.notify_all()
 
     def answer_late(self, channel: Channel, now: float) -> float | None:

@@ -1,4 +1,7 @@
-"""So many queries of callers at once, so many that wait, no more; and queries that nobody waits for any more end."""
+"""So many queries of callers at once, so many that wait, no more; and queries that nobody waits for any more end.
+
+Workspaces take turns: however many queries of one wait, another's is the next but those that run.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import contextlib
 import threading
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +38,7 @@ class _Query:
     params: Mapping[str, Any]
     output: str
     settings: Settings
+    whose: Hashable = ""
     tag: str = field(default_factory=lambda: uuid.uuid4().hex)
     future: Future[QueryResult] = field(default_factory=Future)
     asked: float = field(default_factory=time.perf_counter)
@@ -65,13 +69,13 @@ class QueryGate:
     """Runs callers' queries on an engine. Methods may be called from any thread, and do not block."""
 
     def __init__(self, engine: Engine, at_once: int, waiting: int) -> None:
-        """Run `at_once` queries, have `waiting` more wait for their turn."""
+        """Run `at_once` queries, have `waiting` more of each workspace wait for their turn."""
         self._engine = engine
         self._at_once = at_once
         self._most = waiting
         self._lock = threading.Lock()
         self._running = 0
-        self._waiting: deque[_Query] = deque()
+        self._waiting: OrderedDict[Hashable, deque[_Query]] = OrderedDict()  # whose turn it is next first
 
     @property
     def running(self) -> int:
@@ -81,16 +85,22 @@ class QueryGate:
     @property
     def waiting(self) -> int:
         """Return how many queries wait."""
-        return len(self._waiting)
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
 
-    def submit(self, sql: str, params: Mapping[str, Any], output: str, settings: Settings) -> Running:
-        """Run a query when it is its turn. Raises ClickpipeError 429 when too many wait."""
-        query = _Query(sql, params, output, settings)
+    def submit(
+        self, sql: str, params: Mapping[str, Any], output: str, settings: Settings, whose: Hashable = ""
+    ) -> Running:
+        """Run a query when it is its turn; those that are `whose` wait for one another.
+
+        Raises ClickpipeError 429 when too many of them wait.
+        """
+        query = _Query(sql, params, output, settings, whose)
         with self._lock:
             if self._running < self._at_once:
                 self._running += 1
-            elif len(self._waiting) < self._most:
-                self._waiting.append(query)
+            elif len(self._waiting.get(whose, ())) < self._most:
+                self._waiting.setdefault(whose, deque()).append(query)
                 return Running(query.future, lambda: self._cancel(query))
             else:
                 message = f"{self._running} queries run and {self._most} wait. Please ask again in a moment."
@@ -129,12 +139,19 @@ class QueryGate:
             if not self._waiting:
                 self._running -= 1
                 return
-            query = self._waiting.popleft()
+            whose, own = next(iter(self._waiting.items()))
+            query = own.popleft()
+            del self._waiting[whose]
+            if own:
+                self._waiting[whose] = own  # behind all others
         self._start(query)
 
     def _cancel(self, query: _Query) -> None:
         if query.future.cancel():
-            with self._lock, contextlib.suppress(ValueError):
-                self._waiting.remove(query)
+            with self._lock, contextlib.suppress(KeyError, ValueError):
+                own = self._waiting[query.whose]
+                own.remove(query)
+                if not own:
+                    del self._waiting[query.whose]
         elif not query.future.done():
             self._engine.cancel(query.tag)

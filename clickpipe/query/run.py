@@ -257,7 +257,7 @@ class QueryRunner:
             if text not in known:
                 try:
                     statement = explained(text, "DESCRIBE")  # which runs scalar subqueries
-                    self._gate.submit(statement, params, "Null", settings).future.result()
+                    self._gate.submit(statement, params, "Null", settings, self).future.result()
                 except EngineError:
                     if not options.is_limited:
                         raise
@@ -276,7 +276,7 @@ class QueryRunner:
 
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
         text = explained(bound.text, options.explain) if options.explain else bound.text
-        running = self._gate.submit(text, bound.params, options.output.clickhouse, settings)
+        running = self._gate.submit(text, bound.params, options.output.clickhouse, settings, self)
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
         return hidden(own_rows(running, text), hide_rows) if options.is_limited else running

@@ -29,6 +29,7 @@ from clickpipe.runtime.workspaces import Workspaces
 
 _LOGGER = logging.getLogger(__name__)
 _OWN_WORKERS = 4  # of the engine, beside those that callers' queries may take: for ingestion, jobs, checks
+_MOST_WORKERS = 64  # who starts statements bounds them for each workspace: none is to wait for another's
 
 _DAMAGED = (
     "SELECT concat(database, '.', table), count() FROM system.detached_parts "
@@ -128,6 +129,7 @@ class Instance:
             return EmbeddedEngine(
                 path,
                 workers=self.settings.workers + _OWN_WORKERS,
+                most_workers=_MOST_WORKERS,
                 sources=self.settings.rules().copy_sources,
                 ingests=True,
             )

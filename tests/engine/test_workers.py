@@ -60,6 +60,30 @@ def test_one_that_waits_can_be_cancelled(workers: Workers, go_on: threading.Even
     assert [future.result(5) for future in running] == [True, True]
 
 
+def test_there_are_more_threads_while_none_is_free(go_on: threading.Event) -> None:
+    made = Workers(2, "test", most=4)
+    held = [made.submit(go_on.wait, nothing) for _ in range(3)]
+    assert [made.submit(partial(int, n), nothing).result(5) for n in range(9)] == list(range(9))
+    held.append(made.submit(go_on.wait, nothing))
+    behind = [made.submit(partial(int, n), nothing) for n in range(3)]
+    assert behind[1].cancel()
+    time.sleep(0.05)
+    left = [behind[0], behind[2]]
+    assert not any(one.done() for one in held)
+    assert not any(one.done() for one in left)
+    go_on.set()
+    assert [one.result(5) for one in held] == [True] * 4
+    assert [one.result(5) for one in left] == [0, 2]
+    assert made.close()
+
+
+def test_threads_that_are_free_are_taken_first() -> None:
+    made = Workers(2, "test", most=9)
+    threads = {made.submit(threading.get_ident, nothing).result(5) for _ in range(50)}
+    assert len(threads) <= 2
+    assert made.close()
+
+
 def test_what_listens_ends_when_it_is_killed(workers: Workers, go_on: threading.Event) -> None:
     future = workers.submit(go_on.wait, go_on.set, 0.05)
     assert future.result(5)

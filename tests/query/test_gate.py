@@ -63,6 +63,23 @@ def test_they_run_in_turn_and_no_more_wait_than_may() -> None:
     assert (own.running, own.waiting) == (0, 0)
 
 
+def test_workspaces_take_turns() -> None:
+    engine = Engine()
+    own = gate(engine, 1, 3)
+    names = ("a0", "a1", "a2", "a3", "b0", "b1", "c0")
+    running = {name: own.submit(name, {}, "JSON", {}, name[0]) for name in names}
+    with pytest.raises(ClickpipeError) as refused:
+        own.submit("a4", {}, "JSON", {}, "a")
+    assert refused.value.status == 429
+    running["c0"].cancel()
+    running["c1"] = own.submit("c1", {}, "JSON", {}, "c")
+    assert own.waiting == 6
+    for number in range(7):
+        engine.end(number)
+    assert [sql for sql, _ in engine.started] == ["a0", "a1", "b0", "c1", "a2", "b1", "a3"]
+    assert (own.running, own.waiting) == (0, 0)
+
+
 def test_one_that_waits_is_dropped_and_one_that_runs_is_ended() -> None:
     engine = Engine()
     own = gate(engine, 1, 5)

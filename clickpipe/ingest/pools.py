@@ -1,0 +1,35 @@
+"""Threads that write, of each workspace its own: one whose views take long holds no other's events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+
+class Pools:
+    """So many threads for each workspace. One caller at a time."""
+
+    def __init__(self, workers: int) -> None:
+        """Start `workers` threads of a workspace as they are needed."""
+        self._workers = workers
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+
+    def __len__(self) -> int:
+        """Return how many workspaces have threads."""
+        return len(self._pools)
+
+    def submit(self, workspace: str, work: Callable[[], None]) -> None:
+        """Run something on a thread of a workspace."""
+        if workspace not in self._pools:
+            self._pools[workspace] = ThreadPoolExecutor(self._workers, thread_name_prefix="ingest")
+        self._pools[workspace].submit(work)
+
+    def forget(self, workspace: str) -> None:
+        """Let go of the threads of a workspace that is gone."""
+        if (pool := self._pools.pop(workspace, None)) is not None:
+            pool.shutdown(wait=False)
+
+    def close(self) -> None:
+        """Let go of all threads when they are done."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=True)
