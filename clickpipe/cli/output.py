@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _MOST_SHOWN = 20  # diagnostics, unless all are asked for
+_NUMBER = re.compile(r"\d[\d.,]*")
+_QUIET_SECONDS = 5.0  # between two lines of progress that differ in numbers only
 _PIPED_WIDTH = 10_000  # a table that goes to a file or another program is never cut
 
 
@@ -120,17 +124,24 @@ def plural(number: int, word: str) -> str:
 
 
 class Progress:
-    """Says what is being done: a line that is replaced on a terminal, a line each elsewhere (standard error)."""
+    """Says what is being done (standard error): a line that is replaced on a terminal.
+
+    Elsewhere it is a line each; of those that differ in numbers only, one in some seconds.
+    """
 
     def __init__(self) -> None:
         """Say nothing yet."""
         self._terminal = sys.stderr.isatty()
+        self._kind, self._next = "", 0.0
 
     def __call__(self, message: str) -> None:
         """Tell what comes next."""
         if self._terminal:
             click.echo(f"\r\x1b[K{message} …", nl=False, err=True, color=True)
-        else:
+            return
+        kind = _NUMBER.sub("", message).replace("rows", "row")
+        if kind != self._kind or time.monotonic() >= self._next:
+            self._kind, self._next = kind, time.monotonic() + _QUIET_SECONDS
             click.echo(f"{message} …", err=True)
 
     def detail(self, message: str) -> None:

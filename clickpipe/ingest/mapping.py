@@ -23,7 +23,9 @@ from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 
 STAGED = "clickpipe_staged"  # the database of all staged lines
-_BROKEN = "[('', concat('the line is not a JSON object: ', __line))]"
+# Rows of CSV say themselves what they are.
+_OF_CSV = "match(__line, '^a row (of [0-9]+ fields where|with bytes that) ')"
+_BROKEN = f"[('', if({_OF_CSV}, __line, concat('the line is not a JSON object: ', __line)))]"
 _UNFIT = "'a row does not fit'"
 _MARK = "{lines}"
 # Behind an insert whose rows are in several blocks: what one thread sorts is one. Tokens are made by blocks.

@@ -32,7 +32,8 @@ _REASONS = """
 SELECT column, reason, count(), toString(max(moment)), leftUTF8(any(text), 1000), any(kept) FROM (
     SELECT fault.1 AS column, fault.2 AS text, moment, kept, multiIf(
         startsWith(text, 'value \\''), concat('value', extract(text, '^value \\'(?s:.*)\\'( on column \\'.*)$')),
-        startsWith(text, 'the line is not a JSON object'), 'the line is not a JSON object', text) AS reason
+        startsWith(text, 'the line is not a JSON object'), 'the line is not a JSON object',
+        startsWith(text, 'a row '), extract(text, '^(?s:(.*?))(?:: .*)?$'), text) AS reason
     FROM (
         SELECT arrayJoin(arrayZip(c__error_column, c__error)) AS fault, {moment} AS moment, ({row}) AS kept
         FROM {table}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from clickpipe.cli.output import progress
 from tests.cli.conftest import Run
 from tests.conftest import python_environment
 
@@ -144,6 +145,21 @@ def test_without_a_terminal_there_are_no_colours_and_nothing_is_written_over(
         command, env=python_environment(), capture_output=True, stdin=subprocess.DEVNULL, timeout=60
     )
     assert not [byte for byte in done.stdout + done.stderr if byte < 32 and byte != 10]
+
+
+def test_without_a_terminal_progress_does_not_pile_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("clickpipe.cli.output.time.monotonic", lambda: now[0])
+    with progress() as tell:
+        for second in range(12):
+            now[0] += 1
+            tell(f"{second} row{'' if second == 1 else 's'} in, {second / 10:.1f} MB")
+        tell("writing")
+        tell("writing")
+    said = "0 rows in, 0.0 MB …\n5 rows in, 0.5 MB …\n10 rows in, 1.0 MB …\nwriting …\n"
+    assert capsys.readouterr().err == said
 
 
 def test_without_a_terminal_a_question_is_no(project: Path, server: tuple[str, int]) -> None:

@@ -45,11 +45,11 @@ def load(workspace: Workspace, path: Path, data: str | bytes, dialect: Dialect |
 
 
 def broken(*texts: str) -> dict[str, Any]:
-    return {"rows": [], "quarantine": [[f"the line is not a JSON object: {text}"] for text in texts]}
+    return {"rows": [], "quarantine": [[text] for text in texts]}
 
 
 def undecoded(text: str) -> list[list[str]]:
-    return [[f"the line is not a JSON object: a row with bytes that are not in the file's charset: {text}"]]
+    return [[f"a row with bytes that are not in the file's charset: {text}"]]
 
 
 GOOD = {"rows": [["a", 1, "x"]], "quarantine": []}

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from clickpipe.catalog import Job
-from clickpipe.ingest import Lines
+from clickpipe.ingest import Dialect, Lines, read_file
 from clickpipe.runtime import Instance, Workspace
 
 SCHEMA = "SCHEMA >\n    id String `json:$.id`,\n    n {n} `json:$.n`\n\nENGINE_SORTING_KEY id\n"
@@ -51,6 +52,19 @@ def test_reasons_are_counted_by_kind_with_a_row_of_each(filled: Workspace) -> No
         ("n", missing.format("n", "UInt8"), 1, {"id": "d", "n": None}),
     ]
     assert len(filled.quarantine_reasons("events", limit=1)) == 1
+
+
+def test_rows_of_csv_are_told_as_such(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.deploy(files("UInt8"))
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"id,n\na,1\nb\nc\nd,4,x: y\n" + "\xe9,1\n".encode("latin-1"))
+    with read_file(file, "csv", workspace.queries.live().compiled.data_sources["events"], Dialect()) as rows:
+        assert workspace.append("events", rows).quarantined_rows == 4
+    assert sorted((r.reason, r.rows) for r in workspace.quarantine_reasons("events")) == [
+        ("a row of 1 fields where 2 are expected", 2),
+        ("a row of 3 fields where 2 are expected", 1),
+        ("a row with bytes that are not in the file's charset", 1),
+    ]
 
 
 def test_what_fits_after_a_fix_is_taken_in_once(filled: Workspace, ended: Callable[[Job], Job]) -> None:
