@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from clickpipe.compiler.checker import Checker, CheckFailure
+from clickpipe.compiler.explain import clean
 from clickpipe.config import ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, Span, Word
 from clickpipe.project import DataSource, Project
@@ -40,8 +42,7 @@ def _syntax(query: Word, failure: CheckFailure) -> Diagnostic:
     start = len(query.text.encode()[:at].decode(errors="ignore"))
     end = min(len(query.text), start + 1)
     span = query.span.sub(min(start, end - 1), end) if query.text else query.span
-    message = failure.message.split(": ", 1)[-1] if failure.offset is not None else failure.message
-    return Diagnostic("CP4001", f"FORWARD_QUERY cannot be read: {message.splitlines()[0][:200]}", span, hint=_HINT)
+    return Diagnostic("CP4001", f"FORWARD_QUERY cannot be read: {_said(failure)}", span, hint=_HINT)
 
 
 def _columns(checker: Checker, source: DataSource, query: Word, tree: str, severity: Severity) -> Iterator[Diagnostic]:
@@ -53,13 +54,18 @@ def _columns(checker: Checker, source: DataSource, query: Word, tree: str, sever
     described = checker.describe(f"{query.text}\nFROM {checker.table(source.name)}", {})
     if isinstance(described, CheckFailure):
         if described.name in _WHATEVER_THE_TABLE:
-            message = f"FORWARD_QUERY: {described.message.splitlines()[0][:200]}"
-            yield Diagnostic("CP4002", message, query.span, hint=_HINT)
+            named = re.search(r"[`'\u2018](\w+)[`'\u2019]|function (\w+)", described.message)
+            place = _word(query, (named[1] or named[2]) if named else "")
+            yield Diagnostic("CP4002", f"FORWARD_QUERY: {_said(described)}", place, hint=_HINT)
         return  # it reads columns that the schema has no more: those of the table before
     for column in described:
         if source.column(column.name) is None:
             message = f"FORWARD_QUERY gives '{column.name}', which the schema does not have"
             yield Diagnostic("CP4005", message, _word(query, column.name), severity, _HINT)
+
+
+def _said(failure: CheckFailure) -> str:
+    return clean(failure.message).splitlines()[0][:200]
 
 
 def _word(query: Word, word: str) -> Span:
