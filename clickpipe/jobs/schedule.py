@@ -11,6 +11,7 @@ from croniter import CroniterError, croniter
 
 from clickpipe.catalog import Job, Live
 from clickpipe.compiler import CopyPipe
+from clickpipe.diagnostics import ClickpipeError
 
 _SET_BACK = timedelta(hours=1)  # a clock that goes back further is right now: it had been wrong
 
@@ -66,6 +67,9 @@ class CopySchedule:
     def _start_it(self, workspace: str, name: str) -> Job | None:
         try:
             return self._start(workspace, name)
+        except ClickpipeError as error:
+            _LOGGER.warning("the copy '%s' is due, and could not be started: %s", name, error.message)
+            return None
         except Exception:  # the others go on
             _LOGGER.exception("the copy '%s' could not be started", name)
             return None

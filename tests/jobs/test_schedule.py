@@ -98,6 +98,47 @@ def test_a_scheduled_copy_writes_and_is_a_job(instance: Instance, deployed: Work
     assert deployed.sql("SELECT count() AS c FROM ticks") == [{"c": 1}]
 
 
+@pytest.mark.parametrize(
+    ("select", "mode", "reason"),
+    [
+        ("throwIf(number = 0, 'no data today') + 1", "replace", "no data today"),
+        ("throwIf(number = 0, 'no data today') + 1", "append", "no data today"),
+        ("toInt32(concat('x', toString(number)))", "append", "Cannot parse"),
+    ],
+)
+def test_a_scheduled_copy_that_fails_is_in_the_log(
+    instance: Instance, workspace: Workspace, caplog: pytest.LogCaptureFixture, select: str, mode: str, reason: str
+) -> None:
+    copy = (
+        f"NODE n\nSQL >\n    SELECT toInt32({select}) AS n FROM numbers(3)\n"
+        f"TYPE copy\nTARGET_DATASOURCE t\nCOPY_MODE {mode}\nCOPY_SCHEDULE */5 * 29 2 *\n"
+    )
+    workspace.deploy({"t.datasource": "SCHEMA >\n    n Int32\n\nENGINE_SORTING_KEY n\n", "nightly.pipe": copy})
+    made = CopySchedule(lambda _, name: workspace.copy(name), lambda: {workspace.id: workspace.queries.live()})
+    made._last = MIDNIGHT
+    with caplog.at_level("WARNING"):
+        (job,) = made.run_due(MIDNIGHT + timedelta(minutes=5))
+        instance.jobs.wait(job.id)
+    (said,) = [record.getMessage() for record in caplog.records if job.id in record.getMessage()]
+    assert said.startswith(f"job {job.id} (copy of nightly) failed: ")
+    assert reason in said
+
+
+def test_a_scheduled_copy_that_cannot_be_started_is_in_the_log(
+    schedule: CopySchedule, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_workspace: str, _name: str) -> Job | None:
+        message = "The deployment is read only."
+        raise ClickpipeError(message)
+
+    monkeypatch.setattr(schedule, "_start", refuse)
+    with caplog.at_level("WARNING"):
+        assert schedule.run_due(MIDNIGHT + timedelta(minutes=5)) == []
+    assert [(r.getMessage(), r.exc_info) for r in caplog.records] == [
+        ("the copy 'often' is due, and could not be started: The deployment is read only.", None)
+    ]
+
+
 def test_a_paused_copy_and_one_that_still_runs_are_passed_over(
     instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
