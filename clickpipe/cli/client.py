@@ -69,6 +69,8 @@ class Client:
             raise ClickpipeError(_unreachable(self.url, error), status=503, code="unreachable") from None
         if response.is_error and response.status_code not in accept:
             raise ClickpipeError(_reason(response), status=response.status_code)
+        if _is_a_page(response):
+            raise ClickpipeError(_no_server(response), status=response.status_code, code="no_server")
         return response
 
     def get(self, path: str, *params: tuple[str, str]) -> Any:
@@ -106,9 +108,25 @@ def _reason(response: httpx.Response) -> str:
     try:
         text = response.json()["error"]
     except (ValueError, KeyError, TypeError):
+        if _is_a_page(response):
+            return _no_server(response)
         text = response.text.strip()[:500]
     hint = " Is --token or CLICKPIPE_TOKEN right?" if response.status_code in {401, 403} else ""
     return f"{text or response.reason_phrase} (status {response.status_code}){hint}"
+
+
+def _is_a_page(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower() == "text/html"
+
+
+def _no_server(response: httpx.Response) -> str:
+    """Return what is told of an answer that is a web page: no route of ours is one."""
+    url = f"{response.url.scheme}://{response.url.netloc.decode()}"
+    status = f"{response.status_code} {response.reason_phrase}".strip()
+    return (
+        f"what answers at {url} is no clickpipe server, or something before it that cannot reach it: "
+        f"a web page, with status {status}. Is --host or CLICKPIPE_HOST right?"
+    )
 
 
 def connect(host: str | None, token: str | None, *, staging: bool = False) -> Client:

@@ -127,6 +127,38 @@ def test_the_wrong_scheme(run: Run, server: tuple[str, int]) -> None:
         assert "is of nobody whom this machine trusts" in said.err
 
 
+@pytest.mark.parametrize("status", [200, 404, 502])
+@pytest.mark.parametrize("command", [("datasource", "ls"), ("sql", "SELECT 1"), ("token", "ls"), ("job", "ls")])
+def test_a_server_that_is_another(run: Run, command: tuple[str, ...], status: int) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = b"<html>It works</html>"
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        do_POST = do_GET  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    made = HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        said = run(*command, "--host", f"http://127.0.0.1:{made.server_port}", "--token", "t")
+    finally:
+        made.shutdown()
+        thread.join()
+        made.server_close()
+    assert said.code == 1
+    assert said.err.startswith(f"error: what answers at http://127.0.0.1:{made.server_port} is no clickpipe server")
+    assert f"a web page, with status {status}" in said.err
+
+
 @pytest.mark.parametrize("host", ["ftp://x", "file:///etc/passwd"])
 def test_no_url_of_a_server(run: Run, host: str) -> None:
     said = run("datasource", "ls", "--host", host, "--token", "t")
