@@ -6,11 +6,12 @@ source or its quarantine table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from clickpipe.compiler.service import DATABASE, SERVICE_SOURCES, qualified
-from clickpipe.diagnostics import ClickpipeError, UnknownResource
+from clickpipe.diagnostics import ClickpipeError, UnknownResource, redact
 from clickpipe.project import Node, Pipe, Project
 from clickpipe.sql import (
     Composition,
@@ -29,6 +30,18 @@ from clickpipe.sql import (
 from clickpipe.template import Binder
 
 Tables = Callable[[str], str | None]
+
+
+@contextmanager
+def _without_secrets(binder: Binder) -> Iterator[None]:
+    """Raise what is raised inside without secrets that the templates asked for: a name may have been made of one."""
+    try:
+        yield
+    except ClickpipeError as error:
+        if binder.told:
+            error.message = redact(error.message, binder.told.values(), parts=False)
+            error.args = (error.message,)
+        raise
 
 
 class Composer:
@@ -71,7 +84,8 @@ class Composer:
         Raises ClickpipeError for what ClickHouse cannot read, a table that nothing has, and a name that would change
         what a spliced query means.
         """
-        return self.replaced(self._read(sql), pipe, node, values, binder, apart)
+        with _without_secrets(binder):
+            return self.replaced(self._read(sql), pipe, node, values, binder, apart)
 
     def replaced(
         self,
@@ -83,6 +97,18 @@ class Composer:
         apart: Collection[str] | None = None,
     ) -> Composition:
         """Return a statement that was read, with its tables replaced as `text` does. Raises ClickpipeError."""
+        with _without_secrets(binder):
+            return self._replaced(syntax, pipe, node, values, binder, apart)
+
+    def _replaced(
+        self,
+        syntax: Syntax,
+        pipe: Pipe | None,
+        node: Node | None,
+        values: Mapping[str, Any],
+        binder: Binder,
+        apart: Collection[str] | None,
+    ) -> Composition:
         final: frozenset[TableReference] = frozenset()
         within = () if is_read_apart(syntax.text) else self._within
         if (apart is not None or within) and "final" in syntax.tree:

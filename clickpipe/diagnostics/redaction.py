@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_plus
 
 HIDDEN = "***"
 _LONG = 8  # characters of a secret that do not stand in a text by chance: a part of so many is hidden, too
+_SHORT = 4  # characters of one that is hidden as it is written alone
 _TOKEN = re.compile(r"(?<![\w-])(?:ey[\w-]{6,}+\.[\w-]{2,}+\.[\w-]*+|p\.[\w-]{30,}+)")  # signed, or made here
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#@\s'\"]++@")
 _NAMED = re.compile(r"\b((?:token|password|user|x-amz-signature|sig|signature)=)[^&\s'\"]++", re.IGNORECASE)
@@ -64,10 +65,31 @@ def redact_parameters(values: Mapping[str, str]) -> dict[str, str]:
 def _without(text: str, secret: str, *, parts: bool) -> str:
     """Return a text with *** for a secret."""
     for form in _forms(secret):
-        text = text.replace(form, HIDDEN)
+        text = _replaced(text, form)
         if parts and len(form) > _LONG and len(text) >= _LONG:
             text = _without_parts(text, form)
     return text
+
+
+def _replaced(text: str, form: str) -> str:
+    """Return a text with *** for a form of a secret, in any case: ClickHouse lowers names before it shows them."""
+    if len(form) < _SHORT:
+        return text.replace(form, HIDDEN)
+    low, wanted = _folded(text), _folded(form)
+    found: list[str] = []
+    at = 0
+    while (start := low.find(wanted, at)) >= 0:
+        found += [text[at:start], HIDDEN]
+        at = start + len(form)
+    return "".join([*found, text[at:]])
+
+
+def _folded(text: str) -> str:
+    """Return a text in lower case, letter by letter: it is as long."""
+    low = text.lower()
+    if len(low) == len(text):
+        return low
+    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
 
 
 def _forms(secret: str) -> list[str]:
@@ -87,6 +109,8 @@ def _forms(secret: str) -> list[str]:
 
 def _without_parts(text: str, secret: str) -> str:
     """Return a text with *** for each stretch of it that is a long part of a secret: messages cut values short."""
+    shown, secret = text, _folded(secret)
+    text = _folded(text)
     parts = {secret[at : at + _LONG] for at in range(len(secret) - _LONG + 1)}
     found: list[str] = []
     at = start = 0
@@ -97,6 +121,6 @@ def _without_parts(text: str, secret: str) -> str:
         end = at + _LONG
         while end < len(text) and text[end - _LONG + 1 : end + 1] in parts:
             end += 1
-        found += [text[start:at], HIDDEN]
+        found += [shown[start:at], HIDDEN]
         at = start = end
-    return "".join([*found, text[start:]]) if found else text
+    return "".join([*found, shown[start:]]) if found else shown

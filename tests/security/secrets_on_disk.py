@@ -57,6 +57,9 @@ FILES = {
     "pipes/regex.pipe": _NODE.format(f"match(text, concat({_KEY}, '(')), extract(text, {_KEY})"),
     "pipes/function.pipe": _NODE.format(f"formatDateTime(now(), 'x', {_KEY}), toTimeZone(now(), {_ENV})"),
     "pipes/error.pipe": _NODE.format(f"{{{{Int32(x)}}}}, {_KEY} = 'a'"),
+    "pipes/lowered.pipe": _NODE.format(f"dateTrunc({_KEY}, now()), dateDiff({_ENV}, now(), now())"),
+    "pipes/lowered_too.pipe": _NODE.format(f"dateDiff({_ENV}, now(), now())"),
+    "pipes/table.pipe": _NODE.format("id, (SELECT count() FROM {{table(tb_secret('key'))}}) AS c"),
     "pipes/copied.pipe": (
         f"NODE n\nSQL >\n    %\n    SELECT id, toString(toInt32({_KEY})) AS text FROM events\n"
         "TYPE copy\nTARGET_DATASOURCE taken\n"
