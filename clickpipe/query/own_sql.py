@@ -13,7 +13,7 @@ from clickpipe.project import Pipe
 from clickpipe.query.filtered import read_within
 from clickpipe.query.options import QueryOptions
 from clickpipe.query.refusals import secrets_of
-from clickpipe.sql import Syntax, TableReference, Use, likely, may_fail
+from clickpipe.sql import Composition, Syntax, TableReference, Use, likely, may_fail
 from clickpipe.template import SECRET_NAMES, Binder, NameSet, Secrets, compile_template
 
 Allowed = Callable[[str, str], None]
@@ -92,33 +92,48 @@ def _filtered(live: Live, options: QueryOptions) -> Collection[str] | None:
 
 
 def authorise(live: Live, syntax: Syntax, pipe: Pipe | None, options: QueryOptions, allowed: Allowed) -> list[str]:
-    """Ask for everything that a caller's SQL names, and return the names. Raises what `allowed` does."""
+    """Ask for everything that a caller's SQL names; return what was asked for. Raises what `allowed` does."""
+    asked = []
     for table in syntax.tables:
         if table.full_name in live.service:
             allowed("SERVICE", table.name)
-        elif not table.database or table.full_name in live.compiled.data_sources:
-            _authorise(live, table, pipe, allowed)
+        elif table.database and table.full_name not in live.compiled.data_sources:
+            continue  # the statement check refuses it
+        elif _authorise(live, table, pipe, allowed):
             _refuse_unfiltered(live, table, options)
-    return [live.compiled.project.canonical(table.full_name) for table in syntax.tables]
+        else:
+            continue
+        asked.append(live.compiled.project.canonical(table.full_name))
+    return asked
 
 
-def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Allowed) -> None:
-    name = table.full_name
-    if pipe is not None and (name == "_" or pipe.node(name) is pipe.output):
-        return  # `pipeline_of` asked for it
-    if pipe is not None and pipe.node(name) is not None:
-        allowed("SERVICE", name)  # as who may see the whole project: it has rows that the pipe leaves out
-        return
-    if table.use is Use.IN and live.table(name) is None and name not in live.compiled.project.pipes:
-        return  # a column, or nothing: ClickHouse tells
-    if name in live.compiled.project.pipes:
+def require_asked(live: Live, composed: Composition, asked: Collection[str]) -> None:
+    """Raise ClickpipeError where tables took the places of names that nobody was asked for."""
+    for table in composed.tables:
+        if live.compiled.project.canonical(table.full_name) not in asked:
+            message = f"'{table.full_name}' cannot be read here."
+            raise ClickpipeError(message, status=403, code="forbidden")
+
+
+def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Allowed) -> bool:
+    """Ask for what a name means, by the rules of `Composer`; return False for what is none of a project's."""
+    name = live.compiled.project.canonical(table.full_name)
+    node = pipe.node(table.full_name) if pipe is not None else None
+    if pipe is not None and (table.full_name == "_" or node is pipe.output):
+        return True  # `pipeline_of` asked for it
+    if node is not None:
+        allowed("SERVICE", table.full_name)  # as who may see the whole project: it has rows that the pipe leaves out
+    elif name in live.compiled.project.pipes:
         allowed("PIPES", name)
     elif live.table(name) is not None:
         allowed("DATASOURCES", name.removesuffix("_quarantine"))
+    elif table.use is Use.IN:
+        return False  # a column, or nothing: ClickHouse tells
     else:
         known = [("DATASOURCES", source) for source in live.compiled.data_sources]
         known += [("PIPES", pipe) for pipe in live.compiled.project.pipes]
-        raise UnknownResource(f"Resource '{name}' not found", name, known, status=400, code="not_found")
+        raise UnknownResource(f"Resource '{table.full_name}' not found", name, known, status=400, code="not_found")
+    return True
 
 
 def composer_of(
@@ -144,7 +159,9 @@ def read_by_themselves(
     """
     if options.is_limited:
         return _filtered(live, options)
-    named = {table.full_name for table in syntax.tables} | ({pipe.name} if pipe is not None else set())
+    named = {live.compiled.project.canonical(table.full_name) for table in syntax.tables} | (
+        {pipe.name} if pipe is not None else set()
+    )
     pipes = named & live.compiled.project.pipes.keys()
     if not pipes:
         return None
@@ -164,7 +181,7 @@ def _has(live: Live, pipe: str, kind: str) -> bool:
 
 def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions) -> None:
     """Refuse rows that a filter cannot judge."""
-    name = table.full_name
+    name = live.compiled.project.canonical(table.full_name)
     if name in options.filters and table.use in {Use.TEXT, Use.NAME}:
         message = f"joinGet on '{name}' is not for a token that may read some of its rows only."
         raise ClickpipeError(message, status=403, code="forbidden")

@@ -33,6 +33,7 @@ from clickpipe.query.own_sql import (
     read_by_themselves,
     read_own,
     render_own,
+    require_asked,
     require_plain,
 )
 from clickpipe.query.refusals import failure, hidden, hide_secrets, judge, refuse, secrets_of
@@ -193,7 +194,7 @@ class QueryRunner:
     def count(self, table: str, condition: str) -> Future[int]:
         """Start to count the rows of a physical table that meet a condition, which was composed. Raises 429."""
         statement = f"SELECT count() FROM {table} WHERE (\n{condition}\n)"
-        running = self._gate.submit(statement, {}, "JSONCompact", self._settings)
+        running = self._gate.submit(statement, {}, "JSONCompact", self._settings, self)
         return made_of(running, lambda result: int(json.loads(result.body)["data"][0][0]))
 
     def sql(self, text: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
@@ -220,6 +221,7 @@ class QueryRunner:
         apart = read_by_themselves(live, syntax, pipe, options, allowed)
         composer = composer_of(live, rendered, pipe, options, self._secret, apart)
         composed = composer.text(rendered, pipe, None, options.values, binder, apart)
+        require_asked(live, composed, named)
         if secrets_of(binder.params) and may_name_secrets(rendered, own):
             message = "Query parameters of your own ({name:Type}) are not allowed over pipes that use secrets."
             raise ClickpipeError(message, code="not_allowed")
