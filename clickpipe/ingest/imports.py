@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from clickpipe.catalog import Live
@@ -23,6 +24,7 @@ from clickpipe.query import shown_error
 
 _MISSING = "Name them, or let them have their defaults: allow_missing_columns=true (--allow-missing)."
 _AT_ONCE = 2  # parts of a file
+NO_SETTINGS: Settings = MappingProxyType({})
 
 Pause = Callable[[], AbstractContextManager[None]]
 Report = Callable[[dict[str, Any]], None]
@@ -53,11 +55,12 @@ class Importer:
         told: IngestionLog,
         replaced: Callable[[str], None] = lambda _: None,
         relieve: Callable[[EngineError], bool] = lambda _: False,
+        bounds: Settings = NO_SETTINGS,
     ) -> None:
         """Write through `engine`; `hold` keeps deployments away, `pause` events; `told` is told of all of it.
 
         `replaced` is told of data sources whose rows were replaced or deleted; `relieve` is asked when an insert
-        fails: see `Writer`.
+        fails: see `Writer`. `bounds` are those of a caller's condition, while it is evaluated.
         """
         self._lines = LinesWriter(engine, relieve)
         self._replaced = replaced
@@ -67,6 +70,7 @@ class Importer:
         self._live = live
         self._hold = hold
         self._pause = pause
+        self._bounds = bounds
 
     def append(
         self, name: str, rows: FileRows, *, report: Report, before: Mapping[str, Any] | None = None
@@ -163,9 +167,13 @@ class Importer:
                 bad = f"none of its {counts.quarantined} rows fits" if counts.quarantined else "it has no rows"
                 message = f"The file would empty '{source.name}', as {bad}: nothing was replaced."
                 raise ClickpipeError(message, code="nothing_to_replace_by")
+            marked: Settings = {**self._bounds, "log_comment": tag}
+            if condition:
+                self._require_condition(beside, condition, marked)
             with self._pause():
                 if condition:
-                    self._keep(target, beside, condition, {"log_comment": tag})
+                    kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
+                    self._engine.execute(kept, output="Null", settings=marked)
                 self._engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
                 self._replaced(source.name)
 
@@ -179,15 +187,12 @@ class Importer:
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {beside}")
 
-    def _keep(self, target: str, beside: str, condition: str, marked: Settings) -> None:
-        """Take over the rows that do not meet the condition. Raises ClickpipeError when new rows do not."""
-        sql = f"SELECT countIf(NOT ifNull((\n{condition}\n), 0)) FROM {beside}"
-        others = int(json.loads(self._engine.execute(sql, output="JSONCompact", settings=marked).body)["data"][0][0])
+    def _require_condition(self, beside: str, condition: str, marked: Settings) -> None:
+        """Raise ClickpipeError where new rows do not meet the condition."""
+        others = self._counted(beside, f"NOT ifNull((\n{condition}\n), 0)", marked)
         if others:
             message = f"{others} of the new rows do not meet the replace_condition: nothing was replaced."
             raise ClickpipeError(message, code="condition_not_met")
-        kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
-        self._engine.execute(kept, output="Null", settings=marked)
 
     def _write_all(
         self,
@@ -231,9 +236,10 @@ class Importer:
         one that deletes: one who cancels it wants to wait no longer; what was begun is done behind. Views behind the
         data source keep what they made of them. Raises EngineError.
         """
-        with self._hold(), self._pause():
+        self.settled(name)
+        with self._hold():  # events go on: those that come now may or may not be among what is deleted
             target = self._live().physical.tables[name]
-            rows = self._counted(target, condition, {"log_comment": counting})
+            rows = self._counted(target, condition, {**self._bounds, "log_comment": counting})
             if rows:
                 started = time.monotonic()
                 statement = f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n)"

@@ -169,10 +169,15 @@ class JobRunner:
         if now is not None:
             self._told(now)
 
-    def close(self) -> None:
-        """Have what runs end soon, then stop: what can be done again goes on at the next start."""
-        self._closing.set()
+    def stop(self) -> None:
+        """Have what runs end soon; what can be done again goes on at the next start."""
         for report in list(self._reports.values()):
-            report.stop()
+            if not report.stopped:
+                report.stop()
+
+    def close(self) -> None:
+        """Have what runs end soon, and wait for it."""
+        self._closing.set()
+        self.stop()
         for pool in list(self._pools.values()):
             pool.shutdown(wait=True, cancel_futures=True)

@@ -235,6 +235,11 @@ class Instance:
         self.tokens.refresh()
         return token
 
+    def stop(self) -> None:
+        """Have deployments and jobs end soon: requests wait for some of them. `close` waits for their end."""
+        self._stop_deployments()
+        self.jobs.stop()
+
     def close(self) -> None:
         """Write what waits, finish what runs, let go of the folder."""
         self._opened.close()

@@ -102,6 +102,7 @@ class Workspace(Deploying, DataIn):
             services.ingestion_log,
             self._outdate,
             self.relieve,
+            {"max_memory_usage": limits.max_memory_bytes},
         )
         self.staging_data = StagingData(
             services, self.id, lambda: self.live, self.staging_queries, self._held, self.paused, self.secret

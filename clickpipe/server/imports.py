@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import uuid
+from collections.abc import Mapping
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -159,15 +160,26 @@ def _by_name(name: str) -> str:
     return "gzip" if name.endswith(".gz") else "zstd" if name.endswith((".zst", ".zstd")) else ""
 
 
-async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str, Any]:
-    """Wait for an import and return what published clients read of it. Raises ClickpipeError when it failed."""
+async def _result(request: Request, who: Caller, job: Job) -> Mapping[str, Any]:
+    """Wait for a job; return its result. Raises ClickpipeError when it failed, was cancelled, or the server stops."""
     instance = instance_of(request)
     await asyncio.to_thread(instance.jobs.wait, job.id)
     found = instance.catalog.jobs.get(who.workspace.id, job.id)
     assert found is not None  # noqa: S101 - jobs are kept
     if found.status == "error":
-        raise ClickpipeError(found.error, code="import_failed")
-    result = found.result
+        raise ClickpipeError(found.error, code="import_failed" if job.kind == "import" else "job_failed")
+    if found.status == "cancelled":
+        message = f"The job {job.id} was cancelled."
+        raise ClickpipeError(message, status=409, code="job_cancelled")
+    if found.status != "done":
+        message = f"The server stops. The job {job.id} goes on when it is started again."
+        raise ClickpipeError(message, status=503, code="stopping")
+    return found.result
+
+
+async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str, Any]:
+    """Wait for an import and return what published clients read of it. Raises ClickpipeError when it failed."""
+    result = await _result(request, who, job)
     bad = result.get("quarantine_rows", 0)
     invalid = result.get("invalid_lines", 0)
     told = f"There was an error with file contents: {bad} row{'s' if bad != 1 else ''} in quarantine"
@@ -199,7 +211,8 @@ async def post_delete(request: Request) -> Response:
         except EngineError as error:
             raise failure(error) from error
     if request.url.path.startswith("/v1/") and values.get("wait", "").lower() in _TRUE:
-        rows = await asyncio.to_thread(data.delete_rows, name, condition)
+        job = await asyncio.to_thread(data.delete_job, name, condition)
+        rows = (await _result(request, who, job))["rows_affected"]
         mutation: dict[str, list[str]] = {"partitions_scanned": [], "partitions_done": [], "partitions_in_progress": []}
         return JSONResponse({"rows_affected": rows, "mutation": mutation})
     job = await asyncio.to_thread(data.delete_job, name, condition)

@@ -38,6 +38,12 @@ _PREFLIGHT = {
     f"Range, X-Request-Id, {_CLICKHOUSE}",
     "Access-Control-Max-Age": "86400",
 }
+_STOPPING = "graceful shutdown"  # what uvicorn says when it has waited for a request long enough
+_STOPS = JSONResponse(
+    {"error": "The server stops before there is an answer: whether what was asked for is done is not known."},
+    status_code=503,
+    headers={"retry-after": "1"},
+)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}", re.ASCII)
 
@@ -73,12 +79,12 @@ class GeneralRules:
         state.update(request_id=name, began=began, headers={}, given=headers)
         request_id.set(name)
         extra = [*self._cors(headers.get(b"origin", b"")), (b"x-request-id", name.encode())]
-        status = 500
+        status, begun = 500, False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
                 told = [(key.lower().encode(), value.encode()) for key, value in state["headers"].items()]
                 own = {key for key, _ in message.get("headers", [])}
                 message["headers"] = [*message.get("headers", []), *extra, *(h for h in told if h[0] not in own)]
@@ -91,6 +97,10 @@ class GeneralRules:
                 if b"content-length" in headers or b"transfer-encoding" in headers:
                     receive = self._in_time(receive)
                 await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError as error:
+            if begun or _STOPPING not in str(error):
+                raise
+            await _STOPS(scope, receive, send_with_headers)
         finally:
             self._tell(scope, status, time.perf_counter() - began)
 

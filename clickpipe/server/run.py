@@ -22,16 +22,21 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that says when it listens."""
+    """A uvicorn server that says when it listens, and when it stops: before it waits for what requests wait for."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             await asyncio.to_thread(self._ready)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
 
 def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callable[[str], None]) -> bool:
@@ -59,7 +64,7 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
         timeout_graceful_shutdown=10,
         lifespan="off",
     )
-    server = _Server(config, lambda: ready(url))
+    server = _Server(config, lambda: ready(url), instance.stop)
     over, again = threading.Event(), threading.Event()
 
     def watch() -> None:

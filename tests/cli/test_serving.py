@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,40 @@ def test_clients_that_send_less_than_they_say_or_slowly_are_no_ones_concern(tmp_
             assert slow.recv(100).startswith(b"HTTP/1.1 200")
         rows = json.loads(run("sql", "SELECT count() AS n FROM events", "--json", *target).out)
         assert rows == [{"n": 4}]
+
+
+ENDLESS = "id IN (SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) = 1)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "path", "params"),
+    [
+        ("POST", "/v0/datasources", {"name": "e", "mode": "replace", "format": "ndjson", "replace_condition": ENDLESS}),
+        ("POST", "/v1/datasources/e/delete", {"wait": "true", "delete_condition": ENDLESS}),
+        ("POST", "/v0/datasources/e/delete", {"dry_run": "true", "delete_condition": ENDLESS}),
+        ("GET", "/v0/sql", {"q": f"SELECT count() FROM e WHERE {ENDLESS}"}),
+    ],
+)
+def test_what_takes_long_holds_neither_events_nor_the_servers_end(
+    tmp_path: Path, run: Run, method: str, path: str, params: dict[str, str]
+) -> None:
+    (tmp_path / "e.datasource").write_text("SCHEMA >\n    id UInt64 `json:$.id`\n\nENGINE_SORTING_KEY id\n")
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    environment = {"CLICKPIPE_ADMIN_TOKEN": ADMIN_TOKEN, "CLICKPIPE_QUERY_MAX_SECONDS": "60"}
+    with start("serve", "--data-dir", "data", cwd=tmp_path, **environment) as server, ThreadPoolExecutor(1) as pool:
+        assert run("deploy", tmp_path, "--host", server.url, "--token", ADMIN_TOKEN).code == 0
+        content = b'{"id": 1}\n' if method == "POST" and "mode" in params else b""
+        asked = pool.submit(
+            httpx.request, method, f"{server.url}{path}", params=params, headers=headers, content=content, timeout=60
+        )
+        time.sleep(1.5)
+        assert not asked.done()
+        sent = httpx.post(f"{server.url}/v0/events?name=e&wait=true", json={"id": 7}, headers=headers, timeout=10)
+        assert (sent.status_code, sent.json()["successful_rows"]) == (200, 1)
+        began = time.monotonic()
+        assert server.stop(signal.SIGTERM) in {0, -signal.SIGTERM}
+        assert time.monotonic() - began < 20
+        answer = asked.result()
+        assert (answer.status_code, "The server stops" in answer.text) == (503, True)
+        assert "Traceback" not in server.printed
