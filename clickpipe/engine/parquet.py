@@ -1,8 +1,4 @@
-"""Parquet files, read by ClickHouse in a process of its own: this one's engine may read no files, and is not to fall.
-
-`python -m clickpipe.engine.parquet FILE` prints the columns as a line of JSON, and waits for a line that says how it is
-to print the rows: `rows` as JSON lines, `blocks` in ClickHouse's Native format, each block behind its length.
-"""
+"""Parquet files, read by ClickHouse in a process of its own: this one may read no files, and is not to fall."""
 
 from __future__ import annotations
 
@@ -12,9 +8,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import parquet_reader
 from clickpipe.engine.protocol import EngineError
 from clickpipe.sql import quote_identifier, quote_literal
 
@@ -28,10 +24,10 @@ _LENGTH = 8  # bytes before a block
 class ParquetFile:
     """An open file: names and ClickHouse types of its columns, and its rows in their order, once."""
 
-    def __init__(self, process: subprocess.Popen[bytes], types: Mapping[str, str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], path: Path, types: Mapping[str, str]) -> None:
         """Begin to read. Raises ClickpipeError for what is no Parquet file."""
         assert process.stdout is not None and process.stdin is not None  # noqa: S101, PT018 - they are pipes
-        self._process = process
+        self._process, self._path, self._types = process, path, types
         self._out, self._in = process.stdout, process.stdin
         told = self._out.readline()
         if not told:
@@ -44,16 +40,23 @@ class ParquetFile:
 
         Raises ClickpipeError when the file cannot be read further.
         """
-        self._in.write(b"go on\n")
+        structure = ", ".join(f"{quote_identifier(name)} {type_}" for name, type_ in self.columns)
+        sql = f"SELECT * FROM {_table(self._path, structure if self._types else '')} SETTINGS {_IN_ORDER}"
+        self._in.write(json.dumps(sql).encode() + b"\n")
         self._in.close()
-        while len(length := self._out.read(_LENGTH)) == _LENGTH:
-            yield self._out.read(int.from_bytes(length, "big"))
+        while length := self._out.read(_LENGTH):
+            size = int.from_bytes(length, "big")
+            block = self._out.read(size)
+            if len(block) < size:
+                break
+            yield block
         self._end()
 
     def _end(self) -> None:
         told = self._process.stderr.read() if self._process.stderr is not None else b""
-        if self._process.wait():
-            reason = told.decode(errors="replace").strip().split("\n")[-1]
+        if code := self._process.wait():
+            reason = EngineError(told.decode(errors="replace")).message.replace(str(self._path), "the file")
+            reason = reason.strip().split("\n")[-1] if code > 0 else f"what reads it was ended by signal {-code}"
             message = f"The Parquet file cannot be read: {reason}"
             raise ClickpipeError(message, code="unreadable_file")
 
@@ -64,13 +67,13 @@ def open_parquet(path: Path, types: Mapping[str, str] | None = None) -> Iterator
 
     `types` are ClickHouse types of columns that Parquet has no type for: without them they are what holds their bytes.
     """
-    command = [sys.executable, "-P", "-m", "clickpipe.engine.parquet", json.dumps(dict(types or {})), str(path)]
+    command = [sys.executable, "-P", parquet_reader.__file__, _table(path)]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(  # noqa: S603 - this Python, and a path that is an argument
+    process = subprocess.Popen(  # noqa: S603 - this Python, a file of ours, and an argument
         command, stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
-        yield ParquetFile(process, types or {})
+        yield ParquetFile(process, path, types or {})
     finally:
         process.kill()
         if process.stdin is not None and not process.stdin.closed:
@@ -79,38 +82,12 @@ def open_parquet(path: Path, types: Mapping[str, str] | None = None) -> Iterator
             pass
 
 
+def _table(path: Path, structure: str = "") -> str:
+    more = f", {quote_literal(structure)}" if structure else ""
+    return f"file({quote_literal(str(path))}, 'Parquet'{more})"
+
+
 def parquet_columns(path: Path) -> list[tuple[str, str]]:
     """Return the names and ClickHouse types of a file's columns. Raises ClickpipeError."""
     with open_parquet(path) as file:
         return file.columns
-
-
-def _main(types: str, path: str) -> int:
-    from chdb.session import Session
-
-    source = f"file({quote_literal(path)}, 'Parquet')"
-    session: Any = Session()
-    try:
-        found = json.loads(session.query(f"DESCRIBE {source}", "JSONCompact").bytes())["data"]
-        sys.stdout.write(json.dumps([row[:2] for row in found]) + "\n")
-        sys.stdout.flush()
-        if not sys.stdin.readline():
-            return 0  # the columns were all that was asked for
-        if wanted := json.loads(types):
-            structure = ", ".join(f"{quote_identifier(name)} {wanted.get(name, type_)}" for name, type_, *_ in found)
-            source = f"{source[:-1]}, {quote_literal(structure)})"
-        with session.send_query(f"SELECT * FROM {source} SETTINGS {_IN_ORDER}", "Native") as stream:
-            for chunk in stream:
-                data = chunk.bytes()
-                sys.stdout.buffer.write(len(data).to_bytes(_LENGTH, "big") + data)
-        sys.stdout.flush()
-    except RuntimeError as error:
-        sys.stderr.write(EngineError(str(error)).message.replace(path, "the file"))
-        return 1
-    finally:
-        session.close()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(*sys.argv[1:]))

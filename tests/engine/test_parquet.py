@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, open_parquet
 
 ROWS = 300_000
@@ -63,3 +64,12 @@ def test_what_cannot_be_loaded_is_an_error(engine: Engine) -> None:
         assert engine.execute("SELECT count() FROM parts.loaded", output="TSV").body == b"0\n"
     engine.load("parts.loaded", "Native", b"\x01\x01\x02id\x05UInt8\x07")
     assert engine.execute("SELECT id FROM parts.loaded", output="TSV").body == b"7\n"
+
+
+def test_a_reader_that_is_ended(groups: Path) -> None:
+    with open_parquet(groups) as file:
+        blocks = file.blocks()
+        next(blocks)
+        file._process.kill()
+        with pytest.raises(ClickpipeError, match="was ended by signal 9"):
+            list(blocks)
