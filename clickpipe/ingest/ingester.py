@@ -72,9 +72,9 @@ class Ingester:
         self._stopped = False  # what is in the log stays there
         self._state = threading.Condition()
         self._segments = Segments(self._writer, self._state, told)
-        self._room = Reading(queue_bytes, self._segments)
-        self.reading = self._room.reading
         self._pools = Pools(workers)
+        self._room = Reading(queue_bytes, self._segments, self._pools)
+        self.reading = self._room.reading
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
         self._settler = Settler(log)
@@ -102,7 +102,7 @@ class Ingester:
             channel = self._channel(workspace, data_source)
             if channel.waiting_bytes > self._queue_bytes:  # the engine takes none; the disk is not to be filled
                 raise overloaded()
-            self._room.require(workspace, request.size, alone=len(self._pools) < 2)  # noqa: PLR2004 - as it says
+            self._room.require(workspace, request.size)
             self._segments.wait(workspace, request.size)
             channel.pending.append(request)
             self._start(channel)

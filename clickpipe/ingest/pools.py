@@ -14,9 +14,9 @@ class Pools:
         self._workers = workers
         self._pools: dict[str, ThreadPoolExecutor] = {}
 
-    def __len__(self) -> int:
-        """Return how many workspaces have threads."""
-        return len(self._pools)
+    def has_others(self, workspace: str) -> bool:
+        """Tell whether other workspaces have threads."""
+        return len(self._pools) > (workspace in self._pools)
 
     def submit(self, workspace: str, work: Callable[[], None]) -> None:
         """Run something on a thread of a workspace."""

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest.pools import Pools
 from clickpipe.ingest.segments import Segments
 
 
 class Reading:
     """Counts the bytes of requests that are being read. Methods may be called from any thread."""
 
-    def __init__(self, most: int, segments: Segments) -> None:
-        """Refuse more than `most` bytes of several, those together that are being read and that wait in `segments`."""
+    def __init__(self, most: int, segments: Segments, pools: Pools) -> None:
+        """Refuse more than `most` bytes of several, those together that are being read and that wait in `segments`.
+
+        A workspace leaves half of it to others, where there are some in `pools`.
+        """
         self._most = most
         self._segments = segments
+        self._pools = pools
         self._bytes = 0
+        self._bytes_of: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def require(self, workspace: str, size: int, *, alone: bool) -> None:
-        """Raise ClickpipeError 503 where there is no room for a request, unless nothing else waits.
-
-        A workspace that is not `alone` leaves half of the room to others.
-        """
+    def require(self, workspace: str, size: int) -> None:
+        """Raise ClickpipeError 503 where there is no room for a request, unless nothing else waits."""
         every, own = self._segments.waiting_bytes, self._segments.waiting_of[workspace]
-        if (every and every + size > self._most) or (own and own + size > self._most // 2 and not alone):
+        if (every and every + size > self._most) or (own and own + size > self._share(workspace)):
             raise overloaded()
 
+    def _share(self, workspace: str) -> int:
+        return self._most // 2 if self._pools.has_others(workspace) else self._most
+
     @contextmanager
-    def reading(self) -> Iterator[Callable[[int], None]]:
+    def reading(self, workspace: str) -> Iterator[Callable[[int], None]]:
         """Give a function that counts bytes of a request while they come in, until its lines are submitted.
 
         It raises ClickpipeError 503 when too much is in memory: a request that comes alone may be of any size.
@@ -41,9 +48,13 @@ class Reading:
             nonlocal own
             with self._lock:
                 others = self._bytes - own + self._segments.waiting_bytes
+                same = self._bytes_of[workspace] - own + self._segments.waiting_of[workspace]
                 if others and others + own + size > self._most:
                     raise overloaded()
+                if same and same + own + size > self._share(workspace):
+                    raise overloaded()
                 self._bytes += size
+                self._bytes_of[workspace] += size
             own += size
 
         try:
@@ -51,6 +62,7 @@ class Reading:
         finally:
             with self._lock:
                 self._bytes -= own
+                self._bytes_of[workspace] -= own
 
 
 def overloaded() -> ClickpipeError:

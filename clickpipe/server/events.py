@@ -41,7 +41,7 @@ async def post_events(request: Request) -> Response:
         instance.ingestion_log.request(*key, 0, rate_limited=1)
         raise
     wait = flag(asked, "wait")
-    with instance.ingester.reading() as count:
+    with instance.ingester.reading(who.workspace.id) as count:
         body = await read_body(request, instance.settings.max_body_bytes, count)
         told = {**instance.event_bytes.take(key, len(body)), **told}
         lines = await _lines(request, body, count, json=asked.get("format") == "json")

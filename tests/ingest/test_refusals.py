@@ -145,16 +145,16 @@ def test_a_data_source_may_refuse_requests_with_a_bad_row(
 
 def test_what_is_being_read_is_bounded_too(make_ingester: MakeIngester) -> None:
     taker = make_ingester(queue_bytes=100)
-    with taker.reading() as first, taker.reading() as second:
+    with taker.reading("w") as first, taker.reading("w") as second:
         first(60)
         second(40)
         for count in (first, second):
             with pytest.raises(ClickpipeError) as error:
                 count(1)
             assert error.value.status == 503
-    with taker.reading() as alone:
+    with taker.reading("w") as alone:
         alone(1000)
-        with taker.reading() as other, pytest.raises(ClickpipeError):
+        with taker.reading("w") as other, pytest.raises(ClickpipeError):
             other(1)
 
 
@@ -164,13 +164,13 @@ def test_what_waits_and_what_is_being_read_are_bounded_together(
     taker = make_ingester(queue_bytes=100 + len(GOOD))
     with taker.paused(deployed.id):
         waits = taker.submit(deployed.id, "events", Lines.of([GOOD]))
-        with taker.reading() as count:
+        with taker.reading("w") as count:
             count(100)
             with pytest.raises(ClickpipeError) as error:
                 count(1)
             assert error.value.status == 503
     assert waits.result().successful_rows == 1
-    with taker.reading() as count:
+    with taker.reading("w") as count:
         count(101)
 
 

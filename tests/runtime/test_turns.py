@@ -84,6 +84,24 @@ def test_events_of_others_have_room_while_one_s_wait(busy: Workspace, quiet: Wor
     assert _send(busy, "src1", 2 * QUEUE).result(10).successful_rows == 1  # one that comes alone may be of any size
 
 
+def test_bodies_of_others_are_read_while_one_s_do_not_end(
+    instance: Instance, busy: Workspace, quiet: Workspace
+) -> None:
+    reading = instance.ingester.reading
+    assert _send(quiet, "events").result(5).successful_rows == 1
+    with reading(busy.id) as first, reading(busy.id) as second, reading(quiet.id) as other:
+        first(QUEUE // 4)
+        second(QUEUE // 5)
+        for count in (first, second):
+            with pytest.raises(ClickpipeError, match="Too much is waiting"):
+                count(QUEUE // 10)
+        other(QUEUE // 2)
+        with pytest.raises(ClickpipeError, match="Too much is waiting"):
+            other(QUEUE // 10)
+    with reading(busy.id) as alone:
+        alone(QUEUE * 3)  # one that comes alone may be of any size
+
+
 def test_statements_of_others_run_while_one_s_take_long(
     instance: Instance, quiet: Workspace, go_on: threading.Event
 ) -> None:
