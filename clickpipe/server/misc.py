@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import clickpipe
+from clickpipe.auth import forbidden
 from clickpipe.observe import CONTENT_TYPE
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.shapes import text_response
@@ -34,7 +35,11 @@ async def get_metrics(request: Request) -> Response:
     """Answer `GET /metrics` for Prometheus."""
     instance = instance_of(request)
     if instance.settings.metrics_access != "open":
-        caller(request).require("WORKSPACE:READ_ALL")
+        who = caller(request)
+        who.require("WORKSPACE:READ_ALL")
+        if who.workspace is not instance.default:
+            message = "Metrics are of the whole server: they are for tokens of its default workspace."
+            raise forbidden(message)
     return Response(await asyncio.to_thread(instance.metrics.text), media_type=CONTENT_TYPE)
 
 

@@ -7,9 +7,31 @@ import json
 import logging
 
 import pytest
+from httpx import Response
 
 from clickpipe.observe import request_id, set_up_logs
 from tests.server.conftest import Client
+
+
+def _metrics(client: Client) -> Response:
+    """Ask with a token that may read all of the default workspace."""
+    catalog, default = client.instance.catalog, client.instance.default.id
+    value = catalog.tokens.put(default, "prometheus", ["WORKSPACE:READ_ALL"], origin="api").value
+    client.instance.tokens.refresh()
+    return client("GET", "/metrics", token=None, headers={"Authorization": f"Bearer {value}"})
+
+
+def test_metrics_are_not_for_others_than_the_server_s_own(client: Client) -> None:
+    """They count what every workspace does."""
+    catalog = client.instance.catalog
+    catalog.tokens.put(client.workspace.id, "all", ["WORKSPACE:READ_ALL"], origin="api")
+    catalog.tokens.put(client.instance.default.id, "some", ["TOKENS", "WORKSPACE:DEPLOY"], origin="api")
+    client.instance.tokens.refresh()
+    for response in (client("GET", "/metrics"), client("GET", "/metrics", token="all")):
+        assert (response.status_code, "default workspace" in response.json()["error"]) == (403, True)
+    some = next(t.value for t in catalog.tokens.all(client.instance.default.id) if t.name == "some")
+    assert client("GET", f"/metrics?token={some}", token=None).status_code == 403
+    assert _metrics(client).status_code == 200
 
 
 def test_metrics_count_requests_by_route(client: Client) -> None:
@@ -17,7 +39,7 @@ def test_metrics_count_requests_by_route(client: Client) -> None:
         client("GET", "/v0/pipes/totals.json")
     client("GET", "/v0/pipes/nothing.json")
     client("BREW", "/v0/coffee")
-    response = client("GET", "/metrics")
+    response = _metrics(client)
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = response.text.splitlines()
     route = 'method="GET",route="/v0/pipes/{name}.{format}"'
