@@ -11,6 +11,7 @@ from pathlib import Path
 
 from clickpipe.catalog.generation import require_newest, write_generation
 from clickpipe.catalog.migrations import migrate
+from clickpipe.diagnostics import ClickpipeError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ class Database:
     def __init__(self, path: Path | None) -> None:
         """Open the file, made when absent for its owner only, and bring its schema up to date.
 
-        Raises ClickpipeError for one that is older than the data.
+        Raises ClickpipeError for one that is older than the data, damaged, or cannot be opened.
         """
         self._lock = threading.RLock()
         self._path = path
@@ -31,14 +32,33 @@ class Database:
         if path is not None:  # before SQLite opens it: its other files get the mode of this one
             path.touch(mode=0o600)
             path.chmod(0o600)
+        try:
+            self._open(path)
+        except sqlite3.OperationalError as error:
+            raise ClickpipeError(f"The catalog {path} cannot be opened: {error}", status=503) from None
+        except sqlite3.DatabaseError as error:
+            message = (
+                f"The catalog {path} is damaged ({error}), so clickpipe does not start; nothing was changed. "
+                "Restore it together with catalog.sqlite-wal, as they were when the server was last stopped."
+            )
+            raise ClickpipeError(message, status=503, code="catalog_damaged") from None
+
+    def _open(self, path: Path | None) -> None:
+        """Open the file, whole. Raises sqlite3.DatabaseError."""
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute("PRAGMA secure_delete = ON")  # what was there before a value was encrypted
-        migrate(self._db)
-        self._tell_generation()
+        try:
+            if path is not None and (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(" ".join(str(found).split()))
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.execute("PRAGMA secure_delete = ON")  # what was there before a value was encrypted
+            migrate(self._db)
+            self._tell_generation()
+        except (sqlite3.Error, ClickpipeError):
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -30,7 +30,9 @@ def require_newest(path: Path) -> None:
     if found is not None and found >= wanted:
         return
     what = (
-        "is missing" if found is None else f"is older than the data (its state is {found}, that of the data {wanted})"
+        ("is damaged" if path.is_file() and path.stat().st_size else "is missing")
+        if found is None
+        else f"is older than the data (its state is {found}, that of the data {wanted})"
     )
     message = (
         f"The catalog {path} {what}. Tables that it does not know of would be removed, so clickpipe does not start. "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from clickpipe.diagnostics import ClickpipeError
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE workspaces (
@@ -99,11 +101,11 @@ MIGRATIONS: tuple[str, ...] = (
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the schema to the newest version; each step is one transaction.
 
-    Raises sqlite3.DatabaseError when the file was written by a newer clickpipe.
+    Raises ClickpipeError when the file was written by a newer clickpipe.
     """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(MIGRATIONS):
-        message = f"the catalog has version {version}, this clickpipe knows {len(MIGRATIONS)}: use a newer clickpipe"
-        raise sqlite3.DatabaseError(message)
+        message = f"The catalog has version {version}, this clickpipe knows {len(MIGRATIONS)}: use a newer clickpipe."
+        raise ClickpipeError(message, status=503, code="catalog_newer")
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")

@@ -22,6 +22,7 @@ from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import Answers, HeldResults, QueryGate
+from clickpipe.runtime.missing import require_tables
 from clickpipe.runtime.partitions import Partitions, crowded as crowded_tables
 from clickpipe.runtime.retention import Retention
 from clickpipe.runtime.workspace import Workspace
@@ -102,6 +103,9 @@ class Instance:
         self.storage_log = StorageLog(self.engine, self.service_log, self._all_live, self.workspaces.database)
         opened.callback(self.storage_log.close)
         self.is_new = self.workspaces.restore(alone=data_dir is not None)
+        self._missing = (
+            require_tables(self.engine, self._all_live().values(), self.data_dir / "engine") if data_dir else []
+        )
         for table, count in self._damaged():
             _LOGGER.error("%d parts of %s are damaged, and were put aside (detached)", count, table)
         self.recovered_segments = self.ingester.recover()
@@ -182,6 +186,8 @@ class Instance:
         if crowded := crowded_tables(self.engine, self._all_live()):
             most = max(count for _, count, _, _ in crowded)
             found.append(f"{len(crowded)} data sources have very many partitions, up to {most}: see the log")
+        if self._missing:
+            found.append(f"the tables of {len(self._missing)} data sources were missing at the start: see the log")
         if damaged := sum(count for _, count in self._damaged()):
             found.append(f"{damaged} damaged parts of tables were put aside: see the log")
         return found

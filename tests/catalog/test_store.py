@@ -10,6 +10,7 @@ import pytest
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Physical, Workspace
 from clickpipe.compiler import ResultColumn
+from clickpipe.diagnostics import ClickpipeError
 
 PHYSICAL = Physical({"t": "`ws`.`t_1`"}, ("t_1", "t_view"))
 FILES = {"t.datasource": "SCHEMA >\n    é String"}
@@ -179,5 +180,5 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     raw = sqlite3.connect(path)
     raw.execute("PRAGMA user_version = 99")
     raw.close()
-    with pytest.raises(sqlite3.DatabaseError, match="use a newer clickpipe"):
+    with pytest.raises(ClickpipeError, match="use a newer clickpipe"):
         Catalog(path)

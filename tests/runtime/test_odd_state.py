@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,65 @@ def test_what_is_missing_or_older_is_told_and_the_rows_stay(
     for path in kept.glob("catalog.*"):
         shutil.copy(path, folder / path.name)
     assert json.loads(run_python(OPENED, folder, "one").stdout) == ["rows", 10]
+
+
+def of_engine(folder: Path) -> None:
+    shutil.rmtree(folder / "engine")
+
+
+def of_tables(folder: Path) -> None:
+    shutil.rmtree(folder / "engine")
+    (folder / "engine").mkdir()
+
+
+def of_pages(folder: Path) -> None:
+    with (folder / "catalog.sqlite").open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xff" * 20_000)
+
+
+def of_text(folder: Path) -> None:
+    (folder / "catalog.sqlite").write_bytes(b"no database" * 1_000)
+
+
+@pytest.mark.parametrize(
+    ("lose", "told"),
+    [
+        (of_engine, "none of the 2 tables that the catalog knows of"),
+        (of_tables, "none of the 2 tables that the catalog knows of"),
+        (of_pages, "is damaged"),
+        (of_text, "is damaged"),
+    ],
+)
+def test_what_is_damaged_is_told_and_a_copy_can_be_put_back(
+    run_python: RunPython, tmp_path: Path, lose: Callable[[Path], None], told: str
+) -> None:
+    folder, kept = tmp_path / "data", tmp_path / "kept"
+    made = MADE.replace("os._exit(9)", "instance.close()")
+    (tmp_path / "older").mkdir()
+    run_python(made, folder, json.dumps(FILES), tmp_path / "older")
+    shutil.copytree(folder, kept, symlinks=True)
+    lose(folder)
+    for _ in range(2):
+        code, message = json.loads(run_python(OPENED, folder, "one").stdout)
+        assert code in {"tables_missing", "catalog_damaged", "catalog_outdated"}
+        assert told in message
+        assert "\n" not in message
+    shutil.rmtree(folder)
+    shutil.copytree(kept, folder, symlinks=True)
+    assert json.loads(run_python(OPENED, folder, "one").stdout) == ["rows", 10]
+
+
+def test_a_table_that_is_missing_is_told_and_the_rest_answers(run_python: RunPython, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (tmp_path / "older").mkdir()
+    files = {**FILES, "others.datasource": FILES["events.datasource"]}
+    drop = "instance.engine.execute('DROP TABLE ' + instance.default.live.physical.tables['others'] + ' SYNC')"
+    made = MADE.replace("os._exit(9)", f"{drop}\n    instance.close()")
+    run_python(made, folder, json.dumps(files), tmp_path / "older")
+    opened = OPENED.replace('print(json.dumps(["rows", rows]))', "print(json.dumps([rows, instance.problems()]))")
+    done = run_python(opened, folder, "one")
+    assert json.loads(done.stdout.splitlines()[-1]) == [
+        10,
+        ["the tables of 1 data sources were missing at the start: see the log"],
+    ]

@@ -1,0 +1,34 @@
+"""Tables that the catalog knows of and the engine does not have: its files were lost, or are those of another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from clickpipe.catalog import Live
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine
+
+_LOGGER = logging.getLogger(__name__)
+_TABLES = "SELECT concat('`', database, '`.`', name, '`') FROM system.tables WHERE startsWith(database, 'ws_')"
+
+
+def require_tables(engine: Engine, live: Iterable[Live], folder: Path) -> list[str]:
+    """Return the data sources whose tables are missing, each told in the log.
+
+    Raises ClickpipeError where none at all is there, so that nothing is acknowledged which has nowhere to go.
+    """
+    there = set(engine.execute(_TABLES, output="TSVRaw").body.decode().splitlines())
+    known = [(name, table) for each in live for name, table in each.physical.tables.items()]
+    missing = [name for name, table in known if table not in there]
+    if known and len(missing) == len(known):
+        message = (
+            f"The data of ClickHouse in {folder} has none of the {len(known)} tables that the catalog knows of, so "
+            "clickpipe does not start. Restore both as they were when the server was last stopped; to begin anew, "
+            "remove both: the folder and what is called catalog.* beside it."
+        )
+        raise ClickpipeError(message, status=503, code="tables_missing")
+    for name in missing:
+        _LOGGER.error("the table of '%s' is missing in %s: restore it, or remove the data source", name, folder)
+    return missing
