@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import httpx
 
 from tests.security.condition_writer import ConditionWriter
-from tests.security.near_writer import COLUMNS, NearWriter
+from tests.security.near_writer import COLUMNS, INNER, NearWriter
 from tests.security.replies import Reply, differs, send, wrong
 from tests.security.route_writer import RouteWriter
 from tests.security.seed_writer import SeedWriter, known_ways
@@ -62,7 +62,8 @@ def _asked(world: World, number: int) -> Asked:
         every = (*_NAMES, *kind.reads, *world.known.physical, *world.ids, kind.name)
         return RouteWriter(number, every, world.ids).asked()
     if mode == "near":
-        sql, said = NearWriter(number, kind.reads).query(), ""
+        inner = tuple(INNER[name] for name in kind.reads if name in INNER) if Random(number).randrange(4) == 0 else ()
+        sql, said = NearWriter(number, inner or kind.reads).query(), ""
         if turn % 3 == 0:
             sql += Random(number).choice((" FORMAT JSON", " FORMAT CSV", " FORMAT JSONEachRow", " FORMAT Pretty"))
     elif mode == "seed":

@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+INNER = {"mine": "every", "wide": "broad"}  # the node before what a pipe publishes
 _ROW = ("val", "id", "tenant", "id", "val")
 COLUMNS = {
-    **dict.fromkeys(("events", "flat", "keyed", "other", "own", "spare", "mine", "wide", "acmes"), _ROW),
+    **dict.fromkeys(
+        ("events", "flat", "keyed", "other", "own", "spare", "mine", "wide", "acmes", *INNER.values()), _ROW
+    ),
     "sec": ("id",),
     "oth": ("c",),
     "names": ("c", "tenant", "s"),

@@ -24,6 +24,12 @@ POSTED = (
     ),
 )
 _POSTED_OFTEN = (*POSTED, "/v0/sql", "/v0/pipes/{name}.{format}", "/v0/sql", "/v0/pipes/{name}.{format}", "/")
+# What several kinds of tokens ask in the same words, a piece of it: is it their own?
+_SHARED = tuple(
+    path.replace("{n}", name)
+    for name in ("mine", "wide", "events", "flat")
+    for path in ("/v0/pipes/{n}.csv", "/v0/sql?q=SELECT+*+FROM+{n}+FORMAT+CSV", "/v0/pipes/{n}.json?q=SELECT+*+FROM+_")
+)
 _KEYS = {
     "attrs": ("id,name", "columns", "id,name,used_by,statistics,quarantine_rows", "sql,nodes", "__class__", "", ",,"),
     "node_attrs": ("sql", "sql,params,columns", "x", ""),
@@ -83,6 +89,9 @@ class RouteWriter:
         """Return the request."""
         if self._random.randrange(3) == 0:
             return self._posted()
+        if self._random.randrange(5) == 0:
+            method, path = self._random.choice(("GET", "GET", "HEAD")), self._random.choice(_SHARED)
+            return Asked(method, path, headers={"Range": "bytes=0-9999"}, said=path)
         path, said = self._path(self._random.choice((*_TOLD, *_OFTEN, *_OFTEN)))
         params = self._params(3)
         return Asked(

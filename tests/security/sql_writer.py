@@ -52,7 +52,22 @@ class Writer:
     def _name(self) -> str:
         if not self._bold and not self._one_in(25):
             return self._quoted(self._of(*self._names))
-        names = ("events", "other", "mine", "sec", "oth", "n", "_", "events_quarantine", "other_quarantine", "nope")
+        names = (
+            "events",
+            "other",
+            "mine",
+            "sec",
+            "oth",
+            "n",
+            "_",
+            "every",
+            "broad",
+            "other__v0",
+            "wide__v2",
+            "events_quarantine",
+            "other_quarantine",
+            "nope",
+        )
         services = ("tinybird.pipe_stats_rt", "tinybird.jobs_log", "system.tables", "system.parts", "system.one")
         more = ("system.query_log", "system.functions", "information_schema.tables", "default.events", "system.users")
         return self._quoted(self._of(*names, *names, *services, *more, *self._known.physical))

@@ -86,7 +86,7 @@ def test_each_route_that_tells_is_asked() -> None:
     told = {path for method, path, _ in ROUTES if method == "GET" and "{" not in path}
     told |= {path.partition("?")[0] for path in POSTED if "{" not in path}
     assert told <= {one.path.partition("?")[0] for one in asked}
-    assert {one.method for one in asked} == {"GET", "POST"}
+    assert {one.method for one in asked} == {"GET", "HEAD", "POST"}
 
 
 def _replies(walls: World, *asked: tuple[str, str]) -> dict[str, Reply]:

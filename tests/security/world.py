@@ -57,11 +57,13 @@ FILES = {
     "datasources/events.datasource": EVENTS,
     "datasources/flat.datasource": FLAT,
     "datasources/keyed.datasource": JOINED,
-    "datasources/other.datasource": EVENTS,
+    "datasources/other.datasource": f"VERSION 0\n\n{EVENTS}",
     "datasources/own.datasource": FLAT,
     "datasources/spare.datasource": FLAT,
-    "pipes/mine.pipe": _pipe("SELECT id, tenant, val FROM events WHERE tenant = {{String(tenant, 'acme')}}"),
-    "pipes/wide.pipe": _pipe("SELECT id, tenant, val FROM flat WHERE tenant = {{String(tenant, 'acme')}}"),
+    "pipes/mine.pipe": "NODE every\nSQL >\n    SELECT * FROM events\n\n"
+    + _pipe("SELECT id, tenant, val FROM every WHERE tenant = {{String(tenant, 'acme')}}"),
+    "pipes/wide.pipe": "VERSION 2\n\nNODE broad\nSQL >\n    SELECT * FROM flat\n\n"
+    + _pipe("SELECT id, tenant, val FROM broad WHERE tenant = {{String(tenant, 'acme')}}"),
     "pipes/acmes.pipe": _pipe("SELECT id, tenant, val FROM flat WHERE tenant = 'acme'"),
     "pipes/sec.pipe": _pipe(
         "SELECT id, hex(HMAC('sha256', toString(id), {{tb_secret('key')}})), "
@@ -87,6 +89,7 @@ class Kind:
     """A kind of token: its scopes, and whose canaries it may see.
 
     `reads` are the tables and pipes that it may read. What it is told hangs on `acme`'s rows alone where it is `alike`.
+    Its token is `called` so: JWTs of several may have one name.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Kind:
     reads: tuple[str, ...] = ()
     jwt: bool = False
     alike: bool = False
+    called: str = ""
 
     @property
     def is_filtered(self) -> bool:
@@ -116,7 +120,10 @@ def _reads(*names: str) -> tuple[dict[str, Any], ...]:
 
 
 FILTERED = tuple(_scope("DATASOURCES:READ", name, filter="tenant = 'acme'") for name in ("events", "flat", "keyed"))
-FIXED = tuple(_scope("PIPES:READ", name, fixed_params={"tenant": "acme"}) for name in ("mine", "wide"))
+FIXED, FIXED_TOO = (
+    tuple(_scope("PIPES:READ", name, fixed_params={"tenant": tenant}) for name in ("mine", "wide"))
+    for tenant in ("acme", "globex")
+)
 CREATED = tuple(_scope(f"DATASOURCES:{what}", name) for name in ("own", "spare") for what in ("CREATE", "APPEND"))
 ACME = frozenset({"acme"})
 _SOURCES = ("events", "flat", "keyed")
@@ -125,6 +132,7 @@ KINDS = (
     Kind("creator", (*CREATED, *_reads("oth")), frozenset({"own"}), ("oth",), alike=True),
     Kind("fixed", FIXED, ACME, ("mine", "wide"), alike=True),
     Kind("fixed_jwt", FIXED, ACME, ("mine", "wide"), jwt=True, alike=True),
+    Kind("fixed_too", FIXED_TOO, frozenset({"globex"}), ("mine", "wide"), jwt=True, called="fixed_jwt"),
     Kind("filtered", FILTERED, ACME, _SOURCES, alike=True),
     Kind("filtered_jwt", FILTERED, ACME, _SOURCES, jwt=True, alike=True),
     Kind("both", (*FILTERED, *FIXED, *_reads("oth", "names")), ACME, (*_SOURCES, "mine", "wide", "oth"), alike=True),
@@ -208,7 +216,7 @@ async def _tokens(instance: Instance, admin: str) -> dict[str, str]:
             life = "&expiration_time=4000000000" if kind.jwt else ""
             headers = {"Authorization": f"Bearer {admin}"}
             reply = await asking.post(
-                f"/v0/tokens?name={kind.name}{life}", json={"scopes": kind.scopes}, headers=headers
+                f"/v0/tokens?name={kind.called or kind.name}{life}", json={"scopes": kind.scopes}, headers=headers
             )
             found[kind.name] = reply.json()["token"]
         return found
