@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from clickpipe.ingest import Ingester, Lines, WriteAheadLog, segments, writes
 from clickpipe.ingest.channel import MOVES, Batch, State
 from clickpipe.ingest.log import Record, Segment
 from clickpipe.runtime import Workspace
+from tests.conftest import ROOT
 from tests.ingest.conftest import BAD, GOOD, ONE, REFUSED, MakeIngester, counts
 
 MEMORY = "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"
@@ -201,3 +203,11 @@ def test_a_segment_leaves_the_log_in_one_way_only() -> None:
             else:
                 with pytest.raises(RuntimeError, match=f"a segment that is {state} cannot be {other}"):
                     batch.to(other)
+
+
+def test_the_documentation_tells_the_same_moves() -> None:
+    text = (ROOT / "docs/ingestion.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| [^|]* \| ([^|]*) \|$", text, re.MULTILINE)
+    told = {state: {word for word in re.findall(r"\w+", on) if word in set(State)} for state, on in rows}
+    told = {state: on for state, on in told.items() if state in set(State)}
+    assert told == {state: set(following) for state, following in MOVES.items()}
