@@ -57,16 +57,31 @@ def without_guesses(settings: Settings) -> Settings:
 
 
 def _require_filters_hold(live: Live, filters: Iterable[str], composed: Composition) -> None:
-    """Raise ClickpipeError 403 for a query that reads rows of a Join table which no filter is applied to."""
+    """Raise ClickpipeError 403 for a query that reads rows which no filter holds for: of a Join, a quarantine."""
     joins: dict[tuple[str, ...], str] = {}
+    apart: dict[tuple[str, ...], str] = {}
     for given in filters:
         name = live.compiled.project.canonical(given)
         source, table = live.compiled.data_sources.get(name), live.table(name)
         if source is not None and table is not None and source.engine.name.text == "Join":
             joins[tuple(table.replace("`", "").split("."))] = name
+        if (aside := live.table(f"{name}_quarantine")) is not None:
+            apart[tuple(aside.replace("`", "").split("."))] = name
+    if apart and (name := _read_of(composed, apart)):
+        message = f"What reads the quarantine of '{name}' is not for a token that may read some of its rows only."
+        raise ClickpipeError(message, status=403, code="forbidden")
     if joins and (name := _joined(composed, joins)):
         message = f"'{name}' is not for a token that may read some of its rows only: its engine, Join, has no filters."
         raise ClickpipeError(message, status=403, code="forbidden")
+
+
+def _read_of(composed: Composition, tables: Mapping[tuple[str, ...], str]) -> str:
+    """Return one of the tables that is read, '' for none."""
+    for new in composed.tables.values():
+        found = _read_of(new, tables) if isinstance(new, Composition) else tables.get(new, "")
+        if found:
+            return found
+    return ""
 
 
 def _joined(composed: Composition, joins: Mapping[tuple[str, ...], str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from jinja2 import pass_context
@@ -16,7 +16,7 @@ from clickpipe.template.values import Fragment, Text
 
 _NONE: Any = object()
 _FUNCTION = re.compile(r"^[A-Za-z_]\w*$", re.ASCII)
-_Quote = Callable[[str, Collection[str], Iterable[str], Collection[str]], Text]
+_Quote = Callable[..., Text]
 
 
 def _name(value: Any, default: Any) -> str:
@@ -27,7 +27,11 @@ def _name(value: Any, default: Any) -> str:
     return str(value)
 
 
-def _call(quote: _Quote, known: Callable[[names.Names], Collection[str]]) -> Callable[..., Fragment]:
+def _call(
+    quote: _Quote,
+    known: Callable[[names.Names], Collection[str]],
+    tables: Callable[[names.Names], Collection[str]] | None = None,
+) -> Callable[..., Fragment]:
     @pass_context
     def call(context: Context, value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, **_more: Any) -> Fragment:
         name = _name(value, default)
@@ -36,7 +40,8 @@ def _call(quote: _Quote, known: Callable[[names.Names], Collection[str]]) -> Cal
         if enum and name not in own:
             message = f"'{name}' is not one of the allowed values: {', '.join(dict.fromkeys(own))}"
             raise TemplateError(message)
-        return Fragment((quote(name, known(run.names), own, run.constants),))
+        more = {"tables": tables(run.names)} if tables is not None else {}
+        return Fragment((quote(name, known(run.names), own, run.constants, **more),))
 
     return call
 
@@ -61,7 +66,7 @@ def _columns(
 
 
 _column = _call(names.column, lambda known: known.columns)
-_symbol = _call(names.identifier, lambda known: {*known.columns, *known.tables})
+_symbol = _call(names.identifier, lambda known: known.columns, tables=lambda known: known.tables)
 _table = _call(names.table, lambda known: known.tables)
 
 FUNCTIONS: Mapping[str, Callable[..., Fragment]] = {

@@ -61,17 +61,30 @@ def column(name: str, known: Collection[str], own: Iterable[str], texts: Collect
     return Text(".".join(_quoted(part) for part in parts))
 
 
-def identifier(name: str, known: Collection[str], own: Iterable[str], texts: Collection[str] = ()) -> Text:
-    """Return one name as SQL text, the dots in it kept. Raises UnknownName when nothing is called so."""
-    if name not in own and name not in known and name not in texts:
+def identifier(
+    name: str,
+    known: Collection[str],
+    own: Iterable[str],
+    texts: Collection[str] = (),
+    *,
+    tables: Collection[str] = (),
+) -> Text:
+    """Return one name as SQL text, the dots in it kept. Raises UnknownName when nothing is called so.
+
+    It may be one of the `tables`, which are told to nobody: who calls may not know which there are.
+    """
+    if name not in own and name not in known and name not in texts and name not in tables:
         raise UnknownName(_unknown("name", name, [*own, *known]))
     return Text(_quoted(name))
 
 
 def table(name: str, known: Collection[str], own: Iterable[str], texts: Collection[str] = ()) -> Text:
-    """Return a table's name as SQL text. Raises UnknownName when it is no data source or pipe."""
+    """Return a table's name as SQL text. Raises UnknownName when it is no data source or pipe.
+
+    It tells the author's own names alone: who calls may not know which others there are.
+    """
     if name not in known and name not in own and name not in texts:
-        raise UnknownName(_unknown("data source or pipe", name, [*own, *known]))
+        raise UnknownName(_unknown("data source or pipe", name, own))
     return Text(_quoted(name))
 
 
@@ -79,7 +92,8 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     listed = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
     hint = did_you_mean(name, names)
-    return f"the {what} '{name}' does not exist; there are: {listed or 'none'}" + (f" ({hint})" if hint else "")
+    told = f"; there are: {listed}" if listed else ""
+    return f"the {what} '{name}' does not exist{told}" + (f" ({hint})" if hint else "")
 
 
 def _quoted(name: str) -> str:
