@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import unified_diff
@@ -17,6 +18,7 @@ from clickpipe.diagnostics import ClickpipeError, Diagnostic, Sources
 if TYPE_CHECKING:
     from clickpipe.datafile import FormatSQL
 
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _ENDINGS = (".datasource", ".pipe", ".connection")
 
 
@@ -105,6 +107,8 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    if not path.stat().st_mode & _WRITABLE:  # which holds nobody back who is root
+        raise ClickpipeError(f"{path} cannot be written: it is read-only", code="unwritable")
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

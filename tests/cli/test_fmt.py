@@ -86,6 +86,13 @@ def test_a_file_that_cannot_be_written_is_no_bug(run: Run, folder: Path, monkeyp
     assert (result.code, result.err) == (1, f"error: {folder / 'messy.pipe'} cannot be written: Permission denied\n")
 
 
+def test_a_read_only_file_is_left_alone_for_root_too(run: Run, folder: Path) -> None:
+    (folder / "messy.pipe").chmod(0o444)
+    result = run("fmt", folder)
+    assert (result.code, result.err) == (1, f"error: {folder / 'messy.pipe'} cannot be written: it is read-only\n")
+    assert (folder / "messy.pipe").read_text() == MESSY
+
+
 def test_sql_is_formatted_by_clickhouse_when_asked(run: Run, folder: Path) -> None:
     assert run("fmt", "--sql", folder).code == 0
     assert (folder / "messy.pipe").read_text() == "NODE n\nSQL >\n    SELECT 1 AS one\n\nTYPE endpoint\n"
