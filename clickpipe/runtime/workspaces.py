@@ -98,7 +98,7 @@ class Workspaces:
 
     def named(self, name: str) -> Workspace:
         """Return the workspace of a name or an id. Raises ClickpipeError 404."""
-        found = next((w for w in self if name in {w.id, w.name}), None)
+        found = self._by_id.get(name) or next((w for w in self if w.name == name), None)
         if found is None:
             hint = did_you_mean(name, [w.name for w in self])
             message = f"There is no workspace '{name}'" + (f": {hint}" if hint else "")
@@ -144,9 +144,9 @@ class Workspaces:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, self.default.id))
 
     def require_name(self, name: str) -> None:
-        """Raise ClickpipeError 400 for a name that cannot be one."""
-        if not _NAME.fullmatch(name):
-            message = f"'{name[:100]}' cannot be a workspace's name: letters, digits, '_', '-' and '.' can."
+        """Raise ClickpipeError 400 for a name that cannot be one, as the id of a workspace."""
+        if not _NAME.fullmatch(name) or name in self._by_id:
+            message = f"'{name[:100]}' cannot be a workspace's name: letters, digits, '_', '-' and '.' can; no id can."
             raise ClickpipeError(message, code="bad_name")
 
     def preview(self, parent: Workspace, name: str, rows: Rows) -> Workspace:

@@ -114,9 +114,10 @@ async def delete_workspace(request: Request) -> JSONResponse:
     """
     who, instance = caller(request), instance_of(request)
     who.require("ADMIN")
-    if who.workspace.name != request.path_params["name"] and who.workspace.id != request.path_params["name"]:
+    given, found = request.path_params["name"], who.workspace
+    if given not in {found.id, found.name}:
         _require_default(instance, who)
-    found = instance.workspaces.named(request.path_params["name"])
+        found = instance.workspaces.named(given)
     await asyncio.to_thread(instance.workspaces.delete, found)
     return JSONResponse({"ok": True, "id": found.id, "name": found.name})
 

@@ -193,6 +193,21 @@ def test_an_admin_removes_its_own_workspace_only(default: Client) -> None:
     assert other("DELETE", f"/v1/workspaces/{other.workspace.id}").status_code == 200
 
 
+def test_no_name_takes_the_place_of_an_id(default: Client) -> None:
+    workspaces = default.instance.workspaces
+    victim, attacker = (Client(default.instance, workspaces.create(name)) for name in ("victim", "attacker"))
+    assert attacker("POST", f"/v1/environments?name={victim.workspace.id}").status_code == 400
+    assert default("POST", f"/v1/workspaces?name={victim.workspace.id}").status_code == 400
+    # one that has such a name from before
+    named = Client(default.instance, workspaces.create("for_now", parent=attacker.workspace.id))
+    named.workspace.name = victim.workspace.id
+    assert workspaces.named(victim.workspace.id) is victim.workspace
+    assert named("DELETE", f"/v1/workspaces/{victim.workspace.id}").json()["id"] == named.workspace.id
+    assert victim.workspace in list(workspaces)
+    for left in (victim, attacker):
+        workspaces.delete(left.workspace)
+
+
 def test_test_workspaces_of_tb_expire(default: Client) -> None:
     made = default("POST", "/v1/workspaces?name=Tinybird_Local_Test_1").json()
     (record,) = (r for r in default.instance.catalog.workspaces() if r.id == made["id"])
