@@ -111,6 +111,10 @@ class JobRunner:
             if job.workspace_id == workspace:
                 self.wait(job.id)
 
+    def running(self, job_id: str) -> Future[None] | None:
+        """Return what is done when a job has ended; None where it has."""
+        return self._running.get(job_id)
+
     def wait(self, job_id: str, timeout: float | None = None) -> None:
         """Wait until a job has ended, or for `timeout` seconds."""
         future = self._running.get(job_id)

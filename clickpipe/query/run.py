@@ -41,7 +41,7 @@ from clickpipe.sql import Composition, check, reads
 from clickpipe.template import BoundSQL, Secrets
 
 _LONG = 10_000  # characters of values from which on a call's bound SQL is not remembered
-_FIRST_QUERIES = ThreadPoolExecutor(8, thread_name_prefix="first-query")
+_FIRST_AT_ONCE = 8  # texts that are judged at once, of a workspace
 
 
 class QueryRunner:
@@ -70,6 +70,7 @@ class QueryRunner:
         self._settings = (limits or QueryLimits()).settings()
         self._settings_key = frozen(self._settings)
         self._memory: Memory | None = None
+        self._first_queries = ThreadPoolExecutor(_FIRST_AT_ONCE, thread_name_prefix="first-query")
 
     def live(self) -> Live:
         """Return what the workspace answers from. Raises 404 before the first deployment."""
@@ -98,7 +99,7 @@ class QueryRunner:
         facts = self._of(live).judged.get(bound.text)
         if facts is not None and not options.filters:
             return self._answer(live, bound, options, facts, known)
-        judging = _FIRST_QUERIES.submit(self._first, live, name, bound, options)
+        judging = self._first_queries.submit(self._first, live, name, bound, options)
         return behind(judging, lambda found: self._answer(live, found[0], options, found[1], known))
 
     def _first(self, live: Live, name: str, bound: BoundQuery, options: QueryOptions) -> tuple[BoundQuery, Facts]:

@@ -6,7 +6,6 @@ answer is told in ClickHouse's documentation of its HTTP interface.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from functools import partial
@@ -49,6 +48,7 @@ from clickpipe.server.metadata import shown_counts
 from clickpipe.server.observed import observed, run_sql
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
+from clickpipe.server.threads import in_thread
 
 _DEFAULT = "TabSeparated"
 
@@ -85,13 +85,13 @@ def _shown(request: Request, who: Caller) -> Shown:
 
 
 async def _answer(request: Request, who: Caller, asked: Asked) -> Response:
-    shown = await asyncio.to_thread(_shown, request, who)
+    shown = await in_thread(_shown, request, who)
     canonical_database(shown, asked.params.get("database") or request.headers.get("x-clickhouse-database", ""))
     wanted = asked.params.get("default_format") or request.headers.get("x-clickhouse-format") or _DEFAULT
     text, own = split_settings(asked.sql.rstrip("; \t\r\n\f\v"), shown.settings)
     text, output = split_format_clause(text, format_named(wanted))
     text, more = split_settings(text, shown.settings)
-    query = await asyncio.to_thread(client_query, text, shown)
+    query = await in_thread(client_query, text, shown)
     headers = {**general_headers(request), "X-ClickHouse-Format": output.clickhouse}
     if not query.sql:
         return Response(b"", headers={**TEXT, **headers})
@@ -142,4 +142,4 @@ async def _response(
     if not packed:
         return body_response(result, content_type, headers, ending=ending)
     headers["Content-Encoding"] = "identity"  # ClickHouse's framing is compression enough
-    return await asyncio.to_thread(body_response, result, content_type, headers, framed, ending)
+    return await in_thread(body_response, result, content_type, headers, framed, ending)

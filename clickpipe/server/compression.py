@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -11,6 +10,8 @@ from typing import Protocol
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clickpipe.server.threads import in_thread
 
 _LARGE = 100_000  # bytes from which on they are compressed beside the event loop
 _TEXT = ("application/geo+json", "application/json", "application/x-ndjson", "application/xml", "text/")
@@ -182,7 +183,7 @@ class _Sender:
         data = message.get("body", b"")
         if len(data) < _LARGE:
             return self._encoded(data, end=not message.get("more_body", False))
-        return await asyncio.to_thread(self._encoded, data, end=not message.get("more_body", False))
+        return await in_thread(self._encoded, data, end=not message.get("more_body", False))
 
     def _encoded(self, data: bytes, *, end: bool) -> bytes:
         assert self._encoder is not None  # noqa: S101 - asked of answers that are compressed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner, compose_condition
 from clickpipe.runtime import Instance, StagingData, Workspace
 from clickpipe.server.parameters import Values, header, of_pipe, one, output_settings
+from clickpipe.server.threads import in_thread, of_workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ def caller_with(request: Request, given: str) -> Caller:
     instance = instance_of(request)
     told = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)
+    of_workspace.set(token.workspace_id)
     told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or told
     request.scope["state"]["headers"] |= told
     request.scope["state"]["token"] = token
@@ -110,7 +111,7 @@ async def require_condition(request: Request, who: Caller, live: Live, written: 
     """Raise ClickpipeError 400 for what is no condition on rows of `written`, 403 for one that reads too much."""
     if condition:
         allowed = partial(who.may_read_beside, written)
-        await asyncio.to_thread(compose_condition, instance_of(request).engine, live, condition, allowed)
+        await in_thread(compose_condition, instance_of(request).engine, live, condition, allowed)
 
 
 def told_to(request: Request, error: ClickpipeError) -> ClickpipeError:

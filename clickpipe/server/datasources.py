@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -12,6 +10,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.server.context import caller, flag
 from clickpipe.server.metadata import asked_keys, data_source_reply, find, with_engine_details
 from clickpipe.server.shapes import text_response
+from clickpipe.server.threads import in_thread
 
 
 async def list_data_sources(request: Request) -> JSONResponse:
@@ -20,7 +19,7 @@ async def list_data_sources(request: Request) -> JSONResponse:
     live = who.workspace.live
     if live is None:
         return JSONResponse({"datasources": []})
-    counts = await asyncio.to_thread(who.workspace.row_counts)
+    counts = await in_thread(who.workspace.row_counts)
     readable = [s for s in live.compiled.data_sources.values() if allows(who.token, "DATASOURCES:READ", s.name)]
     attrs = asked_keys(request, "attrs")
     return JSONResponse({"datasources": [data_source_reply(who, live, s, counts, attrs) for s in readable]})
@@ -43,7 +42,7 @@ async def get_data_source(request: Request) -> Response:
         raise ClickpipeError(message, status=404, code="not_found")
     if datafile:
         return text_response(live.compiled.project.files[source.file])
-    counts = await asyncio.to_thread(who.workspace.row_counts)
+    counts = await in_thread(who.workspace.row_counts)
     attrs = asked_keys(request, "attrs")
     reply = data_source_reply(who, live, source, counts, attrs)
     return JSONResponse(reply if attrs else with_engine_details(reply))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +16,9 @@ from clickpipe.jobs import JobCancelled, Report
 from clickpipe.project import decode
 from clickpipe.runtime import Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
-from clickpipe.server.jobs import started
+from clickpipe.server.jobs import ended, started
 from clickpipe.server.parameters import limited
+from clickpipe.server.threads import in_thread
 
 _MAX_FILES = 10_000
 _SEED = {"id": "0", "status": "data_ready", "live": True, "created_at": "2000-01-01 00:00:00.000000"}
@@ -35,7 +35,7 @@ async def post_deploy(request: Request) -> JSONResponse:
     files = await _project_files(request)
     destructive = flag(request, "allow_destructive_operations")
     try:
-        prepared = await asyncio.to_thread(
+        prepared = await in_thread(
             who.workspace.prepare,
             files,
             allow_destructive=destructive,
@@ -68,7 +68,7 @@ async def post_build(request: Request) -> JSONResponse:
     who.require("WORKSPACE:DEPLOY")
     files = await _project_files(request)
     try:
-        prepared = await asyncio.to_thread(who.workspace.prepare, files, allow_destructive=True)
+        prepared = await in_thread(who.workspace.prepare, files, allow_destructive=True)
     except ProjectError as error:
         return JSONResponse({"result": "failed", "errors": _errors(error)}, status_code=400)
     plan = prepared.plan
@@ -77,7 +77,7 @@ async def post_build(request: Request) -> JSONResponse:
         return JSONResponse({"result": "failed", "errors": errors}, status_code=400)
     if not plan.is_empty:
         deployment = who.workspace.start(prepared)
-        await asyncio.to_thread(who.workspace.apply, deployment, prepared)
+        await in_thread(who.workspace.apply, deployment, prepared)
     return JSONResponse({"result": "success", "build": _build(who, plan)})
 
 
@@ -133,7 +133,7 @@ async def _apply(request: Request, who: Caller, deployment: Deployment, prepared
 
     job = instance.jobs.submit(workspace.id, "deployment", str(deployment.id), work)
     started(request, who, job)
-    await asyncio.to_thread(instance.jobs.wait, job.id, instance.settings.deploy_wait_seconds)
+    await ended(request, job, instance.settings.deploy_wait_seconds)
 
 
 def _errors(error: ProjectError) -> list[dict[str, str]]:
@@ -208,7 +208,7 @@ async def promote_deployment(request: Request) -> JSONResponse:
     who.require("WORKSPACE:DEPLOY")
     number = request.path_params["id"]
     if who.workspace.live is None or who.workspace.live.deployment_id != number:
-        await asyncio.to_thread(who.workspace.promote, number)
+        await in_thread(who.workspace.promote, number)
     return JSONResponse({"result": "success", "deployment": _reply(_found(request, who, number))})
 
 
@@ -222,7 +222,7 @@ async def delete_deployment(request: Request) -> JSONResponse:
         raise ClickpipeError(message, code="deployment_is_live")
     found = None if number == 0 else _found(request, who, number)
     if found is not None and found.status not in {DeploymentStatus.DELETED, DeploymentStatus.FAILED}:
-        await asyncio.to_thread(who.workspace.discard, number)
+        await in_thread(who.workspace.discard, number)
     shown = {**_SEED, "live": False, "status": "deleted"} if number == 0 else _reply(_found(request, who, number))
     return JSONResponse({"result": "success", "deployment": shown})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from clickpipe.ingest import IngestResult, Lines, decompress, lines_of
 from clickpipe.runtime import StagingData, Workspace
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.parameters import flag, header, query, read_body
+from clickpipe.server.threads import in_thread
 from clickpipe.server.waiting import result_of
 
 _LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
@@ -55,7 +55,7 @@ async def post_events(request: Request) -> Response:
 def _written(data: Workspace | StagingData, name: str, lines: Lines, *, wait: bool) -> Awaitable[IngestResult]:
     """Give lines to the log, or, those for staging, write them at once."""
     if isinstance(data, StagingData):
-        return asyncio.to_thread(data.append, name, [lines])
+        return in_thread(data.append, name, [lines])
     return result_of(data.submit(name, lines, wait=wait))
 
 
@@ -64,7 +64,7 @@ async def _lines(request: Request, body: bytes, count: Callable[[int], None], *,
     if not encoding and len(body) <= _LARGE:
         return lines_of(body, json=json)
     most = instance_of(request).settings.max_body_bytes * 10
-    lines = await asyncio.to_thread(lambda: lines_of(decompress(body, encoding, most), json=json))
+    lines = await in_thread(lambda: lines_of(decompress(body, encoding, most), json=json))
     if encoding:
         count(len(lines.data))
     return lines

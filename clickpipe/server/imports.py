@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
 import uuid
@@ -23,9 +22,10 @@ from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.query import failure
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition, told_to
-from clickpipe.server.jobs import started
+from clickpipe.server.jobs import ended, started
 from clickpipe.server.observed import unless_gone
 from clickpipe.server.parameters import form_or_file, form_values, limited
+from clickpipe.server.threads import in_thread
 
 _BY_TYPE = {
     "text/csv": "csv",
@@ -106,7 +106,7 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
             encoding = await _save(request, path, instance.settings.import_max_bytes, encoding)
         dialect = _dialect(values, request.headers.get("content-type", ""))
         upload = Upload(name, path, format_, encoding, url, dialect, _replacing(values))
-        job = await asyncio.to_thread(data.import_file, upload, mode=mode)
+        job = await in_thread(data.import_file, upload, mode=mode)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -138,11 +138,11 @@ async def _save(request: Request, path: Path, limit: int, encoding: str) -> str:
             if part is None:
                 message = "The form has no file: send it as a part named after its format."
                 raise ClickpipeError(message, code="no_file")
-            await asyncio.to_thread(_copy, part, path)
+            await in_thread(_copy, part, path)
             return _by_name(part.filename or "") or encoding
     with path.open("wb") as file:
         async for chunk in limited(request, limit, _too_large(limit)).stream():
-            await asyncio.to_thread(file.write, chunk)
+            await in_thread(file.write, chunk)
     return encoding
 
 
@@ -163,7 +163,7 @@ def _by_name(name: str) -> str:
 async def _result(request: Request, who: Caller, job: Job) -> Mapping[str, Any]:
     """Wait for a job; return its result. Raises ClickpipeError when it failed, was cancelled, or the server stops."""
     instance = instance_of(request)
-    await asyncio.to_thread(instance.jobs.wait, job.id)
+    await ended(request, job)
     found = instance.catalog.jobs.get(who.workspace.id, job.id)
     assert found is not None  # noqa: S101 - jobs are kept
     if found.status == "error":
@@ -205,17 +205,17 @@ async def post_delete(request: Request) -> Response:
     condition, data = values.get("delete_condition", ""), who.data(values)
     await require_condition(request, who, data.queries.live(), name, condition)
     if values.get("dry_run", "").lower() in _TRUE:
-        counting = await asyncio.to_thread(data.count_rows, name, condition)
+        counting = await in_thread(data.count_rows, name, condition)
         try:
             return JSONResponse({"rows_to_be_deleted": await unless_gone(request, counting)})
         except EngineError as error:
             raise failure(error) from error
     if request.url.path.startswith("/v1/") and values.get("wait", "").lower() in _TRUE:
-        job = await asyncio.to_thread(data.delete_job, name, condition)
+        job = await in_thread(data.delete_job, name, condition)
         rows = (await _result(request, who, job))["rows_affected"]
         mutation: dict[str, list[str]] = {"partitions_scanned": [], "partitions_done": [], "partitions_in_progress": []}
         return JSONResponse({"rows_affected": rows, "mutation": mutation})
-    job = await asyncio.to_thread(data.delete_job, name, condition)
+    job = await in_thread(data.delete_job, name, condition)
     return JSONResponse({**started(request, who, job), "delete_id": job.id})
 
 
@@ -223,7 +223,7 @@ async def post_truncate(request: Request) -> Response:
     """Remove all rows of a data source, or of its quarantine."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name.removesuffix(_QUARANTINE))
-    await asyncio.to_thread(who.data(request.query_params).truncate, name)
+    await in_thread(who.data(request.query_params).truncate, name)
     return JSONResponse({"truncated": True, "datasource": name}) if flag(request, "json") else Response(status_code=205)
 
 
@@ -235,7 +235,7 @@ async def get_quarantine(request: Request) -> Response:
         message = f"The quarantine of '{name}' is not for a token that may read some of its rows only."
         raise forbidden(message)
     limit = request.query_params.get("limit", "100")
-    found = await asyncio.to_thread(
+    found = await in_thread(
         who.data(request.query_params).quarantine_reasons, name, int(limit) if _COUNT.fullmatch(limit) else 100
     )
     return JSONResponse({"reasons": [reason.as_dict() for reason in found]})
@@ -245,7 +245,7 @@ async def post_replay(request: Request) -> Response:
     """Start a job that moves the rows of a quarantine that fit now into the data source."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
-    job = await asyncio.to_thread(who.data(request.query_params).replay_quarantine, name)
+    job = await in_thread(who.data(request.query_params).replay_quarantine, name)
     return JSONResponse(started(request, who, job), status_code=202)
 
 
@@ -253,7 +253,7 @@ async def get_rejected(request: Request) -> Response:
     """List segments of the log that were kept aside."""
     who = caller(request)
     who.require("ADMIN")
-    found = await asyncio.to_thread(instance_of(request).ingester.rejected, who.workspace.id)
+    found = await in_thread(instance_of(request).ingester.rejected, who.workspace.id)
     return JSONResponse({"rejected": [one.as_dict() for one in found]})
 
 
@@ -262,14 +262,14 @@ async def post_rejected(request: Request) -> Response:
     who = caller(request)
     who.require("ADMIN")
     ingester, name = instance_of(request).ingester, request.query_params.get("name", "")
-    return JSONResponse(await asyncio.to_thread(ingester.replay_rejected, who.workspace.id, name))
+    return JSONResponse(await in_thread(ingester.replay_rejected, who.workspace.id, name))
 
 
 async def post_rebuild(request: Request) -> Response:
     """Start a job that makes the target of a materialized view anew."""
     who, name = caller(request), request.path_params["name"]
     who.require("PIPES:CREATE", name)
-    job = await asyncio.to_thread(who.workspace.rebuild, name)
+    job = await in_thread(who.workspace.rebuild, name)
     return JSONResponse(started(request, who, job), status_code=202)
 
 
@@ -287,7 +287,7 @@ async def post_analyze(request: Request) -> Response:
         if not (url := values.get("url", "")):
             encoding = await _save(request, path, instance.settings.import_max_bytes, encoding)
         upload = Upload("", path, values.get("format") or _BY_TYPE.get(kind, ""), encoding, url)
-        found = await asyncio.to_thread(upload.analyze, instance.settings)
+        found = await in_thread(upload.analyze, instance.settings)
     finally:
         path.unlink(missing_ok=True)
     return JSONResponse(found.as_dict())

@@ -12,6 +12,8 @@ from clickpipe.auth import ADMIN, allows
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.server.context import Caller, caller, instance_of
+from clickpipe.server.threads import in_thread
+from clickpipe.server.waiting import result_of
 
 _ALL = "WORKSPACE:READ_ALL"
 
@@ -40,6 +42,13 @@ def job_reply(request: Request, job: Job) -> dict[str, Any]:
     if job.error:
         reply["error"] = job.error
     return reply
+
+
+async def ended(request: Request, job: Job, seconds: float | None = None) -> None:
+    """Wait until a job has ended, or for so many seconds; no thread waits meanwhile."""
+    running = instance_of(request).jobs.running(job.id)
+    if running is not None:
+        await asyncio.wait([result_of(running)], timeout=seconds)
 
 
 async def list_jobs(request: Request) -> JSONResponse:
@@ -74,7 +83,7 @@ async def retry_job(request: Request) -> JSONResponse:
     """Answer `POST /v0/jobs/<id>/retry`: a new job that does the same."""
     who = caller(request)
     who.require(ADMIN)
-    job = await asyncio.to_thread(who.workspace.retry, _job(request, who))
+    job = await in_thread(who.workspace.retry, _job(request, who))
     return JSONResponse(started(request, who, job))
 
 

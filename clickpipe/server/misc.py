@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,6 +13,7 @@ from clickpipe.auth import forbidden
 from clickpipe.observe import CONTENT_TYPE
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.shapes import text_response
+from clickpipe.server.threads import in_thread
 
 
 async def get_health(_request: Request) -> JSONResponse:
@@ -24,9 +24,9 @@ async def get_health(_request: Request) -> JSONResponse:
 async def get_ready(request: Request) -> JSONResponse:
     """Answer `GET /v0/ready` without a token: 200 when requests can be answered, else 503 with the reason."""
     instance = instance_of(request)
-    reason = await asyncio.to_thread(instance.not_ready)
+    reason = await in_thread(instance.not_ready)
     status: dict[str, Any] = {"status": "not ready", "error": reason} if reason else {"status": "ready"}
-    if problems := await asyncio.to_thread(instance.problems):
+    if problems := await in_thread(instance.problems):
         status["problems"] = problems
     return JSONResponse(status, status_code=503 if reason else 200)
 
@@ -40,7 +40,7 @@ async def get_metrics(request: Request) -> Response:
         if who.workspace is not instance.default:
             message = "Metrics are of the whole server: they are for tokens of its default workspace."
             raise forbidden(message)
-    return Response(await asyncio.to_thread(instance.metrics.text), media_type=CONTENT_TYPE)
+    return Response(await in_thread(instance.metrics.text), media_type=CONTENT_TYPE)
 
 
 async def get_version(_request: Request) -> Response:

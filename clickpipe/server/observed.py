@@ -17,6 +17,7 @@ from clickpipe.observe import Call
 from clickpipe.query import Answer, QueryOptions, QueryRunner, failure
 from clickpipe.server.context import Caller, instance_of
 from clickpipe.server.parameters import header
+from clickpipe.server.threads import in_thread
 
 _LONGEST_AGENT = 1_000  # characters of a User-Agent that are kept
 _Started = TypeVar("_Started")
@@ -88,7 +89,7 @@ async def rendered(request: Request, start: Awaitable[_Started]) -> _Started:
 
 async def run_sql(request: Request, who: Caller, sql: str, options: QueryOptions, queries: QueryRunner) -> Answer:
     """Run a caller's SELECT. Raises ClickpipeError."""
-    start = asyncio.to_thread(queries.sql, sql, options, who.may_read)
+    start = in_thread(queries.sql, sql, options, who.may_read)
     try:
         return await unless_gone(request, await rendered(request, start))
     except EngineError as error:

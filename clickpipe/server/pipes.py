@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -35,6 +34,7 @@ from clickpipe.server.parameters import Values, flag, header, of_pipe, one, post
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
 from clickpipe.server.shapes import text_response
+from clickpipe.server.threads import in_thread
 
 
 async def call_endpoint(request: Request) -> Response:
@@ -58,7 +58,7 @@ async def call_endpoint(request: Request) -> Response:
     options = who.options(values, output)
     start: Callable[[], Awaitable[Started]]
     if over:
-        start = partial(asyncio.to_thread, queries.over_endpoint, name, sql, options, who.may_read)
+        start = partial(in_thread, queries.over_endpoint, name, sql, options, who.may_read)
     else:
         start = partial(_started, queries, name, options, known)
     answer = partial(_run, request, queries, start, options.values)
@@ -92,7 +92,7 @@ def _datafile(who: Caller, name: str) -> Response:
 async def _started(queries: QueryRunner, name: str, options: QueryOptions, known: str) -> Started:
     if queries.is_quick(name, options.values):
         return queries.endpoint(name, options, known)
-    return await asyncio.to_thread(queries.endpoint, name, options, known)  # others are answered meanwhile
+    return await in_thread(queries.endpoint, name, options, known)  # others are answered meanwhile
 
 
 async def _run(
@@ -143,7 +143,7 @@ async def get_explain(request: Request) -> JSONResponse:
 
 
 async def _explain(request: Request, who: Caller, name: str, values: Values) -> JSONResponse:
-    started = await asyncio.to_thread(who.queries(values).explain, name, who.options(values))
+    started = await in_thread(who.queries(values).explain, name, who.options(values))
     try:
         plan = await unless_gone(request, started)
     except EngineError as error:
@@ -187,7 +187,7 @@ async def post_copy(request: Request) -> JSONResponse:
     given = await posted_values(request)
     data, values = who.data(given), of_pipe(given)
     mode = values.pop("_mode", None)
-    job = await asyncio.to_thread(data.copy, name, values, str(mode) if mode else None)
+    job = await in_thread(data.copy, name, values, str(mode) if mode else None)
     live = data.queries.live()
     target = live.compiled.copies[name].target
     reply = started(request, who, job)
@@ -218,6 +218,6 @@ async def post_population(request: Request) -> JSONResponse:
     live = who.workspace.queries.live()
     view = live.compiled.views.get(pipe.name)
     await require_condition(request, who, live, view.source if view else "", wanted.condition)
-    job = await asyncio.to_thread(who.workspace.populate, wanted)
+    job = await in_thread(who.workspace.populate, wanted)
     reply = started(request, who, job)
     return JSONResponse({**reply, "job": reply})

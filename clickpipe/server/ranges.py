@@ -6,7 +6,6 @@ is cut out of that result.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +18,7 @@ from clickpipe.engine import EngineError, whole
 from clickpipe.query import Answer, HeldResult, failure
 from clickpipe.server.context import Caller, instance_of
 from clickpipe.server.parameters import header
+from clickpipe.server.threads import in_thread
 
 _RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
 
@@ -51,7 +51,7 @@ async def piece(
 async def _result(run: Callable[[], Awaitable[Answer]], headers: Mapping[str, str]) -> HeldResult:
     answer = await run()
     try:
-        result = await asyncio.to_thread(whole, answer.result)
+        result = await in_thread(whole, answer.result)
     except EngineError as error:
         raise failure(error) from error
     etag = f'"{hashlib.sha256(result.body).hexdigest()[:32]}"'  # of the bytes: pieces are put together

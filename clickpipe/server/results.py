@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from clickpipe.engine import EngineError, Parts, QueryResult
+from clickpipe.server.threads import in_thread
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class _InParts(Response):
             part: bytes | None = self._first
             while part is not None:
                 await send({"type": "http.response.body", "body": self._encode(part), "more_body": True})
-                part = await asyncio.to_thread(self._more.take)
+                part = await in_thread(self._more.take)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except EngineError as error:
             _LOGGER.warning("a result was cut off: %s", error.name or error.code)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -32,6 +31,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.query import compose_condition
 from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.parameters import read_body
+from clickpipe.server.threads import in_thread
 
 _MOST_BYTES = 1_000_000
 
@@ -207,9 +207,9 @@ async def _check_filters(request: Request, who: Caller, grants: Sequence[Grant])
     require_known(grants, projects)
     for grant in grants:
         if grant.filter and live is not None and grant.resource in live.compiled.data_sources:
-            await run_in_threadpool(compose_condition, engine, live, grant.filter)
+            await in_thread(compose_condition, engine, live, grant.filter)
             sql = f"SELECT 1 FROM {grant.resource} WHERE ({grant.filter}\n) LIMIT 0"
-            await run_in_threadpool(who.workspace.sql, sql)
+            await in_thread(who.workspace.sql, sql)
 
 
 async def _body(request: Request) -> dict[str, Any]:

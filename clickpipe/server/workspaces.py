@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from clickpipe.runtime import Instance, Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
 from clickpipe.server.jobs import started
 from clickpipe.server.parameters import form_values
+from clickpipe.server.threads import in_thread
 
 # What `data` says of the rows that a preview begins with; published clients know the last_ and all_partitions.
 _ROWS = {"": Rows.NONE, "none": Rows.NONE, "last_partition": Rows.LAST, "all_partitions": Rows.ALL, "all": Rows.ALL}
@@ -103,7 +103,7 @@ async def post_workspace(request: Request) -> JSONResponse:
     _require_default(instance, who)
     name = (await _values(request)).get("name", "")
     seconds = _TEST_SECONDS if name.startswith(_TEST_PREFIX) else 0.0
-    made = await asyncio.to_thread(instance.workspaces.create, name, seconds=seconds)
+    made = await in_thread(instance.workspaces.create, name, seconds=seconds)
     return JSONResponse(_listed(instance, who, made))
 
 
@@ -118,7 +118,7 @@ async def delete_workspace(request: Request) -> JSONResponse:
     if given not in {found.id, found.name}:
         _require_default(instance, who)
         found = instance.workspaces.named(given)
-    await asyncio.to_thread(instance.workspaces.delete, found)
+    await in_thread(instance.workspaces.delete, found)
     return JSONResponse({"ok": True, "id": found.id, "name": found.name})
 
 
@@ -193,7 +193,7 @@ async def delete_preview(request: Request) -> JSONResponse:
     who, instance = caller(request), instance_of(request)
     who.require("ADMIN")
     found = _preview(instance, who, request.path_params["name"])
-    await asyncio.to_thread(instance.workspaces.delete, found)
+    await in_thread(instance.workspaces.delete, found)
     return JSONResponse({"ok": True, "id": found.id, "name": found.name})
 
 
