@@ -167,6 +167,10 @@ class Live:
         """Return the quoted physical table of a name in SQL, or None."""
         return self.physical.tables.get(name) or self.service.get(name)
 
+    def source_of(self, table: str) -> str:
+        """Return the data source whose rights count for a table's name: of a quarantine the one that it belongs to."""
+        return table if table in self.compiled.data_sources else table.removesuffix("_quarantine")
+
     def takes_events(self, name: str) -> bool:
         """Tell whether there is a data source of this name that events can be sent to."""
         return name in self._ingestible

@@ -59,7 +59,8 @@ class TableSteps:
         if self._live is not None:
             for name in self._compiled.data_sources:
                 old = self._live.physical.tables.get(f"{name}_quarantine")
-                if old is not None and self._layout.quarantines[name].name not in existing:
+                known = name in self._live.compiled.data_sources
+                if known and old is not None and self._layout.quarantines[name].name not in existing:
                     yield self._quarantine(self._live, name, old), []
 
     def _depth(self, name: str) -> int:
@@ -84,7 +85,8 @@ class TableSteps:
 
     def _table(self, name: str) -> tuple[Step, list[Feedback]]:
         target, after = self._layout.data_tables[name], self._compiled.data_sources[name]
-        old = self._live.physical.tables.get(name) if self._live else None
+        known = self._live is not None and name in self._live.compiled.data_sources  # not a quarantine of its name
+        old = self._live.physical.tables.get(name) if self._live and known else None
         if self._live is None or old is None:
             if self._fed(self._compiled, name) and not (after.backfill_skip and self._live):
                 return self._populated(name, None, "new materialized data")

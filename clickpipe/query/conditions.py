@@ -60,7 +60,7 @@ def _resource(live: Live, table: TableReference) -> tuple[str, str]:
     name = live.compiled.project.canonical(table.full_name)
     if name in live.compiled.project.pipes:
         return "PIPES", name
-    return "DATASOURCES", name if name in live.compiled.data_sources else name.removesuffix("_quarantine")
+    return "DATASOURCES", live.source_of(name)
 
 
 def _is_one_expression(root: Mapping[str, Any]) -> bool:

@@ -126,7 +126,7 @@ def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Al
     elif name in live.compiled.project.pipes:
         allowed("PIPES", name)
     elif live.table(name) is not None:
-        allowed("DATASOURCES", name.removesuffix("_quarantine"))
+        allowed("DATASOURCES", live.source_of(name))
     elif table.use is Use.IN:
         return False  # a column, or nothing: ClickHouse tells
     else:
@@ -185,8 +185,8 @@ def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions)
     if name in options.filters and table.use in {Use.TEXT, Use.NAME}:
         message = f"joinGet on '{name}' is not for a token that may read some of its rows only."
         raise ClickpipeError(message, status=403, code="forbidden")
-    source = name.removesuffix("_quarantine")
-    if source in options.filters and name not in live.compiled.data_sources:
+    source = live.source_of(name)
+    if source in options.filters and source != name:
         message = f"'{name}' is not for a token that may read some rows of '{source}' only."
         raise ClickpipeError(message, status=403, code="forbidden")
 

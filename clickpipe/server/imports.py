@@ -36,7 +36,6 @@ _BY_TYPE = {
 }
 _MODES = {"append", "replace"}
 _TRUE = {"1", "true", "yes"}
-_QUARANTINE = "_quarantine"
 _FIELDS = {"name", "mode", "url", "format", "charset", "csv_header", "replace_condition", "allow_missing_columns"}
 _FIELDS |= {"dialect_header", "dialect_delimiter", "dialect_escapechar", "replace_truncate_when_empty", "token"}
 _COUNT = re.compile(r"[0-9]{1,6}")
@@ -222,8 +221,10 @@ async def post_delete(request: Request) -> Response:
 async def post_truncate(request: Request) -> Response:
     """Remove all rows of a data source, or of its quarantine."""
     who, name = caller(request), request.path_params["name"]
-    who.require("DATASOURCES:CREATE", name.removesuffix(_QUARANTINE))
-    await in_thread(who.data(request.query_params).truncate, name)
+    who.require_any("DATASOURCES:CREATE")
+    data = who.data(request.query_params)
+    who.require("DATASOURCES:CREATE", data.queries.live().source_of(name))
+    await in_thread(data.truncate, name)
     return JSONResponse({"truncated": True, "datasource": name}) if flag(request, "json") else Response(status_code=205)
 
 
