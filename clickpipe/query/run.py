@@ -134,18 +134,22 @@ class QueryRunner:
     def _bound(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundQuery:
         """Return what an endpoint's templates give, from memory where they were given the same values before.
 
-        They give the same for the same; secrets may be changed, and are asked for each time.
+        They give the same for the same; secrets may be changed, and what asked for one is not kept: branches depend on
+        it, too.
         """
         memory, key = self._of(live).bound, (name, frozen(values))
         bound = memory.get(key)
         if bound is None:
-            bound = self._bind_endpoint(live, name, values)
-            if not secrets_of(bound.params) and len(str(values)) < _LONG:
+            asked: list[str] = []
+            bound = self._bind_endpoint(live, name, values, secret=partial(_noted, asked, self._secret))
+            if not asked and len(str(values)) < _LONG:
                 memory[key] = bound
         return bound
 
-    def _bind_endpoint(self, live: Live, name: str, values: Mapping[str, Any], *within: str) -> BoundQuery:
-        return self._function(live, name).bind_to(live.table, values, self._secret, within)
+    def _bind_endpoint(
+        self, live: Live, name: str, values: Mapping[str, Any], *within: str, secret: Secrets | None = None
+    ) -> BoundQuery:
+        return self._function(live, name).bind_to(live.table, values, secret or self._secret, within)
 
     def _parameters(self, live: Live, pipe: str) -> Collection[str]:
         """Return the parameters of a pipe and of what it reads, from memory as long as nothing else is live."""
@@ -283,3 +287,9 @@ class QueryRunner:
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
         return hidden(own_rows(running, text), hide_rows) if options.is_limited else running
+
+
+def _noted(asked: list[str], secret: Secrets, name: str) -> str | None:
+    """Return a secret; note that it was asked for."""
+    asked.append(name)
+    return secret(name)

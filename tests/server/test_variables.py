@@ -72,3 +72,44 @@ def test_a_deployment_tells_of_secrets_that_are_not_set(client: Client) -> None:
     assert told == ["The secret 'key' is not set: calls fail until you `clickpipe secret set key`."]
     client("POST", "/v0/variables", data={"name": "key", "value": "x"})
     assert not client.workspace.prepare(files).plan.feedback
+
+
+_OPEN = "SELECT 'open' AS v"
+_GATES = {
+    "if": f"{{% if String(k, '') == tb_secret('gate') %}}{_OPEN}{{% else %}}SELECT 'shut' AS v{{% end %}}",
+    "not": f"{{% if String(k, '') != tb_secret('gate') %}}SELECT 'shut' AS v{{% else %}}{_OPEN}{{% end %}}",
+    "error": f"{{% if String(k, '') != tb_secret('gate') %}}{{{{error('no')}}}}{{% end %}}{_OPEN}",
+    "set": f"{{% set right = String(k, '') == tb_secret('gate') %}}"
+    f"{{% if right %}}{_OPEN}{{% else %}}SELECT 1 AS v{{% end %}}",
+    "var": f"{{% if String(k, '') == tb_var('gate') %}}{_OPEN}{{% else %}}SELECT 'shut' AS v{{% end %}}",
+    "default": f"{{% if String(k, '') == tb_secret('gate', 'one') %}}{_OPEN}{{% else %}}SELECT 'shut' AS v{{% end %}}",
+    "in": f"{{% if String(k, '') in [tb_secret('gate')] %}}{_OPEN}{{% else %}}SELECT 'shut' AS v{{% end %}}",
+    "loop": f"{{% for one in [tb_secret('gate')] %}}"
+    f"{{% if one == String(k, '') %}}{_OPEN} UNION ALL {{% end %}}{{% end %}}"
+    "SELECT 'end' AS v",
+}
+_READING = "NODE n\nSQL >\n    %\n    SELECT * FROM gate_{name}\nTYPE endpoint\n"
+
+
+@pytest.mark.parametrize("through", [False, True])
+@pytest.mark.parametrize("name", _GATES)
+def test_a_branch_that_a_secret_decides_is_never_remembered(client: Client, name: str, *, through: bool) -> None:
+    gate = f"NODE n\nSQL >\n    %\n    {_GATES[name]}\nTYPE endpoint\n"
+    files = {**FILES, f"pipes/gate_{name}.pipe": gate, "pipes/reading.pipe": _READING.format(name=name)}
+    client.workspace.deploy(files)
+    pipe = "reading" if through else f"gate_{name}"
+
+    def opens(key: str) -> bool:
+        return "open" in client("GET", f"/v0/pipes/{pipe}.json?k={key}").text
+
+    def told() -> list[bool]:
+        return [opens(key) for key in ("one", "two", "one", "two")]
+
+    if name == "default":
+        assert told() == [True, False, True, False]
+    client("POST", "/v0/variables", data={"name": "gate", "value": "one"})
+    assert told() == [True, False, True, False]
+    client("PUT", "/v0/variables/gate", data={"value": "two"})
+    assert told() == [False, True, False, True]
+    client("DELETE", "/v0/variables/gate")
+    assert told() == [name == "default", False, name == "default", False]
