@@ -17,6 +17,7 @@ DEFAULT_PORT = 7181
 _CHOICES = {
     "broken_branches": ("error", "warning"),
     "enum_values": ("error", "ignore"),
+    "environment_secrets": ("all", "default"),
     "import_private_urls": ("refuse", "allow"),
     "local_tokens": ("off", "on"),
     "log_format": ("console", "json"),
@@ -83,6 +84,7 @@ class Settings:
     enum_values: str = "error"
     copy_sources: str = ""
     lossy_columns: str = ""
+    environment_secrets: str = "all"
     local_tokens: str = "off"
     cors_origins: str = "*"
     trusted_proxies: str = ""

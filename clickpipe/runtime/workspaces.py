@@ -17,7 +17,7 @@ from clickpipe.ingest import drop_leftovers
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.workspace import Workspace
 from clickpipe.sql import quote_identifier
-from clickpipe.template import Secrets
+from clickpipe.template import Secrets, no_secret
 
 DEFAULT_WORKSPACE = "default"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -56,7 +56,10 @@ class Workspaces:
     def _above(self, record: WorkspaceRecord) -> Secrets:
         """Return what gives the secrets that a workspace has not: for a preview, those of what it was made of."""
         parent = self._by_id.get(record.parent)
-        return parent.secret if parent else environment_secret
+        if record.parent:
+            return parent.secret if parent else no_secret
+        of_all = self._services.settings.environment_secrets == "all"
+        return environment_secret if of_all or record.name == DEFAULT_WORKSPACE else no_secret
 
     def _remove_orphans(self) -> None:
         """Remove databases of workspaces that a stopped server was about to remove."""

@@ -6,6 +6,9 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
+
+from clickpipe.config import Settings
 from clickpipe.deploy import Rows
 from clickpipe.ingest import Lines
 from clickpipe.runtime import Instance, Workspace
@@ -114,3 +117,16 @@ def test_a_workspace_with_a_staged_deployment_leaves_nothing_behind(instance: In
     assert left() <= before
     assert not [path for path in instance.data_dir.rglob("*") if made.id in path.name]
     assert set(instance.data_dir.rglob("wal/*")) <= folders
+
+
+@pytest.mark.parametrize("whose", ["all", "default"])
+def test_whose_the_secrets_of_the_environment_are(monkeypatch: pytest.MonkeyPatch, whose: str) -> None:
+    monkeypatch.setenv("CLICKPIPE_SECRET_outer", "outside")
+    with Instance(None, Settings(environment_secrets=whose)) as instance:
+        made = instance.workspaces.create("team")
+        pipe = "NODE n\nSQL >\n    %\n    SELECT {{tb_secret('outer', 'none')}} AS v\nTYPE endpoint\n"
+        for workspace in (instance.default, made):
+            workspace.deploy({"pipes/outer.pipe": pipe})
+        previews = [instance.workspaces.preview(one, f"of_{one.name}", Rows.NONE) for one in (instance.default, made)]
+        found = [one.query("outer")[0]["v"] for one in (instance.default, made, *previews)]
+        assert found == (["outside"] * 4 if whose == "all" else ["outside", "none", "outside", "none"])
