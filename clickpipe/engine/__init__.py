@@ -19,7 +19,7 @@ from clickpipe.engine.protocol import (
     whole,
 )
 from clickpipe.engine.sessions import default_workers
-from clickpipe.engine.spool import ABSENT, reads_csv
+from clickpipe.engine.spool import ABSENT, NoSlot, reads_csv
 
 __all__ = [
     "ABSENT",
@@ -28,6 +28,7 @@ __all__ = [
     "EngineChecker",
     "EngineError",
     "Escaped",
+    "NoSlot",
     "Param",
     "Params",
     "ParquetFile",

@@ -237,7 +237,7 @@ class EmbeddedEngine:
     def csv(
         self, records: bytes, fields: int, delimiter: str, *, any_number: bool = False
     ) -> AbstractContextManager[str]:
-        """Give SQL of a table `(f1 String, f2 String …)` with these records. Raises OSError."""
+        """Give SQL of a table `(f1 String, f2 String …)` with these records. Raises OSError, NoSlot."""
         assert self._place.spool is not None  # noqa: S101 - as above
         return self._place.spool.csv(records, fields, delimiter, any_number=any_number)
 

@@ -173,7 +173,7 @@ class Engine(Protocol):
 
         Of what `reads_csv` tells. A statement fails that meets a record with another number of fields; with
         `any_number` the fields that a record lacks are `ABSENT`, as is the one behind `fields` where there are no more.
-        Raises OSError.
+        Raises OSError; NoSlot where others' statements take too long.
         """
         ...
 

@@ -20,6 +20,7 @@ from clickpipe.sql import quote_literal
 
 SLOTS = 8  # inserts of lines at once
 CSV_SLOTS = 2  # inserts of CSV records at once
+CSV_SECONDS = 30.0  # for which one waits for a slot, when none was waited for in vain since the last was free
 CSV_FIELDS = 128  # most fields of a record
 CSV_DELIMITERS = ",;|\t"
 ABSENT = r"'\xFF'"  # SQL of what stands for a field that a record does not have: a byte that no UTF-8 has
@@ -39,6 +40,10 @@ _ANY_NUMBER = (
 Lines = tuple[str, bytes]  # an import id, and lines with \n between them
 
 
+class NoSlot(Exception):
+    """Others insert CSV, and do not end: their views take long."""
+
+
 class Spool:
     """The files and their tables; each is used by one insert at a time."""
 
@@ -47,6 +52,7 @@ class Spool:
         self._folder = folder.absolute()
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._free_csv: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._waited_in_vain = False  # for a slot for CSV, since the last was free
         self._folder.mkdir(parents=True, exist_ok=True)
         for slot in range(SLOTS):
             self._file(slot).write_bytes(b"")
@@ -103,8 +109,12 @@ class Spool:
 
     @contextmanager
     def csv(self, records: bytes, fields: int, delimiter: str, *, any_number: bool = False) -> Iterator[str]:
-        """Give SQL of a table `(f1 String, f2 String …)` that holds CSV records. Raises OSError."""
-        slot = self._free_csv.get()
+        """Give SQL of a table `(f1 String, f2 String …)` that holds CSV records. Raises OSError, NoSlot."""
+        try:
+            slot = self._free_csv.get(timeout=0.0 if self._waited_in_vain else CSV_SECONDS)
+        except queue.Empty:
+            self._waited_in_vain = True
+            raise NoSlot from None
         file = self._csv_file(slot)
         try:
             header = delimiter.join(f"f{number}" for number in range(1, fields + 1 + any_number))
@@ -113,6 +123,7 @@ class Spool:
         finally:
             _shorten(file)
             self._free_csv.put(slot)
+            self._waited_in_vain = False
 
     @contextmanager
     def lines(self, batches: Sequence[Lines]) -> Iterator[str]:

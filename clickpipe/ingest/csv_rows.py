@@ -98,10 +98,10 @@ class CsvRows:
         """Return the SELECT of how many staged rows have too few fields, and how many too many: they were cut."""
         return f"SELECT countIf(__line != '{{}}'), countIf(__line = '{_TOO_MANY}') FROM {staged}"
 
-    def sorted_out(self) -> tuple[CsvRows, Lines]:
+    def sorted_out(self, *, as_arrays: bool = False) -> tuple[CsvRows, Lines]:
         """Return the records that have as many fields as there are, as they are read best, and the others as lines."""
         good, bad, count = io.StringIO(), list[bytes](), self.width
-        as_arrays = not reads_csv(count, ",")
+        as_arrays = as_arrays or not reads_csv(count, ",")
         quoted = csv.writer(good, quoting=csv.QUOTE_ALL, lineterminator="\n")
         write = partial(_write_array, good) if as_arrays else quoted.writerow
         text = self.data.decode(errors=_ESCAPED)

@@ -6,22 +6,22 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import Word
-from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.engine import Engine, EngineError, NoSlot, Settings
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.csv_rows import CsvRows, csv_texts
+from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
 from clickpipe.ingest.insert import StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
 from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.mapping import RowMapping, build_mapping
-from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.typed_rows import TypedRows, loaded
 from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
@@ -49,34 +49,6 @@ class Written:
         """Return both together."""
         other = other or Written()
         return Written(self.good + other.good, self.bad + other.bad, self.invalid + other.invalid)
-
-
-class Decisions:
-    """Which rows of a part are refused, by the token of its insert: durable before any row of the part is written."""
-
-    def __init__(self, kept: Mapping[str, Any], told: Callable[[dict[str, Any]], None]) -> None:
-        """Begin with what `as_dict` gave; `told` makes what it gives now durable."""
-        self._narrowed = {token: Narrowed.of(one) for token, one in kept.items()}
-        self._told = told
-        self._lock = threading.Lock()
-
-    def find(self, token: str) -> Narrowed | None:
-        """Return what was decided."""
-        return self._narrowed.get(token)
-
-    def keep(self, token: str, narrowed: Narrowed) -> None:
-        """Keep what is decided. Raises what `told` does: no row may be written then."""
-        with self._lock:
-            self._narrowed = {**self._narrowed, token: narrowed}
-        self._told(self.as_dict())
-
-    def check(self) -> None:
-        """Raise what `told` does: it is not to be tried again."""
-        self._told(self.as_dict())
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as a job's result has it."""
-        return {token: one.as_dict() for token, one in self._narrowed.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +142,28 @@ class LinesWriter:
         """
         if isinstance(part, TypedRows):
             return self._insert_typed(into, import_id, part, token, how)
-        if (written := self._insert(into, import_id, part, token, how)) is not None:
-            return written
+        busy = False
+        try:
+            if (written := self._insert(into, import_id, part, token, how)) is not None:
+                return written
+        except NoSlot:  # nothing was written
+            busy = True
         assert isinstance(part, CsvRows)  # noqa: S101 - lines are taken as they are
         with self._one_by_one:
-            plain, others = part.sorted_out()
+            return self._insert_sorted_out(into, import_id, part, token, how, as_arrays=busy)
+
+    def _insert_sorted_out(
+        self, into: Target, import_id: str, part: CsvRows, token: str, how: Decisions, *, as_arrays: bool
+    ) -> Written:
+        plain, others = part.sorted_out(as_arrays=as_arrays)
+        try:
             written = self._insert(into, import_id, plain, token, how)
-            if written is None:
-                message = "CSV that was sorted out could not be read."
-                raise RuntimeError(message)
-            return written + self._insert(into.for_lines(), import_id, others, f"{token}{OTHERS}", how)
+        except NoSlot:  # as above
+            return self._insert_sorted_out(into, import_id, part, token, how, as_arrays=True)
+        if written is None:
+            message = "CSV that was sorted out could not be read."
+            raise RuntimeError(message)
+        return written + self._insert(into.for_lines(), import_id, others, f"{token}{OTHERS}", how)
 
     def _insert_typed(self, into: Target, import_id: str, part: TypedRows, token: str, how: Decisions) -> Written:
         """Insert rows as they are; as lines where some do not fit, or are refused, or views may judge in two ways."""

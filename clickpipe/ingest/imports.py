@@ -16,8 +16,9 @@ from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
+from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
-from clickpipe.ingest.import_lines import Decisions, LinesWriter, Target, Written
+from clickpipe.ingest.import_lines import LinesWriter, Target, Written
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 from clickpipe.query import shown_error

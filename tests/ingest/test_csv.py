@@ -6,12 +6,14 @@ import io
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import Engine, NoSlot, spool
 from clickpipe.ingest import Dialect, csv_rows, read_file
 from clickpipe.ingest.csv_rows import csv_parts
 from clickpipe.ingest.dialect import Names, matched
@@ -100,10 +102,42 @@ GOOD = {"rows": [["a", 1, "x"]], "quarantine": []}
         ("", Dialect(), {"rows": [], "quarantine": []}),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("held", [False, True])  # by imports whose views do not end
 def test_what_becomes_of_a_file(
-    events: Workspace, tmp_path: Path, text: str | bytes, dialect: Dialect, expected: dict[str, Any]
+    events: Workspace,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str | bytes,
+    dialect: Dialect,
+    expected: dict[str, Any],
+    *,
+    held: bool,
 ) -> None:
-    assert load(events, tmp_path, text, dialect) == expected
+    with ExitStack() as others:
+        if held:
+            monkeypatch.setattr(spool, "CSV_SECONDS", 0.05)
+            for _ in range(spool.CSV_SLOTS):
+                others.enter_context(engine.csv(b"", 1, ","))
+        assert load(events, tmp_path, text, dialect) == expected
+
+
+def test_who_waits_for_others_csv_in_vain_waits_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "CSV_SECONDS", 0.5)
+    times = []
+    with ExitStack() as others:
+        for _ in range(spool.CSV_SLOTS):
+            others.enter_context(engine.csv(b"a\n", 1, ","))
+        for _ in range(3):
+            started = time.monotonic()
+            with pytest.raises(NoSlot), engine.csv(b"a\n", 1, ","):
+                pass
+            times.append(time.monotonic() - started)
+    assert times[0] >= 0.4
+    assert max(times[1:]) < 0.3
+    for _ in range(spool.CSV_SLOTS + 1):  # none is lost
+        with engine.csv(b"a\n", 1, ",") as records:
+            assert engine.execute(f"SELECT f1 FROM {records}", output="TSV").body == b"a\n"
 
 
 @pytest.mark.parametrize(
