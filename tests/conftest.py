@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -101,3 +102,11 @@ def run_python() -> RunPython:
         return done
 
     return run
+
+
+@pytest.fixture
+def go_on() -> Iterator[threading.Event]:
+    """What a statement waits for; it is set in the end."""
+    event = threading.Event()
+    yield event
+    event.set()

@@ -96,12 +96,12 @@ class Token:
 
     @property
     def maker(self) -> str:
-        """Return what tells the token from all others, in what is kept for it: JWTs of one name are several."""
+        """Return what identifies the token: JWTs may share a name, and each is a token of its own."""
         return self.signed or self.id
 
     @property
     def reader(self) -> Hashable:
-        """Return what tells who may read just what this token may: what is kept of its results goes by it."""
+        """Return the key under which results are held for this token: who it is, and all that it may read."""
         rights = (self.filters, self.fixed_params, self.limits)
         return self.workspace_id, self.maker, self.value, self.scopes, json.dumps(rights, sort_keys=True)
 

@@ -69,14 +69,14 @@ class Composer:
 
     def text(
         self,
-        sql: str,
+        sql: str | Syntax,
         pipe: Pipe | None,
         node: Node | None,
         values: Mapping[str, Any],
         binder: Binder,
         apart: Collection[str] | None = None,
     ) -> Composition:
-        """Return rendered SQL with its tables replaced; `pipe` and `node` give the scope.
+        """Return rendered SQL, as it was read where it was, with its tables replaced; `pipe` and `node` give the scope.
 
         With `apart`, the names of data sources, these and all pipes are read by themselves: no condition of the SQL is
         evaluated before their own are.
@@ -85,19 +85,7 @@ class Composer:
         what a spliced query means.
         """
         with _without_secrets(binder):
-            return self.replaced(self._read(sql), pipe, node, values, binder, apart)
-
-    def replaced(
-        self,
-        syntax: Syntax,
-        pipe: Pipe | None,
-        node: Node | None,
-        values: Mapping[str, Any],
-        binder: Binder,
-        apart: Collection[str] | None = None,
-    ) -> Composition:
-        """Return a statement that was read, with its tables replaced as `text` does. Raises ClickpipeError."""
-        with _without_secrets(binder):
+            syntax = sql if isinstance(sql, Syntax) else self._read(sql)
             return self._replaced(syntax, pipe, node, values, binder, apart)
 
     def _replaced(

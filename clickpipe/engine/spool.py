@@ -20,7 +20,7 @@ from clickpipe.sql import quote_literal
 
 SLOTS = 8  # inserts of lines at once
 CSV_SLOTS = 2  # inserts of CSV records at once
-CSV_SECONDS = 30.0  # for which one waits for a slot, when none was waited for in vain since the last was free
+CSV_SECONDS = 30.0  # an insert waits for a slot; not at all after one waited in vain, until a slot is free again
 CSV_FIELDS = 128  # most fields of a record
 CSV_DELIMITERS = ",;|\t"
 ABSENT = r"'\xFF'"  # SQL of what stands for a field that a record does not have: a byte that no UTF-8 has
@@ -41,7 +41,7 @@ Lines = tuple[str, bytes]  # an import id, and lines with \n between them
 
 
 class NoSlot(Exception):
-    """Others insert CSV, and do not end: their views take long."""
+    """All slots for CSV stay taken: the views behind other inserts take long."""
 
 
 class Spool:

@@ -83,7 +83,7 @@ def _likely_composed(live: Live, rendered: str, options: QueryOptions) -> str:
     if syntax is None or options.pipeline:
         return ""
     composer = Composer(live.compiled.project, live.compiled.reader, live.table)
-    return composer.replaced(syntax, None, None, {}, Binder(), _filtered(live, options)).text
+    return composer.text(syntax, None, None, {}, Binder(), _filtered(live, options)).text
 
 
 def _filtered(live: Live, options: QueryOptions) -> Collection[str] | None:

@@ -1,4 +1,4 @@
-"""Tables that the catalog knows of and the engine does not have: its files were lost, or are those of another."""
+"""Tables that the catalog lists and the engine lacks: its files were lost, or belong to another installation."""
 
 from __future__ import annotations
 

@@ -88,7 +88,10 @@ async def retry_job(request: Request) -> JSONResponse:
 
 
 def _job(request: Request, who: Caller) -> Job:
-    """Return the job that is asked for. Raises 404; another's is told from none to nobody who may not see all."""
+    """Return the job that is asked for.
+
+    Raises ClickpipeError 404, for another token's job too: who may not see all is not told which there are.
+    """
     given, sees_all = request.path_params["id"], allows(who.token, _ALL)
     job = instance_of(request).catalog.jobs.get(who.workspace.id, given)
     if job is None or not (sees_all or job.maker == who.token.maker):

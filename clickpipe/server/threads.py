@@ -1,4 +1,4 @@
-"""What would hold the event loop, in threads: so many of each workspace at once that none waits for another's."""
+"""Threads for what would block the event loop: each workspace has its share, so that none waits for another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ of_workspace: ContextVar[str] = ContextVar("of_workspace", default="")  # whose 
 
 @dataclass(frozen=True, slots=True)
 class _Threads:
-    """The threads of an event loop, and the turns of workspaces that have some."""
+    """The threads of an event loop, and for each workspace how many more it may take."""
 
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_MOST, thread_name_prefix="requests"))
     turns: WeakValueDictionary[str, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
@@ -37,7 +37,7 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads] = WeakKeyDictio
 async def in_thread(function: Callable[_Given, _Result], /, *given: _Given.args, **named: _Given.kwargs) -> _Result:
     """Call a function in a thread, when it is the turn of the workspace whose request is answered.
 
-    Who is cancelled waits no more; the thread is the workspace's own until the function returns.
+    A caller that is cancelled waits no longer; the thread counts as the workspace's until the function returns.
     """
     loop = asyncio.get_running_loop()
     threads = _of_loop.get(loop)

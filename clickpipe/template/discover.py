@@ -15,7 +15,7 @@ from clickpipe.template.environment import environment
 from clickpipe.template.functions import FUNCTIONS, KEYWORDS, TYPED_CALLS
 from clickpipe.template.identifiers import FUNCTIONS as NAMING
 from clickpipe.template.moments import odd_moment
-from clickpipe.template.types import TYPES, validate, validate_items
+from clickpipe.template.types import TYPES, a_value_of, validate, validate_items
 
 _RESERVED = {"format", "q", "self", "super"}
 _MISSING = object()
@@ -48,6 +48,17 @@ class Parameter:
     typed: bool = False
     also: tuple[str, ...] = ()
     odd: tuple[tuple[str, str], ...] = ()
+
+
+def taken_by(parameter: Parameter) -> str:
+    """Return what a parameter takes, in words; an example is the author's, or one of the type."""
+    of = parameter.type.removeprefix("Array(").removesuffix(")")
+    one = '{"a": 1}' if of == "JSON" else TYPES[of].sample
+    refused = {value for value, _ in parameter.odd}
+    said = next((v for v in (parameter.example, *parameter.enum) if v and v not in refused), "")
+    if of != parameter.type:
+        return a_value_of(f"list of {of}", said or f"{one},{one}")
+    return a_value_of(of, said or one)
 
 
 def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter], list[Diagnostic]]:

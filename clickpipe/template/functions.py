@@ -14,9 +14,20 @@ from jinja2.runtime import Context, Undefined
 from clickpipe.template import identifiers
 from clickpipe.template.binding import SECRET_NAMES
 from clickpipe.template.dates import DATE_FUNCTIONS
-from clickpipe.template.errors import MissingParameter, TemplateError
+from clickpipe.template.errors import TemplateError
+from clickpipe.template.given import (
+    NONE,
+    check_enum,
+    example_of,
+    is_missing,
+    parameter_name,
+    refused,
+    takes,
+    validated,
+    value_or_default,
+)
 from clickpipe.template.refusals import custom_error, error
-from clickpipe.template.run import ANY_ENUM, run_of
+from clickpipe.template.run import run_of
 from clickpipe.template.sandbox import charged, rounded, text, total, whole
 from clickpipe.template.settings import SETTING_FUNCTIONS
 from clickpipe.template.types import (
@@ -24,13 +35,11 @@ from clickpipe.template.types import (
     DECIMAL_SCALE,
     TYPES,
     ParamType,
-    a_value_of,
     decimal,
     validate,
     validate_items,
 )
 from clickpipe.template.values import (
-    MOST,
     NOTHING,
     Binding,
     Fragment,
@@ -40,27 +49,12 @@ from clickpipe.template.values import (
     Text,
     TypedValue,
     typed,
-    weight,
 )
 
 _BINDINGS, _COMPUTED = 4_096, count()
 _COLUMN = re.compile(r"[A-Za-z_][\w.]*\Z", re.ASCII)
-
-
-class _Left:
-    """What a call left out."""
-
-
-_NONE: Any = _Left()
 # What a typed call may say beside the value and the default; all but `defined` and `enum` only document.
 KEYWORDS = frozenset({"default", "description", "required", "enum", "example", "format", "defined", "type", "values"})
-
-
-def parameter_name(value: object) -> str:
-    """Return the name of the request parameter that `value` is, or 'value' when it is computed."""
-    if isinstance(value, Undefined):
-        return value._undefined_name or "value"  # noqa: SLF001 - jinja's documented attribute for subclasses
-    return getattr(value, "name", None) or "value"
 
 
 class _Bindings:
@@ -75,7 +69,7 @@ class _Bindings:
         if value.__class__ is not Raw and value.__class__ is not Undefined:
             return _binding(value, default, self._type)
         name = value.name if value.__class__ is Raw else parameter_name(value)
-        if default.__class__ is not str and default.__class__ is not int and default is not _NONE:
+        if default.__class__ is not str and default.__class__ is not int and default is not NONE:
             return _binding(value, default, self._type)
         known = self._known.get((name, default))
         if known is None:
@@ -89,33 +83,31 @@ def _typed_call(type_: ParamType) -> Callable[..., TypedValue | Nothing]:
     parse, bindings = type_.parse, _Bindings(type_.bind)
 
     def call(
-        value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, defined: bool = True, **documentation: Any
+        value: Any = NONE, default: Any = NONE, *, enum: Any = None, defined: bool = True, **documentation: Any
     ) -> TypedValue | Nothing:
         if value.__class__ is Raw:
             given = value
-        elif not defined and default is _NONE and _missing(value):
+        elif not defined and default is NONE and is_missing(value):
             return NOTHING
         else:
-            given = _given(value, default)
+            given = value_or_default(value, default)
         if given.__class__ is Raw or given.__class__ is str:
             try:
                 parsed = parse(str(given))
             except ValueError:
-                message = f"Error validating '{given}' to type {type_.name}"
-                error = TemplateError(message + _takes(value, type_.name, _example(type_, documentation)))
-                error.about = str(given)
-                raise error from None
+                more = takes(value, type_.name, example_of(type_, documentation))
+                raise refused(f"Error validating '{given}' to type {type_.name}{more}", str(given)) from None
         else:
-            parsed = _validated(validate, type_, given, _takes(value, type_.name, _example(type_, documentation)))
+            parsed = validated(validate, type_, given, takes(value, type_.name, example_of(type_, documentation)))
         if enum:
-            _check_enum(enum, given, value)
+            check_enum(enum, given, value)
         return typed(parsed, bindings.of(value, default))
 
     call.type_name = type_.name  # type: ignore[attr-defined]  # so that Array() can take the function for its type
     return call
 
 
-def _decimal(value: Any = _NONE, default: Any = _NONE, *, scale: Any = DECIMAL_SCALE, **more: Any) -> Any:
+def _decimal(value: Any = NONE, default: Any = NONE, *, scale: Any = DECIMAL_SCALE, **more: Any) -> Any:
     """`Decimal(x, default, scale=10)`: a number with so many digits behind the point."""
     if not isinstance(scale, int) or not 0 <= scale < DECIMAL_DIGITS:
         message = f"scale is a number from 0 to {DECIMAL_DIGITS - 1}"
@@ -125,32 +117,32 @@ def _decimal(value: Any = _NONE, default: Any = _NONE, *, scale: Any = DECIMAL_S
 
 
 def _array(
-    value: Any = _NONE, of: Any = "String", default: Any = _NONE, *, defined: bool = True, **documentation: Any
+    value: Any = NONE, of: Any = "String", default: Any = NONE, *, defined: bool = True, **documentation: Any
 ) -> TypedValue | Nothing:
     """`Array(x, 'Int32', default)`: a comma-separated text or a repeated parameter."""
     type_ = TYPES.get(getattr(of, "type_name", of), TYPES["String"])  # also the bare name: Array(x, Int32)
-    if not defined and default is _NONE and _missing(value):
+    if not defined and default is NONE and is_missing(value):
         return NOTHING
-    given = _given(value, default)
+    given = value_or_default(value, default)
     example = documentation.get("example") or f"{type_.sample},{type_.sample}"
-    parsed = _validated(validate_items, type_, given, _takes(value, f"list of {type_.name}", example))
+    parsed = validated(validate_items, type_, given, takes(value, f"list of {type_.name}", example))
     return typed(parsed, _binding(value, default, f"Array({type_.bind})"))
 
 
-def _json(value: Any = _NONE, default: Any = _NONE, **_documentation: Any) -> Any:
+def _json(value: Any = NONE, default: Any = NONE, **_documentation: Any) -> Any:
     """`JSON(x, default)`: what the text holds, as Python values."""
-    given = _given(value, default)
+    given = value_or_default(value, default)
     if not isinstance(given, str):
         return given
     try:
         return json.loads(given)
     except (ValueError, RecursionError):
         message = f"Error validating '{given}' to type JSON"
-        raise TemplateError(message + _takes(value, "JSON", '{"a": 1}')) from None
+        raise TemplateError(message + takes(value, "JSON", '{"a": 1}')) from None
 
 
-def _split_to_array(value: Any = _NONE, default: Any = _NONE, separator: str = ",") -> list[str]:
-    given = _given(value, default)
+def _split_to_array(value: Any = NONE, default: Any = NONE, separator: str = ",") -> list[str]:
+    given = value_or_default(value, default)
     items = given if isinstance(given, list | tuple) else str(given).split(str(separator))
     return [str(item).strip() for item in items]
 
@@ -182,7 +174,7 @@ def _sql_and(**conditions: Any) -> Fragment:
         if suffix not in _COMPARISONS:
             message = f"operand {suffix} not supported"
             raise TemplateError(message)
-        if _missing(value):
+        if is_missing(value):
             continue
         parts += [Text(f"{' and ' if parts else ''}{column} {_COMPARISONS[suffix]} "), value]
     return Fragment(tuple(parts))
@@ -195,71 +187,22 @@ def _sql_unescape(text: Any, what: str = "") -> Any:
 
 
 @pass_context
-def _secret(context: Context, name: Any = _NONE, default: Any = _NONE) -> TypedValue:
+def _secret(context: Context, name: Any = NONE, default: Any = NONE) -> TypedValue:
     """`tb_secret('name', default)`: a value that the server keeps."""
     key = str(parameter_name(name) if isinstance(name, Undefined) or hasattr(name, "name") else name)
     value = run_of(context).secret(key)
     if value is None:
         value = default
-    if value is _NONE:
+    if value is NONE:
         message = f"the secret '{key}' is not set"
         raise TemplateError(message)
     return typed(str(value), Binding(f"{SECRET_NAMES}{key}", "String", ""))
 
 
-def _given(value: Any, default: Any) -> Any:
-    if isinstance(value, list | tuple | dict) and weight(value) > MOST:
-        message = f"a list is longer than {MOST} characters and items"
-        raise TemplateError(message)
-    if value is _NONE:
-        message = "a parameter name is missing in the call"
-        raise TemplateError(message)
-    if _missing(value):
-        if default is _NONE or isinstance(default, Undefined) or default is None:
-            raise MissingParameter([parameter_name(value)])
-        return default
-    return value
-
-
-def _missing(value: Any) -> bool:
-    return value is None or isinstance(value, Undefined | Nothing | _Left)
-
-
-def _validated(parse: Callable[[ParamType, Any], Any], type_: ParamType, given: Any, takes: str) -> Any:
-    try:
-        return parse(type_, given)
-    except ValueError as error:
-        refused = TemplateError(f"{error}{takes}")
-        refused.about = str(given) if isinstance(given, str | int | float) else ""
-        raise refused from None
-
-
-def _example(type_: ParamType, documentation: Mapping[str, Any]) -> Any:
-    """Return what an author gives as an example, else one of the type."""
-    return documentation.get("example") or type_.sample
-
-
-def _takes(value: Any, type_name: str, example: Any) -> str:
-    """Return what is added to the original's error: which parameter it is, and what that takes; '' for no parameter."""
-    name = parameter_name(value)
-    if not isinstance(value, Raw | RawList | Undefined):
-        return ""
-    whose = "the default of the parameter" if _missing(value) else "the parameter"
-    return f": {whose} '{name}' takes {a_value_of(type_name, example)}"
-
-
-def _check_enum(enum: Any, given: Any, value: Any) -> None:
-    if enum and str(given) not in {str(choice) for choice in enum} and not ANY_ENUM.get():
-        choices = ", ".join(str(choice) for choice in enum)
-        message = f"'{given}' is not one of the allowed values: {choices}"
-        message += f": the parameter '{value.name}' takes one of them" if isinstance(value, Raw) else ""
-        raise TemplateError(message)
-
-
 def _binding(value: Any, default: Any, type_: str) -> Binding:
     """Return the binding of a call: those of one parameter with one default share it, computed values never do."""
     if isinstance(value, Raw | RawList | Undefined) or value is None:
-        return Binding(parameter_name(value), type_, "" if default is _NONE else repr(default))
+        return Binding(parameter_name(value), type_, "" if default is NONE else repr(default))
     return Binding(parameter_name(value), type_, f"computed {next(_COMPUTED)}")
 
 
@@ -275,8 +218,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **DATE_FUNCTIONS,
     **SETTING_FUNCTIONS,
     **identifiers.FUNCTIONS,
-    "defined": lambda value=_NONE: not _missing(value),
-    "not_defined": lambda value=_NONE: _missing(value),
+    "defined": lambda value=NONE: not is_missing(value),
+    "not_defined": lambda value=NONE: is_missing(value),
     "split_to_array": _split_to_array,
     "enumerate_with_last": _enumerate_with_last,
     "sql_and": _sql_and,

@@ -15,14 +15,14 @@ from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, Span, Wo
 from clickpipe.template.assemble import Part, assemble
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.branches import MISTAKES, Sample, controls, explore, sample
-from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags, odd_arrays, problem
+from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags, odd_arrays, problem, taken_by
 from clickpipe.template.environment import MARK, Emitted, build, has_more_words, parse
 from clickpipe.template.errors import MissingName, MissingParameter, TemplateError
 from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.run import Run
 from clickpipe.template.shape import Shape, is_quick, known_parameters, program, template_shape
 from clickpipe.template.source import normalise
-from clickpipe.template.types import SAMPLE_TEXT, TYPES, a_value_of
+from clickpipe.template.types import SAMPLE_TEXT, TYPES
 from clickpipe.template.values import Fragment, Nothing, Pieces, Setting
 
 _ABOUT = re.compile(r"block for (\w+)|Extra {% (\w+) %}|'(else) if'|^(\w+) is forbidden")  # the word to point at
@@ -178,7 +178,7 @@ class TemplateProgram:
         if isinstance(error, MissingParameter) and not isinstance(error, MissingName):
             missing = [p.name for p in self._declared if p.required and p.typed and values.get(p.name) is None]
             listed = error.names if set(missing) <= set(error.names) else missing
-            takes = {p.name: _takes(p) for p in self._declared if p.typed}
+            takes = {p.name: taken_by(p) for p in self._declared if p.typed}
             return self._at(template, error, MissingParameter(listed, error.names, takes))
         return self._at(template, error, error) if isinstance(error, TemplateError) else error
 
@@ -223,7 +223,7 @@ class TemplateProgram:
         """Warn of defaults, choices and examples that calls refuse, or that name no day or time."""
         for parameter in self._declared:
             for value, odd in parameter.odd:
-                message = f"'{value}' {odd}: the parameter '{parameter.name}' takes {_takes(parameter)}"
+                message = f"'{value}' {odd}: the parameter '{parameter.name}' takes {taken_by(parameter)}"
                 yield replace(problem(self.source, "CP3004", message, 1, value), severity=Severity.WARNING)
 
     def conditions(self) -> Collection[str]:
@@ -242,17 +242,6 @@ class TemplateProgram:
     def required_samples(self) -> Mapping[str, str]:
         """Return a value for each parameter that has no default."""
         return {p.name: sample(p) for p in self.parameters if p.required}
-
-
-def _takes(parameter: Parameter) -> str:
-    """Return what a parameter takes, in words; an example is the author's, or one of the type."""
-    of = parameter.type.removeprefix("Array(").removesuffix(")")
-    one = '{"a": 1}' if of == "JSON" else TYPES[of].sample
-    refused = {value for value, _ in parameter.odd}
-    said = next((v for v in (parameter.example, *parameter.enum) if v and v not in refused), "")
-    if of != parameter.type:
-        return a_value_of(f"list of {of}", said or f"{one},{one}")
-    return a_value_of(of, said or one)
 
 
 def compile_template(source: Word, *, most: int = 0) -> tuple[TemplateProgram | None, list[Diagnostic]]:

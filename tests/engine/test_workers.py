@@ -16,13 +16,6 @@ from clickpipe.engine.workers import Workers
 
 
 @pytest.fixture
-def go_on() -> Iterator[threading.Event]:
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch, go_on: threading.Event) -> Iterator[Workers]:
     monkeypatch.setattr(workers_, "_LOOK", 0.01)
     made = Workers(2, "test", grace=0.1)

@@ -21,13 +21,6 @@ QUEUE = 100_000  # bytes
 
 
 @pytest.fixture
-def go_on() -> Iterator[threading.Event]:
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@pytest.fixture
 def instance(go_on: threading.Event) -> Iterator[Instance]:
     with Instance(None, Settings(workers=2, ingest_queue_bytes=QUEUE)) as made:
         yield made

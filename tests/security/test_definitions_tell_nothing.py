@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from clickpipe.runtime import Instance
-from tests.security.known import CANARY, FILE, World, known_world
+from tests.security.known import CANARY, FILE, World
 from tests.server.conftest import Client
 
 _SCHEMA = "SCHEMA >\n    `id` UInt64 `json:$.id`,\n    `d` DateTime `json:$.d`{column}\n\n"
@@ -38,19 +37,8 @@ PLACES = (
 
 
 @pytest.fixture(scope="module")
-def instance() -> Iterator[Instance]:
-    with Instance(None) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def known(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with known_world(instance, tmp_path_factory.mktemp("host")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def tenant(instance: Instance) -> Iterator[Client]:
+def tenant(known: World) -> Iterator[Client]:
+    instance = known.client.instance
     made = instance.workspaces.create("tenant_c")
     yield Client(instance, made)
     instance.workspaces.delete(made)

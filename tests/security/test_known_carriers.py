@@ -10,7 +10,7 @@ import base64
 import gzip
 import io
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,22 +19,8 @@ import pytest
 import zstandard
 
 from clickpipe.auth import ADMIN_TOKEN
-from clickpipe.runtime import Instance
-from tests.security.known import World, known_world
+from tests.security.known import World
 from tests.server.conftest import make
-
-
-@pytest.fixture(scope="module")
-def instance() -> Iterator[Instance]:
-    with Instance(None) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def known(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with known_world(instance, tmp_path_factory.mktemp("host")) as found:
-        yield found
-
 
 # 09: where a token may stand in a request, and be told by what is kept of it. `{}` is the token.
 CARRIED: list[tuple[str, str, dict[str, Any]]] = [

@@ -6,27 +6,12 @@ Each variant of a kind works in another way; README.md beside this file says whi
 # ruff: noqa: E501 - tables of attacks
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
-from clickpipe.runtime import Instance
-from tests.security.known import CANARY, FILE, SECRET, World, known_world
+from tests.security.known import CANARY, FILE, SECRET, World
 from tests.server.conftest import Client, sign
-
-
-@pytest.fixture(scope="module")
-def instance() -> Iterator[Instance]:
-    with Instance(None) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def known(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with known_world(instance, tmp_path_factory.mktemp("host")) as found:
-        yield found
-
 
 # 01: what stands in a comment, a quote or a name for one reader is SQL for another. `?` is what the token may read.
 FAILS = "if(0,map(1),map())"
@@ -155,7 +140,8 @@ OPTIONS: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("number", range(len(OPTIONS)))
-def test_a_data_source_is_what_it_asks_for(known: World, instance: Instance, number: int) -> None:
+def test_a_data_source_is_what_it_asks_for(known: World, number: int) -> None:
+    instance = known.client.instance
     """Of another workspace's deployer: nothing of others is read, called or written, by a check or a deployment."""
     text = BASE.format(**{"default": "", "key": "id", "rest": "", **OPTIONS[number]})
     for name, value in (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ import httpx
 import pytest
 
 from clickpipe.catalog import Token
+from clickpipe.ingest import Lines
 from clickpipe.runtime import Instance, Workspace
 from clickpipe.server import create_app, serve_in_thread
 
@@ -113,10 +116,29 @@ def get(client: Client, path: str, value: str, **params: Any) -> Any:
     return client("GET", path, token=None, params=params, headers={"Authorization": f"Bearer {value}"})
 
 
+@contextmanager
+def filled(
+    instance: Instance, name: str, files: Mapping[str, str], rows: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Iterator[Client]:
+    """Give a workspace with files deployed, and rows in its data sources."""
+    workspace = instance.workspaces.create(name)
+    workspace.deploy(files)
+    for source, own in rows.items():
+        workspace.append(source, [Lines.of(json.dumps(row).encode() for row in own)])
+    yield Client(instance, workspace)
+    instance.workspaces.delete(workspace)
+
+
 @pytest.fixture(scope="session")
 def server_instance() -> Iterator[Instance]:
     with Instance(None) as instance:
         yield instance
+
+
+@pytest.fixture
+def default(server_instance: Instance) -> Client:
+    """The default workspace, where nothing is deployed."""
+    return Client(server_instance, server_instance.default)
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from clickpipe.ingest import Lines
 from clickpipe.runtime import Instance
-from tests.server.conftest import Client, sign
+from tests.server.conftest import Client, filled, sign
 
 ROWS = """SCHEMA >
     `id` UInt64 `json:$.id`,
@@ -66,14 +64,9 @@ INNER = (
 
 @pytest.fixture(scope="module")
 def pipes(server_instance: Instance) -> Iterator[tuple[Client, dict[str, str]]]:
-    workspace = server_instance.workspaces.create("inner_nodes")
-    workspace.deploy(FILES)
-    for name in ("rows", "other"):
-        rows = [{"id": n, "tenant": tenant} for n, tenant in enumerate(("acme", "globex", "initech"))]
-        workspace.append(name, [Lines.of(json.dumps(row).encode() for row in rows)])
-    client = Client(server_instance, workspace)
-    yield client, {name: sign(client, *scopes, name=name) for name, scopes in TOKENS.items()}
-    server_instance.workspaces.delete(workspace)
+    rows = [{"id": n, "tenant": tenant} for n, tenant in enumerate(("acme", "globex", "initech"))]
+    with filled(server_instance, "inner_nodes", FILES, {"rows": rows, "other": rows}) as client:
+        yield client, {name: sign(client, *scopes, name=name) for name, scopes in TOKENS.items()}
 
 
 def _ways(client: Client, value: str, sql: str, pipe: str = "kept") -> Iterator[Any]:

@@ -10,15 +10,9 @@ import httpx
 import pytest
 
 from clickpipe.auth import Logins
-from clickpipe.runtime import Instance
 from tests.server.conftest import Client
 
 CODE = "A2C4D2G4"
-
-
-@pytest.fixture
-def default(server_instance: Instance) -> Client:
-    return Client(server_instance, server_instance.default)
 
 
 def login(client: Client, **form: str) -> httpx.Response:

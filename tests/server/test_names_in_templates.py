@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from clickpipe.ingest import Lines
 from clickpipe.runtime import Instance
-from tests.server.conftest import Client, sign
+from tests.server.conftest import Client, filled, sign
 
 SOURCE = """SCHEMA >
     `id` UInt64 `json:$.id`,
@@ -38,12 +36,9 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def rows(server_instance: Instance) -> Iterator[Client]:
-    workspace = server_instance.workspaces.create("names_in_templates")
-    workspace.deploy(FILES)
     lines = [{"id": n, "tenant": t} for n, t in enumerate(("acme", "globex"))] + [{"id": "none", "tenant": "globex"}]
-    workspace.append("rows", [Lines.of(json.dumps(line).encode() for line in lines)])
-    yield Client(server_instance, workspace)
-    server_instance.workspaces.delete(workspace)
+    with filled(server_instance, "names_in_templates", FILES, {"rows": lines}) as client:
+        yield client
 
 
 def _reader(client: Client, *more: dict[str, Any]) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from clickpipe.ingest import Lines
 from clickpipe.runtime import Instance
-from tests.server.conftest import Client, sign
+from tests.server.conftest import Client, filled, sign
 
 _SCHEMA = "SCHEMA >\n    `id` UInt64 `json:$.id`,\n    `tenant` String `json:$.tenant`\n\n"
 _SOURCE = f'VERSION 3\n\n{_SCHEMA}ENGINE "MergeTree"\nENGINE_SORTING_KEY "id"\n'
@@ -56,13 +55,9 @@ FORBIDDEN = (
 
 @pytest.fixture(scope="module")
 def versions(server_instance: Instance) -> Iterator[tuple[Client, dict[str, str]]]:
-    workspace = server_instance.workspaces.create("versions")
-    workspace.deploy(FILES)
-    for name in ("events", "other", "keyed"):
-        workspace.append(name, [Lines.of(json.dumps({"id": n, "tenant": t}).encode() for n, t in ROWS)])
-    client = Client(server_instance, workspace)
-    yield client, {name: sign(client, *scopes, name=name) for name, scopes in TOKENS.items()}
-    server_instance.workspaces.delete(workspace)
+    rows = [{"id": n, "tenant": tenant} for n, tenant in ROWS]
+    with filled(server_instance, "versions", FILES, dict.fromkeys(("events", "other", "keyed"), rows)) as client:
+        yield client, {name: sign(client, *scopes, name=name) for name, scopes in TOKENS.items()}
 
 
 def _ask(client: Client, value: str, sql: str) -> Any:

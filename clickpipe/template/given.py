@@ -1,0 +1,85 @@
+"""What a typed call was given: a parameter's value or its default, and what is told where it does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jinja2.runtime import Undefined
+
+from clickpipe.template.errors import MissingParameter, TemplateError
+from clickpipe.template.run import ANY_ENUM
+from clickpipe.template.types import ParamType, a_value_of
+from clickpipe.template.values import MOST, Nothing, Raw, RawList, weight
+
+
+class _Left:
+    """What a call left out."""
+
+
+NONE: Any = _Left()
+
+
+def parameter_name(value: object) -> str:
+    """Return the name of the request parameter that `value` is, or 'value' when it is computed."""
+    if isinstance(value, Undefined):
+        return value._undefined_name or "value"  # noqa: SLF001 - jinja's documented attribute for subclasses
+    return getattr(value, "name", None) or "value"
+
+
+def value_or_default(value: Any, default: Any) -> Any:
+    """Return a parameter's value, or its default. Raises MissingParameter, TemplateError for a call without a name."""
+    if isinstance(value, list | tuple | dict) and weight(value) > MOST:
+        message = f"a list is longer than {MOST} characters and items"
+        raise TemplateError(message)
+    if value is NONE:
+        message = "a parameter name is missing in the call"
+        raise TemplateError(message)
+    if is_missing(value):
+        if default is NONE or isinstance(default, Undefined) or default is None:
+            raise MissingParameter([parameter_name(value)])
+        return default
+    return value
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a parameter was not given."""
+    return value is None or isinstance(value, Undefined | Nothing | _Left)
+
+
+def refused(message: str, value: object) -> TemplateError:
+    """Return the error for a value that does not fit, which tells where the author's file may hold it."""
+    error = TemplateError(message)
+    error.about = str(value) if isinstance(value, str | int | float) else ""
+    return error
+
+
+def validated(parse: Callable[[ParamType, Any], Any], type_: ParamType, value: Any, more: str) -> Any:
+    """Return a value as a type has it. Raises TemplateError, with `more` behind what is wrong."""
+    try:
+        return parse(type_, value)
+    except ValueError as error:
+        raise refused(f"{error}{more}", value) from None
+
+
+def example_of(type_: ParamType, documentation: Mapping[str, Any]) -> Any:
+    """Return what an author gives as an example, else one of the type."""
+    return documentation.get("example") or type_.sample
+
+
+def takes(value: Any, type_name: str, example: Any) -> str:
+    """Return what is added to the original's error: which parameter it is, and what that takes; '' for no parameter."""
+    name = parameter_name(value)
+    if not isinstance(value, Raw | RawList | Undefined):
+        return ""
+    whose = "the default of the parameter" if is_missing(value) else "the parameter"
+    return f": {whose} '{name}' takes {a_value_of(type_name, example)}"
+
+
+def check_enum(enum: Any, said: Any, value: Any) -> None:
+    """Raise TemplateError for what is none of an author's choices."""
+    if enum and str(said) not in {str(choice) for choice in enum} and not ANY_ENUM.get():
+        choices = ", ".join(str(choice) for choice in enum)
+        message = f"'{said}' is not one of the allowed values: {choices}"
+        message += f": the parameter '{value.name}' takes one of them" if isinstance(value, Raw) else ""
+        raise TemplateError(message)
