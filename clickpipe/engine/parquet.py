@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,9 @@ from clickpipe.sql import quote_identifier, quote_literal
 BLOCK_ROWS = 100_000  # most rows of a block
 _IN_ORDER = "input_format_parquet_preserve_order = 1, max_threads = 1"
 _IN_ORDER += f", input_format_parquet_max_block_size = {BLOCK_ROWS}"
+# What ClickHouse says of a file whose columns it cannot tell, and what it says around a reason.
+_WITHIN = re.compile(r"Error:\n(.*?)\nYou can specify", re.DOTALL)
+_AROUND = re.compile(r": \(in file/uri|: While executing|: read stage:| \(version |\.? \([A-Z_]+\)")
 _LENGTH = 8  # bytes before a block
 
 
@@ -55,10 +59,18 @@ class ParquetFile:
     def _end(self) -> None:
         told = self._process.stderr.read() if self._process.stderr is not None else b""
         if code := self._process.wait():
-            reason = EngineError(told.decode(errors="replace")).message.replace(str(self._path), "the file")
-            reason = reason.strip().split("\n")[-1] if code > 0 else f"what reads it was ended by signal {-code}"
-            message = f"The Parquet file cannot be read: {reason}"
+            reason = (
+                _reason(told.decode(errors="replace")) if code > 0 else f"what reads it was ended by signal {-code}"
+            )
+            message = f"The Parquet file cannot be read: {reason}. Was it written, and sent, to its end?"
             raise ClickpipeError(message, code="unreadable_file")
+
+
+def _reason(told: str) -> str:
+    """Return what ClickHouse has against a file, without its name and how it was read."""
+    inner = _WITHIN.search(told)
+    message = EngineError(inner[1].strip() if inner else told).message
+    return _AROUND.split(message, maxsplit=1)[0].strip().rstrip(".:")
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,32 @@ def test_a_reader_that_is_ended(groups: Path) -> None:
         file._process.kill()
         with pytest.raises(ClickpipeError, match="was ended by signal 9"):
             list(blocks)
+
+
+def _cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def _altered(data: bytes) -> bytes:
+    return data[:1_000] + b"\x07" * 3_000 + data[4_000:]
+
+
+@pytest.mark.parametrize(
+    ("alter", "reason"),
+    [
+        (lambda _: b"", "the file is empty"),
+        (lambda _: b"id,note\n1,a\n", "Not a Parquet file"),
+        (_cut, "Not a Parquet file (wrong magic bytes at the end of file)"),
+        (_altered, ""),
+    ],
+)
+def test_what_is_wrong_with_a_file(groups: Path, tmp_path: Path, alter: Callable[[bytes], bytes], reason: str) -> None:
+    path = tmp_path / "secret_name.parquet"
+    path.write_bytes(alter(groups.read_bytes()))
+    with pytest.raises(ClickpipeError) as caught, open_parquet(path) as file:
+        list(file.blocks())
+    told = caught.value.message
+    assert reason in told
+    assert told.startswith("The Parquet file cannot be read: ")
+    words = set(re.findall(r"[\w:]+", told))
+    assert not {"secret_name", "manually", "executing", "DB::Exception", "version", "INCORRECT_DATA"} & words, told
