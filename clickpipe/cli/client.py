@@ -136,7 +136,7 @@ def connect(host: str | None, token: str | None, *, staging: bool = False) -> Cl
     settings = load_settings()
     found = find_address(Path(settings.data_dir), settings.encryption_key)
     url = host or os.environ.get("CLICKPIPE_HOST") or (found.url if found else f"http://127.0.0.1:{DEFAULT_PORT}")
-    url = (url if "://" in url else f"http://{url}").rstrip("/")
+    url = (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/v0")
     own = found.token if found and found.url == url else ""
     secret = token or os.environ.get("CLICKPIPE_TOKEN") or own
     if not secret:

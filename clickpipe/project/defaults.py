@@ -12,6 +12,7 @@ from clickpipe.diagnostics import Diagnostic, Severity, Word
 from clickpipe.template import is_zero, odd_moment, out_of_range
 
 _WRAPPER = re.compile(r"^(Nullable|LowCardinality)\((.*)\)$", re.DOTALL)
+_TEXT = re.compile(r"'((?:[^'\\]|\\.|'')*)'", re.DOTALL)
 _LITERAL = re.compile(r"^'((?:[^'\\]|\\.|'')*)'$", re.DOTALL)
 _NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 _DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{8}|\d{1,5}"
@@ -41,7 +42,7 @@ def fitting_default(type_: str, default: Word) -> tuple[Word, Diagnostic | None]
     """Return a column's default, the type's zero value in place of a text that the type cannot hold, with a warning."""
     literal = _LITERAL.match(default.text.strip())
     if literal is None:
-        return default, None
+        return default, _odd_within(type_, default)
     bare, nullable = type_.strip(), False
     while (wrapped := _WRAPPER.match(bare)) is not None:
         nullable = nullable or wrapped[1] == "Nullable"
@@ -66,6 +67,18 @@ def fitting_default(type_: str, default: Word) -> tuple[Word, Diagnostic | None]
     return Word(f"defaultValueOfTypeName({_quoted(type_)})", default.span), Diagnostic(
         "CP1107", message, default.span, Severity.WARNING, hint
     )
+
+
+def _odd_within(type_: str, default: Word) -> Diagnostic | None:
+    """Return a warning for the first text of an expression, `['2026-13-01']`, that would be a date and is none."""
+    if "Date" not in type_:
+        return None
+    for text in _TEXT.finditer(default.text):
+        odd = odd_moment(text[1])
+        if odd:
+            hint = "write a date that the calendar has: ClickHouse refuses this one, or makes another of it"
+            return Diagnostic("CP1107", f"{text[0]} {odd}", default.span, Severity.WARNING, hint)
+    return None
 
 
 def _odd_date(type_: str, text: str) -> tuple[bool, str]:

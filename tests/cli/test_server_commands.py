@@ -264,3 +264,11 @@ def test_the_prompt(server: str, tmp_path: Path) -> None:
     assert "7\n" in text
     assert b"Unknown expression identifier `nope`" in errors
     assert "SELECT nope;" in (tmp_path / "history").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ending", ["/", "/v0", "/v0/"])
+def test_the_host_as_people_write_it(deployed: Run, server: str, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    monkeypatch.delenv("CLICKPIPE_HOST")
+    said = deployed("sql", "SELECT 1 AS one", "--json", "--host", server + ending)
+    assert (said.code, said.err) == (0, "")
+    assert json.loads(said.out) == [{"one": 1}]
