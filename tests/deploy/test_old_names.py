@@ -1,4 +1,4 @@
-"""Nothing works on the names of a deployment that another one has replaced: not events, queries, copies, populations."""
+"""Nothing works on the names of a deployment that was replaced: not events, queries, copies, populations."""
 
 from __future__ import annotations
 
