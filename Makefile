@@ -40,8 +40,8 @@ format: $(DEV) ## Format the Python code and repair what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-crash-test: $(DEV) ## Kill writers 60 times, also on a full disk, and a deployment at each step; look for what is lost or left (CRASHES=n: other than 60)
-	CRASHES=$(or $(CRASHES),60) $(BIN)/python -m pytest -o faulthandler_timeout=7200 tests/runtime/test_crash.py tests/runtime/test_crash_outages.py tests/deploy/test_kills.py
+crash-test: $(DEV) ## Kill writers and readers of a source 60 times, also on a full disk, and a deployment at each step; look for what is lost or left (CRASHES=n: other than 60)
+	CRASHES=$(or $(CRASHES),60) $(BIN)/python -m pytest -o faulthandler_timeout=7200 tests/runtime/test_crash*.py tests/deploy/test_kills.py
 
 fuzz: $(DEV) ## Ask 100,000 adversarial queries and deploy 20,000 adversarial projects (FUZZ=n PROJECTS=n: as many)
 	CLICKPIPE_ADVERSARIAL=$(or $(FUZZ),100000) CLICKPIPE_PROJECTS=$(or $(PROJECTS),20000) \

@@ -2,6 +2,7 @@
 
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Secret, Token, Workspace
 from clickpipe.catalog.names import resource_id, service_tables
+from clickpipe.catalog.positions import PositionStore
 from clickpipe.catalog.shown import without_physical_names
 from clickpipe.catalog.store import Catalog
 from clickpipe.catalog.times import now
@@ -14,6 +15,7 @@ __all__ = [
     "Job",
     "Live",
     "Physical",
+    "PositionStore",
     "Secret",
     "Token",
     "Workspace",

@@ -95,6 +95,16 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE jobs ADD COLUMN maker TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE positions (
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        data_source TEXT NOT NULL,
+        source TEXT NOT NULL,
+        part TEXT NOT NULL,
+        next INTEGER NOT NULL,
+        PRIMARY KEY (workspace_id, data_source, source, part)
+    ) STRICT;
+    """,
 )
 
 

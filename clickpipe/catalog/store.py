@@ -18,6 +18,7 @@ from clickpipe.catalog.backfills import BackfillStore
 from clickpipe.catalog.database import Database
 from clickpipe.catalog.jobs import JobStore
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Physical, Workspace
+from clickpipe.catalog.positions import PositionStore
 from clickpipe.catalog.secrets import SecretStore
 from clickpipe.catalog.shown import without_physical_names
 from clickpipe.catalog.times import now
@@ -39,6 +40,7 @@ class Catalog(Database):
         self.tokens = TokenStore(self, cipher)
         self.jobs = JobStore(self, cipher)
         self.backfills = BackfillStore(self)
+        self.positions = PositionStore(self)
 
     # Workspaces
 

@@ -13,6 +13,7 @@ from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.leftovers import drop_leftovers
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mock import mock_rows
+from clickpipe.ingest.position import Position
 from clickpipe.ingest.probe import PLAIN, UNMERGED, Probe
 from clickpipe.ingest.quarantine import Reason, reasons
 from clickpipe.ingest.replay import replay
@@ -30,6 +31,7 @@ __all__ = [
     "IngestResult",
     "Ingester",
     "Lines",
+    "Position",
     "Probe",
     "Reason",
     "Replacing",

@@ -17,6 +17,7 @@ from clickpipe.ingest.decoder import Decoder
 from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.log import OpenSegment, Segment
 from clickpipe.ingest.mapping import RowMapping
+from clickpipe.ingest.position import Position, Positions
 from clickpipe.ingest.probe import Probe
 
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds
@@ -58,6 +59,7 @@ class Ingestion:
     import_id: str
     lines: Lines
     wait: bool
+    position: Position | None = None  # of its source, behind the lines
     done: Future[IngestResult] = field(default_factory=Future)
 
     @property
@@ -104,6 +106,7 @@ class Batch:
     state: State = State.OPEN
     since: float = field(default_factory=time.monotonic)
     waiting: list[tuple[Ingestion, IngestResult]] = field(default_factory=list)
+    positions: Positions = field(default_factory=dict)  # of the sources of its lines, behind them
     attempts: int = 0
     again_at: float = 0.0  # when it is tried next
     problem: str = ""  # why the last attempt failed

@@ -13,18 +13,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from clickpipe.catalog import Live
+from clickpipe.catalog import Live, PositionStore
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, State, import_id
+from clickpipe.ingest.channels import Channels
 from clickpipe.ingest.log import Segment, WriteAheadLog
 from clickpipe.ingest.pools import Pools
+from clickpipe.ingest.position import Position, furthest
 from clickpipe.ingest.reading import Reading, overloaded
 from clickpipe.ingest.rejected import RejectedSegment, list_rejected, wait_until_tried
 from clickpipe.ingest.segments import Segments
@@ -43,6 +45,7 @@ class Ingester:
         self,
         engine: Engine,
         log: WriteAheadLog,
+        positions: PositionStore,
         live: Callable[[str], Live | None],
         *,
         batch_bytes: int = 16 << 20,
@@ -53,7 +56,7 @@ class Ingester:
         relieve: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
         workers: int = 4,
     ) -> None:
-        """Insert through `engine`; `live` tells what a workspace's id answers from.
+        """Insert through `engine`; `positions` keeps where sources are, `live` what a workspace's id answers from.
 
         `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that is being read or
         waits, half of it one workspace among several; `fail_fast` are the data sources (`*`: all) that refuse a request
@@ -61,12 +64,14 @@ class Ingester:
         `workers` threads write for each workspace.
         """
         self._log = log
-        self._writer = Writer(engine, log, live, told, relieve)
+        self._positions = positions
+        self._writer = Writer(engine, log, positions, live, told, relieve)
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes
         self._flush_seconds = flush_seconds
         self._fail_fast = frozenset(fail_fast)
-        self._channels: dict[tuple[str, str], Channel] = {}
+        self._channels = Channels()
+        self.failing, self.require_written = self._channels.failing, self._channels.require_written
         self._paused: set[str] = set()
         self._closing = False
         self._stopped = False  # what is in the log stays there
@@ -78,19 +83,23 @@ class Ingester:
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
         self._settler = Settler(log)
+        self.settle = self._settler.settle  # of a workspace, behind which no inserted segment comes back
 
     @property
     def waiting_bytes(self) -> int:
         """Return the bytes of requests that wait to be written."""
         return self._segments.waiting_bytes
 
-    def submit(self, workspace: str, data_source: str, lines: Lines, *, wait: bool = True) -> Future[IngestResult]:
+    def submit(
+        self, workspace: str, data_source: str, lines: Lines, *, wait: bool = True, position: Position | None = None
+    ) -> Future[IngestResult]:
         """Queue one request's lines; the future gives the counts when its rows can be read.
 
-        Without `wait` it gives them when the lines are durable. Raises ClickpipeError 503 when too much waits. The
-        future raises ClickpipeError when none of the rows could be written.
+        Without `wait` it gives them when the lines are durable. `position` is that of a source, behind the lines: see
+        `positions`. Raises ClickpipeError 503 when too much waits. The future raises ClickpipeError when none of the
+        rows could be written.
         """
-        request = Ingestion(import_id(), lines, wait)
+        request = Ingestion(import_id(), lines, wait, position)
         request.done.set_running_or_notify_cancel()  # a client that goes away takes nothing back
         if not lines.data:
             request.done.set_result(IngestResult(0, 0))
@@ -99,7 +108,7 @@ class Ingester:
             if self._closing:
                 message = "The server is stopping. Please send it again in a moment."
                 raise ClickpipeError(message, status=503, code="stopping")
-            channel = self._channel(workspace, data_source)
+            channel = self._channels[workspace, data_source]
             if channel.waiting_bytes > self._queue_bytes:  # the engine takes none; the disk is not to be filled
                 raise overloaded()
             self._room.require(workspace, request.size)
@@ -107,6 +116,16 @@ class Ingester:
             channel.pending.append(request)
             self._start(channel)
         return request.done
+
+    def positions(self, workspace: str, data_source: str, source: str) -> Mapping[str, int]:
+        """Return the next number of each partition of a source, behind all of it that is durable.
+
+        A source sends what follows of a partition when what it sent before is answered. Where that failed, and when it
+        starts, it goes on from here.
+        """
+        logged = self._channels.logged(workspace, data_source)  # before the catalog, where it is when it is inserted
+        inserted = Position(source, self._positions.read(workspace, data_source, source))
+        return furthest([inserted], logged)[source]
 
     def _start(self, channel: Channel) -> None:
         """Let the channel run if it has to, unless it does or is paused (the caller holds the lock)."""
@@ -183,16 +202,12 @@ class Ingester:
                 left.append(late)
         return max(0.001, min(left)) if left else None
 
-    def settle(self, workspace: str) -> None:
-        """Have no inserted segment come back after a stop."""
-        self._settler.settle(workspace)
-
     def forget(self, workspace: str) -> None:
         """Drop what is there of a workspace that is gone, on disk too."""
         with self._state:
-            for key in [key for key in self._channels if key[0] == workspace]:
-                self._state.wait_for(lambda key=key: not self._channels[key].running)  # type: ignore[misc]
-                del self._channels[key]
+            for channel in self._channels.of(workspace):
+                self._state.wait_for(lambda channel=channel: not channel.running)  # type: ignore[misc]
+                del self._channels[workspace, channel.data_source]
             self._pools.forget(workspace)
         self._log.forget(workspace)
 
@@ -202,15 +217,16 @@ class Ingester:
         segments = self._log.unfinished()
         for segment in segments:
             self._add(segment)
-        for channel in tuple(self._channels.values()):
+        for channel in self._channels.all():
             self._segments.insert_sealed(channel, all_of_them=True)
         self._settler.settle()
         return len(segments)
 
     def _add(self, segment: Segment) -> tuple[Channel, Batch]:
         """Have a segment of the log inserted that an earlier server wrote: with rows of both kinds, perhaps."""
-        channel = self._channel(segment.workspace, segment.data_source)
-        batch = Batch(segment, state=State.SEALED, good=1, bad=1)
+        channel = self._channels[segment.workspace, segment.data_source]
+        positions = furthest(record.position for record in self._log.read(segment))
+        batch = Batch(segment, state=State.SEALED, good=1, bad=1, positions=positions)
         self._log.check_when_removed(segment)
         channel.sealed.append(batch)
         return channel, batch
@@ -234,9 +250,6 @@ class Ingester:
         done = wait_until_tried(added, self._state, seconds)
         return {"segments": done, "left": len(found) - done}
 
-    def _channel(self, workspace: str, data_source: str) -> Channel:
-        return self._channels.setdefault((workspace, data_source), Channel(workspace, data_source))
-
     @contextmanager
     def paused(self, workspace: str) -> Iterator[None]:
         """Hold a workspace's inserts: what is logged is inserted before, none runs inside; requests wait and go on.
@@ -245,7 +258,7 @@ class Ingester:
         """
         with self._state:
             self._paused.add(workspace)
-            own = [c for c in self._channels.values() if c.workspace == workspace]
+            own = self._channels.of(workspace)
             self._state.wait_for(lambda: not any(c.running for c in own))
         try:
             for channel in own:
@@ -260,20 +273,6 @@ class Ingester:
                 for channel in self._channels.values():
                     self._start(channel)
                 self._state.notify_all()
-
-    def require_written(self, workspace: str) -> None:
-        """Raise ClickpipeError 503 while acknowledged rows of a workspace cannot be inserted."""
-        for channel in tuple(self._channels.values()):
-            if channel.workspace == workspace and channel.blocked:
-                problem = channel.sealed[0].problem
-                message = f"Events for '{channel.data_source}' cannot be inserted now ({problem}): try again later."
-                raise ClickpipeError(message, status=503, code="events_not_inserted")
-
-    @property
-    def failing(self) -> list[tuple[str, str]]:
-        """Return data source and reason for each segment whose insert failed, to be tried again."""
-        channels = tuple(self._channels.values())
-        return [(c.data_source, batch.problem) for c in channels for batch in tuple(c.sealed) if batch.attempts]
 
     def close(self) -> None:
         """Write what waits, then stop; what cannot be inserted stays in the log. May be called twice."""

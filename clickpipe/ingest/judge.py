@@ -8,6 +8,7 @@ told loudly, nothing is dropped, and the write is retried too.
 from __future__ import annotations
 
 import re
+import sqlite3
 
 from clickpipe.engine import EngineError
 
@@ -55,7 +56,7 @@ def is_passing(error: Exception) -> bool:
     """Tell whether a write may succeed later as it is: no memory, a full disk, too many parts."""
     if isinstance(error, EngineError):
         return error.name in _PASSING or _SYSTEM.search(error.message) is not None
-    return isinstance(error, OSError)
+    return isinstance(error, OSError | sqlite3.OperationalError)  # the disk, also under the catalog
 
 
 def refusing_view(error: EngineError) -> str:

@@ -5,7 +5,8 @@ rows are inserted, and removed after. Its name is the insert's deduplication tok
 crash can be inserted again: what was already there stays there once.
 
 Layout: `<folder>/<workspace>/<data source>/<number>.wal`; a segment is a magic line, then records of
-(crc32, length, import id length) as little-endian integers, the import id, the lines. `<number>.refused` beside it is
+(crc32, length, name length) as little-endian integers, the name, the lines. The name is the import id, and behind a
+line feed, where the source has one, the position behind the lines (`position.py`). `<number>.refused` beside it is
 JSON: which of its rows go to quarantine because a view or the table refuses them, and why.
 
 A segment that is inserted stays until the file system has written out what ClickHouse wrote (`settle`): a machine that
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clickpipe.ingest.durable import sync_file_system, sync_folder
+from clickpipe.ingest.position import Position, read_name, record_name
 
 _LOGGER = logging.getLogger(__name__)
 _MAGIC = b"clickpipe-wal-1\n"
@@ -36,10 +38,16 @@ _HEADER = struct.Struct("<IIH")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request's lines."""
+    """One request's lines, and the position of its source behind them."""
 
     import_id: str
     lines: bytes
+    position: Position | None = None
+
+    @property
+    def name(self) -> bytes:
+        """Return what it is called in the log."""
+        return record_name(self.import_id, self.position).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ class OpenSegment:
         """Write records and return when they are on disk. Raises OSError: then none of them is in the segment."""
         parts: list[bytes] = []
         for record in records:
-            name = record.import_id.encode()
+            name = record.name
             checksum = zlib.crc32(record.lines, zlib.crc32(name))
             parts += [_HEADER.pack(checksum, len(record.lines), len(name)), name, record.lines]
         self._write(parts)
@@ -259,7 +267,7 @@ class WriteAheadLog:
         what nobody was told of, else `*.rejected`: it is damaged.
         """
         data = segment.path.read_bytes()
-        at = len(_MAGIC) + sum(_HEADER.size + len(r.import_id.encode()) + len(r.lines) for r in self.read(segment))
+        at = len(_MAGIC) + sum(_HEADER.size + len(r.name) + len(r.lines) for r in self.read(segment))
         if at == len(data) or _MAGIC.startswith(data):
             self.remove(segment)
             return None
@@ -283,7 +291,8 @@ class WriteAheadLog:
             payload = data[start : start + name_length + length]
             if len(payload) < name_length + length or zlib.crc32(payload) != checksum:
                 return
-            yield Record(payload[:name_length].decode(), payload[name_length:])
+            import_id, position = read_name(payload[:name_length].decode())
+            yield Record(import_id, payload[name_length:], position)
             at = start + name_length + length
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from clickpipe.catalog import Live
+from clickpipe.catalog import Live, PositionStore
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, Staging, State
@@ -24,6 +24,7 @@ from clickpipe.ingest.log import Record, WriteAheadLog
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.parts import hold_back
+from clickpipe.ingest.position import Positions, furthest
 from clickpipe.ingest.staging import Stager
 from clickpipe.ingest.uncertain import has_views
 from clickpipe.ingest.untaken import untaken
@@ -41,15 +42,18 @@ class Writer:
         self,
         engine: Engine,
         log: WriteAheadLog,
+        positions: PositionStore,
         live: Callable[[str], Live | None],
         told: IngestionLog | None = None,
         relieve: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
     ) -> None:
         """Insert through `engine`; `live` tells what a workspace's id answers from, `told` is told of inserts.
 
+        Where sources are is kept in `positions`.
         `relieve` is asked whether it has removed what made an insert into a workspace fail.
         """
         self._relieve = relieve
+        self._positions = positions
         self._told = told
         self._engine = engine
         self._log = log
@@ -100,6 +104,7 @@ class Writer:
         """
         staging = self._stager.now(channel)
         before = channel.open.file.size if channel.open is not None and channel.open.file is not None else 0
+        positions = channel.open.positions if channel.open is not None else {}
         logged = self._disk.submit(self._append, channel, batch)
         lines = [(r.import_id, r.lines.data) for r in batch]
         staging.stale = not self._stager.try_stage(staging, lines) or staging.stale
@@ -112,7 +117,7 @@ class Writer:
             counts = self._stager.counts(staging.mapping, [r.import_id for r in batch], alone=alone)
         except Failure as error:
             staging.stale = True
-            self._take_back(channel, before)
+            self._take_back(channel, before, positions)
             raise untaken(channel.data_source, error) from error
         channel.open.add(batch, counts)
         channel.open.forget_values()
@@ -138,7 +143,8 @@ class Writer:
             opened = self._log.open(channel.workspace, channel.data_source)
             channel.open = Batch(opened.segment, opened)
         assert channel.open.file is not None  # noqa: S101 - it is open
-        channel.open.file.append([Record(r.import_id, r.lines.data) for r in batch])
+        channel.open.file.append([Record(r.import_id, r.lines.data, r.position) for r in batch])
+        channel.open.positions = furthest((r.position for r in batch), channel.open.positions)
 
     def _await_log(self, channel: Channel, staging: Staging, logged: Future[None]) -> None:
         try:
@@ -154,13 +160,14 @@ class Writer:
         message = f"The events cannot be written to disk: {error.strerror}."
         return ClickpipeError(message, status=503, code="log_unwritable")
 
-    def _take_back(self, channel: Channel, size: int) -> None:
+    def _take_back(self, channel: Channel, size: int, positions: Positions) -> None:
         """Remove what nobody was told of from the log again; what cannot be removed comes in."""
         try:
             if channel.open is not None and not channel.open.size:
                 self._drop_open(channel)
             elif channel.open is not None and channel.open.file is not None:
                 channel.open.file.rewind(size)
+                channel.open.positions = positions
         except OSError:
             _LOGGER.exception("lines for %s that were refused stay in the log", channel.data_source)
 
@@ -179,6 +186,8 @@ class Writer:
         batch.to(State.INSERTING)
         try:
             found = self._insert_live(channel, batch, first=first)
+            if batch.positions:
+                self._positions.advance(channel.workspace, channel.data_source, batch.positions)
         except Exception as error:
             if isinstance(error, ClickpipeError) and error.code == "not_found":
                 kept = self._log.set_aside(batch.segment)

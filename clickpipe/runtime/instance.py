@@ -78,6 +78,7 @@ class Instance:
         self.ingester = Ingester(
             self.engine,
             self.log,
+            self.catalog.positions,
             self.workspaces.live,
             batch_bytes=self.settings.ingest_batch_bytes,
             queue_bytes=self.settings.ingest_queue_bytes,
@@ -157,7 +158,7 @@ class Instance:
             "clickpipe_cache_joined": ("Answers of equal queries under way.", lambda: self.answers.joined),
             "clickpipe_cache_bytes": ("Bytes of kept results.", lambda: self.answers.size),
             "clickpipe_ingest_waiting_bytes": ("Bytes of events that wait.", lambda: self.ingester.waiting_bytes),
-            "clickpipe_ingest_retrying": ("Segments whose insert failed.", lambda: len(self.ingester.failing)),
+            "clickpipe_ingest_retrying": ("Segments whose insert failed.", lambda: len(self.ingester.failing())),
             "clickpipe_log_segments": ("Segments of the log.", lambda: len(self.log.unfinished())),
         }
 
@@ -181,7 +182,7 @@ class Instance:
     def problems(self) -> list[str]:
         """Return what somebody should look at although requests are answered; without names: anybody may ask."""
         found = []
-        if failing := len({name for name, _ in self.ingester.failing}):
+        if failing := len({name for name, _ in self.ingester.failing()}):
             found.append(f"acknowledged events of {failing} data sources cannot be inserted yet: see the log")
         if crowded := crowded_tables(self.engine, self._all_live()):
             most = max(count for _, count, _, _ in crowded)

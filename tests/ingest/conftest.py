@@ -45,7 +45,7 @@ def make_ingester(instance: Instance, deployed: Workspace, log: WriteAheadLog) -
 
     def make(**limits: Any) -> Ingester:
         live = {deployed.id: deployed.live}.get
-        made.append(Ingester(instance.engine, log, live, **limits))
+        made.append(Ingester(instance.engine, log, instance.catalog.positions, live, **limits))
         return made[-1]
 
     yield make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
-from clickpipe.ingest import Ingester, IngestResult, Lines, WriteAheadLog, writes
+from clickpipe.ingest import Ingester, IngestResult, Lines, Position, WriteAheadLog, writes
 from clickpipe.ingest.log import OpenSegment
 from clickpipe.runtime import Instance, Workspace
 
@@ -83,18 +84,20 @@ class Sent:
 class Machine(RuleBasedStateMachine):
     """One server after another on the same folder; all is right between errors, and in the end."""
 
-    def __init__(self, workspace: Workspace, engine: Engine, folder: Path, number: list[int]) -> None:
+    def __init__(self, workspace: Workspace, instance: Instance, folder: Path, number: list[int]) -> None:
         super().__init__()
         number[0] += 1
-        self._workspace, self._folder, self._engine = workspace, folder / str(number[0]), engine
+        self._workspace, self._folder, self._instance = workspace, folder / str(number[0]), instance
         self._number, self._sent = number[0], list[Sent]()
         self._rows = 0
+        self._source, self._read = f"source {number[0]}", list[str]()
         self._start()
 
     def _start(self) -> None:
-        self.world = World(self._engine)
+        self.world = World(self._instance.engine)
         live = {self._workspace.id: self._workspace.live}.get
-        self._ingester = Ingester(self.world, WriteAheadLog(self._folder), live, flush_seconds=0.02)
+        log, positions = WriteAheadLog(self._folder), self._instance.catalog.positions
+        self._ingester = Ingester(self.world, log, positions, live, flush_seconds=0.02)
         self._ingester.recover()
 
     @rule(kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6), wait=st.booleans())
@@ -110,6 +113,17 @@ class Machine(RuleBasedStateMachine):
             answer = Future()
             answer.set_exception(error)
         self._sent.append(Sent(rows, answer))
+
+    @rule(kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6), wait=st.booleans())
+    def read_on(self, kinds: list[str], *, wait: bool) -> None:
+        """Send what comes next from a source with numbers; what was not taken is read again."""
+        first = self._ingester.positions(self._workspace.id, "events", self._source).get("0", 0)
+        self._read[first:] = kinds
+        lines = [(KINDS[kind][0] % f"e{self._number}r_{first + n}").encode() for n, kind in enumerate(kinds)]
+        position = Position(self._source, {"0": first + len(kinds)})
+        with suppress(ClickpipeError, KeyError, TimeoutError):
+            sent = self._ingester.submit(self._workspace.id, "events", Lines.of(lines), wait=wait, position=position)
+            sent.result(timeout=60)
 
     @rule(error=st.sampled_from(ERRORS), before=st.integers(0, 9), failures=st.integers(1, 5))
     def fail(self, error: Exception, before: int, failures: int) -> None:
@@ -148,7 +162,10 @@ class Machine(RuleBasedStateMachine):
 
     def _wrong(self, asked: list[dict[str, str] | None]) -> list[str]:
         found = self._found()
-        wrong = []
+        next_ = self._ingester.positions(self._workspace.id, "events", self._source).get("0", 0)
+        read = {f"e{self._number}r_{n}": KINDS[kind][1] for n, kind in enumerate(self._read[:next_])}
+        wrong = [f"{name} of the source: {found.get(name)}" for name, at in read.items() if found.get(name) != at]
+        wrong += [f"{name} of the source is too many" for name in found if "r_" in name and name not in read]
         for sent, rows in zip(self._sent, asked, strict=True):
             there = {name: found.get(name, "nowhere") for name in sent.rows}
             nothing = set(there.values()) == {"nowhere"}
@@ -163,7 +180,7 @@ class Machine(RuleBasedStateMachine):
         table = Counter(row["id"] for row in self._workspace.sql(sql.format("events")))
         sums = self._workspace.sql(f"SELECT id, sum(n) AS n FROM sums WHERE startsWith(id, {prefix}) GROUP BY id")
         view = {row["id"]: row["n"] for row in sums}
-        kept = f"extract(ifNull(id, c__error[1]), 'e{self._number}r[0-9]+')"
+        kept = f"extract(ifNull(id, c__error[1]), 'e{self._number}r_?[0-9]+')"
         quarantine = Counter(
             row["name"] for row in self._workspace.sql(f"SELECT {kept} AS name FROM events_quarantine WHERE name != ''")
         )
@@ -202,7 +219,7 @@ def test_each_row_is_where_it_belongs(
 
     def make() -> Machine:
         made.append(Machine.__new__(Machine))
-        made[-1].__init__(deployed, instance.engine, tmp_path, number)  # type: ignore[misc]
+        made[-1].__init__(deployed, instance, tmp_path, number)  # type: ignore[misc]
         return made[-1]
 
     monkeypatch.setattr(OpenSegment, "_write", full)

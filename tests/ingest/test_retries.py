@@ -7,56 +7,24 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError, QueryResult
+from clickpipe.engine import EngineError
 from clickpipe.ingest import Ingester, Lines, WriteAheadLog, segments, writes
 from clickpipe.ingest.channel import MOVES, Batch, State
 from clickpipe.ingest.log import Record, Segment
 from clickpipe.runtime import Workspace
 from tests.conftest import ROOT
 from tests.ingest.conftest import BAD, GOOD, ONE, REFUSED, MakeIngester, counts
-
-MEMORY = "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"
-FULL = "Code: 75. DB::ErrnoException: Cannot write to file: errno: 28, strerror: No space left on device."
-BUG = "Code: 49. DB::Exception: Logical error. (LOGICAL_ERROR)"
+from tests.ingest.faults import BUG, FULL, MEMORY, Faults
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writes, "_AGAIN_AFTER", (0.01,))
     monkeypatch.setattr("clickpipe.ingest.channel._BACK_OFF", (0.02,))
-
-
-class Faults:
-    """Makes statements of an ingester's engine fail."""
-
-    def __init__(self, taker: Ingester, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.error: Exception | None = None
-        self.chance = 1.0
-        self.starts = "INSERT INTO `ws_"
-        self.random = random.Random(5)
-        execute = taker._writer._engine.execute
-
-        def fail(sql: str, *given: Any, **named: Any) -> QueryResult:
-            if self.error is not None and sql.startswith(self.starts) and self.random.random() < self.chance:
-                raise self.error
-            result: QueryResult = execute(sql, *given, **named)
-            return result
-
-        insert = taker._writer._engine.insert
-
-        def fail_to_insert(table: str, *given: Any) -> None:
-            starts = f"INSERT INTO {table}".startswith(self.starts)
-            if self.error is not None and starts and self.random.random() < self.chance:
-                raise self.error
-            insert(table, *given)
-
-        monkeypatch.setattr(taker._writer._engine, "execute", fail)
-        monkeypatch.setattr(taker._writer._engine, "insert", fail_to_insert)
 
 
 def until(workspace: Workspace, wanted: tuple[int, int, int]) -> None:
@@ -84,13 +52,13 @@ def test_acknowledged_rows_wait_in_the_log_for_an_engine_that_fails(
     for _ in range(5):
         taker.submit(deployed.id, "events", Lines.of([GOOD, BAD]), wait=False).result()
         time.sleep(0.05)
-    assert taker.failing[0][0] == "events"
+    assert taker.failing()[0][0] == "events"
     assert {path.suffix for path in tmp_path.rglob("*.*")} <= {".wal", ".refused"}  # what is to be tried again
     faults.error = None
     until(deployed, (5, 5, 5))
     taker.close()
     assert log.unfinished() == []
-    assert taker.failing == []
+    assert taker.failing() == []
 
 
 def test_who_waits_for_long_is_told_that_the_rows_are_durable(
@@ -118,7 +86,7 @@ def test_a_start_does_not_wait_for_an_engine_that_fails(
     assert error.value.status == 503
     faults.error = None
     until(deployed, (1, 1, 1))
-    while taker.failing:
+    while taker.failing():
         time.sleep(0.01)
     taker.require_written(deployed.id)
 

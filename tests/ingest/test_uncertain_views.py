@@ -69,7 +69,7 @@ def check(workspace: Workspace, rows: int) -> list[tuple[int, str]]:
 
 @pytest.fixture
 def taker(workspace: Workspace, log: WriteAheadLog, instance: Instance) -> Iterator[Ingester]:
-    ingester = Ingester(instance.engine, log, lambda _: workspace.live)
+    ingester = Ingester(instance.engine, log, instance.catalog.positions, lambda _: workspace.live)
     yield ingester
     ingester.close()
 
@@ -149,11 +149,11 @@ def test_a_stop_at_any_statement_changes_nothing(
         log.write(workspace.id, "events", [Record(ONE, b"\n".join(line(20 * step + n) for n in range(20)))])
         with monkeypatch.context() as patch:
             stop_after(engine, step, patch)
-            dead = Ingester(engine, log, lambda _: workspace.live)
+            dead = Ingester(engine, log, instance.catalog.positions, lambda _: workspace.live)
             dead.recover()
             with dead._state:
                 dead._channels.clear()
-        again = Ingester(engine, log, lambda _: workspace.live)
+        again = Ingester(engine, log, instance.catalog.positions, lambda _: workspace.live)
         again.recover()
         again.close()
         assert log.unfinished() == []

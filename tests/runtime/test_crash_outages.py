@@ -100,9 +100,9 @@ WRITER = """
             time.sleep(600)
         time.sleep(float(away) + 1)
         until = time.monotonic() + 40
-        while instance.ingester.failing:
+        while instance.ingester.failing():
             if time.monotonic() > until:
-                say(f"!still failing: {instance.ingester.failing}")
+                say(f"!still failing: {instance.ingester.failing()}")
             time.sleep(0.1)
         say("in again")
         time.sleep(600)
@@ -119,7 +119,7 @@ AFTER = """
         instance.jobs.wait_for_all(workspace.id)
         workspace.deploy(json.loads(sys.argv[2]), allow_destructive=True)
         left = sorted({job.status for job in instance.catalog.jobs.newest(workspace.id)})
-        print(json.dumps({"jobs": left, "failing": instance.ingester.failing}))
+        print(json.dumps({"jobs": left, "failing": instance.ingester.failing()}))
 """
 
 
