@@ -15,7 +15,7 @@ from clickpipe.catalog import Live
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.decoder import Decoder
 from clickpipe.ingest.kept import Kept
-from clickpipe.ingest.log import OpenSegment, Segment
+from clickpipe.ingest.log_file import OpenSegment, Segment
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.position import Position, Positions
 from clickpipe.ingest.probe import Probe

@@ -24,7 +24,8 @@ from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, State, import_id
 from clickpipe.ingest.channels import Channels
-from clickpipe.ingest.log import Segment, WriteAheadLog
+from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.log_file import Segment, read_records
 from clickpipe.ingest.pools import Pools
 from clickpipe.ingest.position import Position, furthest
 from clickpipe.ingest.reading import Reading, overloaded
@@ -225,7 +226,7 @@ class Ingester:
     def _add(self, segment: Segment) -> tuple[Channel, Batch]:
         """Have a segment of the log inserted that an earlier server wrote: with rows of both kinds, perhaps."""
         channel = self._channels[segment.workspace, segment.data_source]
-        positions = furthest(record.position for record in self._log.read(segment))
+        positions = furthest(record.position for record in read_records(segment))
         batch = Batch(segment, state=State.SEALED, good=1, bad=1, positions=positions)
         self._log.check_when_removed(segment)
         channel.sealed.append(batch)

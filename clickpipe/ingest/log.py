@@ -4,10 +4,8 @@ Requests are appended to a data source's open segment and synced, many with one 
 rows are inserted, and removed after. Its name is the insert's deduplication token, so a segment that is found after a
 crash can be inserted again: what was already there stays there once.
 
-Layout: `<folder>/<workspace>/<data source>/<number>.wal`; a segment is a magic line, then records of
-(crc32, length, name length) as little-endian integers, the name, the lines. The name is the import id, and behind a
-line feed, where the source has one, the position behind the lines (`position.py`). `<number>.refused` beside it is
-JSON: which of its rows go to quarantine because a view or the table refuses them, and why.
+Layout: `<folder>/<workspace>/<data source>/<number>.wal` (`log_file.py`). `<number>.refused` beside it is JSON: which
+of its rows go to quarantine because a view or the table refuses them, and why.
 
 A segment that is inserted stays until the file system has written out what ClickHouse wrote (`settle`): a machine that
 loses power has the rows then, or inserts the segment again.
@@ -20,104 +18,15 @@ import json
 import logging
 import os
 import shutil
-import struct
 import threading
 import time
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from clickpipe.ingest.durable import sync_file_system, sync_folder
-from clickpipe.ingest.position import Position, read_name, record_name
+from clickpipe.ingest.log_file import OpenSegment, Record, Segment, unread_suffix
 
 _LOGGER = logging.getLogger(__name__)
-_MAGIC = b"clickpipe-wal-1\n"
-_HEADER = struct.Struct("<IIH")
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One request's lines, and the position of its source behind them."""
-
-    import_id: str
-    lines: bytes
-    position: Position | None = None
-
-    @property
-    def name(self) -> bytes:
-        """Return what it is called in the log."""
-        return record_name(self.import_id, self.position).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One file of the log."""
-
-    workspace: str
-    data_source: str
-    path: Path
-
-    @property
-    def token(self) -> str:
-        """Return the deduplication token of the insert."""
-        return f"{self.workspace}/{self.data_source}/{self.path.stem}"
-
-
-class OpenSegment:
-    """A segment that takes records. One thread at a time uses it."""
-
-    def __init__(self, segment: Segment) -> None:
-        """Make the file. Raises OSError."""
-        self.segment = segment
-        self._file = segment.path.open("xb", buffering=0)
-        self._size = 0
-        try:
-            self._write([_MAGIC])
-        except OSError:
-            self.close()
-            segment.path.unlink(missing_ok=True)
-            raise
-
-    @property
-    def size(self) -> int:
-        """Return its bytes."""
-        return self._size
-
-    def rewind(self, size: int) -> None:
-        """Take back what was appended behind `size` bytes; it is off the disk when this returns. Raises OSError."""
-        os.ftruncate(self._file.fileno(), size)
-        self._file.seek(size)
-        self._size = size
-        os.fsync(self._file.fileno())
-
-    def append(self, records: Sequence[Record]) -> None:
-        """Write records and return when they are on disk. Raises OSError: then none of them is in the segment."""
-        parts: list[bytes] = []
-        for record in records:
-            name = record.name
-            checksum = zlib.crc32(record.lines, zlib.crc32(name))
-            parts += [_HEADER.pack(checksum, len(record.lines), len(name)), name, record.lines]
-        self._write(parts)
-
-    def _write(self, parts: Sequence[bytes]) -> None:
-        size = sum(map(len, parts))
-        try:
-            for part in parts:
-                view = memoryview(part)
-                while view:
-                    view = view[self._file.write(view) :]
-            os.fsync(self._file.fileno())
-        except OSError:
-            # what reading a segment finds behind a torn record is not looked at, so nothing may follow this one
-            os.ftruncate(self._file.fileno(), self._size)
-            self._file.seek(self._size)
-            raise
-        self._size += size
-
-    def close(self) -> None:
-        """Take no more."""
-        self._file.close()
 
 
 class WriteAheadLog:
@@ -129,6 +38,7 @@ class WriteAheadLog:
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
         self._lock = threading.Lock()
+        self._settling = threading.Lock()
         self._last = 0
         self._inserted: list[Segment] = []
         self._to_check: set[Segment] = set()
@@ -181,19 +91,20 @@ class WriteAheadLog:
 
         With a workspace, the removal of its segments is on disk too when this returns.
         """
-        with self._lock:
-            found, self._inserted = self._inserted, []
-        try:
-            if found:
-                sync_file_system(self._folder)
-            while found:
-                self._remove_read(found[-1])
-                found.pop()
-        finally:
+        with self._settling:  # what another thread is about to remove is not removed yet
             with self._lock:
-                self._inserted += found
-        if workspace:
-            self.sync(workspace)
+                found, self._inserted = self._inserted, []
+            try:
+                if found:
+                    sync_file_system(self._folder)
+                while found:
+                    self._remove_read(found[-1])
+                    found.pop()
+            finally:
+                with self._lock:
+                    self._inserted += found
+            if workspace:
+                self.sync(workspace)
 
     def check_when_removed(self, segment: Segment) -> None:
         """Keep a segment aside where bytes behind its records cannot be read, when it is inserted."""
@@ -266,34 +177,13 @@ class WriteAheadLog:
         Returns where it is then: `*.torn` when it ends within a record, as after a crash of the process that wrote
         what nobody was told of, else `*.rejected`: it is damaged.
         """
-        data = segment.path.read_bytes()
-        at = len(_MAGIC) + sum(_HEADER.size + len(r.name) + len(r.lines) for r in self.read(segment))
-        if at == len(data) or _MAGIC.startswith(data):
+        suffix = unread_suffix(segment)
+        if not suffix:
             self.remove(segment)
             return None
-        torn = data.startswith(_MAGIC) and len(data) - at < _HEADER.size
-        if data.startswith(_MAGIC) and not torn:
-            _, length, name_length = _HEADER.unpack_from(data, at)
-            torn = len(data) - at - _HEADER.size < length + name_length
-        path = segment.path.with_suffix(".torn" if torn else ".rejected")
+        path = segment.path.with_suffix(suffix)
         segment.path.rename(path)
         return path
-
-    def read(self, segment: Segment) -> Iterator[Record]:
-        """Yield a segment's records up to the first that is torn or damaged."""
-        data = segment.path.read_bytes()
-        if not data.startswith(_MAGIC):
-            return
-        at = len(_MAGIC)
-        while at + _HEADER.size <= len(data):
-            checksum, length, name_length = _HEADER.unpack_from(data, at)
-            start = at + _HEADER.size
-            payload = data[start : start + name_length + length]
-            if len(payload) < name_length + length or zlib.crc32(payload) != checksum:
-                return
-            import_id, position = read_name(payload[:name_length].decode())
-            yield Record(import_id, payload[name_length:], position)
-            at = start + name_length + length
 
 
 def _refused(segment: Segment) -> Path:

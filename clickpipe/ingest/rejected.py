@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from clickpipe.ingest.channel import Batch, Channel, State
-from clickpipe.ingest.log import Segment, WriteAheadLog
+from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.log_file import Segment, read_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,11 @@ class RejectedSegment:
 
 def list_rejected(log: WriteAheadLog, workspace: str) -> list[RejectedSegment]:
     """Return what is kept aside of a workspace, the oldest first."""
-    return [_described(log, segment) for segment in log.rejected(workspace)]
+    return [_described(segment) for segment in log.rejected(workspace)]
 
 
-def _described(log: WriteAheadLog, segment: Segment) -> RejectedSegment:
-    rows = sum(record.lines.count(b"\n") + 1 for record in log.read(segment))
+def _described(segment: Segment) -> RejectedSegment:
+    rows = sum(record.lines.count(b"\n") + 1 for record in read_records(segment))
     found = segment.path.stat()
     since = datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return RejectedSegment(segment.data_source, segment.path.name, rows, found.st_size, since)

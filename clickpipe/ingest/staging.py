@@ -14,7 +14,8 @@ from clickpipe.ingest.channel import Channel, IngestResult, Staging
 from clickpipe.ingest.decoder import decoder_of
 from clickpipe.ingest.judge import Failure
 from clickpipe.ingest.kept import Kept
-from clickpipe.ingest.log import Segment, WriteAheadLog
+from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.log_file import Segment, read_records
 from clickpipe.ingest.mapping import STAGED, RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.uncertain import has_only_own_views, is_uncertain
@@ -136,7 +137,7 @@ class Stager:
             self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
 
     def _stage_segment(self, segment: Segment, mapping: RowMapping) -> None:
-        lines = [(r.import_id, r.lines) for r in self._log.read(segment)]
+        lines = [(r.import_id, r.lines) for r in read_records(segment)]
         if lines:
             self.stage(mapping, lines)
 

@@ -20,7 +20,8 @@ from clickpipe.ingest.decoder import Judged
 from clickpipe.ingest.direct import DirectInsert
 from clickpipe.ingest.insert import Inserted, StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
-from clickpipe.ingest.log import Record, WriteAheadLog
+from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.log_file import Record
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.parts import hold_back

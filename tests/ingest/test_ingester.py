@@ -9,7 +9,7 @@ import pytest
 
 from clickpipe.ingest import Ingester, IngestResult, Lines, WriteAheadLog
 from clickpipe.ingest.decoder import Decoder, Judged
-from clickpipe.ingest.log import OpenSegment, Record
+from clickpipe.ingest.log_file import OpenSegment, Record, read_records
 from clickpipe.runtime import Workspace
 from tests.ingest.conftest import ASKED, BAD, GOOD, ONE, TWO, MakeIngester, counts
 
@@ -88,7 +88,7 @@ def test_without_waiting_rows_are_counted_at_once_and_inserted_together(
         assert result == IngestResult(2, 1)
     assert counts(deployed) == (0, 0, 0)
     (segment,) = log.unfinished()
-    assert len(list(log.read(segment))) == 3
+    assert len(list(read_records(segment))) == 3
     assert taker.submit(deployed.id, "events", Lines.of([GOOD])).result() == IngestResult(1, 0)
     assert counts(deployed) == (7, 3, 7)  # one that waits takes all with it
     taker.close()

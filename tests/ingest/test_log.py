@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
-from clickpipe.ingest.log import Record, Segment, WriteAheadLog
+from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.log_file import Record, Segment, read_records
 from tests.conftest import RunPython
 from tests.ingest.conftest import ONE
 
@@ -22,7 +25,7 @@ def written(log: WriteAheadLog) -> Segment:
 
 def test_what_is_written_is_read(log: WriteAheadLog) -> None:
     segment = written(log)
-    assert list(log.read(segment)) == RECORDS
+    assert list(read_records(segment)) == RECORDS
     assert log.unfinished() == [segment]
 
 
@@ -47,13 +50,37 @@ def test_what_is_removed_or_set_aside_is_not_found_again(log: WriteAheadLog) -> 
     assert kept.exists()
 
 
+def test_who_has_the_log_settled_waits_for_what_another_thread_removes(
+    log: WriteAheadLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that came back behind a deployment would be new to its tables."""
+    segment, begun, go_on = written(log), threading.Event(), threading.Event()
+
+    def sync(_folder: Path) -> None:
+        begun.set()
+        assert go_on.wait(20)
+
+    monkeypatch.setattr("clickpipe.ingest.log.sync_file_system", sync)
+    log.inserted(segment)
+    with ThreadPoolExecutor(2) as pool:
+        clock = pool.submit(log.settle)
+        assert begun.wait(20)
+        deployment = pool.submit(log.settle, "w")
+        done, _ = wait([deployment], timeout=0.3)
+        go_on.set()
+        clock.result()
+        deployment.result()
+    assert not done
+    assert not segment.path.exists()
+
+
 def test_a_torn_tail_gives_whole_records_only(log: WriteAheadLog) -> None:
     segment = written(log)
     whole = segment.path.read_bytes()
     seen = set()
     for length in range(len(whole)):
         segment.path.write_bytes(whole[:length])
-        found = list(log.read(segment))
+        found = list(read_records(segment))
         assert found == RECORDS[: len(found)]
         seen.add(len(found))
     assert seen == {0, 1, 2}
@@ -79,7 +106,7 @@ def test_what_cannot_be_read_is_kept_where_it_may_be_looked_at(log: WriteAheadLo
 def test_a_damaged_record_ends_the_reading(log: WriteAheadLog) -> None:
     segment = written(log)
     segment.path.write_bytes(segment.path.read_bytes().replace(b"twox", b"twoy"))
-    assert list(log.read(segment)) == RECORDS[:1]
+    assert list(read_records(segment)) == RECORDS[:1]
 
 
 @pytest.mark.parametrize("full", ["fsync", "open"])
@@ -101,7 +128,7 @@ def test_a_segment_that_cannot_be_written_is_not_left_behind(
 def test_another_file_is_no_segment(log: WriteAheadLog) -> None:
     segment = written(log)
     segment.path.write_bytes(b"something else")
-    assert list(log.read(segment)) == []
+    assert list(read_records(segment)) == []
 
 
 def test_a_disk_that_is_full_keeps_what_was_written_before(run_python: RunPython, tmp_path: Path) -> None:
@@ -109,7 +136,8 @@ def test_a_disk_that_is_full_keeps_what_was_written_before(run_python: RunPython
     code = """
         import resource, sys
         from pathlib import Path
-        from clickpipe.ingest.log import Record, WriteAheadLog
+        from clickpipe.ingest.log import WriteAheadLog
+        from clickpipe.ingest.log_file import Record, read_records
 
         log = WriteAheadLog(Path(sys.argv[1]))
         opened = log.open("w", "events")
@@ -121,7 +149,7 @@ def test_a_disk_that_is_full_keeps_what_was_written_before(run_python: RunPython
             print(error.strerror)
         opened.append([Record("four", b"w" * 100)])
         opened.close()
-        print([record.import_id for record in log.read(opened.segment)], log.set_rest_aside(opened.segment))
+        print([record.import_id for record in read_records(opened.segment)], log.set_rest_aside(opened.segment))
     """
     assert run_python(code, tmp_path).stdout.splitlines() == ["File too large", "['one', 'four'] None"]
 

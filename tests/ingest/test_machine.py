@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest import Ingester, IngestResult, Lines, Position, WriteAheadLog, writes
-from clickpipe.ingest.log import OpenSegment
+from clickpipe.ingest.log_file import OpenSegment
 from clickpipe.runtime import Instance, Workspace
 
 MEMORY = "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"

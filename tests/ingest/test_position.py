@@ -13,7 +13,7 @@ from clickpipe.catalog import Catalog
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.ingest import Ingester, Lines, Position, WriteAheadLog
-from clickpipe.ingest.log import Record
+from clickpipe.ingest.log_file import Record
 from clickpipe.ingest.position import furthest, read_name, record_name
 from clickpipe.runtime import Instance, Workspace
 from tests.ingest.conftest import ASKED, BAD, GOOD, ONE, REFUSED, MakeIngester, counts

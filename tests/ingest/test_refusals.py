@@ -8,7 +8,7 @@ import pytest
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult
 from clickpipe.ingest import Ingester, Lines, WriteAheadLog
-from clickpipe.ingest.log import OpenSegment, Record
+from clickpipe.ingest.log_file import OpenSegment, Record
 from clickpipe.runtime import Workspace
 from tests.ingest.conftest import ASKED, BAD, GOOD, ONE, TWO, MakeIngester, counts
 

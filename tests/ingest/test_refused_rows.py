@@ -11,7 +11,7 @@ import pytest
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult
 from clickpipe.ingest import Ingester, Lines, WriteAheadLog
-from clickpipe.ingest.log import Record
+from clickpipe.ingest.log_file import Record
 from clickpipe.runtime import Workspace
 from tests.ingest.conftest import BAD, GOOD, ONE, REFUSED, TWO, MakeIngester, counts
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from clickpipe.ingest import Ingester, Lines, WriteAheadLog
-from clickpipe.ingest.log import Record
+from clickpipe.ingest.log_file import Record
 from clickpipe.runtime import Workspace
 from tests.ingest.conftest import BAD, FILES, GOOD, ONE, REFUSED, TWO, counts
 

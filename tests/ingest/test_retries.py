@@ -14,7 +14,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.ingest import Ingester, Lines, WriteAheadLog, segments, writes
 from clickpipe.ingest.channel import MOVES, Batch, State
-from clickpipe.ingest.log import Record, Segment
+from clickpipe.ingest.log_file import Record, Segment
 from clickpipe.runtime import Workspace
 from tests.conftest import ROOT
 from tests.ingest.conftest import BAD, GOOD, ONE, REFUSED, MakeIngester, counts

@@ -9,7 +9,7 @@ import pytest
 
 from clickpipe.engine import EngineError
 from clickpipe.ingest import Ingester, Lines, WriteAheadLog, replay
-from clickpipe.ingest.log import Record
+from clickpipe.ingest.log_file import Record
 from clickpipe.ingest.uncertain import is_uncertain
 from clickpipe.runtime import Instance, Workspace
 from tests.deploy.projects import stage
