@@ -1,13 +1,14 @@
 """The settings that a client of ClickHouse may send with a query: how the result is written, and lower limits.
 
-Others that clients send by themselves are ignored, as a user who may only read could not change them.
+Others that clients send by themselves are ignored, as a user who may only read could not change them. Of those that
+hold, some decide what SQL means (`meaning`): they hold for a caller's own, never for what a pipe or a filter says.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clickpipe.diagnostics import ClickpipeError
@@ -25,6 +26,16 @@ _RESULT = (
     ),
     *("format_custom_row_between_delimiter", "group_by_use_nulls", "join_use_nulls", "limit", "offset"),
     *("prefer_column_name_to_alias", "session_timezone", "transform_null_in", "union_default_mode"),
+)
+# What functions and comparisons go by, too: `toString`, `toJSONString`, `IN`, UNION, JOIN, times without a zone.
+_MEANING = frozenset(
+    {"bool_false_representation", "bool_true_representation", "date_time_output_format", "group_by_use_nulls"}
+    | {"join_use_nulls", "output_format_decimal_trailing_zeros", "output_format_json_escape_forward_slashes"}
+    | {"output_format_json_map_as_array_of_tuples", "output_format_json_named_tuples_as_objects"}
+    | {"output_format_json_quote_64bit_floats", "output_format_json_quote_decimals", "prefer_column_name_to_alias"}
+    | {"output_format_json_skip_null_value_in_named_tuples", "session_timezone", "transform_null_in"}
+    | {"output_format_always_write_decimal_point_in_float_and_decimal", "output_format_float_precision"}
+    | {"output_format_trim_fixed_string", "union_default_mode"}
 )
 # Limits: the lowest of a client's, its token's and the server's holds.
 _LIMITS = ("max_execution_time", "max_memory_usage", "max_result_bytes", "max_result_rows", "max_rows_to_read")
@@ -71,6 +82,11 @@ def _read(engine: Engine) -> Mapping[str, Setting]:
 
 def _may_change(name: str) -> bool:
     return (name.startswith("output_format_") or name in _RESULT or name in _LIMITS) and name not in _NEVER
+
+
+def meaning(names: Iterable[str]) -> frozenset[str]:
+    """Return those of some settings that decide what SQL means, beside how its result is written."""
+    return _MEANING.intersection(names)
 
 
 def split_settings(text: str, known: Mapping[str, Setting]) -> tuple[str, dict[str, str]]:

@@ -55,7 +55,8 @@ class QueryOptions:
     `pipeline` names the pipe that `_` means in SQL, whose nodes those who see all may name. `filters` are the rows that
     the caller may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe. `bound` are
     values of `{name:Type}` in the SQL itself; `limits` are the caller's own, by the names of `QueryLimits`. `explain`
-    is what ClickHouse is to tell of a SELECT (`EXPLAIN …`, `DESCRIBE`) instead of running it.
+    is what ClickHouse is to tell of a SELECT (`EXPLAIN …`, `DESCRIBE`) instead of running it. `said` are the names of
+    settings that stand in the SQL itself: those are refused where they cannot hold, others are left out.
     """
 
     output: OutputFormat = FORMATS["json"]
@@ -67,6 +68,7 @@ class QueryOptions:
     bound: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     explain: str = ""
+    said: Collection[str] = ()
 
     @property
     def is_limited(self) -> bool:

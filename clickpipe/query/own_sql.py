@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer
 from clickpipe.diagnostics import ClickpipeError, Span, UnknownResource, Word
 from clickpipe.project import Pipe
+from clickpipe.query.client_settings import meaning
 from clickpipe.query.filtered import read_within
 from clickpipe.query.options import QueryOptions
 from clickpipe.query.refusals import secrets_of
@@ -165,12 +167,36 @@ def read_by_themselves(
     pipes = named & live.compiled.project.pipes.keys()
     if not pipes:
         return None
+    if _sees_all(allowed):
+        return None
+    decimals, times = (any(_has(live, name, kind) for name in pipes) for kind in ("Decimal", "Date"))
+    return frozenset() if may_fail(syntax.tree, decimals=decimals, times=times) else None
+
+
+def as_meant(live: Live, named: Collection[str], options: QueryOptions, allowed: Allowed) -> QueryOptions:
+    """Return options without the settings that would change what pipes and filters mean to this caller.
+
+    `named` is what the SQL reads. Whoever may read everything sets them as they like. Raises ClickpipeError for one
+    that the SQL itself says.
+    """
+    changing = meaning(options.settings)
+    if not changing or not (options.is_limited or options.pipeline or live.compiled.project.pipes.keys() & named):
+        return options
+    if not options.is_limited and _sees_all(allowed):
+        return options
+    if refused := changing.intersection(options.said):
+        message = f"The setting '{min(refused)}' would change what a pipe or a filter means: it is not allowed here."
+        raise ClickpipeError(message, code="readonly")
+    kept = {name: value for name, value in options.settings.items() if name not in changing}
+    return replace(options, settings=kept)
+
+
+def _sees_all(allowed: Allowed) -> bool:
     try:
         allowed("SERVICE", "")
     except ClickpipeError:
-        decimals, times = (any(_has(live, name, kind) for name in pipes) for kind in ("Decimal", "Date"))
-        return frozenset() if may_fail(syntax.tree, decimals=decimals, times=times) else None
-    return None
+        return False
+    return True
 
 
 def _has(live: Live, pipe: str, kind: str) -> bool:

@@ -24,6 +24,7 @@ from clickpipe.query.memory import Memory
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded
 from clickpipe.query.own_sql import (
     Allowed,
+    as_meant,
     authorise,
     composer_of,
     explained,
@@ -218,6 +219,7 @@ class QueryRunner:
         rendered, binder = render_own(live, text, options.fixed_for(options.fixed_params).values)
         syntax, ahead = read_own(live, rendered, options)
         named = authorise(live, syntax, pipe, options, allowed)
+        options = as_meant(live, named, options, allowed)
         options = options.fixed_for([options.pipeline, *named], partial(self._parameters, live))
         own = dict(binder.params) | dict(options.bound)
         for name, value in options.bound.items():

@@ -98,7 +98,8 @@ async def _answer(request: Request, who: Caller, asked: Asked) -> Response:
     settings = asked_settings({**asked.params, **own, **more}, shown.settings)
     bound = {n.removeprefix("param_"): Escaped(v) for n, v in asked.params.items() if n.startswith("param_")}
     options = who.options({}, output)
-    options = replace(options, bound=bound, settings={**options.settings, **settings}, explain=query.explain)
+    settings = {**options.settings, **settings}
+    options = replace(options, bound=bound, settings=settings, explain=query.explain, said=frozenset({*own, *more}))
     run = partial(observed, request, who, QUERY_API, partial(_run, request, who, query, options), {})
     packed = asked.params.get("compress") == "1"
     try:
