@@ -20,7 +20,7 @@ from clickpipe.ingest import decompress
 from clickpipe.query import failure
 from clickpipe.server.context import instance_of
 from clickpipe.server.framing import unframed
-from clickpipe.server.parameters import read_body
+from clickpipe.server.parameters import body_too_large, limited, read_body
 
 TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
 _QUERY_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -75,7 +75,8 @@ async def asked_of(request: Request) -> Asked:
 
 
 async def _form(request: Request, limit: int) -> dict[str, str]:
-    async with request.form(max_fields=1_000, max_part_size=limit) as form:
+    whole = limited(request, limit, body_too_large(limit))  # all parts together: each is held in memory
+    async with whole.form(max_fields=1_000, max_files=1, max_part_size=limit) as form:
         if any(isinstance(value, UploadFile) for value in form.values()):
             message = "External tables (files in the form) are not offered here"
             raise ClickpipeError(message, code="unsupported_encoding")

@@ -181,6 +181,12 @@ def limited(request: Request, limit: int, too_large: ClickpipeError) -> Request:
     return Request(request.scope, receive)
 
 
+def body_too_large(limit: int) -> ClickpipeError:
+    """Return what is answered to a body of more than `limit` bytes."""
+    message = f"The body is larger than {limit} bytes. Send less at once, or raise max_body_bytes."
+    return ClickpipeError(message, status=413, code="body_too_large")
+
+
 async def read_body(request: Request, limit: int, count: Callable[[int], None] = lambda _: None) -> bytes:
     """Return the request's body; `count` is told of its bytes. Raises 413 when it is longer than `limit` bytes."""
     chunks: list[bytes] = []
@@ -188,8 +194,7 @@ async def read_body(request: Request, limit: int, count: Callable[[int], None] =
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            message = f"The body is larger than {limit} bytes. Send less at once, or raise max_body_bytes."
-            raise ClickpipeError(message, status=413, code="body_too_large")
+            raise body_too_large(limit)
         count(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)
