@@ -82,12 +82,14 @@ def _tokens(request: Request, given: Mapping[str, str]) -> dict[str, str]:
     if not allows(who.token, ADMIN):
         message = "This is not an admin token: `clickpipe token ls` shows them."
         raise forbidden(message)
-    found = workspaces.named(given["workspace"]) if given.get("workspace") else who.workspace
-    if found is not who.workspace and who.workspace is not instance_of(request).default:
-        message = f"This is a token of the workspace '{who.workspace.name}'."
+    own, name = who.workspace, given.get("workspace", "")
+    found = own if name in {"", own.name, own.id} else None
+    if found is None and own is not instance_of(request).default:  # nor is it told which others there are
+        message = f"This is a token of the workspace '{own.name}'."
         raise forbidden(message)
-    own = value if found is who.workspace else workspaces.admin_token(found).value
-    return {"workspace_token": own, "user_token": value, "api_host": str(request.base_url).rstrip("/")}
+    found = found or workspaces.named(name)
+    told = value if found is own else workspaces.admin_token(found).value
+    return {"workspace_token": told, "user_token": value, "api_host": str(request.base_url).rstrip("/")}
 
 
 def _form(given: Mapping[str, str], error: str = "", status: int = 200) -> Response:
