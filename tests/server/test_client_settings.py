@@ -43,7 +43,7 @@ SET = {name: value for name, (value, _) in CONDITIONS.items()} | {
     "join_use_nulls": "1",
     "prefer_column_name_to_alias": "1",
 }
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": 1, "country": "FR", "at": "2026-01-01 00:00:00", "open": False, "days": ["2026-01-01 00:00:00"]},
     {"id": 2, "country": "DE", "at": "2026-01-01 23:00:00", "open": False, "days": ["2026-01-01 00:00:00"]},
     {"id": 3, "country": None, "at": "2026-01-02 01:00:00", "open": True, "days": ["2026-02-01 00:00:00"]},
