@@ -17,6 +17,7 @@ from clickpipe.ingest.position import Position, read_name, record_name
 
 _MAGIC = b"clickpipe-wal-1\n"
 _HEADER = struct.Struct("<IIH")
+_AT_ONCE = 1 << 20  # bytes that are written by one call
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class OpenSegment:
     def _write(self, parts: Sequence[bytes]) -> None:
         size = sum(map(len, parts))
         try:
-            for part in parts:
+            for part in [b"".join(parts)] if size <= _AT_ONCE else parts:  # each write lets other threads go first
                 view = memoryview(part)
                 while view:
                     view = view[self._file.write(view) :]

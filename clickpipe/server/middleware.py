@@ -85,16 +85,18 @@ class GeneralRules:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
-                told = [(key.lower().encode(), value.encode()) for key, value in state["headers"].items()]
-                own = {key for key, _ in message.get("headers", [])}
-                message["headers"] = [*message.get("headers", []), *extra, *(h for h in told if h[0] not in own)]
+                message["headers"] = [*message.get("headers", []), *extra]
+                if state["headers"]:
+                    own = {key for key, _ in message["headers"]}
+                    told = [(key.lower().encode(), value.encode()) for key, value in state["headers"].items()]
+                    message["headers"] += [header for header in told if header[0] not in own]
             await send(message)
 
         try:
             if scope["method"] == "OPTIONS":
                 await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send_with_headers)
             else:
-                if b"content-length" in headers or b"transfer-encoding" in headers:
+                if "whole" not in state and (b"content-length" in headers or b"transfer-encoding" in headers):
                     receive = self._in_time(receive)
                 await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError as error:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from clickpipe.diagnostics import ClickpipeError
@@ -191,10 +191,16 @@ async def read_body(request: Request, limit: int, count: Callable[[int], None] =
     """Return the request's body; `count` is told of its bytes. Raises 413 when it is longer than `limit` bytes."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
             raise body_too_large(limit)
         count(len(chunk))
         chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)

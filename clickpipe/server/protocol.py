@@ -79,6 +79,11 @@ class JsonErrors(HttpToolsProtocol):
             self._stop_waiting()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """End the body: who has all of it before it is asked for needs no clock to wait for more."""
+        super().on_message_complete()
+        self.scope["state"]["whole"] = True
+
     def on_url(self, url: bytes) -> None:
         """Take a part of the URL. Raises TooLong."""
         super().on_url(url)

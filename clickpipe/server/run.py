@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -65,6 +66,7 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
         lifespan="off",
     )
     server = _Server(config, lambda: ready(url), instance.stop)
+    _collect_less()
     over, again = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -83,6 +85,16 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
         finally:
             over.set()
     return again.is_set()
+
+
+def _collect_less() -> None:
+    """Leave what is there at the start out of garbage collection, and collect a tenth as often.
+
+    What requests make is free when they end; looking for cycles in it was an eighth of the event loop's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _is_stuck(instance: Instance) -> bool:
