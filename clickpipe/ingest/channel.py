@@ -61,11 +61,11 @@ class Ingestion:
     wait: bool
     position: Position | None = None  # of its source, behind the lines
     done: Future[IngestResult] = field(default_factory=Future)
+    size: int = field(init=False)  # its bytes
 
-    @property
-    def size(self) -> int:
-        """Return its bytes."""
-        return len(self.lines.data)
+    def __post_init__(self) -> None:
+        """Measure it."""
+        self.size = len(self.lines.data)
 
 
 class State(StrEnum):

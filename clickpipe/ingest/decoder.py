@@ -57,11 +57,14 @@ class Exact:
     _more: _Decoder  # of those with others
     _row: _Row
     _keys: tuple[bytes, ...]
+    _flat: bool  # each value is under a key of its own
 
     def values(self, line: bytes) -> tuple[Any, ...] | None:
         """Return a line's row; None where a value is not simply what the line has."""
         try:
             found = self._row(self._known.decode(line))
+            if self._flat and _most_keys(line) == len(found) - found.count(None):
+                return found
         except _UNREADABLE:  # a value that is not simple, or a key that is no column's
             try:
                 found = self._row(self._more.decode(line))
@@ -100,6 +103,15 @@ class Decoder:
         return Judged(len(rows) + others, None if others else _ROWS.encode_lines(rows), self._columns)
 
 
+def _most_keys(line: bytes) -> int:
+    """Return how many keys a line has at most, if they are those of columns: a quote, and a colon or white space.
+
+    Of a quote behind a backslash none is the end.
+    """
+    ends = line.count(b'":') - line.count(b'\\":')
+    return ends + line.count(b'" ') + line.count(b'"\t') + line.count(b'"\r')
+
+
 def _takes(decoder: _Decoder, line: bytes) -> bool:
     try:
         decoder.decode(line)
@@ -130,7 +142,8 @@ def _exact_of(root: _Branch) -> Exact | None:
     keys = list(_keys(root))
     if known is None or more is None or len(set(keys)) < len(keys):
         return None
-    return Exact(_decoder(known[0]), _decoder(more[0]), _row(root), tuple(f'"{key}"'.encode() for key in keys))
+    names = tuple(f'"{key}"'.encode() for key in keys)
+    return Exact(_decoder(known[0]), _decoder(more[0]), _row(root), names, _row(root) is astuple)
 
 
 def _keys(branch: _Branch) -> Iterator[str]:

@@ -175,6 +175,26 @@ def test_lines(engine: Engine) -> None:
     assert len(judge(engine, source_of(*COLUMNS), lines)) > len(lines) / 20
 
 
+FLAT = ("a String `json:$.a`", "b String `json:$.b` DEFAULT 'x'", "n Int32 `json:$.n`", "u Nullable(String) `json:$.u`")
+TEXTS = ['"y"', '""', '"a\\":"', '"\\": \\""', '"\\\\"', '"a: b"', '"http://x/?a=\\"b\\":1"', '"\\"\\t:"', "null"]
+
+
+def flat_lines(rng: random.Random, count: int) -> Iterator[str]:
+    """Objects with the columns' keys alone, some twice, with quotes and colons in texts, and white space anywhere."""
+    for _ in range(count):
+        keys = [*"abnu"[: rng.randrange(2, 5)], *rng.choices("abnu", k=rng.choice([0, 0, 1]))]
+        rng.shuffle(keys)
+        blank = [rng.choice(["", "", " ", "\t", "\r", " \t"]) for _ in range(4 * len(keys))]
+        values = [str(rng.randrange(9)) if key == "n" else rng.choice(TEXTS) for key in keys]
+        pairs = zip(blank[0::4], keys, blank[1::4], blank[2::4], values, blank[3::4], strict=True)
+        yield "{" + ",".join(f'{a}"{key}"{b}:{c}{value}{d}' for a, key, b, c, value, d in pairs) + "}"
+
+
+def test_flat_lines(engine: Engine) -> None:
+    lines = list(flat_lines(random.Random(2), 3000))
+    assert len(judge(engine, source_of(*FLAT), lines)) > len(lines) / 20
+
+
 @pytest.mark.slow
 def test_many_lines(engine: Engine) -> None:
     for seed in range(10):
