@@ -3,7 +3,7 @@
 from clickpipe.sql.apart import is_read_apart, read_apart, reads_apart, same_but_final, without_final
 from clickpipe.sql.create import MeantColumn, MeantTable, check_create, is_view_of, unclosed
 from clickpipe.sql.determinism import Reads, reads
-from clickpipe.sql.guard import Refusal, check, judge_expression, table_functions
+from clickpipe.sql.guard import Refusal, check, table_functions
 from clickpipe.sql.lexer import Kind, Token, tokens
 from clickpipe.sql.likely import likely
 from clickpipe.sql.order import order_keys
@@ -43,7 +43,6 @@ __all__ = [
     "is_as_meant",
     "is_read_apart",
     "is_view_of",
-    "judge_expression",
     "likely",
     "may_fail",
     "order_keys",

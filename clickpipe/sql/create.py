@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clickpipe.sql.allowed import CODECS
-from clickpipe.sql.guard import Refusal, check_settings, judge_expression, nodes
+from clickpipe.sql.guard import Refusal, check_settings, judge_part, nodes
 from clickpipe.sql.lexer import Kind, tokens
 from clickpipe.sql.tree import read_tree
 
@@ -21,6 +21,13 @@ _FALSE: tuple[Any, ...] = (None, False, "", [], {})
 _COLUMN_KEYS = frozenset({"type", "name", "data_type"})
 _INDEX_KEYS = frozenset({"type", "name", "granularity", "expression", "index_type"})
 _CREATE_KEYS = frozenset({"type", "database", "table", "database_ast", "table_ast", "columns_list", "storage"})
+# The sizes in types of indexes, by their place among the arguments, and the most that they may be.
+_LARGEST = {
+    "ngrambf_v1": {1: 1 << 24, 2: 64},  # bytes of a filter, functions
+    "tokenbf_v1": {0: 1 << 24, 1: 64},
+    "vector_similarity": {2: 1 << 16, 4: 1 << 10, 5: 1 << 16},  # dimensions, neighbours, candidates
+}
+_PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
 _CLAUSES = {
     "PARTITION_KEY": "partition_by",
     "SORTING_KEY": "order_by",
@@ -57,7 +64,7 @@ class MeantTable:
 def check_create(tree: str, meant: MeantTable) -> Refusal | None:
     """Judge the syntax tree of a CREATE TABLE; None where it is what was meant.
 
-    Its defaults and keys run with every insert, so they may call what a SELECT may call.
+    Its defaults, keys, indexes and TTLs run with inserts and merges, so they may call what a SELECT may call.
     """
     for what, text in (meant.texts or {}).items():
         if (reason := unclosed(text)) is not None:
@@ -71,7 +78,7 @@ def check_create(tree: str, meant: MeantTable) -> Refusal | None:
         *_columns(columns, meant),
         *_indexes(columns, meant),
         *_engine(storage, meant),
-        *_expressions(columns, storage),
+        *_computed(columns, storage),
     ]
     return next(iter(found), None)
 
@@ -124,10 +131,6 @@ def _columns(listed: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
             yield Refusal(
                 f"The column '{wanted.name}' has a type, a DEFAULT and a CODEC, and nothing else.", wanted.name
             )
-        codecs = (n["name"] for n in nodes(column.get("codec", {"type": ""})) if n["type"] == "Function")
-        for codec in codecs:
-            if codec.lower() not in CODECS:
-                yield Refusal(f"'{codec}' is not a codec.", codec)
 
 
 def _indexes(listed: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
@@ -154,18 +157,40 @@ def _engine(storage: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
             yield Refusal("ENGINE_TTL deletes, aggregates or recompresses rows; it moves none.", "TO")
 
 
-def _expressions(listed: Mapping[str, Any], storage: Mapping[str, Any]) -> Iterator[Refusal]:
-    """Judge what is computed with every insert."""
-    parts: list[Any] = [column.get("default_expression") for column in _children(listed, "columns")]
-    parts += [index.get("expression") for index in _children(listed, "indices")]
-    parts += [storage.get(key) for key in ("partition_by", "order_by", "primary_key", "sample_by")]
-    for element in _children(storage, "ttl_table"):
-        parts += [element.get("ttl_expr"), element.get("where_expr")]
-        parts += [*element.get("group_by_key", ()), *element.get("group_by_assignments", ())]
-    parts += _children(storage.get("engine", {}), "arguments")
-    for part in parts:
-        if part and (refusal := judge_expression(part)) is not None:
-            yield refusal
+def _computed(listed: Mapping[str, Any], storage: Mapping[str, Any]) -> Iterator[Refusal]:
+    """Judge all that is computed with rows, wherever it stands: what ClickHouse can put into a tree, it can run.
+
+    Only the names of engines, codecs and types of indexes are no functions; these are compared with lists.
+    """
+    named: set[int] = {id(storage.get("engine"))}
+    for index in _children(listed, "indices"):
+        type_ = index.get("index_type", {})
+        named.add(id(type_))
+        yield from _filters(type_)
+    for part in (listed, storage):
+        for node in nodes(part):
+            for codec in (node.get("codec"), node.get("recompression_codec")):
+                found = [n for n in nodes(codec or {}) if n["type"] == "Function"]
+                named |= {id(n) for n in found}
+                yield from (Refusal(f"'{n['name']}' is not a codec.", n["name"]) for n in found if not _is_codec(n))
+            if id(node) not in named and (refusal := judge_part(node)) is not None:
+                yield refusal
+
+
+def _is_codec(node: Mapping[str, Any]) -> bool:
+    return str(node["name"]).lower() in CODECS
+
+
+def _filters(type_: Mapping[str, Any]) -> Iterator[Refusal]:
+    """Refuse indexes that take much memory for each granule or row, however few rows there are."""
+    kind = str(type_.get("name", "")).lower()
+    for at, most in _LARGEST.get(kind, {}).items():
+        given = _children(type_, "arguments")[at : at + 1]
+        value = given[0].get("value", {}).get("value") if given else 0
+        if not isinstance(value, int | str) or not str(value).isdecimal() or int(value) > most:
+            yield Refusal(
+                f"The {_PLACES[at]} argument of {kind} is a number up to {most}: others need memory, too.", kind
+            )
 
 
 def is_view_of(tree: str, select: str) -> bool:

@@ -74,16 +74,13 @@ def table_functions(tree: str) -> list[str]:
     return [function["name"].lower() for function in found if function is not None]
 
 
-def judge_expression(root: _Node) -> Refusal | None:
-    """Judge the tree of an expression that reads no table: not by a name either, behind IN or in joinGet."""
-    for node in nodes(root):
-        if node["type"] in _SELECTS or node["type"] == "Subquery":
-            return Refusal("A data source's definition cannot hold a query.", "SELECT")
-        if node["type"] == "Function" and (name := _named_table(node)):
-            return Refusal(f"A data source's definition cannot read a table: '{name}'.", name)
-        if (refusal := _judge(node, ())) is not None:
-            return refusal
-    return None
+def judge_part(node: _Node) -> Refusal | None:
+    """Judge a node of an expression that reads no table: not by a name either, behind IN or in joinGet."""
+    if node["type"] in _SELECTS or node["type"] == "Subquery":
+        return Refusal("A data source's definition cannot hold a query.", "SELECT")
+    if node["type"] == "Function" and (name := _named_table(node)):
+        return Refusal(f"A data source's definition cannot read a table: '{name}'.", name)
+    return _judge(node, ())
 
 
 def nodes(root: _Node) -> Iterator[_Node]:
