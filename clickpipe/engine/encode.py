@@ -67,10 +67,13 @@ def _setting(value: Param | Mapping[str, str]) -> str:
     return _literal(value)
 
 
+_AS_ARRAYS = settings_clause(_ROWS_AS_ARRAYS)
+
+
 def insert_of_rows(table: str, columns: str, rows: bytes, settings: Settings) -> str:
     """Return the statement that inserts rows, each a JSON array of the columns' values on a line of its own."""
-    given = settings_clause({**_ROWS_AS_ARRAYS, **settings})
-    return f"INSERT INTO {table} ({columns}){given} FORMAT JSONCompactEachRow\n{rows.decode()}"
+    given = "".join(f", {name} = {_setting(value)}" for name, value in settings.items())
+    return f"INSERT INTO {table} ({columns}){_AS_ARRAYS}{given} FORMAT JSONCompactEachRow\n{rows.decode()}"
 
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+):(?P<type>[^{}]+)\}")

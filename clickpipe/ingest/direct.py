@@ -28,12 +28,11 @@ class DirectInsert:
         self._stager = stager
 
     def insert(self, channel: Channel, staging: Staging, batch: Batch) -> bool:
-        """Insert a segment of which all values are known; False, and nothing written, where table or views refuse one.
+        """Insert a segment, for the first time, of which all values are known.
 
+        Returns False, and nothing is written, where table or views refuse one.
         Its token is that of the staged insert, which may follow. Raises EngineError for what passes, and OSError.
         """
-        if self._log.read_refused(batch.segment) is not None:
-            return False
         insert, columns, rows = self._engine.insert, batch.columns, b"".join(batch.values)
         if self._stager.is_uncertain(channel, staging):
             return self._insert_kept(channel, staging, batch)

@@ -52,16 +52,10 @@ class OpenSegment:
     """A segment that takes records. One thread at a time uses it."""
 
     def __init__(self, segment: Segment) -> None:
-        """Make the file. Raises OSError."""
+        """Make the file, with nothing in it. Raises OSError."""
         self.segment = segment
         self._file = segment.path.open("xb", buffering=0)
         self._size = 0
-        try:
-            self._write([_MAGIC])
-        except OSError:
-            self.close()
-            segment.path.unlink(missing_ok=True)
-            raise
 
     @property
     def size(self) -> int:
@@ -77,7 +71,7 @@ class OpenSegment:
 
     def append(self, records: Sequence[Record]) -> None:
         """Write records and return when they are on disk. Raises OSError: then none of them is in the segment."""
-        parts: list[bytes] = []
+        parts = [] if self._size else [_MAGIC]
         for record in records:
             name = record.name
             checksum = zlib.crc32(record.lines, zlib.crc32(name))
