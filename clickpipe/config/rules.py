@@ -50,14 +50,14 @@ def with_project(rules: ProjectRules, text: str) -> ProjectRules:
     """
     try:
         settings = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # a number of 5,000 digits, a thousand brackets
         return rules
     lossy = settings.get("lossy_columns")
     strict, enum = settings.get("broken_branches"), settings.get("enum_values")
     return replace(
         rules,
-        lenient=strict == "warning" if strict in {"error", "warning"} else rules.lenient,
-        any_enum=enum == "ignore" if enum in {"error", "ignore"} else rules.any_enum,
+        lenient=strict == "warning" if strict in ("error", "warning") else rules.lenient,
+        any_enum=enum == "ignore" if enum in ("error", "ignore") else rules.any_enum,
         lossy_columns=names_of(lossy) if isinstance(lossy, str) else rules.lossy_columns,
     )
 
