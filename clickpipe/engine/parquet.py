@@ -20,7 +20,7 @@ BLOCK_ROWS = 100_000  # most rows of a block
 _IN_ORDER = "input_format_parquet_preserve_order = 1, max_threads = 1"
 _IN_ORDER += f", input_format_parquet_max_block_size = {BLOCK_ROWS}"
 # What ClickHouse says of a file whose columns it cannot tell, and what it says around a reason.
-_WITHIN = re.compile(r"Error:\n(.*?)\nYou can specify", re.DOTALL)
+_BEFORE, _BEHIND = "Error:\n", "\nYou can specify"
 _AROUND = re.compile(r": \(in file/uri|: While executing|: read stage:| \(version |\.? \([A-Z_]+\)")
 _LENGTH = 8  # bytes before a block
 
@@ -68,8 +68,9 @@ class ParquetFile:
 
 def _reason(told: str) -> str:
     """Return what ClickHouse has against a file, without its name and how it was read."""
-    inner = _WITHIN.search(told)
-    message = EngineError(inner[1].strip() if inner else told).message
+    _, _, behind = told.partition(_BEFORE)  # a file's names may say that again and again: no pattern looks for both
+    inner, end, _ = behind.partition(_BEHIND)
+    message = EngineError(inner.strip() if end else told).message
     return _AROUND.split(message, maxsplit=1)[0].strip().rstrip(".:")
 
 

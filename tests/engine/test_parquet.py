@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, open_parquet
+from clickpipe.engine.parquet import _reason as reason
 
 ROWS = 300_000
 _WRITE = """
 import sys
+import time
 from chdb.session import Session
 session = Session()
 path, rows = sys.argv[1:]
@@ -103,3 +106,13 @@ def test_what_is_wrong_with_a_file(groups: Path, tmp_path: Path, alter: Callable
     assert told.startswith("The Parquet file cannot be read: ")
     words = set(re.findall(r"[\w:]+", told))
     assert not {"secret_name", "manually", "executing", "DB::Exception", "version", "INCORRECT_DATA"} & words, told
+
+
+def test_a_reason_is_found_in_time_whatever_names_a_file_has() -> None:
+    """This runs in the server: a column's name may hold what ClickHouse says around a reason, as often as it likes."""
+    began = time.monotonic()
+    assert reason("Error:\n" * 300_000)
+    assert reason("Error:\n" + "Error:\n" * 300_000 + "no columns\nYou can specify them") != ""
+    assert time.monotonic() - began < 2
+    told = "Cannot extract table structure. Error:\nno such column\nYou can specify the structure manually"
+    assert reason(told) == "no such column"
