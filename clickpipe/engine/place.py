@@ -76,7 +76,7 @@ def _mend(data: Path, running: Path) -> None:
     if count := mend_definitions(data):
         _LOGGER.warning("%d definitions of tables that a full disk left empty were mended", count)
     if running.exists() and (count := mend_deduplication_logs(data)):
-        _LOGGER.warning("%d tokens of inserts that were killed half done were taken out", count)
+        _LOGGER.warning("%d tokens of inserts that were killed half done were taken out or mended", count)
     running.touch()
 
 

@@ -35,12 +35,39 @@ def table(tmp_path: Path) -> Path:
 )
 def test_tokens_without_a_part_go(tmp_path: Path, table: Path, line: str, *, stays: bool) -> None:
     old, new = (table / "deduplication_logs" / f"deduplication_log_{n}.txt" for n in (9, 10))
-    old.write_text("1\tall_0_0_0\told\n")
+    old.write_text("1\tall_3_3_0\told\n")
     first = "1\tall_1_1_0\tfirst\n"
     new.write_text(f"{first}{line}\n")
     assert mend_deduplication_logs(tmp_path) == (0 if stays else 1)
     assert new.read_text() == first + (f"{line}\n" if stays else "")
-    assert old.read_text() == "1\tall_0_0_0\told\n"
+    assert old.read_text() == "1\tall_3_3_0\told\n"
+
+
+ENTRY = "1\tall_5_5_0\tw/events/7"
+
+
+@pytest.mark.parametrize("cut", range(len("1\tall_6_6_0\tw/events/8") + 1))
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_an_entry_behind_a_part_of_another_stays(tmp_path: Path, table: Path, cut: int, end: str) -> None:
+    """A full disk took a part of an entry: ClickHouse writes the next one behind it."""
+    log = table / "deduplication_logs" / "deduplication_log_1.txt"
+    torn = "1\tall_6_6_0\tw/events/8"[:cut]
+    log.write_text(f"{torn}{ENTRY}{end}")
+    mend_deduplication_logs(tmp_path)
+    assert log.read_text().removesuffix("\n") == ENTRY
+    log.write_text(f"{ENTRY}\n{torn}{end}")
+    mend_deduplication_logs(tmp_path)
+    assert log.read_text() == f"{ENTRY}\n"
+
+
+def test_the_newest_entries_of_all_logs_are_looked_at(tmp_path: Path, table: Path) -> None:
+    """It was killed when a new log had just been begun."""
+    logs = [table / "deduplication_logs" / f"deduplication_log_{n}.txt" for n in (1, 2, 3)]
+    logs[0].write_text("1\tall_6_6_0\tlong ago\n" * 2)
+    logs[1].write_text(f"{ENTRY}\n" * 198 + "1\tall_7_7_0\tw/events/9\n")
+    logs[2].write_text(f"{ENTRY}\n")
+    assert mend_deduplication_logs(tmp_path) == 1
+    assert [log.read_text() for log in logs] == ["1\tall_6_6_0\tlong ago\n" * 2, f"{ENTRY}\n" * 198, f"{ENTRY}\n"]
 
 
 @pytest.mark.usefixtures("table")
@@ -73,3 +100,29 @@ def test_clickhouse_takes_an_insert_whose_token_was_left_behind(run_python: RunP
     """
     rows = [run_python(code, tmp_path, *more).stdout.strip() for more in (("all_2_2_0",), (), ())]
     assert rows == ["2", "2", "2"]
+
+
+@pytest.mark.slow
+def test_clickhouse_knows_a_token_that_was_written_behind_a_part_of_another(
+    run_python: RunPython, tmp_path: Path
+) -> None:
+    code = """
+        import sys
+        from pathlib import Path
+        from clickpipe.engine import EmbeddedEngine
+
+        folder = Path(sys.argv[1])
+        engine = EmbeddedEngine(folder)
+        engine.execute("CREATE DATABASE IF NOT EXISTS d")
+        window = "SETTINGS non_replicated_deduplication_window = 100"
+        engine.execute(f"CREATE TABLE IF NOT EXISTS d.t (n Int64) ENGINE = MergeTree ORDER BY n {window}")
+        for token in ("one", "two", "three"):
+            engine.execute("INSERT INTO d.t SELECT 1", settings={"insert_deduplication_token": token})
+        print(engine.execute("SELECT count() FROM d.t", output="TSV").body.decode().strip())
+        engine.close()
+        (log,) = (folder / "data").glob("store/*/*/deduplication_logs/deduplication_log_1.txt")
+        log.write_text(log.read_text().replace("all_2_2_0", "all_9_9_0\\ttorn1\\tall_2_2_0"))
+        (folder / "running").touch()
+    """
+    rows = [run_python(code, tmp_path).stdout.strip() for _ in range(3)]
+    assert rows == ["3", "3", "3"]
