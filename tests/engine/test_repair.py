@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,53 +77,45 @@ def test_nothing_there_is_nothing_to_mend(tmp_path: Path) -> None:
     assert mend_deduplication_logs(tmp_path) == 0
 
 
-@pytest.mark.slow
-def test_clickhouse_takes_an_insert_whose_token_was_left_behind(run_python: RunPython, tmp_path: Path) -> None:
-    """The kill between token and part is made by hand: the part's folder is removed."""
-    code = """
-        import shutil, sys
-        from pathlib import Path
-        from clickpipe.engine import EmbeddedEngine
+# Inserts rows of 1, each with a token, and says how many there are. Then, as a process that was killed: a part that is
+# named goes, or entries of the deduplication log are other than they were.
+INSERTS = """
+    import json, shutil, sys
+    from pathlib import Path
+    from clickpipe.engine import EmbeddedEngine
 
-        folder = Path(sys.argv[1])
-        engine = EmbeddedEngine(folder)
-        engine.execute("CREATE DATABASE IF NOT EXISTS d")
-        window = "SETTINGS non_replicated_deduplication_window = 100"
-        engine.execute(f"CREATE TABLE IF NOT EXISTS d.t (n Int64) ENGINE = MergeTree ORDER BY n {window}")
-        for token in ("one", "two"):
-            engine.execute("INSERT INTO d.t SELECT 1", settings={"insert_deduplication_token": token})
-        print(engine.execute("SELECT count() FROM d.t", output="TSV").body.decode().strip())
-        engine.close()
-        if len(sys.argv) > 2:
-            (part,) = (folder / "data").glob(f"store/*/*/{sys.argv[2]}")
-            shutil.rmtree(part)
-            (folder / "running").touch()
-    """
-    rows = [run_python(code, tmp_path, *more).stdout.strip() for more in (("all_2_2_0",), (), ())]
-    assert rows == ["2", "2", "2"]
-
-
-@pytest.mark.slow
-def test_clickhouse_knows_a_token_that_was_written_behind_a_part_of_another(
-    run_python: RunPython, tmp_path: Path
-) -> None:
-    code = """
-        import sys
-        from pathlib import Path
-        from clickpipe.engine import EmbeddedEngine
-
-        folder = Path(sys.argv[1])
-        engine = EmbeddedEngine(folder)
-        engine.execute("CREATE DATABASE IF NOT EXISTS d")
-        window = "SETTINGS non_replicated_deduplication_window = 100"
-        engine.execute(f"CREATE TABLE IF NOT EXISTS d.t (n Int64) ENGINE = MergeTree ORDER BY n {window}")
-        for token in ("one", "two", "three"):
-            engine.execute("INSERT INTO d.t SELECT 1", settings={"insert_deduplication_token": token})
-        print(engine.execute("SELECT count() FROM d.t", output="TSV").body.decode().strip())
-        engine.close()
+    folder, (tokens, part, before, after) = Path(sys.argv[1]), json.loads(sys.argv[2])
+    engine = EmbeddedEngine(folder)
+    engine.execute("CREATE DATABASE IF NOT EXISTS d")
+    window = "SETTINGS non_replicated_deduplication_window = 100"
+    engine.execute(f"CREATE TABLE IF NOT EXISTS d.t (n Int64) ENGINE = MergeTree ORDER BY n {window}")
+    for token in tokens:
+        engine.execute("INSERT INTO d.t SELECT 1", settings={"insert_deduplication_token": token})
+    print(engine.execute("SELECT count() FROM d.t", output="TSV").body.decode().strip())
+    engine.close()
+    if part:
+        (found,) = (folder / "data").glob(f"store/*/*/{part}")
+        shutil.rmtree(found)
+    if before:
         (log,) = (folder / "data").glob("store/*/*/deduplication_logs/deduplication_log_1.txt")
-        log.write_text(log.read_text().replace("all_2_2_0", "all_9_9_0\\ttorn1\\tall_2_2_0"))
-        (folder / "running").touch()
-    """
-    rows = [run_python(code, tmp_path).stdout.strip() for _ in range(3)]
-    assert rows == ["3", "3", "3"]
+        log.write_text(log.read_text().replace(before, after))
+    (folder / "running").touch()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tokens", "part", "before", "after"),
+    [
+        pytest.param(("one", "two"), "all_2_2_0", "", "", id="a part that was not named"),
+        pytest.param(
+            ("one", "two", "three"), "", "all_2_2_0", "all_9_9_0\ttorn1\tall_2_2_0", id="behind a part of another"
+        ),
+    ],
+)
+def test_clickhouse_knows_the_tokens_of_what_is_there_alone(
+    run_python: RunPython, tmp_path: Path, tokens: tuple[str, ...], part: str, before: str, after: str
+) -> None:
+    first = run_python(INSERTS, tmp_path, json.dumps([tokens, part, before, after]))
+    again = [run_python(INSERTS, tmp_path, json.dumps([tokens, "", "", ""])) for _ in range(2)]
+    assert [int(run.stdout) for run in (first, *again)] == [len(tokens)] * 3
