@@ -190,16 +190,15 @@ def test_the_parts_of_a_form_have_a_limit_together(at: Address, method: str, pat
     """Each may be small enough: all of them lie in memory, or on disk."""
 
     def parts() -> Iterator[bytes]:
-        for number in range(90):
+        for number in range(300):
             yield f'--x\r\nContent-Disposition: form-data; name="f{number}"{part}\r\n\r\n'.encode()
             yield b"1" * 900_000 + b"\r\n"
         yield b"--x--\r\n"
 
-    body = [b"%x\r\n%b\r\n" % (len(one), one) for one in parts()] + [b"0\r\n\r\n"]
+    body = (b"%x\r\n%b\r\n" % (len(one), one) for one in parts())
     lines = ("Content-Type: multipart/form-data; boundary=x", "Transfer-Encoding: chunked")
-    reply = send(at, head(method, path + QUERY, *lines, token=at.admin), iter(body))
-    assert reply.status >= 400 or reply.sent < 12 * LIMIT, reply
-    assert reply.sent < 12 * LIMIT, reply
+    reply = send(at, head(method, path + QUERY, *lines, token=at.admin), body)
+    assert reply.sent < 200 * LIMIT, reply  # what is on the way when it is answered is many times the limit
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_BODY, ids=ids(WITH_BODY))
