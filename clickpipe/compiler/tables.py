@@ -30,17 +30,20 @@ def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagn
         if isinstance(tree, CheckFailure):
             failures.append((source, tree))
         elif (refusal := check_create(tree, meant_table(source))) is not None:
-            diagnostics.append(Diagnostic("CP4007", refusal.message, _place(source, refusal), hint="remove it"))
+            diagnostics.append(
+                Diagnostic("CP4007", refusal.message, _place(source, refusal), hint="change or remove it")
+            )
         else:
             made.append((source, ddl))
     return diagnostics + [_refused(checker, *failure) for failure in (*failures, *_create(checker, made))]
 
 
 def _place(source: DataSource, refusal: Refusal) -> Span:
-    """Return the option or column that a refusal is about; else the data source."""
+    """Return the option, column or index that a refusal is about; else the data source."""
     words = (*source.engine.options.values(), *(c.default for c in source.columns if c.default))
-    held = (word.span for word in words if refusal.word and refusal.word in word.text)
-    return next(held, source.span)
+    places = [(word.text, word.span) for word in words]
+    places += [(f"{index.expression} {index.type}", index.span) for index in source.indexes]
+    return next((span for text, span in places if refusal.word and refusal.word in text), source.span)
 
 
 def create_quarantines(checker: Checker, sources: Iterable[DataSource], read: Collection[str]) -> list[Diagnostic]:
@@ -66,7 +69,8 @@ def check_types(checker: Checker, sources: Iterable[DataSource], known: Collecti
 
 
 def _refused(checker: Checker, source: DataSource, failure: CheckFailure) -> Diagnostic:
-    place = _refused_alone(checker, source, failure) or place_in_schema(source, failure.message)
+    index = next((i.span for i in source.indexes if f"secondary index `{i.name}`" in failure.message), None)
+    place = index or _refused_alone(checker, source, failure) or place_in_schema(source, failure.message)
     return Diagnostic("CP4007", clean(failure.message), place, hint=hint_of(failure))
 
 
