@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Mapping
 from html import escape
 from pathlib import Path
@@ -44,7 +45,9 @@ PROFILE: dict[str, str | int] = {
 # No READ or WRITE on FILE, URL, REMOTE, S3 …: a table function that slips through the SQL check opens nothing.
 # What copies may read is granted where the settings name it.
 # (Scalar functions such as file() know no grant: only the check stops them.)
-GRANTS = "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, SYSTEM, dictGet ON *.*"
+GRANTS = (
+    "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, SYSTEM, dictGet ON *.*"
+)
 
 # Of more than 100 old parts at once 128 threads are made to remove them, and stay: too many for a process of its own.
 MERGE_TREE = {
@@ -59,9 +62,16 @@ MERGE_TREE = {
 # Of the memory there is (or the container's): what is left is for results on their way, and Python.
 _MEMORY = 0.75
 
+# ClickHouse begins no insert and no merge that would leave less: on a full disk it loses what it writes (`damage.py`).
+_KEPT_FREE = 64 << 20  # bytes, or this part of a small disk
+_KEPT_OF = 20
+
 _CONFIG = (
     "<clickhouse>\n  <max_server_memory_usage_to_ram_ratio>{memory}</max_server_memory_usage_to_ram_ratio>\n"
-    "  <users_config>{users}</users_config>\n  <merge_tree>{merge_tree}</merge_tree>\n</clickhouse>\n"
+    "  <users_config>{users}</users_config>\n  <merge_tree>{merge_tree}</merge_tree>\n"
+    "  <storage_configuration><disks><default>\n"
+    "    <keep_free_space_bytes>{kept_free}</keep_free_space_bytes>\n"
+    "  </default></disks></storage_configuration>\n</clickhouse>\n"
 )
 _USERS = """<clickhouse>
   <profiles><default>{profile}</default></profiles>
@@ -93,7 +103,9 @@ def write_config(folder: Path, sources: Collection[str] = (), *, files: bool = F
     grants = "".join(f"<query>{grant}</query>" for grant in (GRANTS, *more))
     users.write_text(_USERS.format(profile=profile, grants=grants), encoding="utf-8")
     main = folder / "config.xml"
-    main.write_text(_CONFIG.format(memory=_MEMORY, users=escape(str(users)), merge_tree=merge_tree), encoding="utf-8")
+    kept_free = min(_KEPT_FREE, shutil.disk_usage(folder).total // _KEPT_OF)
+    text = _CONFIG.format(memory=_MEMORY, users=escape(str(users)), merge_tree=merge_tree, kept_free=kept_free)
+    main.write_text(text, encoding="utf-8")
     return main
 
 

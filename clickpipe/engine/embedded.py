@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import threading
 import time
 import uuid
@@ -15,10 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clickpipe.engine.damage import Inspector
 from clickpipe.engine.encode import encode_params, insert_of_rows, settings_clause
 from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
-from clickpipe.engine.protocol import EngineError, Params, QueryResult, ResultColumn, Settings
+from clickpipe.engine.protocol import EngineError, Look, Params, QueryResult, ResultColumn, Settings
 from clickpipe.engine.sessions import DEFAULT_WORKERS, NO_TABLES, environment, forget_output, session_type
 from clickpipe.engine.space import keep_definition, require_space
 from clickpipe.engine.spool import Lines
@@ -26,6 +28,7 @@ from clickpipe.engine.trees import tree_of, trees_of
 from clickpipe.engine.versions import Versions
 from clickpipe.engine.workers import Workers, patience
 
+_LOGGER = logging.getLogger(__name__)
 _DESCRIBED_WITHIN = 20  # seconds
 
 
@@ -68,8 +71,12 @@ class EmbeddedEngine:
         self._disk = path
         self._workers = workers
         self._versions = Versions()
+        self._inspector = Inspector(path, self._run_now, self._versions.ran)
+        self.inspect = self._inspector.inspect
         self._pool = Workers(workers, "engine", most=most_workers)
         self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
+        if self._place.unclean and (count := self._inspector.start()):
+            _LOGGER.warning("%d parts that did not get to the disk were taken out", count)
         self._readers = ThreadPoolExecutor(workers, thread_name_prefix="engine-results")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
 
@@ -105,7 +112,16 @@ class EmbeddedEngine:
         run = partial(self._query, text, values, output)
         return self._pool.submit(run, partial(self._kill, text), patience(sql, settings))
 
-    def _query(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
+    def look(self) -> Look:
+        """Return the last look at the writes that the system refused."""
+        return self._inspector.last
+
+    def _run_now(self, sql: str, output: str) -> bytes:
+        with self._errors():
+            return self._session().query(sql, output).bytes() or b""
+
+    def _query(self, sql: str, params: dict[str, str], output: str, *, frequent: bool = False) -> QueryResult:
+        since = self._inspector.begin(sql)
         require_space(self._disk, sql)
         with self._errors():
             try:
@@ -113,13 +129,15 @@ class EmbeddedEngine:
             finally:
                 self._versions.ran(sql)
             keep_definition(self._disk, sql, lambda undo: self._session().query(undo, "Null"))
+        if since is not None:
+            self._inspector.end(since, frequent=frequent)
         read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
         return QueryResult(result.bytes() or b"", *read, result.elapsed(), result.rows_read())
 
     def insert(self, table: str, columns: str, rows: bytes, settings: Settings) -> None:
         """Insert rows, each a JSON array of the columns' values on a line of its own. Raises EngineError."""
         sql = insert_of_rows(table, columns, rows, settings)
-        self._pool.submit(partial(self._query, sql, {}, "Null"), partial(self._kill, sql)).result()
+        self._pool.submit(partial(self._query, sql, {}, "Null", frequent=True), partial(self._kill, sql)).result()
 
     def load(self, table: str, format_: str, data: bytes) -> None:
         """Insert rows in one of ClickHouse's formats into a table without views. Raises EngineError."""

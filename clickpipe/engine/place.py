@@ -28,6 +28,7 @@ class Place:
     scratch: tempfile.TemporaryDirectory[str] | None = None
     engines: int = 1
     running: Path | None = None  # a file that is there while ClickHouse runs on the folder
+    unclean: bool = False  # the last one was killed
 
     def leave(self) -> None:
         """Count one engine less."""
@@ -60,12 +61,14 @@ def take_place(path: Path | None, sources: Collection[str], open_: Callable[[str
         folder.mkdir(parents=True, exist_ok=True)
         data = ":memory:" if path is None and not ingests else str(folder / "data")
         running = folder / "running" if path is not None else None
+        unclean = running is not None and running.exists()
         if running is not None:
             _mend(folder / "data", running)
         spool = Spool(folder / "spool") if ingests else None
         if spool is not None and not (Path(data).exists() and spool.is_ready()):
             _prepare(spool, open_(f"{data}?config-file={write_config(folder / 'config', files=True)}"))
-        place = Place(f"{data}?config-file={write_config(folder / 'config', sources)}", spool, scratch, running=running)
+        address = f"{data}?config-file={write_config(folder / 'config', sources)}"
+        place = Place(address, spool, scratch, running=running, unclean=unclean)
         if path is None:
             _in_memory.append(place)
         return place

@@ -68,6 +68,18 @@ class ResultColumn:
     type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the disk found: how many writes the system has refused, when it was, in seconds since 1970.
+
+    `repairs` tells how often something that had been written was taken out again, as it did not get to the disk.
+    """
+
+    refused: int
+    at: float
+    repairs: int
+
+
 NOTHING = "clickpipe_nothing"  # the database without tables by which names without a database are looked up
 
 
@@ -146,6 +158,18 @@ class Engine(Protocol):
 
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
         """Return a number for each table (`database.table`) that grows with every write to it."""
+        ...
+
+    def look(self) -> Look:
+        """Return the last look at what was written."""
+        ...
+
+    def inspect(self, since: Look) -> Look:
+        """Look whether all that was written since another look got to the disk; what did not is taken out.
+
+        Where the look that is returned has more `repairs`, what was written between is to be written again. Raises
+        EngineError where it cannot be taken out now.
+        """
         ...
 
     def insert(self, table: str, columns: str, rows: bytes, settings: Settings) -> None:

@@ -12,7 +12,7 @@ the entry behind it stays: without its token, the insert that it is of would wri
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _LOG = re.compile(r"deduplication_log_(\d+)\.txt")
@@ -28,26 +28,81 @@ def mend_deduplication_logs(data: Path) -> int:
     return sum(_mend(folder) for folder in data.glob("store/*/*/deduplication_logs"))
 
 
+def mend_deduplication_log(table: Path) -> int:
+    """Mend the log of one table, by its folder, which nothing may have open; return how many entries went."""
+    folder = table / "deduplication_logs"
+    return _mend(folder) if folder.is_dir() else 0
+
+
+def forget_tokens(table: Path, parts: Iterable[str]) -> int:
+    """Have a table, by its folder, forget the tokens of inserts that made parts which are gone; return how many.
+
+    A part of the same blocks that is there keeps its token. Done in place: that works on a full disk.
+    """
+    there = set(_parts(table))
+    gone = {found for name in parts if (found := _range(name)) is not None and found not in there}
+    count = 0
+    for log in _logs(table / "deduplication_logs") if gone else ():
+        with log.open("r+b") as file:
+            for at, line in _lines(file.read()):
+                entry = _entry(line.decode(errors="replace"))
+                if entry and entry.startswith(_ADDED) and _range(entry.split("\t")[1]) in gone:
+                    file.seek(at + len(line) - len(entry.encode()))
+                    file.write(_DROPPED.encode())
+                    count += 1
+    return count
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    for line in data.splitlines(keepends=True):
+        yield at, line.rstrip(b"\n")
+        at += len(line)
+
+
+def _logs(folder: Path) -> list[Path]:
+    """Return the files of a log, the oldest first."""
+    if not folder.is_dir():
+        return []
+    found = sorted((int(match[1]), path) for path in folder.iterdir() if (match := _LOG.fullmatch(path.name)))
+    return [path for _, path in found]
+
+
+def _parts(table: Path) -> list[_Range]:
+    return [found for part in table.iterdir() if (found := _range(part.name)) is not None]
+
+
 def _mend(folder: Path) -> int:
-    logs = sorted((int(match[1]), path) for path in folder.iterdir() if (match := _LOG.fullmatch(path.name)))
-    parts = [found for part in folder.parent.iterdir() if (found := _range(part.name)) is not None]
+    parts = _parts(folder.parent)
     left, count = _NEWEST, 0
-    for _, log in reversed(logs):
+    for log in reversed(_logs(folder)):
         lines = log.read_text(encoding="utf-8").splitlines()
         before = lines[:-left]
         mended = [
             (line, entry if (entry := _entry(line)) and not _is_stale(entry, parts) else "") for line in lines[-left:]
         ]
         if changed := sum(not entry or line != entry for line, entry in mended):
-            beside = log.with_suffix(".mended")
             kept = [*before, *(entry for _, entry in mended if entry)]
-            beside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-            beside.replace(log)
+            _replace(log, "".join(f"{line}\n" for line in kept))
         count += changed
         left -= len(mended)
         if left <= 0:
             break
     return count
+
+
+def _replace(log: Path, text: str) -> None:
+    """Write a log anew; in its place on a full disk, as it is not longer than it was. Raises OSError."""
+    beside = log.with_suffix(".mended")
+    try:
+        beside.write_text(text, encoding="utf-8")
+    except OSError:
+        beside.unlink(missing_ok=True)
+        with log.open("r+", encoding="utf-8") as file:
+            file.write(text)
+            file.truncate()
+    else:
+        beside.replace(log)
 
 
 def _entry(line: str) -> str:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 
 from clickpipe.catalog import Live, PositionStore
@@ -36,6 +36,7 @@ from clickpipe.ingest.writer import Writer
 from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
+_TRIES = 3  # until all of a workspace is inserted, and on disk
 _FLUSH_BYTES = 1 << 20  # logged lines that are inserted without waiting for more
 
 
@@ -83,7 +84,7 @@ class Ingester:
         self.reading = self._room.reading
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
-        self._settler = Settler(log)
+        self._settler = Settler(engine, log, self._insert_again)
         self.settle = self._settler.settle  # of a workspace, behind which no inserted segment comes back
 
     @property
@@ -218,8 +219,7 @@ class Ingester:
         segments = self._log.unfinished()
         for segment in segments:
             self._add(segment)
-        for channel in self._channels.all():
-            self._segments.insert_sealed(channel, all_of_them=True)
+        self._segments.insert_all(self._channels.all())
         self._settler.settle()
         return len(segments)
 
@@ -232,6 +232,14 @@ class Ingester:
         channel.sealed.append(batch)
         return channel, batch
 
+    def _insert_again(self, segments: Sequence[Segment]) -> list[tuple[Channel, Batch]]:
+        with self._state:
+            added = [self._add(segment) for segment in segments]
+            for channel, _ in added:
+                channel.flush = True
+                self._start(channel)
+        return added
+
     def rejected(self, workspace: str) -> list[RejectedSegment]:
         """Return the segments of a workspace that were kept aside."""
         return list_rejected(self._log, workspace)
@@ -243,11 +251,7 @@ class Ingester:
         """
         found = [s for s in self._log.rejected(workspace) if data_source in {"", s.data_source}]
         taken = [segment for segment in found if self._writer.takes(workspace, segment.data_source)]
-        with self._state:
-            added = [self._add(self._log.take_back(segment)) for segment in taken]
-            for channel, _ in added:
-                channel.flush = True
-                self._start(channel)
+        added = self._insert_again([self._log.take_back(segment) for segment in taken])
         done = wait_until_tried(added, self._state, seconds)
         return {"segments": done, "left": len(found) - done}
 
@@ -262,11 +266,10 @@ class Ingester:
             own = self._channels.of(workspace)
             self._state.wait_for(lambda: not any(c.running for c in own))
         try:
-            for channel in own:
-                self._segments.insert_sealed(channel, all_of_them=True)
-                with suppress(ClickpipeError):
-                    self._segments.insert(channel)
-            self.settle(workspace)  # a segment that came back would be new to tables made from now on
+            for _ in range(_TRIES):
+                self._segments.insert_all(own)
+                if not self.settle(workspace):  # a segment that came back would be new to tables made from now on
+                    break
             yield
         finally:
             with self._state:

@@ -7,8 +7,9 @@ crash can be inserted again: what was already there stays there once.
 Layout: `<folder>/<workspace>/<data source>/<number>.wal` (`log_file.py`). `<number>.refused` beside it is JSON: which
 of its rows go to quarantine because a view or the table refuses them, and why.
 
-A segment that is inserted stays until the file system has written out what ClickHouse wrote (`settle`): a machine that
-loses power has the rows then, or inserts the segment again.
+A segment that is inserted stays until the file system has written out what ClickHouse wrote (`settle`), and until it is
+known that it took all of it: a machine that loses power, or a full disk, has the rows then, or the segment is inserted
+again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from clickpipe.engine import Engine, Look
 from clickpipe.ingest.durable import sync_file_system, sync_folder
 from clickpipe.ingest.log_file import OpenSegment, Record, Segment, unread_suffix
 
@@ -40,7 +42,7 @@ class WriteAheadLog:
         self._lock = threading.Lock()
         self._settling = threading.Lock()
         self._last = 0
-        self._inserted: list[Segment] = []
+        self._inserted: list[tuple[Segment, Look]] = []
         self._to_check: set[Segment] = set()
 
     def _next(self) -> int:
@@ -81,30 +83,43 @@ class WriteAheadLog:
         segment.path.unlink(missing_ok=True)
         _refused(segment).unlink(missing_ok=True)
 
-    def inserted(self, segment: Segment) -> None:
-        """Forget a segment whose rows are in the engine as soon as they are on disk there."""
-        with self._lock:
-            self._inserted.append(segment)
+    def inserted(self, segment: Segment, since: Look) -> None:
+        """Forget a segment whose rows are in the engine as soon as they are on disk there.
 
-    def settle(self, workspace: str = "") -> None:
-        """Have all that was written so far on disk, then forget the segments that are inserted. Raises OSError.
-
-        With a workspace, the removal of its segments is on disk too when this returns.
+        `since` is a look at the engine's disk from before the insert.
         """
+        with self._lock:
+            self._inserted.append((segment, since))
+
+    def settle(self, engine: Engine, workspace: str = "") -> list[Segment]:
+        """Have all that was written so far on disk, then forget the segments that are inserted.
+
+        Returns those that are to be inserted again: not all that was written got to the disk, and the engine has taken
+        it out. With a workspace, the removal of its segments is on disk too when this returns. Raises OSError, and
+        EngineError while something damaged cannot be taken out.
+        """
+        again = []
         with self._settling:  # what another thread is about to remove is not removed yet
             with self._lock:
                 found, self._inserted = self._inserted, []
             try:
+                looks = [since for _, since in found]
+                now = engine.inspect(min(looks, key=lambda since: since.at, default=engine.look()))
                 if found:
                     sync_file_system(self._folder)
                 while found:
-                    self._remove_read(found[-1])
+                    segment, since = found[-1]
+                    if since.repairs != now.repairs:
+                        again.append(segment)
+                    else:
+                        self._remove_read(segment)
                     found.pop()
             finally:
                 with self._lock:
                     self._inserted += found
             if workspace:
                 self.sync(workspace)
+        return again
 
     def check_when_removed(self, segment: Segment) -> None:
         """Keep a segment aside where bytes behind its records cannot be read, when it is inserted."""
@@ -183,6 +198,8 @@ class WriteAheadLog:
             return None
         path = segment.path.with_suffix(suffix)
         segment.path.rename(path)
+        if suffix == ".torn":  # another is taken back, and what was decided of its rows holds then
+            _refused(segment).unlink(missing_ok=True)
         return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -92,6 +92,13 @@ class Segments:
                 channel.sealed.remove(batch)
         with self._state:
             self._state.notify_all()  # the clock: there may be something to be tried again
+
+    def insert_all(self, channels: Iterable[Channel]) -> None:
+        """Insert all that is logged of channels, as far as it can be now."""
+        for channel in channels:
+            self.insert_sealed(channel, all_of_them=True)
+            with suppress(ClickpipeError):
+                self.insert(channel)
 
     def _insert_now(self, channel: Channel, batch: Batch, *, first: bool) -> None:
         try:

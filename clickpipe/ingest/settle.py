@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 
+from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.log_file import Segment
 
 _LOGGER = logging.getLogger(__name__)
 _SECONDS = 5.0  # writing out all that is not on the device yet takes from what is to be there now
@@ -14,9 +17,11 @@ _SECONDS = 5.0  # writing out all that is not on the device yet takes from what 
 class Settler:
     """Settles a log every few seconds. Methods may be called from any thread."""
 
-    def __init__(self, log: WriteAheadLog) -> None:
-        """Start at once."""
+    def __init__(self, engine: Engine, log: WriteAheadLog, again: Callable[[Sequence[Segment]], object]) -> None:
+        """Start at once; `again` gets the segments that are to be inserted again."""
+        self._engine = engine
         self._log = log
+        self._again = again
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="ingest-settle", daemon=True)
         self._thread.start()
@@ -25,12 +30,20 @@ class Settler:
         while not self._stopped.wait(_SECONDS):
             self.settle()
 
-    def settle(self, workspace: str = "") -> None:
-        """Settle now; with a workspace, its segments are gone from the disk when this returns, if it can be written."""
+    def settle(self, workspace: str = "") -> bool:
+        """Settle now; with a workspace, its segments are gone from the disk when this returns, if it can be written.
+
+        Returns whether some are to be inserted again.
+        """
+        again: Sequence[Segment] = ()
         try:
-            self._log.settle(workspace)
-        except OSError as error:
+            again = self._log.settle(self._engine, workspace)
+        except (OSError, EngineError, RuntimeError) as error:  # RuntimeError: the engine is closed
             _LOGGER.warning("segments of the log that are inserted cannot be removed yet: %s", error)
+        if again:
+            _LOGGER.warning("%d segments of the log are inserted again: not all of them got to the disk", len(again))
+            self._again(again)
+        return bool(again)
 
     def close(self) -> None:
         """Settle, then stop."""

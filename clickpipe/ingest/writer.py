@@ -183,7 +183,7 @@ class Writer:
 
         Raises ClickpipeError 404 for a data source that is gone: the segment is kept aside then.
         """
-        started = time.monotonic()
+        started, since = time.monotonic(), self._engine.look()
         batch.to(State.INSERTING)
         try:
             found = self._insert_live(channel, batch, first=first)
@@ -203,7 +203,7 @@ class Writer:
             self._tell(channel, batch, 0.0, Inserted(), shown_error(error))
             return None
         batch.to(State.INSERTED)
-        self._log.inserted(batch.segment)
+        self._log.inserted(batch.segment, since)
         self._tell(channel, batch, time.monotonic() - started, found)
         return found
 

@@ -72,7 +72,7 @@ def test_what_was_inserted_but_not_removed_does_not_come_in_again(
 ) -> None:
     monkeypatch.setattr(log, "remove", lambda _segment: None)
     taker.submit(deployed.id, "events", Lines.of([GOOD, BAD])).result()
-    log.settle()
+    taker.settle()
     monkeypatch.undo()
     assert counts(deployed) == (1, 1, 1)
     assert taker.recover() == 1
@@ -162,7 +162,7 @@ def test_a_segment_has_one_token_whatever_the_blocks_it_was_staged_in(
         last = [GOOD, BAD, GOOD] * chance.choice([1, 15_000])  # so many that several threads parse them
         taker.submit(deployed.id, "events", Lines.of(last)).result()
         good, bad = good + last.count(GOOD), bad + last.count(BAD)
-        log.settle()
+        taker.settle()
         monkeypatch.undo()
         assert counts(deployed) == (good, bad, good)
         assert taker.recover() == 1

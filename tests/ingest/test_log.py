@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clickpipe.engine import Engine
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.log_file import Record, Segment, read_records
 from tests.conftest import RunPython
@@ -51,7 +52,7 @@ def test_what_is_removed_or_set_aside_is_not_found_again(log: WriteAheadLog) -> 
 
 
 def test_who_has_the_log_settled_waits_for_what_another_thread_removes(
-    log: WriteAheadLog, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, log: WriteAheadLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A segment that came back behind a deployment would be new to its tables."""
     segment, begun, go_on = written(log), threading.Event(), threading.Event()
@@ -61,11 +62,11 @@ def test_who_has_the_log_settled_waits_for_what_another_thread_removes(
         assert go_on.wait(20)
 
     monkeypatch.setattr("clickpipe.ingest.log.sync_file_system", sync)
-    log.inserted(segment)
+    log.inserted(segment, engine.look())
     with ThreadPoolExecutor(2) as pool:
-        clock = pool.submit(log.settle)
+        clock = pool.submit(log.settle, engine)
         assert begun.wait(20)
-        deployment = pool.submit(log.settle, "w")
+        deployment = pool.submit(log.settle, engine, "w")
         done, _ = wait([deployment], timeout=0.3)
         go_on.set()
         clock.result()
@@ -98,9 +99,12 @@ def test_what_cannot_be_read_is_kept_where_it_may_be_looked_at(log: WriteAheadLo
     ):
         segment = written(log)
         segment.path.write_bytes(data)
+        log.write_refused(segment, {})
         kept = log.set_rest_aside(segment)
         assert (kept.suffix if kept else None) == ending
         assert not segment.path.exists()
+        decided = log.read_refused(segment) is not None  # of what may be taken back
+        assert decided is (ending == ".rejected")
 
 
 def test_a_damaged_record_ends_the_reading(log: WriteAheadLog) -> None:

@@ -144,7 +144,7 @@ class Machine(RuleBasedStateMachine):
     def kill(self) -> None:
         """End the server at the statement that it is at, and start another."""
         ingester, self.world.failures, self.world.before = self._ingester, 1 << 30, 0
-        ingester._settler.settle = lambda *_: None  # type: ignore[method-assign]
+        ingester._settler.settle = lambda *_: False  # type: ignore[method-assign]
         for sent in self._sent:
             sent.cut_off = True
         ingester.close()
