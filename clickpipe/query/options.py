@@ -48,6 +48,11 @@ def bounded(settings: Settings, *others: Settings) -> Settings:
     return found
 
 
+def limits_of(settings: Settings) -> dict[str, int]:
+    """Return those of some settings that limit a query."""
+    return {name: int(str(settings[name])) for name in _LIMITS.values() if settings.get(name)}
+
+
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
     """What a caller says beside the name or the SQL: output, parameters of pipes, settings of the output.

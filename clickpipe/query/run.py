@@ -21,7 +21,7 @@ from clickpipe.query.filtered import hide_rows, own_rows, require_hidden, withou
 from clickpipe.query.formats import format_named, require_length
 from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.memory import Memory
-from clickpipe.query.options import QueryLimits, QueryOptions, bounded
+from clickpipe.query.options import QueryLimits, QueryOptions, bounded, limits_of
 from clickpipe.query.own_sql import (
     Allowed,
     as_meant,
@@ -38,7 +38,7 @@ from clickpipe.query.own_sql import (
     require_plain,
 )
 from clickpipe.query.refusals import failure, hidden, hide_secrets, judge, refuse, secrets_of
-from clickpipe.sql import Composition, check, reads
+from clickpipe.sql import Composition, check, reads, within_limits
 from clickpipe.template import BoundSQL, Secrets
 
 _LONG = 10_000  # characters of values from which on a call's bound SQL is not remembered
@@ -265,7 +265,7 @@ class QueryRunner:
         for text in pipes:
             if text not in known:
                 try:
-                    statement = explained(text, "DESCRIBE")  # which runs scalar subqueries
+                    statement = explained(within_limits(text, limits_of(settings)), "DESCRIBE")  # it runs sub-queries
                     self._gate.submit(statement, params, "Null", settings, self).future.result()
                 except EngineError:
                     if not options.is_limited:
@@ -284,7 +284,8 @@ class QueryRunner:
         return {**settings, **self._of(live).filter_settings(self._engine, options.filters)}
 
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
-        text = explained(bound.text, options.explain) if options.explain else bound.text
+        text = within_limits(bound.text, limits_of(settings))
+        text = explained(text, options.explain) if options.explain else text
         running = self._gate.submit(text, bound.params, options.output.clickhouse, settings, self)
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))

@@ -6,6 +6,7 @@ from clickpipe.sql.determinism import Reads, reads
 from clickpipe.sql.guard import Refusal, check, table_functions
 from clickpipe.sql.lexer import Kind, Token, tokens
 from clickpipe.sql.likely import likely
+from clickpipe.sql.limits import within_limits
 from clickpipe.sql.order import order_keys
 from clickpipe.sql.reader import Reader
 from clickpipe.sql.scopes import Use
@@ -58,5 +59,6 @@ __all__ = [
     "table_name",
     "tokens",
     "unclosed",
+    "within_limits",
     "without_final",
 ]

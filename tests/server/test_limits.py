@@ -56,6 +56,16 @@ def test_templates_lower_limits(client: Client) -> None:
     assert (refused.status_code, "TOO_MANY_ROWS_OR_BYTES" in refused.json()["error"]) == (413, True)
 
 
+@pytest.mark.parametrize("value", ["0", "100000000000"])
+def test_settings_of_a_pipe_do_not_raise_limits(client: Client, value: str) -> None:
+    long = "SELECT repeat(toString(number % 9), 1000000) AS x FROM numbers({{UInt64(n, 1)}})"
+    sql = f"{long} SETTINGS max_result_bytes = {value}"
+    client.workspace.deploy({**FILES, "pipes/long.pipe": f"NODE n\nSQL >\n    %\n    {sql}\nTYPE endpoint\n"})
+    assert client("GET", "/v0/pipes/long.json?n=3").status_code == 200
+    refused = client("GET", "/v0/pipes/long.json?n=200")
+    assert (refused.status_code, "max bytes: 95.37 MiB" in refused.json()["error"]) == (413, True)
+
+
 @pytest.mark.parametrize(
     ("limits", "error"),
     [
