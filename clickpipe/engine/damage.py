@@ -89,7 +89,7 @@ class Inspector:
         if frequent and self._free() >= _PLENTY:
             return
         if self.inspect(since).repairs != since.repairs:
-            text = "not enough space on the disk: not all that was written got there. It is written again"
+            text = "not enough space on the disk: not all that was written got there"
             raise EngineError(f"Code: 243. DB::Exception: {text}. (NOT_ENOUGH_SPACE)")
 
     def _free(self) -> int:

@@ -77,7 +77,7 @@ class EmbeddedEngine:
         self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
         if self._place.unclean and (count := self._inspector.start()):
             _LOGGER.warning("%d parts that did not get to the disk were taken out", count)
-        self._readers = ThreadPoolExecutor(workers, thread_name_prefix="engine-results")
+        self._readers = ThreadPoolExecutor(max(workers, most_workers), thread_name_prefix="engine-results")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
 
     def _open(self, address: str) -> Any:

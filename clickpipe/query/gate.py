@@ -1,6 +1,7 @@
 """So many queries of callers at once, so many that wait, no more; and queries that nobody waits for any more end.
 
-Workspaces take turns: however many queries of one wait, another's is the next but those that run.
+Workspaces take turns: however many queries of one wait, another's is the next but those that run. One of which nothing
+runs does not wait for the slow queries of another: its first runs beside them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, Parts, QueryResult, Settings
 
 WHOLE = 1 << 20  # bytes from which on a result is not held, where its format can be sent in parts
+_BESIDE = 16  # queries, each of a workspace of which nothing else runs, beside those that run at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,14 @@ class QueryGate:
         self._at_once = at_once
         self._most = waiting
         self._lock = threading.Lock()
-        self._running = 0
+        self._running: Counter[Hashable] = Counter()
         self._waiting: OrderedDict[Hashable, deque[_Query]] = OrderedDict()  # whose turn it is next first
 
     @property
     def running(self) -> int:
         """Return how many queries run."""
-        return self._running
+        with self._lock:
+            return self._running.total()
 
     @property
     def waiting(self) -> int:
@@ -97,34 +100,39 @@ class QueryGate:
         """
         query = _Query(sql, params, output, settings, whose)
         with self._lock:
-            if self._running < self._at_once:
-                self._running += 1
+            if self._may_run(whose):
+                self._running[whose] += 1
             elif len(self._waiting.get(whose, ())) < self._most:
                 self._waiting.setdefault(whose, deque()).append(query)
                 return Running(query.future, lambda: self._cancel(query))
             else:
-                message = f"{self._running} queries run and {self._most} wait. Please ask again in a moment."
+                message = f"{self._running.total()} queries run and {self._most} wait. Please ask again in a moment."
                 raise ClickpipeError(message, status=429, code="too_many_queries")
         self._start(query)
         return Running(query.future, lambda: self._cancel(query))
 
+    def _may_run(self, whose: Hashable) -> bool:
+        """Tell whether one more may run (the caller holds the lock)."""
+        running = self._running.total()
+        return running < self._at_once or (not self._running[whose] and running < self._at_once + _BESIDE)
+
     def _start(self, query: _Query) -> None:
         """Run a query, and the next one behind it (one of `_running` is its)."""
         if not query.future.set_running_or_notify_cancel():
-            self._next()
+            self._next(query.whose)
             return
         query.started = time.perf_counter()
         settings = {**query.settings, "log_comment": query.tag}
         try:
             running = self._engine.stream(query.sql, query.params, output=query.output, settings=settings, whole=WHOLE)
         except BaseException as error:
-            self._next()
+            self._next(query.whose)
             query.future.set_exception(error)
             raise
         running.add_done_callback(lambda done: self._ended(query, done))
 
     def _ended(self, query: _Query, done: Future[QueryResult]) -> None:
-        self._next()
+        self._next(query.whose)
         if done.cancelled():
             query.future.set_exception(RuntimeError("the engine was closed"))
         elif (error := done.exception()) is not None:
@@ -134,14 +142,17 @@ class QueryGate:
             more = _Ended(found.more, lambda: self._engine.cancel(query.tag)) if found.more is not None else None
             query.future.set_result(replace(found, queued=query.started - query.asked, more=more))
 
-    def _next(self) -> None:
+    def _next(self, ended: Hashable) -> None:
         with self._lock:
-            if not self._waiting:
-                self._running -= 1
+            self._running[ended] -= 1
+            if not self._running[ended]:
+                del self._running[ended]
+            whose = next(filter(self._may_run, self._waiting), None)
+            if whose is None:
                 return
-            whose, own = next(iter(self._waiting.items()))
+            self._running[whose] += 1
+            own = self._waiting.pop(whose)
             query = own.popleft()
-            del self._waiting[whose]
             if own:
                 self._waiting[whose] = own  # behind all others
         self._start(query)

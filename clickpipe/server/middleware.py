@@ -47,6 +47,8 @@ _STOPS = JSONResponse(
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}", re.ASCII)
 
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")  # rows hold what anybody sent: no browser is to see a page in them
+
 _Headers = list[tuple[bytes, bytes]]
 
 
@@ -78,7 +80,7 @@ class GeneralRules:
         state = scope.setdefault("state", {})
         state.update(request_id=name, began=began, headers={}, given=headers)
         request_id.set(name)
-        extra = [*self._cors(headers.get(b"origin", b"")), (b"x-request-id", name.encode())]
+        extra = [*self._cors(headers.get(b"origin", b"")), (b"x-request-id", name.encode()), _NO_SNIFF]
         status, begun = 500, False
 
         async def send_with_headers(message: Message) -> None:

@@ -63,7 +63,8 @@ def test_they_run_in_turn_and_no_more_wait_than_may() -> None:
     assert (own.running, own.waiting) == (0, 0)
 
 
-def test_workspaces_take_turns() -> None:
+def test_workspaces_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clickpipe.query.gate._BESIDE", 0)
     engine = Engine()
     own = gate(engine, 1, 3)
     names = ("a0", "a1", "a2", "a3", "b0", "b1", "c0")
@@ -78,6 +79,37 @@ def test_workspaces_take_turns() -> None:
         engine.end(number)
     assert [sql for sql, _ in engine.started] == ["a0", "a1", "b0", "c1", "a2", "b1", "a3"]
     assert (own.running, own.waiting) == (0, 0)
+
+
+def test_the_first_of_a_workspace_waits_for_no_other() -> None:
+    engine = Engine()
+    own = gate(engine, 2, 9)
+    for name in ("a0", "a1", "a2", "a3", "b0", "b1", "c0"):
+        own.submit(name, {}, "JSON", {}, name[0])
+    assert [sql for sql, _ in engine.started] == ["a0", "a1", "b0", "c0"]
+    assert (own.running, own.waiting) == (4, 3)
+    engine.end(0)  # a1, b0 and c0 run: a has one
+    engine.end(2)
+    assert [sql for sql, _ in engine.started[4:]] == ["b1"]
+    engine.end(3)
+    engine.end(1)
+    assert [sql for sql, _ in engine.started[5:]] == ["a2"]
+    engine.end(4)
+    engine.end(5)
+    engine.end(6)
+    assert [sql for sql, _ in engine.started[6:]] == ["a3"]
+    assert (own.running, own.waiting) == (0, 0)
+
+
+def test_workspaces_beside_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clickpipe.query.gate._BESIDE", 2)
+    engine = Engine()
+    own = gate(engine, 1, 9)
+    for name in "abcd":
+        own.submit(name, {}, "JSON", {}, name)
+    assert [sql for sql, _ in engine.started] == ["a", "b", "c"]
+    engine.end(2)
+    assert [sql for sql, _ in engine.started[3:]] == ["d"]
 
 
 def test_one_that_waits_is_dropped_and_one_that_runs_is_ended() -> None:

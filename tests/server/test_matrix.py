@@ -73,6 +73,7 @@ def test_who_is_let_in(
                 assert body["documentation"]
                 assert not value or value not in response.text
             assert re.fullmatch(r"[0-9a-f]{32}", response.headers["x-request-id"])
+            assert response.headers["x-content-type-options"] == "nosniff"
             assert response.headers["access-control-allow-origin"] == "*"
         found.append("-" if response.status_code == 403 else "+")
     assert dict(zip(KINDS, found, strict=True)) == dict(zip(KINDS, expected, strict=True))
