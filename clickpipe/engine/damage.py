@@ -110,7 +110,7 @@ class Inspector:
                 if refused == self.last.refused:
                     self.last = Look(refused, began, self.last.repairs)
                 return Look(refused, began, self.last.repairs)
-            oldest = min(since.at, self.last.at) if refused != self.last.refused else since.at
+            oldest = min(since.at, self.last.at, began)  # the clock may have been set back
             damaged = [part for part in self._parts(_MADE.format(since=int(oldest - _SECONDS))) if self._is_bad(part)]
             for table in sorted({part.of for part in damaged}):
                 self._take_out([part for part in damaged if part.of == table])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from clickpipe.engine.damage import Inspector
 from tests.conftest import RunPython
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
@@ -147,3 +148,24 @@ def test_what_is_written_often_is_looked_at_later(run_python: RunPython, tmp_pat
     found = run(run_python, FREQUENT, tmp_path)
     assert (found["repairs"], found["again"], found["none"]) == (1, 0, [0, 0])
     assert (found["rows"], found["sums"]) == ([10, 10], [10, 10])
+
+
+@pytest.mark.parametrize(("moved", "since"), [(0, 998), (500, 998), (-500, 498)])
+def test_parts_since_the_last_look_are_checked_whatever_the_clock_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int, since: int
+) -> None:
+    asked, refused, clock = list[str](), [0], [1000]
+
+    def run(sql: str, _output: str) -> bytes:
+        asked.append(sql)
+        return str(refused[0]).encode() if "system.events" in sql else b'{"data": []}'
+
+    monkeypatch.setattr("clickpipe.engine.damage.time.time", lambda: clock[0])
+    inspector = Inspector(tmp_path, run, asked.append)
+    first = inspector.inspect(inspector.last)
+    refused[0], clock[0] = 3, 1000 + moved
+    assert inspector.inspect(first).repairs == 0
+    assert f"fromUnixTimestamp({since})" in asked[-1]
+    asked.clear()
+    inspector.inspect(inspector.last)
+    assert len(asked) == 1  # nothing was refused since
