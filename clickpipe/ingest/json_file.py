@@ -14,7 +14,7 @@ from clickpipe.ingest.pieces import MOST_ROWS, pieces
 
 _CHUNK = 8 << 20
 _MANY = 1_000_000  # commas: so many values that they are not to be held together
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\]},]|[\[{]++', re.DOTALL)
 
 
 def json_parts(stream: IO[bytes], longest: int) -> Iterator[Lines]:
@@ -46,7 +46,7 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
                 at = token.start()
                 break
             at = token.end()
-            depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(mark, 0)
+            depth += len(mark) if mark[0] in b"[{" else -1 if mark in b"]}" else 0
             if depth < 0 or (depth == 0 and mark == b","):
                 found.append(data[start : token.start()])
                 start = at
