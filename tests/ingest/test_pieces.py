@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from clickpipe.ingest import Dialect, csv_rows, pieces
 from clickpipe.ingest.body import Lines
@@ -31,6 +34,26 @@ def test_lines_are_cut_and_none_is_lost(count: int) -> None:
     ):
         assert [line for part in found for line in part.data.split(b"\n") if line] == lines
         assert all(part.data.count(b"\n") < 10 for part in found)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    documents=st.lists(st.dictionaries(st.text(), VALUES, max_size=3) | VALUES, max_size=25),
+    chunk=st.integers(1, 40),
+    wide=st.booleans(),
+)
+def test_elements_of_an_array_come_whole_wherever_it_is_cut(*, documents: list[Any], chunk: int, wide: bool) -> None:
+    text = json.dumps(documents, ensure_ascii=not wide, indent=1 if wide else None)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("clickpipe.ingest.json_file._CHUNK", chunk)
+        found = b"\n".join(part.data for part in json_parts(io.BytesIO(text.encode()), 1_000_000))
+    assert [json.loads(line) for line in found.split(b"\n") if line] == documents
 
 
 @pytest.mark.parametrize("quoted", [False, True])

@@ -213,7 +213,9 @@ def test_a_disk_that_is_full_for_seconds(run_python: RunPython, tmp_path: Path, 
             (small_disk / "filler").unlink(missing_ok=True)
         acknowledged |= names(told)
     assert len(acknowledged) > 100
+    shutil.copytree(folder, tmp_path / "before")  # what is on the small disk goes with it
     check(run_python, folder, acknowledged)
+    shutil.rmtree(tmp_path / "before")
 
 
 def test_an_engine_that_is_away(run_python: RunPython, tmp_path: Path) -> None:
