@@ -25,6 +25,7 @@ from typing import Any
 
 from clickpipe.engine.protocol import EngineError, Look
 from clickpipe.engine.repair import forget_tokens, mend_deduplication_log
+from clickpipe.engine.space import definition_of, unwritten_mutations
 
 _LOGGER = logging.getLogger(__name__)
 _REFUSED = "SELECT value FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
@@ -73,6 +74,7 @@ class Inspector:
         self._lock = threading.Lock()
         self._calm = threading.Event()
         self._calm.set()
+        self._away: set[str] = set()  # tables that could not be attached again
         self.last = Look(0, time.time(), 0)
 
     def begin(self, sql: str) -> Look | None:
@@ -105,18 +107,24 @@ class Inspector:
         if self._folder is None:
             return self.last
         with self._lock:
+            for table in tuple(self._away):
+                self._attach(table)
             began, refused = time.time(), self._refused()
             if refused == since.refused:
                 if refused == self.last.refused:
                     self.last = Look(refused, began, self.last.repairs)
                 return Look(refused, began, self.last.repairs)
             oldest = min(since.at, self.last.at, began)  # the clock may have been set back
+            self._end_mutations(self._folder / "data")
             damaged = [part for part in self._parts(_MADE.format(since=int(oldest - _SECONDS))) if self._is_bad(part)]
             for table in sorted({part.of for part in damaged}):
                 self._take_out([part for part in damaged if part.of == table])
-            repairs = self.last.repairs + bool(damaged)
-            self.last = Look(refused, began, repairs)
+                self._count_repair()
+            self.last = Look(refused, began, self.last.repairs)
             return self.last
+
+    def _count_repair(self) -> None:
+        self.last = replace(self.last, repairs=self.last.repairs + 1)
 
     def start(self) -> int:
         """Forget the tokens of inserts whose parts a start put aside as damaged; return how many parts those are."""
@@ -146,6 +154,9 @@ class Inspector:
 
     def _take_out(self, parts: list[_Part]) -> None:
         table = parts[0].of
+        if self._folder is None or not definition_of(self._folder, table).stat().st_size:
+            message = f"parts of {table} are damaged, and so is its definition"
+            raise EngineError(message)
         _LOGGER.error("%d parts of %s did not get to the disk, and are taken out", len(parts), table)
         self._calm.clear()
         try:
@@ -163,16 +174,30 @@ class Inspector:
             self._calm.set()
             self._ran(f"ATTACH TABLE {table}")
 
+    def _end_mutations(self, data: Path) -> None:
+        """End the mutations whose text did not get to the disk."""
+        for file in unwritten_mutations(data):
+            _LOGGER.error("the mutation %s did not get to the disk, and is ended", file.name)
+            table = f"SELECT database, name FROM system.tables WHERE uuid = '{file.parent.name}'"
+            where = f"(database, table) IN ({table}) AND mutation_id = '{file.name}'"
+            self._run(f"KILL MUTATION WHERE {where} SYNC", "Null")
+            file.unlink(missing_ok=True)
+            self._count_repair()
+
     def _attach(self, table: str) -> None:
+        self._away.add(table)
         for seconds in (*_AGAIN_AFTER, None):
             try:
                 self._run(f"ATTACH TABLE {table}", "Null")
             except EngineError as error:
-                if seconds is None or error.name == "TABLE_ALREADY_EXISTS":
+                if error.name in {"TABLE_ALREADY_EXISTS", "UNKNOWN_TABLE"}:  # somebody else did, or dropped it
+                    break
+                if seconds is None:
                     raise
                 time.sleep(seconds)
             else:
-                return
+                break
+        self._away.discard(table)
 
 
 def _put_aside(part: Path) -> None:

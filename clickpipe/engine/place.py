@@ -13,7 +13,7 @@ from typing import Any
 from clickpipe.engine.config import write_config
 from clickpipe.engine.protocol import EngineError
 from clickpipe.engine.repair import mend_deduplication_logs
-from clickpipe.engine.space import mend_definitions
+from clickpipe.engine.space import mend_definitions, mend_mutations
 from clickpipe.engine.spool import Spool
 
 _LOGGER = logging.getLogger(__name__)
@@ -78,6 +78,8 @@ def _mend(data: Path, running: Path) -> None:
     """Mend what a killed process left; a folder that another one has open is refused later, by its lock."""
     if count := mend_definitions(data):
         _LOGGER.warning("%d definitions of tables that a full disk left empty were mended", count)
+    if count := mend_mutations(data):
+        _LOGGER.error("%d mutations that a full disk left without text were removed", count)
     if running.exists() and (count := mend_deduplication_logs(data)):
         _LOGGER.warning("%d tokens of inserts that were killed half done were taken out or mended", count)
     running.touch()

@@ -1,4 +1,4 @@
-"""Definitions of tables on a full disk: not written, and mended where an older version wrote them.
+"""Definitions of tables and mutations on a full disk: not written, and mended where they were.
 
 ClickHouse writes the text of a definition without looking at whether it got to the disk: CREATE and ALTER on a full one
 succeed, and leave an empty file with which it does not start again. So they are refused while there is little space.
@@ -23,7 +23,6 @@ _DEFINES = re.compile(
 )
 _NEEDED = 8 << 20  # bytes: the text of a definition, and what others write at the same time
 _MISSING = 256 << 10  # of what is made where it is missing, by each start: mostly it is there
-_PLENTY = 64 << 20  # with so much left nothing was lost
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -40,15 +39,36 @@ def keep_definition(folder: Path | None, sql: str, run: Callable[[str], object])
 
     What was made without one is dropped, by `run`. Raises EngineError then.
     """
-    if folder is None or (match := _DEFINES.match(sql)) is None or not match["name"] or _free(folder) >= _PLENTY:
+    if folder is None or (match := _DEFINES.match(sql)) is None or not match["name"]:
         return
-    file = folder / "data" / "metadata" / f"{match['name'].replace('`', '').replace('.', '/')}.sql"
+    file = definition_of(folder, match["name"])
     if not file.exists() or file.stat().st_size:
         return
     if match["verb"].upper() == "CREATE":
         kind = "DATABASE" if (match["kind"] or "").upper() == "DATABASE" else "TABLE"
         run(f"DROP {kind} IF EXISTS {match['name']}")
     raise _full(f"the definition of {match['name']} was not written")
+
+
+def definition_of(folder: Path, name: str) -> Path:
+    """Return the file with the definition of a table or a database."""
+    return folder / "data" / "metadata" / f"{name.replace('`', '').replace('.', '/')}.sql"
+
+
+def unwritten_mutations(data: Path) -> list[Path]:
+    """Return the files of mutations below ClickHouse's data folder whose text did not get to the disk.
+
+    With one of them ClickHouse does not start, nor reads the table anew.
+    """
+    return [file for file in data.glob("store/*/*/mutation_*.txt") if not file.read_bytes().endswith(b"\n")]
+
+
+def mend_mutations(data: Path) -> int:
+    """Remove the mutations that are not whole, which nothing may have open; return how many they were."""
+    found = unwritten_mutations(data)
+    for file in found:
+        file.unlink()
+    return len(found)
 
 
 def _free(folder: Path) -> int:

@@ -126,6 +126,39 @@ def test_a_kill_before_it_is_noticed(run_python: RunPython, tmp_path: Path, size
     assert found["left"] == 0
 
 
+MUTATIONS = """
+    make()
+    insert(0)
+    engine.execute("CREATE TABLE d.plain (id Int64) ENGINE = MergeTree ORDER BY id")
+    if sys.argv[3] == "unseen":
+        damage.Inspector.end = lambda *_, **__: None
+    limit(0)
+    refused = tried(sys.argv[2])
+    limit(resource.RLIM_INFINITY)
+    if sys.argv[3] == "unseen":
+        print("{}", flush=True)
+        os._exit(0)
+    before = rows()
+    again = tried(sys.argv[2], mutations_sync=1)
+    after = rows()
+    engine.close()
+    engine = EmbeddedEngine(Path(sys.argv[1]))
+    print(json.dumps(dict(refused=refused, before=before, again=again, after=after, reopened=rows())))
+    engine.close()
+"""
+
+
+@pytest.mark.parametrize("sql", ["ALTER TABLE d.events DELETE WHERE id < 5", "DELETE FROM d.events WHERE id < 5"])
+def test_mutations(run_python: RunPython, tmp_path: Path, sql: str) -> None:
+    """With one that has no text ClickHouse does not start."""
+    found = run(run_python, MUTATIONS, tmp_path / "seen", sql, "seen")
+    assert (found["refused"], found["again"]) == ("NOT_ENOUGH_SPACE", None)
+    assert (found["before"], found["after"], found["reopened"]) == ([10, 10], [5, 5], [5, 5])
+    run(run_python, MUTATIONS, tmp_path / "unseen", sql, "unseen")
+    at_start = "    print(json.dumps(rows()))\n    engine.close()\n"
+    assert json.loads(run_python(HEAD + at_start, tmp_path / "unseen").stdout) == [10, 10]
+
+
 FREQUENT = """
     make()
     settings = {"insert_deduplicate": 1, "insert_deduplication_token": "t"}
