@@ -145,11 +145,15 @@ class WriteAheadLog:
         """Keep, durably, what of a segment goes to quarantine. Raises OSError."""
         path = _refused(segment)
         beside = path.with_suffix(".new")
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(found, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                json.dump(found, file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
         sync_folder(path.parent)
 
     def read_refused(self, segment: Segment) -> object | None:
@@ -175,6 +179,8 @@ class WriteAheadLog:
 
     def unfinished(self) -> list[Segment]:
         """Return the segments that a stopped server left, oldest first; leftovers of others are removed."""
+        for path in self._folder.glob("*/*/*.new"):
+            path.unlink()
         for path in self._folder.glob("*/*/*.refused"):
             if not any(path.with_suffix(of).exists() for of in (".wal", ".rejected")):
                 path.unlink(missing_ok=True)

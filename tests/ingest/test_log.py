@@ -167,3 +167,22 @@ def test_what_a_segment_that_is_gone_left_is_removed(tmp_path: Path, suffix: str
     segment.path.rename(segment.path.with_suffix(suffix)) if suffix else segment.path.unlink()
     assert len(log.unfinished()) == (suffix == ".wal")
     assert bool(list(tmp_path.rglob("*.refused"))) is stays
+
+
+def test_nothing_is_left_of_what_is_refused_on_a_full_disk_or_cut_off(
+    log: WriteAheadLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = written(log)
+    with monkeypatch.context() as full:
+        full.setattr("clickpipe.ingest.log.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(OSError, match="No space left"):
+            log.write_refused(segment, {})
+    assert log.read_refused(segment) is None
+    assert [path.suffix for path in segment.path.parent.iterdir()] == [".wal"]
+    segment.path.with_suffix(".new").write_text("{")
+    segment.path.with_suffix(".refused").write_text("{}")
+    assert log.unfinished() == [segment]
+    assert {path.suffix for path in segment.path.parent.iterdir()} == {".wal", ".refused"}
+    segment.path.unlink()
+    log.unfinished()
+    assert list(segment.path.parent.iterdir()) == []
