@@ -86,14 +86,20 @@ class Outlet:
         return error
 
     def read(self) -> None:
-        """Take what comes until the query has ended."""
+        """Take what comes until the query has ended; read on when nobody wants more of it.
+
+        A pipe that is closed before would look like a disk that takes nothing (`damage.py`).
+        """
+        wanted = True
         try:
             while self._waits() and (part := os.read(self._reading_end, _READ)):
+                if not wanted:
+                    continue
                 if self._task is not None:
                     self._task.rest()
                 if not self._take(part):
+                    wanted = False
                     self._stop()
-                    return
                 if self._task is not None:
                     self._task.go_on()
         finally:

@@ -183,6 +183,27 @@ def test_what_is_written_often_is_looked_at_later(run_python: RunPython, tmp_pat
     assert (found["rows"], found["sums"]) == ([10, 10], [10, 10])
 
 
+LEFT = """
+    make()
+    before = engine.inspect(engine.look()).refused
+    wide = "SELECT number, repeat('x', 100) FROM numbers(100000000)"
+    result = engine.stream(wide, output="CSV", whole=1 << 20).result()
+    result.more.take()
+    result.more.close()
+    try:
+        engine.stream(wide, output="JSON", settings={"max_execution_time": 5}, whole=1 << 20).result()
+    except EngineError:
+        pass
+    engine.execute("SELECT sleep(0.5)")
+    print(json.dumps(engine.inspect(engine.look()).refused - before))
+    engine.close()
+"""
+
+
+def test_a_result_that_nobody_wants_any_more_is_no_full_disk(run_python: RunPython, tmp_path: Path) -> None:
+    assert json.loads(run_python(HEAD + LEFT, tmp_path).stdout) == 0
+
+
 @pytest.mark.parametrize(("moved", "since"), [(0, 998), (500, 998), (-500, 498)])
 def test_parts_since_the_last_look_are_checked_whatever_the_clock_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int, since: int
