@@ -11,6 +11,7 @@ For this a table is detached for a moment: that takes no room on the disk, and C
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -31,7 +32,8 @@ _LOGGER = logging.getLogger(__name__)
 _REFUSED = "SELECT value FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
 _MADE = (
     "SELECT database, table, name, path FROM system.parts "
-    "WHERE active AND modification_time >= fromUnixTimestamp({since}) ORDER BY ALL"
+    "WHERE active AND modification_time >= fromUnixTimestamp({since}) AND NOT startsWith(database, 'clickpipe_') "
+    "ORDER BY ALL"
 )
 _PUT_ASIDE = (
     "SELECT database, table, name, path FROM system.detached_parts "
@@ -141,20 +143,22 @@ class Inspector:
         return (_Part(database, table, name, Path(path)) for database, table, name, path in rows)
 
     def _is_bad(self, part: _Part) -> bool:
-        if any(not file.stat().st_size for end in ("txt", "json") for file in part.path.glob(f"*.{end}")):
-            return True
+        with contextlib.suppress(FileNotFoundError):  # it is merged meanwhile
+            if any(not file.stat().st_size for end in ("txt", "json") for file in part.path.glob(f"*.{end}")):
+                return True
         sql = f"CHECK TABLE {part.of} PART '{part.name}' SETTINGS check_query_single_value_result = 0"
         try:
             rows: list[list[Any]] = json.loads(self._run(sql, "JSONCompact"))["data"]
         except EngineError as error:
-            if error.name in {"NO_SUCH_DATA_PART", "UNKNOWN_TABLE", "UNKNOWN_DATABASE"}:  # it is gone meanwhile
+            if error.name in {"NO_SUCH_DATA_PART", "UNKNOWN_TABLE", "UNKNOWN_DATABASE"}:
                 return False
             raise
         return any(not int(fine) for _, fine, _ in rows)
 
     def _take_out(self, parts: list[_Part]) -> None:
         table = parts[0].of
-        if self._folder is None or not definition_of(self._folder, table).stat().st_size:
+        definition = definition_of(self._folder or Path(), table)
+        if not definition.exists() or not definition.stat().st_size:
             message = f"parts of {table} are damaged, and so is its definition"
             raise EngineError(message)
         _LOGGER.error("%d parts of %s did not get to the disk, and are taken out", len(parts), table)
@@ -168,6 +172,9 @@ class Inspector:
                 folder = folder.parent if folder.name == "detached" else folder
                 forget_tokens(folder, [part.name for part in parts])
                 mend_deduplication_log(folder)
+            except OSError as error:
+                message = f"damaged parts of {table} cannot be taken out: {error.strerror}"
+                raise EngineError(message) from error
             finally:
                 self._attach(table)
         finally:
