@@ -5,6 +5,7 @@ from clickpipe.engine.embedded import EmbeddedEngine
 from clickpipe.engine.encode import encode_param, encode_params, inline
 from clickpipe.engine.functions import changing_functions
 from clickpipe.engine.interrupt import interrupted_by
+from clickpipe.engine.owner import owner, work_for, working_for
 from clickpipe.engine.parquet import ParquetFile, open_parquet, parquet_columns
 from clickpipe.engine.protocol import (
     Engine,
@@ -45,10 +46,13 @@ __all__ = [
     "inline",
     "interrupted_by",
     "open_parquet",
+    "owner",
     "parquet_columns",
     "reader_on",
     "reads_csv",
     "scratch",
     "throwaway",
     "whole",
+    "work_for",
+    "working_for",
 ]

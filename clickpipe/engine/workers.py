@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from clickpipe.engine.interrupt import interrupted, interruption
+from clickpipe.engine.owner import owner
 from clickpipe.engine.protocol import EngineError, Settings
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Task:
     killed: bool = False
     given_up: float = 0.0  # since when
     thread: threading.Thread | None = None
+    owner: str = ""
 
     def rest(self) -> None:
         """Count no time: it waits for others."""
@@ -55,7 +58,10 @@ class Task:
 
 
 class Workers:
-    """So many threads, and more while none of them is free. Methods may be called from any thread."""
+    """So many threads, and more while none of them is free. Methods may be called from any thread.
+
+    No owner takes more of them than it leaves: what goes beyond waits for its own.
+    """
 
     def __init__(self, count: int, name: str, grace: float = 3.0, *, most: int = 0) -> None:
         """Start `count` threads as they are needed, and up to `most` for what would have to wait for a thread.
@@ -71,6 +77,8 @@ class Workers:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._running: set[Task] = set()
+        self._of: Counter[str] = Counter()  # what is on its way, by owner
+        self._held: deque[Task] = deque()  # what would take more than its owner leaves
         self._made = 0
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
@@ -78,19 +86,44 @@ class Workers:
 
     def submit(self, run: Callable[[], _Result], kill: Callable[[], None], seconds: float = 0.0) -> Future[_Result]:
         """Run something on a thread; with `seconds` it is watched. Raises RuntimeError when closed."""
-        task = Task(Future(), run, kill, seconds)
+        task = Task(Future(), run, kill, seconds, owner=owner())
         with self._lock:
             if self._closed.is_set():
                 message = "the engine is closed"
                 raise RuntimeError(message)
-            self._tasks.put(task)
-            self._unfinished += 1
-            if len(self._threads) < (self._most if self._unfinished > len(self._threads) else self._count):
-                self._start()
+            if self._may_go(task):
+                self._go(task)
+            else:
+                self._held.append(task)
             if seconds and self._watch is None:
                 self._watch = threading.Thread(target=self._look, name=f"{self._name}-watch", daemon=True)
                 self._watch.start()
         return task.future
+
+    def _may_go(self, task: Task) -> bool:
+        """Tell whether a task's owner leaves as many threads as it takes (the caller holds the lock)."""
+        taken = self._of[task.owner]
+        return not task.owner or not taken or taken < self._most - self._unfinished
+
+    def _go(self, task: Task) -> None:
+        self._tasks.put(task)
+        self._unfinished += 1
+        self._of[task.owner] += 1
+        if len(self._threads) < (self._most if self._unfinished > len(self._threads) else self._count):
+            self._start()
+
+    def _leave(self, task: Task) -> None:
+        """Count a task no more, and let those go that were held (the caller holds the lock)."""
+        self._unfinished -= 1
+        self._of[task.owner] -= 1
+        if not self._of[task.owner]:
+            del self._of[task.owner]
+        held, self._held = self._held, deque()
+        for other in held:
+            if self._may_go(other):
+                self._go(other)
+            else:
+                self._held.append(other)
 
     def result(self, future: Future[_Result]) -> _Result:
         """Wait for a task; end it when this thread is interrupted (`interrupted_by`). Raises EngineError."""
@@ -125,7 +158,7 @@ class Workers:
             if task is None:
                 return
             task.given_up = time.monotonic()
-            self._unfinished -= 1
+            self._leave(task)
             self._threads = {thread for thread in self._threads if thread is not task.thread}
             if not self._closed.is_set():
                 self._start()
@@ -141,6 +174,8 @@ class Workers:
     def close(self) -> bool:
         """Run what waits, then end; return False where a statement that was given up goes on."""
         with self._lock:
+            while self._held:
+                self._go(self._held.popleft())
             self._closed.set()
             threads = list(self._threads)
             for _ in threads:
@@ -162,7 +197,7 @@ class Workers:
         while (task := self._tasks.get()) is not None:
             if not task.future.set_running_or_notify_cancel():
                 with self._lock:
-                    self._unfinished -= 1
+                    self._leave(task)
                 continue
             self._own.task, task.thread = task, threading.current_thread()
             task.go_on()
@@ -176,7 +211,8 @@ class Workers:
                 error = raised
             with self._lock:
                 self._running.discard(task)
-                self._unfinished -= 0 if task.given_up else 1
+                if not task.given_up:
+                    self._leave(task)
             if task.given_up:
                 _LOGGER.warning(
                     "a statement that was given up has ended, %.0f s late", time.monotonic() - task.given_up

@@ -14,7 +14,7 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.engine import Engine, EngineError, Settings, owner as whose, work_for
 from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
 from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
@@ -208,7 +208,7 @@ class Importer:
         Raises the error of the first that failed.
         """
         decisions = Decisions(kept or {}, lambda decided: report({**counts.as_dict(), "decided": decided}))
-        with ThreadPoolExecutor(len(parts), thread_name_prefix="import") as pool:
+        with ThreadPoolExecutor(len(parts), "import", work_for, (whose(),)) as pool:
             tries = [
                 pool.submit(self._write, replace(into, lane=lane), number, part, counts, decisions)
                 for lane, (number, part) in enumerate(parts)

@@ -57,16 +57,16 @@ class Ingester:
         told: IngestionLog | None = None,
         relieve: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
         workers: int = 4,
+        owner: Callable[[str], str] = str,
     ) -> None:
         """Insert through `engine`; `positions` keeps where sources are, `live` what a workspace's id answers from.
 
         `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that is being read or
-        waits, half of it one workspace among several; `fail_fast` are the data sources (`*`: all) that refuse a request
+        waits, half of it one owner among several; `fail_fast` are the data sources (`*`: all) that refuse a request
         with a line that does not fit; `told` is told of it all; `relieve` is asked when an insert fails: see `Writer`.
-        `workers` threads write for each workspace.
+        `workers` threads write for each workspace, whose engine works for its `owner`.
         """
-        self._log = log
-        self._positions = positions
+        self._log, self._positions = log, positions
         self._writer = Writer(engine, log, positions, live, told, relieve)
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes
@@ -79,7 +79,7 @@ class Ingester:
         self._stopped = False  # what is in the log stays there
         self._state = threading.Condition()
         self._segments = Segments(self._writer, self._state, told)
-        self._pools = Pools(workers)
+        self._pools = Pools(workers, owner)
         self._room = Reading(queue_bytes, self._segments, self._pools)
         self.reading = self._room.reading
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from clickpipe.engine import owner, work_for
+
 _FAN = 4  # parts that a refused range is split into
 _FEW, _MANY = 16, 32  # rows of a piece, pieces: when all of them are refused, so are many of their rows
 
@@ -56,7 +58,7 @@ def narrow(
     taken: list[tuple[int, int]] = []
     level = [(0, rows)] if rows else []
     single = rows == 1
-    with ThreadPoolExecutor(at_once, thread_name_prefix="narrow") as threads:
+    with ThreadPoolExecutor(at_once, "narrow", work_for, (owner(),)) as threads:
         while level:
             pieces = [piece for first, end in level for piece in _pieces(first, end, 1 if single else _FAN)]
             found = list(threads.map(lambda piece: look(*piece), pieces))

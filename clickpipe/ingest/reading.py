@@ -18,7 +18,7 @@ class Reading:
     def __init__(self, most: int, segments: Segments, pools: Pools) -> None:
         """Refuse more than `most` bytes of several, those together that are being read and that wait in `segments`.
 
-        A workspace leaves half of it to others, where there are some in `pools`.
+        An owner of workspaces leaves half of it to others, where there are some in `pools`.
         """
         self._most = most
         self._segments = segments
@@ -29,9 +29,14 @@ class Reading:
 
     def require(self, workspace: str, size: int) -> None:
         """Raise ClickpipeError 503 where there is no room for a request, unless nothing else waits."""
-        every, own = self._segments.waiting_bytes, self._segments.waiting_of[workspace]
+        every, own = self._segments.waiting_bytes, self._waiting_of(workspace)
         if (every and every + size > self._most) or (own and own + size > self._share(workspace)):
             raise overloaded()
+
+    def _waiting_of(self, workspace: str) -> int:
+        """Return how many bytes wait of a workspace and its previews."""
+        owner, every = self._pools.owner, list(self._segments.waiting_of.items())
+        return sum(size for other, size in every if owner(other) == owner(workspace))
 
     def _share(self, workspace: str) -> int:
         return self._most // 2 if self._pools.has_others(workspace) else self._most
@@ -42,19 +47,19 @@ class Reading:
 
         It raises ClickpipeError 503 when too much is in memory: a request that comes alone may be of any size.
         """
-        own = 0
+        own, owner = 0, self._pools.owner(workspace)
 
         def count(size: int) -> None:
             nonlocal own
             with self._lock:
                 others = self._bytes - own + self._segments.waiting_bytes
-                same = self._bytes_of[workspace] - own + self._segments.waiting_of[workspace]
+                same = self._bytes_of[owner] - own + self._waiting_of(workspace)
                 if others and others + own + size > self._most:
                     raise overloaded()
                 if same and same + own + size > self._share(workspace):
                     raise overloaded()
                 self._bytes += size
-                self._bytes_of[workspace] += size
+                self._bytes_of[owner] += size
             own += size
 
         try:
@@ -62,7 +67,7 @@ class Reading:
         finally:
             with self._lock:
                 self._bytes -= own
-                self._bytes_of[workspace] -= own
+                self._bytes_of[owner] -= own
 
 
 def overloaded() -> ClickpipeError:

@@ -11,7 +11,7 @@ from typing import Any
 
 from clickpipe.catalog import Catalog, Job
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError, interrupted_by
+from clickpipe.engine import EngineError, interrupted_by, work_for
 from clickpipe.jobs.report import JobCancelled, JobStopped, Report
 from clickpipe.query import shown_error
 
@@ -25,12 +25,22 @@ Work = Callable[[Report], Mapping[str, Any]]
 class JobRunner:
     """Runs jobs of all workspaces, a few of each kind at once."""
 
-    def __init__(self, catalog: Catalog, *, told: Callable[[Job], None] = lambda _: None, workers: int = 4) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        told: Callable[[Job], None] = lambda _: None,
+        workers: int = 4,
+        owner: Callable[[str], str] = str,
+    ) -> None:
         """Mark what an earlier server left unfinished as failed; `told` is told of jobs that begin and end.
+
+        `owner` tells for whom the engine works in jobs of a workspace.
 
         `unfinished` are those jobs, as they were: those that can be done again may be given to `resume`.
         """
         self._told = told
+        self._owner = owner
         self._catalog = catalog
         self.unfinished = catalog.jobs.unfinished()
         catalog.jobs.fail_unfinished()
@@ -73,7 +83,10 @@ class JobRunner:
         with self._opening:
             if key not in self._pools:
                 self._pools[key] = ThreadPoolExecutor(
-                    1 if job.kind == "deployment" else self._workers, thread_name_prefix=f"jobs-{job.kind}"
+                    1 if job.kind == "deployment" else self._workers,
+                    thread_name_prefix=f"jobs-{job.kind}",
+                    initializer=work_for,
+                    initargs=(self._owner(job.workspace_id),),
                 )
             return self._pools[key]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, Parts, QueryResult, Settings
+from clickpipe.engine import Engine, Parts, QueryResult, Settings, working_for
 
 WHOLE = 1 << 20  # bytes from which on a result is not held, where its format can be sent in parts
 _BESIDE = 16  # queries, each of a workspace of which nothing else runs, beside those that run at once
@@ -124,7 +124,10 @@ class QueryGate:
         query.started = time.perf_counter()
         settings = {**query.settings, "log_comment": query.tag}
         try:
-            running = self._engine.stream(query.sql, query.params, output=query.output, settings=settings, whole=WHOLE)
+            with working_for(""):  # this gate bounds them
+                running = self._engine.stream(
+                    query.sql, query.params, output=query.output, settings=settings, whole=WHOLE
+                )
         except BaseException as error:
             self._next(query.whose)
             query.future.set_exception(error)

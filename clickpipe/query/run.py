@@ -57,12 +57,14 @@ class QueryRunner:
         answers: Answers | None = None,
         gate: QueryGate | None = None,
         secret: Secrets = environment_secret,
+        owner: str = "",
     ) -> None:
         """Run on `engine`; `prepare` makes the tables of service data sources, before a query that reads one.
 
         `answers` keeps results of endpoints, `gate` bounds how many queries run, `secret` is what `tb_secret` asks.
+        Queries of one `owner` wait for one another.
         """
-        self._gate = gate or QueryGate(engine, 4, 1_000)
+        self._gate, self._owner = gate or QueryGate(engine, 4, 1_000), owner or self
         self._answers = answers or Answers(0)
         self._prepare = prepare
         self._secret = secret
@@ -200,7 +202,7 @@ class QueryRunner:
     def count(self, table: str, condition: str) -> Future[int]:
         """Start to count the rows of a physical table that meet a condition, which was composed. Raises 429."""
         statement = f"SELECT count() FROM {table} WHERE (\n{condition}\n)"
-        running = self._gate.submit(statement, {}, "JSONCompact", self._settings, self)
+        running = self._gate.submit(statement, {}, "JSONCompact", self._settings, self._owner)
         return made_of(running, lambda result: int(json.loads(result.body)["data"][0][0]))
 
     def sql(self, text: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
@@ -266,7 +268,7 @@ class QueryRunner:
             if text not in known:
                 try:
                     statement = explained(within_limits(text, limits_of(settings)), "DESCRIBE")  # it runs sub-queries
-                    self._gate.submit(statement, params, "Null", settings, self).future.result()
+                    self._gate.submit(statement, params, "Null", settings, self._owner).future.result()
                 except EngineError:
                     if not options.is_limited:
                         raise
@@ -286,7 +288,7 @@ class QueryRunner:
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
         text = within_limits(bound.text, limits_of(settings))
         text = explained(text, options.explain) if options.explain else text
-        running = self._gate.submit(text, bound.params, options.output.clickhouse, settings, self)
+        running = self._gate.submit(text, bound.params, options.output.clickhouse, settings, self._owner)
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
         return hidden(own_rows(running, text), hide_rows) if options.is_limited else running

@@ -86,11 +86,12 @@ class Instance:
             fail_fast=self.settings.fail_fast_names(),
             told=self.ingestion_log,
             relieve=self._relieve,
+            owner=self.workspaces.owner,
         )
         opened.callback(self.ingester.close)
         self._limit_requests()
         self.query_log = QueryLog(self.service_log, self.workspaces.database)
-        self.jobs = JobRunner(self.catalog, told=self.query_log.job)
+        self.jobs = JobRunner(self.catalog, told=self.query_log.job, owner=self.workspaces.owner)
         opened.callback(self.jobs.close)
         opened.callback(self._stop_deployments)
         self._uploads = self.data_dir / "uploads"

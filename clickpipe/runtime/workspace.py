@@ -77,12 +77,9 @@ class Workspace(Deploying, DataIn):
         )
         limits = _limits(services.settings)
         prepare = partial(services.prepare_service, record.database)
-        self.queries = QueryRunner(
-            services.engine, lambda: self.live, limits, prepare, services.answers, services.gate, self.secret
-        )
-        self.staging_queries = QueryRunner(
-            services.engine, self.staging, limits, prepare, services.answers, services.gate, self.secret
-        )
+        shared = (limits, prepare, services.answers, services.gate, self.secret, self.parent or self.id)
+        self.queries = QueryRunner(services.engine, lambda: self.live, *shared)
+        self.staging_queries = QueryRunner(services.engine, self.staging, *shared)
         self.copies = Copies(
             services,
             self.id,

@@ -85,6 +85,11 @@ class Workspaces:
         found = self._by_id.get(workspace_id)
         return found.live if found else None
 
+    def owner(self, workspace_id: str) -> str:
+        """Return whose a workspace is: for a preview that which it is of, else its own."""
+        found = self._by_id.get(workspace_id)
+        return (found.parent if found else "") or workspace_id
+
     def database(self, workspace_id: str) -> str:
         """Return the database of a workspace; '' for one that is gone."""
         found = self._by_id.get(workspace_id)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from clickpipe.auth import allows, forbidden, may_know, require
 from clickpipe.catalog import Live, Token
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
+from clickpipe.engine import work_for
 from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner, compose_condition
 from clickpipe.runtime import Instance, StagingData, Workspace
 from clickpipe.server.parameters import Values, header, of_pipe, one, output_settings
@@ -100,7 +101,9 @@ def caller_with(request: Request, given: str) -> Caller:
     instance = instance_of(request)
     told = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)
-    of_workspace.set(token.workspace_id)
+    owner = instance.workspaces.owner(token.workspace_id)
+    of_workspace.set(owner)
+    work_for(owner)
     told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or told
     request.scope["state"]["headers"] |= told
     request.scope["state"]["token"] = token

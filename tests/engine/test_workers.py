@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from clickpipe.engine import EmbeddedEngine, EngineError, workers as workers_
+from clickpipe.engine import EmbeddedEngine, EngineError, workers as workers_, working_for
 from clickpipe.engine.workers import Workers
 
 
@@ -68,6 +68,38 @@ def test_there_are_more_threads_while_none_is_free(go_on: threading.Event) -> No
     assert [one.result(5) for one in held] == [True] * 4
     assert [one.result(5) for one in left] == [0, 2]
     assert made.close()
+
+
+def test_an_owner_takes_no_more_than_it_leaves() -> None:
+    made = Workers(2, "test", most=6)
+    ends = [threading.Event() for _ in range(9)]
+    with working_for("one"):
+        many = [made.submit(partial(end.wait, 30), nothing) for end in ends]
+    with working_for("two"):
+        for _ in range(20):
+            assert made.submit(lambda: 2, nothing).result(5) == 2
+    assert made.submit(lambda: 3, nothing).result(5) == 3
+    assert [one.running() for one in many] == [True] * 3 + [False] * 6
+    ends[1].set()
+    assert many[1].result(5)
+    ends[3].set()  # the next that were asked for
+    assert many[3].result(5)
+    assert many[8].cancel()
+    for end in ends:
+        end.set()
+    assert all(one.result(5) for one in many[:8])
+    with working_for("one"):
+        assert made.submit(lambda: 1, nothing).result(5) == 1
+    assert (made._unfinished, made._of, list(made._held)) == (0, {}, [])
+    assert made.close()
+
+
+def test_what_is_held_at_the_end_is_done() -> None:
+    made = Workers(1, "test", most=2)
+    with working_for("one"):
+        found = [made.submit(partial(time.sleep, 0.05), nothing) for _ in range(5)]
+    assert made.close()
+    assert all(one.done() for one in found)
 
 
 def test_threads_that_are_free_are_taken_first() -> None:
