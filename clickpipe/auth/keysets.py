@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import jwt
 
@@ -15,7 +21,9 @@ from clickpipe.diagnostics import ClickpipeError
 ALGORITHMS = ("RS256", "ES256")
 _LOGGER = logging.getLogger(__name__)
 KEYS_EVERY = 300.0  # seconds between looks
-_TIMEOUT = 5  # seconds for one
+_TIMEOUT = 5.0  # seconds for one
+_MOST = 1 << 20  # bytes of one: thousands of keys
+_BLOCK = 1 << 16
 
 
 class KeySet:
@@ -33,6 +41,7 @@ class KeySet:
         self._text = ""
         self._wake = threading.Event()
         self._closed = False
+        self._fetching: Future[bytes] | None = None
         if not self._load() and not _is_url(source):
             message = (
                 f'jwt_keys: there are no keys for {" or ".join(ALGORITHMS)} in {source!r} (a JWKS: {{"keys": […]}})'
@@ -59,20 +68,66 @@ class KeySet:
 
     def _load(self) -> bool:
         try:
-            if _is_url(self._source):
-                found = jwt.PyJWKClient(self._source, cache_jwk_set=False, timeout=_TIMEOUT).fetch_data()
-            else:
-                found = json.loads(Path(self._source).read_text(encoding="utf-8"))
+            found = json.loads(self._fetched() if _is_url(self._source) else Path(self._source).read_bytes())
             keys = jwt.PyJWKSet.from_dict(found).keys
-        except (jwt.PyJWTError, OSError, ValueError, AttributeError, TypeError) as error:
-            _LOGGER.warning("jwt_keys: %s cannot be read: %s", self._source, error)
+            usable = {
+                key.key_id: key
+                for key in keys
+                if key.algorithm_name in ALGORITHMS and key.public_key_use != "enc" and _is_name(key.key_id)
+            }
+        except Exception as error:  # noqa: BLE001 - whatever it answers, it is asked again
+            _LOGGER.warning("jwt_keys: %s cannot be read: %s", self._source, str(error) or type(error).__name__)
             return False
-        usable = {key.key_id: key for key in keys if key.algorithm_name in ALGORITHMS and key.public_key_use != "enc"}
         text = json.dumps(found, sort_keys=True)
         if text != self._text:
             self._keys, self._text = usable, text
             self._changed()
         return bool(usable)
+
+    def _fetched(self) -> bytes:
+        """Return what the URL answers. Raises OSError, HTTPException, and TimeoutError when that takes too long.
+
+        A server may send a header byte by byte, without end: then nobody waits, and it is asked again when it is done.
+        """
+        if self._fetching is None or self._fetching.done():
+            self._fetching = Future()
+            given = (self._source, self._fetching)
+            threading.Thread(target=_fetch, args=given, name="jwt-keys-fetch", daemon=True).start()
+        return self._fetching.result(_TIMEOUT)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Who signs tokens is said by the settings, not by who answers there."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none."""
+
+
+def _fetch(url: str, into: Future[bytes]) -> None:
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "clickpipe"})  # noqa: S310 - http or https
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=_TIMEOUT) as response:
+            into.set_result(_whole(response))
+    except Exception as error:  # noqa: BLE001 - who waits for it is told
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        into.set_exception(error)
+
+
+def _whole(response: Any) -> bytes:
+    until, found = time.monotonic() + _TIMEOUT, bytearray()
+    while block := response.read1(_BLOCK):
+        found += block
+        if len(found) > _MOST or time.monotonic() > until:
+            message = f"it is longer than {_MOST} bytes, or takes longer than {_TIMEOUT:g} seconds"
+            raise OSError(message)
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    return bytes(found)
+
+
+def _is_name(name: object) -> bool:
+    return name is None or isinstance(name, str)
 
 
 def _is_url(source: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+
 
 def type_names(names: Iterable[str]) -> dict[str, str]:
     """Return a name in PascalCase for each name, all of them different."""
@@ -19,6 +21,11 @@ def type_names(names: Iterable[str]) -> dict[str, str]:
         taken.add(free)
         found[name] = free
     return found
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number as Python, TypeScript and JSON write it: any other is no code of ours."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def one_line(text: str) -> str:

@@ -6,7 +6,7 @@ import keyword
 from collections.abc import Sequence
 
 from clickpipe.compiler import QueryFunction
-from clickpipe.generate.names import one_line, type_names
+from clickpipe.generate.names import is_number, one_line, type_names
 from clickpipe.generate.types import JSONType, Kind, items_of, json_type
 from clickpipe.template import Parameter
 
@@ -128,7 +128,7 @@ def _parameter_type(parameter: Parameter) -> str:
     else:
         one = type_text(json_type(name)).removesuffix(" | None")
     if parameter.enum:
-        one = f"Literal[{', '.join(repr(c) if one == 'str' else c for c in parameter.enum)}]"
+        one = f"Literal[{', '.join(c if one != 'str' and is_number(c) else repr(c) for c in parameter.enum)}]"
     return f"Sequence[{one}]" if listed else one
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from clickpipe.compiler import QueryFunction
-from clickpipe.generate.names import one_line, type_names
+from clickpipe.generate.names import is_number, one_line, type_names
 from clickpipe.generate.types import JSONType, Kind, items_of, json_type
 from clickpipe.template import Parameter
 
@@ -112,7 +112,7 @@ def _parameter_type(parameter: Parameter) -> str:
     else:
         one = type_text(json_type(name))
     if parameter.enum:
-        one = " | ".join(c if one == "number" else json.dumps(c) for c in parameter.enum)
+        one = " | ".join(c if one == "number" and is_number(c) else json.dumps(c) for c in parameter.enum)
     return f"readonly ({one})[]" if listed else one
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +40,39 @@ def compiled(compile_files: Compile) -> CompiledProject:
     found = compile_files(FILES)
     assert found.diagnostics == ()
     return found
+
+
+HOSTILE = (
+    "1]; import os; os.mkdir('made')  #",
+    '"1"); import os; os.mkdir("made")',
+    "1 | any; export const evil = 1; type other = 1",
+    "1 */ /*",
+    "__import__('os').mkdir('made')",
+    "1_0",
+    "0x1",
+    "1\\nimport os",
+    "1e9",
+    "01",
+)
+
+
+@pytest.mark.parametrize("type_", ["Int32", "UInt64", "Float64", "Boolean", "String"])
+def test_choices_of_a_project_are_no_code(compile_files: Compile, type_: str) -> None:
+    """Somebody else's project is made a client of: what it says stands in texts."""
+    choices = ", ".join(repr(choice) for choice in ("1", *HOSTILE))
+    sql = f"SELECT {{{{{type_}(x, 1, enum=[{choices}])}}}} AS one"
+    found = compile_files({"pipes/p.pipe": f"NODE n\nSQL >\n    %\n    {sql}\n\nTYPE endpoint\n"})
+    endpoints = list(found.endpoints.values())
+    (parameter,) = endpoints[0].parameters
+    assert len(parameter.enum) == len(HOSTILE) + 1
+    tree = ast.parse(python_client(endpoints))
+    told = next(node for node in ast.walk(tree) if isinstance(node, ast.arg) and node.arg == "x")
+    literal = next(node for node in ast.walk(told) if isinstance(node, ast.Subscript))
+    assert isinstance(literal.slice, ast.Tuple)
+    assert all(isinstance(item, ast.Constant) for item in literal.slice.elts)
+    texts = re.search(r"x\?: (.*);\n", typescript_client(endpoints))
+    assert texts is not None
+    assert re.fullmatch(r'(?:(?:"(?:[^"\\]|\\.)*"|\d+)(?: \| )?)+', texts[1])
 
 
 def run(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
