@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import IO
 
 import msgspec
@@ -14,6 +14,8 @@ from clickpipe.ingest.pieces import MOST_ROWS, pieces
 
 _CHUNK = 8 << 20
 _MANY = 1_000_000  # commas: so many values that they are not to be held together
+_CUTS = 8  # places that are tried
+_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\]},]|[\[{]++', re.DOTALL)
 
 
@@ -39,6 +41,8 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
     """Yield the elements of an array whose bracket was read."""
     at = depth = 0
     while depth >= 0:
+        if not at:
+            data = yield from _many(stream, data)
         start, found = 0, []
         while depth >= 0 and (token := _TOKEN.search(data, at)) is not None:
             mark = token[0]
@@ -46,7 +50,7 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
                 at = token.start()
                 break
             at = token.end()
-            depth += len(mark) if mark[0] in b"[{" else -1 if mark in b"]}" else 0
+            depth += _deeper(mark)
             if depth < 0 or (depth == 0 and mark == b","):
                 found.append(data[start : token.start()])
                 start = at
@@ -57,7 +61,8 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
             at = max(at, len(data)) if depth >= 0 else at
         if found:
             yield _lines(found)
-        data, at = data[start:], at - start
+        if start and depth >= 0:  # what follows is read from its beginning, many at once if it can be
+            data, at, depth = data[start:], 0, 0
         block = stream.read(_CHUNK)
         if not block:
             if depth >= 0 and data.strip():
@@ -65,6 +70,37 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
             return
         data += block
         _require(len(data), longest + _CHUNK)
+
+
+def _deeper(mark: bytes) -> int:
+    """Return how much deeper what follows a mark is nested."""
+    return len(mark) if mark[0] in b"[{" else -1 if mark in b"]}" else 0
+
+
+def _many(stream: IO[bytes], data: bytes) -> Generator[Lines, None, bytes]:
+    """Yield elements as long as many can be read at once; return what was read and is none of them."""
+    while (whole := _whole(data)) is not None:
+        documents, rest = whole
+        yield from (_lines(documents[n : n + MOST_ROWS]) for n in range(0, len(documents), MOST_ROWS))
+        block = stream.read(_CHUNK)
+        data = data[rest:] + block
+        if not block:
+            break
+    return data
+
+
+def _whole(data: bytes) -> tuple[list[bytes], int] | None:
+    """Return the elements that are whole up to an object near the end, and where the next begins; None: cannot tell."""
+    end = len(data)
+    for _ in range(_CUTS):
+        end = data.rfind(b"},", 0, end)
+        if end < 0:
+            break
+        try:
+            return [bytes(one) for one in _DECODER.decode(b"[%b]" % data[: end + 1])], end + 2
+        except (msgspec.DecodeError, RecursionError):  # cut within an element, or one of them is no JSON
+            continue
+    return None
 
 
 def _lines(documents: list[bytes]) -> Lines:

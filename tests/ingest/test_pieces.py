@@ -56,6 +56,20 @@ def test_elements_of_an_array_come_whole_wherever_it_is_cut(*, documents: list[A
     assert [json.loads(line) for line in found.split(b"\n") if line] == documents
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 60, 1_000])
+@pytest.mark.parametrize(
+    "bad", [b"{bad}", b'{"a":"},{"}', b"[{},{}]", b'{"a":1,}', b"\xff", b"NaN", b"\n1 2", b'{"a":"\xff"}']
+)
+def test_elements_that_are_no_json_are_cut_like_others(monkeypatch: pytest.MonkeyPatch, bad: bytes, chunk: int) -> None:
+    monkeypatch.setattr("clickpipe.ingest.json_file._CHUNK", chunk)
+    good = [b'{"n":%d,"o":[{"x":[]},{}]}' % n for n in range(9)]
+    documents = [*good, bad, *good, bad]
+    found = b"\n".join(
+        part.data for part in json_parts(io.BytesIO(b"[" + b" ,\n".join(documents) + b"]{},"), 1_000_000)
+    )
+    assert found.split(b"\n") == [document.strip() for document in documents]
+
+
 @pytest.mark.parametrize("quoted", [False, True])
 @pytest.mark.parametrize("chunk", [40, 1_000])
 def test_records_are_cut_behind_whole_ones(
