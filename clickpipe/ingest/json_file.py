@@ -43,24 +43,8 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
     while depth >= 0:
         if not at:
             data = yield from _many(stream, data)
-        start, found = 0, []
-        while depth >= 0 and (token := _TOKEN.search(data, at)) is not None:
-            mark = token[0]
-            if mark == b'"':  # a text whose end was not read yet
-                at = token.start()
-                break
-            at = token.end()
-            depth += _deeper(mark)
-            if depth < 0 or (depth == 0 and mark == b","):
-                found.append(data[start : token.start()])
-                start = at
-                if len(found) == MOST_ROWS:
-                    yield _lines(found)
-                    found = []
-        else:
-            at = max(at, len(data)) if depth >= 0 else at
-        if found:
-            yield _lines(found)
+        found, start, at, depth = _cut(data, at, depth)
+        yield from _some(found)
         if start and depth >= 0:  # what follows is read from its beginning, many at once if it can be
             data, at, depth = data[start:], 0, 0
         block = stream.read(_CHUNK)
@@ -72,6 +56,26 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
         _require(len(data), longest + _CHUNK)
 
 
+def _cut(data: bytes, at: int, depth: int) -> tuple[list[bytes], int, int, int]:
+    """Return the elements that are whole, where the next begins, how far it was read, and how deep it is nested there.
+
+    Reading begins at `at`, nested as `depth` says: -1 is behind the array.
+    """
+    start, found = 0, list[bytes]()
+    while (token := _TOKEN.search(data, at)) is not None:
+        mark = token[0]
+        if mark == b'"':  # a text whose end was not read yet
+            return found, start, token.start(), depth
+        at = token.end()
+        depth += _deeper(mark)
+        if depth < 0 or (depth == 0 and mark == b","):
+            found.append(data[start : token.start()])
+            start = at
+        if depth < 0:
+            return found, start, at, depth
+    return found, start, len(data), depth
+
+
 def _deeper(mark: bytes) -> int:
     """Return how much deeper what follows a mark is nested."""
     return len(mark) if mark[0] in b"[{" else -1 if mark in b"]}" else 0
@@ -81,12 +85,17 @@ def _many(stream: IO[bytes], data: bytes) -> Generator[Lines, None, bytes]:
     """Yield elements as long as many can be read at once; return what was read and is none of them."""
     while (whole := _whole(data)) is not None:
         documents, rest = whole
-        yield from (_lines(documents[n : n + MOST_ROWS]) for n in range(0, len(documents), MOST_ROWS))
+        yield from _some(documents)
         block = stream.read(_CHUNK)
         data = data[rest:] + block
         if not block:
             break
     return data
+
+
+def _some(documents: list[bytes]) -> Iterator[Lines]:
+    """Yield documents, some at a time."""
+    return (_lines(documents[n : n + MOST_ROWS]) for n in range(0, len(documents), MOST_ROWS))
 
 
 def _whole(data: bytes) -> tuple[list[bytes], int] | None:
