@@ -12,6 +12,7 @@ import click
 
 from clickpipe import __version__
 from clickpipe.cli.output import fail, print_diagnostics
+from clickpipe.cli.terminal import guard_terminals
 from clickpipe.diagnostics import ClickpipeError, ProjectError, did_you_mean
 
 _HELP = """Turns .datasource and .pipe files into an analytics API on ClickHouse.
@@ -91,6 +92,7 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a mistake or a refusal, 2 wrong usage, 130 interrupted."""
+    guard_terminals()
     try:
         code = cli.main(args, prog_name="clickpipe", standalone_mode=False)
     except click.Abort:
