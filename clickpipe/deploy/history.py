@@ -20,7 +20,7 @@ from clickpipe.deploy.fills import Fill
 from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.deploy.watched import parts_told, rows_told
-from clickpipe.engine import Engine
+from clickpipe.engine import Engine, Settings, insert_of_select
 from clickpipe.sql import quote_identifier, quote_literal
 
 _CUT, _HISTORY, _PART, _SOME = "_cut", "_history", "_part", "_some"
@@ -145,7 +145,7 @@ class History:
             else:
                 with self._pace.of(0):
                     settings = {"log_comment": self._pace.tag}
-                    self._engine.execute(self._insert(fill, self._table(fill.table), fill.select), settings=settings)
+                    self._engine.execute(self._insert(fill, self._table(fill.table), fill.select, settings))
 
     def _groups(self, fill: Fill, number: int, finished: Collection[str]) -> list[_Group]:
         """Return what is left to be filled in, at once each: partitions until there are enough rows, or all."""
@@ -180,7 +180,7 @@ class History:
         existing = self._tables.existing()
         with self._some(fill, partitions, existing) as some:
             select = self._names.sub(lambda match: self._instead(match, existing, some), fill.select)
-            self._engine.execute(self._insert(fill, self._table(part), select), settings=self._pace.settings)
+            self._engine.execute(self._insert(fill, self._table(part), select, self._pace.settings))
         moving()
         self._hand_on(part, fill.table + _HISTORY)
         self._tables.try_drop([part])
@@ -216,9 +216,9 @@ class History:
         yield {source: some}
         self._tables.try_drop([some])
 
-    def _insert(self, fill: Fill, into: str, select: str) -> str:
+    def _insert(self, fill: Fill, into: str, select: str, settings: Settings) -> str:
         columns = fill.columns or tuple(c.name for c in self._engine.describe(select))
-        return f"INSERT INTO {into} ({', '.join(map(quote_identifier, columns))})\n{select}"
+        return insert_of_select(into, ", ".join(map(quote_identifier, columns)), select, settings)
 
     def _hand_on(self, source: str, target: str) -> None:
         self._engine.execute(f"ALTER TABLE {self._table(target)} ATTACH PARTITION ALL FROM {self._table(source)}")

@@ -15,7 +15,7 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.deploy.tables import Progress
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
-from clickpipe.engine import Engine, inline
+from clickpipe.engine import Engine, inline, insert_of_select
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
 
@@ -49,7 +49,7 @@ def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progre
             progress(f"filling {view.target} by {view.name}")
             select = _select(live, view, cuts)
             columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
-            engine.execute(f"INSERT INTO {history} ({columns})\n{select}", settings={"log_comment": tag})
+            engine.execute(insert_of_select(history, columns, select, {"log_comment": tag}))
         with paused():
             engine.execute(f"ALTER TABLE {beside} ATTACH PARTITION ALL FROM {history}")
             for physical in second:

@@ -2,7 +2,7 @@
 
 from clickpipe.engine.checker import EngineChecker, reader_on, scratch, throwaway
 from clickpipe.engine.embedded import EmbeddedEngine
-from clickpipe.engine.encode import encode_param, encode_params, inline
+from clickpipe.engine.encode import encode_param, encode_params, inline, insert_of_select
 from clickpipe.engine.functions import changing_functions
 from clickpipe.engine.interrupt import interrupted_by
 from clickpipe.engine.owner import owner, work_for, working_for
@@ -44,6 +44,7 @@ __all__ = [
     "encode_param",
     "encode_params",
     "inline",
+    "insert_of_select",
     "interrupted_by",
     "open_parquet",
     "owner",

@@ -76,6 +76,11 @@ def insert_of_rows(table: str, columns: str, rows: bytes, settings: Settings) ->
     return f"INSERT INTO {table} ({columns}){_AS_ARRAYS}{given} FORMAT JSONCompactEachRow\n{rows.decode()}"
 
 
+def insert_of_select(table: str, columns: str, select: str, settings: Settings) -> str:
+    """Return the statement that inserts what a SELECT gives, which may end with SETTINGS of its own: none go behind."""
+    return f"INSERT INTO {table} ({columns}){settings_clause(settings)}\n{select}"
+
+
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+):(?P<type>[^{}]+)\}")
 
 

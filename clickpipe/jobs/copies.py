@@ -11,7 +11,7 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, CopyPipe
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine, EngineError, insert_of_select
 from clickpipe.ingest import PLAIN
 from clickpipe.jobs.appending import Appending, append_rows, ask_views, count_rows
 from clickpipe.jobs.report import JobCancelled, Report
@@ -84,7 +84,7 @@ def _write(
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
             settings = {**bound.settings, "log_comment": tag}
-            engine.execute(f"INSERT INTO {beside} ({columns})\n{bound.text}", bound.params, settings=settings)
+            engine.execute(insert_of_select(beside, columns, bound.text, settings), bound.params)
         report.check()
         written = count_rows(engine, beside)
         if mode == "append":

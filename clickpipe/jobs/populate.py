@@ -11,7 +11,7 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, inline
+from clickpipe.engine import Engine, EngineError, inline, insert_of_select
 from clickpipe.ingest import UNMERGED
 from clickpipe.jobs.appending import Appending, append_rows, ask_views, count_rows
 from clickpipe.jobs.report import Report
@@ -130,7 +130,7 @@ def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside:
             engine.execute(f"ALTER TABLE {beside} MODIFY SETTING {UNMERGED}")
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
-            engine.execute(f"INSERT INTO {beside} ({columns})\n{select}", settings={"log_comment": tag})
+            engine.execute(insert_of_select(beside, columns, select, {"log_comment": tag}))
         report.check()
         return count_rows(engine, beside)
     finally:

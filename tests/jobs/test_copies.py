@@ -13,7 +13,7 @@ from clickpipe.catalog import Job
 from clickpipe.deploy import Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError
 from clickpipe.engine import Engine, EngineError
-from clickpipe.jobs import run_copy
+from clickpipe.jobs import Population, run_copy
 from clickpipe.runtime import Instance, Workspace
 from tests.conftest import RunPython
 
@@ -78,6 +78,24 @@ def test_append_adds_also_the_same_rows_again(engine: Engine, deployed: Workspac
     assert copy(engine, deployed) == 2
     assert copy(engine, deployed) == 2
     assert kept(deployed) == [("a", 1), ("a", 1), ("b", 2), ("b", 2)]
+
+
+@pytest.mark.parametrize("end", ["SETTINGS max_threads = 1", "UNION ALL SELECT 'u', 7 SETTINGS max_threads = 1"])
+def test_a_select_with_settings_of_its_own(instance: Instance, workspace: Workspace, end: str) -> None:
+    """In a copy, in a view that a deployment and a population fill: settings of ours do not go behind them."""
+    files = {"events.datasource": EVENTS, "kept.datasource": EVENTS}
+    workspace.deploy(files)
+    workspace.ingest("events", [{"id": "a", "n": 1}])
+    select = f"SELECT id, n FROM events {end}"
+    copying = f"NODE n\nSQL >\n    {select}\nTYPE copy\nTARGET_DATASOURCE kept\n"
+    view = f"NODE n\nSQL >\n    {select}\nTYPE materialized\nDATASOURCE viewed\n"
+    more = {"viewed.datasource": EVENTS, "copying.pipe": copying, "view.pipe": view}
+    workspace.deploy(files | more)
+    rows = 2 if "UNION" in end else 1
+    assert len(kept(workspace, "viewed")) == rows
+    assert run_copy(instance.engine, workspace.queries.live(), "copying", {}) == rows
+    job = finished(instance, workspace, workspace.populate(Population("view", truncate=True)))
+    assert (job.status, len(kept(workspace, "viewed"))) == ("done", rows)
 
 
 def test_replace_leaves_the_new_rows_only(engine: Engine, deployed: Workspace) -> None:
