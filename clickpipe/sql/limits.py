@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from clickpipe.sql.lexer import Kind, Token, tokens
 
+_LEAST = {"max_execution_time": 0.001}  # of the numbers that limit: 1 of all others
 _CLAUSE = re.compile("settings", re.IGNORECASE)
 
 
@@ -25,7 +26,7 @@ def within_limits(text: str, limits: Mapping[str, int]) -> str:
         if token.kind is Kind.WORD and token.value.lower() == "settings":
             for name, value in _changes(every, number + 1):
                 most = limits.get(name.value, 0)
-                if most and value.start >= at and not _is_lower(value, most):
+                if most and value.start >= at and not _is_lower(name.value, value, most):
                     kept += [text[at : value.start], str(most)]
                     at = value.end
     return "".join([*kept, text[at:]])
@@ -47,8 +48,9 @@ def _changes(every: list[Token], at: int) -> Iterator[tuple[Token, Token]]:
         at = behind + 1
 
 
-def _is_lower(value: Token, most: int) -> bool:
+def _is_lower(name: str, value: Token, most: int) -> bool:
+    """Tell whether a value limits, and as much: ClickHouse takes whole numbers of what is no time, 0.5 for none."""
     try:
-        return 0 < float(value.value) <= most
+        return _LEAST.get(name, 1) <= float(value.value) <= most
     except ValueError:
         return False

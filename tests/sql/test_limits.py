@@ -31,6 +31,25 @@ def test_what_clickhouse_takes(engine: Engine, value: str, before: str) -> None:
         assert changed == sql
 
 
+@pytest.mark.parametrize("value", ["0.5", "'0.9'", "0.999999", "1e-3", "5e-1"])
+def test_what_clickhouse_takes_for_none(engine: Engine, value: str) -> None:
+    sql = within_limits(f"SELECT getSetting('max_result_bytes') SETTINGS max_result_bytes = {value}", LIMITS)
+    assert sql.endswith("= 1000")
+    assert engine.execute(sql, output="TSVRaw").body == b"1000\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("0.5", "0.5"), ("2", "2"), ("0.0000001", "10"), ("11", "10"), ("0", "10")]
+)
+def test_seconds_may_be_parts_of_one(engine: Engine, value: str, kept: str) -> None:
+    changed = within_limits(f"SELECT 1 SETTINGS max_execution_time = {value}", {"max_execution_time": 10})
+    assert changed == f"SELECT 1 SETTINGS max_execution_time = {kept}"
+    sql = changed.replace("SELECT 1", "SELECT count() FROM numbers(100000000000)")
+    if float(kept) < 1:
+        with pytest.raises(EngineError, match="Timeout"):
+            engine.execute(sql)
+
+
 @pytest.mark.parametrize(
     "sql",
     [
