@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
+_MOST = 256 << 20  # bytes of a result where none is held
+
 
 @dataclass(frozen=True, slots=True)
 class HeldResult:
@@ -24,6 +26,7 @@ class HeldResults:
     def __init__(self, max_bytes: int, seconds: float) -> None:
         """Start empty."""
         self._max_bytes, self._seconds = max_bytes, seconds
+        self.most = max_bytes or _MOST  # bytes of one that pieces are cut out of
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[Hashable, str], tuple[float, HeldResult]] = OrderedDict()
         self._newest: dict[Hashable, str] = {}

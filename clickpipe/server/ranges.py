@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError, whole
+from clickpipe.engine import EngineError, QueryResult
 from clickpipe.query import Answer, HeldResult, failure
 from clickpipe.server.context import Caller, instance_of
 from clickpipe.server.parameters import header
@@ -40,7 +41,7 @@ async def piece(
     if request.method != "HEAD":
         found = held.find(key, wanted) or (held.find(key) if "if-match" not in request.headers else None)
     if found is None:
-        found = await _result(run, headers)
+        found = await _result(run, headers, held.most)
         held.hold(key, found)
     if "if-match" in request.headers and wanted and found.etag != wanted:
         message = "The result has changed since: ask for it from its beginning."
@@ -48,14 +49,34 @@ async def piece(
     return _cut(request, found, changed=bool(wanted) and found.etag != wanted)
 
 
-async def _result(run: Callable[[], Awaitable[Answer]], headers: Mapping[str, str]) -> HeldResult:
+async def _result(run: Callable[[], Awaitable[Answer]], headers: Mapping[str, str], most: int) -> HeldResult:
     answer = await run()
     try:
-        result = await in_thread(whole, answer.result)
+        result = await in_thread(_whole, answer.result, most)
     except EngineError as error:
         raise failure(error) from error
     etag = f'"{hashlib.sha256(result.body).hexdigest()[:32]}"'  # of the bytes: pieces are put together
     return HeldResult(result.body, etag, headers)
+
+
+def _whole(result: QueryResult, most: int) -> QueryResult:
+    """Return a result with the rest in its body. Raises ClickpipeError 413 for one of more bytes, EngineError.
+
+    ClickHouse's own limit counts a column whose value is the same in all rows once.
+    """
+    parts = [result.body]
+    if result.more is not None:
+        size = len(result.body)
+        try:
+            while (part := result.more.take()) is not None:
+                size += len(part)
+                if size > most:
+                    message = f"The result has more than {most} bytes: ask for it whole, without Range or HEAD."
+                    raise ClickpipeError(message, status=413, code="result_too_large")
+                parts.append(part)
+        finally:
+            result.more.close()
+    return replace(result, body=b"".join(parts), more=None)
 
 
 def _etag(header: str) -> str:

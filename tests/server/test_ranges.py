@@ -42,6 +42,18 @@ def test_pieces_make_the_whole_that_head_told_of(client: Client, path: str) -> N
     assert ranged(client, path, f"bytes=-{size * 2}").content == whole
 
 
+@pytest.mark.parametrize("form", ["CSV", "JSONEachRow", "TSV"])
+def test_a_result_of_any_size_is_not_put_together(client: Client, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ClickHouse's limit counts a value that all rows have once: gigabytes were held for one request."""
+    monkeypatch.setattr(client.instance.held, "most", 20_000_000)
+    path = f"/v0/sql?q=SELECT+repeat('x',1000)+AS+s+FROM+numbers(150000)+FORMAT+{form}"
+    for answer in (client("HEAD", path), ranged(client, path, "bytes=0-9")):
+        assert answer.status_code == 413
+    assert "more than 20000000 bytes" in ranged(client, path, "bytes=-9").json()["error"]
+    assert ranged(client, path.replace("150000", "9000"), "bytes=0-9").status_code == 206
+    assert len(client("GET", path).content) > 150_000_000
+
+
 def test_ranges_that_are_none(client: Client) -> None:
     path = "/v0/pipes/totals.csv"
     size = len(client("GET", path).content)
