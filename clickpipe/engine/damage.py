@@ -132,7 +132,10 @@ class Inspector:
         """Forget the tokens of inserts whose parts a start put aside as damaged; return how many parts those are."""
         found = list(self._parts(_PUT_ASIDE))
         for part in found:
-            self._take_out([replace(part, name=part.name.removeprefix(_ASIDE))])
+            try:
+                self._take_out([replace(part, name=part.name.removeprefix(_ASIDE))])
+            except EngineError:
+                _LOGGER.exception("%s of %s stays where it was put aside", part.name, part.of)
         return len(found)
 
     def _refused(self) -> int:

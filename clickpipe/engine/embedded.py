@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import threading
 import time
 import uuid
@@ -28,7 +27,6 @@ from clickpipe.engine.trees import tree_of, trees_of
 from clickpipe.engine.versions import Versions
 from clickpipe.engine.workers import Workers, patience
 
-_LOGGER = logging.getLogger(__name__)
 _DESCRIBED_WITHIN = 20  # seconds
 
 
@@ -69,14 +67,13 @@ class EmbeddedEngine:
                 raise
         self._folder = path or scratch
         self._disk = path
-        self._workers = workers
         self._versions = Versions()
         self._inspector = Inspector(path, self._run_now, self._versions.ran)
         self.inspect = self._inspector.inspect
         self._pool = Workers(workers, "engine", most=most_workers)
         self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
-        if self._place.unclean and (count := self._inspector.start()):
-            _LOGGER.warning("%d parts that did not get to the disk were taken out", count)
+        if self._place.unclean:
+            self._inspector.start()
         self._readers = ThreadPoolExecutor(max(workers, most_workers), thread_name_prefix="engine-results")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
 
