@@ -99,3 +99,27 @@ def test_every_client_of_interop_has_its_line_and_page() -> None:
     assert {f"clients/{path.name}" for path in (DOCS / "clients").glob("*.md")} == {path for _, path in rows}
     for client in CLIENTS:
         assert (ROOT / "interop" / "checks" / client.script).is_file()
+
+
+def test_what_the_pages_name_of_the_package_is_there() -> None:
+    pages = [DOCS / "architecture.md", *sorted((DOCS / "decisions").glob("*.md"))]
+    named = {
+        name for path in pages for name in re.findall(r"`([\w/]+\.(?:py|md|txt))`", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 50
+    rooms = {path.name for path in (ROOT / "clickpipe").iterdir() if path.is_dir()}
+    lost = [
+        name
+        for name in sorted(named)
+        if not (ROOT / (f"clickpipe/{name}" if name.split("/")[0] in rooms else name)).exists() and "/" in name
+    ]
+    assert lost == []
+
+
+def test_decisions_are_listed_and_few() -> None:
+    folder = DOCS / "decisions"
+    records = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("[0-9]*.md")}
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    assert index.count("](") == len(records) <= 10
+    for name, text in records.items():
+        assert f"[{text.splitlines()[0].removeprefix('# ')}]({name})" in index
