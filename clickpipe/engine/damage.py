@@ -12,6 +12,7 @@ For this a table is detached for a moment: that takes no room on the disk, and C
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -35,6 +36,7 @@ _MADE = (
     "WHERE active AND modification_time >= fromUnixTimestamp({since}) AND NOT startsWith(database, 'clickpipe_') "
     "ORDER BY ALL"
 )
+_MERGES = "SELECT count() FROM system.merges"
 _PUT_ASIDE = (
     "SELECT database, table, name, path FROM system.detached_parts "
     "WHERE reason = 'broken-on-start' AND min_block_number = max_block_number ORDER BY ALL"
@@ -43,7 +45,10 @@ _ASIDE = "broken-on-start_"
 _PATIENCE = 5.0  # seconds
 _SECONDS = 2.0  # that a part may look older than it is: times of parts are whole seconds
 _PLENTY = 64 << 20  # bytes: with more space than that the system has refused nothing a moment ago
-_WRITES_ROWS = re.compile(r"\s*+(?:INSERT|ALTER|OPTIMIZE|DELETE)\b", re.IGNORECASE)
+_WRITES_ROWS = re.compile(
+    r"\s*+(?:(?:INSERT|ALTER|OPTIMIZE|DELETE|TRUNCATE)\b|CREATE\s++TABLE\b.*?\bAS\s++(?:SELECT|WITH)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 _OWN = re.compile(r"\s*+INSERT\s++INTO\s++`?clickpipe_", re.IGNORECASE)  # in memory
 _AGAIN_AFTER = (0.05, 0.2, 1.0, 3.0, 10.0)  # seconds: a query may still read a table that was detached
 
@@ -76,12 +81,17 @@ class Inspector:
         self._lock = threading.Lock()
         self._calm = threading.Event()
         self._calm.set()
+        self._gone = ""  # the name of a table that is detached
         self._away: set[str] = set()  # tables that could not be attached again
         self.last = Look(0, time.time(), 0)
 
     def begin(self, sql: str) -> Look | None:
-        """Wait while a table is detached, some seconds at most; return the last look for one that writes rows."""
-        self._calm.wait(_PATIENCE)
+        """Return what is known before a statement that writes rows, None for others.
+
+        One that names a table which is away for a moment waits for it, some seconds at most.
+        """
+        if self._gone and self._gone in sql:
+            self._calm.wait(_PATIENCE)
         writes = self._folder is not None and _WRITES_ROWS.match(sql) is not None and _OWN.match(sql) is None
         return self.last if writes else None
 
@@ -121,21 +131,23 @@ class Inspector:
             damaged = [part for part in self._parts(_MADE.format(since=int(oldest - _SECONDS))) if self._is_bad(part)]
             for table in sorted({part.of for part in damaged}):
                 self._take_out([part for part in damaged if part.of == table])
-                self._count_repair()
-            self.last = Look(refused, began, self.last.repairs)
-            return self.last
+            found = Look(refused, began, self.last.repairs)
+            if not int(self._run(_MERGES, "TSVRaw")):  # what one of them is writing is looked at when it is there
+                self.last = found
+            return found
 
     def _count_repair(self) -> None:
         self.last = replace(self.last, repairs=self.last.repairs + 1)
 
     def start(self) -> int:
         """Forget the tokens of inserts whose parts a start put aside as damaged; return how many parts those are."""
-        found = list(self._parts(_PUT_ASIDE))
-        for part in found:
-            try:
+        found: list[_Part] = []
+        try:
+            found += self._parts(_PUT_ASIDE)
+            for part in found:
                 self._take_out([replace(part, name=part.name.removeprefix(_ASIDE))])
-            except EngineError:
-                _LOGGER.exception("%s of %s stays where it was put aside", part.name, part.of)
+        except EngineError:
+            _LOGGER.exception("what a start put aside as damaged is not looked after")
         return len(found)
 
     def _refused(self) -> int:
@@ -165,9 +177,14 @@ class Inspector:
             message = f"parts of {table} are damaged, and so is its definition"
             raise EngineError(message)
         _LOGGER.error("%d parts of %s did not get to the disk, and are taken out", len(parts), table)
+        self._gone = parts[0].table
         self._calm.clear()
         try:
-            self._run(f"DETACH TABLE {table} SYNC", "Null")
+            # What reads the table is ended: it would meet the damage, and the table cannot come back before.
+            readers = f"position(query, '{self._gone}') > 0 AND NOT startsWith(query, 'KILL')"
+            self._run(f"KILL QUERY WHERE {readers} ASYNC", "Null")
+            self._run(f"DETACH TABLE {table}", "Null")
+            self._count_repair()
             try:
                 for part in parts:
                     _put_aside(part.path)
@@ -181,6 +198,7 @@ class Inspector:
             finally:
                 self._attach(table)
         finally:
+            self._gone = ""
             self._calm.set()
             self._ran(f"ATTACH TABLE {table}")
 
@@ -218,4 +236,6 @@ def _put_aside(part: Path) -> None:
         shutil.rmtree(part)
         return
     folder = part.parent if part.parent.name == "detached" else part.parent / "detached"
-    part.rename(folder / f"broken_{part.name.removeprefix(_ASIDE)}")
+    name = f"broken_{part.name.removeprefix(_ASIDE)}"
+    names = itertools.chain([name], (f"{name}_try{number}" for number in itertools.count(1)))
+    part.rename(next(free for name in names if not (free := folder / name).exists()))

@@ -77,7 +77,7 @@ def insert_of_rows(table: str, columns: str, rows: bytes, settings: Settings) ->
 
 
 def insert_of_select(table: str, columns: str, select: str, settings: Settings) -> str:
-    """Return the statement that inserts what a SELECT gives, which may end with SETTINGS of its own: none go behind."""
+    """Return the statement that inserts what a SELECT gives; ours stand before it: it may end with its own."""
     return f"INSERT INTO {table} ({columns}){settings_clause(settings)}\n{select}"
 
 

@@ -60,7 +60,7 @@ class Task:
 class Workers:
     """So many threads, and more while none of them is free. Methods may be called from any thread.
 
-    No owner takes more of them than it leaves: what goes beyond waits for its own.
+    An owner takes at most as many as it leaves free; more of its statements wait until one of them ends.
     """
 
     def __init__(self, count: int, name: str, grace: float = 3.0, *, most: int = 0) -> None:

@@ -183,7 +183,7 @@ class Channel:
     @property
     def blocked(self) -> bool:
         """Tell whether an insert would fail for what made an earlier one fail."""
-        return any(batch.passing for batch in self.sealed)
+        return any(batch.passing for batch in tuple(self.sealed))
 
     @property
     def waiting_bytes(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest.channel import Channel
+from clickpipe.ingest.channel import Batch, Channel, State
+from clickpipe.ingest.log_file import Segment
 from clickpipe.ingest.position import Position, Positions, furthest
 
 
@@ -14,6 +15,13 @@ class Channels(dict[tuple[str, str], Channel]):
         """Make the channel of a data source."""
         made = self[key] = Channel(*key)
         return made
+
+    def add(self, segment: Segment, positions: Positions) -> tuple[Channel, Batch]:
+        """Have a segment of the log inserted that was written before: with rows of both kinds, perhaps."""
+        channel = self[segment.workspace, segment.data_source]
+        batch = Batch(segment, state=State.SEALED, good=1, bad=1, positions=positions)
+        channel.sealed.append(batch)
+        return channel, batch
 
     def all(self) -> tuple[Channel, ...]:
         """Return those there are now."""

@@ -22,21 +22,22 @@ from clickpipe.catalog import Live, PositionStore
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, State, import_id
+from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, import_id
 from clickpipe.ingest.channels import Channels
 from clickpipe.ingest.log import WriteAheadLog
-from clickpipe.ingest.log_file import Segment, read_records
+from clickpipe.ingest.log_file import Segment, read_positions
 from clickpipe.ingest.pools import Pools
 from clickpipe.ingest.position import Position, furthest
 from clickpipe.ingest.reading import Reading, overloaded
 from clickpipe.ingest.rejected import RejectedSegment, list_rejected, wait_until_tried
 from clickpipe.ingest.segments import Segments
 from clickpipe.ingest.settle import Settler
+from clickpipe.ingest.untaken import disk_full
 from clickpipe.ingest.writer import Writer
 from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
-_TRIES = 3  # until all of a workspace is inserted, and on disk
+_TRIES = 3  # to have all of a workspace inserted, and on disk
 _FLUSH_BYTES = 1 << 20  # logged lines that are inserted without waiting for more
 
 
@@ -217,24 +218,19 @@ class Ingester:
         """Insert what a stopped server left in its log, now or later; return how many segments that were."""
         self._settler.settle()
         segments = self._log.unfinished()
-        for segment in segments:
-            self._add(segment)
+        for one in segments:
+            self._log.check_when_removed(one)
+            self._channels.add(one, read_positions(one))
         self._segments.insert_all(self._channels.all())
         self._settler.settle()
         return len(segments)
 
-    def _add(self, segment: Segment) -> tuple[Channel, Batch]:
-        """Have a segment of the log inserted that an earlier server wrote: with rows of both kinds, perhaps."""
-        channel = self._channels[segment.workspace, segment.data_source]
-        positions = furthest(record.position for record in read_records(segment))
-        batch = Batch(segment, state=State.SEALED, good=1, bad=1, positions=positions)
-        self._log.check_when_removed(segment)
-        channel.sealed.append(batch)
-        return channel, batch
-
     def _insert_again(self, segments: Sequence[Segment]) -> list[tuple[Channel, Batch]]:
+        found = [(segment, read_positions(segment)) for segment in segments if segment.path.exists()]
+        for segment, _ in found:
+            self._log.check_when_removed(segment)
         with self._state:
-            added = [self._add(segment) for segment in segments]
+            added = [self._channels.add(*one) for one in found]
             for channel, _ in added:
                 channel.flush = True
                 self._start(channel)
@@ -259,7 +255,7 @@ class Ingester:
     def paused(self, workspace: str) -> Iterator[None]:
         """Hold a workspace's inserts: what is logged is inserted before, none runs inside; requests wait and go on.
 
-        What cannot be inserted now comes in later.
+        What cannot be inserted now comes in later. Raises ClickpipeError 503 while the disk does not take it all.
         """
         with self._state:
             self._paused.add(workspace)
@@ -268,8 +264,10 @@ class Ingester:
         try:
             for _ in range(_TRIES):
                 self._segments.insert_all(own)
-                if not self.settle(workspace):  # a segment that came back would be new to tables made from now on
+                if not self.settle(workspace):
                     break
+            else:  # a segment that came back would be new to tables made from now on
+                raise disk_full()
             yield
         finally:
             with self._state:

@@ -21,7 +21,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clickpipe.engine import Engine, Look
@@ -91,35 +91,33 @@ class WriteAheadLog:
         with self._lock:
             self._inserted.append((segment, since))
 
-    def settle(self, engine: Engine, workspace: str = "") -> list[Segment]:
+    def settle(self, engine: Engine, again: Callable[[Sequence[Segment]], object], workspace: str = "") -> bool:
         """Have all that was written so far on disk, then forget the segments that are inserted.
 
-        Returns those that are to be inserted again: not all that was written got to the disk, and the engine has taken
-        it out. With a workspace, the removal of its segments is on disk too when this returns. Raises OSError, and
-        EngineError while something damaged cannot be taken out.
+        `again` gets those that are to be inserted again: not all that was written got to the disk, and the engine has
+        taken it out. Returns whether there were any. With a workspace, the removal of its segments is on disk too when
+        this returns. Raises OSError, and EngineError while something damaged cannot be taken out.
         """
-        again = []
-        with self._settling:  # what another thread is about to remove is not removed yet
+        with self._settling:  # what another thread is about to remove, or to insert again, is not left out
             with self._lock:
                 found, self._inserted = self._inserted, []
             try:
-                looks = [since for _, since in found]
-                now = engine.inspect(min(looks, key=lambda since: since.at, default=engine.look()))
+                now = engine.inspect(min((since for _, since in found), key=lambda one: one.at, default=engine.look()))
+                lost = [segment for segment, since in found if since.repairs != now.repairs]
+                if lost:
+                    again(lost)
+                    found = [(segment, since) for segment, since in found if since.repairs == now.repairs]
                 if found:
                     sync_file_system(self._folder)
                 while found:
-                    segment, since = found[-1]
-                    if since.repairs != now.repairs:
-                        again.append(segment)
-                    else:
-                        self._remove_read(segment)
+                    self._remove_read(found[-1][0])
                     found.pop()
             finally:
                 with self._lock:
                     self._inserted += found
             if workspace:
                 self.sync(workspace)
-        return again
+        return bool(lost)
 
     def check_when_removed(self, segment: Segment) -> None:
         """Keep a segment aside where bytes behind its records cannot be read, when it is inserted."""
@@ -175,6 +173,8 @@ class WriteAheadLog:
 
     def forget(self, workspace: str) -> None:
         """Remove all that is there of a workspace that is gone."""
+        with self._lock:
+            self._inserted = [one for one in self._inserted if one[0].workspace != workspace]
         shutil.rmtree(self._folder / workspace, ignore_errors=True)
 
     def unfinished(self) -> list[Segment]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clickpipe.ingest.position import Position, read_name, record_name
+from clickpipe.ingest.position import Position, Positions, furthest, read_name, record_name
 
 _MAGIC = b"clickpipe-wal-1\n"
 _HEADER = struct.Struct("<IIH")
@@ -113,6 +113,11 @@ def read_records(segment: Segment) -> Iterator[Record]:
         import_id, position = read_name(payload[:name_length].decode())
         yield Record(import_id, payload[name_length:], position)
         at = start + name_length + length
+
+
+def read_positions(segment: Segment) -> Positions:
+    """Return how far the sources are of a segment's lines, behind them."""
+    return furthest(record.position for record in read_records(segment))
 
 
 def unread_suffix(segment: Segment) -> str:

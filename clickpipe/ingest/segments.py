@@ -60,7 +60,7 @@ class Segments:
             if not channel.blocked:
                 self._insert_now(channel, batch, first=True)
             else:
-                batch.again_at = min(one.again_at for one in channel.sealed)
+                batch.again_at = min(one.again_at for one in tuple(channel.sealed))
                 batch.forget_values()
         finally:
             if batch.state in {State.SEALED, State.RETRYING}:

@@ -28,22 +28,21 @@ class Settler:
 
     def _loop(self) -> None:
         while not self._stopped.wait(_SECONDS):
-            self.settle()
+            try:
+                self.settle()
+            except Exception:
+                _LOGGER.exception("the log could not be settled")
 
     def settle(self, workspace: str = "") -> bool:
         """Settle now; with a workspace, its segments are gone from the disk when this returns, if it can be written.
 
-        Returns whether some are to be inserted again.
+        Returns whether some are to be inserted again, now or as soon as what is damaged can be taken out.
         """
-        again: Sequence[Segment] = ()
         try:
-            again = self._log.settle(self._engine, workspace)
+            return self._log.settle(self._engine, self._again, workspace)
         except (OSError, EngineError, RuntimeError) as error:  # RuntimeError: the engine is closed
             _LOGGER.warning("segments of the log that are inserted cannot be removed yet: %s", error)
-        if again:
-            _LOGGER.warning("%d segments of the log are inserted again: not all of them got to the disk", len(again))
-            self._again(again)
-        return bool(again)
+            return isinstance(error, EngineError)
 
     def close(self) -> None:
         """Settle, then stop."""

@@ -17,6 +17,12 @@ def not_now(data_source: str, error: Exception) -> ClickpipeError:
     return ClickpipeError(message, status=503, code="engine_unavailable")
 
 
+def disk_full() -> ClickpipeError:
+    """Return 503: the disk has not taken what was written before."""
+    message = "The disk is full, or was a moment ago: nothing was changed. Please try again when it has room."
+    return ClickpipeError(message, status=503, code="disk_full")
+
+
 def untaken(data_source: str, error: Exception) -> ClickpipeError:
     """Return 503 for what passes, else 422: the lines cannot be read."""
     if is_passing(error):

@@ -1,7 +1,7 @@
 """So many queries of callers at once, so many that wait, no more; and queries that nobody waits for any more end.
 
-Workspaces take turns: however many queries of one wait, another's is the next but those that run. One of which nothing
-runs does not wait for the slow queries of another: its first runs beside them.
+Workspaces take turns: however many queries of one wait, another's is the next but those that run. One with
+nothing running does not wait for another's slow queries: its first runs beside them.
 """
 
 from __future__ import annotations
@@ -150,15 +150,15 @@ class QueryGate:
             self._running[ended] -= 1
             if not self._running[ended]:
                 del self._running[ended]
-            whose = next(filter(self._may_run, self._waiting), None)
-            if whose is None:
-                return
-            self._running[whose] += 1
-            own = self._waiting.pop(whose)
-            query = own.popleft()
-            if own:
-                self._waiting[whose] = own  # behind all others
-        self._start(query)
+            starting = []
+            while (whose := next(filter(self._may_run, self._waiting), None)) is not None:
+                self._running[whose] += 1
+                own = self._waiting.pop(whose)
+                starting.append(own.popleft())
+                if own:
+                    self._waiting[whose] = own  # behind all others
+        for query in starting:
+            self._start(query)
 
     def _cancel(self, query: _Query) -> None:
         if query.future.cancel():

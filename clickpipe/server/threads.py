@@ -20,7 +20,7 @@ _Result = TypeVar("_Result")
 EACH = min(32, (os.cpu_count() or 1) + 4)  # threads that the requests of a workspace take at once
 _MOST = 256  # of all: idle ones cost next to nothing
 
-of_workspace: ContextVar[str] = ContextVar("of_workspace", default="")  # whose request is answered: owner
+of_workspace: ContextVar[str] = ContextVar("of_workspace", default="")  # the owner of a request; '': not known
 
 
 @dataclass(frozen=True, slots=True)

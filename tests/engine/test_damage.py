@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from clickpipe.engine import EngineError
 from clickpipe.engine.damage import Inspector
 from tests.conftest import RunPython
 
@@ -212,6 +213,8 @@ def test_parts_since_the_last_look_are_checked_whatever_the_clock_does(
 
     def run(sql: str, _output: str) -> bytes:
         asked.append(sql)
+        if "system.merges" in sql:
+            return b"0\n"
         return str(refused[0]).encode() if "system.events" in sql else b'{"data": []}'
 
     monkeypatch.setattr("clickpipe.engine.damage.time.time", lambda: clock[0])
@@ -219,7 +222,52 @@ def test_parts_since_the_last_look_are_checked_whatever_the_clock_does(
     first = inspector.inspect(inspector.last)
     refused[0], clock[0] = 3, 1000 + moved
     assert inspector.inspect(first).repairs == 0
-    assert f"fromUnixTimestamp({since})" in asked[-1]
+    assert any(f"fromUnixTimestamp({since})" in sql for sql in asked)
     asked.clear()
     inspector.inspect(inspector.last)
     assert len(asked) == 1  # nothing was refused since
+
+
+def test_what_a_merge_is_writing_is_looked_at_when_it_is_there(tmp_path: Path) -> None:
+    merges, asked = [1], list[str]()
+
+    def run(sql: str, _output: str) -> bytes:
+        asked.append(sql)
+        if "system.merges" in sql:
+            return str(merges[0]).encode()
+        return b"3" if "system.events" in sql else b'{"data": []}'
+
+    inspector = Inspector(tmp_path, run, asked.append)
+    for running, parts in ((1, 1), (1, 1), (0, 1), (0, 0)):
+        merges[0] = running
+        asked.clear()
+        inspector.inspect(inspector.last)
+        assert sum("system.parts" in sql for sql in asked) == parts
+
+
+def test_a_repair_that_fails_behind_the_first_step_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was taken out by it is to be written again, too."""
+    monkeypatch.setattr("clickpipe.engine.damage._AGAIN_AFTER", ())
+    part = tmp_path / "data" / "store" / "a" / "b" / "all_1_1_0"
+    part.mkdir(parents=True)
+    (part / "count.txt").write_text("")
+    definition = tmp_path / "data" / "metadata" / "ws" / "t.sql"
+    definition.parent.mkdir(parents=True)
+    definition.write_text("ATTACH TABLE")
+    refused, broken = [0], [True]
+
+    def run(sql: str, _output: str) -> bytes:
+        if sql.startswith("ATTACH") and broken[0]:
+            raise EngineError("Code: 241. DB::Exception: no memory. (MEMORY_LIMIT_EXCEEDED)")
+        if "system.parts" in sql:
+            return json.dumps({"data": [["ws", "t", part.name, str(part)]] if part.exists() else []}).encode()
+        return str(refused[0]).encode() if "system.events" in sql else b"0"
+
+    inspector = Inspector(tmp_path, run, lambda _: None)
+    before = inspector.last
+    refused[0] = 10
+    with pytest.raises(EngineError, match="no memory"):
+        inspector.inspect(before)
+    broken[0] = False
+    assert inspector.inspect(before).repairs == 1
+    assert not part.exists()

@@ -3,10 +3,11 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from clickpipe.engine import Engine
+from clickpipe.engine import Engine, Look
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.log_file import Record, Segment, read_records
 from tests.conftest import RunPython
@@ -64,9 +65,9 @@ def test_who_has_the_log_settled_waits_for_what_another_thread_removes(
     monkeypatch.setattr("clickpipe.ingest.log.sync_file_system", sync)
     log.inserted(segment, engine.look())
     with ThreadPoolExecutor(2) as pool:
-        clock = pool.submit(log.settle, engine)
+        clock = pool.submit(log.settle, engine, print)
         assert begun.wait(20)
-        deployment = pool.submit(log.settle, engine, "w")
+        deployment = pool.submit(log.settle, engine, print, "w")
         done, _ = wait([deployment], timeout=0.3)
         go_on.set()
         clock.result()
@@ -186,3 +187,43 @@ def test_nothing_is_left_of_what_is_refused_on_a_full_disk_or_cut_off(
     segment.path.unlink()
     log.unfinished()
     assert list(segment.path.parent.iterdir()) == []
+
+
+class Disk:
+    """An engine whose disk is looked at."""
+
+    def __init__(self) -> None:
+        self.repairs = 0
+
+    def look(self) -> Look:
+        return Look(0, 0.0, self.repairs)
+
+    def inspect(self, _since: Look) -> Look:
+        return self.look()
+
+
+def test_segments_that_are_to_be_inserted_again_are_handed_over_whatever_fails(
+    log: WriteAheadLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, lost, kept, given = Disk(), written(log), written(log), list[Segment]()
+    engine = cast("Engine", disk)
+    log.inserted(lost, engine.look())
+    disk.repairs = 1
+    log.inserted(kept, engine.look())
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        log.settle(engine, fail)
+    with monkeypatch.context() as broken:
+        broken.setattr(log, "remove", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            log.settle(engine, given.extend)
+    assert given == [lost]
+    assert log.settle(engine, given.extend) is False
+    assert (given, lost.path.exists(), kept.path.exists()) == ([lost], True, False)
+    log.inserted(lost, engine.look())
+    log.forget("w")
+    disk.repairs = 2
+    assert log.settle(engine, given.extend) is False

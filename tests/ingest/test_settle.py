@@ -60,9 +60,10 @@ FULL_FOR_A_MOMENT = """
         until = time.monotonic() + 30
         while counts() != [900, 900, 900] and time.monotonic() < until:
             time.sleep(0.1)
-        found = counts()
-        instance.ingester.settle()
-        left = [path.name for path in Path(sys.argv[1], "wal").rglob("*.*")]
+        found, left = counts(), ["unknown"]
+        while left and time.monotonic() < until:
+            instance.ingester.settle()
+            left = [path.name for path in Path(sys.argv[1], "wal").rglob("*.*")]
         print(json.dumps({"taken": taken, "again": again, "counts": found, "left": left}))
 """
 

@@ -101,6 +101,15 @@ def test_the_first_of_a_workspace_waits_for_no_other() -> None:
     assert (own.running, own.waiting) == (0, 0)
 
 
+def test_the_end_of_one_may_let_two_begin() -> None:
+    engine = Engine()
+    own = gate(engine, 2, 9)
+    for name in ("b0", "a0", "a1", "b1"):
+        own.submit(name, {}, "JSON", {}, name[0])
+    engine.end(0)
+    assert [sql for sql, _ in engine.started[2:]] == ["a1", "b1"]
+
+
 def test_workspaces_beside_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clickpipe.query.gate._BESIDE", 2)
     engine = Engine()
