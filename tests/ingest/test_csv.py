@@ -123,7 +123,7 @@ def test_what_becomes_of_a_file(
 
 
 def test_who_waits_for_others_csv_in_vain_waits_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "CSV_SECONDS", 0.5)
+    monkeypatch.setattr(spool, "CSV_SECONDS", 2)
     times = []
     with ExitStack() as others:
         for _ in range(spool.CSV_SLOTS):
@@ -133,8 +133,8 @@ def test_who_waits_for_others_csv_in_vain_waits_once(engine: Engine, monkeypatch
             with pytest.raises(NoSlot), engine.csv(b"a\n", 1, ","):
                 pass
             times.append(time.monotonic() - started)
-    assert times[0] >= 0.4
-    assert max(times[1:]) < 0.3
+    assert times[0] >= 1.9
+    assert max(times[1:]) < 1.5
     for _ in range(spool.CSV_SLOTS + 1):  # none is lost
         with engine.csv(b"a\n", 1, ",") as records:
             assert engine.execute(f"SELECT f1 FROM {records}", output="TSV").body == b"a\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import itertools
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -20,6 +20,7 @@ from clickpipe.diagnostics import Span, Word
 from clickpipe.server.app import ROUTES
 from clickpipe.template import compile_template
 from clickpipe.template.environment import environment
+from tests.clock import cpu_seconds
 from tests.security.patterns import Source, Used, patterns, sources
 
 sre = importlib.import_module("re._constants")
@@ -105,17 +106,6 @@ def _choices(items: Any) -> Iterator[str]:
             yield from _choices(argument[3])
 
 
-def _seconds(run: Callable[[Any], object], text: Any, times: int = 1) -> float:
-    """Return how much of this thread's time it takes, the least of some."""
-
-    def once() -> float:
-        began = time.thread_time()
-        run(text)
-        return time.thread_time() - began
-
-    return min(once() for _ in range(times))
-
-
 # Tried where the last one ended, until one is not there: no more than once at each place.
 IN_TURN = {"clickpipe.datafile.plain._COLUMN", "clickpipe.datafile.scanner._SHELL_WORD"}
 # Bounded by what they are given: some hundred characters.
@@ -187,12 +177,12 @@ def _hold(pattern: str | bytes, flags: int, run: Callable[[Any], object], contex
         if isinstance(pattern, bytes):
             texts = [text.encode("latin-1", "replace") for text in texts]
         said = f"{pattern!r} with {context!r}{before!r} + {pump!r}… + {after!r}"
-        assert _seconds(run, texts[0]) < 0.1, f"{said}: 26 of it"
-        if _seconds(run, texts[2]) < ENOUGH:
+        assert cpu_seconds(partial(run, texts[0]), times=3, enough=0.1) < 0.1, f"{said}: 26 of it"
+        took = cpu_seconds(partial(run, texts[2]), times=4, enough=ENOUGH)
+        if took < ENOUGH:
             continue
-        took = _seconds(run, texts[2], times=3)
-        ratio = took / _seconds(run, texts[1], times=3)
-        assert took < ENOUGH or ratio < MOST, f"{said}: {took:.3f} s, {ratio:.0f} times"
+        ratio = took / cpu_seconds(partial(run, texts[1]), times=3)
+        assert ratio < MOST, f"{said}: {took:.3f} s, {ratio:.0f} times"
 
 
 def _run(used: Used) -> Callable[[Any], object]:
