@@ -65,7 +65,12 @@ class Composer:
 
     def node(self, pipe: Pipe, node: Node, values: Mapping[str, Any], binder: Binder) -> Composition:
         """Return the SQL of one node with all it reads spliced in."""
-        return self.text(node.program.render(values, binder), pipe, node, values, binder)
+        names, binder.names = binder.names, binder.names.inside(pipe.name)
+        try:
+            text = node.program.render(values, binder)
+        finally:
+            binder.names = names
+        return self.text(text, pipe, node, values, binder)
 
     def text(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 
 from clickpipe.project import Pipe, Project
@@ -32,6 +32,16 @@ class KnownNames:
         """Return the data sources and pipes."""
         return frozenset(self._project.data_sources.keys() | self._project.pipes.keys())
 
+    @property
+    def told(self) -> frozenset[str]:
+        """Return all columns: what is checked is told to who deploys."""
+        return self.columns
+
+    def inside(self, pipe: str) -> KnownNames:
+        """Return the same for each pipe."""
+        del pipe
+        return self
+
     def of(self, pipe: Pipe) -> PipeNames:
         """Return the names that a pipe's SQL can see: errors tell its callers of no others."""
         if pipe.name not in self._of:
@@ -50,21 +60,36 @@ class PipeNames:
     @cached_property
     def columns(self) -> frozenset[str]:
         """Return the columns of the data sources, and every alias in the pipes' SQL."""
+        return self._every.columns if self._seen[1] else self.told
+
+    @cached_property
+    def told(self) -> frozenset[str]:
+        """Return those of what the texts name: which others `table()` may read, callers are not told."""
+        sources, pipes = self._seen[0]
+        return _columns(self._project, sources, pipes)
+
+    def inside(self, pipe: str) -> PipeNames:
+        """Return the same for each pipe that it reads."""
+        del pipe
+        return self
+
+    @cached_property
+    def _seen(self) -> tuple[tuple[Collection[str], Collection[Pipe]], bool]:
+        """Return the data sources and pipes that are named, and whether there may be others."""
         by_word: dict[str, list[str]] = {}
         for name in (*self._project.data_sources, *self._project.pipes):
             by_word.setdefault(name.rpartition(".")[2], []).append(name)
-        pipes, sources, waiting = {self._pipe.name: self._pipe}, set[str](), [self._pipe]
+        pipes, sources, waiting, any_table = {self._pipe.name: self._pipe}, set[str](), [self._pipe], False
         while waiting:
             text = "\n".join(node.program.source.text for node in waiting.pop().nodes)
-            if _ANY_TABLE.search(text):
-                return self._every.columns
+            any_table = any_table or _ANY_TABLE.search(text) is not None
             for name in (name for word in set(_WORD.findall(text)) for name in by_word.get(word, ())):
                 if name in self._project.data_sources:
                     sources.add(name)
                 elif name not in pipes:
                     pipes[name] = self._project.pipes[name]
                     waiting.append(pipes[name])
-        return _columns(self._project, sources, pipes.values())
+        return (sources, pipes.values()), any_table
 
     @property
     def tables(self) -> frozenset[str]:

@@ -53,7 +53,7 @@ def run_copy(
     report = report or Report()
     if before and before.get("appending"):
         return _go_on(engine, live, copy, before, report, relieve)
-    binder = Binder(live.compiled.known_names, secret)
+    binder = Binder(live.compiled.known_names.of(copy.pipe), secret)
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
     composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(copy.pipe, given, binder)
     judge(engine, live, composed, live.compiled.rules.copy_sources)

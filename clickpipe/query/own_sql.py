@@ -16,7 +16,7 @@ from clickpipe.query.filtered import read_within
 from clickpipe.query.options import QueryOptions
 from clickpipe.query.refusals import secrets_of
 from clickpipe.sql import Composition, Syntax, TableReference, Use, likely, may_fail
-from clickpipe.template import SECRET_NAMES, Binder, NameSet, Secrets, compile_template
+from clickpipe.template import SECRET_NAMES, Binder, Names, Secrets, compile_template
 
 Allowed = Callable[[str, str], None]
 _MOST_WORDS = 20_000  # in the tags of a caller's template: a second's work
@@ -50,11 +50,23 @@ class _Any(Collection[str]):
         return 0
 
 
+class _OwnNames:
+    """What a caller's own template may name: anything; within the pipes that it reads, what these may."""
+
+    columns = tables = told = _Any()
+
+    def __init__(self, live: Live) -> None:
+        self._compiled = live.compiled
+        self.any_enum = live.compiled.known_names.any_enum
+
+    def inside(self, pipe: str) -> Names:
+        """Return what a pipe's templates may name."""
+        return self._compiled.known_names.of(self._compiled.project.pipes[pipe])
+
+
 def render_own(live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, Binder]:
     """Return the SQL of a caller's text, which may be a template, and its parameters. Raises ClickpipeError."""
-    binder = Binder(
-        NameSet(_Any(), _Any(), live.compiled.known_names.any_enum)
-    )  # no secrets: the SQL is the caller's own
+    binder = Binder(_OwnNames(live))  # no secrets: the SQL is the caller's own
     program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))), most=_MOST_WORDS)
     if program is None:
         raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
@@ -146,7 +158,7 @@ def composer_of(
     plain = Composer(project, reader, live.table)
     if not options.filters:
         return plain
-    tried = plain.text(text, pipe, None, options.values, Binder(live.compiled.known_names, secret), apart)
+    tried = plain.text(text, pipe, None, options.values, Binder(_OwnNames(live), secret), apart)
     return Composer(project, reader, live.table, read_within(live, tried, options.filters, own=True))
 
 

@@ -67,7 +67,12 @@ _ANYTHING = _Anything()
 class _AnyNames:
     columns: Any = _ANYTHING
     tables: Any = _ANYTHING
+    told: Any = ()
     any_enum: bool = False
+
+    def inside(self, pipe: str) -> _AnyNames:
+        del pipe
+        return self
 
 
 @dataclass(slots=True)

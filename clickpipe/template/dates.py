@@ -9,9 +9,11 @@ from typing import Any
 from jinja2.runtime import Undefined
 
 from clickpipe.template.errors import MissingParameter, TemplateError
+from clickpipe.template.given import of_parameter
 
 _DAY = "%Y-%m-%d"
 _SECOND = "%Y-%m-%d %H:%M:%S"
+_EXAMPLE = datetime(2023, 1, 1)  # noqa: DTZ001 - of no zone
 DAYS = frozenset({"day_diff", "date_diff_in_days"})
 
 
@@ -44,7 +46,8 @@ def _moment(value: Any, forms: list[str]) -> datetime:
         except ValueError:
             continue
     message = f"invalid date '{value}': expected {' or '.join(forms)}"
-    raise TemplateError(message)
+    example = _EXAMPLE.strftime(forms[0])
+    raise TemplateError(message + of_parameter(value, f"a date, such as {example}"))
 
 
 DATE_FUNCTIONS: dict[str, Callable[..., int | None]] = {

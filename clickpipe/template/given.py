@@ -69,11 +69,15 @@ def example_of(type_: ParamType, documentation: Mapping[str, Any]) -> Any:
 
 def takes(value: Any, type_name: str, example: Any) -> str:
     """Return what is added to the original's error: which parameter it is, and what that takes; '' for no parameter."""
-    name = parameter_name(value)
+    return of_parameter(value, a_value_of(type_name, example))
+
+
+def of_parameter(value: Any, taken: str) -> str:
+    """Return what is added to an error about a parameter, which takes `taken`; '' where a value is none."""
     if not isinstance(value, Raw | RawList | Undefined):
         return ""
     whose = "the default of the parameter" if is_missing(value) else "the parameter"
-    return f": {whose} '{name}' takes {a_value_of(type_name, example)}"
+    return f": {whose} '{parameter_name(value)}' takes {taken}"
 
 
 def check_enum(enum: Any, said: Any, value: Any) -> None:
@@ -81,5 +85,4 @@ def check_enum(enum: Any, said: Any, value: Any) -> None:
     if enum and str(said) not in {str(choice) for choice in enum} and not ANY_ENUM.get():
         choices = ", ".join(str(choice) for choice in enum)
         message = f"'{said}' is not one of the allowed values: {choices}"
-        message += f": the parameter '{value.name}' takes one of them" if isinstance(value, Raw) else ""
-        raise TemplateError(message)
+        raise TemplateError(message + of_parameter(value, "one of them"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import pass_context
@@ -11,6 +11,7 @@ from jinja2.runtime import Context, Undefined
 
 from clickpipe.template import names
 from clickpipe.template.errors import MissingName, MissingParameter, TemplateError
+from clickpipe.template.given import of_parameter
 from clickpipe.template.run import run_of
 from clickpipe.template.values import Fragment, Text
 
@@ -27,11 +28,18 @@ def _name(value: Any, default: Any) -> str:
     return str(value)
 
 
-def _call(
-    quote: _Quote,
-    known: Callable[[names.Names], Collection[str]],
-    tables: Callable[[names.Names], Collection[str]] | None = None,
-) -> Callable[..., Fragment]:
+def _quoted(quote: _Quote, what: str, name: str, value: Any, default: Any, known: tuple[Any, ...]) -> Text:
+    """Return a name as SQL text. Raises UnknownName, which tells the parameter and what it takes."""
+    try:
+        return quote(name, *known)
+    except names.UnknownName as error:
+        example = "" if default is _NONE else f", such as {default}"
+        error.message += of_parameter(value, f"the name of a {what}{example}")
+        error.args = (error.message,)
+        raise
+
+
+def _call(quote: _Quote, what: str) -> Callable[..., Fragment]:
     @pass_context
     def call(context: Context, value: Any = _NONE, default: Any = _NONE, *, enum: Any = None, **_more: Any) -> Fragment:
         name = _name(value, default)
@@ -39,9 +47,8 @@ def _call(
         own = [*([] if default is _NONE else [str(default)]), *(str(choice) for choice in enum or ())]
         if enum and name not in own:
             message = f"'{name}' is not one of the allowed values: {', '.join(dict.fromkeys(own))}"
-            raise TemplateError(message)
-        more = {"tables": tables(run.names)} if tables is not None else {}
-        return Fragment((quote(name, known(run.names), own, run.constants, **more),))
+            raise TemplateError(message + of_parameter(value, "one of them"))
+        return Fragment((_quoted(quote, what, name, value, default, (run.names, own, run.constants)),))
 
     return call
 
@@ -60,14 +67,15 @@ def _columns(
         raise TemplateError(message)
     own = [] if default is _NONE else [part.strip() for part in str(default).split(",")]
     given = value if isinstance(value, list) else _name(value, default).split(",")
-    quoted = [names.column(str(part).strip(), run.names.columns, own, run.constants) for part in given]
+    known = (run.names, own, run.constants)
+    quoted = [_quoted(names.column, "column", str(part).strip(), value, default, known) for part in given]
     shown = quoted if function is None else [f"{function}({name}) as {name}" for name in quoted]
     return Fragment((Text(",".join(shown)),))
 
 
-_column = _call(names.column, lambda known: known.columns)
-_symbol = _call(names.identifier, lambda known: known.columns, tables=lambda known: known.tables)
-_table = _call(names.table, lambda known: known.tables)
+_column = _call(names.column, "column")
+_symbol = _call(names.identifier, "column")
+_table = _call(names.table, "data source or pipe")
 
 FUNCTIONS: Mapping[str, Callable[..., Fragment]] = {
     "column": _column,

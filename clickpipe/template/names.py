@@ -22,6 +22,11 @@ class Names(Protocol):
         ...
 
     @property
+    def told(self) -> Collection[str]:
+        """Return the columns that errors may list."""
+        ...
+
+    @property
     def tables(self) -> Collection[str]:
         """Return names of data sources and pipes."""
         ...
@@ -29,6 +34,10 @@ class Names(Protocol):
     @property
     def any_enum(self) -> bool:
         """Tell whether values that `enum=` does not list are taken."""
+        ...
+
+    def inside(self, pipe: str) -> Names:
+        """Return what the templates of a pipe may name, where SQL reads it."""
         ...
 
 
@@ -40,6 +49,16 @@ class NameSet:
     tables: Collection[str] = frozenset()
     any_enum: bool = False
 
+    @property
+    def told(self) -> Collection[str]:
+        """Return all columns."""
+        return self.columns
+
+    def inside(self, pipe: str) -> Names:
+        """Return the same for each pipe."""
+        del pipe
+        return self
+
 
 NO_NAMES = NameSet()
 
@@ -48,42 +67,35 @@ class UnknownName(TemplateError):
     """A call names what does not exist."""
 
 
-def column(name: str, known: Collection[str], own: Iterable[str], texts: Collection[str] = ()) -> Text:
+def column(name: str, known: Names, own: Iterable[str], texts: Collection[str] = ()) -> Text:
     """Return a column's name as SQL text: dots are between names, each is quoted.
 
     It has to be among the `known` ones, the author's `own` (the default, the choices) or the template's `texts`: in
     whole, without the table's alias before it, or without the path inside of it behind. Raises UnknownName.
     """
     parts = name.split(".")
-    found = name in own or name in texts or any(part in known for part in (name, parts[-1], parts[0]))
+    found = name in own or name in texts or any(part in known.columns for part in (name, parts[-1], parts[0]))
     if not found:
-        raise UnknownName(_unknown("column", name, [*own, *known]))
+        raise UnknownName(_unknown("column", name, [*own, *known.told]))
     return Text(".".join(_quoted(part) for part in parts))
 
 
-def identifier(
-    name: str,
-    known: Collection[str],
-    own: Iterable[str],
-    texts: Collection[str] = (),
-    *,
-    tables: Collection[str] = (),
-) -> Text:
+def identifier(name: str, known: Names, own: Iterable[str], texts: Collection[str] = ()) -> Text:
     """Return one name as SQL text, the dots in it kept. Raises UnknownName when nothing is called so.
 
-    It may be one of the `tables`, which are told to nobody: who calls may not know which there are.
+    It may be that of a table. Those are told to nobody: who calls may not know which there are.
     """
-    if name not in own and name not in known and name not in texts and name not in tables:
-        raise UnknownName(_unknown("name", name, [*own, *known]))
+    if name not in own and name not in known.columns and name not in texts and name not in known.tables:
+        raise UnknownName(_unknown("name", name, [*own, *known.told]))
     return Text(_quoted(name))
 
 
-def table(name: str, known: Collection[str], own: Iterable[str], texts: Collection[str] = ()) -> Text:
+def table(name: str, known: Names, own: Iterable[str], texts: Collection[str] = ()) -> Text:
     """Return a table's name as SQL text. Raises UnknownName when it is no data source or pipe.
 
     It tells the author's own names alone: who calls may not know which others there are.
     """
-    if name not in known and name not in own and name not in texts:
+    if name not in known.tables and name not in own and name not in texts:
         raise UnknownName(_unknown("data source or pipe", name, own))
     return Text(_quoted(name))
 

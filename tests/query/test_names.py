@@ -27,6 +27,8 @@ def deployed(workspace: Workspace) -> Workspace:
         "inner.pipe": pipe("SELECT id, secret_margin * 2 AS doubled FROM ev, finance", ""),
         "outer.pipe": pipe("SELECT * FROM inner ORDER BY {{column(sort, 'id')}}"),
         "any.pipe": pipe("SELECT * FROM {{table(t, 'ev')}} ORDER BY {{column(sort, 'id')}}"),
+        "by_symbol.pipe": pipe("SELECT id FROM ev ORDER BY {{symbol(sort, 'id')}}"),
+        "several.pipe": pipe("SELECT {{columns(sort, 'id')}} FROM ev"),
     })  # fmt: skip
     return workspace
 
@@ -37,13 +39,26 @@ def deployed(workspace: Workspace) -> Workspace:
         ("sorted", "nope", "id"),
         ("sorted", "secret_margin", "id"),
         ("outer", "nope", "doubled, id, secret_margin"),
-        ("any", "nope", "doubled, id, secret_margin"),
+        ("any", "nope", "id"),
+        ("by_symbol", "nope", "id"),
+        ("several", "secret_margin", "id"),
     ],
 )
 def test_an_error_lists_what_the_query_can_see(deployed: Workspace, name: str, sort: str, there_are: str) -> None:
     with pytest.raises(ClickpipeError) as caught:
         deployed.query(name, sort=sort)
-    assert caught.value.message.partition("; there are: ")[2] == there_are
+    told = f"; there are: {there_are}: the parameter 'sort' takes the name of a column, such as id"
+    assert caught.value.message.endswith(told)
+
+
+@pytest.mark.parametrize("name", ["sorted", "any", "by_symbol", "several"])
+def test_sql_over_a_pipe_is_told_no_more(deployed: Workspace, name: str) -> None:
+    """The pipe's templates may name what they may when it is called."""
+    for filters in ({}, {"ev": "id != ''"}):
+        options = QueryOptions(values={"sort": "nope"}, filters=filters)
+        with pytest.raises(ClickpipeError) as caught:
+            deployed.queries.sql(f"SELECT * FROM {name}", options, lambda *_: None)
+        assert "'nope' does not exist; there are: id: the parameter 'sort' takes" in caught.value.message
 
 
 @pytest.mark.parametrize(
