@@ -53,9 +53,12 @@ def create(file: Path, name: str | None, format_: str | None, folder: Path, *, f
     if path.exists() and not force:
         message = f"{path} is there already: --force writes over it, --name takes another name"
         raise ClickpipeError(message, code="exists")
-    text = datasource_text(_analysis(file, format_), f"Rows as those of {file.name}.")
+    found = _analysis(file, format_)
+    text = datasource_text(found, f"Rows as those of {file.name}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+    if found.left_out:
+        say(f"left out, as no jsonpath can name them: {', '.join(map(repr, found.left_out))}")
     say(f"{path} is written: look at its types and its sorting key, then `clickpipe check`")
 
 

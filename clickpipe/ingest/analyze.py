@@ -39,12 +39,13 @@ class InferredColumn:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a sample looks like; `delimiter` and `header` are of CSV."""
+    """What a sample looks like; `delimiter` and `header` are of CSV, `left_out` keys that no jsonpath can name."""
 
     columns: tuple[InferredColumn, ...]
     rows: int
     delimiter: str | None = None
     header: bool = False
+    left_out: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in the shape of `POST /v0/analyze`."""
@@ -150,7 +151,8 @@ def _json(sample: bytes, *, whole: bool) -> Analysis:
         if isinstance(document, dict):
             documents.rows += 1
             documents.add(document)
-    return Analysis(tuple(documents.columns()), documents.rows)
+    left_out = tuple(".".join(path) for path in documents.paths if _UNWRITABLE.search(path[-1]))
+    return Analysis(tuple(documents.columns()), documents.rows, left_out=left_out)
 
 
 def _csv(sample: bytes, *, cut: bool) -> Analysis:

@@ -135,8 +135,11 @@ def matched(cells: Sequence[str], columns: Sequence[str]) -> list[str]:
     A column may be called as the file has it, or as `clickpipe datasource create` makes it of that.
     """
     names, found, left = Names(), [""] * len(cells), set(columns)
+    exact = list(map(_plain, cells))
     made = [names.of((cell,)) for cell in cells]
-    for candidates in (list(map(_plain, cells)), made):
+    if left.issuperset(made) and not (left.issuperset(exact) and len(set(exact)) == len(exact)):
+        return made
+    for candidates in (exact, made):
         for at, name in enumerate(candidates):
             if not found[at] and name in left:
                 found[at] = name

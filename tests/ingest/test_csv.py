@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, NoSlot, spool
@@ -228,3 +229,28 @@ def test_a_row_of_very_many_fields_is_laid_out_soon(line: str) -> None:
     assert len({names.of((cell,)) for cell in line.split(",")}) > 0
     matched(line.split(","), ("id", "b"))
     assert time.perf_counter() - began < 20
+
+
+CELLS = st.sampled_from(["a", "A", "a_2", "A 2", "a_2_2", "", "column", "column_2", "b", " b", "1", "null"])
+
+
+@given(st.lists(CELLS, min_size=1, max_size=6))
+def test_a_data_source_made_for_a_header_takes_each_of_its_fields(header: list[str]) -> None:
+    """Whatever is empty, odd or there twice."""
+    names = Names()
+    made = [names.of((cell,)) for cell in header]
+    assert matched(header, made) == made
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "expected"),
+    [
+        (["Name", "name"], ["Name", "name", "name_2"], ["Name", "name"]),
+        (["name", "Name"], ["name_2", "name"], ["name", "name_2"]),
+        (["name", "x", "Name"], ["name", "name_2"], ["name", "", "name_2"]),
+    ],
+)
+def test_columns_that_are_called_as_the_header_has_it_are_these(
+    header: list[str], columns: list[str], expected: list[str]
+) -> None:
+    assert matched(header, columns) == expected
