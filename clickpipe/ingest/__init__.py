@@ -3,7 +3,7 @@
 from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasource_text
 from clickpipe.ingest.body import Lines, decompress, lines_of
 from clickpipe.ingest.channel import IngestResult
-from clickpipe.ingest.charset import in_utf8
+from clickpipe.ingest.charset import in_utf8, is_charset
 from clickpipe.ingest.dialect import Dialect
 from clickpipe.ingest.fetch import fetch
 from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
@@ -45,6 +45,7 @@ __all__ = [
     "has_only_own_views",
     "has_views",
     "in_utf8",
+    "is_charset",
     "is_passing",
     "is_uncertain",
     "lines_of",

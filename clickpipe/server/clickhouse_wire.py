@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -19,8 +20,10 @@ from clickpipe.engine import EngineError
 from clickpipe.ingest import decompress
 from clickpipe.query import failure
 from clickpipe.server.context import instance_of
+from clickpipe.server.forms import is_multipart, multipart
 from clickpipe.server.framing import unframed
-from clickpipe.server.parameters import body_too_large, limited, read_body
+from clickpipe.server.parameters import body_too_large, read_body
+from clickpipe.server.threads import beside
 
 TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
 _QUERY_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -64,19 +67,20 @@ async def asked_of(request: Request) -> Asked:
     """Read a request. Raises ClickpipeError: 400 for a body that cannot be read, 413 for one that is too large."""
     limit = instance_of(request).settings.max_body_bytes
     params = dict(request.query_params)
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if is_multipart(request):
         params |= await _form(request, limit)
         return Asked(params.get("query", ""), params)
     body = await read_body(request, limit)
     encoding = request.headers.get("content-encoding", "").strip().lower()
-    body = unframed(body, limit) if params.get("decompress") == "1" else decompress(body, encoding, limit)
+    unpack = partial(unframed, body, limit) if params.get("decompress") == "1" else None
+    body = await beside(len(body), unpack or partial(decompress, body, encoding, limit))
     text = "\n".join(filter(None, (params.get("query", ""), body.decode("utf-8", errors="replace"))))
     return Asked(text, params)
 
 
 async def _form(request: Request, limit: int) -> dict[str, str]:
-    whole = limited(request, limit, body_too_large(limit))  # all parts together: each is held in memory
-    async with whole.form(max_fields=1_000, max_files=1, max_part_size=limit) as form:
+    # The limit is that of all parts together: each is held in memory.
+    async with multipart(request, limit, body_too_large(limit), files=1, fields=1_000, part=limit) as form:
         if any(isinstance(value, UploadFile) for value in form.values()):
             message = "External tables (files in the form) are not offered here"
             raise ClickpipeError(message, code="unsupported_encoding")

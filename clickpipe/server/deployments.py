@@ -16,8 +16,8 @@ from clickpipe.jobs import JobCancelled, Report
 from clickpipe.project import decode
 from clickpipe.runtime import Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
+from clickpipe.server.forms import multipart
 from clickpipe.server.jobs import ended, started
-from clickpipe.server.parameters import limited
 from clickpipe.server.threads import in_thread
 
 _MAX_FILES = 10_000
@@ -96,7 +96,7 @@ async def _project_files(request: Request) -> dict[str, str]:
     most = instance_of(request).settings.max_project_bytes
     message = f"The project is larger than {most} bytes: see the setting max_project_bytes."
     too_large = ClickpipeError(message, status=413, code="project_too_large")
-    async with limited(request, most, too_large).form(max_files=_MAX_FILES, max_fields=_MAX_FILES) as form:
+    async with multipart(request, most, too_large, files=_MAX_FILES, fields=_MAX_FILES) as form:
         files: dict[str, str] = {}
         for name, part in form.multi_items():
             if name != "data_project://" or not isinstance(part, UploadFile):

@@ -6,7 +6,6 @@ import re
 import shutil
 import uuid
 from collections.abc import Mapping
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.query import failure
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition, told_to
+from clickpipe.server.forms import charset_of, is_multipart, multipart
 from clickpipe.server.jobs import ended, started
 from clickpipe.server.observed import unless_gone
 from clickpipe.server.parameters import form_or_file, form_values, limited
@@ -103,7 +103,7 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
     try:
         if not url:
             encoding = await _save(request, path, instance.settings.import_max_bytes, encoding)
-        dialect = _dialect(values, request.headers.get("content-type", ""))
+        dialect = _dialect(values, charset_of(request))
         upload = Upload(name, path, format_, encoding, url, dialect, _replacing(values))
         job = await in_thread(data.import_file, upload, mode=mode)
     except BaseException:
@@ -112,14 +112,12 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
     return job, bool(url)
 
 
-def _dialect(values: dict[str, str], content_type: str) -> Dialect:
+def _dialect(values: dict[str, str], charset: str) -> Dialect:
     header = values.get("dialect_header", values.get("csv_header", "")).lower()
     delimiter = values.get("dialect_delimiter", "").replace("\\t", "\t") or None
     known = {"true": True, "1": True, "false": False, "0": False}
-    told = Message()
-    told["Content-Type"] = content_type
-    charset = values.get("charset") or str(told.get_param("charset") or "")
-    return Dialect(delimiter, values.get("dialect_escapechar") or None, header=known.get(header), charset=charset)
+    escape, charset = values.get("dialect_escapechar") or None, values.get("charset") or charset
+    return Dialect(delimiter, escape, header=known.get(header), charset=charset)
 
 
 def _replacing(values: dict[str, str]) -> Replacing:
@@ -131,8 +129,8 @@ def _replacing(values: dict[str, str]) -> Replacing:
 
 async def _save(request: Request, path: Path, limit: int, encoding: str) -> str:
     """Write the body, or the file part of a form, to a file; return its encoding. Raises 413 and 400."""
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        async with limited(request, limit + _MOST_AROUND, _too_large(limit)).form(max_files=1, max_fields=100) as form:
+    if is_multipart(request):
+        async with multipart(request, limit + _MOST_AROUND, _too_large(limit), files=1, fields=100) as form:
             part = next((value for value in form.values() if isinstance(value, UploadFile)), None)
             if part is None:
                 message = "The form has no file: send it as a part named after its format."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,6 +15,7 @@ from starlette.types import Message
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Settings
 from clickpipe.query import OUTPUT_SETTINGS
+from clickpipe.server.threads import beside
 
 # Sent by published clients with any request, or with a meaning of their own; never parameters of a pipe.
 _NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain", "pipeline"}
@@ -51,7 +52,7 @@ async def posted_values(request: Request) -> Values:
     if request.method != "POST":
         return found
     body = (await read_body(request, request.app.state.instance.settings.max_body_bytes)).strip()
-    return found | body_values(body, request.headers.get("content-type", ""))
+    return found | await beside(len(body), partial(body_values, body, request.headers.get("content-type", "")))
 
 
 def body_values(body: bytes, content_type: str) -> Values:
@@ -138,7 +139,9 @@ async def form_values(request: Request) -> dict[str, str]:
         return {}
     body = await read_body(request, request.app.state.instance.settings.max_body_bytes)
     try:
-        return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_FIELDS))
+        text = body.decode(errors="replace")
+        read = partial(parse_qsl, text, keep_blank_values=True, max_num_fields=_FIELDS)
+        return dict(await beside(len(body), read))
     except ValueError:
         message = f"The form has more than {_FIELDS} fields."
         raise ClickpipeError(message, code="broken_body") from None

@@ -16,6 +16,7 @@ from clickpipe.server.observed import observed, run_sql
 from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
+from clickpipe.server.threads import beside
 
 
 async def query_sql(request: Request) -> Response:
@@ -25,7 +26,7 @@ async def query_sql(request: Request) -> Response:
     values = query_values(request)
     if request.method == "POST":
         body = await read_body(request, instance_of(request).settings.max_body_bytes)
-        values |= _posted(body, request.headers.get("content-type", ""))
+        values |= await beside(len(body), partial(_posted, body, request.headers.get("content-type", "")))
     text = one(values, "q")
     if not text.strip():
         message = "The query parameter 'q' is missing: the SQL to run."

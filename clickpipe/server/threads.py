@@ -19,6 +19,7 @@ _Result = TypeVar("_Result")
 
 EACH = min(32, (os.cpu_count() or 1) + 4)  # threads that the requests of a workspace take at once
 _MOST = 256  # of all: idle ones cost next to nothing
+_SHORT = 50_000  # bytes that are taken apart in a few milliseconds
 
 of_workspace: ContextVar[str] = ContextVar("of_workspace", default="")  # the owner of a request; '': not known
 
@@ -32,6 +33,11 @@ class _Threads:
 
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads] = WeakKeyDictionary()
+
+
+async def beside(size: int, function: Callable[[], _Result]) -> _Result:
+    """Call a function that takes `size` bytes of a body apart: in a thread where that may take a while."""
+    return function() if size <= _SHORT else await in_thread(function)
 
 
 async def in_thread(function: Callable[_Given, _Result], /, *given: _Given.args, **named: _Given.kwargs) -> _Result:

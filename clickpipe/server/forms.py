@@ -1,0 +1,54 @@
+"""Forms with files (`multipart/form-data`): one function reads them all, at a cost that grows with their length."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import is_charset
+from clickpipe.server.parameters import limited
+
+_LONGEST = 1_000  # characters of a Content-Type
+
+
+def is_multipart(request: Request) -> bool:
+    """Tell whether the body is a form in parts."""
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
+
+
+def charset_of(request: Request) -> str:
+    """Return the charset that the Content-Type names, '' where it names none."""
+    return _options(request).get(b"charset", b"").decode("latin-1")
+
+
+def _options(request: Request) -> dict[bytes, bytes]:
+    given = request.headers.get("content-type", "")
+    if len(given) > _LONGEST:
+        message = f"The Content-Type is longer than {_LONGEST} characters."
+        raise ClickpipeError(message, code="bad_content_type")
+    return parse_options_header(given)[1]
+
+
+@asynccontextmanager
+async def multipart(
+    request: Request, limit: int, too_large: ClickpipeError, *, files: int, fields: int, part: int = 1 << 20
+) -> AsyncIterator[FormData]:
+    """Give the parts of a form, of `part` bytes each at most, unless they are files; none of another kind of body.
+
+    Raises `too_large` for a body of more than `limit` bytes, ClickpipeError 400 for a charset that forms are not in.
+    """
+    if not is_multipart(request):
+        yield FormData()
+        return
+    charset = charset_of(request)  # Starlette would take any codec of Python's
+    if charset and not is_charset(charset):
+        message = f"The charset '{charset[:50]}' of the form is not known: send it in UTF-8."
+        raise ClickpipeError(message, code="unknown_charset")
+    whole = limited(request, limit, too_large)
+    async with whole.form(max_files=files, max_fields=fields, max_part_size=part) as form:
+        yield form
