@@ -105,6 +105,9 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (workspace_id, data_source, source, part)
     ) STRICT;
     """,
+    """
+    CREATE TABLE removing (workspace_id TEXT NOT NULL PRIMARY KEY) STRICT;
+    """,
 )
 
 

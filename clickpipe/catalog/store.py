@@ -65,10 +65,19 @@ class Catalog(Database):
         self.run("UPDATE workspaces SET expires_at = ? WHERE id = ?", expires_at, workspace_id)
 
     def delete_workspace(self, workspace_id: str) -> None:
-        """Remove a workspace with all its metadata."""
+        """Remove a workspace with all its metadata; it counts as `removing` until its data is gone, too."""
         with self.transaction():
             self.count_up()
             self.run("DELETE FROM workspaces WHERE id = ?", workspace_id)
+            self.run("INSERT OR IGNORE INTO removing VALUES (?)", workspace_id)
+
+    def removing(self) -> list[Workspace]:
+        """Return the workspaces that are gone and whose data may not be; their names are not known any more."""
+        return [Workspace(row["workspace_id"], "", "") for row in self.rows("SELECT * FROM removing")]
+
+    def removed(self, workspace_id: str) -> None:
+        """Take note that the data of a workspace is gone."""
+        self.run("DELETE FROM removing WHERE workspace_id = ?", workspace_id)
 
     # Deployments
 

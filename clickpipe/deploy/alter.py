@@ -31,7 +31,7 @@ def alterations(engine: Engine, before: DataSource, after: DataSource, old: str)
         return None
     if any(_retyped(c, before.column(c.name)) for c in after.columns):
         return None
-    statements = tuple(_statements(before, after, _written(engine, old)))
+    statements = tuple(_statements(before, after, engine.storage.columns_in_all_parts(old)))
     return statements if _taken(engine, before, after, statements) else None
 
 
@@ -68,17 +68,6 @@ def writes(statements: tuple[str, ...]) -> bool:
     return any(
         word in text for text in statements for word in ("UPDATE", "DROP COLUMN", "MODIFY COLUMN", "MATERIALIZE")
     )
-
-
-def _written(engine: Engine, table: str) -> set[str]:
-    """Return the columns that all parts have; others came later, and some rows have them by their default only."""
-    database, name = (part.strip("`") for part in table.split(".", 1))
-    sql = (
-        "SELECT column FROM system.parts_columns WHERE active AND database = {d:String} AND table = {t:String} "
-        "GROUP BY column HAVING count() = "
-        "(SELECT count() FROM system.parts WHERE active AND database = {d:String} AND table = {t:String})"
-    )
-    return set(engine.execute(sql, {"d": database, "t": name}, output="TSVRaw").body.decode().splitlines())
 
 
 def _statements(before: DataSource, after: DataSource, written: set[str]) -> list[str]:
@@ -133,7 +122,7 @@ def _taken(engine: Engine, before: DataSource, after: DataSource, statements: tu
             for statement in [table_ddl(before, old), table_ddl(after, new), row]:
                 engine.execute(statement)
             alter(engine, old, statements)
-            engine.execute(f"ALTER TABLE {new} ATTACH PARTITION ALL FROM {old}")
+            engine.storage.share(new, old)
         except EngineError:
             return False
     return True

@@ -105,7 +105,7 @@ class Applier:
             self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
             for step in plan.steps:
                 if step.move:
-                    self._engine.execute(step.move)
+                    self._tables.fill(step.create[0].name, step.move)
             waits = history.can_wait and (not at_once or self._beside.can_connect(base, live))
             if waits:
                 history.cut({item.name for item in made if not item.is_view} - moved)

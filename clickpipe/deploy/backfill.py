@@ -56,16 +56,6 @@ def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str) 
     return Copy(old, f"SELECT {', '.join(values)} FROM {old}", tuple(names))
 
 
-def move_rows(source: DataSource, old: str, into: str) -> str:
-    """Return the statement that gives a table the rows of an equal one: its very files, where the engine has any.
-
-    No view takes them for new rows.
-    """
-    if "MergeTree" in source.engine.name.text:
-        return f"ALTER TABLE {into} ATTACH PARTITION ALL FROM {old}"
-    return f"INSERT INTO {into} SELECT * FROM {old}"
-
-
 def _forward(engine: Engine, after: DataSource, query: Word, old: str) -> Copy:
     """Put the old table behind the author's SELECT, which has no FROM of its own."""
     try:

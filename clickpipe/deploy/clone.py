@@ -10,7 +10,6 @@ from clickpipe.catalog import Live
 from clickpipe.deploy.physical import Layout
 from clickpipe.deploy.tables import Tables
 from clickpipe.engine import Engine
-from clickpipe.sql import quote_literal
 
 
 class Rows(StrEnum):
@@ -44,15 +43,7 @@ def clone_tables(
 
 
 def _fill(engine: Engine, old: str, into: str, rows: Rows) -> None:
-    database, name = (part.strip("`") for part in old.split(".", 1))
-    params = {"d": database, "t": name}
-    sql = "SELECT engine FROM system.tables WHERE database = {d:String} AND name = {t:String}"
-    if not engine.execute(sql, params, output="TSVRaw").body.decode().strip().endswith("MergeTree"):
-        engine.execute(f"INSERT INTO {into} SELECT * FROM {old}")
-    elif rows is Rows.ALL:
-        engine.execute(f"ALTER TABLE {into} ATTACH PARTITION ALL FROM {old}")
-    else:
-        sql = "SELECT max(partition_id) FROM system.parts WHERE active AND database = {d:String} AND table = {t:String}"
-        last = engine.execute(sql, params, output="TSVRaw").body.decode().strip()
-        if last:
-            engine.execute(f"ALTER TABLE {into} ATTACH PARTITION ID {quote_literal(last)} FROM {old}")
+    if rows is Rows.ALL or not engine.storage.has_parts(old):
+        engine.storage.fill(into, old)
+    elif partitions := engine.storage.partitions([old]):
+        engine.storage.share(into, old, max(partitions))

@@ -21,7 +21,7 @@ from clickpipe.deploy.pace import Pace
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.deploy.watched import parts_told, rows_told
 from clickpipe.engine import Engine, Settings, insert_of_select
-from clickpipe.sql import quote_identifier, quote_literal
+from clickpipe.sql import quote_identifier
 
 _CUT, _HISTORY, _PART, _SOME = "_cut", "_history", "_part", "_some"
 BESIDE = (_CUT, _HISTORY, _PART, _SOME)  # endings of tables that are there while history is filled
@@ -61,10 +61,8 @@ class History:
         return self._merge_trees(names) == names
 
     def _merge_trees(self, names: Collection[str]) -> set[str]:
-        sql = "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'"
-        database = self._database.strip("`")
-        found = self._engine.execute(sql, {"database": database}, output="TSVRaw").body.decode().split("\n")
-        return set(found) & set(names)
+        there = self._engine.storage.tables(self._database.strip("`"))
+        return {name for name in names if there.get(name, "").endswith("MergeTree")}
 
     def cut(self, made: Collection[str]) -> None:
         """Keep what is read as it is now; no row is written meanwhile. `made` are tables that are new and empty."""
@@ -72,14 +70,13 @@ class History:
         for fill in self.fills:
             if fill.alter:
                 (source,) = self._names.findall(fill.source)
-                self._engine.execute(f"CREATE TABLE {self._table(fill.table + _HISTORY)} AS {fill.source}")
+                self._engine.storage.create_like(self._table(fill.table + _HISTORY), fill.source)
                 self._hand_on(source, fill.table + _HISTORY)
         read = {name for fill in self.fills if not fill.alter for name in self._names.findall(fill.select)}
         for name in sorted(self._merge_trees(read - set(made))):
-            self._engine.execute(f"CREATE TABLE {self._table(name + _CUT)} AS {self._table(name)}")
-            self._hand_on(name, name + _CUT)
+            self._engine.storage.snapshot(self._table(name + _CUT), self._table(name))
         for name in sorted(({fill.table for fill in self.fills} | (read & set(made))) - altered):
-            self._engine.execute(f"CREATE TABLE {self._table(name + _HISTORY)} AS {self._table(name)}")
+            self._engine.storage.create_like(self._table(name + _HISTORY), self._table(name))
 
     def fill(self, progress: Progress, done: Sequence[str], save: Callable[[list[str]], None]) -> None:
         """Read it, and give it to the new tables; `done` is what `save` was told before a stop. Raises EngineError."""
@@ -95,9 +92,9 @@ class History:
                 progress(told)
                 with self._pace.of(group.rows):
                     if fill.alter:
-                        name, database = fill.table + _HISTORY, self._database.strip("`")
-                        with parts_told(self._engine, progress, told, database, name):
-                            alter(self._engine, self._table(name), fill.alter, {"log_comment": self._pace.tag})
+                        history = self._table(fill.table + _HISTORY)
+                        with parts_told(self._engine, progress, told, history):
+                            alter(self._engine, history, fill.alter, {"log_comment": self._pace.tag})
                     else:
                         with rows_told(self._engine, progress, told, self._pace.tag):
                             moving = partial(save, [*finished, f"{number}/ {_MOVING}"])
@@ -125,7 +122,7 @@ class History:
         if torn is None:
             return done
         table = self.fills[int(torn)].table
-        self._engine.execute(f"TRUNCATE TABLE {self._table(table + _HISTORY)}")
+        self._engine.storage.truncate(self._table(table + _HISTORY))
         again = {str(number) for number, fill in enumerate(self.fills) if fill.table == table}
         done = [key for key in done if key.split("/")[0] not in again]
         save(done)
@@ -137,8 +134,7 @@ class History:
             progress(fill.told)
             if fill.alter:
                 history = self._table(fill.table + _HISTORY)
-                self._engine.execute(f"CREATE TABLE {history} AS {fill.source}")
-                self._engine.execute(f"ALTER TABLE {history} ATTACH PARTITION ALL FROM {fill.source}")
+                self._engine.storage.snapshot(history, fill.source)
                 alter(self._engine, history, fill.alter)
                 self._hand_on(fill.table + _HISTORY, fill.table)
                 self._tables.drop([fill.table + _HISTORY])
@@ -153,17 +149,11 @@ class History:
             whole = _Group(("",), 0 if fill.alter else fill.rows)
             return [] if f"{number}/" in finished else [whole]
         (source,) = self._names.findall(fill.source)
-        sql = (
-            "SELECT partition_id, sum(rows) FROM system.parts WHERE active AND database = {d:String} "
-            "AND table IN ({cut:String}, {history:String}) GROUP BY partition_id ORDER BY partition_id"
-        )
-        params = {"d": self._database.strip("`"), "cut": source + _CUT, "history": source + _HISTORY}
-        body = self._engine.execute(sql, params, output="TSVRaw").body.decode()
-        partitions = [(line.split("\t")[0], int(line.split("\t")[1])) for line in body.splitlines()]
+        partitions = self._engine.storage.partitions([self._table(source + end) for end in (_CUT, _HISTORY)])
         if not partitions:  # nothing is there, or a table that has none
             return [] if f"{number}/" in finished else [_Group(("",), fill.rows)]
         groups: list[_Group] = []
-        for partition, rows in partitions:
+        for partition, rows in partitions.items():
             if f"{number}/{partition}" in finished:
                 continue
             last = groups[-1] if groups and groups[-1].rows + rows <= _AT_ONCE else None
@@ -189,7 +179,7 @@ class History:
         """Make an empty table; there may be one that a stopped server left."""
         if name in self._tables.existing():
             self._tables.drop([name])
-        self._engine.execute(f"CREATE TABLE {self._table(name)} AS {like}")
+        self._engine.storage.create_like(self._table(name), like)
 
     def _instead(self, match: re.Match[str], existing: Collection[str], some: Mapping[str, str]) -> str:
         """Return what is read for a table: some partitions of it, its rows at the cut, or what it will get of them."""
@@ -211,8 +201,7 @@ class History:
         some = source + _SOME
         self._make(some, self._table(whole))
         for partition in partitions:
-            clause = f"ATTACH PARTITION ID {quote_literal(partition)} FROM {self._table(whole)}"
-            self._engine.execute(f"ALTER TABLE {self._table(some)} {clause}")
+            self._engine.storage.share(self._table(some), self._table(whole), partition)
         yield {source: some}
         self._tables.try_drop([some])
 
@@ -221,7 +210,7 @@ class History:
         return insert_of_select(into, ", ".join(map(quote_identifier, columns)), select, settings)
 
     def _hand_on(self, source: str, target: str) -> None:
-        self._engine.execute(f"ALTER TABLE {self._table(target)} ATTACH PARTITION ALL FROM {self._table(source)}")
+        self._engine.storage.share(self._table(target), self._table(source))
 
     def _table(self, name: str) -> str:
         return f"{self._database}.{quote_identifier(name)}"

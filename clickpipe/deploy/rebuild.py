@@ -37,11 +37,9 @@ def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progre
     with _removed(engine, [*second, beside, history, *cuts.values()]):
         with paused():
             for table in (beside, history):
-                engine.execute(f"CREATE TABLE {table} AS {target}")
+                engine.storage.create_like(table, target)
             for source, cut in cuts.items():
-                table = live.physical.tables[source]
-                engine.execute(f"CREATE TABLE {cut} AS {table}")
-                engine.execute(f"ALTER TABLE {cut} ATTACH PARTITION ALL FROM {table}")
+                engine.storage.snapshot(cut, live.physical.tables[source])
             for view, physical in zip(views, second, strict=True):
                 select = _select(live, view, {})
                 engine.execute(f"CREATE MATERIALIZED VIEW {physical} TO {beside} AS\n{select}")
@@ -51,12 +49,10 @@ def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progre
             columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
             engine.execute(insert_of_select(history, columns, select, {"log_comment": tag}))
         with paused():
-            engine.execute(f"ALTER TABLE {beside} ATTACH PARTITION ALL FROM {history}")
-            for physical in second:
-                engine.execute(f"DROP TABLE {physical}")
-            engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
-        rows = engine.execute(f"SELECT count() FROM {target}", output="TSV").body
-    return int(rows)
+            engine.storage.share(beside, history)
+            engine.storage.drop(second)
+            engine.storage.swap(target, beside)
+        return engine.storage.count(target)
 
 
 def _feeding(live: Live, name: str) -> list[MaterializedView]:
@@ -93,5 +89,4 @@ def _removed(engine: Engine, tables: list[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        for table in tables:
-            engine.execute(f"DROP TABLE IF EXISTS {table}")
+        engine.storage.drop(tables)

@@ -61,7 +61,7 @@ class Alteration:
 class Step:
     """One change: its category, the resource, the reason in words; the rows it reads, their bytes on disk, and parts.
 
-    `backfill`, `alter` and `populate` fill what it makes, `move` gives it the files of the table before as they are.
+    `backfill`, `alter` and `populate` fill what it makes, `move` is the table before whose rows it gets as they are.
     """
 
     category: Category

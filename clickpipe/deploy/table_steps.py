@@ -6,14 +6,13 @@ In this order: the files of the table before, as they are (`move`) or altered (`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from typing import TypedDict
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import CompiledProject, table_ddl
 from clickpipe.deploy.alter import alterations, writes
-from clickpipe.deploy.backfill import CannotCopy, carry_over, move_rows
+from clickpipe.deploy.backfill import CannotCopy, carry_over
 from clickpipe.deploy.physical import Layout, PhysicalView, logical_select
 from clickpipe.deploy.step import Alteration, Category, Copy, Feedback, Populate, Step
 from clickpipe.diagnostics import Word
@@ -72,15 +71,8 @@ class TableSteps:
         """Return the rows of tables, and their bytes on disk, as a step has them."""
         rows = size = parts = 0
         for table in tables:
-            body = self._engine.execute(f"SELECT count() FROM {table}", output="JSONCompact").body
-            rows += int(json.loads(body)["data"][0][0])
-            database, name = (part.strip("`") for part in table.split(".", 1))
-            sql = (
-                "SELECT sum(bytes_on_disk), count() FROM system.parts "
-                "WHERE active AND database = {database:String} AND table = {name:String}"
-            )
-            found = self._engine.execute(sql, {"database": database, "name": name}, output="TSV").body.split()
-            size, parts = size + int(found[0]), parts + int(found[1])
+            held = self._engine.storage.extent(table)
+            rows, size, parts = rows + held.rows, size + held.size, parts + held.parts
         return {"rows": rows, "size": size, "parts": parts}
 
     def _table(self, name: str) -> tuple[Step, list[Feedback]]:
@@ -115,7 +107,7 @@ class TableSteps:
         """Return the step that gives a table the files of the one before."""
         target, after = self._layout.data_tables[name], self._compiled.data_sources[name]
         before = live.compiled.data_sources[name]
-        into, size = self._layout.qualified(target.name), self.size(old)
+        size = self.size(old)
         statements = self._alteration(live, name)
         if statements:
             step = Step(
@@ -127,12 +119,10 @@ class TableSteps:
                 **size,
             )
         elif not _same(before, after):
-            move = move_rows(after, old, into)
-            step = Step(Category.ALTER, name, _changed(before, after), create=(target,), move=move, **size)
+            step = Step(Category.ALTER, name, _changed(before, after), create=(target,), move=old, **size)
         else:
             reason = "what feeds it lies elsewhere: its rows are kept"
-            move = move_rows(after, old, into)
-            step = Step(Category.METADATA, name, reason, create=(target,), move=move, **size)
+            step = Step(Category.METADATA, name, reason, create=(target,), move=old, **size)
         return step, self._dropped(name, before, after, size["rows"])
 
     def _dropped(self, name: str, before: DataSource, after: DataSource, rows: int) -> list[Feedback]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 
@@ -26,13 +25,11 @@ class Tables:
 
     def create_database(self) -> None:
         """Make the database."""
-        self._engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(self._database)}")
+        self._engine.storage.create_database(self._database)
 
     def existing(self) -> set[str]:
         """Return the names of all there is."""
-        sql = "SELECT name FROM system.tables WHERE database = {database:String}"
-        body = self._engine.execute(sql, {"database": self._database}, output="JSONCompact").body
-        return {row[0] for row in json.loads(body)["data"]}
+        return set(self._engine.storage.tables(self._database))
 
     def create(self, objects: Sequence[PhysicalObject], progress: Progress = lambda _: None) -> None:
         """Make tables or views. Raises EngineError."""
@@ -42,8 +39,11 @@ class Tables:
 
     def drop(self, names: Iterable[str]) -> None:
         """Remove tables or views. Raises EngineError."""
-        for name in names:
-            self._engine.execute(f"DROP TABLE IF EXISTS {self._qualified(name)}")
+        self._engine.storage.drop(self._qualified(name) for name in names)
+
+    def fill(self, name: str, table: str) -> None:
+        """Give a new table the rows of an equal one as they are. Raises EngineError."""
+        self._engine.storage.fill(self._qualified(name), table)
 
     def try_drop(self, names: Iterable[str]) -> None:
         """Remove tables that nobody needs; the next deployment, or the next start, removes what cannot be now."""
@@ -66,9 +66,8 @@ class Tables:
 
     def views(self) -> set[str]:
         """Return the names of the materialized views there are."""
-        sql = "SELECT name FROM system.tables WHERE database = {database:String} AND engine = 'MaterializedView'"
-        body = self._engine.execute(sql, {"database": self._database}, output="TSVRaw").body
-        return set(body.decode().split("\n")) - {""}
+        tables = self._engine.storage.tables(self._database)
+        return {name for name, engine in tables.items() if engine == "MaterializedView"}
 
     def _qualified(self, name: str) -> str:
         return f"{quote_identifier(self._database)}.{quote_identifier(name)}"

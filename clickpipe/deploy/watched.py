@@ -16,30 +16,21 @@ _EVERY = 1.0  # seconds
 @contextmanager
 def rows_told(engine: Engine, tell: Progress, text: str, tag: str) -> Iterator[None]:
     """Tell how many rows the statement within has read, which is run with the setting `log_comment` = `tag`."""
-    sql = (
-        "SELECT sum(read_rows), sum(total_rows_approx) FROM system.processes "
-        "WHERE Settings['log_comment'] = {tag:String}"
-    )
 
     def look() -> str:
-        read, _, total = engine.execute(sql, {"tag": tag}, output="TSV").body.decode().strip().partition("\t")
-        return f"{text}: {int(read):,} of {int(total):,} rows" if total and int(total) else ""
+        read, total = engine.storage.rows_read(tag)
+        return f"{text}: {read:,} of {total:,} rows" if total else ""
 
     with _looking(look, tell):
         yield
 
 
 @contextmanager
-def parts_told(engine: Engine, tell: Progress, text: str, database: str, table: str) -> Iterator[None]:
+def parts_told(engine: Engine, tell: Progress, text: str, table: str) -> Iterator[None]:
     """Tell how many parts of a table the ALTER within has left."""
-    sql = (
-        "SELECT sum(parts_to_do) FROM system.mutations "
-        "WHERE database = {database:String} AND table = {table:String} AND NOT is_done"
-    )
-    params = {"database": database, "table": table}
 
     def look() -> str:
-        left = int(engine.execute(sql, params, output="TSV").body)
+        left = engine.storage.parts_to_alter(table)
         return f"{text}: {left:,} parts left" if left else ""
 
     with _looking(look, tell):

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from clickpipe.compiler import CheckFailure, ResultColumn as CompiledColumn
 from clickpipe.engine.batches import Statement, compatible
-from clickpipe.engine.protocol import Engine, EngineError
+from clickpipe.engine.ports import Engine
+from clickpipe.engine.protocol import EngineError
 from clickpipe.sql import Reader, quote_identifier
 
 _SUFFIX = "_to_check"

@@ -23,6 +23,7 @@ from clickpipe.engine.protocol import EngineError, Look, Params, QueryResult, Re
 from clickpipe.engine.sessions import DEFAULT_WORKERS, NO_TABLES, environment, forget_output, session_type
 from clickpipe.engine.space import keep_definition, require_space
 from clickpipe.engine.spool import Lines
+from clickpipe.engine.storage import Storage
 from clickpipe.engine.trees import tree_of, trees_of
 from clickpipe.engine.versions import Versions
 from clickpipe.engine.workers import Workers, patience
@@ -70,6 +71,7 @@ class EmbeddedEngine:
         self._versions = Versions()
         self._inspector = Inspector(path, self._run_now, self._versions.ran)
         self.inspect = self._inspector.inspect
+        self.storage = Storage(self)
         self._pool = Workers(workers, "engine", most=most_workers)
         self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
         if self._place.unclean:

@@ -175,18 +175,18 @@ class Importer:
                 if condition:
                     kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
                     self._engine.execute(kept, output="Null", settings=marked)
-                self._engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
+                self._engine.storage.swap(target, beside)
                 self._replaced(source.name)
 
     @contextmanager
     def _beside(self, target: str, import_id: str) -> Iterator[str]:
         """Give an empty table like the target, gone at the end."""
         beside = f"{target[:-1]}_import_{import_id[:8]}`"
-        self._engine.execute(f"CREATE TABLE {beside} AS {target}")
+        self._engine.storage.create_like(beside, target)
         try:
             yield beside
         finally:
-            self._engine.execute(f"DROP TABLE IF EXISTS {beside}")
+            self._engine.storage.drop([beside])
 
     def _require_condition(self, beside: str, condition: str, marked: Settings) -> None:
         """Raise ClickpipeError where new rows do not meet the condition."""
@@ -263,7 +263,7 @@ class Importer:
             tables = self._live().physical.tables
             for each in (name, f"{name}_quarantine"):
                 if each in tables:
-                    self._engine.execute(f"TRUNCATE TABLE {tables[each]}")
+                    self._engine.storage.truncate(tables[each])
             self._replaced(name)
             self._told.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
 

@@ -9,13 +9,9 @@ from clickpipe.sql import quote_identifier
 
 
 def drop_leftovers(engine: Engine, workspace: str) -> None:
-    """Drop the tables of a workspace that nothing writes to any more. Raises EngineError."""
-    sql = (
-        "SELECT concat(database, '.', name) FROM system.tables "
-        "WHERE database IN ({staged:String}, {probes:String}) AND startsWith(name, {owner:String}) "
-        "ORDER BY engine != 'MaterializedView'"
-    )
-    params = {"staged": STAGED, "probes": PROBES, "owner": f"{workspace}_"}
-    for table in engine.execute(sql, params, output="TSVRaw").body.decode().splitlines():
-        database, _, name = table.partition(".")
-        engine.execute(f"DROP TABLE IF EXISTS {quote_identifier(database)}.{quote_identifier(name)} SYNC")
+    """Drop the tables of a workspace that nothing writes to any more, views first. Raises EngineError."""
+    for database in (PROBES, STAGED):
+        found = engine.storage.tables(database)
+        own = [name for name in found if name.startswith(f"{workspace}_")]
+        own.sort(key=lambda name: found[name] != "MaterializedView")
+        engine.storage.drop(f"{quote_identifier(database)}.{quote_identifier(name)}" for name in own)

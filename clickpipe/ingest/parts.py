@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 
 from clickpipe.catalog import Live
-from clickpipe.engine import Engine
+from clickpipe.engine import Engine, split_table
 from clickpipe.ingest.judge import Failure
 
 _MANY, _WITHIN = 20, 2.0  # so many inserts in so many seconds: look at how many parts there are
 _PARTS, _TOO_MANY_PARTS = 150, 300  # in one partition; between them inserts are held back, up to a second
-_PER_PARTITION = (
-    "SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts "
-    "WHERE active AND database = {database:String} GROUP BY table, partition)"
-)
 
 
 def hold_back(engine: Engine, live: Live | None, recent: deque[float]) -> float:
@@ -28,10 +23,9 @@ def hold_back(engine: Engine, live: Live | None, recent: deque[float]) -> float:
     if now - first > _WITHIN or live is None:
         return 0.0
     recent.clear()
-    database = next(iter(live.physical.tables.values())).split(".")[0].strip("`")
+    database, _ = split_table(next(iter(live.physical.tables.values())))
     try:
-        body = engine.execute(_PER_PARTITION, {"database": database}, output="JSONCompact").body
+        parts = engine.storage.most_parts(database)
     except Failure:
         return 0.0
-    parts = int(json.loads(body)["data"][0][0])
     return min(1.0, max(0.0, (parts - _PARTS) / (_TOO_MANY_PARTS - _PARTS)))

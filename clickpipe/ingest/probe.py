@@ -67,7 +67,7 @@ class Probe:
         self.names = list(dict.fromkeys([data_source, *(view.target for view in self._behind)]))
         self._views: dict[str, str] = {}
         self.table = self.copy_of(data_source)
-        engine.execute(f"CREATE DATABASE IF NOT EXISTS {PROBES} ENGINE = Memory")
+        engine.storage.create_database(PROBES, "Memory")
         self._make()
 
     def copy_of(self, resource: str) -> str:

@@ -79,7 +79,8 @@ class _Replaying:
 
     def go_on(self) -> int:
         """End a replay that was cut off, and return how many rows it moved; 0 where there was none."""
-        decided = self._read() if self._exists(self._numbered) and self._exists(self._decided) else None
+        exists = self._engine.storage.exists
+        decided = self._read() if exists(self._numbered) and exists(self._decided) else None
         if decided is None:
             return 0
         with self._kept() as kept:
@@ -110,8 +111,7 @@ class _Replaying:
         if self._uuid() == decided.uuid:  # else all is done but for what is to be removed
             self._insert(decided, kept)
             self._exchange()
-        for table in (self._decided, self._numbered, self._beside):
-            self._engine.execute(f"DROP TABLE IF EXISTS {table}")
+        self._engine.storage.drop((self._decided, self._numbered, self._beside))
 
     def _insert(self, decided: _Decided, kept: Kept | None) -> None:
         if kept is not None:
@@ -132,14 +132,14 @@ class _Replaying:
     def _exchange(self) -> None:
         """Put what stays in quarantine in its place: rows that do not fit, that are refused, and that came since."""
         engine, beside = self._engine, self._beside
-        engine.execute(f"DROP TABLE IF EXISTS {beside}")
-        engine.execute(f"CREATE TABLE {beside} AS {self._quarantine}")
+        engine.storage.drop([beside])
+        engine.storage.create_like(beside, self._quarantine)
         keep = self._statements(self._taken()).keep
         engine.execute(keep, output="Null", settings={**ONE_BLOCK, **self._apart})
         refused = f"SELECT * EXCEPT __row FROM {self._numbered} WHERE __row IN ({self._refused_rows})"
         engine.execute(f"INSERT INTO {beside} {refused}", output="Null")
         engine.execute(f"INSERT INTO {beside} {self._newer()}", output="Null")
-        engine.execute(f"EXCHANGE TABLES {self._quarantine} AND {beside}")
+        engine.storage.swap(self._quarantine, beside)
 
     def _newer(self) -> str:
         """Return the SELECT of rows in quarantine that were not there when the replay began."""
@@ -164,8 +164,7 @@ class _Replaying:
 
     def _number(self) -> None:
         """Make a copy of the quarantine whose rows have numbers."""
-        for table in (self._decided, self._numbered):
-            self._engine.execute(f"DROP TABLE IF EXISTS {table}")
+        self._engine.storage.drop((self._decided, self._numbered))
         sql = f"SELECT *, rowNumberInAllBlocks() AS __row FROM {self._quarantine}"
         create = f"CREATE TABLE {self._numbered} ENGINE = MergeTree ORDER BY __row AS {sql}"
         self._engine.execute(create, settings={"max_threads": 1})
@@ -189,13 +188,8 @@ class _Replaying:
             return _Decided(int(good), [int(row) for row in refused], token, bool(once), quarantine)
         return None
 
-    def _exists(self, table: str) -> bool:
-        return self._engine.execute(f"EXISTS TABLE {table}", output="TSVRaw").body.strip() == b"1"
-
     def _uuid(self) -> str:
-        database, table = (part.strip("`") for part in self._quarantine.split(".", 1))
-        sql = "SELECT uuid FROM system.tables WHERE database = {d:String} AND name = {t:String}"
-        return self._engine.execute(sql, {"d": database, "t": table}, output="TSVRaw").body.decode().strip()
+        return self._engine.storage.identity(self._quarantine)
 
     @contextmanager
     def _kept(self) -> Iterator[Kept | None]:
@@ -223,8 +217,7 @@ class _Replaying:
 
     def _take_again(self, kept: Kept) -> None:
         """Keep the rows that were taken before. Raises EngineError."""
-        body = self._engine.execute(f"SELECT count() FROM {self._numbered}", output="TSV").body
-        rows = int(body)
+        rows = self._engine.storage.count(self._numbered)
 
         def some(first: int, end: int) -> str:
             return self._statements(self._taken(f"__row >= {first} AND __row < {end}")).good

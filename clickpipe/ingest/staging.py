@@ -33,7 +33,7 @@ class Stager:
         self._engine = engine
         self._log = log
         self._live = live
-        engine.execute(f"CREATE DATABASE IF NOT EXISTS {STAGED} ENGINE = Memory")
+        engine.storage.create_database(STAGED, "Memory")
 
     def takes(self, workspace: str, data_source: str) -> bool:
         """Tell whether there is a data source that events can be written to."""

@@ -61,13 +61,4 @@ def has_only_own_views(engine: Engine, live: Live, data_source: str) -> bool:
     Raises EngineError.
     """
     names = {data_source, *(view.target for view in views_behind(live, data_source))}
-    database, tables = "", []
-    for name in names:
-        database, _, table = live.physical.tables[name].replace("`", "").partition(".")
-        tables.append(table)
-    sql = (
-        "SELECT arrayJoin(dependencies_table) FROM system.tables "
-        "WHERE database = {database:String} AND name IN {tables:Array(String)}"
-    )
-    body = engine.execute(sql, {"database": database, "tables": tables}, output="TSVRaw").body
-    return set(body.decode().split("\n")[:-1]) <= set(live.physical.objects)
+    return engine.storage.views_of(live.physical.tables[name] for name in names) <= set(live.physical.objects)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import uuid
@@ -111,8 +110,3 @@ def _append(
             wait = min(2.0, wait * 2)
         else:
             return
-
-
-def count_rows(engine: Engine, table: str) -> int:
-    """Return how many rows a table has. Raises EngineError."""
-    return int(json.loads(engine.execute(f"SELECT count() FROM {table}", output="JSONCompact").body)["data"][0][0])

@@ -13,7 +13,7 @@ from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, insert_of_select
 from clickpipe.ingest import PLAIN
-from clickpipe.jobs.appending import Appending, append_rows, ask_views, count_rows
+from clickpipe.jobs.appending import Appending, append_rows, ask_views
 from clickpipe.jobs.report import JobCancelled, Report
 from clickpipe.query import hide_secrets, judge
 from clickpipe.sql import quote_identifier
@@ -79,14 +79,14 @@ def _write(
     beside = f"{target[:-1]}{_BESIDE}{uuid.uuid4().hex[:12]}`"
     plain = PLAIN if mode == "append" else ""
     begun = False  # to append: it is carried out then
-    engine.execute(f"CREATE TABLE {beside} AS {target}{plain}")
+    engine.storage.create_like(beside, target, plain)
     try:
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
             settings = {**bound.settings, "log_comment": tag}
             engine.execute(insert_of_select(beside, columns, bound.text, settings), bound.params)
         report.check()
-        written = count_rows(engine, beside)
+        written = engine.storage.count(beside)
         if mode == "append":
             appending = ask_views(engine, live, copy.target, beside)
             begun = True
@@ -102,10 +102,10 @@ def _write(
             begun = False
             appending.drop(engine)
         else:
-            engine.execute(f"EXCHANGE TABLES {target} AND {beside}")
+            engine.storage.swap(target, beside)
     finally:
         if not begun:
-            engine.execute(f"DROP TABLE IF EXISTS {beside}")
+            engine.storage.drop([beside])
     return written
 
 

@@ -13,7 +13,7 @@ from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, inline, insert_of_select
 from clickpipe.ingest import UNMERGED
-from clickpipe.jobs.appending import Appending, append_rows, ask_views, count_rows
+from clickpipe.jobs.appending import Appending, append_rows, ask_views
 from clickpipe.jobs.report import Report
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
@@ -71,9 +71,9 @@ def run_population(
     try:
         if "kept" not in begun:
             with pause():
-                _keep(engine, source, kept)
+                engine.storage.snapshot(kept, source)
                 if wanted.truncate:
-                    engine.execute(f"TRUNCATE TABLE {target}")
+                    engine.storage.truncate(target)
                 report(told)
         if "appending" not in begun:
             beside = f"{target[:-1]}{_BESIDE}{uuid.uuid4().hex[:12]}`"
@@ -90,8 +90,7 @@ def run_population(
             append_rows(engine, appending, report, relieve)
             report.tell({**told, "appended": True})
     finally:
-        for table in made if not report.stopped else ():  # the next server goes on with them
-            engine.execute(f"DROP TABLE IF EXISTS {table}")
+        engine.storage.drop(made if not report.stopped else ())  # the next server goes on with them
     return rows
 
 
@@ -104,8 +103,7 @@ def _begun(engine: Engine, before: Mapping[str, Any] | None, source: str, target
         return {}
     if (before["source"], before["target"]) == (source, target):
         return before
-    for table in (before["kept"], *(Appending.of(before).tables if "appending" in before else ())):
-        engine.execute(f"DROP TABLE IF EXISTS {table}")
+    engine.storage.drop((before["kept"], *(Appending.of(before).tables if "appending" in before else ())))
     message = "The server stopped while the view was populated, and it was deployed anew since: populate it again."
     raise ClickpipeError(message, code="population_cut_off")
 
@@ -117,39 +115,24 @@ def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside:
     read, chosen = kept, f"{kept[:-1]}_chosen`"
     try:
         if where := _where(wanted):
-            engine.execute(f"DROP TABLE IF EXISTS {chosen}")
-            engine.execute(f"CREATE TABLE {chosen} AS {source}")
+            engine.storage.drop([chosen])
+            engine.storage.create_like(chosen, source)
             engine.execute(f"INSERT INTO {chosen} SELECT * FROM {kept} WHERE {where}")
             read = chosen
         binder = Binder(live.compiled.known_names)
         composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(view.pipe, {}, binder)
         select = inline(composed.text, binder.params).replace(source, read)
         columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
-        engine.execute(f"CREATE TABLE {beside} AS {target}")
-        if _has_parts(engine, target):
+        engine.storage.create_like(beside, target)
+        if engine.storage.has_parts(target):
             engine.execute(f"ALTER TABLE {beside} MODIFY SETTING {UNMERGED}")
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
             engine.execute(insert_of_select(beside, columns, select, {"log_comment": tag}))
         report.check()
-        return count_rows(engine, beside)
+        return engine.storage.count(beside)
     finally:
-        engine.execute(f"DROP TABLE IF EXISTS {chosen}")
-
-
-def _keep(engine: Engine, source: str, cut: str) -> None:
-    """Make a table with the rows of another as they are: its files where they can be shared, else a copy."""
-    engine.execute(f"CREATE TABLE {cut} AS {source}")
-    if _has_parts(engine, source):
-        engine.execute(f"ALTER TABLE {cut} ATTACH PARTITION ALL FROM {source}")
-    else:
-        engine.execute(f"INSERT INTO {cut} SELECT * FROM {source}")
-
-
-def _has_parts(engine: Engine, name: str) -> bool:
-    database, table = (part.strip("`") for part in name.split(".", 1))
-    sql = "SELECT engine LIKE '%MergeTree' FROM system.tables WHERE database = {d:String} AND name = {t:String}"
-    return engine.execute(sql, {"d": database, "t": table}, output="TSVRaw").body.strip() == b"1"
+        engine.storage.drop([chosen])
 
 
 def _where(wanted: Population) -> str:

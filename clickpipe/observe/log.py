@@ -54,7 +54,7 @@ class ServiceLog:
         """Make the tables of a workspace, by its database, where it was not done yet. Raises EngineError."""
         if database in self._prepared:
             return
-        self._engine.execute(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(f'{database}_service')}")
+        self._engine.storage.create_database(f"{database}_service")
         for name, table in service_tables(database).items():
             source = name.partition(".")[2]
             columns = SERVICE_SOURCES[source]
@@ -78,7 +78,7 @@ class ServiceLog:
             waiting = [self._rows.popleft() for _ in range(len(self._rows))]
             self._rows.extend(row for row in waiting if row[0] != database)
             self._prepared.discard(database)
-            self._engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(f'{database}_service')} SYNC")
+            self._engine.storage.drop_database(f"{database}_service")
 
     def write(self, database: str, name: str, row: Mapping[str, Any]) -> None:
         """Add a row of the service data source `name` to a workspace's; columns that are left out have defaults."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 
 from clickpipe.catalog import Live, resource_id
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine, EngineError, Extent, split_table
 from clickpipe.observe.log import ServiceLog
 
 _LOGGER = logging.getLogger(__name__)
 _EVERY = 600.0  # seconds
-_PARTS = (
-    "SELECT concat(database, '.', table) AS name, sum(rows) AS rows, sum(bytes_on_disk) AS bytes "
-    "FROM system.parts WHERE active GROUP BY name"
-)
 
 
 class StorageLog:
@@ -42,25 +37,23 @@ class StorageLog:
     def write(self) -> None:
         """Write how much there is now."""
         now = int(time.time())
-        try:
-            body = self._engine.execute(_PARTS, output="JSONCompact").body
-        except EngineError as error:
-            _LOGGER.warning("what data sources hold is not known: %s", error.message)
-            return
-        held = {name: (int(rows), int(size)) for name, rows, size in json.loads(body)["data"]}
         for workspace, live in self._live().items():
-            tables = {name: table.replace("`", "") for name, table in live.physical.tables.items()}
+            try:
+                extents = self._engine.storage.extents(self._database(workspace))
+            except EngineError as error:
+                _LOGGER.warning("what data sources hold is not known: %s", error.message)
+                return
+            held = {name: extents.get(split_table(table)[1], Extent()) for name, table in live.physical.tables.items()}
             for name in live.compiled.data_sources:
-                rows, size = held.get(tables[name], (0, 0))
-                bad_rows, bad_size = held.get(tables.get(f"{name}_quarantine", ""), (0, 0))
+                good, bad = held[name], held.get(f"{name}_quarantine", Extent())
                 row = {
                     "datasource_id": resource_id(workspace, "datasource", name),
                     "datasource_name": name,
                     "timestamp": now,
-                    "bytes": size,
-                    "rows": rows,
-                    "bytes_quarantine": bad_size,
-                    "rows_quarantine": bad_rows,
+                    "bytes": good.size,
+                    "rows": good.rows,
+                    "bytes_quarantine": bad.size,
+                    "rows_quarantine": bad.rows,
                 }
                 self._log.write(self._database(workspace), "datasources_storage", row)
 

@@ -6,13 +6,12 @@ hold, some decide what SQL means (`meaning`): they hold for a caller's own, neve
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, Settings
+from clickpipe.engine import Engine, Settings, engine_settings
 
 # What decides about a result beside `output_format_…`.
 _RESULT = (
@@ -72,10 +71,7 @@ def client_settings(engine: Engine) -> Mapping[str, Setting]:
 
 def _read(engine: Engine) -> Mapping[str, Setting]:
     # Where there is a `cloud_mode`, Metabase takes the server for ClickHouse's own.
-    sql = (
-        "SELECT name, `default`, type FROM system.settings WHERE NOT is_obsolete AND name != 'cloud_mode' ORDER BY name"
-    )
-    rows: list[list[str]] = json.loads(engine.execute(sql, output="JSONCompact").body)["data"]
+    rows = [row for row in engine_settings(engine) if row[0] != "cloud_mode"]
     known = {name: Setting(name, value, kind, not _may_change(name)) for name, value, kind in rows}
     return known | {name: Setting(name, value, kind, ignored=True, readonly=True) for name, value, kind in _FIXED}
 

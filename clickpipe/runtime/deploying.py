@@ -107,8 +107,7 @@ class Deploying:
         self._services.jobs.submit(self.id, "cleanup", str(number), work)
 
     def _bytes_on_disk(self) -> int:
-        sql = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}"
-        return int(self._services.engine.execute(sql, {"database": self.database}, output="TSV").body)
+        return sum(extent.size for extent in self._services.engine.storage.extents(self.database).values())
 
     def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
         """Carry out a started deployment beside the live one, where it waits to be promoted."""

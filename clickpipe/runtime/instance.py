@@ -32,11 +32,6 @@ _LOGGER = logging.getLogger(__name__)
 _OWN_WORKERS = 4  # of the engine, beside those that callers' queries may take: for ingestion, jobs, checks
 _MOST_WORKERS = 64  # who starts statements bounds them for each workspace: none is to wait for another's
 
-_DAMAGED = (
-    "SELECT concat(database, '.', table), count() FROM system.detached_parts "
-    "WHERE reason LIKE '%broken%' AND database LIKE 'ws\\_%' GROUP BY ALL ORDER BY ALL"
-)
-
 
 class Instance:
     """Everything one process holds. Open it with a folder, or with None for one that leaves nothing behind."""
@@ -197,10 +192,9 @@ class Instance:
     def _damaged(self) -> list[tuple[str, int]]:
         """Return the tables with files that ClickHouse could not read, and how many parts these are."""
         try:
-            lines = self.engine.execute(_DAMAGED, output="TSVRaw").body.decode().splitlines()
+            return list(self.engine.storage.damaged("ws_").items())
         except (EngineError, RuntimeError):
             return []
-        return [(table, int(count)) for table, count in (line.split("\t") for line in lines)]
 
     def upload_path(self, name: str) -> Path:
         """Return where a file that is sent is kept until its rows are in."""

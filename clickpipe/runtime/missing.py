@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine
+from clickpipe.engine import Engine, split_table
 
 _LOGGER = logging.getLogger(__name__)
-_TABLES = "SELECT concat('`', database, '`.`', name, '`') FROM system.tables WHERE startsWith(database, 'ws_')"
 
 
 def require_tables(engine: Engine, live: Iterable[Live], folder: Path) -> list[str]:
@@ -19,9 +18,15 @@ def require_tables(engine: Engine, live: Iterable[Live], folder: Path) -> list[s
 
     Raises ClickpipeError where none at all is there, so that nothing is acknowledged which has nowhere to go.
     """
-    there = set(engine.execute(_TABLES, output="TSVRaw").body.decode().splitlines())
     known = [(name, table) for each in live for name, table in each.physical.tables.items()]
-    missing = [name for name, table in known if table not in there]
+    there: dict[str, Collection[str]] = {}
+    missing = []
+    for name, table in known:
+        database, own = split_table(table)
+        if database not in there:
+            there[database] = engine.storage.tables(database)
+        if own not in there[database]:
+            missing.append(name)
     if known and len(missing) == len(known):
         message = (
             f"The data of ClickHouse in {folder} has none of the {len(known)} tables that the catalog knows of, so "

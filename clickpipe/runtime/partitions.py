@@ -12,10 +12,6 @@ from clickpipe.engine import Engine, EngineError
 _LOGGER = logging.getLogger(__name__)
 MANY = 1000
 _EVERY = 60.0  # seconds
-_COUNTS = (
-    "SELECT concat('`', database, '`.`', table, '`'), uniqExact(partition_id) AS partitions FROM system.parts "
-    "WHERE active AND database LIKE 'ws\\_%' GROUP BY database, table HAVING partitions > {many:UInt64} ORDER BY ALL"
-)
 
 
 class Partitions:
@@ -45,14 +41,13 @@ class Partitions:
 def crowded(engine: Engine, live: Mapping[str, Live]) -> list[tuple[str, int, str, str]]:
     """Return the tables with very many partitions: how many, the data source's name and its key."""
     try:
-        body = engine.execute(_COUNTS, {"many": MANY}, output="TSVRaw").body.decode()
+        crowds = engine.storage.crowded("ws_", MANY)
     except (EngineError, RuntimeError):
         return []
     found = []
-    for line in body.splitlines():
-        table, count = line.split("\t")
+    for crowd in crowds:
         for one in live.values():
             for name, source in one.compiled.data_sources.items():
-                if one.physical.tables.get(name) == table:
-                    found.append((table, int(count), name, source.engine.option("PARTITION_KEY")))
+                if one.physical.tables.get(name) == crowd.table:
+                    found.append((crowd.table, crowd.partitions, name, source.engine.option("PARTITION_KEY")))
     return found

@@ -20,7 +20,7 @@ from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings, available_memory
 from clickpipe.deploy import Deployer, Hooks, Pace
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
-from clickpipe.engine import EngineError, QueryResult, whole
+from clickpipe.engine import EngineError, Extent, QueryResult, split_table, whole
 from clickpipe.ingest import Importer, IngestResult, Lines
 from clickpipe.jobs import Population, Work
 from clickpipe.query import (
@@ -107,7 +107,7 @@ class Workspace(Deploying, DataIn):
         begun = [job.result for job in services.jobs.unfinished if job.workspace_id == self.id]
         kept = [str(result[key]) for result in begun for key in ("kept", "appending") if key in result]
         kept += [table for result in begun for key in ("behind", "tables") for table in result.get(key) or ()]
-        self.live = self._deployer.restore([table.split(".", 1)[1].strip("`") for table in kept])
+        self.live = self._deployer.restore([split_table(table)[1] for table in kept])
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -265,14 +265,9 @@ class Workspace(Deploying, DataIn):
     def row_counts(self) -> dict[str, tuple[int, int]]:
         """Return rows and bytes on disk of each data source and quarantine table."""
         live = self.queries.live()
-        sql = (
-            "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts "
-            "WHERE active AND database = {database:String} GROUP BY table"
-        )
-        body = self._services.engine.execute(sql, {"database": self.database}, output="JSONCompact").body
-        found = {table: (int(rows), int(size)) for table, rows, size in json.loads(body)["data"]}
-        names = {name: table.split(".")[1].strip("`") for name, table in live.physical.tables.items()}
-        return {name: found.get(table, (0, 0)) for name, table in names.items()}
+        found = self._services.engine.storage.extents(self.database)
+        held = {name: found.get(split_table(table)[1], Extent()) for name, table in live.physical.tables.items()}
+        return {name: (extent.rows, extent.size) for name, extent in held.items()}
 
 
 def _limits(settings: Settings) -> QueryLimits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 import time
@@ -16,10 +17,10 @@ from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.ingest import drop_leftovers
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.workspace import Workspace
-from clickpipe.sql import quote_identifier
 from clickpipe.template import Secrets, no_secret
 
 DEFAULT_WORKSPACE = "default"
+_LOGGER = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -48,7 +49,7 @@ class Workspaces:
             self._by_id[record.id] = Workspace(services, record, self._above(record))
             self._keep_local_token(record.id)
         if alone:
-            self._remove_orphans()
+            self._remove_rest()
         if not found:
             self.create(DEFAULT_WORKSPACE)
         return not found
@@ -61,16 +62,27 @@ class Workspaces:
         of_all = self._services.settings.environment_secrets == "all"
         return environment_secret if of_all or record.name == DEFAULT_WORKSPACE else no_secret
 
-    def _remove_orphans(self) -> None:
-        """Remove databases of workspaces that a stopped server was about to remove."""
+    def _remove_rest(self) -> None:
+        """Remove the data of workspaces that a stopped server was about to remove; tell what is nobody's.
+
+        Nothing else is dropped: a database that the catalog does not know may be of a newer one, or another server's.
+        """
+        for record in self._services.catalog.removing():
+            self._drop(record.id, record.database)
         own = {workspace.database for workspace in self}
         for name in self._databases():
             if name.removesuffix("_service") not in own:
-                self._services.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(name)} SYNC")
+                _LOGGER.warning("the database %s is of no workspace that the catalog knows: it is left as it is", name)
+
+    def _drop(self, workspace_id: str, database: str) -> None:
+        services = self._services
+        drop_leftovers(services.engine, workspace_id)
+        services.engine.storage.drop_database(database)
+        services.service_log.remove(database)
+        services.catalog.removed(workspace_id)
 
     def _databases(self) -> list[str]:
-        sql = "SELECT name FROM system.databases WHERE match(name, '^ws_[0-9a-f]{16}(_service)?$')"
-        return self._services.engine.execute(sql, output="TSVRaw").body.decode().split()
+        return self._services.engine.storage.databases("^ws_[0-9a-f]{16}(_service)?$")
 
     def __iter__(self) -> Iterator[Workspace]:
         """Yield them, as they are now."""
@@ -188,9 +200,7 @@ class Workspaces:
             services.tokens.refresh()
             self._by_id.pop(workspace.id, None)
         services.ingester.forget(workspace.id)
-        drop_leftovers(services.engine, workspace.id)
-        services.engine.execute(f"DROP DATABASE IF EXISTS {quote_identifier(workspace.database)} SYNC")
-        services.service_log.remove(workspace.database)
+        self._drop(workspace.id, workspace.database)
 
     def expire(self) -> None:
         """Remove what was kept for long enough."""

@@ -42,6 +42,8 @@ RUN = """
         if step == "kill":
             instance.service_log.remove = instance.ingester.forget = lambda _: os._exit(9)
             instance.workspaces.delete(instance.workspaces.named("branch"))
+        if step == "foreign":
+            instance.engine.storage.create_database("ws_0123456789abcdef")
         found = {w.name: w.sql("SELECT sum(n) AS s FROM sums")[0]["s"] for w in instance.workspaces}
         names = instance.engine.execute(databases, output="TSVRaw").body.decode().split()
         print(json.dumps([found, len({name.removesuffix("_service") for name in names})]))
@@ -58,6 +60,8 @@ def test_previews_are_there_again_and_nothing_is_left_of_those_that_are_gone(
     assert json.loads(run("again")) == [{"default": 1, "branch": 3}, 2]
     assert run("kill", check=False) == ""
     assert json.loads(run("after")) == [{"default": 1}, 1]
+    assert json.loads(run("foreign")) == [{"default": 1}, 2]
+    assert json.loads(run("again")) == [{"default": 1}, 2]  # nobody knows whose it is: it is not dropped
 
 
 def test_a_preview_of_a_workspace_that_is_written_to(instance: Instance, workspace: Workspace) -> None:
