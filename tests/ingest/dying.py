@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine, EngineError, Queries, Storage
 
 _CHANGES = re.compile(r"(INSERT INTO|CREATE TABLE|DROP TABLE IF EXISTS|EXCHANGE TABLES|TRUNCATE TABLE) `ws_")
 
@@ -16,6 +16,7 @@ class Dying:
     def __init__(self, engine: Engine, left: int) -> None:
         """Run `left` of them through `engine`."""
         self._engine, self.left = engine, left
+        self.storage = Storage(cast(Queries, self))
 
     def __getattr__(self, name: str) -> Any:
         """Return what the engine has."""

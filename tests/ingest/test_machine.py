@@ -8,14 +8,14 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine, EngineError, Queries, Storage
 from clickpipe.ingest import Ingester, IngestResult, Lines, Position, WriteAheadLog, writes
 from clickpipe.ingest.log_file import OpenSegment
 from clickpipe.runtime import Instance, Workspace
@@ -40,6 +40,7 @@ class World:
         self._engine = engine
         self.error: Exception = ERRORS[0]
         self.before = self.failures = self.full = 0
+        self.storage = Storage(cast(Queries, self))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
