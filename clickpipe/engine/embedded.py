@@ -73,6 +73,7 @@ class EmbeddedEngine:
         self.inspect = self._inspector.inspect
         self.storage = Storage(self)
         self._pool = Workers(workers, "engine", most=most_workers)
+        self.stuck, self.stuck_of = self._pool.stuck, self._pool.stuck_of
         self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
         if self._place.unclean:
             self._inspector.start()
@@ -160,10 +161,6 @@ class EmbeddedEngine:
         sql = "KILL QUERY WHERE query = {text:String} ASYNC"
         with contextlib.suppress(RuntimeError):
             self._killer.submit(self._query, sql, encode_params({"text": text}), "Null")
-
-    def stuck(self) -> list[float]:
-        """Return for how many seconds each statement goes on that was ended and that ClickHouse does not end."""
-        return self._pool.stuck()
 
     def stream(
         self, sql: str, params: Params | None = None, *, output: str, settings: Settings | None = None, whole: int

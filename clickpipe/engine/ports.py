@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
@@ -59,6 +59,10 @@ class Queries(Protocol):
 
     def stuck(self) -> list[float]:
         """Return for how many seconds each statement goes on that was ended and that ClickHouse does not end."""
+        ...
+
+    def stuck_of(self) -> Mapping[str, int]:
+        """Return how many of those each owner has asked for; '' stands for the server itself."""
         ...
 
 

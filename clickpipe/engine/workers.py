@@ -12,14 +12,14 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from clickpipe.engine.interrupt import interrupted, interruption
-from clickpipe.engine.owner import owner
+from clickpipe.engine.owner import asker, owner
 from clickpipe.engine.protocol import EngineError, Settings
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Task:
     given_up: float = 0.0  # since when
     thread: threading.Thread | None = None
     owner: str = ""
+    asker: str = ""
 
     def rest(self) -> None:
         """Count no time: it waits for others."""
@@ -60,7 +61,8 @@ class Task:
 class Workers:
     """So many threads, and more while none of them is free. Methods may be called from any thread.
 
-    An owner takes at most as many as it leaves free; more of its statements wait until one of them ends.
+    An owner takes at most as many as it leaves free; more of its statements wait until one of them ends. While as many
+    of its statements as there are threads go on though they were given up, all others of it wait.
     """
 
     def __init__(self, count: int, name: str, grace: float = 3.0, *, most: int = 0) -> None:
@@ -78,6 +80,7 @@ class Workers:
         self._threads: set[threading.Thread] = set()
         self._running: set[Task] = set()
         self._of: Counter[str] = Counter()  # what is on its way, by owner
+        self._given_up: Counter[str] = Counter()  # what goes on though it was ended, by who asked for it
         self._held: deque[Task] = deque()  # what would take more than its owner leaves
         self._made = 0
         self._closed = threading.Event()
@@ -86,7 +89,7 @@ class Workers:
 
     def submit(self, run: Callable[[], _Result], kill: Callable[[], None], seconds: float = 0.0) -> Future[_Result]:
         """Run something on a thread; with `seconds` it is watched. Raises RuntimeError when closed."""
-        task = Task(Future(), run, kill, seconds, owner=owner())
+        task = Task(Future(), run, kill, seconds, owner=owner(), asker=asker())
         with self._lock:
             if self._closed.is_set():
                 message = "the engine is closed"
@@ -102,8 +105,10 @@ class Workers:
 
     def _may_go(self, task: Task) -> bool:
         """Tell whether a task's owner leaves as many threads as it takes (the caller holds the lock)."""
+        if not task.owner:
+            return True
         taken = self._of[task.owner]
-        return not task.owner or not taken or taken < self._most - self._unfinished
+        return self._given_up[task.owner] < self._count and (not taken or taken < self._most - self._unfinished)
 
     def _go(self, task: Task) -> None:
         self._tasks.put(task)
@@ -118,6 +123,9 @@ class Workers:
         self._of[task.owner] -= 1
         if not self._of[task.owner]:
             del self._of[task.owner]
+        self._let_go()
+
+    def _let_go(self) -> None:
         held, self._held = self._held, deque()
         for other in held:
             if self._may_go(other):
@@ -158,6 +166,7 @@ class Workers:
             if task is None:
                 return
             task.given_up = time.monotonic()
+            self._given_up[task.asker] += 1
             self._leave(task)
             self._threads = {thread for thread in self._threads if thread is not task.thread}
             if not self._closed.is_set():
@@ -170,6 +179,11 @@ class Workers:
         """Return for how many seconds each statement has gone on since it was given up."""
         with self._lock:
             return [time.monotonic() - task.given_up for task in self._running if task.given_up]
+
+    def stuck_of(self) -> Mapping[str, int]:
+        """Return how many of such statements each has asked for."""
+        with self._lock:
+            return dict(self._given_up) if self._given_up else {}
 
     def close(self) -> bool:
         """Run what waits, then end; return False where a statement that was given up goes on."""
@@ -211,7 +225,9 @@ class Workers:
                 error = raised
             with self._lock:
                 self._running.discard(task)
-                if not task.given_up:
+                if task.given_up:
+                    self._end_late(task)
+                else:
                     self._leave(task)
             if task.given_up:
                 _LOGGER.warning(
@@ -223,6 +239,14 @@ class Workers:
             else:
                 task.future.set_result(result)
             self._own.task = task = result = error = None  # nothing of it is kept while this thread waits
+
+    def _end_late(self, task: Task) -> None:
+        """Count a given up task no more, and let those go that were held for it (the caller holds the lock)."""
+        self._given_up[task.asker] -= 1
+        if not self._given_up[task.asker]:
+            del self._given_up[task.asker]
+        if not self._closed.is_set():
+            self._let_go()
 
     def _look(self) -> None:
         """Kill what has run for too long; give up what goes on then."""

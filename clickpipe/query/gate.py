@@ -1,7 +1,8 @@
 """So many queries of callers at once, so many that wait, no more; and queries that nobody waits for any more end.
 
 Workspaces take turns: however many queries of one wait, another's is the next but those that run. One with
-nothing running does not wait for another's slow queries: its first runs beside them.
+nothing running does not wait for another's slow queries: its first runs beside them. Queries of a workspace that go on
+though they were ended count as running: while there are as many as may run, it is refused more.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, Parts, QueryResult, Settings, working_for
+from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings, working_for
 
 WHOLE = 1 << 20  # bytes from which on a result is not held, where its format can be sent in parts
+_STUCK = "As many queries as may run go on though they were ended: more are taken when ClickHouse has ended one."
 _BESIDE = 16  # queries, each of a workspace of which nothing else runs, beside those that run at once
 
 
@@ -100,6 +102,8 @@ class QueryGate:
         """
         query = _Query(sql, params, output, settings, whose)
         with self._lock:
+            if self._stuck(whose) >= self._at_once:
+                raise ClickpipeError(_STUCK, status=429, code="too_many_queries")
             if self._may_run(whose):
                 self._running[whose] += 1
             elif len(self._waiting.get(whose, ())) < self._most:
@@ -113,8 +117,14 @@ class QueryGate:
 
     def _may_run(self, whose: Hashable) -> bool:
         """Tell whether one more may run (the caller holds the lock)."""
+        stuck = self._stuck(whose)
+        if stuck and stuck + self._running[whose] >= self._at_once:
+            return False
         running = self._running.total()
         return running < self._at_once or (not self._running[whose] and running < self._at_once + _BESIDE)
+
+    def _stuck(self, whose: Hashable) -> int:
+        return self._engine.stuck_of().get(str(whose), 0)
 
     def _start(self, query: _Query) -> None:
         """Run a query, and the next one behind it (one of `_running` is its)."""
@@ -124,7 +134,7 @@ class QueryGate:
         query.started = time.perf_counter()
         settings = {**query.settings, "log_comment": query.tag}
         try:
-            with working_for(""):  # this gate bounds them
+            with working_for("", asked_by=str(query.whose)):  # this gate bounds them
                 running = self._engine.stream(
                     query.sql, query.params, output=query.output, settings=settings, whole=WHOLE
                 )
@@ -150,15 +160,26 @@ class QueryGate:
             self._running[ended] -= 1
             if not self._running[ended]:
                 del self._running[ended]
-            starting = []
+            refused, starting = self._refused(ended), []
             while (whose := next(filter(self._may_run, self._waiting), None)) is not None:
                 self._running[whose] += 1
                 own = self._waiting.pop(whose)
                 starting.append(own.popleft())
                 if own:
                     self._waiting[whose] = own  # behind all others
+        for query in refused:
+            if query.future.set_running_or_notify_cancel():
+                query.future.set_exception(
+                    EngineError(f"Code: 202. DB::Exception: {_STUCK} (TOO_MANY_SIMULTANEOUS_QUERIES)")
+                )
         for query in starting:
             self._start(query)
+
+    def _refused(self, whose: Hashable) -> list[_Query]:
+        """Return the queries that no other's end would start: all threads of their workspace are lost for now."""
+        if self._running[whose] or self._stuck(whose) < self._at_once:
+            return []
+        return list(self._waiting.pop(whose, ()))
 
     def _cancel(self, query: _Query) -> None:
         if query.future.cancel():

@@ -98,9 +98,14 @@ def _collect_less() -> None:
 
 
 def _is_stuck(instance: Instance) -> bool:
-    """Tell whether more statements go on than may, or one for too long: only another process gets rid of them."""
-    stuck = instance.engine.stuck()
-    return len(stuck) > instance.settings.workers or max(stuck, default=0.0) > instance.settings.query_stuck_seconds
+    """Tell whether more statements go on than may, or one for too long: only another process gets rid of them.
+
+    Those of the workspace that has most of them do not count: it is refused more, and stops nobody.
+    """
+    of = instance.engine.stuck_of()
+    others = sum(of.values()) - max((count for owner, count in of.items() if owner), default=0)
+    longest = max(instance.engine.stuck(), default=0.0)
+    return others > instance.settings.workers or longest > instance.settings.query_stuck_seconds
 
 
 @contextmanager

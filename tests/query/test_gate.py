@@ -28,6 +28,9 @@ class Engine:
         assert settings["log_comment"]
         return future
 
+    def stuck_of(self) -> dict[str, int]:
+        return {}
+
     def cancel(self, tag: str) -> None:
         self.cancelled.append(tag)
 
