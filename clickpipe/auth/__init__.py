@@ -6,7 +6,7 @@ from clickpipe.auth.jwts import is_jwt
 from clickpipe.auth.limits import LIMITS, limits_of
 from clickpipe.auth.logins import Logins
 from clickpipe.auth.rates import RateLimit
-from clickpipe.auth.scopes import ADMIN, SCOPES, allows, forbidden, may_know, parse_scope, require
+from clickpipe.auth.scopes import ADMIN, SCOPES, allows, forbidden, keeps, may_know, parse_scope, require
 from clickpipe.auth.tokens import (
     ADMIN_TOKEN,
     LOCAL_TOKEN,
@@ -36,6 +36,7 @@ __all__ = [
     "grant_of_text",
     "is_jwt",
     "keep_local_token",
+    "keeps",
     "limits_of",
     "may_know",
     "parse_scope",

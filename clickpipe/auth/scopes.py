@@ -35,6 +35,12 @@ def allows(token: Token, scope: str, resource: str = "") -> bool:
     return scope in _READS and "WORKSPACE:READ_ALL" in granted
 
 
+def keeps(before: Token, now: Token) -> bool:
+    """Tell whether a token may do now all that it might before, and sees no other rows."""
+    same = before.filters == now.filters and before.fixed_params == now.fixed_params
+    return same and set(before.scopes) <= set(now.scopes)
+
+
 def may_know(token: Token, kind: str, name: str) -> bool:
     """Tell whether a token may be told that there is a data source (`DATASOURCES`) or a pipe (`PIPES`) of a name."""
     verbs = ("READ", "APPEND", "CREATE", "DROP")

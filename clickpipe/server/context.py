@@ -8,7 +8,7 @@ from functools import partial
 
 from starlette.requests import Request
 
-from clickpipe.auth import allows, forbidden, may_know, require
+from clickpipe.auth import allows, forbidden, keeps, may_know, require
 from clickpipe.catalog import Live, Token
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import work_for
@@ -107,7 +107,15 @@ def caller_with(request: Request, given: str) -> Caller:
     told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or told
     request.scope["state"]["headers"] |= told
     request.scope["state"]["token"] = token
+    request.scope["state"]["token_again"] = partial(_still, instance, given, token)
     return Caller(token, instance.workspace(token.workspace_id))
+
+
+def _still(instance: Instance, given: str, token: Token) -> None:
+    """Raise 403 where a token that was looked at is none any more, or may do less than it might."""
+    if not keeps(token, instance.tokens.find(given)):
+        message = "The token may do less than when this request began: send it again."
+        raise forbidden(message)
 
 
 async def require_condition(request: Request, who: Caller, live: Live, written: str, condition: str) -> None:

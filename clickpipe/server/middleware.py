@@ -99,7 +99,7 @@ class GeneralRules:
                 await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send_with_headers)
             else:
                 if "whole" not in state and (b"content-length" in headers or b"transfer-encoding" in headers):
-                    receive = self._in_time(receive)
+                    receive = self._in_time(receive, state)
                 await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError as error:
             if begun or _STOPPING not in str(error):
@@ -108,21 +108,27 @@ class GeneralRules:
         finally:
             self._tell(scope, status, time.perf_counter() - began)
 
-    def _in_time(self, receive: Receive) -> Receive:
-        """Return what receives a body; it raises ClickpipeError 408 where nothing more of it comes for too long."""
-        whole = not self._body_seconds
+    def _in_time(self, receive: Receive, state: Mapping[str, Any]) -> Receive:
+        """Return what receives a body; it raises ClickpipeError 408 where nothing more of it comes for too long.
+
+        A body may take hours. At its end it raises ClickpipeError 403 where the token, which was looked at before, was
+        taken away meanwhile.
+        """
+        whole = False
 
         async def received() -> Message:
             nonlocal whole
             if whole:
                 return await receive()
             try:
-                async with asyncio.timeout(self._body_seconds):
+                async with asyncio.timeout(self._body_seconds or None):
                     message = await receive()
             except TimeoutError:
                 told = f"Nothing more of the body has come for {self._body_seconds:g} seconds."
                 raise ClickpipeError(told, status=408, code="body_too_slow") from None
             whole = not message.get("more_body", False)
+            if whole and message["type"] == "http.request" and (still := state.get("token_again")) is not None:
+                still()
             return message
 
         return received
