@@ -59,9 +59,9 @@ def _without_commas(part: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
         return [], [found]
     at = found.span.end - part.span.start
     before, rest = (Word(part.text[a:b], part.span.sub(a, b)) for a, b in ((0, at), (at, len(part.text))))
-    first = by_grammar(before)
+    first, wrong = _without_commas(before)  # a comma is found missing behind a DEFAULT first, wherever others are
     columns, diagnostics = _without_commas(rest)
-    return [*(first if isinstance(first, list) else []), *columns], [found, *diagnostics]
+    return [*first, *columns], [*wrong, found, *diagnostics]
 
 
 _TOKEN = re.compile(r"--[^\n]*|#[^\n]*|'(?:[^'\\]|\\.|'')*'|`[^`\n]*`|[()\[\],]", re.DOTALL)

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from jinja2 import Template, TemplateSyntaxError
+from jinja2 import Template
 
 from clickpipe.diagnostics import ClickpipeError, Diagnostic, Severity, Span, Word, redact
 from clickpipe.template.assemble import Part, assemble
 from clickpipe.template.binding import Binder, BoundSQL
 from clickpipe.template.branches import MISTAKES, Sample, controls, explore, sample
-from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags, odd_arrays, problem, taken_by
-from clickpipe.template.environment import MARK, Emitted, build, has_more_words, parse
+from clickpipe.template.discover import Parameter, odd_arrays, problem, taken_by
+from clickpipe.template.environment import MARK, Emitted, has_more_words, parse
 from clickpipe.template.errors import MissingName, MissingParameter, TemplateError
+from clickpipe.template.faults import faults
 from clickpipe.template.names import Names, UnknownName
 from clickpipe.template.run import Run
 from clickpipe.template.shape import Shape, is_quick, known_parameters, program, template_shape
@@ -25,7 +26,6 @@ from clickpipe.template.source import normalise
 from clickpipe.template.types import SAMPLE_TEXT, TYPES
 from clickpipe.template.values import Fragment, Nothing, Pieces, Setting
 
-_ABOUT = re.compile(r"block for (\w+)|Extra {% (\w+) %}|'(else) if'|^(\w+) is forbidden")  # the word to point at
 _ITEMS = re.compile(r"\bArray\s*\(\s*\w+\s*,\s*['\"]?([^'\"),\s]*)")  # what an array is declared to be of
 _LAID_OUT = {Fragment, Nothing, Pieces, Setting}  # values that are more, or less, than one placeholder
 _PATHS = 1_000  # ways through a template that are remembered
@@ -257,23 +257,7 @@ def compile_template(source: Word, *, most: int = 0) -> tuple[TemplateProgram | 
     parameters = known_parameters(shape.text)
     if parameters is not None:
         return TemplateProgram(source, parameters, shape), _remarks(source)
-    return None, _faults(source)
-
-
-def _faults(source: Word) -> list[Diagnostic]:
-    """Tell what is wrong with a template: its text is read as it is, so that lines are right."""
-    text = normalise(source.text)
-    try:
-        tree = parse(text)
-        _, diagnostics = find_parameters(tree, source)
-        diagnostics = [*forbidden_tags(tree, source), *diagnostics]
-        if not diagnostics:
-            build(text)
-    except TemplateSyntaxError as error:
-        message = error.message or "template cannot be read"
-        word = _ABOUT.search(message)
-        return [problem(source, "CP3001", message, error.lineno, word[word.lastindex or 0] if word else "")]
-    return diagnostics
+    return None, faults(source)
 
 
 def _remarks(source: Word) -> list[Diagnostic]:
