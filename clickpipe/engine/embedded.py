@@ -213,6 +213,7 @@ class EmbeddedEngine:
         finally:
             if outlet.sends:
                 self._streams.release()
+            outlet.leave()
 
     def _may_send(self) -> bool:
         return self._streams.acquire(blocking=False)

@@ -13,7 +13,8 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import replace
 from pathlib import Path
 
 from clickpipe.engine.protocol import EngineError, QueryResult
@@ -62,6 +63,7 @@ class Outlet:
         self._size = 0
         self._stream: Stream | None = None
         self._ended = threading.Event()
+        self._over: Future[None] = Future()
         self._given_up = False
         self._too_large: EngineError | None = None
         self.sends = False
@@ -130,9 +132,7 @@ class Outlet:
             found = self._so_far()
             rows = sum(one.count(b"\n") for one in self._held)
             body = b"".join(self._held)
-            self._promise.set_result(
-                QueryResult(body, found.rows_read, found.bytes_read, found.elapsed, rows, self._stream)
-            )
+            self._promise.set_result(replace(found, body=body, rows=rows, more=self._stream, ended=self._over))
         elif self._size > max(_HELD, self._most):
             self._stream = Stream(folder=self._folder)
         return True
@@ -160,6 +160,12 @@ class Outlet:
             self.fail(error)
             self._given_up = True
             self._ended.set()
+            self.leave()
+
+    def leave(self) -> None:
+        """Tell that the query runs no more, or was given up."""
+        with contextlib.suppress(InvalidStateError):
+            self._over.set_result(None)
 
     def fail(self, error: EngineError) -> None:
         """Have the promise, or who takes its result, raise an error."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,7 +39,8 @@ class QueryResult:
 
     `queued` are the seconds that it waited for its turn before.
 
-    `more` is what comes behind `body`, of a result that was too large to be held: rows and times are those so far.
+    `more` is what comes behind `body`, of a result that was too large to be held: rows and times are those so far. Its
+    query goes on meanwhile, until `ended` is done.
     """
 
     body: bytes
@@ -48,6 +50,7 @@ class QueryResult:
     rows: int = 0
     more: Parts | None = None
     queued: float = 0.0
+    ended: Future[None] | None = None
 
 
 def whole(result: QueryResult) -> QueryResult:

@@ -145,7 +145,11 @@ class QueryGate:
         running.add_done_callback(lambda done: self._ended(query, done))
 
     def _ended(self, query: _Query, done: Future[QueryResult]) -> None:
-        self._next(query.whose)
+        goes_on = None if done.cancelled() or done.exception() else done.result().ended
+        if goes_on is None:
+            self._next(query.whose)
+        else:
+            goes_on.add_done_callback(lambda _: self._next(query.whose))
         if done.cancelled():
             query.future.set_exception(RuntimeError("the engine was closed"))
         elif (error := done.exception()) is not None:

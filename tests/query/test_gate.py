@@ -11,6 +11,7 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult
+from clickpipe.engine.stream import Stream
 from clickpipe.query import Answer, Answers, QueryGate, Running
 from clickpipe.runtime import Instance
 
@@ -64,6 +65,31 @@ def test_they_run_in_turn_and_no_more_wait_than_may() -> None:
     with pytest.raises(EngineError):
         running[0].future.result()
     assert (own.running, own.waiting) == (0, 0)
+
+
+def test_a_query_runs_until_the_last_part_of_its_result_is_made() -> None:
+    """What it gave so far is sent meanwhile."""
+    engine = Engine()
+    own = gate(engine, 1, 1)
+    first, second = submit(own, "0"), submit(own, "1")
+    ended: Future[None] = Future()
+    engine.started[0][1].set_result(QueryResult(b"", 0, 0, 0.0, more=Stream(), ended=ended))
+    assert first.future.result().more is not None
+    assert (own.running, own.waiting, second.future.running()) == (1, 1, False)
+    ended.set_result(None)
+    assert ([sql for sql, _ in engine.started], own.waiting) == (["0", "1"], 0)
+
+
+def test_a_result_in_parts_counts_while_clickhouse_makes_it(instance: Instance) -> None:
+    sql = "SELECT number FROM numbers(1000000000) WHERE number < 1000000 OR sipHash64(number) = 1"
+    found = instance.gate.submit(sql, {}, "TSV", {}).future.result(timeout=60)
+    assert found.more is not None
+    assert instance.gate.running == 1
+    found.more.close()
+    deadline = time.monotonic() + 20
+    while instance.gate.running:
+        assert time.monotonic() < deadline, "the query counts on"
+        time.sleep(0.01)
 
 
 def test_workspaces_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:

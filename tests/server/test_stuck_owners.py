@@ -70,7 +70,7 @@ class Engine:
 
     def stream(self, sql: str, *_: object, **__: object) -> object:
         run = self._go_on.wait if sql == "deaf" else partial(str, sql)
-        return self._made.submit(lambda: SimpleNamespace(more=None, sql=run()), nothing, 0.05)
+        return self._made.submit(lambda: SimpleNamespace(ended=None, more=None, sql=run()), nothing, 0.05)
 
     def cancel(self, tag: str) -> None:
         assert tag
