@@ -123,7 +123,7 @@ def deploy_to(
 
 
 def _read(folder: Path) -> tuple[Sources, list[FilePart]]:
-    from clickpipe.config import SETTINGS_FILE
+    from clickpipe.config import SETTINGS_FILE, require_inside
     from clickpipe.project import read_folder
 
     texts, unreadable = read_folder(folder)
@@ -132,7 +132,7 @@ def _read(folder: Path) -> tuple[Sources, list[FilePart]]:
     if not texts:
         message = f"there are no datafiles (.datasource, .pipe) in {folder.resolve()}"
         raise ClickpipeError(message, code="no_datafiles")
-    settings = folder / SETTINGS_FILE  # what it says of strictness holds for the deployment too
+    settings = require_inside(folder, folder / SETTINGS_FILE)  # what it says of strictness holds for the deployment too
     sent = {**texts, SETTINGS_FILE: settings.read_text(encoding="utf-8")} if settings.is_file() else texts
     return Sources(texts), [("data_project://", (name, text.encode(), "text/plain")) for name, text in sent.items()]
 

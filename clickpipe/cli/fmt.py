@@ -107,6 +107,9 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    from clickpipe.config import require_inside
+
+    require_inside(path.parent, path)
     if not path.stat().st_mode & _WRITABLE:  # which holds nobody back who is root
         raise ClickpipeError(f"{path} cannot be written: it is read-only", code="unwritable")
     try:

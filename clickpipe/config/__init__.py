@@ -2,6 +2,7 @@
 
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
 from clickpipe.config.key import Cipher, is_encrypted, load_cipher
+from clickpipe.config.links import require_inside
 from clickpipe.config.memory import available_memory
 from clickpipe.config.rules import COPY_SOURCES, DEFAULT_RULES, SETTINGS_FILE, STRICT_RULES, ProjectRules, with_project
 from clickpipe.config.secrets import ENV_FILES, environment_secret, folder_secrets
@@ -26,6 +27,7 @@ __all__ = [
     "load_cipher",
     "load_settings",
     "publish_address",
+    "require_inside",
     "with_project",
     "withdraw_address",
 ]

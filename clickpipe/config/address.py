@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from clickpipe.config.key import Cipher, is_encrypted, load_cipher
 from clickpipe.diagnostics import ClickpipeError
@@ -40,11 +42,31 @@ def withdraw_address(data_dir: Path) -> None:
 
 
 def find_address(data_dir: Path, encryption_key: str = "") -> ServerAddress | None:
-    """Return what the last server wrote (it may have been killed since), or None: also where its key is not here."""
+    """Return what the last server wrote (it may have been killed since), or None: also where its key is not here.
+
+    None for a server elsewhere: the file may be one that came with a project, and tokens and files are sent there.
+    """
     with contextlib.suppress(OSError, ValueError, TypeError, ClickpipeError):
         found = ServerAddress(**json.loads((data_dir / _FILE).read_text(encoding="utf-8")))
+        if not _is_here(found.url):
+            return None
         if not is_encrypted(found.token):
             return found
         cipher = load_cipher(encryption_key, make=False)
         return ServerAddress(found.url, cipher.decrypt(found.token)) if cipher is not None else None
     return None
+
+
+def _is_here(url: str) -> bool:
+    """Tell whether a URL is of this machine: a socket can listen on its address. Raises ValueError for no URL."""
+    host = urlsplit(url).hostname or ""
+    if host in {"localhost", socket.gethostname()}:
+        return True
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host)  # a name is not asked for: who answers could be anybody
+        with socket.socket(family, socket.SOCK_STREAM) as tried:
+            tried.bind((host, 0))
+    except OSError:
+        return False
+    return True

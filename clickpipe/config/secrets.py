@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from clickpipe.config.links import require_inside
+
 PREFIX = "CLICKPIPE_SECRET_"
 ENV_FILES = (".env", ".env.local")
 
@@ -19,8 +21,11 @@ def environment_secret(name: str) -> str | None:
 
 
 def folder_secrets(root: Path) -> dict[str, str]:
-    """Return what `.env` and `.env.local` (which wins) of a project's folder say. Raises UnicodeDecodeError."""
-    found = [path for name in ENV_FILES if (path := root / name).is_file()]
+    """Return what `.env` and `.env.local` (which wins) of a project's folder say.
+
+    Raises UnicodeDecodeError, ClickpipeError for one that is a link out of the project.
+    """
+    found = [require_inside(root, path) for name in ENV_FILES if (path := root / name).is_file()]
     if not found:
         return {}
     from dotenv import dotenv_values

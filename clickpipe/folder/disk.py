@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -16,7 +17,12 @@ def cache_folder(root: Path) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a cache folder that git leaves alone, and remove what a killed process left in it."""
+    """Make a cache folder that git leaves alone, and remove what a killed process left in it.
+
+    Raises OSError, also for one behind a link: a project that brought it could have any folder written to and cleared.
+    """
+    if any(path.is_symlink() for path in (folder, folder.parent)):
+        raise OSError(errno.ELOOP, "it is a link", str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ".gitignore").exists():
         replace_file(folder / ".gitignore", b"*\n")

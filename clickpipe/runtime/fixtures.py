@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clickpipe.config import require_inside
 from clickpipe.deploy import Progress
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Dialect, FileRows, IngestResult, Lines, read_file
@@ -32,8 +33,8 @@ class LoadedFixture:
 
 
 def fixture_path(root: Path, data_source: str) -> Path:
-    """Return where a data source's fixture of events lies, whether it exists or not."""
-    return root / "fixtures" / f"{data_source}.ndjson"
+    """Return where a data source's fixture of events lies, whether it exists or not. Raises ClickpipeError."""
+    return require_inside(root, root / "fixtures" / f"{data_source}.ndjson")
 
 
 def load_fixtures(
@@ -56,6 +57,7 @@ def load_fixtures(
         progress(f"loading {file} into {name}")
         kind = _FORMATS[path.suffix]
         try:
+            require_inside(root, path)
             with _rows(workspace, live.compiled.data_sources[name], path, kind) as rows:
                 result = workspace.append(name, rows)
         except ClickpipeError as error:

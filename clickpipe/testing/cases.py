@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 import yaml
 
+from clickpipe.config import require_inside
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.diagnostics.errors import DOCS
 
@@ -82,8 +83,9 @@ def read_tests(root: Path) -> Iterator[Test]:
     """Yield the tests of the project in `root`, by file and in order. Raises ClickpipeError for a broken file."""
     folder = root / "tests"
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("*.test")]):
-        file = path.relative_to(root).as_posix()
+        file = require_inside(root, path).relative_to(root).as_posix()
         if path.suffix == ".test":
+            require_inside(root, path.with_suffix(".test.result"))
             yield _command(path, file)
             continue
         for number, entry in enumerate(_entries(path, file), 1):

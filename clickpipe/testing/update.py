@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from clickpipe.config import require_inside
 from clickpipe.testing.cases import EndpointTest
 
 _OK = 200
@@ -34,7 +35,7 @@ def updated(text: str, number: int, got: str, status: int) -> str:
 
 def update_file(root: Path, file: str, changes: Mapping[int, tuple[str, int]]) -> None:
     """Write what was got (body and status) into the tests of a file, by their number."""
-    path = root / file
+    path = require_inside(root, root / file)
     text = path.read_text(encoding="utf-8")
     for number, (got, status) in changes.items():
         text = updated(text, number, got, status)
@@ -43,7 +44,7 @@ def update_file(root: Path, file: str, changes: Mapping[int, tuple[str, int]]) -
 
 def add_test(root: Path, test: EndpointTest, query: str) -> None:
     """Append a test to its pipe's file, made when absent; `query` are its parameters as a query string."""
-    path = root / "tests" / f"{test.pipe}.yaml"
+    path = require_inside(root, root / "tests" / f"{test.pipe}.yaml")
     path.parent.mkdir(exist_ok=True)
     before = path.read_text(encoding="utf-8").rstrip() + "\n\n" if path.exists() else ""
     lines = [f"- name: {json.dumps(test.name)}\n"]
