@@ -83,10 +83,10 @@ def test_the_catalog_holds_no_value_that_can_be_read(home: Path) -> None:
 
 
 def test_the_address_of_a_server_is_for_who_has_the_key(home: Path) -> None:
-    publish_address(home, ServerAddress("http://a", "secret"), cipher())
+    publish_address(home, ServerAddress("http://127.0.0.1:1", "secret"), cipher())
     assert "secret" not in (home / "server.json").read_text()
-    assert find_address(home) == ServerAddress("http://a", "secret")
+    assert find_address(home) == ServerAddress("http://127.0.0.1:1", "secret")
     key_file().unlink()
     assert find_address(home) is None
-    publish_address(home, ServerAddress("http://a", "open"))
-    assert find_address(home) == ServerAddress("http://a", "open")
+    publish_address(home, ServerAddress("http://127.0.0.1:1", "open"))
+    assert find_address(home) == ServerAddress("http://127.0.0.1:1", "open")
