@@ -108,6 +108,9 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE removing (workspace_id TEXT NOT NULL PRIMARY KEY) STRICT;
     """,
+    """
+    UPDATE workspaces SET name = parent || '/' || name WHERE parent != '';
+    """,
 )
 
 

@@ -47,16 +47,20 @@ class Catalog(Database):
     def workspaces(self) -> list[Workspace]:
         """Return all workspaces, oldest first."""
         sql = "SELECT id, name, created_at, parent, expires_at FROM workspaces ORDER BY created_at"
-        return [Workspace(**row) for row in self.rows(sql)]
+        return [Workspace(**{**row, "name": row["name"].rpartition("/")[2]}) for row in self.rows(sql)]
 
     def create_workspace(self, name: str, *, parent: str = "", expires_at: float = 0.0) -> Workspace:
-        """Add a workspace. Raises sqlite3.IntegrityError when the name is taken."""
+        """Add a workspace; a preview has a name among those of its parent.
+
+        Raises sqlite3.IntegrityError when the name is taken.
+        """
+        kept = f"{parent}/{name}" if parent else name
         workspace = Workspace(uuid.uuid4().hex[:16], name, now(), parent, expires_at)
         with self.transaction():
             self.count_up()
             self.run(
                 "INSERT INTO workspaces (id, name, created_at, parent, expires_at) VALUES (?, ?, ?, ?, ?)",
-                *(workspace.id, name, workspace.created_at, parent, expires_at),
+                *(workspace.id, kept, workspace.created_at, parent, expires_at),
             )
         return workspace
 

@@ -110,15 +110,23 @@ class Workspaces:
     @property
     def default(self) -> Workspace:
         """Return the workspace made at first start."""
-        return next(w for w in self if w.name == DEFAULT_WORKSPACE)
+        return next(w for w in self if w.name == DEFAULT_WORKSPACE and not w.parent)
 
     def find(self, workspace_id: str) -> Workspace:
         """Return the workspace of a token. Raises KeyError."""
         return self._by_id[workspace_id]
 
     def named(self, name: str) -> Workspace:
-        """Return the workspace of a name or an id. Raises ClickpipeError 404."""
-        found = self._by_id.get(name) or next((w for w in self if w.name == name), None)
+        """Return the workspace of a name or an id; the preview of a name where only one has it.
+
+        Raises ClickpipeError 404, and 409 where several previews have it.
+        """
+        named = [w for w in self if w.name == name]
+        found = self._by_id.get(name) or next((w for w in named if not w.parent), None)
+        if found is None and len(named) > 1:
+            message = f"{len(named)} workspaces have a preview '{name}': name it by its id."
+            raise ClickpipeError(message, status=409, code="ambiguous")
+        found = found or next(iter(named), None)
         if found is None:
             hint = did_you_mean(name, [w.name for w in self])
             message = f"There is no workspace '{name}'" + (f": {hint}" if hint else "")
@@ -132,16 +140,17 @@ class Workspaces:
     def create(self, name: str, *, parent: str = "", seconds: float = 0.0) -> Workspace:
         """Make a workspace with its admin token; after so many seconds it is removed (0: never).
 
-        Raises ClickpipeError 400 for a name that cannot be one, 409 for one that is taken.
+        Raises ClickpipeError 400 for a name that cannot be one, 409 for one that is taken: by another workspace, for a
+        preview by another of its parent's.
         """
         self.require_name(name)
+        self.require_free(name, parent)
         try:
             made = self._services.catalog.create_workspace(
                 name, parent=parent, expires_at=time.time() + seconds if seconds else 0.0
             )
         except sqlite3.IntegrityError:
-            message = f"There is a workspace '{name}' already."
-            raise ClickpipeError(message, status=409, code="name_taken") from None
+            raise _taken(name) from None
         ensure_admin_token(self._services.catalog, made.id)
         self._keep_local_token(made.id)
         workspace = self._by_id[made.id] = Workspace(self._services, made, self._above(made))
@@ -169,6 +178,17 @@ class Workspaces:
             message = f"'{name[:100]}' cannot be a workspace's name: letters, digits, '_', '-' and '.' can; no id can."
             raise ClickpipeError(message, code="bad_name")
 
+    def require_free(self, name: str, parent: str) -> None:
+        """Raise ClickpipeError 409 for a name that no preview of a workspace can have: others' names do not count.
+
+        Its own name and that of the default workspace, which no preview is to be taken for.
+        """
+        own = self._by_id.get(parent)
+        if parent and (
+            name == DEFAULT_WORKSPACE or (own and name in {own.name, *(w.name for w in self.previews(own))})
+        ):
+            raise _taken(name)
+
     def preview(self, parent: Workspace, name: str, rows: Rows) -> Workspace:
         """Make a workspace that begins as another one is now: its project, its rows (shared files), its secrets.
 
@@ -188,7 +208,7 @@ class Workspaces:
 
     def delete(self, workspace: Workspace) -> None:
         """Remove a workspace with its previews, data, metadata and tokens. Raises ClickpipeError for the default."""
-        if workspace.name == DEFAULT_WORKSPACE:
+        if workspace is self.default:
             message = "The default workspace cannot be removed."
             raise ClickpipeError(message, code="default_workspace")
         services = self._services
@@ -209,3 +229,7 @@ class Workspaces:
             found = self._by_id.get(record.id)
             if found is not None and 0 < record.expires_at <= now:
                 self.delete(found)
+
+
+def _taken(name: str) -> ClickpipeError:
+    return ClickpipeError(f"There is a workspace '{name}' already.", status=409, code="name_taken")

@@ -175,9 +175,7 @@ async def post_preview(request: Request) -> JSONResponse:
     if data not in _ROWS:
         message = f"'data' is all, last_partition or none, not '{data[:100]}'."
         raise ClickpipeError(message, code="bad_data")
-    if name and any(workspace.name == name for workspace in instance.workspaces):
-        message = f"There is a workspace '{name}' already."
-        raise ClickpipeError(message, status=409, code="name_taken")
+    instance.workspaces.require_free(name, main.id)
 
     def work(_: Report) -> Mapping[str, Any]:
         made = instance.workspaces.preview(main, name, _ROWS[data])
