@@ -12,6 +12,7 @@ from clickpipe.ingest.ingester import Ingester
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.leftovers import drop_leftovers
 from clickpipe.ingest.log import WriteAheadLog
+from clickpipe.ingest.messages import Message, Stored, line_of, refused
 from clickpipe.ingest.mock import mock_rows
 from clickpipe.ingest.position import Position
 from clickpipe.ingest.probe import PLAIN, UNMERGED, Probe
@@ -31,10 +32,12 @@ __all__ = [
     "IngestResult",
     "Ingester",
     "Lines",
+    "Message",
     "Position",
     "Probe",
     "Reason",
     "Replacing",
+    "Stored",
     "WriteAheadLog",
     "analyze",
     "analyze_columns",
@@ -48,11 +51,13 @@ __all__ = [
     "is_charset",
     "is_passing",
     "is_uncertain",
+    "line_of",
     "lines_of",
     "mock_rows",
     "open_file",
     "read_file",
     "reasons",
+    "refused",
     "replay",
     "unseen",
 ]

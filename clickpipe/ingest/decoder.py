@@ -16,10 +16,11 @@ import msgspec
 from msgspec.structs import astuple
 
 from clickpipe.columns import holder, plain
-from clickpipe.ingest.extract import texts_of
+from clickpipe.ingest.extract import steps_of, texts_of
 from clickpipe.ingest.fields import Field, fields_of
 from clickpipe.ingest.forms import ANYTHING, exact_form, fitting_form
-from clickpipe.project import DataSource, Each, Key, parse_jsonpath
+from clickpipe.ingest.messages import REFUSED
+from clickpipe.project import DataSource, Each, Key, Step
 from clickpipe.sql import quote_identifier
 
 _LONGEST = 100_000  # bytes of lines: of more, ClickHouse is the faster judge
@@ -89,7 +90,7 @@ class Decoder:
 
     def judge(self, lines: bytes) -> Judged | None:
         """Return what lines are if each of them certainly fits, else None: ClickHouse is to be asked."""
-        if len(lines) > _LONGEST:
+        if len(lines) > _LONGEST or REFUSED in lines:
             return None
         rows: list[tuple[Any, ...]] = []
         others = 0
@@ -123,12 +124,12 @@ def _takes(decoder: _Decoder, line: bytes) -> bool:
 def decoder_of(source: DataSource) -> Decoder | None:
     """Return the decoder of a data source; None where all its lines are ClickHouse's to judge."""
     root: _Branch = {}
-    with_paths = any(column.jsonpath for column in source.columns)
-    for field in fields_of(source, texts_of(source), quoted=False):
-        if with_paths and field.column.jsonpath is None:
+    for number, field in enumerate(fields_of(source, texts_of(source), quoted=False)):
+        steps = steps_of(source, number)
+        if steps is None:
             if field.required:
                 return None
-        elif not _add(root, field):
+        elif not _add(root, field, steps):
             return None
     fits = _struct(root, fitting_form, strict=False)
     if fits is None:
@@ -157,10 +158,8 @@ def _decoder(type_: Any) -> _Decoder:
     return msgspec.json.Decoder(type_)
 
 
-def _add(root: _Branch, field: Field) -> bool:
+def _add(root: _Branch, field: Field, steps: tuple[Step, ...]) -> bool:
     """Put a column where its path leads; tell whether it could be."""
-    path = field.column.jsonpath
-    steps = parse_jsonpath(path) if path else (Key(field.column.name),)
     if steps and isinstance(steps[-1], Each) and holder(plain(field.column.type)) is not None:
         steps = steps[:-1]
     names = [step.name for step in steps if isinstance(step, Key)]

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from clickpipe.columns import base, takes_json
 from clickpipe.ingest.jsonpath import json_at, keys_of, text_at
-from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
+from clickpipe.ingest.messages import WHOLE_MESSAGE
+from clickpipe.project import Column, DataSource, Each, Key, Step, is_kafka, is_of_message, parse_jsonpath
 from clickpipe.sql import quote_identifier, quote_literal
 
 _NAME = re.compile(r"^(?!null$)[A-Za-z_][\w$-]*$", re.ASCII | re.IGNORECASE)
@@ -98,6 +99,8 @@ def texts_of(source: DataSource) -> Texts:
         _add(root, keys)
     places = {keys: _place(root, keys) for keys in shortest}
     texts = [_column(column, steps, places) for column, steps in zip(source.columns, paths, strict=True)]
+    if is_kafka(source.connector):
+        texts = [WHOLE_MESSAGE if steps == () else text for text, steps in zip(texts, paths, strict=True)]
     parents = {keys[:-1] for keys in shortest if len(keys) > 1}
     checks = [_list_check(parents)] if parents else []
     checks += [_exact_line()] if any(_DECIMAL.search(column.type) for column in source.columns) else []
@@ -131,6 +134,8 @@ def steps_of(source: DataSource, number: int) -> tuple[Step, ...] | None:
     column = source.columns[number]
     if column.jsonpath is not None:
         return parse_jsonpath(column.jsonpath)
+    if is_of_message(source, column):
+        return (Key(column.name),)
     return None if any(c.jsonpath is not None for c in source.columns) else (Key(column.name),)
 
 

@@ -19,7 +19,8 @@ from clickpipe.ingest.apart import leans, settings_apart
 from clickpipe.ingest.csv_rows import CsvTexts
 from clickpipe.ingest.extract import Texts, texts_of
 from clickpipe.ingest.fields import Field, error_of, fields_of, kept_text, unfitting
-from clickpipe.project import DataSource
+from clickpipe.ingest.messages import IS_REFUSED, REFUSAL
+from clickpipe.project import DataSource, is_kafka
 from clickpipe.sql import quote_identifier
 
 STAGED = "clickpipe_staged"  # the database of all staged lines
@@ -114,11 +115,12 @@ def build_mapping(
     """
     texts = texts or texts_of(source)
     fields = fields_of(source, texts, quoted=quoted)
+    of_messages = is_kafka(source.connector) and not isinstance(texts, CsvTexts)
     columns = ["__import_id String", "__line String", *(f"{f.raw} Nullable(String)" for f in fields)]
     columns += [f"{f.parsed} {f.parsed_type}" for f in fields if f.parsed]
     columns.append("__ok Bool")
     names = [c.split(" ", 1)[0] for c in columns]
-    select = _map(fields, texts)
+    select = _map(fields, texts, [IS_REFUSED] if of_messages else [])
     mark = fingerprint(*columns, select)
     staged = f"{quote_identifier(STAGED)}.{quote_identifier(f'{owner}_{source.name}_{mark}')}"
     values = [pair for f in fields for pair in f.values]
@@ -130,6 +132,8 @@ def build_mapping(
         "if(isValidJSON(__line) AND JSONType(__line) = 'Object', "
         f"arrayFilter(e -> e.2 != '', [\n    {errors}\n]), {_BROKEN})"
     )
+    if of_messages:
+        listed = f"if({IS_REFUSED}, {REFUSAL}, {listed})"
     faulty = f"(SELECT *, {listed} AS __errors FROM {staged} WHERE NOT __ok)"
     kept = [quote_identifier(f.column.name) for f in fields]
     kept = [*kept, "c__error_column", "c__error", "c__import_id", source.quarantine_time]
@@ -169,21 +173,21 @@ def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -
     )
 
 
-def _map(fields: list[Field], texts: Texts | CsvTexts) -> str:
+def _map(fields: list[Field], texts: Texts | CsvTexts, refused: Iterable[str]) -> str:
     columns = ["import_id AS __import_id", "line AS __line"]
     columns += [f"{sql} AS {f.raw}" for f, sql in zip(fields, texts.columns, strict=True)]
     columns += [f.select for f in fields if f.parsed]
-    listed = ",\n    ".join([*columns, f"{_all_fit(fields, texts)} AS __ok"])
+    listed = ",\n    ".join([*columns, f"{_all_fit(fields, texts, refused)} AS __ok"])
     return f"SELECT\n    {listed}\nFROM ({texts.read(_MARK)})"
 
 
-def _all_fit(fields: list[Field], texts: Texts | CsvTexts) -> str:
-    """Return SQL that tells whether a line is a JSON object whose values fit.
+def _all_fit(fields: list[Field], texts: Texts | CsvTexts, refused: Iterable[str]) -> str:
+    """Return SQL that tells whether a line is a JSON object whose values fit; none where one of `refused` holds.
 
     Texts come of valid JSON only, so it is parsed again only where no text tells.
     """
     no_object = "__line != '{}'" if isinstance(texts, CsvTexts) else "NOT startsWith(__line, '{')"
-    fit = _none_of(no_object, *unfitting(fields))
+    fit = _none_of(no_object, *refused, *unfitting(fields))
     if isinstance(texts, CsvTexts) or any(f.required and f.proves for f in fields):
         return fit
     proofs = [f"isNotNull({f.raw})" for f in fields if f.proves]

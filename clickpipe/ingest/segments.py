@@ -34,9 +34,13 @@ class Segments:
         self.waiting_of[workspace] += size
 
     def without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
-        """Refuse requests with a line that does not fit; return the others."""
-        faults = self._writer.screen(channel, batch)
-        for request in batch:
+        """Refuse requests with a line that does not fit; return the others.
+
+        Those of a source are not refused: it would send them again without end.
+        """
+        asked = [request for request in batch if request.position is None]
+        faults = self._writer.screen(channel, asked) if asked else {}
+        for request in asked:
             if fault := faults.get(request.import_id):
                 error = ClickpipeError(f"Nothing was written: {fault}", code="row_does_not_fit")
                 self.fail(channel, [request], error)

@@ -7,6 +7,7 @@ from clickpipe.project.engine import check_engine
 from clickpipe.project.filenames import resource_name
 from clickpipe.project.files import decode, read_folder, read_texts
 from clickpipe.project.jsonpath import Each, JsonpathError, Key, Step, parse_jsonpath
+from clickpipe.project.kafka_columns import is_kafka, is_of_message
 from clickpipe.project.model import (
     Column,
     Connection,
@@ -43,6 +44,8 @@ __all__ = [
     "connection_names",
     "datafile_paths",
     "decode",
+    "is_kafka",
+    "is_of_message",
     "load_files",
     "load_folder",
     "load_texts",

@@ -13,19 +13,11 @@ from clickpipe.project.defaults import fitting_default
 from clickpipe.project.engine import build_engine, check_engine
 from clickpipe.project.indexes import parse_indexes
 from clickpipe.project.jsonpath import JsonpathError, parse_jsonpath
+from clickpipe.project.kafka_columns import KAFKA_COLUMNS, KAFKA_HEADERS, is_kafka
 from clickpipe.project.model import Column, DataSource, Index
 from clickpipe.project.secrets import find_secrets
 
 # What connectors store besides the schema's columns: name, type, default.
-_KAFKA_COLUMNS = (
-    ("__value", "String", "''"),
-    ("__topic", "LowCardinality(String)", "''"),
-    ("__partition", "Int16", "0"),
-    ("__offset", "Int64", "0"),
-    ("__timestamp", "DateTime", "toDateTime(0)"),
-    ("__key", "String", "''"),
-)
-_KAFKA_HEADERS = ("__headers", "Map(String, String)", "map()")
 _DYNAMODB_COLUMNS = (
     ("_record", "Nullable(String)", "NULL"),
     ("_old_record", "Nullable(String)", "NULL"),
@@ -115,9 +107,9 @@ def _check_jsonpath(path: Word | None) -> list[Diagnostic]:
 def _hidden_columns(file: str, columns: Sequence[Column], connector: Mapping[str, Word]) -> Iterator[Column]:
     """Yield the columns that a connector adds to those of the schema."""
     added: tuple[tuple[str, str, str], ...] = ()
-    if any(option.startswith("KAFKA_") for option in connector):
+    if is_kafka(connector):
         headers = connector.get("KAFKA_STORE_HEADERS")
-        added = _KAFKA_COLUMNS + ((_KAFKA_HEADERS,) if headers and headers.text.lower() == "true" else ())
+        added = KAFKA_COLUMNS + ((KAFKA_HEADERS,) if headers and headers.text.lower() == "true" else ())
     elif "IMPORT_TABLE_ARN" in connector:
         added = _DYNAMODB_COLUMNS
     given = {c.name for c in columns}

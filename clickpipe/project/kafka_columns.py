@@ -1,0 +1,30 @@
+"""The columns that a Kafka data source has besides those of its schema: of a message, not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clickpipe.diagnostics import Word
+from clickpipe.project.model import Column, DataSource
+
+# Name, type, default.
+KAFKA_COLUMNS = (
+    ("__value", "String", "''"),
+    ("__topic", "LowCardinality(String)", "''"),
+    ("__partition", "Int16", "0"),
+    ("__offset", "Int64", "0"),
+    ("__timestamp", "DateTime", "toDateTime(0)"),
+    ("__key", "String", "''"),
+)
+KAFKA_HEADERS = ("__headers", "Map(String, String)", "map()")
+_NAMES = frozenset(name for name, _, _ in (*KAFKA_COLUMNS, KAFKA_HEADERS))
+
+
+def is_kafka(connector: Mapping[str, Word]) -> bool:
+    """Tell whether a data source with these options reads a Kafka topic."""
+    return any(option.startswith("KAFKA_") for option in connector)
+
+
+def is_of_message(source: DataSource, column: Column) -> bool:
+    """Tell whether a column is filled with what a message has besides its value: it needs no jsonpath."""
+    return column.name in _NAMES and column.jsonpath is None and is_kafka(source.connector)
