@@ -1,13 +1,13 @@
 """Diff, plan, apply, promote: how a project becomes what a workspace answers from."""
 
 from clickpipe.deploy.apply import Hooks
-from clickpipe.deploy.clone import Rows
+from clickpipe.deploy.backfill.pace import Pace
+from clickpipe.deploy.backfill.rebuild import rebuild_target
 from clickpipe.deploy.deployer import Deployer, Prepared
-from clickpipe.deploy.incomplete import complete_part
-from clickpipe.deploy.pace import Pace
-from clickpipe.deploy.plan import Changes, Plan
-from clickpipe.deploy.rebuild import rebuild_target
-from clickpipe.deploy.step import Category, Feedback, Step
+from clickpipe.deploy.planning.incomplete import complete_part
+from clickpipe.deploy.planning.plan import Changes, Plan
+from clickpipe.deploy.planning.step import Category, Feedback, Step
+from clickpipe.deploy.standby.clone import Rows
 from clickpipe.deploy.tables import Progress, Tables
 
 __all__ = [

@@ -11,11 +11,11 @@ from typing import Any
 
 from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace
 from clickpipe.compiler import CompiledProject
-from clickpipe.deploy.beside import Beside
-from clickpipe.deploy.fills import Fill, fills
-from clickpipe.deploy.history import History
-from clickpipe.deploy.pace import Pace
-from clickpipe.deploy.plan import Plan
+from clickpipe.deploy.backfill.fills import Fill, fills
+from clickpipe.deploy.backfill.pace import Pace
+from clickpipe.deploy.backfill.run import Backfill
+from clickpipe.deploy.planning.plan import Plan
+from clickpipe.deploy.standby.standby import Standby
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
@@ -52,7 +52,7 @@ class Applier:
         workspace: Workspace,
         hooks: Hooks,
         tables: Tables,
-        beside: Beside,
+        standby: Standby,
         pace: Pace,
     ) -> None:
         """Make what is new in the workspace's database; `pace` is that of what copies rows."""
@@ -61,7 +61,7 @@ class Applier:
         self._workspace = workspace
         self._hooks = hooks
         self._tables = tables
-        self._beside = beside
+        self._standby = standby
         self._pace = pace
 
     def apply(
@@ -75,22 +75,22 @@ class Applier:
         """
         base = self._hooks.live()
         with self._hooks.paused():
-            self._beside.discard(base)  # what was live before the live one
+            self._standby.discard(base)  # what was live before the live one
             self._tables.collect(base.physical.objects if base else ())  # what a failed undo left
         with self.or_undo(deployment, base):
-            history = self._history(fills(plan.steps) if base else [])
-            if self._make(deployment, live, plan, history, keep_until, progress):
-                self.finish(deployment, live, history, keep_until, progress)
+            backfill = self._backfill(fills(plan.steps) if base else [])
+            if self._make(deployment, live, plan, backfill, keep_until, progress):
+                self.finish(deployment, live, backfill, keep_until, progress)
 
-    def _history(self, found: list[Fill]) -> History:
-        return History(self._engine, self._tables, self._workspace.database, found, self._pace)
+    def _backfill(self, found: list[Fill]) -> Backfill:
+        return Backfill(self._engine, self._tables, self._workspace.database, found, self._pace)
 
     def _make(
         self,
         deployment: Deployment,
         live: Live,
         plan: Plan,
-        history: History,
+        backfill: Backfill,
         keep_until: float | None,
         progress: Progress,
     ) -> bool:
@@ -106,47 +106,47 @@ class Applier:
             for step in plan.steps:
                 if step.move:
                     self._tables.fill(step.create[0].name, step.move)
-            waits = history.can_wait and (not at_once or self._beside.can_connect(base, live))
+            waits = backfill.can_wait and (not at_once or self._standby.can_connect(base, live))
             if waits:
-                history.cut({item.name for item in made if not item.is_view} - moved)
+                backfill.cut({item.name for item in made if not item.is_view} - moved)
             else:
-                history.fill_now(progress)
+                backfill.fill_now(progress)
             self._tables.create([item for item in made if item.is_view], progress)
             if not waits and at_once:
                 self.promote(live, keep=False)  # nothing can be passed back, so nothing is kept
                 self._remove_rest(live, progress)
                 return False
-            self._beside.other, self._beside.ready = live, False
-            self._beside.connect(base)
+            self._standby.other, self._standby.ready = live, False
+            self._standby.connect(base)
             if waits:
-                work = {"fills": [fill.as_dict() for fill in history.fills], "keep_until": keep_until}
+                work = {"fills": [fill.as_dict() for fill in backfill.fills], "keep_until": keep_until}
                 self._catalog.backfills.begin(workspace, deployment.id, work)
         return True
 
     def go_on(self, deployment: Deployment, live: Live, work: Mapping[str, Any], progress: Progress) -> None:
         """Fill the tables of a deployment that a stopped server had made, and do with it what was to be done."""
-        history = self._history([Fill.of(kept) for kept in work["fills"]])
+        backfill = self._backfill([Fill.of(kept) for kept in work["fills"]])
         with self.or_undo(deployment, self._hooks.live()):
-            self.finish(deployment, live, history, work["keep_until"], progress)
+            self.finish(deployment, live, backfill, work["keep_until"], progress)
 
     def finish(
-        self, deployment: Deployment, live: Live, history: History, keep_until: float | None, progress: Progress
+        self, deployment: Deployment, live: Live, backfill: Backfill, keep_until: float | None, progress: Progress
     ) -> None:
         """Fill its tables; promote it unless it waits in staging. Raises EngineError, ClickpipeError."""
         workspace, backfills, base = self._workspace.id, self._catalog.backfills, self._hooks.live()
         if backfills.work(workspace, deployment.id) is not None:
             done = backfills.done(workspace, deployment.id)
-            history.fill(progress, done, lambda now: backfills.set_done(workspace, deployment.id, now))
+            backfill.fill(progress, done, lambda now: backfills.set_done(workspace, deployment.id, now))
         if keep_until is None:
             with self._catalog.transaction():
                 self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)
                 backfills.end(workspace, deployment.id)
-            self._beside.ready = True
+            self._standby.ready = True
             return
         with self._hooks.paused():
-            self._beside.require_current()
+            self._standby.require_current()
             self.promote(live, keep=keep_until > 0)
-            self._beside.other = None
+            self._standby.other = None
             if base is not None and keep_until:
                 self.keep(base, live, keep_until)
             else:
@@ -159,7 +159,7 @@ class Applier:
             yield
         except BaseException as error:
             if self._hooks.live() is base and not self._goes_on(deployment):
-                self._beside.other = None
+                self._standby.other = None
                 reason = error.message if isinstance(error, EngineError) else str(error)
                 if self._fail(deployment, reason):
                     self._undo(base)
@@ -189,7 +189,7 @@ class Applier:
         """Tell whether it is not to be undone: the server stops, and can go on with it when it starts again."""
         backfills, workspace = self._catalog.backfills, self._workspace.id
         done = backfills.done(workspace, deployment.id)
-        return self._pace.stopped and backfills.work(workspace, deployment.id) is not None and History.can_go_on(done)
+        return self._pace.stopped and backfills.work(workspace, deployment.id) is not None and Backfill.can_go_on(done)
 
     def _undo(self, base: Live | None) -> None:
         """Remove what a failed deployment made; what cannot be removed now, the next one does."""
@@ -210,12 +210,12 @@ class Applier:
     def keep(self, before: Live, live: Live, until: float = 0.0) -> None:
         """Keep what was live before beside what is; `until` then (0: until it is discarded)."""
         try:
-            self._beside.swap(before, live)
+            self._standby.swap(before, live)
             self._catalog.keep_until(self._workspace.id, before.deployment_id, until)
         except (ClickpipeError, EngineError) as error:
             _LOGGER.warning("deployment %d is not kept: %s", before.deployment_id, error)
-            self._beside.other = before
-            self._beside.discard(live)
+            self._standby.other = before
+            self._standby.discard(live)
 
     def _remove_rest(self, live: Live, progress: Progress) -> None:
         try:

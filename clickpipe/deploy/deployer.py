@@ -12,13 +12,13 @@ from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Works
 from clickpipe.compiler import CompiledProject, compile_changes, compile_project, restore_project
 from clickpipe.config import DEFAULT_RULES, SETTINGS_FILE, ProjectRules, with_project
 from clickpipe.deploy.apply import Applier, Hooks
-from clickpipe.deploy.beside import Beside
-from clickpipe.deploy.clone import Rows, clone_tables
-from clickpipe.deploy.history import BESIDE, History
-from clickpipe.deploy.judged import judge_layout
-from clickpipe.deploy.pace import Pace
-from clickpipe.deploy.physical import layout
-from clickpipe.deploy.plan import Plan, all_new, make_plan
+from clickpipe.deploy.backfill.pace import Pace
+from clickpipe.deploy.backfill.run import BESIDE, Backfill
+from clickpipe.deploy.planning.physical import layout
+from clickpipe.deploy.planning.plan import Plan, all_new, make_plan
+from clickpipe.deploy.planning.verify import judge_layout
+from clickpipe.deploy.standby.clone import Rows, clone_tables
+from clickpipe.deploy.standby.standby import Standby
 from clickpipe.deploy.tables import Progress, Tables
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
 from clickpipe.engine import Engine, EngineError, reader_on, scratch
@@ -59,9 +59,9 @@ class Deployer:
         self._rules = rules
         self._service = service_tables(workspace.database)
         self._tables = Tables(engine, workspace.database)
-        self.beside = Beside(engine, catalog, workspace, self._tables)
+        self.standby = Standby(engine, catalog, workspace, self._tables)
         self.pace = pace or Pace(engine)
-        self._applier = Applier(engine, catalog, workspace, hooks, self._tables, self.beside, self.pace)
+        self._applier = Applier(engine, catalog, workspace, hooks, self._tables, self.standby, self.pace)
         self.unfinished: Deployment | None = None  # one that a stopped server was filling the tables of
         self._busy = threading.Lock()
         self._compiled: CompiledProject | None = None  # the last one without an error
@@ -127,7 +127,7 @@ class Deployer:
         if live is not prepared.base:
             message = "Another deployment was promoted since this one was planned. Please deploy again."
             raise ClickpipeError(message, code="deployment_outdated")
-        if (waiting := self.beside.staging(live)) is not None:
+        if (waiting := self.standby.staging(live)) is not None:
             message = (
                 f"Deployment {waiting.deployment_id} waits in staging: promote or discard it first "
                 "(`clickpipe deployment promote`, `clickpipe deployment discard`)."
@@ -196,10 +196,10 @@ class Deployer:
             with self._hooks.paused():
                 live, other = self._hooks.live(), self._other(number)
                 if live is None:
-                    self.beside.other = None
+                    self.standby.other = None
                     self._applier.promote(other, keep=False)
                     return other
-                self.beside.require_current()
+                self.standby.require_current()
                 self._applier.promote(other, keep=True)
                 self._applier.keep(live, other)
                 return other
@@ -208,7 +208,7 @@ class Deployer:
 
     def expired(self, now: float) -> int | None:
         """Return the number of the deployment that was live before, when it was kept for long enough; None if not."""
-        previous = self.beside.previous(self._hooks.live())
+        previous = self.standby.previous(self._hooks.live())
         if previous is None:
             return None
         found = self._catalog.deployment(self._workspace.id, previous.deployment_id)
@@ -221,18 +221,18 @@ class Deployer:
         try:
             with self._hooks.paused():
                 self._other(number)
-                self.beside.discard(self._hooks.live())
+                self.standby.discard(self._hooks.live())
         finally:
             self._busy.release()
 
     def _other(self, number: int) -> Live:
-        if self.beside.other is None or self.beside.other.deployment_id != number:
+        if self.standby.other is None or self.standby.other.deployment_id != number:
             message = f"There is no deployment {number} beside the live one."
             raise ClickpipeError(message, status=404, code="not_found")
-        if not self.beside.ready:
+        if not self.standby.ready:
             message = f"Deployment {number} is being made: wait until it is ready."
             raise ClickpipeError(message, status=409, code="deployment_in_progress")
-        return self.beside.other
+        return self.standby.other
 
     def restore(self, keep: Collection[str] = ()) -> Live | None:
         """Return what is live according to the catalog, after a start; remove what a crash left behind.
@@ -248,26 +248,26 @@ class Deployer:
             if deployment.live:
                 live = self._restored(deployment)
             elif deployment.status is DeploymentStatus.DATA_READY:
-                self.beside.other = self._restored(deployment)
+                self.standby.other = self._restored(deployment)
             elif deployment.status not in {DeploymentStatus.FAILED, DeploymentStatus.DELETED}:
                 self._interrupted(deployment)
         try:
-            used = {*(live.physical.objects if live else ()), *self.beside.objects(live)}
+            used = {*(live.physical.objects if live else ()), *self.standby.objects(live)}
             if self.unfinished is not None:
                 used |= {name for name in self._tables.existing() if name.endswith(BESIDE)}
             self._tables.collect(used)
-            self.beside.connect_again(live)
+            self.standby.connect_again(live)
         except (ClickpipeError, EngineError) as error:  # what is beside the live one does not keep it from answering
             _LOGGER.warning("the deployment beside the live one is given up: %s", error)
             self.unfinished = None
-            self.beside.discard(live)
+            self.standby.discard(live)
         return live
 
     def _interrupted(self, deployment: Deployment) -> None:
         """Take up a deployment that a stopped server had begun, if it came so far; else it has failed."""
         work = self._catalog.backfills.work(self._workspace.id, deployment.id)
-        if work is not None and History.can_go_on(self._catalog.backfills.done(self._workspace.id, deployment.id)):
-            self.beside.other, self.beside.ready = self._restored(deployment), False
+        if work is not None and Backfill.can_go_on(self._catalog.backfills.done(self._workspace.id, deployment.id)):
+            self.standby.other, self.standby.ready = self._restored(deployment), False
             self.unfinished = deployment
             return
         reason = "the server stopped during the deployment"
@@ -277,7 +277,7 @@ class Deployer:
 
     def go_on(self, progress: Progress = lambda _: None) -> None:
         """Go on with a deployment that a stopped server was filling the tables of. Raises as `apply` does."""
-        deployment, other = self.unfinished, self.beside.other
+        deployment, other = self.unfinished, self.standby.other
         if deployment is None or other is None or other.deployment_id != deployment.id:
             return
         self._take()

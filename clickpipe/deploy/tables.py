@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from clickpipe.deploy.physical import PhysicalObject
+from clickpipe.deploy.planning.physical import PhysicalObject
 from clickpipe.engine import Engine, EngineError
 from clickpipe.sql import quote_identifier
 

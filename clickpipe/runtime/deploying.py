@@ -115,11 +115,11 @@ class Deploying:
 
     def staging(self) -> Live | None:
         """Return the deployment that waits to be promoted."""
-        return self._deployer.beside.staging(self.live)
+        return self._deployer.standby.staging(self.live)
 
     def previous(self) -> Live | None:
         """Return the deployment that was live before, if it is kept."""
-        return self._deployer.beside.previous(self.live)
+        return self._deployer.standby.previous(self.live)
 
     def promote(self, number: int) -> None:
         """Make the deployment beside the live one live: staging, or, to roll back, the previous one.
@@ -133,14 +133,14 @@ class Deploying:
         self._deployer.discard(number)
 
     def _is_changing(self, data_source: str) -> bool:
-        return self.live is not None and self._deployer.beside.is_making(self.live, data_source)
+        return self.live is not None and self._deployer.standby.is_making(self.live, data_source)
 
     def relieve(self, error: EngineError) -> bool:
         """Tell whether an insert failed by a view of the deployment beside the live one: it gets no more rows then."""
-        return self._deployer.beside.sever(self.live, error)
+        return self._deployer.standby.sever(self.live, error)
 
     def _outdate(self, data_source: str) -> None:
-        self._deployer.beside.outdate(self.live, data_source)
+        self._deployer.standby.outdate(self.live, data_source)
 
     def deploy(
         self, files: Mapping[str, str], *, allow_destructive: bool = False, progress: Progress = lambda _: None

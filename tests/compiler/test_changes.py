@@ -7,7 +7,7 @@ import random
 import pytest
 
 from clickpipe.compiler import Checker, CompiledProject, compile_changes, compile_project
-from clickpipe.deploy.physical import layout
+from clickpipe.deploy.planning.physical import layout
 from clickpipe.diagnostics import has_errors
 from clickpipe.engine import EmbeddedEngine, scratch
 from clickpipe.project import Project, load_files, load_texts, read_texts

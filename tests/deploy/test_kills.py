@@ -45,11 +45,12 @@ RUN = """
     from pathlib import Path
     from clickpipe.catalog import Catalog
     from clickpipe.catalog.backfills import BackfillStore
-    from clickpipe.deploy import Tables, history
+    from clickpipe.deploy import Tables
+    from clickpipe.deploy.backfill import run as backfill
     from clickpipe.engine import EmbeddedEngine
     from clickpipe.runtime import Instance
 
-    history._AT_ONCE = 1
+    backfill._AT_ONCE = 1
     folder, first, second, number, keep = sys.argv[1:]
     first, second, left = json.loads(first), json.loads(second), int(number)
 
@@ -75,7 +76,7 @@ RUN = """
         instance.jobs.wait_for_all(workspace.id)
         (events,) = workspace.sql("SELECT count() AS c, sum(n) AS s, uniqExact(id) AS u FROM events")
         (sums,) = workspace.sql("SELECT sum(n) AS s FROM sums")
-        used = {*workspace.live.physical.objects, *workspace._deployer.beside.objects(workspace.live)}
+        used = {*workspace.live.physical.objects, *workspace._deployer.standby.objects(workspace.live)}
         found = Tables(instance.engine, workspace.database).existing()
         known = {s.value for s in (d.status for d in instance.catalog.deployments(workspace.id))}
         done = [j.status for j in instance.catalog.jobs.newest(workspace.id) if j.kind == "deployment"][:1]

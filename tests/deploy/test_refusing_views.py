@@ -86,7 +86,7 @@ def test_a_quarantine_beside_that_takes_no_rows_does_not_stop_the_live_one(
     """13 is refused by a view, "none" is no number."""
     workspace.deploy(FUSSY)
     number = stage(workspace, {**FUSSY, "events.datasource": WIDER["events.datasource"]})
-    other = workspace._deployer.beside.other
+    other = workspace._deployer.standby.other
     assert other is not None
     instance.engine.execute(f"DROP TABLE {other.physical.tables['events_quarantine']} SYNC")
     result = workspace.ingest("events", [{"id": "a", "n": 2}, {"id": "b", "n": value}])

@@ -12,8 +12,8 @@ import re
 from contextlib import suppress
 
 from clickpipe.catalog import Catalog, DeploymentStatus, Live, Workspace
-from clickpipe.deploy.forward import forwards
-from clickpipe.deploy.physical import PhysicalObject
+from clickpipe.deploy.planning.physical import PhysicalObject
+from clickpipe.deploy.standby.forward import forwards
 from clickpipe.deploy.tables import Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
@@ -22,11 +22,11 @@ _NAME = re.compile(r"\w+")  # of a view that rows are pushed to, or a table that
 _LOGGER = logging.getLogger(__name__)
 
 
-class Beside:
+class Standby:
     """The deployment beside the live one of a workspace."""
 
     def __init__(self, engine: Engine, catalog: Catalog, workspace: Workspace, tables: Tables) -> None:
-        """Know of none."""
+        """Start without one."""
         self._engine = engine
         self._catalog = catalog
         self._workspace = workspace

@@ -11,10 +11,10 @@ from typing import TypedDict
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import CompiledProject, table_ddl
-from clickpipe.deploy.alter import alterations, writes
-from clickpipe.deploy.backfill import CannotCopy, carry_over
-from clickpipe.deploy.physical import Layout, PhysicalView, logical_select
-from clickpipe.deploy.step import Alteration, Category, Copy, Feedback, Populate, Step
+from clickpipe.deploy.planning.alter import alterations, writes
+from clickpipe.deploy.planning.carry_over import CannotCopy, carry_over
+from clickpipe.deploy.planning.physical import Layout, PhysicalView, logical_select
+from clickpipe.deploy.planning.step import Alteration, Category, Copy, Feedback, Populate, Step
 from clickpipe.diagnostics import Word
 from clickpipe.engine import Engine
 from clickpipe.project import DataSource, Index

@@ -12,7 +12,7 @@ import re
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import fingerprint
-from clickpipe.deploy.physical import PhysicalObject
+from clickpipe.deploy.planning.physical import PhysicalObject
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.project import DataSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clickpipe.compiler import CompiledProject, meant_table, plain_types, table_ddl
-from clickpipe.deploy.physical import Layout, PhysicalObject, PhysicalView
+from clickpipe.deploy.planning.physical import Layout, PhysicalObject, PhysicalView
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.project import DataSource

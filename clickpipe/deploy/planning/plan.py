@@ -9,9 +9,9 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import CompiledProject, unserved_resources
-from clickpipe.deploy.physical import Layout
-from clickpipe.deploy.step import Category, Feedback, Step
-from clickpipe.deploy.table_steps import TableSteps
+from clickpipe.deploy.planning.physical import Layout
+from clickpipe.deploy.planning.step import Category, Feedback, Step
+from clickpipe.deploy.planning.table_steps import TableSteps
 from clickpipe.engine import Engine
 from clickpipe.project import resource_name
 from clickpipe.template import Secrets, no_secret

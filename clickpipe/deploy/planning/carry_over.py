@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from clickpipe.deploy.step import Copy
+from clickpipe.deploy.planning.step import Copy
 from clickpipe.diagnostics import Span, Word
 from clickpipe.engine import Engine, EngineError
 from clickpipe.project import DataSource

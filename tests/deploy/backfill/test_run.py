@@ -78,7 +78,7 @@ def test_a_table_without_partitions_takes_another_engine(workspace: Workspace) -
 
 
 def test_history_is_copied_partition_by_partition(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clickpipe.deploy.history._AT_ONCE", 1)
+    monkeypatch.setattr("clickpipe.deploy.backfill.run._AT_ONCE", 1)
     monthly = EVENTS.replace("ENGINE_SORTING_KEY", "ENGINE_PARTITION_KEY n % 3\nENGINE_SORTING_KEY")
     workspace.deploy({**FILES, "events.datasource": monthly})
     workspace.ingest("events", [{"id": "x", "n": n} for n in range(9)])
@@ -97,7 +97,7 @@ def test_how_far_a_long_backfill_is_is_told(
     workspace.deploy({**FILES, "many.pipe": many})
     instance.jobs.wait(workspace.copy("many").id)
     monkeypatch.setattr(workspace._deployer._applier, "_pace", Pace(instance.engine, rows_per_second=100_000))
-    monkeypatch.setattr("clickpipe.deploy.watched._EVERY", 0.02)
+    monkeypatch.setattr("clickpipe.deploy.backfill.progress._EVERY", 0.02)
     told: list[str] = []
     workspace.deploy({**KEYED, "many.pipe": many}, progress=told.append)
     pattern = re.compile(r"copying 300000 rows of events: [\d,]+ of 300,000 rows")

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from enum import StrEnum
 
 from clickpipe.catalog import Live
-from clickpipe.deploy.physical import Layout
+from clickpipe.deploy.planning.physical import Layout
 from clickpipe.deploy.tables import Tables
 from clickpipe.engine import Engine
 

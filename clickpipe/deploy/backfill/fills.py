@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clickpipe.deploy.step import Step
+from clickpipe.deploy.planning.step import Step
 
 
 @dataclass(frozen=True, slots=True)

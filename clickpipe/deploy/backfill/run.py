@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from clickpipe.deploy.alter import alter
-from clickpipe.deploy.fills import Fill
-from clickpipe.deploy.pace import Pace
+from clickpipe.deploy.backfill.fills import Fill
+from clickpipe.deploy.backfill.pace import Pace
+from clickpipe.deploy.backfill.progress import parts_told, rows_told
+from clickpipe.deploy.planning.alter import alter
 from clickpipe.deploy.tables import Progress, Tables
-from clickpipe.deploy.watched import parts_told, rows_told
 from clickpipe.engine import Engine, Settings, insert_of_select
 from clickpipe.sql import quote_identifier
 
@@ -35,7 +35,7 @@ class _Group:
     rows: int
 
 
-class History:
+class Backfill:
     """The rows that the steps of a plan fill in."""
 
     def __init__(

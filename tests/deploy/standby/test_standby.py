@@ -234,7 +234,7 @@ def test_a_restart_between(run_python: RunPython, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("killed", "beside"),
     [
-        pytest.param("clickpipe.deploy.beside.Beside.connect", "2", id="staged, rows not passed on yet"),
+        pytest.param("clickpipe.deploy.standby.standby.Beside.connect", "2", id="staged, rows not passed on yet"),
         pytest.param("clickpipe.catalog.store.Catalog.promote", "2", id="rows passed on no more, not promoted"),
         pytest.param("clickpipe.auth.tokens.TokenIndex.refresh", "1", id="promoted, rows not passed back yet"),
     ],

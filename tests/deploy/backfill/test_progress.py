@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from clickpipe.deploy import watched
-from clickpipe.deploy.watched import rows_told
+from clickpipe.deploy.backfill import progress
+from clickpipe.deploy.backfill.progress import rows_told
 from clickpipe.engine import EmbeddedEngine
 
 SLOW = "SELECT sleepEachRow(0.1) FROM numbers(15) SETTINGS max_block_size = 1, log_comment = 'told'"
@@ -16,7 +16,7 @@ SLOW = "SELECT sleepEachRow(0.1) FROM numbers(15) SETTINGS max_block_size = 1, l
 def test_rows_of_all_statements_of_a_tag_are_told_and_who_does_not_want_it_breaks_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watched, "_EVERY", 0.1)
+    monkeypatch.setattr(progress, "_EVERY", 0.1)
     told: list[str] = []
     wrong: list[object] = []
     monkeypatch.setattr(threading, "excepthook", wrong.append)

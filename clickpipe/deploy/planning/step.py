@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clickpipe.deploy.physical import PhysicalObject
+from clickpipe.deploy.planning.physical import PhysicalObject
 
 _ROWS_A_SECOND = 500_000  # what a machine with two cores copies of events of a dozen columns, and a little less
 _ALTERED_A_SECOND = 5 * _ROWS_A_SECOND  # of these, one column is written

@@ -1,0 +1,1 @@
+"""Rows that are there already, put into new tables while new rows arrive."""
