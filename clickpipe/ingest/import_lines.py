@@ -25,7 +25,7 @@ from clickpipe.ingest.mapping import RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.typed_rows import TypedRows, loaded
 from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
-from clickpipe.ingest.writes import ONE_THREAD, Relieve, retarget
+from clickpipe.ingest.writes import ONE_THREAD, Sever, retarget
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
@@ -128,10 +128,10 @@ class _Copies:
 class LinesWriter:
     """Writes rows that are not in the log: of files."""
 
-    def __init__(self, engine: Engine, relieve: Relieve) -> None:
-        """Write through `engine`; `relieve` is asked when an insert fails: see `insert_staged`."""
+    def __init__(self, engine: Engine, sever: Sever) -> None:
+        """Write through `engine`; `sever` is called when an insert fails: see `insert_staged`."""
         self._engine = engine
-        self._relieve = relieve
+        self._sever = sever
         self._one_by_one = threading.Lock()  # of CSV that is sorted out: it takes many times its size of memory
 
     def insert(self, into: Target, import_id: str, part: Part, token: str, how: Decisions) -> Written:
@@ -273,7 +273,7 @@ class LinesWriter:
         while True:
             try:
                 known = how.find(staged.token)
-                return insert_staged(self._engine, staged, known=known, keep=keep, relieve=self._relieve).rows
+                return insert_staged(self._engine, staged, known=known, keep=keep, sever=self._sever).rows
             except Failure as error:
                 if not is_passing(error):
                     raise

@@ -53,19 +53,19 @@ class Importer:
         live: Callable[[], Live],
         hold: Pause,
         pause: Pause,
-        told: IngestionLog,
+        recorder: IngestionLog,
         replaced: Callable[[str], None] = lambda _: None,
-        relieve: Callable[[EngineError], bool] = lambda _: False,
+        sever: Callable[[EngineError], bool] = lambda _: False,
         bounds: Settings = NO_SETTINGS,
     ) -> None:
         """Write through `engine`; `hold` keeps deployments away, `pause` events; `told` is told of all of it.
 
-        `replaced` is told of data sources whose rows were replaced or deleted; `relieve` is asked when an insert
+        `replaced` is told of data sources whose rows were replaced or deleted; `sever` is called when an insert
         fails: see `Writer`. `bounds` are those of a caller's condition, while it is evaluated.
         """
-        self._lines = LinesWriter(engine, relieve)
+        self._lines = LinesWriter(engine, sever)
         self._replaced = replaced
-        self._told = told
+        self._recorder = recorder
         self._engine = engine
         self._owner = owner
         self._live = live
@@ -113,11 +113,11 @@ class Importer:
                 "written_rows_quarantine": bad,
             }
             told |= {"import_id": counts.import_id, "read_bytes": counts.size}
-            self._told.operation(
+            self._recorder.operation(
                 self._owner, name, event_type, seconds=time.monotonic() - started, error=failed, **told
             )
             for block in counts.blocks[-SHOWN_BLOCKS:]:
-                self._told.block(self._owner, name, block, counts.import_id, event_type)
+                self._recorder.block(self._owner, name, block, counts.import_id, event_type)
 
     def replace(
         self,
@@ -246,7 +246,7 @@ class Importer:
                 statement = f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n)"
                 self._engine.execute(statement, settings={"log_comment": tag, "mutations_sync": 1})
                 self._replaced(name)
-                self._told.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
+                self._recorder.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
         return rows
 
     def _counted(self, target: str, condition: str, settings: Settings) -> int:
@@ -265,7 +265,7 @@ class Importer:
                 if each in tables:
                     self._engine.storage.truncate(tables[each])
             self._replaced(name)
-            self._told.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
+            self._recorder.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
 
 
 def _together(parts: Iterable[tuple[int, Part]]) -> Iterator[list[tuple[int, Part]]]:

@@ -55,8 +55,8 @@ class Ingester:
         queue_bytes: int = 192 << 20,
         flush_seconds: float = 1.0,
         fail_fast: Collection[str] = (),
-        told: IngestionLog | None = None,
-        relieve: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
+        recorder: IngestionLog | None = None,
+        sever: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
         workers: int = 4,
         owner: Callable[[str], str] = str,
     ) -> None:
@@ -64,11 +64,11 @@ class Ingester:
 
         `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that is being read or
         waits, half of it one owner among several; `fail_fast` are the data sources (`*`: all) that refuse a request
-        with a line that does not fit; `told` is told of it all; `relieve` is asked when an insert fails: see `Writer`.
+        with a line that does not fit; `recorder` records it all; `sever` is called when an insert fails: see `Writer`.
         `workers` threads write for each workspace, whose engine works for its `owner`.
         """
         self._log, self._positions = log, positions
-        self._writer = Writer(engine, log, positions, live, told, relieve)
+        self._writer = Writer(engine, log, positions, live, recorder, sever)
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes
         self._flush_seconds = flush_seconds
@@ -79,7 +79,7 @@ class Ingester:
         self._closing = False
         self._stopped = False  # what is in the log stays there
         self._state = threading.Condition()
-        self._segments = Segments(self._writer, self._state, told)
+        self._segments = Segments(self._writer, self._state, recorder)
         self._pools = Pools(workers, owner)
         self._room = Reading(queue_bytes, self._segments, self._pools)
         self.reading = self._room.reading

@@ -19,7 +19,7 @@ from clickpipe.ingest.mapping import IN_ONE_BLOCK, RowMapping
 from clickpipe.ingest.narrow import Narrowed, Refused, narrow
 from clickpipe.ingest.numbered import Prepared, numbered_rows, prepared
 from clickpipe.ingest.probe import Probe
-from clickpipe.ingest.writes import ONE_BLOCK, Relieve, execute_patiently, never, retarget, write
+from clickpipe.ingest.writes import ONE_BLOCK, Sever, execute_patiently, never, retarget, write
 
 _LOGGER = logging.getLogger(__name__)
 AT_ONCE = 3  # looks at rows that are refused
@@ -69,22 +69,22 @@ def insert_staged(
     *,
     known: Narrowed | None = None,
     keep: Callable[[Narrowed], None] = lambda _: None,
-    relieve: Relieve = never,
+    sever: Sever = never,
 ) -> Inserted:
     """Write staged rows; with the same token again, it is done once.
 
     `keep` is told which rows are refused before any row is written; after a stop, `known` is what it was told.
-    `relieve` is asked whether it has removed what made an insert fail: see `Deploying.relieve`. Raises EngineError and
+    `sever` cuts off a standby deployment whose view made an insert fail (`Deploying.sever_standby`). Raises EngineError and
     OSError: then nothing may be told of the rows, and the same is to be asked again.
     """
     if rows.good and rows.kept is not None and (known.once if known else True) and (kept := rows.kept()) is not None:
-        found = _write_kept(engine, rows, kept, known, keep, relieve)
+        found = _write_kept(engine, rows, kept, known, keep, sever)
     elif rows.good:
-        found = _write_asking(engine, rows, known, keep, relieve)
+        found = _write_asking(engine, rows, known, keep, sever)
     else:
         found = Inserted()
     if rows.bad:
-        write(engine, rows.mapping.bad + _order(rows), rows.token, relieve)
+        write(engine, rows.mapping.bad + _order(rows), rows.token, sever)
     return found
 
 
@@ -93,7 +93,7 @@ def _order(rows: StagedRows) -> str:
 
 
 def _write_asking(
-    engine: Engine, rows: StagedRows, known: Narrowed | None, keep: Callable[[Narrowed], None], relieve: Relieve
+    engine: Engine, rows: StagedRows, known: Narrowed | None, keep: Callable[[Narrowed], None], sever: Sever
 ) -> Inserted:
     """Write rows that fit by one insert, in which views see them again."""
     if known is None and rows.ahead and (error := _probed(engine, rows, rows.mapping.good_of(rows.mapping.table))):
@@ -104,7 +104,7 @@ def _write_asking(
         keep(known)
     if known is None:
         try:
-            write(engine, rows.mapping.good + _order(rows), rows.token, relieve)
+            write(engine, rows.mapping.good + _order(rows), rows.token, sever)
         except EngineError as error:
             if rows.ahead:  # the table may have them all now: that they are taken is not asked again
                 keep(Narrowed(()))
@@ -113,7 +113,7 @@ def _write_asking(
                 raise
             known = _narrowed(engine, rows, error)
             keep(known)
-    return _write_rest(engine, rows, known, relieve) if known is not None else Inserted()
+    return _write_rest(engine, rows, known, sever) if known is not None else Inserted()
 
 
 def _write_kept(
@@ -122,7 +122,7 @@ def _write_kept(
     kept: Kept,
     known: Narrowed | None,
     keep: Callable[[Narrowed], None],
-    relieve: Relieve,
+    sever: Sever,
 ) -> Inserted:
     """Write rows that fit, and what views made of them when they were asked."""
     mapping = rows.mapping
@@ -145,7 +145,7 @@ def _write_kept(
     if not refused:
         return Inserted()
     with numbered_rows(engine, mapping) as (table, _count):
-        return _write_refused(engine, rows, refused, table, relieve)
+        return _write_refused(engine, rows, refused, table, sever)
 
 
 def _probed(engine: Engine, rows: StagedRows, statement: str, params: Params | None = None) -> EngineError | None:
@@ -217,22 +217,22 @@ def _look(engine: Engine, probe: Probe, fitting: Prepared, first: int, end: int)
     return probe.refused_by(found) if found is not None else None
 
 
-def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, relieve: Relieve) -> Inserted:
+def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, sever: Sever) -> Inserted:
     """Write the rows that are not refused, and those that are to quarantine."""
     mapping = rows.mapping
     with numbered_rows(engine, mapping) as (table, _count):
         if known.pieces:
             for first, end in known.pieces:
                 some = f"(SELECT * FROM {table} WHERE __row >= {first} AND __row < {end})"
-                write(engine, mapping.good_of(some) + IN_ONE_BLOCK, f"{rows.token}/{first}-{end}", relieve)
+                write(engine, mapping.good_of(some) + IN_ONE_BLOCK, f"{rows.token}/{first}-{end}", sever)
         else:
             rest, params = _without(table, known.refused)
-            write(engine, mapping.good_of(rest) + IN_ONE_BLOCK, rows.token, relieve, params)
-        return _write_refused(engine, rows, known.refused, table, relieve) if known.refused else Inserted()
+            write(engine, mapping.good_of(rest) + IN_ONE_BLOCK, rows.token, sever, params)
+        return _write_refused(engine, rows, known.refused, table, sever) if known.refused else Inserted()
 
 
 def _write_refused(
-    engine: Engine, rows: StagedRows, refused: tuple[Refused, ...], table: str, relieve: Relieve
+    engine: Engine, rows: StagedRows, refused: tuple[Refused, ...], table: str, sever: Sever
 ) -> Inserted:
     """Write rows to quarantine by their numbers in `table`."""
     params = _lists(refused)
@@ -242,7 +242,7 @@ def _write_refused(
         f"FROM (SELECT *, indexOf({{rows:Array(UInt64)}}, __row) AS __at FROM {table}) "
         "WHERE __at > 0)"
     )
-    write(engine, rows.mapping.refused_of(there) + IN_ONE_BLOCK, f"{rows.token}/refused", relieve, params)
+    write(engine, rows.mapping.refused_of(there) + IN_ONE_BLOCK, f"{rows.token}/refused", sever, params)
     sql = f"SELECT __import_id, count(), any(__why) FROM {there} GROUP BY __import_id"
     body = engine.execute(sql, params, output="JSONCompact").body
     return Inserted({name: (int(count), why) for name, count, why in json.loads(body)["data"]})

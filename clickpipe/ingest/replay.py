@@ -27,7 +27,7 @@ from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 
-Relieve = Callable[[EngineError], bool]
+Sever = Callable[[EngineError], bool]
 _HASH = "sipHash128(toString(tuple({columns})))"
 
 
@@ -51,25 +51,25 @@ def replay(
     live: Live,
     source: DataSource,
     owner: str,
-    relieve: Relieve = lambda _: False,
+    sever: Sever = lambda _: False,
     tell: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> dict[str, int]:
     """Move the rows of a quarantine that fit now into the data source; return how many, and how many are left.
 
     Rows that a view or the table refuses stay, as do lines that were no JSON: their columns were never known. Nothing
-    may write to the quarantine meanwhile. A replay that was cut off is ended first. `relieve` is asked whether it has
+    may write to the quarantine meanwhile. A replay that was cut off is ended first. `sever` is called whether it has
     removed what made the insert fail; `tell` is told of tables that the next server needs to go on with it. Raises
     EngineError.
     """
-    running = _Replaying(engine, live, source, owner, relieve)
+    running = _Replaying(engine, live, source, owner, sever)
     before = running.go_on()
     found = running.run(tell)
     return {"rows": before + found["rows"], "left": found["left"]}
 
 
 class _Replaying:
-    def __init__(self, engine: Engine, live: Live, source: DataSource, owner: str, relieve: Relieve) -> None:
-        self._engine, self._live, self._source, self._owner, self._relieve = engine, live, source, owner, relieve
+    def __init__(self, engine: Engine, live: Live, source: DataSource, owner: str, sever: Sever) -> None:
+        self._engine, self._live, self._source, self._owner, self._sever = engine, live, source, owner, sever
         self._table = live.physical.tables[source.name]
         self._quarantine = live.physical.tables[f"{source.name}_quarantine"]
         self._beside, self._numbered, self._decided = (
@@ -125,7 +125,7 @@ class _Replaying:
         try:
             execute_patiently(self._engine, statement, settings)
         except EngineError as error:
-            if not self._relieve(error):
+            if not self._sever(error):
                 raise
             execute_patiently(self._engine, statement, settings)
 

@@ -20,11 +20,11 @@ _PATIENCE = 10.0  # seconds until one that waits is told that its rows are durab
 class Segments:
     """Inserts the segments of channels; a channel is used by one thread at a time."""
 
-    def __init__(self, writer: Writer, state: threading.Condition, told: IngestionLog | None) -> None:
+    def __init__(self, writer: Writer, state: threading.Condition, recorder: IngestionLog | None) -> None:
         """Insert by `writer`; `state` is told when requests are answered, `told` of each of them."""
         self._writer = writer
         self._state = state
-        self._told = told
+        self._recorder = recorder
         self.waiting_bytes = 0  # of requests that are not answered
         self.waiting_of: Counter[str] = Counter()  # the same by workspace
 
@@ -135,11 +135,11 @@ class Segments:
                 request.done.set_exception(ClickpipeError(message, status=422, code="rows_refused"))
             else:
                 request.done.set_result(found)
-            if self._told is not None:
+            if self._recorder is not None:
                 good, bad = found.successful_rows, found.quarantined_rows
                 counts = {"rows_total": good + bad, "rows_successful": good, "rows_quarantined": bad}
                 counts["error_requests" if found.refused else "successful_requests"] = 1
-                self._told.request(channel.workspace, channel.data_source, request.size, **counts)
+                self._recorder.request(channel.workspace, channel.data_source, request.size, **counts)
 
     def fail(self, channel: Channel, batch: Sequence[Ingestion], error: BaseException) -> None:
         """Answer those of the requests with an error that are not answered yet."""
@@ -147,8 +147,8 @@ class Segments:
         self._release(channel.workspace, unanswered)
         for request in unanswered:
             request.done.set_exception(error)
-            if self._told is not None:
-                self._told.request(channel.workspace, channel.data_source, request.size, error_requests=1)
+            if self._recorder is not None:
+                self._recorder.request(channel.workspace, channel.data_source, request.size, error_requests=1)
 
     def _release(self, workspace: str, requests: Sequence[Ingestion]) -> None:
         """Make room, before the answer: the next request may follow at once."""

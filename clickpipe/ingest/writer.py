@@ -45,17 +45,17 @@ class Writer:
         log: WriteAheadLog,
         positions: PositionStore,
         live: Callable[[str], Live | None],
-        told: IngestionLog | None = None,
-        relieve: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
+        recorder: IngestionLog | None = None,
+        sever: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
     ) -> None:
         """Insert through `engine`; `live` tells what a workspace's id answers from, `told` is told of inserts.
 
         Where sources are is kept in `positions`.
-        `relieve` is asked whether it has removed what made an insert into a workspace fail.
+        `sever` cuts off a standby deployment whose view made an insert fail.
         """
-        self._relieve = relieve
+        self._sever = sever
         self._positions = positions
-        self._told = told
+        self._recorder = recorder
         self._engine = engine
         self._log = log
         self._live = live
@@ -249,17 +249,17 @@ class Writer:
             partial(self._stager.kept, channel, staging) if self._stager.is_uncertain(channel, staging) else None,
         )
         known = Narrowed.of(kept) if kept is not None else None
-        return insert_staged(
-            self._engine, rows, known=known, keep=keep, relieve=partial(self._relieve, channel.workspace)
-        )
+        return insert_staged(self._engine, rows, known=known, keep=keep, sever=partial(self._sever, channel.workspace))
 
     def _tell(self, channel: Channel, batch: Batch, seconds: float, found: Inserted, error: str = "") -> None:
-        if self._told is None:
+        if self._recorder is None:
             return
         good, bad = (0, 0) if error else (batch.good - found.rows, batch.bad + found.rows)
         counts = {"rows": good, "rows_quarantine": bad, "written_rows": good, "written_rows_quarantine": bad}
         more = {"blocks_ids": [batch.segment.token], "read_bytes": batch.size, **counts}
-        self._told.operation(channel.workspace, channel.data_source, "append-hfi", seconds=seconds, error=error, **more)
+        self._recorder.operation(
+            channel.workspace, channel.data_source, "append-hfi", seconds=seconds, error=error, **more
+        )
 
     def pause(self, channel: Channel) -> float:
         """Return for how many seconds the next insert is held back, so that parts are merged faster than made."""

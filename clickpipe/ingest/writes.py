@@ -24,7 +24,7 @@ ONE_BLOCK: Settings = {
 }
 ONE_THREAD: Settings = {key: value for key, value in ONE_BLOCK.items() if key != "max_block_size"}
 
-Relieve = Callable[[EngineError], bool]
+Sever = Callable[[EngineError], bool]
 
 
 def never(_error: EngineError) -> bool:
@@ -32,13 +32,13 @@ def never(_error: EngineError) -> bool:
     return False
 
 
-def write(engine: Engine, statement: str, token: str, relieve: Relieve, params: Params | None = None) -> None:
+def write(engine: Engine, statement: str, token: str, sever: Sever, params: Params | None = None) -> None:
     """Run an insert; once more, with the same token, where what refused it does not belong to the live deployment."""
     settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
     try:
         execute_patiently(engine, statement, settings, params)
     except EngineError as error:
-        if not relieve(error):
+        if not sever(error):
             raise
         execute_patiently(engine, statement, settings, params)
 

@@ -78,7 +78,7 @@ def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
     return appending
 
 
-def append_rows(engine: Engine, appending: Appending, report: Report, relieve: Callable[[EngineError], bool]) -> None:
+def append_rows(engine: Engine, appending: Appending, report: Report, sever: Callable[[EngineError], bool]) -> None:
     """Append all rows; once, also when it is tried again: one thread reads the same blocks each time."""
     steps = {appending.rows: appending.target, **appending.behind}
     tag = uuid.uuid4().hex
@@ -92,18 +92,18 @@ def append_rows(engine: Engine, appending: Appending, report: Report, relieve: C
             }
             if appending.behind:
                 settings |= unseen(target)
-            _append(engine, f"INSERT INTO {target} SELECT * FROM {source}", settings, report, relieve)
+            _append(engine, f"INSERT INTO {target} SELECT * FROM {source}", settings, report, sever)
 
 
 def _append(
-    engine: Engine, statement: str, settings: Settings, report: Report, relieve: Callable[[EngineError], bool]
+    engine: Engine, statement: str, settings: Settings, report: Report, sever: Callable[[EngineError], bool]
 ) -> None:
     wait = 0.5
     while True:
         try:
             engine.execute(statement, settings=settings)
         except EngineError as error:
-            if report.stopped or not (is_passing(error) or relieve(error)):
+            if report.stopped or not (is_passing(error) or sever(error)):
                 raise
             _LOGGER.warning("rows of a job could not be appended: %s; it is tried again", error.message)
             time.sleep(wait)

@@ -30,7 +30,7 @@ def run_copy(
     mode: str | None = None,
     secret: Secrets = environment_secret,
     report: Report | None = None,
-    relieve: Callable[[EngineError], bool] = lambda _: False,
+    sever: Callable[[EngineError], bool] = lambda _: False,
     before: Mapping[str, Any] | None = None,
 ) -> int:
     """Run a copy pipe now and return how many rows it wrote.
@@ -38,7 +38,7 @@ def run_copy(
     `replace` is atomic for readers: the new rows are written to a table beside the target, which then
     takes the target's name in one exchange. `append` writes beside it first too, and asks the views behind the target:
     a query that fails or is cancelled, and a view that refuses a row, leave nothing behind. From then on it is told to
-    `report`, and carried out whatever happens: after a stop with `before`, what was reported. `relieve` is asked
+    `report`, and carried out whatever happens: after a stop with `before`, what was reported. `sever` is called
     whether it has removed what made an insert fail: it is made again then. Raises ClickpipeError 404 for an unknown
     copy pipe, what its template raises, EngineError, JobCancelled and JobStopped.
     """
@@ -52,14 +52,14 @@ def run_copy(
         raise ClickpipeError(message, code="bad_mode")
     report = report or Report()
     if before and before.get("appending"):
-        return _go_on(engine, live, copy, before, report, relieve)
+        return _go_on(engine, live, copy, before, report, sever)
     binder = Binder(live.compiled.known_names.of(copy.pipe), secret)
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
     composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(copy.pipe, given, binder)
     judge(engine, live, composed, live.compiled.rules.copy_sources)
     try:
         bound = BoundSQL(composed.text, binder.params, binder.settings)
-        return _write(engine, live, copy, bound, mode, report, relieve)
+        return _write(engine, live, copy, bound, mode, report, sever)
     except EngineError as error:
         error.message = hide_secrets(error.message, binder.params)
         raise
@@ -72,7 +72,7 @@ def _write(
     bound: BoundSQL,
     mode: str,
     report: Report,
-    relieve: Callable[[EngineError], bool],
+    sever: Callable[[EngineError], bool],
 ) -> int:
     columns = ", ".join(quote_identifier(c.name) for c in engine.describe(bound.text, bound.params))
     target = live.physical.tables[copy.target]
@@ -97,7 +97,7 @@ def _write(
                 begun = False
                 appending.drop(engine)
                 raise
-            append_rows(engine, appending, report, relieve)
+            append_rows(engine, appending, report, sever)
             report.tell({**told, "appended": True})
             begun = False
             appending.drop(engine)
@@ -115,7 +115,7 @@ def _go_on(
     copy: CopyPipe,
     before: Mapping[str, Any],
     report: Report,
-    relieve: Callable[[EngineError], bool],
+    sever: Callable[[EngineError], bool],
 ) -> int:
     """Append the rest of the rows, as a stopped server had begun to."""
     appending = Appending.of(before)
@@ -124,7 +124,7 @@ def _go_on(
         message = f"The server stopped while rows were appended to '{copy.target}', and it was deployed anew since."
         raise ClickpipeError(message, code="copy_cut_off")
     if "appended" not in before:
-        append_rows(engine, appending, report, relieve)
+        append_rows(engine, appending, report, sever)
         report.tell({**before, "appended": True})
     appending.drop(engine)
     return int(before["rows"])

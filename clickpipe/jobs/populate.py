@@ -53,13 +53,13 @@ def run_population(
     pause: Callable[[], AbstractContextManager[None]],
     report: Report,
     before: Mapping[str, Any] | None = None,
-    relieve: Callable[[EngineError], bool] = lambda _: False,
+    sever: Callable[[EngineError], bool] = lambda _: False,
 ) -> int:
     """Populate, and return how many rows the target got.
 
     In one moment, in which no event is written (`pause`), the source is kept as it is and the target emptied; rows that
     arrive from then on reach the target through the view, so that each counts once. Views that read the target get the
-    rows too. What is kept is told to `report`: after a stop, with `before`, it goes on from there. `relieve` is asked
+    rows too. What is kept is told to `report`: after a stop, with `before`, it goes on from there. `sever` is called
     whether it has removed what made an insert fail. Raises ClickpipeError, EngineError, JobCancelled and JobStopped.
     """
     view = view_of(live, wanted.pipe)
@@ -87,7 +87,7 @@ def run_population(
             appending, rows = Appending.of(begun), int(begun["rows"])
             made += appending.tables
         if "appended" not in begun:
-            append_rows(engine, appending, report, relieve)
+            append_rows(engine, appending, report, sever)
             report.tell({**told, "appended": True})
     finally:
         engine.storage.drop(made if not report.stopped else ())  # the next server goes on with them

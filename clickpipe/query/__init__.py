@@ -1,7 +1,6 @@
 """Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
 
 from clickpipe.query.answer import Answer, Started
-from clickpipe.query.answers import Answers
 from clickpipe.query.client_settings import asked_settings, client_settings, split_settings
 from clickpipe.query.clients import client_query, unknown_database
 from clickpipe.query.conditions import compose_condition
@@ -13,10 +12,11 @@ from clickpipe.query.formats import (
     format_names,
     split_format_clause,
 )
-from clickpipe.query.gate import QueryGate, Running
 from clickpipe.query.held import HeldResult, HeldResults
+from clickpipe.query.limiter import ConcurrencyLimiter, Running
 from clickpipe.query.options import QueryLimits, QueryOptions
 from clickpipe.query.refusals import failure, hide_secrets, judge, shown_error, with_parameters
+from clickpipe.query.result_cache import ResultCache
 from clickpipe.query.run import QueryRunner
 from clickpipe.query.shown import Shown
 from clickpipe.query.statements import ClientQuery, canonical_database
@@ -25,15 +25,15 @@ __all__ = [
     "FORMATS",
     "OUTPUT_SETTINGS",
     "Answer",
-    "Answers",
     "ClientQuery",
+    "ConcurrencyLimiter",
     "HeldResult",
     "HeldResults",
     "OutputFormat",
-    "QueryGate",
     "QueryLimits",
     "QueryOptions",
     "QueryRunner",
+    "ResultCache",
     "Running",
     "Shown",
     "Started",

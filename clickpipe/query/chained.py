@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import QueryResult
 from clickpipe.query.answer import Answer, Kept, Started
-from clickpipe.query.gate import Running
+from clickpipe.query.limiter import Running
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")

@@ -18,7 +18,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import OutputFormat
-from clickpipe.query.gate import Running
+from clickpipe.query.limiter import Running
 from clickpipe.query.options import QueryOptions
 from clickpipe.sql import Composition, conditions_may_fail, is_read_apart, reads_apart
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from clickpipe.catalog import Live
 from clickpipe.compiler import BoundQuery
 from clickpipe.engine import Engine, Settings
-from clickpipe.query.answers import Facts
 from clickpipe.query.bounded import Bounded
 from clickpipe.query.filtered import filter_settings, read_within
+from clickpipe.query.result_cache import Facts
 from clickpipe.sql import Composition
 
 _JUDGED_TEXTS, _CALLS = 10_000, 1_000

@@ -12,7 +12,7 @@ from clickpipe.catalog import Live, without_physical_names
 from clickpipe.diagnostics import ClickpipeError, redact, redact_parameters
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult
 from clickpipe.query.formats import format_named
-from clickpipe.query.gate import Running
+from clickpipe.query.limiter import Running
 from clickpipe.sql import Composition, Refusal, check, is_as_meant
 from clickpipe.template import SECRET_NAMES
 

@@ -15,11 +15,10 @@ from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import Engine, EngineError, QueryResult, Settings, changing_functions
 from clickpipe.query.answer import Answer, Started
-from clickpipe.query.answers import Answers, Facts, facts_of, frozen, without_cache_settings
 from clickpipe.query.chained import behind, made_of, plain
 from clickpipe.query.filtered import hide_rows, own_rows, require_hidden, without_guesses
 from clickpipe.query.formats import format_named, require_length
-from clickpipe.query.gate import QueryGate, Running
+from clickpipe.query.limiter import ConcurrencyLimiter, Running
 from clickpipe.query.memory import Memory
 from clickpipe.query.options import QueryLimits, QueryOptions, bounded, limits_of
 from clickpipe.query.own_sql import (
@@ -38,6 +37,7 @@ from clickpipe.query.own_sql import (
     require_plain,
 )
 from clickpipe.query.refusals import failure, hidden, hide_secrets, judge, refuse, secrets_of
+from clickpipe.query.result_cache import Facts, ResultCache, facts_of, frozen, without_cache_settings
 from clickpipe.sql import Composition, check, reads, within_limits
 from clickpipe.template import BoundSQL, Secrets
 
@@ -54,18 +54,18 @@ class QueryRunner:
         live: Callable[[], Live | None],
         limits: QueryLimits | None = None,
         prepare: Callable[[], None] = lambda: None,
-        answers: Answers | None = None,
-        gate: QueryGate | None = None,
+        cache: ResultCache | None = None,
+        limiter: ConcurrencyLimiter | None = None,
         secret: Secrets = environment_secret,
         owner: str = "",
     ) -> None:
         """Run on `engine`; `prepare` makes the tables of service data sources, before a query that reads one.
 
-        `answers` keeps results of endpoints, `gate` bounds how many queries run, `secret` is what `tb_secret` asks.
+        `cache` keeps results of endpoints, `limiter` bounds how many queries run, `secret` is what `tb_secret` asks.
         Queries of one `owner` wait for one another.
         """
-        self._gate, self._owner = gate or QueryGate(engine, 4, 1_000), owner or self
-        self._answers = answers or Answers(0)
+        self._limiter, self._owner = limiter or ConcurrencyLimiter(engine, 4, 1_000), owner or self
+        self._cache = cache or ResultCache(0)
         self._prepare = prepare
         self._secret = secret
         self._engine = engine
@@ -122,12 +122,12 @@ class QueryRunner:
         settings, asked = without_cache_settings(self._settings_of(live, bound, options))
         run = partial(self._run, bound, options, settings)
         keep = asked or facts.keep
-        if not self._answers.active or not (asked or facts.shared) or options.filters:
+        if not self._cache.active or not (asked or facts.shared) or options.filters:
             return plain(run())  # whether a result was kept tells whether others wrote
         versions = self._engine.versions(facts.tables) if not asked else ()
         told = self._settings_key if settings is self._settings else frozen(settings)
         key = (bound.text, frozen(bound.params), options.output.clickhouse, told, tuple(versions), options.is_limited)
-        return self._answers.answer(key, keep, known, run)
+        return self._cache.answer(key, keep, known, run)
 
     def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
         """Start a caller's SELECT over what an endpoint answers, which it calls `_`. Raises as `endpoint` and `sql`."""
@@ -202,7 +202,7 @@ class QueryRunner:
     def count(self, table: str, condition: str) -> Future[int]:
         """Start to count the rows of a physical table that meet a condition, which was composed. Raises 429."""
         statement = f"SELECT count() FROM {table} WHERE (\n{condition}\n)"
-        running = self._gate.submit(statement, {}, "JSONCompact", self._settings, self._owner)
+        running = self._limiter.submit(statement, {}, "JSONCompact", self._settings, self._owner)
         return made_of(running, lambda result: int(json.loads(result.body)["data"][0][0]))
 
     def sql(self, text: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
@@ -268,7 +268,7 @@ class QueryRunner:
             if text not in known:
                 try:
                     statement = explained(within_limits(text, limits_of(settings)), "DESCRIBE")  # it runs sub-queries
-                    self._gate.submit(statement, params, "Null", settings, self._owner).future.result()
+                    self._limiter.submit(statement, params, "Null", settings, self._owner).future.result()
                 except EngineError:
                     if not options.is_limited:
                         raise
@@ -288,7 +288,7 @@ class QueryRunner:
     def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
         text = within_limits(bound.text, limits_of(settings))
         text = explained(text, options.explain) if options.explain else text
-        running = self._gate.submit(text, bound.params, options.output.clickhouse, settings, self._owner)
+        running = self._limiter.submit(text, bound.params, options.output.clickhouse, settings, self._owner)
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
         return hidden(own_rows(running, text), hide_rows) if options.is_limited else running

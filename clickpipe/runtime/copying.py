@@ -28,18 +28,18 @@ class Copies:
         held: Callable[[], AbstractContextManager[None]],
         secret: Secrets,
         replaced: Callable[[str], None],
-        relieve: Callable[[EngineError], bool],
+        sever: Callable[[EngineError], bool],
         changing: Callable[[str], bool] = lambda _: False,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
         """Copy what is `live`; `held` keeps tables as they are while one runs, `replaced` is told of targets.
 
-        `relieve` is asked when an insert fails: see `run_copy`. `changing` tells of targets that a deployment is about
+        `sever` is called when an insert fails: see `run_copy`. `changing` tells of targets that a deployment is about
         to change, `parameters` are kept with its jobs.
         """
         self._changing = changing
         self._parameters = parameters or {}
-        self._relieve = relieve
+        self._sever = sever
         self._services = services
         self._workspace = workspace
         self._live = live
@@ -108,9 +108,7 @@ class Copies:
             live = self._live()
             if self.replaces(name, mode):
                 self._services.ingester.settle(self._workspace)
-            rows = run_copy(
-                self._services.engine, live, name, values, mode, self._secret, report, self._relieve, before
-            )
+            rows = run_copy(self._services.engine, live, name, values, mode, self._secret, report, self._sever, before)
             if (mode or live.compiled.copies[name].mode) == "replace":
                 self._replaced(live.compiled.copies[name].target)
         target, pipe_id = live.compiled.copies[name].target, resource_id(self._workspace, "pipe", name)

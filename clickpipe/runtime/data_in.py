@@ -28,7 +28,7 @@ class DataIn:
     id: str
     paused: Callable[[], AbstractContextManager[None]]
     _outdate: Callable[[str], None]
-    relieve: Callable[[EngineError], bool]
+    sever_standby: Callable[[EngineError], bool]
     _parameters: Mapping[str, Any] = {}  # kept with its jobs
 
     def _writable(self, table: str) -> None:
@@ -190,7 +190,7 @@ class DataIn:
                         live,
                         source,
                         self.id,
-                        self.relieve,
+                        self.sever_standby,
                         lambda tables: report({"tables": list(tables)}),
                     )
                 except EngineError as error:

@@ -135,7 +135,7 @@ class Deploying:
     def _is_changing(self, data_source: str) -> bool:
         return self.live is not None and self._deployer.standby.is_making(self.live, data_source)
 
-    def relieve(self, error: EngineError) -> bool:
+    def sever_standby(self, error: EngineError) -> bool:
         """Tell whether an insert failed by a view of the deployment beside the live one: it gets no more rows then."""
         return self._deployer.standby.sever(self.live, error)
 

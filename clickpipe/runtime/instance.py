@@ -21,7 +21,7 @@ from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, Metrics, QueryLog, ServiceLog, StorageLog
-from clickpipe.query import Answers, HeldResults, QueryGate
+from clickpipe.query import ConcurrencyLimiter, HeldResults, ResultCache
 from clickpipe.runtime.missing import require_tables
 from clickpipe.runtime.partitions import Partitions, crowded as crowded_tables
 from clickpipe.runtime.retention import Retention
@@ -79,8 +79,8 @@ class Instance:
             queue_bytes=self.settings.ingest_queue_bytes,
             flush_seconds=self.settings.ingest_flush_seconds,
             fail_fast=self.settings.fail_fast_names(),
-            told=self.ingestion_log,
-            relieve=self._relieve,
+            recorder=self.ingestion_log,
+            sever=self._sever,
             owner=self.workspaces.owner,
         )
         opened.callback(self.ingester.close)
@@ -92,8 +92,8 @@ class Instance:
         self._uploads = self.data_dir / "uploads"
         self._uploads.mkdir(exist_ok=True)
         self._remove_uploads()
-        self.gate = QueryGate(self.engine, self.settings.workers, self.settings.query_queue)
-        self.answers = Answers(self.settings.cache_max_bytes)
+        self.limiter = ConcurrencyLimiter(self.engine, self.settings.workers, self.settings.query_queue)
+        self.result_cache = ResultCache(self.settings.cache_max_bytes)
         self.logins = Logins()
         self.held = HeldResults(self.settings.range_max_bytes, self.settings.range_seconds)
         self.metrics = Metrics(self._gauges())
@@ -147,12 +147,12 @@ class Instance:
     def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
         """Return what metrics read when somebody looks."""
         return {
-            "clickpipe_queries_running": ("Queries that run.", lambda: self.gate.running),
-            "clickpipe_queries_waiting": ("Queries that wait for their turn.", lambda: self.gate.waiting),
-            "clickpipe_cache_hits": ("Answers from kept results.", lambda: self.answers.hits),
-            "clickpipe_cache_misses": ("Answers that were not kept.", lambda: self.answers.misses),
-            "clickpipe_cache_joined": ("Answers of equal queries under way.", lambda: self.answers.joined),
-            "clickpipe_cache_bytes": ("Bytes of kept results.", lambda: self.answers.size),
+            "clickpipe_queries_running": ("Queries that run.", lambda: self.limiter.running),
+            "clickpipe_queries_waiting": ("Queries that wait for their turn.", lambda: self.limiter.waiting),
+            "clickpipe_cache_hits": ("Answers from kept results.", lambda: self.result_cache.hits),
+            "clickpipe_cache_misses": ("Answers that were not kept.", lambda: self.result_cache.misses),
+            "clickpipe_cache_joined": ("Answers of equal queries under way.", lambda: self.result_cache.joined),
+            "clickpipe_cache_bytes": ("Bytes of kept results.", lambda: self.result_cache.size),
             "clickpipe_ingest_waiting_bytes": ("Bytes of events that wait.", lambda: self.ingester.waiting_bytes),
             "clickpipe_ingest_retrying": ("Segments whose insert failed.", lambda: len(self.ingester.failing())),
             "clickpipe_log_segments": ("Segments of the log.", lambda: len(self.log.unfinished())),
@@ -200,9 +200,9 @@ class Instance:
         """Return where a file that is sent is kept until its rows are in."""
         return self._uploads / name
 
-    def _relieve(self, workspace_id: str, error: EngineError) -> bool:
+    def _sever(self, workspace_id: str, error: EngineError) -> bool:
         workspace = self.workspaces.get(workspace_id)
-        return workspace is not None and workspace.relieve(error)
+        return workspace is not None and workspace.sever_standby(error)
 
     def _start_due(self, workspace_id: str, copy: str) -> Job | None:
         return self.workspace(workspace_id).copies.start_due(copy)

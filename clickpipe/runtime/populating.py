@@ -24,12 +24,12 @@ def population(
     held: Callable[[], AbstractContextManager[None]],
     replaced: Callable[[str], None],
     wanted: Population,
-    relieve: Callable[[EngineError], bool],
+    sever: Callable[[EngineError], bool],
     before: Mapping[str, Any] | None = None,
 ) -> Work:
     """Return what a job does that populates a view.
 
-    `held` keeps tables as they are meanwhile, `replaced` is told of the target, `relieve` is asked when an
+    `held` keeps tables as they are meanwhile, `replaced` is told of the target, `sever` is called when an
     insert fails; `before` is what the job had told when a server stopped. Raises ClickpipeError 404, 400 for what
     is no view and for a bad condition.
     """
@@ -42,9 +42,7 @@ def population(
             report.check()
             live, pause = queries.live(), partial(services.ingester.paused, workspace)
             where = compose_condition(services.engine, live, wanted.condition) if wanted.condition else ""
-            rows = run_population(
-                services.engine, live, replace(wanted, condition=where), pause, report, before, relieve
-            )
+            rows = run_population(services.engine, live, replace(wanted, condition=where), pause, report, before, sever)
             if wanted.truncate:
                 replaced(view.target)
         return {"rows": rows, "datasource": view.target}

@@ -11,7 +11,7 @@ from clickpipe.engine import Engine
 from clickpipe.ingest import Ingester
 from clickpipe.jobs import JobRunner
 from clickpipe.observe import IngestionLog, ServiceLog
-from clickpipe.query import Answers, QueryGate
+from clickpipe.query import ConcurrencyLimiter, ResultCache
 
 
 class Services(Protocol):
@@ -25,8 +25,8 @@ class Services(Protocol):
     ingestion_log: IngestionLog
     service_log: ServiceLog
     jobs: JobRunner
-    answers: Answers
-    gate: QueryGate
+    result_cache: ResultCache
+    limiter: ConcurrencyLimiter
 
     def prepare_service(self, database: str) -> None:
         """Make a workspace's service data sources ready to be read: as they are now. Raises EngineError."""

@@ -41,7 +41,7 @@ class StagingData(DataIn):
         self._held = held
         self.paused = paused
         self._outdate = lambda _: None
-        self.relieve = lambda _: False
+        self.sever_standby = lambda _: False
         self.id = workspace
         self.queries = queries
         self._importer = Importer(
@@ -60,7 +60,7 @@ class StagingData(DataIn):
             held,
             secret,
             self._outdate,
-            self.relieve,
+            self.sever_standby,
             parameters=self._parameters,
         )
 

@@ -77,7 +77,7 @@ class Workspace(Deploying, DataIn):
         )
         limits = _limits(services.settings)
         prepare = partial(services.prepare_service, record.database)
-        shared = (limits, prepare, services.answers, services.gate, self.secret, self.parent or self.id)
+        shared = (limits, prepare, services.result_cache, services.limiter, self.secret, self.parent or self.id)
         self.queries = QueryRunner(services.engine, lambda: self.live, *shared)
         self.staging_queries = QueryRunner(services.engine, self.staging, *shared)
         self.copies = Copies(
@@ -87,7 +87,7 @@ class Workspace(Deploying, DataIn):
             self._held,
             self.secret,
             self._outdate,
-            self.relieve,
+            self.sever_standby,
             self._is_changing,
         )
         self._importer = Importer(
@@ -98,7 +98,7 @@ class Workspace(Deploying, DataIn):
             lambda: services.ingester.paused(self.id),
             services.ingestion_log,
             self._outdate,
-            self.relieve,
+            self.sever_standby,
             {"max_memory_usage": limits.max_memory_bytes},
         )
         self.staging_data = StagingData(
@@ -196,7 +196,7 @@ class Workspace(Deploying, DataIn):
 
     def _populating(self, wanted: Population, before: Mapping[str, Any] | None = None) -> Work:
         held, told = self._held, self._outdate
-        return population(self._services, self.id, self.queries, held, told, wanted, self.relieve, before)
+        return population(self._services, self.id, self.queries, held, told, wanted, self.sever_standby, before)
 
     def rebuild(self, view: str) -> Job:
         """Start a job that makes a view's target anew. Raises ClickpipeError 404 when there is no such view."""

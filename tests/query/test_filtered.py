@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from clickpipe.engine import QueryResult, whole
 from clickpipe.query.filtered import own_rows
-from clickpipe.query.gate import Running
+from clickpipe.query.limiter import Running
 
 
 class Parts:

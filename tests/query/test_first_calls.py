@@ -7,7 +7,7 @@ import json
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.query import Answer, Answers, QueryGate, QueryOptions, QueryRunner, Started
+from clickpipe.query import Answer, ConcurrencyLimiter, QueryOptions, QueryRunner, ResultCache, Started
 from clickpipe.runtime import Instance, Workspace
 
 SLOW = "NODE n\nSQL >\n    SELECT sum(cityHash64(number)) AS s FROM numbers(1000000000000) WHERE number > {}\n"
@@ -31,16 +31,16 @@ def answer(started: Started) -> Answer:
 
 def test_first_calls_are_refused_when_too_many_run(instance: Instance, workspace: Workspace) -> None:
     workspace.deploy({f"slow{n}.pipe": SLOW.format(n) for n in range(3)})
-    runner = QueryRunner(instance.engine, lambda: workspace.live, gate=QueryGate(instance.engine, 1, 0))
+    runner = QueryRunner(instance.engine, lambda: workspace.live, limiter=ConcurrencyLimiter(instance.engine, 1, 0))
     first = runner.endpoint("slow0", QueryOptions())
     assert not isinstance(first, Answer)
-    while runner._gate.running == 0:
+    while runner._limiter.running == 0:
         pass
     with pytest.raises(ClickpipeError, match="1 queries run and 0 wait") as refused:
         answer(runner.endpoint("slow1", QueryOptions()))
     assert refused.value.status == 429
     assert first.cancel()
-    while runner._gate.running:
+    while runner._limiter.running:
         pass
     third = runner.endpoint("slow2", QueryOptions())
     assert not isinstance(third, Answer)
@@ -49,7 +49,7 @@ def test_first_calls_are_refused_when_too_many_run(instance: Instance, workspace
 
 def test_a_new_view_into_a_table_makes_kept_results_old(instance: Instance, workspace: Workspace) -> None:
     workspace.deploy(FILES)
-    runner = QueryRunner(instance.engine, lambda: workspace.live, answers=Answers(1 << 20))
+    runner = QueryRunner(instance.engine, lambda: workspace.live, cache=ResultCache(1 << 20))
 
     def total() -> tuple[int, str]:
         found = answer(runner.endpoint("total", QueryOptions()))
@@ -69,7 +69,7 @@ def test_a_row_filter_is_composed_once(
     named = "NODE n\nSQL >\n    %\n    SELECT sum(n) AS total FROM a WHERE n > {{Int32(above, 0)}}\nTYPE endpoint\n"
     workspace.deploy(FILES | {"above.pipe": named})
     workspace.ingest("a", [{"id": "x", "n": 1}, {"id": "y", "n": 10}, {"id": "z", "n": 100}])
-    runner = QueryRunner(instance.engine, lambda: workspace.live, answers=Answers(1_000_000))
+    runner = QueryRunner(instance.engine, lambda: workspace.live, cache=ResultCache(1_000_000))
     parse, parsed = instance.engine.syntax_tree, list[str]()
 
     def counted(sql: str) -> str:

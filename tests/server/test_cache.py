@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clickpipe.engine import QueryResult
-from clickpipe.query import Answer, Answers, Running
+from clickpipe.query import Answer, ResultCache, Running
 from clickpipe.runtime import Upload
 from tests.server.conftest import FILES, Client
 
@@ -182,7 +182,7 @@ def test_equal_queries_at_once_run_once(cached: Client, monkeypatch: pytest.Monk
 
 
 def test_memory_is_bounded() -> None:
-    answers = Answers(100_000)
+    answers = ResultCache(100_000)
 
     def run(size: int) -> Running:
         done: Future[QueryResult] = Future()
@@ -203,7 +203,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_a_failure_is_not_kept() -> None:
-    answers = Answers(100_000)
+    answers = ResultCache(100_000)
     failed: Future[QueryResult] = Future()
     failed.set_exception(ValueError("no"))
     for _ in range(2):

@@ -234,7 +234,7 @@ def _leave(client: Client, path: str, query: dict[str, str]) -> int:
         async def receive() -> Any:
             for message in told:
                 return message
-            while client.instance.gate.running == 0:  # noqa: ASYNC110 - another thread counts
+            while client.instance.limiter.running == 0:  # noqa: ASYNC110 - another thread counts
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.05)
             return {"type": "http.disconnect"}
@@ -246,10 +246,10 @@ def _leave(client: Client, path: str, query: dict[str, str]) -> int:
 
     asyncio.run(call())
     for _ in range(200):
-        if client.instance.gate.running == 0:
+        if client.instance.limiter.running == 0:
             break
         time.sleep(0.02)
-    assert client.instance.gate.running == 0, "the query goes on"
+    assert client.instance.limiter.running == 0, "the query goes on"
     status: int = sent[0]["status"]
     return status
 

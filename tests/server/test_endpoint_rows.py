@@ -153,7 +153,7 @@ def test_conditions_that_cannot_fail_use_the_index(rows: tuple[Client, str], mon
     """Their tables stay as they are: reading them by themselves would cost an index."""
     client, value = rows
     texts: list[str] = []
-    gate = client.workspace.queries._gate
+    gate = client.workspace.queries._limiter
     submit = gate.submit
 
     def noted(text: str, *rest: Any) -> Any:

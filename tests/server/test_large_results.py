@@ -138,7 +138,7 @@ def test_a_client_that_goes_away_ends_a_query_that_is_slow_to_give_its_next_rows
     while rows_read(empty):
         assert time.monotonic() < until, "the query goes on"
         time.sleep(0.02)
-    assert empty.instance.gate.running == 0
+    assert empty.instance.limiter.running == 0
 
 
 def rows_read(client: Client) -> list[int]:

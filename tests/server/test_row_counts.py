@@ -26,7 +26,7 @@ def rows(server_instance: Instance) -> Iterator[Client]:
 @pytest.mark.parametrize("held", [1 << 20, 150, 0])
 def test_statistics_count_his_rows(rows: Client, format_: str, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clickpipe.engine.outlet._HELD", held)  # the rest lies in a file
-    monkeypatch.setattr("clickpipe.query.gate.WHOLE", held)
+    monkeypatch.setattr("clickpipe.query.limiter.WHOLE", held)
     monkeypatch.setattr("clickpipe.engine.outlet._READ", 60)
     body = ask(rows, filtered(rows), f"SELECT sum(id) AS n FROM months FORMAT {format_}").text
     whole = ask(rows, rows.token(ADMIN_TOKEN).value, f"SELECT sum(id) AS n FROM months FORMAT {format_}").text

@@ -12,7 +12,7 @@ import pytest
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult
 from clickpipe.engine.stream import Stream
-from clickpipe.query import Answer, Answers, QueryGate, Running
+from clickpipe.query import Answer, ConcurrencyLimiter, ResultCache, Running
 from clickpipe.runtime import Instance
 
 
@@ -39,11 +39,11 @@ class Engine:
         self.started[number][1].set_result(QueryResult(self.started[number][0].encode(), 0, 0, 0.0))
 
 
-def gate(engine: Engine, at_once: int, waiting: int) -> QueryGate:
-    return QueryGate(engine, at_once, waiting)  # type: ignore[arg-type]
+def gate(engine: Engine, at_once: int, waiting: int) -> ConcurrencyLimiter:
+    return ConcurrencyLimiter(engine, at_once, waiting)  # type: ignore[arg-type]
 
 
-def submit(to: QueryGate, sql: str) -> Running:
+def submit(to: ConcurrencyLimiter, sql: str) -> Running:
     return to.submit(sql, {}, "JSON", {})
 
 
@@ -82,18 +82,18 @@ def test_a_query_runs_until_the_last_part_of_its_result_is_made() -> None:
 
 def test_a_result_in_parts_counts_while_clickhouse_makes_it(instance: Instance) -> None:
     sql = "SELECT number FROM numbers(1000000000) WHERE number < 1000000 OR sipHash64(number) = 1"
-    found = instance.gate.submit(sql, {}, "TSV", {}).future.result(timeout=60)
+    found = instance.limiter.submit(sql, {}, "TSV", {}).future.result(timeout=60)
     assert found.more is not None
-    assert instance.gate.running == 1
+    assert instance.limiter.running == 1
     found.more.close()
     deadline = time.monotonic() + 20
-    while instance.gate.running:
+    while instance.limiter.running:
         assert time.monotonic() < deadline, "the query counts on"
         time.sleep(0.01)
 
 
 def test_workspaces_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clickpipe.query.gate._BESIDE", 0)
+    monkeypatch.setattr("clickpipe.query.limiter._BESIDE", 0)
     engine = Engine()
     own = gate(engine, 1, 3)
     names = ("a0", "a1", "a2", "a3", "b0", "b1", "c0")
@@ -140,7 +140,7 @@ def test_the_end_of_one_may_let_two_begin() -> None:
 
 
 def test_workspaces_beside_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clickpipe.query.gate._BESIDE", 2)
+    monkeypatch.setattr("clickpipe.query.limiter._BESIDE", 2)
     engine = Engine()
     own = gate(engine, 1, 9)
     for name in "abcd":
@@ -168,7 +168,7 @@ def test_one_that_waits_is_dropped_and_one_that_runs_is_ended() -> None:
 
 def test_a_shared_query_ends_when_the_last_one_has_gone() -> None:
     engine = Engine()
-    own, answers = gate(engine, 1, 5), Answers(1_000_000)
+    own, answers = gate(engine, 1, 5), ResultCache(1_000_000)
     waiting = [answers.answer("key", 60.0, "", lambda: submit(own, "q")) for _ in range(3)]
     assert len(engine.started) == 1
     for number, one in enumerate(waiting):
@@ -185,7 +185,7 @@ def test_a_shared_query_ends_when_the_last_one_has_gone() -> None:
 
 
 def test_the_engine_ends_a_query(instance: Instance) -> None:
-    own = QueryGate(instance.engine, 1, 1)
+    own = ConcurrencyLimiter(instance.engine, 1, 1)
     slow = submit(own, "SELECT sum(cityHash64(number)) FROM numbers(1000000000000)")
     threading.Timer(0.3, slow.cancel).start()
     started = time.monotonic()

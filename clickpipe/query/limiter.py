@@ -69,11 +69,11 @@ class _Ended:
             self._cancel()
 
 
-class QueryGate:
-    """Runs callers' queries on an engine. Methods may be called from any thread, and do not block."""
+class ConcurrencyLimiter:
+    """Limits how many callers' queries run and how many are queued. Methods are thread-safe and do not block."""
 
     def __init__(self, engine: Engine, at_once: int, waiting: int) -> None:
-        """Run `at_once` queries, have `waiting` more of each workspace wait for their turn."""
+        """Run `at_once` queries; queue up to `waiting` more of each workspace."""
         self._engine = engine
         self._at_once = at_once
         self._most = waiting

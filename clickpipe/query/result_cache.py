@@ -22,7 +22,7 @@ from clickpipe.engine import QueryResult, Settings
 from clickpipe.project import DataSource
 from clickpipe.query.answer import Answer, Kept, Started
 from clickpipe.query.chained import mapped, shared
-from clickpipe.query.gate import Running
+from clickpipe.query.limiter import Running
 from clickpipe.sql import Reads
 
 _OWN_TIME = 60.0  # seconds
@@ -33,7 +33,7 @@ _SHARE = 8  # no result takes more than this part of all
 
 
 @dataclass(slots=True)
-class _Flight:
+class _SingleFlight:
     """A query under way, and how many wait for it."""
 
     future: Future[Kept] = field(default_factory=Future)
@@ -75,16 +75,16 @@ def _changes_itself(source: DataSource) -> bool:
     return source.engine.name.text.strip().removesuffix("()") != "MergeTree" or bool(source.engine.option("TTL"))
 
 
-class Answers:
-    """The kept results of all workspaces, up to a number of bytes, and the queries under way."""
+class ResultCache:
+    """The result cache of all workspaces; identical concurrent queries run once."""
 
     def __init__(self, max_bytes: int) -> None:
-        """Keep up to `max_bytes`; 0 keeps nothing, and shares nothing."""
+        """Keep up to `max_bytes` of results; with 0 nothing is kept or shared."""
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._size = 0
-        self._flights: dict[Hashable, _Flight] = {}
+        self._flights: dict[Hashable, _SingleFlight] = {}
         self.hits = self.misses = self.joined = 0
 
     @property
@@ -110,7 +110,7 @@ class Answers:
                 return _answer(found.result, found.etag, known, "HIT", age)
         if known and keep == _FOREVER and _etag(key) in known:
             return _answer(_NOTHING, _etag(key), known, "HIT")
-        flight = _Flight()
+        flight = _SingleFlight()
         with self._lock:
             found_flight = self._flights.get(key)
             if found_flight is None:
@@ -131,7 +131,7 @@ class Answers:
         promise.add_done_callback(lambda done: self._left(key, flight) if done.cancelled() else None)
         return promise
 
-    def _left(self, key: Hashable, flight: _Flight) -> None:
+    def _left(self, key: Hashable, flight: _SingleFlight) -> None:
         """End a query when the last one who waited for it has gone away."""
         with self._lock:
             flight.waiting -= 1
@@ -142,7 +142,7 @@ class Answers:
         if flight.running is not None:
             flight.running.cancel()
 
-    def _start(self, key: Hashable, keep: float, run: Callable[[], Running], flight: _Flight) -> None:
+    def _start(self, key: Hashable, keep: float, run: Callable[[], Running], flight: _SingleFlight) -> None:
         def ended(done: Future[QueryResult]) -> None:
             kept = None
             error = RuntimeError("nobody waited") if done.cancelled() else done.exception()
