@@ -74,8 +74,8 @@ def insert_staged(
     """Write staged rows; with the same token again, it is done once.
 
     `keep` is told which rows are refused before any row is written; after a stop, `known` is what it was told.
-    `sever` cuts off a standby deployment whose view made an insert fail (`Deploying.sever_standby`). Raises EngineError and
-    OSError: then nothing may be told of the rows, and the same is to be asked again.
+    `sever` cuts off a standby deployment whose view made an insert fail (`Deploying.sever_standby`). Raises EngineError
+    and OSError: then nothing may be told of the rows, and the same is to be asked again.
     """
     if rows.good and rows.kept is not None and (known.once if known else True) and (kept := rows.kept()) is not None:
         found = _write_kept(engine, rows, kept, known, keep, sever)

@@ -234,13 +234,13 @@ def test_a_restart_between(run_python: RunPython, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("killed", "beside"),
     [
-        pytest.param("clickpipe.deploy.standby.standby.Beside.connect", "2", id="staged, rows not passed on yet"),
+        pytest.param("clickpipe.deploy.standby.standby.Standby.connect", "2", id="staged, rows not passed on yet"),
         pytest.param("clickpipe.catalog.store.Catalog.promote", "2", id="rows passed on no more, not promoted"),
         pytest.param("clickpipe.auth.tokens.TokenIndex.refresh", "1", id="promoted, rows not passed back yet"),
     ],
 )
 def test_a_kill_at_each_step(run_python: RunPython, tmp_path: Path, killed: str, beside: str) -> None:
-    first = "Beside.connect" in killed
+    first = "Standby.connect" in killed
     if not first:
         run(run_python, tmp_path, "stage")
     assert run(run_python, tmp_path, f"{'stage' if first else 'promote'}!{killed}", check=False) == []
