@@ -13,7 +13,7 @@ import pytest
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, workers as workers_, working_for
 from clickpipe.engine.workers import Workers
-from clickpipe.query import QueryGate
+from clickpipe.query import ConcurrencyLimiter
 from clickpipe.server.run import _is_stuck
 
 
@@ -76,14 +76,14 @@ class Engine:
         assert tag
 
 
-def gate(made: Workers, go_on: threading.Event, at_once: int) -> QueryGate:
-    return QueryGate(Engine(made, go_on), at_once, 100)  # type: ignore[arg-type]
+def gate(made: Workers, go_on: threading.Event, at_once: int) -> ConcurrencyLimiter:
+    return ConcurrencyLimiter(Engine(made, go_on), at_once, 100)  # type: ignore[arg-type]
 
 
 def test_queries_of_a_workspace_are_refused_while_all_of_its_threads_are_lost(
     made: Workers, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clickpipe.query.gate.replace", lambda result, **_: result)
+    monkeypatch.setattr("clickpipe.query.limiter.replace", lambda result, **_: result)
     own = gate(made, go_on, 2)
     asked = [own.submit("deaf", {}, "JSON", {}, "bolt").future for _ in range(9)]
     told = [future.exception(5) for future in asked]
@@ -105,7 +105,7 @@ def test_queries_of_a_workspace_are_refused_while_all_of_its_threads_are_lost(
 def test_one_that_is_lost_leaves_the_others(
     made: Workers, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clickpipe.query.gate.replace", lambda result, **_: result)
+    monkeypatch.setattr("clickpipe.query.limiter.replace", lambda result, **_: result)
     own = gate(made, go_on, 2)
     assert isinstance(own.submit("deaf", {}, "JSON", {}, "bolt").future.exception(5), EngineError)
     asked = [own.submit(str(n), {}, "JSON", {}, "bolt").future for n in range(9)]
