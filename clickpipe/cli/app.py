@@ -18,7 +18,7 @@ from clickpipe.diagnostics import ClickpipeError, ProjectError, did_you_mean
 _HELP = """Turns .datasource and .pipe files into an analytics API on ClickHouse.
 
 \b
-Begin:      clickpipe init shop && cd shop && clickpipe dev
+Start:      clickpipe init shop && cd shop && clickpipe dev
 Check:      clickpipe check
 Deploy:     clickpipe serve --data-dir data      (on the server)
             clickpipe deploy --host URL          (from the project's folder, or CI)

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     "form",
     type=click.Choice(["text", "json", "github", "junit"]),
     default="text",
-    help="text for people; json; github: annotations at the lines of a pull request; junit: XML for CI systems.",
+    help="text for people; json; github: annotations for a pull request; junit: XML for CI systems.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--strict", is_flag=True, help='Branches that cannot work are errors: broken_branches = "error".')
-@click.option("--all", "every", is_flag=True, help="Print every diagnostic, also when there are more than twenty.")
+@click.option("--strict", is_flag=True, help='Report branches that cannot work as errors: broken_branches = "error".')
+@click.option("--all", "every", is_flag=True, help="Print every diagnostic, even if there are more than twenty.")
 @click.option("--summary", is_flag=True, help="Print what is in the project, and what it needs from its server.")
-@click.option("--host", help="With --summary: a server's URL, to tell which of that it has.")
-@click.option("--token", help="A token of that server that may read the workspace.")
-@click.option("--no-cache", is_flag=True, help="Check anew, also when nothing changed since the last time.")
+@click.option("--host", help="With --summary: the URL of a server, to show which of that it has.")
+@click.option("--token", help="A token for that server that may read the workspace.")
+@click.option("--no-cache", is_flag=True, help="Check everything, even if nothing changed since the last time.")
 @click.pass_context
 def check(
     ctx: click.Context,
@@ -48,9 +48,9 @@ def check(
 ) -> None:
     """Compile the project in FOLDER (here by default) and print all diagnostics.
 
-    Every query is type-checked by ClickHouse on empty tables in memory. Exits with 1 when there are errors: what makes
-    a resource unusable. What only some calls meet is a warning. The result is kept in FOLDER/.clickpipe/cache and told
-    again while no file changed.
+    ClickHouse type-checks every query on empty tables in memory. Exits with 1 if there are errors, which make a
+    resource unusable. A mistake that affects only some calls is a warning. The result is cached in
+    FOLDER/.clickpipe/cache until a file changes.
     """
     from clickpipe.diagnostics import has_errors, render_github, render_json, render_junit
 

@@ -23,8 +23,10 @@ FilePart = tuple[str, tuple[str, bytes, str]]
 
 def server_options(function: _Function) -> _Function:
     """Add --host and --token to a command."""
-    host = click.option("--host", metavar="URL", help="The server. Default: CLICKPIPE_HOST, else the one run here.")
-    token = click.option("--token", metavar="TOKEN", help="A token of it. Default: CLICKPIPE_TOKEN, else likewise.")
+    host = click.option("--host", metavar="URL", help="The server. Default: CLICKPIPE_HOST, else the one running here.")
+    token = click.option(
+        "--token", metavar="TOKEN", help="A token for it. Default: CLICKPIPE_TOKEN, else the one of that server."
+    )
     return host(token(function))
 
 

@@ -20,10 +20,10 @@ _SAMPLE = 4 << 20  # bytes that are looked at
 
 @click.command("analyze")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "format_", type=_FORMATS, help="Default: by the name.")
+@click.option("--format", "format_", type=_FORMATS, help="Default: by the file's name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def analyze_file(file: Path, format_: str | None, *, as_json: bool) -> None:
-    """Show the columns of FILE and the types that would take them."""
+    """Show the columns of FILE and types that fit them."""
     found = _analysis(file, format_)
     if as_json:
         print_json(found.as_dict())
@@ -37,11 +37,11 @@ def analyze_file(file: Path, format_: str | None, *, as_json: bool) -> None:
     "--from", "file", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The file."
 )
 @click.option("--name", help="The data source's name. Default: the file's.")
-@click.option("--format", "format_", type=_FORMATS, help="Default: by the name.")
+@click.option("--format", "format_", type=_FORMATS, help="Default: by the file's name.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="The project.")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def create(file: Path, name: str | None, format_: str | None, folder: Path, *, force: bool) -> None:
-    """Write a .datasource that takes the rows of a file: types, jsonpaths, a sorting key.
+    """Write a .datasource file for a data file. It chooses types, jsonpaths and a sorting key.
 
     \b
     clickpipe datasource create --from events.ndjson

@@ -43,16 +43,18 @@ def _file_options(function: _Function) -> _Function:
         click.argument("name"),
         click.argument("file"),
         click.option("--format", "format_", type=formats, help="Default: by the file's name; ndjson for -."),
-        click.option("--delimiter", help="Of CSV. Default: the one that fits header and columns; a tab for .tsv."),
+        click.option(
+            "--delimiter", help="CSV delimiter. Default: the one that fits header and columns; a tab for .tsv."
+        ),
         click.option(
             "--header/--no-header",
             default=None,
-            help="Whether CSV's first row has names. Default: when it names a column.",
+            help="Whether the first CSV row has names. Default: if it names a column.",
         ),
-        click.option("--charset", help="Of text, such as windows-1252. Default: UTF-8, or by a byte order mark."),
-        click.option("--allow-quarantine", is_flag=True, help="Exit with 0 although rows went to quarantine."),
+        click.option("--charset", help="Such as windows-1252. Default: UTF-8, or by a byte order mark."),
+        click.option("--allow-quarantine", is_flag=True, help="Exit with 0 even if rows went to quarantine."),
         click.option("--wait/--no-wait", default=True, help="Wait until the rows are in."),
-        click.option("--staging", is_flag=True, help="In the deployment that waits in staging, not in the live one."),
+        click.option("--staging", is_flag=True, help="Write to the deployment in staging instead of the live one."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         server_options,
     )
@@ -67,8 +69,8 @@ def append(name: str, file: str, **how: Any) -> None:
     """Append the rows of FILE to the data source NAME.
 
     FILE is CSV, NDJSON (.ndjson, .jsonl), JSON (.json: an object, or an array of them) or Parquet, also with .gz or
-    .zst; - reads standard input; a URL is fetched by the server. Rows that do not fit go to quarantine, and the exit
-    code is 1 then. CSV goes by the names in its header, or by place without one.
+    .zst; - reads standard input; the server fetches a URL. Rows that do not fit go to quarantine, and the exit code is
+    then 1. CSV columns are matched by the names in the header, or by position without one.
 
     \b
     clickpipe datasource append events events.csv
@@ -79,14 +81,14 @@ def append(name: str, file: str, **how: Any) -> None:
 
 @click.command("replace")
 @_file_options
-@click.option("--allow-missing", is_flag=True, help="Let columns that a CSV header does not name have their defaults.")
-@click.option("--allow-empty", is_flag=True, help="Remove all rows when FILE has none.")
-@click.option("--condition", help="Replace only the rows that meet this SQL, such as \"day = '2026-01-31'\".")
+@click.option("--allow-missing", is_flag=True, help="Use defaults for columns that the CSV header lacks.")
+@click.option("--allow-empty", is_flag=True, help="Remove all rows if FILE has none.")
+@click.option("--condition", help="Replace only rows that match this SQL, such as \"day = '2026-01-31'\".")
 def replace(name: str, file: str, **how: Any) -> None:
-    """Replace the rows of the data source NAME by those of FILE.
+    """Replace the rows of the data source NAME with those of FILE.
 
-    Readers see the rows before or the rows after, nothing between. FILE is as for `append`. Nothing is replaced when no
-    row of it fits, or its header lacks a column. What materialized views made of the rows before stays.
+    Readers see either the old rows or the new ones. FILE is as for `append`. Nothing is replaced if none of its rows
+    fit, or its header lacks a column. Materialized views keep what they made of the old rows.
     """
     _load("replace", name, file, **how)
 

@@ -17,7 +17,7 @@ from clickpipe.diagnostics import ClickpipeError
 
 @click.group()
 def datasource() -> None:
-    """List the data sources of a server, look into them, fill and empty them."""
+    """List, show, fill and empty the data sources of a server."""
 
 
 datasource.add_command(append)
@@ -31,7 +31,7 @@ datasource.add_command(rejected)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def list_data_sources(host: str | None, token: str | None, *, as_json: bool) -> None:
-    """List the data sources with their rows, quarantined rows and bytes on disk."""
+    """List the data sources. Shows their rows, quarantined rows and bytes on disk."""
     found = connect(host, token).get("/v0/datasources")["datasources"]
     if as_json:
         print_json(found)
@@ -60,7 +60,7 @@ def _counted(number: int | None) -> str:
 @datasource.command("data")
 @click.argument("name")
 @click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Rows to show.")
-@click.option("--staging", is_flag=True, help="In the deployment that waits in staging.")
+@click.option("--staging", is_flag=True, help="Use the deployment in staging.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def data(name: str, limit: int, host: str | None, token: str | None, *, staging: bool, as_json: bool) -> None:
@@ -74,11 +74,11 @@ def data(name: str, limit: int, host: str | None, token: str | None, *, staging:
 
 @datasource.command("truncate")
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--staging", is_flag=True, help="In the deployment that waits in staging.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--staging", is_flag=True, help="Use the deployment in staging.")
 @server_options
 def truncate(name: str, host: str | None, token: str | None, *, yes: bool, staging: bool) -> None:
-    """Remove all rows of the data source NAME (or of NAME_quarantine)."""
+    """Remove all rows of NAME (or of NAME_quarantine)."""
     client = connect(host, token, staging=staging)
     if not yes:
         confirm(f"Remove all rows of {name}?")
@@ -88,11 +88,11 @@ def truncate(name: str, host: str | None, token: str | None, *, yes: bool, stagi
 
 @datasource.command("delete")
 @click.argument("name")
-@click.option("--where", "condition", required=True, help="SQL that the rows to delete meet: \"country = 'ES'\".")
-@click.option("--dry-run", is_flag=True, help="Only tell how many they are.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--wait/--no-wait", default=True, help="Wait until they are gone.")
-@click.option("--staging", is_flag=True, help="In the deployment that waits in staging.")
+@click.option("--where", "condition", required=True, help="SQL that selects the rows to delete: \"country = 'ES'\".")
+@click.option("--dry-run", is_flag=True, help="Only show how many there are.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--wait/--no-wait", default=True, help="Wait until the rows are deleted.")
+@click.option("--staging", is_flag=True, help="Use the deployment in staging.")
 @server_options
 def delete(
     name: str,
@@ -105,7 +105,7 @@ def delete(
     wait: bool,
     staging: bool,
 ) -> None:
-    """Delete the rows of the data source NAME that meet a condition."""
+    """Delete rows of NAME that match a condition."""
     client = connect(host, token, staging=staging)
     path, where = f"/v0/datasources/{name}/delete", ("delete_condition", condition)
     rows = client.request("POST", path, params=[where, ("dry_run", "true")]).json()["rows_to_be_deleted"]
@@ -130,9 +130,9 @@ def delete(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def quarantine(name: str, action: str, limit: int, host: str | None, token: str | None, *, as_json: bool) -> None:
-    """Show why rows of the data source NAME were kept out, with counts and a sample of each reason.
+    """Show why rows of NAME are in quarantine. Each reason has a count and a sample row.
 
-    After a fix, `clickpipe datasource quarantine NAME replay` takes in the rows that fit now, each once.
+    After a fix, `clickpipe datasource quarantine NAME replay` inserts the rows that fit now, each once.
     """
     client = connect(host, token)
     path = f"/v1/datasources/{name}/quarantine"

@@ -27,21 +27,23 @@ _Reply = Mapping[str, Any]
     "--allow-destructive-operations",
     "destructive",
     is_flag=True,
-    help="Let the plan remove data sources whose files are gone, with their rows.",
+    help="Allow removing data sources whose files are gone, with their rows.",
 )
 @click.option(
     "--skip-incomplete",
     is_flag=True,
-    help="Leave out the pipes that need data sources which are not in the project, and deploy the rest.",
+    help="Leave out pipes that need data sources outside the project, and deploy the rest.",
 )
-@click.option("--auto/--no-auto", "auto", default=True, help="Promote it (the default), or leave it in staging.")
+@click.option(
+    "--auto/--no-auto", "auto", default=True, help="Promote the deployment (the default), or leave it in staging."
+)
 @click.option("--wait/--no-wait", default=True, help="Wait until it is ready (the default).")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "github"]),
     default="text",
-    help="text for people; json: the server's reply; github: Markdown, for a comment or the summary of a job.",
+    help="text for people; json: the server's response; github: Markdown, for a comment or a job summary.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @server_options
@@ -62,10 +64,10 @@ def deploy(
 ) -> None:
     """Deploy the project in FOLDER (here by default) to a server.
 
-    The server compiles the project and plans what changes; the plan is shown, applied and promoted. What is
-    live stays as it is until all is ready, and when anything fails. With --no-auto it waits in staging, where
-    `--staging` reads it, until `clickpipe deployment promote`. Exits with 1 for a project with errors, a refused
-    plan or a failed deployment.
+    The server compiles the project and plans the changes. The plan is shown and applied, and the deployment
+    promoted. The live deployment does not change until everything is ready, or if anything fails. With --no-auto
+    the new one waits in staging, where `--staging` reads it, until `clickpipe deployment promote`. Exits with 1
+    if the project has errors, the plan is refused or the deployment fails.
     """
     form = "json" if as_json else form
     client = connect(host, token)

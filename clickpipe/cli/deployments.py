@@ -15,18 +15,18 @@ _GONE = {"deleted", "failed"}
 
 @click.group(short_help="Deployments: list, promote, discard, roll back.")
 def deployment() -> None:
-    """One deployment is live. One more may stand beside it: it waits in staging, or was live before.
+    """One deployment is live. There may be one more, a standby: it waits in staging, or was live before.
 
-    Rows that are written to the live one reach the other too, so that either can be promoted at any moment.
+    New rows of the live deployment reach the standby too, so you can promote either at any moment.
     """
 
 
 @deployment.command("ls")
-@click.option("--all", "everything", is_flag=True, help="Those that are gone, too.")
+@click.option("--all", "everything", is_flag=True, help="Include removed deployments.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def list_deployments(host: str | None, token: str | None, *, everything: bool, as_json: bool) -> None:
-    """List deployments, the newest first."""
+    """List deployments, newest first."""
     found = _listed(connect(host, token))
     found = found if everything else [d for d in found if d["status"] not in _GONE]
     if as_json:
@@ -48,21 +48,21 @@ def _role(found: dict[str, Any], live: int) -> str:
 @deployment.command("promote")
 @server_options
 def promote(host: str | None, token: str | None) -> None:
-    """Make what waits in staging live. What was live before is kept: `clickpipe deployment rollback` returns to it."""
+    """Make the deployment in staging live. `clickpipe deployment rollback` returns to the previous one."""
     _set_live(connect(host, token), "staging", "nothing waits in staging: deploy with `clickpipe deploy --no-auto`")
 
 
 @deployment.command("rollback")
 @server_options
 def rollback(host: str | None, token: str | None) -> None:
-    """Return to what was live before the last promotion, with the rows that arrived since."""
+    """Return to the previous deployment. It has the rows that arrived since."""
     _set_live(connect(host, token), "previous", "no deployment of before is kept: deploy the older files again")
 
 
 @deployment.command("discard")
 @server_options
 def discard(host: str | None, token: str | None) -> None:
-    """Remove the deployment that waits in staging, or that was live before, with the tables that only it uses."""
+    """Remove the deployment that is not live. The tables that only it uses are removed, too."""
     client = connect(host, token)
     found = _beside(client)
     if found is None:

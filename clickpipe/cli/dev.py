@@ -24,16 +24,18 @@ _SHOWN_NAMES = 12
 _NO_DATAFILES = "CP2006"  # how a new project begins: no mistake here
 
 
-@click.command(short_help="Serve the project; deploy again on save.")
+@click.command(short_help="Serve the project; redeploy on save.")
 @project_folder
 @listening_options
-@click.option("--fixtures/--no-fixtures", default=True, help="Load fixtures/<data source>.ndjson into empty ones.")
-@click.option("--watch/--no-watch", default=True, help="Deploy again when a datafile is saved.")
+@click.option(
+    "--fixtures/--no-fixtures", default=True, help="Load fixtures/<data source>.ndjson into empty data sources."
+)
+@click.option("--watch/--no-watch", default=True, help="Redeploy when a datafile is saved.")
 @click.option(
     "--allow-destructive-operations",
     "destructive",
     is_flag=True,
-    help="Drop a data source with its rows when its file is removed.",
+    help="Drop a data source and its rows when its file is removed.",
 )
 def dev(
     folder: Path,
@@ -47,8 +49,8 @@ def dev(
 ) -> None:
     """Serve the project in FOLDER (here by default), with its fixtures, and redeploy when a file is saved.
 
-    Data is kept in the project's .clickpipe folder from one run to the next. A mistake is shown with its line,
-    and what was deployed before goes on answering. Ctrl-C ends it.
+    Data stays in the project's .clickpipe folder between runs. If there is a mistake, its line is shown and the
+    previous deployment keeps answering. Ctrl-C stops the server.
     """
     from clickpipe.config import load_settings
     from clickpipe.server import listening, run

@@ -14,12 +14,12 @@ from clickpipe.cli.sql import print_result
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
 _FORMATS = ["json", "ndjson", "csv", "parquet", "prometheus"]
-_PARAM = click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may repeat.")
+_PARAM = click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable.")
 
 
 @click.group()
 def endpoint() -> None:
-    """List the endpoints of a server, call one, print its URL, see how they do."""
+    """List and call endpoints, print their URLs and statistics."""
 
 
 endpoint.add_command(endpoint_stats)
@@ -30,7 +30,7 @@ endpoint.add_command(endpoint_errors)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def list_endpoints(host: str | None, token: str | None, *, as_json: bool) -> None:
-    """List the endpoints with their parameters; those in brackets have a default."""
+    """List endpoints with their parameters. Parameters in brackets have a default."""
     found = [p for p in connect(host, token).get("/v0/pipes")["pipes"] if p["type"] == "endpoint"]
     if as_json:
         print_json(found)
@@ -50,10 +50,10 @@ def _signature(parameters: Iterable[dict[str, object]]) -> str:
 @endpoint.command("data")
 @click.argument("name")
 @_PARAM
-@click.option("--format", "form", type=click.Choice(_FORMATS), help="Print the server's bytes.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="Print the server's response in this format.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON array.")
-@click.option("--stats", is_flag=True, help="Print time, rows and bytes read (standard error).")
-@click.option("--staging", is_flag=True, help="Ask the deployment that waits in staging.")
+@click.option("--stats", is_flag=True, help="Print time, rows and bytes read (to standard error).")
+@click.option("--staging", is_flag=True, help="Call the deployment in staging.")
 @server_options
 def call_endpoint(
     name: str,
@@ -90,7 +90,7 @@ def call_endpoint(
 @click.argument("name")
 @_PARAM
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="json", show_default=True)
-@click.option("--with-token", is_flag=True, help="Add the token to the URL. Whoever has the URL has the token.")
+@click.option("--with-token", is_flag=True, help="Add the token to the URL: anyone with the URL can use it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def endpoint_url(

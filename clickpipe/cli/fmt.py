@@ -22,18 +22,17 @@ _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _ENDINGS = (".datasource", ".pipe", ".connection")
 
 
-@click.command(short_help="Put datafiles into their canonical layout.")
+@click.command(short_help="Format datafiles.")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 when a file would change.")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Change nothing; print what would change.")
-@click.option("--sql", is_flag=True, help="Also format SQL that has neither template nor comment, as ClickHouse does.")
+@click.option("--sql", is_flag=True, help="Also format SQL without templates and comments, as ClickHouse does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the files' names as JSON.")
 @click.pass_context
 def fmt(ctx: click.Context, paths: tuple[Path, ...], *, check: bool, diff: bool, sql: bool, as_json: bool) -> None:
     """Format the datafiles in PATHS, files or folders (here by default), in place.
 
-    Every comment and the author's SQL are kept as they are, but for the indentation. A file with errors is
-    left alone.
+    Comments and SQL stay as they are, except for indentation. Files with errors are not touched.
     """
     for folder in paths or (Path(),):
         if is_everything(folder, home=not paths):

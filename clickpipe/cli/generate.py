@@ -20,7 +20,7 @@ _OUTPUT = click.option("-o", "--output", type=click.Path(dir_okay=False, path_ty
 
 @click.group(short_help="Write an OpenAPI document or a typed client.")
 def generate() -> None:
-    """Write an OpenAPI document, or a typed client, of the endpoints in the project's files.
+    """Write an OpenAPI document or a typed client for the project's endpoints.
 
     \b
     clickpipe generate openapi -o openapi.json
@@ -48,7 +48,7 @@ def openapi(folder: Path, output: Path | None, title: str | None) -> None:
 @project_folder
 @_OUTPUT
 def typescript(folder: Path, output: Path | None) -> None:
-    """Write a TypeScript client: one file, no dependency."""
+    """Write a TypeScript client: one file, no dependencies."""
     from clickpipe.generate import typescript_client
 
     _write(folder, output, lambda endpoints, _: typescript_client(endpoints))
@@ -58,7 +58,7 @@ def typescript(folder: Path, output: Path | None) -> None:
 @project_folder
 @_OUTPUT
 def python(folder: Path, output: Path | None) -> None:
-    """Write a Python client: one module, no dependency."""
+    """Write a Python client: one module, no dependencies."""
     from clickpipe.generate import python_client
 
     _write(folder, output, lambda endpoints, _: python_client(endpoints))

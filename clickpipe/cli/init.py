@@ -12,11 +12,11 @@ from clickpipe.diagnostics import ClickpipeError
 
 @click.command(short_help="Start a project.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
-@click.option("--example/--no-example", default=True, help="With a data source, an endpoint, data and a test.")
+@click.option("--example/--no-example", default=True, help="Add a data source, an endpoint, data and a test.")
 @click.option("--ci", type=click.Choice(["github", "gitlab"]), help="Add a pipeline that checks and deploys.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def init(folder: Path, ci: str | None, *, example: bool, as_json: bool) -> None:
-    """Start a project in FOLDER (here by default). Files that exist are left as they are."""
+    """Start a project in FOLDER (here by default). Existing files are not changed."""
     from clickpipe.project import scaffold, scaffold_files
 
     try:

@@ -17,16 +17,16 @@ _NAMES = ("kind", "status", "resource", "created_at", "updated_at", "error", "ro
 
 @click.group(short_help="Jobs: imports, copies, deletions, deployments.")
 def job() -> None:
-    """List, show, cancel and repeat jobs."""
+    """List, show, cancel and retry jobs."""
 
 
 @job.command("ls")
-@click.option("--status", help="Only of this status: waiting, working, done, error, cancelling, cancelled.")
-@click.option("--kind", help="Only of this kind: import, copy, delete_data, quarantine_replay, deployment.")
+@click.option("--status", help="Only jobs with this status: waiting, working, done, error, cancelling, cancelled.")
+@click.option("--kind", help="Only jobs of this kind: import, copy, delete_data, quarantine_replay, deployment.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def list_jobs(host: str | None, token: str | None, *, status: str | None, kind: str | None, as_json: bool) -> None:
-    """List jobs, the newest first."""
+    """List jobs, newest first."""
     params = [(name, value) for name, value in (("status", status), ("kind", kind)) if value]
     found = connect(host, token).get("/v0/jobs", *params)["jobs"]
     if as_json:
@@ -38,11 +38,11 @@ def list_jobs(host: str | None, token: str | None, *, status: str | None, kind: 
 
 @job.command("show")
 @click.argument("job_id", metavar="ID")
-@click.option("--wait", is_flag=True, help="Wait until it has ended.")
+@click.option("--wait", is_flag=True, help="Wait until the job has finished.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def show_job(host: str | None, token: str | None, *, job_id: str, wait: bool, as_json: bool) -> None:
-    """Show how far a job is, and why it failed."""
+    """Show a job's progress, and why it failed."""
     client = connect(host, token)
     found = client.get(f"/v0/jobs/{quote(job_id, safe='')}")
     if wait:
@@ -60,7 +60,7 @@ def show_job(host: str | None, token: str | None, *, job_id: str, wait: bool, as
 @click.argument("job_id", metavar="ID")
 @server_options
 def cancel_job(host: str | None, token: str | None, *, job_id: str) -> None:
-    """End a job that waits or runs. What an import has appended stays; a copy leaves nothing behind."""
+    """Cancel a waiting or running job. Rows that an import has appended stay; a copy leaves nothing behind."""
     found = connect(host, token).request("POST", f"/v0/jobs/{quote(job_id, safe='')}/cancel").json()
     say(f"the job is {found['status']}")
 
@@ -69,20 +69,20 @@ def cancel_job(host: str | None, token: str | None, *, job_id: str) -> None:
 @click.argument("job_id", metavar="ID")
 @server_options
 def retry_job(host: str | None, token: str | None, *, job_id: str) -> None:
-    """Start a job anew that has ended; prints the new one's id."""
+    """Run a finished job again; print the new job's id."""
     click.echo(connect(host, token).request("POST", f"/v0/jobs/{quote(job_id, safe='')}/retry").json()["id"])
 
 
 @click.group(short_help="Copy pipes: run, pause, resume.")
 def copy() -> None:
-    """List and run copy pipes, pause and resume their schedules."""
+    """List and run copy pipes; pause and resume their schedules."""
 
 
 @copy.command("ls")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def list_copies(host: str | None, token: str | None, *, as_json: bool) -> None:
-    """List copy pipes with their schedules (cron, UTC) and their last run."""
+    """List copy pipes. Shows their schedules (cron, UTC) and their last run."""
     client = connect(host, token)
     found = [p for p in client.get("/v0/pipes")["pipes"] if p["type"] == "copy"]
     last: dict[str, dict[str, Any]] = {}
@@ -107,9 +107,9 @@ def _copy(pipe: dict[str, Any]) -> dict[str, Any]:
 @copy.command("run")
 @click.argument("pipe")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the pipe.")
-@click.option("--mode", type=click.Choice(["append", "replace"]), help="Instead of the pipe's own COPY_MODE.")
-@click.option("--wait/--no-wait", default=True, help="Wait until it has ended (the default).")
-@click.option("--staging", is_flag=True, help="In the deployment that waits in staging.")
+@click.option("--mode", type=click.Choice(["append", "replace"]), help="Override the pipe's COPY_MODE.")
+@click.option("--wait/--no-wait", default=True, help="Wait until the copy has finished (the default).")
+@click.option("--staging", is_flag=True, help="Use the deployment in staging.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def run_copy(
@@ -148,7 +148,7 @@ def run_copy(
 @click.argument("pipe")
 @server_options
 def pause_copy(host: str | None, token: str | None, *, pipe: str) -> None:
-    """Have a schedule start no run until it is resumed. `copy run` goes on working."""
+    """Pause a schedule: no run starts until it is resumed. `copy run` still works."""
     connect(host, token).request("POST", f"/v0/pipes/{quote(pipe, safe='')}/copy/pause")
     say(f"{pipe} is paused")
 
@@ -157,6 +157,6 @@ def pause_copy(host: str | None, token: str | None, *, pipe: str) -> None:
 @click.argument("pipe")
 @server_options
 def resume_copy(host: str | None, token: str | None, *, pipe: str) -> None:
-    """Go on with a schedule. Runs that were missed are not made up for."""
+    """Resume a schedule. Missed runs are not made up."""
     connect(host, token).request("POST", f"/v0/pipes/{quote(pipe, safe='')}/copy/resume")
     say(f"{pipe} goes on by its schedule")

@@ -12,11 +12,11 @@ from clickpipe.cli.output import plural, print_json, print_table, progress, say
 from clickpipe.diagnostics import ClickpipeError
 
 
-@click.group(short_help="Segments of the log that were kept aside.")
+@click.group(short_help="Log segments that were set aside.")
 def rejected() -> None:
-    """List events that were acknowledged and kept aside, and take them in again.
+    """List acknowledged events that were set aside, and insert them again.
 
-    They are of data sources that are gone, cannot be read to their end, or were set aside by an older version.
+    Their data source is gone, their file cannot be read to the end, or an older version set them aside.
     """
 
 
@@ -24,7 +24,7 @@ def rejected() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def list_rejected(host: str | None, token: str | None, *, as_json: bool) -> None:
-    """List what is kept aside."""
+    """List what was set aside."""
     found = connect(host, token).get("/v1/rejected")["rejected"]
     if as_json:
         print_json(found)
@@ -41,7 +41,7 @@ def list_rejected(host: str | None, token: str | None, *, as_json: bool) -> None
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def replay_rejected(name: str, host: str | None, token: str | None, *, as_json: bool) -> None:
-    """Take in again what is kept aside, of the data source NAME or of all; each row once."""
+    """Insert what was set aside. Handles the data source NAME, or all; each row is inserted once."""
     params = [("name", name)] if name else []
     found = connect(host, token).request("POST", "/v1/rejected/replay", params=params).json()
     if as_json:
@@ -57,9 +57,9 @@ def replay_rejected(name: str, host: str | None, token: str | None, *, as_json: 
         raise ClickpipeError(message)
 
 
-@click.group(short_help="Materialized views: their targets made anew.")
+@click.group(short_help="Materialized views: rebuild their targets.")
 def materialization() -> None:
-    """Make what materialized views hold anew."""
+    """Rebuild the targets of materialized views."""
 
 
 @materialization.command("populate")
@@ -68,10 +68,10 @@ def materialization() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def populate(name: str, host: str | None, token: str | None, *, wait: bool, as_json: bool) -> None:
-    """Make the target of the materialized view NAME anew from the rows of its source.
+    """Rebuild a view's target from the rows of its source.
 
-    Readers see the rows before, then those after; rows may be written meanwhile. A row that the source has no more (by
-    a TTL, a deletion) is in the target no more either. All views that fill the target are asked.
+    Readers see the old rows, then the new ones. Rows may be written meanwhile. The target loses rows that the source no
+    longer has (because of a TTL or a deletion). All views that fill the target are run.
     """
     client = connect(host, token)
     job = client.request("POST", f"/v1/materializations/{quote(name, safe='')}/populate").json()

@@ -45,11 +45,13 @@ _SINCE_OPTION = click.option("--since", default="24h", show_default=True, metava
 
 
 @click.command(short_help="Print what calls, inserts and jobs did.")
-@click.option("--source", "sources", multiple=True, type=click.Choice(list(_SOURCES)), help="A log; may repeat.")
+@click.option("--source", "sources", multiple=True, type=click.Choice(list(_SOURCES)), help="A log; repeatable.")
 @_SINCE_OPTION
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="The newest so many.")
-@click.option("--follow", "-f", is_flag=True, help="Go on with what comes.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each.")
+@click.option(
+    "--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="How many at most, newest first."
+)
+@click.option("--follow", "-f", is_flag=True, help="Keep printing new entries.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line per entry.")
 @server_options
 def logs(
     host: str | None,
@@ -112,7 +114,7 @@ def _print_line(line: dict[str, Any], *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def endpoint_stats(name: str | None, host: str | None, token: str | None, *, since: str, as_json: bool) -> None:
-    """Print calls, errors and times of endpoints (of NAME only)."""
+    """Print calls, errors and times of all endpoints, or of NAME."""
     sql = (
         "% SELECT pipe_name AS name, count() AS calls, sum(error) AS errors, "
         "round(avg(duration) * 1000, 1) AS avg_ms, round(quantile(0.95)(duration) * 1000, 1) AS p95_ms, "
@@ -132,13 +134,15 @@ def endpoint_stats(name: str | None, host: str | None, token: str | None, *, sin
 @click.command("errors")
 @click.argument("name", required=False)
 @_SINCE_OPTION
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="The newest so many.")
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many at most, newest first."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def endpoint_errors(
     name: str | None, host: str | None, token: str | None, *, since: str, limit: int, as_json: bool
 ) -> None:
-    """Print calls of endpoints that failed (of NAME only), the newest first."""
+    """Print failed calls of all endpoints, or of NAME, newest first."""
     sql = (
         "% SELECT start_datetime AS time, pipe_name AS name, status_code AS status, error, params, request_id "
         "FROM tinybird.endpoint_errors WHERE start_datetime >= toDateTime({{Int64(start)}}) "

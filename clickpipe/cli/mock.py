@@ -1,4 +1,4 @@
-"""`clickpipe mock`: believable rows for a data source."""
+"""`clickpipe mock`: realistic rows for a data source."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from clickpipe.cli.project import project_folder
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
 
-@click.command(short_help="Write believable rows for a data source.")
+@click.command(short_help="Write realistic rows for a data source.")
 @click.argument("name")
 @project_folder
 @click.option("--rows", type=click.IntRange(0), default=100, show_default=True, help="How many.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Other rows for another number.")
-@click.option("--until", type=click.DateTime(), help="Times lie in the month before. Default: the last full hour.")
+@click.option("--seed", type=int, default=1, show_default=True, help="A different number gives different rows.")
+@click.option("--until", type=click.DateTime(), help="Times are in the month before this. Default: the last full hour.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def mock(name: str, folder: Path, rows: int, seed: int, until: datetime | None, output: Path | None) -> None:
-    """Write rows for the data source NAME as NDJSON, by its columns' names and types.
+    """Write rows for the data source NAME as NDJSON, based on the names and types of its columns.
 
     \b
     clickpipe mock events --rows 1000 -o fixtures/events.ndjson

@@ -25,12 +25,12 @@ _CI_BRANCH = ("GITHUB_HEAD_REF", "CI_COMMIT_REF_NAME")
 _DATA = {"all": "all", "last": "last_partition", "none": "none"}
 
 
-@click.group(short_help="Previews: a branch's project on the live rows, apart.")
+@click.group(short_help="Previews: try a branch on the live rows.")
 def preview() -> None:
-    """Try a branch's project on the live rows, apart from what is live.
+    """Try a branch's project on the live rows without changing them.
 
-    A preview is a workspace that begins as the live one is: its project, its secrets, and its rows, shared and not
-    copied. What is deployed or written to it stays in it. It has tokens of its own, and goes after a week without a
+    A preview is a workspace that starts with the live project, its secrets and its rows, which are shared and not
+    copied. What you deploy or write to it stays in it. It has its own tokens, and is removed after a week without a
     deployment (the server's setting preview_seconds).
 
     \b
@@ -49,10 +49,10 @@ def preview() -> None:
     type=click.Choice(list(_DATA)),
     default="all",
     show_default=True,
-    help="Rows that a new preview begins with: all, those of the last partitions, none.",
+    help="Rows that a new preview starts with: all, those of the last partitions, none.",
 )
-@click.option("--check", "only_check", is_flag=True, help="Stop after the plan: nothing is made on the server.")
-@click.option("--json", "as_json", is_flag=True, help="Print the server's reply.")
+@click.option("--check", "only_check", is_flag=True, help="Stop after the plan: nothing changes on the server.")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's response.")
 @server_options
 @click.pass_context
 def deploy_preview(
@@ -66,9 +66,9 @@ def deploy_preview(
     only_check: bool,
     as_json: bool,
 ) -> None:
-    """Deploy the project in FOLDER to a preview, made when there is none of the name.
+    """Deploy the project in FOLDER to a preview. It is created if it does not exist.
 
-    Data sources whose files are gone go with their rows: they are the preview's.
+    Data sources whose files are gone are removed with their rows, in the preview only.
     """
     client = connect(host, token)
     name = _name(name or _branch(folder))
@@ -124,7 +124,7 @@ def _name(branch: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the tokens.")
 @server_options
 def list_previews(host: str | None, token: str | None, *, as_json: bool) -> None:
-    """List previews, the oldest first."""
+    """List previews, oldest first."""
     found = connect(host, token).get("/v1/environments")["environments"]
     if as_json:
         print_json(found)
@@ -144,7 +144,7 @@ def _moment(seconds: float) -> str:
 @click.argument("name")
 @server_options
 def preview_token(host: str | None, token: str | None, *, name: str) -> None:
-    """Print the admin token of a preview: `CLICKPIPE_TOKEN=$(clickpipe preview token NAME) clickpipe sql …`."""
+    """Print a preview's admin token. Use: `CLICKPIPE_TOKEN=$(clickpipe preview token NAME) clickpipe sql …`."""
     click.echo(connect(host, token).get(f"/v0/environments/{quote(name, safe='')}")["token"])
 
 
@@ -152,7 +152,7 @@ def preview_token(host: str | None, token: str | None, *, name: str) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @server_options
 def remove_preview(host: str | None, token: str | None, *, names: tuple[str, ...]) -> None:
-    """Remove previews with what is only theirs; the live rows stay."""
+    """Remove previews with their own data. The live rows stay."""
     client = connect(host, token)
     for name in names:
         client.request("DELETE", f"/v0/environments/{quote(name, safe='')}")

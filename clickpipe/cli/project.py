@@ -74,7 +74,7 @@ def project_folder(function: _Function) -> _Function:
         is_eager=True,
         expose_value=False,
         callback=_remember,
-        help="The project's folder, as FOLDER.",
+        help="The project's folder; the same as FOLDER.",
     )
     return option(argument(function))
 

@@ -19,25 +19,23 @@ if TYPE_CHECKING:
     from clickpipe.compiler import CompiledProject
     from clickpipe.template import BoundSQL
 
-_PARAM = click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; may repeat.")
-_PROJECT = click.option(
-    "--project", "folder", type=FOLDER, default=Path(), help="The project's folder, here by default."
-)
+_PARAM = click.option("--param", "-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable.")
+_PROJECT = click.option("--project", "folder", type=FOLDER, default=Path(), help="The project's folder. Default: here")
 
 
-@click.command(short_help="Print the SQL of a pipe, and what is bound in it.")
+@click.command(short_help="Print the SQL of a pipe, and the values bound to it.")
 @click.argument("pipe")
 @_PARAM
-@click.option("--node", help="Another node than the one the pipe publishes.")
+@click.option("--node", help="A node. Default: the one that the pipe publishes.")
 @_PROJECT
 @click.option("--json", "as_json", is_flag=True, help="Print sql, params and settings as JSON.")
 def render(pipe: str, params: tuple[str, ...], node: str | None, folder: Path, *, as_json: bool) -> None:
-    """Print the SQL that a call of PIPE runs, and the values that are bound in it.
+    """Print the SQL that a call of PIPE runs, and the values bound to it.
 
     \b
     clickpipe render get_popular_pages --param limit=3
 
-    Data sources have their own names in it. Values never stand in the SQL: they are bound to {name:Type}.
+    The SQL uses the names of data sources. It never contains values: they are bound to {name:Type}.
     """
     compiled = _compiled(folder)
     bound = _bound(compiled, pipe, node, params)
@@ -58,7 +56,7 @@ def render(pipe: str, params: tuple[str, ...], node: str | None, folder: Path, *
 @server_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plan's lines as JSON.")
 def explain(pipe: str, params: tuple[str, ...], host: str | None, token: str | None, *, as_json: bool) -> None:
-    """Print ClickHouse's plan for a call of the endpoint PIPE on a server, with the parts its indexes leave out.
+    """Print ClickHouse's plan for a call of the endpoint PIPE on a server, with the parts that its indexes skip.
 
     \b
     clickpipe explain get_popular_pages --param limit=3

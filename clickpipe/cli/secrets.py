@@ -11,9 +11,9 @@ from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.output import print_json, print_table, say
 
 
-@click.group(short_help="Secrets that templates ask for with tb_secret().")
+@click.group(short_help="Secrets that templates read with tb_secret().")
 def secret() -> None:
-    """Set, list and remove secrets; they are encrypted on the server, and no command shows them again."""
+    """Set, list and remove secrets. The server encrypts them, and no command shows their values."""
 
 
 @secret.command("set")
@@ -21,7 +21,7 @@ def secret() -> None:
 @click.argument("value", required=False)
 @server_options
 def set_secret(host: str | None, token: str | None, *, name: str, value: str | None) -> None:
-    """Set a secret. Without VALUE it is asked for, or read from standard input: it is in no history then.
+    """Set a secret. Without VALUE, you are asked for it, or it is read from standard input: no shell history has it.
 
     \b
     clickpipe secret set stripe_key

@@ -26,18 +26,18 @@ _LONG_TOKEN = 32  # characters
 
 def listening_options(function: click.decorators.FC) -> click.decorators.FC:
     """Add --data-dir, --host and --port to a command."""
-    folder = click.option("--data-dir", metavar="FOLDER", help="Where data lies. Default: .clickpipe")
+    folder = click.option("--data-dir", metavar="FOLDER", help="Where data is stored. Default: .clickpipe")
     host = click.option("--host", metavar="ADDRESS", help="The address to listen on. Default: 127.0.0.1")
-    port = click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one. Default: 7181")
+    port = click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 uses a free one. Default: 7181")
     return folder(host(port(function)))
 
 
-@click.command(short_help="Serve an engine that waits for deployments.")
+@click.command(short_help="Run a server for deployments.")
 @listening_options
 def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
-    """Serve an engine without a project: it keeps what is deployed to it with `clickpipe deploy`.
+    """Run a server without a project. It serves what you deploy to it with `clickpipe deploy`.
 
-    The admin token is that of CLICKPIPE_ADMIN_TOKEN; without it one is made and printed once. Ctrl-C ends it.
+    CLICKPIPE_ADMIN_TOKEN sets the admin token; without it, one is generated and printed once. Ctrl-C stops the server.
     """
     from clickpipe.config import load_settings
     from clickpipe.server import listening, run

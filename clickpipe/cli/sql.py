@@ -16,10 +16,10 @@ _FORMATS = {"json": "JSON", "ndjson": "JSONEachRow", "csv": "CSVWithNames", "tsv
 
 @click.command(short_help="Run one SELECT and print its rows.")
 @click.argument("query", required=False)
-@click.option("--format", "form", type=click.Choice(list(_FORMATS)), help="Print the server's bytes in this format.")
+@click.option("--format", "form", type=click.Choice(list(_FORMATS)), help="Print the server's response in this format.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as a JSON array.")
-@click.option("--stats", is_flag=True, help="Print time, rows and bytes read (standard error).")
-@click.option("--staging", is_flag=True, help="Ask the deployment that waits in staging.")
+@click.option("--stats", is_flag=True, help="Print time, rows and bytes read (to standard error).")
+@click.option("--staging", is_flag=True, help="Query the deployment in staging.")
 @server_options
 def sql(
     query: str | None,
@@ -33,7 +33,7 @@ def sql(
 ) -> None:
     """Run one SELECT over data sources and pipes and print its rows.
 
-    Without QUERY, or with -, the SQL is read from standard input; on a terminal there is a prompt, with history and
+    Without QUERY, or with -, the SQL is read from standard input. On a terminal you get a prompt with history and
     completion.
 
     \b

@@ -29,26 +29,26 @@ class _RunByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_RunByDefault, short_help="Run the tests in tests/, write what endpoints answer into them.")
+@click.group(cls=_RunByDefault, short_help="Run the tests in tests/, or record results in them.")
 def test() -> None:
     """Run the project's tests (`clickpipe test` alone is `clickpipe test run`), or write them.
 
-    The project is deployed into memory with its fixtures, and thrown away afterwards.
+    The project is deployed into memory with its fixtures, and discarded afterwards.
     """
 
 
 @test.command("run", short_help="Run the tests (the default).")
 @click.argument("pipes", nargs=-1)
 @_PROJECT
-@click.option("--exact", is_flag=True, help="Compare texts, byte by byte, as `tb test` does.")
+@click.option("--exact", is_flag=True, help="Compare texts byte by byte, as `tb test` does.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_context
 def run(ctx: click.Context, pipes: tuple[str, ...], folder: Path, *, exact: bool, form: str, as_json: bool) -> None:
-    """Run the tests in tests/<pipe>.yaml, of PIPES only when any are named.
+    """Run the tests in tests/<pipe>.yaml: all of them, or those of PIPES.
 
-    Rows are compared as data: their order counts as far as the query's ORDER BY decides it. Exits with 1 when a test
-    fails.
+    Rows are compared as data. Their order matters only as far as the query's ORDER BY determines it. Exits with 1 if a
+    test fails.
     """
     from clickpipe.testing import run_tests
 
@@ -109,7 +109,7 @@ def _junit(outcomes: list[Outcome]) -> str:
 @click.argument("pipes", nargs=-1, required=True)
 @_PROJECT
 def update(pipes: tuple[str, ...], folder: Path) -> None:
-    """Write what the endpoints PIPES answer now into their tests that fail. Look at the difference first: git diff."""
+    """Record the current results of PIPES in their failing tests. Review the changes: git diff."""
     from clickpipe.testing import EndpointTest, read_tests, run_tests, update_file
 
     with progress() as tell:
@@ -133,11 +133,11 @@ def update(pipes: tuple[str, ...], folder: Path) -> None:
 @test.command("create")
 @click.argument("pipe")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the call.")
-@click.option("--name", help="What the test is called. Default: after its parameters.")
-@click.option("--description", default="", help="What it shows.")
+@click.option("--name", help="The test's name. Default: made from its parameters.")
+@click.option("--description", default="", help="What the test shows.")
 @_PROJECT
 def create(pipe: str, params: tuple[str, ...], name: str | None, description: str, folder: Path) -> None:
-    """Add a test of the endpoint PIPE that expects what it answers now, with the fixtures.
+    """Add a test that expects PIPE's current result, with the fixtures.
 
     \b
     clickpipe test create get_popular_pages --param limit=3 --name top_three

@@ -20,11 +20,11 @@ _LIFE = re.compile(r"^(\d+)([smhdw])$")
 
 @click.group()
 def token() -> None:
-    """List, make, change and end the tokens of a workspace."""
+    """List, create, change and remove tokens."""
 
 
 @token.command("ls")
-@click.option("--show", is_flag=True, help="Print the tokens' values, not only how they begin.")
+@click.option("--show", is_flag=True, help="Print the tokens' full values, not only how they start.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def list_tokens(host: str | None, token: str | None, *, show: bool, as_json: bool) -> None:
@@ -46,11 +46,15 @@ def list_tokens(host: str | None, token: str | None, *, show: bool, as_json: boo
 @token.command("create")
 @click.argument("name")
 @click.argument("scopes", nargs=-1, required=True, metavar="SCOPE...")
-@click.option("--for", "life", metavar="TIME", help="How long it lives: 30m, 12h, 90d.")
-@click.option("--jwt", is_flag=True, help="Sign a token (JWT) that the server does not keep; needs --for.")
-@click.option("--fix", "fixed", multiple=True, metavar="PIPE.PARAM=VALUE", help="A parameter that no request changes.")
-@click.option("--rps", type=click.IntRange(1), metavar="N", help="Requests a second.")
-@click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="A limit of each query, like max_seconds=2.")
+@click.option("--for", "life", metavar="TIME", help="How long the token is valid: 30m, 12h, 90d.")
+@click.option("--jwt", is_flag=True, help="Sign a token (JWT) that the server does not store; needs --for.")
+@click.option(
+    "--fix", "fixed", multiple=True, metavar="PIPE.PARAM=VALUE", help="A parameter that no request can change."
+)
+@click.option("--rps", type=click.IntRange(1), metavar="N", help="Requests per second.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="NAME=N", help="A limit for each query, such as max_seconds=2."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def create_token(
@@ -66,10 +70,10 @@ def create_token(
     limits: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Make a token and print its value.
+    """Create a token and print its value.
 
-    A SCOPE is a text like PIPES:READ:top_pages, DATASOURCES:APPEND:events, WORKSPACE:READ_ALL, TOKENS or ADMIN; a
-    condition behind a data source gives some of its rows.
+    A SCOPE is a text such as PIPES:READ:top_pages, DATASOURCES:APPEND:events, WORKSPACE:READ_ALL, TOKENS or ADMIN. A
+    condition after a data source limits it to some rows.
 
     \b
     clickpipe token create dashboard PIPES:READ:top_pages --for 90d
@@ -99,7 +103,7 @@ def create_token(
 @click.argument("name")
 @server_options
 def remove_token(host: str | None, token: str | None, *, name: str) -> None:
-    """Remove a token, by its name or id; a JWT in its place is revoked."""
+    """Remove a token by its name or id, or revoke a JWT."""
     connect(host, token).request("DELETE", f"/v0/tokens/{quote(name, safe='')}")
     say(f"{name if len(name) < 50 else name[:_SHOWN] + '…'} is refused from now on")  # noqa: PLR2004
 
@@ -108,17 +112,17 @@ def remove_token(host: str | None, token: str | None, *, name: str) -> None:
 @click.argument("name")
 @server_options
 def refresh_token(host: str | None, token: str | None, *, name: str) -> None:
-    """Give a token another value and print it; the one before is refused from now on."""
+    """Give a token a new value and print it. The old value stops working."""
     click.echo(connect(host, token).request("POST", f"/v0/tokens/{quote(name, safe='')}/refresh").json()["token"])
 
 
 @token.command("scopes")
 @click.argument("name")
-@click.option("--set", "wanted", multiple=True, metavar="SCOPE", help="What it may do from now on, instead.")
+@click.option("--set", "wanted", multiple=True, metavar="SCOPE", help="Replace the token's scopes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def show_scopes(host: str | None, token: str | None, *, name: str, wanted: tuple[str, ...], as_json: bool) -> None:
-    """Print what a token may do, or change it with --set."""
+    """Print a token's scopes, or change them with --set."""
     client, path = connect(host, token), f"/v0/tokens/{quote(name, safe='')}"
     found = client.request("PUT", path, json={"scopes": _objects(wanted, ())}).json() if wanted else client.get(path)
     if as_json:

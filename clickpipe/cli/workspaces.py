@@ -8,10 +8,10 @@ from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.output import print_json, print_table
 
 
-@click.group(invoke_without_command=True, short_help="Show the workspace of a token, and those it knows of.")
+@click.group(invoke_without_command=True, short_help="Show a token's workspace, and others that it can see.")
 @click.pass_context
 def workspace(ctx: click.Context) -> None:
-    """Show the workspace of a token (`clickpipe workspace` alone), or list those that it knows of."""
+    """Show a token's workspace (`clickpipe workspace` alone), or list those that it can see."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(current)
 
@@ -20,7 +20,7 @@ def workspace(ctx: click.Context) -> None:
 @server_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def current(host: str | None = None, token: str | None = None, *, as_json: bool = False) -> None:
-    """Print the name and the id of the token's workspace: JWTs name the id as `workspace_id`."""
+    """Print the name and the id of the token's workspace. JWTs need the id as `workspace_id`."""
     found = connect(host, token).get("/v1/workspace")
     if as_json:
         print_json({"name": found["name"], "id": found["id"]})
@@ -32,7 +32,7 @@ def current(host: str | None = None, token: str | None = None, *, as_json: bool 
 @server_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(host: str | None = None, token: str | None = None, *, as_json: bool = False) -> None:
-    """List the workspaces that the token knows of: an admin token of the default one knows all."""
+    """List the workspaces that the token can see. An admin token of the default one sees all."""
     rows = [(w["name"], w["id"]) for w in connect(host, token).get("/v1/user/workspaces")["workspaces"]]
     if as_json:
         print_json([{"name": name, "id": id_} for name, id_ in rows])
