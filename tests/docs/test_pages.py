@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pkgutil
 import re
 import tomllib
 from pathlib import Path
@@ -114,6 +115,16 @@ def test_what_the_pages_name_of_the_package_is_there() -> None:
         if not (ROOT / (f"clickpipe/{name}" if name.split("/")[0] in rooms else name)).exists() and "/" in name
     ]
     assert lost == []
+
+
+def test_the_paths_of_the_architecture_are_those_of_the_code() -> None:
+    pictures = re.findall(r"```mermaid\n(.*?)```", page("architecture.md"), flags=re.DOTALL)
+    assert len(pictures) == 3
+    for picture in pictures:
+        steps = re.findall(r'\["([\w.]+)"\]|\[\("([\w.]+)"\)\]', picture)
+        assert 5 < len(steps) < 10
+        for step in steps:
+            assert callable(pkgutil.resolve_name("clickpipe." + "".join(step)))
 
 
 def test_decisions_are_listed_and_few() -> None:
