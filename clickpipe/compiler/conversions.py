@@ -7,19 +7,32 @@ of an insert where it cannot. `conversion` tells which, by the two types alone.
 from __future__ import annotations
 
 import re
+from itertools import starmap
 
 from clickpipe.compiler.checker import ResultColumn
 from clickpipe.config import ProjectRules
 from clickpipe.diagnostics import Diagnostic, Related, Severity, Span
 from clickpipe.project import DataSource, Pipe
+from clickpipe.sql import quote_literal
 
 _HEAD = re.compile(r"^(\w+)(?:\((.*)\))?$", re.DOTALL)
 _INTEGER = re.compile(r"^(U?)Int(\d+)$")
 _ENUM_VALUE = re.compile(r"'((?:[^'\\]|\\.)*)'\s*=\s*-?\d+")
+_NAMED = re.compile(r"^(\w+|`[^`]+`) (?=\w)(.+)$", re.DOTALL)
+_HOLDING = frozenset({"Array", "Map", "Tuple"})
 _DECIMAL_DIGITS = {"Decimal32": 9, "Decimal64": 18, "Decimal128": 38, "Decimal256": 76}
 _TRANSPARENT = frozenset({"LowCardinality", "SimpleAggregateFunction"})
 _TIMES = {"Date": 0, "Date32": 1, "DateTime": 2, "DateTime64": 3}
 _PARSED = frozenset({"UUID", "IPv4", "IPv6", "Bool", "Float32", "Float64", "BFloat16", *_TIMES})
+
+
+_ROUNDED = "digits are cut, and large values are infinite"
+_NARROWER = {
+    ("Float64", "Float32"): _ROUNDED,
+    ("Float64", "BFloat16"): _ROUNDED,
+    ("Float32", "BFloat16"): _ROUNDED,
+    ("IPv6", "IPv4"): "a row with an address that is none of IPv4 is refused",
+}
 
 
 def lossy_column(
@@ -36,9 +49,9 @@ def lossy_column(
     definition = source.column(column.name)
     places = (Related("the column is here", definition.span),) if definition else ()
     message = f"column '{column.name}' is {column.type} in the query and {target} in '{source.name}': {loss}"
-    mended = _expression("…", column.type, target)
+    mend = mended("…", column.type, target)
     hint = (
-        f"write {mended} AS {column.name} in the query, or "
+        f"write {mend} AS {column.name} in the query, or "
         f"`{column.name} {column.type}` in {source.file}; lossy_columns in clickpipe.toml allows it"
     )
     return Diagnostic("CP4006", message, span, Severity.WARNING if rules.lenient else Severity.ERROR, hint, places)
@@ -64,11 +77,13 @@ def _joined(*found: str) -> str:
 
 
 def _plain(given: str, target: str) -> str:
-    if given == target or target in {"String", "Dynamic", "JSON"} or given in {"Nothing", "Dynamic", "JSON"}:
+    if given == target or target in {"String", "Dynamic"} or given in {"Nothing", "JSON"}:
         return ""
     (name, arguments), (into, wanted) = _parts(given), _parts(target)
-    if {name, into} <= {"Array", "Map", "Tuple"}:
-        return next(filter(None, map(conversion, arguments, wanted)), "") if name == into else ""
+    if {name, into} <= _HOLDING:
+        return next(filter(None, starmap(conversion, _elements(arguments, wanted))), "") if name == into else ""
+    if name in {"Dynamic", "Variant"}:
+        return "a row with a value that cannot be read as one is refused" if into not in {"Variant", "JSON"} else ""
     if name in {"Enum8", "Enum16"}:
         return _enum(given, target, into)
     if name in {"String", "FixedString"}:
@@ -78,9 +93,22 @@ def _plain(given: str, target: str) -> str:
     return _number(given, target)
 
 
+def _elements(given: list[str], wanted: list[str]) -> list[tuple[str, str]]:
+    """Return the types of two arrays', maps' or tuples' elements, each with the one that it becomes."""
+    ours, theirs = ([_NAMED.match(element) for element in of] for of in (given, wanted))
+    if None in ours or None in theirs:
+        unnamed = (
+            [match[2] if match else element for match, element in zip(*of, strict=True)]
+            for of in ((ours, given), (theirs, wanted))
+        )
+        return list(zip(*unnamed, strict=False))
+    by_name = {match[1]: match[2] for match in ours if match}
+    return [(by_name[match[1]], match[2]) for match in theirs if match and match[1] in by_name]
+
+
 def _enum(given: str, target: str, into: str) -> str:
     if not into.startswith("Enum"):
-        return ""
+        return _number("Int8" if given.startswith("Enum8") else "Int16", target) if _INTEGER.match(into) else ""
     missing = [v for v in _ENUM_VALUE.findall(given) if v not in _ENUM_VALUE.findall(target)]
     return f"a row with {', '.join(map(repr, missing[:3]))} is refused" if missing else ""
 
@@ -91,6 +119,8 @@ def _text(name: str, arguments: list[str], into: str, wanted: list[str]) -> str:
         return f"a row with a text of more than {wanted[0]} bytes is refused" if longer else ""
     if into.startswith("Enum"):
         return "a row with a text that is none of its values is refused"
+    if into == "JSON":
+        return "a row with a text that is no JSON object is refused"
     if _INTEGER.match(into) or into.startswith("Decimal") or into in _PARSED:
         return "a row with a text that cannot be read as one is refused"
     return ""
@@ -108,7 +138,11 @@ def _time(name: str, arguments: list[str], into: str, wanted: list[str]) -> str:
 
 
 def _number(given: str, target: str) -> str:
+    if (given, target) in _NARROWER:
+        return _NARROWER[given, target]
     ours, theirs = _range(given), _range(target)
+    if target == "Date" and ours is not None and not (ours[0] >= 0 and ours[1] < 2**16):
+        return "numbers that are no day of a Date are taken for Unix times"
     if ours is not None and theirs is not None:
         return "" if theirs[0] <= ours[0] and ours[1] <= theirs[1] else f"values beyond {target} wrap"
     before, after = _decimal(given), _decimal(target)
@@ -127,6 +161,8 @@ def _number(given: str, target: str) -> str:
 def _range(type_: str) -> tuple[int, int] | None:
     if type_ == "Bool":
         return 0, 1
+    if _parts(type_)[0] == "DateTime":
+        return 0, 2**32 - 1
     match = _INTEGER.match(type_)
     if match is None:
         return None
@@ -145,18 +181,46 @@ def _decimal(type_: str) -> tuple[int, int] | None:
     return None
 
 
-def _expression(name: str, given: str, target: str) -> str:
+def mended(name: str, given: str, target: str) -> str:
     """Return an expression that says what becomes of the values that do not fit."""
     (ours_null, ours), (null, plain) = (_nullable(_unwrapped(type_)) for type_ in (given, target))
-    (source, _), (head, arguments) = _parts(ours), _parts(plain)
+    (source, of), (head, arguments) = _parts(ours), _parts(plain)
     quoted = "'" + plain.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if source == head and head in _HOLDING:
+        return _of_elements(name, head, of, arguments)
     if source == "String" and (_INTEGER.match(head) or head in {"Float32", "Float64", "Date", "DateTime"}):
         return f"to{head}{'OrNull' if null else 'OrZero'}({name})"
     if ours_null and not null and not _plain(ours, plain):
         return f"ifNull({name}, defaultValueOfTypeName({quoted}))"
-    if source in _TIMES and head in _TIMES:
+    if (source in _TIMES and head in _TIMES) or head == "Date" or _NARROWER.get((source, head)) == _ROUNDED:
         return f"to{head}({', '.join([name, *arguments[:1]])})"
+    if head in {"Enum8", "Enum16"}:
+        known = ", ".join(f"'{value}'" for value in _ENUM_VALUE.findall(plain))
+        other = "NULL" if null else f"toString(defaultValueOfTypeName({quoted}))"
+        chosen = f"if(toString({name}) IN ({known}), toString({name}), {other})"
+        return f"CAST({chosen} AS {f'Nullable({plain})' if null else plain})"
+    if source in {"Enum8", "Enum16"} and _INTEGER.match(head):
+        name = f"toInt16({name})"
     return f"accurateCast{'OrNull' if null else 'OrDefault'}({name}, {quoted})"
+
+
+def _of_elements(name: str, head: str, given: list[str], wanted: list[str]) -> str:
+    """Return an expression for each element of an array, map or tuple: no cast of these as wholes leaves a choice."""
+    pairs = _elements(given, wanted)
+    if head == "Array":
+        each = "y" if name == "x" else "x"
+        return f"arrayMap({each} -> {_unless_it_fits(each, *pairs[0])}, {name})"
+    if head == "Map":
+        return f"mapApply((k, x) -> ({_unless_it_fits('k', *pairs[0])}, {_unless_it_fits('x', *pairs[1])}), {name})"
+    names = [match[1] for match in map(_NAMED.match, wanted) if match]
+    by_name = len(names) == len(wanted) == len(pairs) and all(map(_NAMED.match, given))
+    read = [quote_literal(name.strip("`")) for name in names] if by_name else map(str, range(1, len(pairs) + 1))
+    items = (_unless_it_fits(f"tupleElement({name}, {at})", *pair) for at, pair in zip(read, pairs, strict=True))
+    return f"tuple({', '.join(items)})"
+
+
+def _unless_it_fits(name: str, given: str, target: str) -> str:
+    return mended(name, given, target) if conversion(given, target) else name
 
 
 def _unwrapped(type_: str) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from clickpipe.compiler.conversions import conversion
+from clickpipe.compiler.conversions import conversion, mended
 from clickpipe.engine import Engine, EngineError
 
 SILENT = [
@@ -20,7 +20,10 @@ SILENT = [
     ("Array(Int32)", "Array(Int64)"), ("Nothing", "Int8"), ("UUID", "UUID"), ("Nullable(Int32)", "Nullable(Int64)"),
     ("UInt64", "SimpleAggregateFunction(sum, UInt64)"), ("AggregateFunction(count)", "AggregateFunction(count)"),
     ("Map(String, UInt8)", "Map(String, UInt16)"), ("Tuple(UInt8, String)", "Tuple(UInt16, String)"),
-    ("Decimal(9, 2)", "Float64"),
+    ("Decimal(9, 2)", "Float64"), ("Tuple(a UInt8, b String)", "Tuple(b String, a UInt16)"), ("UInt32", "DateTime"),
+    ("Tuple(a UInt8, b String)", "Tuple(UInt16, String)"), ("Enum8('a' = 1)", "Int8"), ("Float32", "Float64"),
+    ("UInt16", "Date"), ("IPv4", "IPv6"), ("JSON", "String"), ("Dynamic", "String"),
+    ("Variant(Int64, String)", "String"),
 ]  # fmt: skip
 LOSSY = [  # given, target, a value, what is told; the value is another one then, or refused
     ("Int64", "Int32", "5000000000", "values beyond Int32 wrap"),
@@ -36,6 +39,8 @@ LOSSY = [  # given, target, a value, what is told; the value is another one then
     ("String", "Date", "'bad'", "a row with a text that cannot be read as one is refused"),
     ("String", "UUID", "'bad'", "a row with a text that cannot be read as one is refused"),
     ("String", "Enum8('a' = 1)", "'bad'", "a row with a text that is none of its values is refused"),
+    ("String", "Nullable(Enum8('a' = 1))", "'bad'", "a row with a text that is none of its values is refused"),
+    ("Nullable(String)", "Enum8('it\\'s' = 1)", "'bad'", "a row with a NULL is refused, and a row with a text that is"),
     ("String", "FixedString(2)", "'bad'", "a row with a text of more than 2 bytes is refused"),
     ("FixedString(3)", "FixedString(2)", "'bad'", "a row with a text of more than 2 bytes is refused"),
     ("Enum8('a' = 1, 'b' = 2)", "Enum8('a' = 1)", "'b'", "a row with 'b' is refused"),
@@ -49,8 +54,22 @@ LOSSY = [  # given, target, a value, what is told; the value is another one then
     ("Float64", "Decimal(9, 2)", "1.23456", "further digits are cut"),
     ("Int64", "Decimal(9, 2)", "5000000000", "a row with a larger value is refused"),
     ("Array(Int64)", "Array(Int32)", "[5000000000]", "values beyond Int32 wrap"),
+    ("Array(Array(Int64))", "Array(Array(Int32))", "[[5000000000]]", "values beyond Int32 wrap"),
+    ("Tuple(a Array(Int64), b Int8)", "Tuple(a Array(Int8), b Int8)", "([500], 1)", "values beyond Int8 wrap"),
     ("Array(Nullable(Int8))", "Array(Int8)", "[NULL]", "a row with a NULL is refused"),
     ("Map(String, Int64)", "Map(String, Int32)", "map('a', 5000000000)", "values beyond Int32 wrap"),
+    ("Tuple(a Int64, b Int8)", "Tuple(a Int32, b Int8)", "(5000000000, 1)", "values beyond Int32 wrap"),
+    ("Tuple(a Int8, b Int64)", "Tuple(b Int32, a Int8)", "(1, 5000000000)", "values beyond Int32 wrap"),
+    ("Tuple(Int64)", "Tuple(a Int32)", "tuple(5000000000)", "values beyond Int32 wrap"),
+    ("Array(Tuple(a Nullable(Int8)))", "Array(Tuple(a Int8))", "[tuple(NULL)]", "a row with a NULL is refused"),
+    ("Float64", "Float32", "1e300", "digits are cut, and large values are infinite"),
+    ("IPv6", "IPv4", "'2001:db8::1'", "a row with an address that is none of IPv4 is refused"),
+    ("String", "JSON", "'bad'", "a row with a text that is no JSON object is refused"),
+    ("Enum16('a' = 300)", "Int8", "'a'", "values beyond Int8 wrap"),
+    ("Int64", "DateTime", "5000000000", "values beyond DateTime wrap"),
+    ("Int32", "Date", "1769904001", "numbers that are no day of a Date are taken for Unix times"),
+    ("Dynamic", "Int32", "'bad'", "a row with a value that cannot be read as one is refused"),
+    ("Variant(Int64, String)", "Int64", "'bad'", "a row with a value that cannot be read as one is refused"),
 ]  # fmt: skip
 
 
@@ -76,6 +95,14 @@ def test_what_is_lost_is_told_and_is_lost(engine: Engine, given: str, target: st
     sql = "SELECT toString((SELECT v FROM lossy.source)), toString((SELECT v FROM lossy.target))"
     ((before, after),) = json.loads(engine.execute(sql, output="JSONCompact").body)["data"]
     assert before != after
+
+
+@pytest.mark.parametrize(("given", "target", "value"), [case[:3] for case in LOSSY])
+def test_what_is_to_be_written_instead_runs_and_fits(engine: Engine, given: str, target: str, value: str) -> None:
+    sql = f"SELECT {mended('v', given, target)} AS v FROM (SELECT CAST({value}, {quoted(given)}) AS v)"
+    (column,) = engine.describe(sql)
+    assert engine.execute(sql, output="JSONCompact").body
+    assert conversion(column.type, target) == ""
 
 
 def quoted(text: str) -> str:

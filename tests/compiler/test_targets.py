@@ -61,7 +61,12 @@ def test_what_fits(engine: Engine, type_: str, value: str) -> None:
         ("Nullable(UInt16)", "sum(n)", "accurateCastOrNull(…, 'UInt16') AS x"),
         ("DateTime", "min('2026-01-01')", "toDateTimeOrZero(…) AS x"),
         ("Date", "max(toDateTime(n))", "toDate(…) AS x"),
-        ("Enum8('a' = 1)", "any(id)", r"accurateCastOrDefault(…, 'Enum8(\'a\' = 1)') AS x"),
+        (
+            "Enum8('a' = 1)",
+            "any(id)",
+            r"CAST(if(toString(…) IN ('a'), toString(…), toString(defaultValueOfTypeName('Enum8(\'a\' = 1)'))) "
+            "AS Enum8('a' = 1)) AS x",
+        ),
         ("Int64", "any(toNullable(n))", "ifNull(…, defaultValueOfTypeName('Int64')) AS x"),
     ],
 )
