@@ -134,3 +134,10 @@ def test_decisions_are_listed_and_few() -> None:
     assert index.count("](") == len(records) <= 10
     for name, text in records.items():
         assert f"[{text.splitlines()[0].removeprefix('# ')}]({name})" in index
+
+
+def test_the_changelog_has_each_heading_once() -> None:
+    """A merge that kept both sides of a conflict once left every section there twice."""
+    for release in re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        headings = re.findall(r"^###+ .*$", release, flags=re.MULTILINE)
+        assert len(headings) == len(set(headings)), release.splitlines()[0]
