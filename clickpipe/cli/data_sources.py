@@ -82,8 +82,9 @@ def truncate(name: str, host: str | None, token: str | None, *, yes: bool, stagi
     client = connect(host, token, staging=staging)
     if not yes:
         confirm(f"Remove all rows of {name}?")
-    client.request("POST", f"/v0/datasources/{name}/truncate")
+    found = client.request("POST", f"/v0/datasources/{name}/truncate", params=[("json", "true")]).json()
     click.echo(f"{name} is empty")
+    tell_of_views(found)
 
 
 @datasource.command("delete")

@@ -162,10 +162,14 @@ class DataIn:
             sources += [view.target for view in behind]
         return {"views_with_old_rows": found} if found else {}
 
-    def truncate(self, data_source: str) -> None:
-        """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`). Raises ClickpipeError 404."""
+    def truncate(self, data_source: str) -> Mapping[str, list[str]]:
+        """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`); tell of views that keep theirs.
+
+        Raises ClickpipeError 404.
+        """
         self._require(data_source)
         self._importer.truncate(data_source)
+        return self._left_behind(data_source)
 
     def quarantine_reasons(self, data_source: str, limit: int = 100) -> list[Reason]:
         """Return why rows of a data source are in quarantine. Raises ClickpipeError 404."""

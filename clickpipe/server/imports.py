@@ -222,8 +222,10 @@ async def post_truncate(request: Request) -> Response:
     who.require_any("DATASOURCES:CREATE")
     data = who.data(request.query_params)
     who.require("DATASOURCES:CREATE", data.queries.live().source_of(name))
-    await in_thread(data.truncate, name)
-    return JSONResponse({"truncated": True, "datasource": name}) if flag(request, "json") else Response(status_code=205)
+    views = await in_thread(data.truncate, name)
+    if not flag(request, "json"):
+        return Response(status_code=205)
+    return JSONResponse({"truncated": True, "datasource": name, **views})
 
 
 async def get_quarantine(request: Request) -> Response:

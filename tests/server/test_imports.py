@@ -208,6 +208,7 @@ def test_a_job_tells_which_views_keep_old_rows_and_in_which_order_they_are_rebui
     for mode, found in (("replace", wanted), ("append", None)):
         answer = empty("POST", f"/v1/datasources/a/{mode}?format=ndjson", content=b'{"n":1}').json()
         assert ended(empty, answer).get("views_with_old_rows") == found
+    assert empty("POST", "/v0/datasources/a/truncate?json=true").json()["views_with_old_rows"] == wanted
     assert "views_with_old_rows" not in ended(
         empty, empty("POST", "/v0/datasources/c/delete", data={"delete_condition": "n = 1"}).json()
     )
