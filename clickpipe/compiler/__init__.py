@@ -4,6 +4,7 @@ from clickpipe.compiler.changes import compile_changes
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn
 from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
+from clickpipe.compiler.conversions import conversion
 from clickpipe.compiler.ddl import column_ddl, fingerprint, meant_table, table_ddl
 from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.known import KnownNames
@@ -38,6 +39,7 @@ __all__ = [
     "column_ddl",
     "compile_changes",
     "compile_project",
+    "conversion",
     "file_names",
     "fingerprint",
     "is_quick",

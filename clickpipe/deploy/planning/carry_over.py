@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from clickpipe.compiler import conversion
 from clickpipe.deploy.planning.step import Copy
 from clickpipe.diagnostics import Span, Word
 from clickpipe.engine import Engine, EngineError
@@ -13,6 +14,8 @@ from clickpipe.sql import check, quote_identifier, quote_literal
 
 _LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
 _NULLABLE = re.compile(r"^(?:LowCardinality\(|SimpleAggregateFunction\(\s*\w+\s*,\s*)?Nullable\(")
+_NULL = re.compile(r"^Nullable\((.*)\)$", re.DOTALL)
+_CUT = ("Date", "Decimal", "Float", "Int", "UInt")  # types of whose values an accurate cast leaves something out
 _CONTEXT = re.compile(r"[.:] (?:while executing|In scope|Maybe you meant)|\n")
 
 
@@ -44,7 +47,7 @@ def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str) 
             values.append(quoted)
             continue
         values.append(f"accurateCast({quoted}, {quote_literal(column.type)})")
-        if (lost := _lossy(engine, old, quoted, column.type)) != "":
+        if (lost := _lossy(engine, old, quoted, source.type, column.type)) != "":
             hint = "say with FORWARD_QUERY what becomes of them"
             message = f"Column '{column.name}' changes from {source.type} to {column.type}: {lost}; {hint}"
             raise CannotCopy(message, column.span)
@@ -74,12 +77,21 @@ def _forward(engine: Engine, after: DataSource, query: Word, old: str) -> Copy:
     return Copy(old, f"{query.text}\nFROM {old}", tuple(columns))
 
 
-def _lossy(engine: Engine, table: str, column: str, type_: str) -> str:
-    """Say why a column's values cannot all be cast without loss, '' when they can."""
+def _lossy(engine: Engine, table: str, column: str, given: str, type_: str) -> str:
+    """Say why a column's values cannot all be cast without loss, '' when they can.
+
+    ClickHouse's accurate cast cuts times and decimals without a word: what it makes of these has to give them back.
+    """
     plain = _LOW_CARDINALITY.sub(r"\1", type_)
     kept = f"accurateCastOrNull({column}, {quote_literal(plain)})"
     null = f" AND isNotNull({column})" if _NULLABLE.match(type_) else ""
-    sql = f"SELECT countIf(isNull({kept}){null}) FROM {table}"
+    lossy = f"isNull({kept}){null}"
+    own = _NULL.sub(r"\1", _LOW_CARDINALITY.sub(r"\1", given))
+    if own.startswith(_CUT) and conversion(own, plain):
+        back = f"CAST(assumeNotNull({kept}), {quote_literal(own)})"
+        differs = f"toString({back}) != toString(assumeNotNull({column}))"  # as texts: NaN is NaN
+        lossy = f"({lossy}) OR if(isNull({column}) OR isNull({kept}), 0, {differs})"
+    sql = f"SELECT countIf({lossy}) FROM {table}"
     try:
         lost = int(json.loads(engine.execute(sql, output="JSONCompact").body)["data"][0][0])
     except EngineError:  # not every type can be asked so

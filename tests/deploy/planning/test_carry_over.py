@@ -170,3 +170,31 @@ def test_a_classic_view_keeps_its_derived_target(workspace: Workspace) -> None:
     workspace.live = workspace._deployer.restore()  # as after a start
     assert workspace.query("read") == rows
     assert workspace.deploy(files).is_empty
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fits", "lost"),
+    [
+        ("DateTime64(3)", "DateTime", "2026-01-01 10:00:00", "2026-01-01 10:00:00.5"),
+        ("DateTime64(3)", "DateTime", "2026-01-01 10:00:00", "1950-01-01 10:00:00"),
+        ("DateTime64(6)", "DateTime64(3)", "2026-01-01 10:00:00.5", "2026-01-01 10:00:00.000001"),
+        ("Nullable(DateTime)", "Nullable(Date)", "2026-01-01 00:00:00", "2026-01-01 10:00:00"),
+        ("Date32", "Date", "2026-01-01", "1950-01-01"),
+        ("Decimal(10, 4)", "Decimal(10, 2)", "1.25", "1.2345"),
+        ("Float64", "Decimal(9, 1)", "1.1", "1.25"),
+        ("Float64", "Float32", "nan", "1.1"),
+        ("Int32", "Date", "20000", "1769904001"),
+        ("Nullable(Int64)", "Int32", "7", "5000000000"),
+    ],
+)
+def test_no_type_takes_something_of_a_value_without_a_word(
+    workspace: Workspace, before: str, after: str, fits: str, lost: str
+) -> None:
+    schema = "SCHEMA >\n    id String `json:$.id`,\n    v {} `json:$.v`\nENGINE_SORTING_KEY id\n"
+    for value, refused in ((fits, False), (lost, True)):
+        workspace.deploy({"events.datasource": schema.format(before)})
+        workspace.ingest("events", [{"id": "a", "v": value}])
+        change = {"events.datasource": schema.format(after)}
+        errors = workspace.prepare(change, allow_destructive=True).plan.errors
+        assert ["1 rows do not fit the new type" in error.message for error in errors] == [True] * refused
+        workspace.truncate("events")
