@@ -1,4 +1,4 @@
-"""ClickHouse behind one protocol. The only room that knows chdb and clickhouse-driver."""
+"""ClickHouse behind a set of ports. The only room that imports chdb and clickhouse-driver."""
 
 from clickpipe.engine.checker import EngineChecker, reader_on, scratch, throwaway
 from clickpipe.engine.embedded import EmbeddedEngine

@@ -1,4 +1,4 @@
-"""Statements put together for one query."""
+"""Groups statements into batches that one query can handle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ Statement = tuple[str, Mapping[str, Any]]  # SQL and its parameters
 
 
 def batches(statements: Sequence[str], count: int, characters: int) -> Iterator[list[str]]:
-    """Yield the statements in order, so many at once and with so much text at the most (one has to go anyhow)."""
+    """Yield the statements in order, in batches of at most `count` statements and `characters` characters.
+
+    A single statement that is longer than that is a batch of its own.
+    """
     batch: list[str] = []
     size = 0
     for statement in statements:
@@ -23,7 +26,7 @@ def batches(statements: Sequence[str], count: int, characters: int) -> Iterator[
 
 
 def compatible(statements: Sequence[Statement], count: int, characters: int) -> Iterator[list[int]]:
-    """Yield the statements' numbers in batches in which a parameter's name has one value."""
+    """Yield the indexes of the statements in batches; within a batch, each parameter name has only one value."""
     opened: list[tuple[list[int], dict[str, Any], int]] = []
     for number, (sql, params) in enumerate(statements):
         for at, (numbers, values, size) in enumerate(opened):

@@ -1,4 +1,4 @@
-"""The compiler's `Checker` on an engine: a scratch database with empty tables, dropped at the end."""
+"""Implements the compiler's `Checker` on an engine: a scratch database with empty tables, dropped at the end."""
 
 from __future__ import annotations
 
@@ -15,26 +15,30 @@ from clickpipe.engine.protocol import EngineError
 from clickpipe.sql import Reader, quote_identifier
 
 _SUFFIX = "_to_check"
-_AT_ONCE, _TEXT_AT_ONCE = 25, 60_000  # SELECTs, and characters of them, that one query checks
+_AT_ONCE, _TEXT_AT_ONCE = 25, 60_000  # limits on one checking query: SELECTs, and their total characters
 
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
 
 
 class EngineChecker:
-    """Answers the compiler's questions; use `scratch` to get one."""
+    """Answers the compiler's questions about SQL. Use `scratch` to get one."""
 
     def __init__(self, engine: Engine, database: str) -> None:
-        """Work in a database that exists and is empty."""
+        """Work in `database`, which must exist and be empty."""
         self._engine = engine
         self._database = database
 
     def table(self, name: str) -> str:
-        """Return the quoted name of a scratch table: not its own name alone, as it will not be when deployed."""
+        """Return the quoted name of a scratch table.
+
+        It is qualified and carries a suffix: a deployed table does not go by its plain name either, so SQL that relies
+        on that fails here too.
+        """
         return f"{quote_identifier(self._database)}.{quote_identifier(name + _SUFFIX)}"
 
     def create(self, ddl: str) -> CheckFailure | None:
-        """Create a table; return ClickHouse's refusal."""
+        """Create a table; return ClickHouse's error if it refuses."""
         try:
             self._engine.execute(ddl)
         except EngineError as error:
@@ -42,34 +46,37 @@ class EngineChecker:
         return None
 
     def syntax(self, sql: str) -> str | CheckFailure:
-        """Return the syntax tree."""
+        """Return the syntax tree of one statement as JSON, or ClickHouse's error."""
         try:
             return self._engine.syntax_tree(sql)
         except EngineError as error:
             return self._failure(error)
 
     def describe(self, sql: str, params: Mapping[str, Any]) -> list[CompiledColumn] | CheckFailure:
-        """Return the columns of a SELECT."""
+        """Return the columns of a SELECT, or ClickHouse's error."""
         try:
             return [CompiledColumn(c.name, c.type) for c in self._engine.describe(sql, params)]
         except EngineError as error:
             return self._failure(error)
 
     def create_all(self, statements: Sequence[str]) -> list[CheckFailure | None]:
-        """Create tables, several at once; return each one's refusal."""
+        """Create tables in parallel; return ClickHouse's error, or None, for each."""
         return self._map(self.create, statements)
 
     def syntax_all(self, statements: Sequence[str]) -> list[str | CheckFailure]:
-        """Return the syntax trees."""
+        """Return the syntax tree, or ClickHouse's error, for each statement."""
         found = self._engine.syntax_trees(statements)
         return [self._failure(tree) if isinstance(tree, EngineError) else tree for tree in found]
 
     def describe_all(self, statements: Sequence[Statement]) -> list[list[CompiledColumn] | CheckFailure]:
-        """Return the columns of each SELECT."""
+        """Return the columns, or ClickHouse's error, for each SELECT."""
         return self._map(lambda statement: self.describe(*statement), statements)
 
     def refusals(self, statements: Sequence[Statement]) -> list[CheckFailure | None]:
-        """Return what is wrong with each SELECT; their columns are not asked, so that many fit in one query."""
+        """Return ClickHouse's error, or None, for each SELECT.
+
+        Faster than `describe_all`: without the columns, many SELECTs can be checked in one query.
+        """
         found: list[CheckFailure | None] = [None] * len(statements)
 
         def ask(numbers: Sequence[int]) -> None:
@@ -95,13 +102,13 @@ class EngineChecker:
 
 
 def reader_on(engine: Engine) -> Reader[CheckFailure]:
-    """Return a reader of SQL that an engine parses."""
+    """Return a `Reader` that parses SQL with this engine."""
     return Reader(EngineChecker(engine, "").syntax_all)
 
 
 @contextmanager
 def scratch(engine: Engine) -> Iterator[EngineChecker]:
-    """Give a checker on an empty database; the database is gone afterwards."""
+    """Create an empty database and yield a checker on it; drop the database afterwards."""
     database = _free_name()
     engine.execute(f"CREATE DATABASE {quote_identifier(database)} ENGINE = Atomic")
     try:
@@ -111,9 +118,9 @@ def scratch(engine: Engine) -> Iterator[EngineChecker]:
 
 
 def throwaway(engine: Engine) -> EngineChecker:
-    """Return a checker on an empty database that is not dropped: faster, for an engine without a folder.
+    """Return a checker on an empty database that nobody drops: faster, for engines in memory.
 
-    It is gone when the last such engine of the process is closed.
+    The database disappears when the last such engine of the process is closed.
     """
     database = _free_name()
     engine.execute(f"CREATE DATABASE {quote_identifier(database)} ENGINE = Memory")

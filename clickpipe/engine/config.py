@@ -1,4 +1,4 @@
-"""The embedded engine's configuration files: default settings, and a user without grants on sources."""
+"""Writes the embedded engine's configuration: default settings, and a user that may not read external sources."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from clickpipe.config import COPY_SOURCES
 
-# What projects written for the original need on ClickHouse 26.x, and the JSON form clients expect.
+# What projects written for Tinybird need on ClickHouse 26.x, and the JSON form clients expect.
 PROFILE: dict[str, str | int] = {
     "joined_subquery_requires_alias": 0,
-    # what older versions took without asking
+    # older versions allowed these by default
     "allow_deprecated_error_prone_window_functions": 1,
     "allow_deprecated_snowflake_conversion_functions": 1,
     "allow_nonconst_timezone_arguments": 1,
@@ -33,37 +33,37 @@ PROFILE: dict[str, str | int] = {
     "date_time_input_format": "best_effort",
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "fsync_metadata": 1,
-    "implicit_select": 0,  # as on a server: what is judged to be a SELECT begins like one, whatever stands behind it
+    "implicit_select": 0,  # as on a server: bare expressions are no statements; our checks go by the first word
     "print_pretty_type_names": 0,
-    "max_partitions_per_insert_block": 0,  # acknowledged rows may be of any number of days
-    # what it keeps may be wrong: a JOIN that ends early has it forget rows, for everybody who asks behind
+    "max_partitions_per_insert_block": 0,  # acknowledged rows may span any number of days
+    # it can be wrong: after a JOIN that ends early it drops rows for every later query
     "use_query_condition_cache": 0,
     "use_query_condition_cache_for_top_k": 0,
-    "use_cache_for_count_from_files": 0,  # it goes by the second in which a file was written
+    "use_cache_for_count_from_files": 0,  # it compares modification times in whole seconds
 }
 
-# No READ or WRITE on FILE, URL, REMOTE, S3 …: a table function that slips through the SQL check opens nothing.
-# What copies may read is granted where the settings name it.
-# (Scalar functions such as file() know no grant: only the check stops them.)
+# No READ or WRITE on FILE, URL, REMOTE, S3 …: a table function that slips through the SQL check cannot open anything.
+# Sources that copies may read are granted only if the settings name them.
+# (Grants do not cover scalar functions such as file(): only the SQL check stops those.)
 GRANTS = (
     "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, SYSTEM, dictGet ON *.*"
 )
 
-# Of more than 100 old parts at once 128 threads are made to remove them, and stay: too many for a process of its own.
+# To remove more than 100 old parts at once ClickHouse would start 128 threads and keep them: too many in our process.
 MERGE_TREE = {
     "concurrent_part_removal_threshold": 1_000_000,
-    # what older versions took without asking
+    # older versions allowed these by default
     "allow_floating_point_partition_key": 1,
     "allow_summing_columns_in_partition_or_order_key": 1,
     "allow_suspicious_indices": 1,
     "check_sample_column_is_correct": 0,
 }
 
-# Of the memory there is (or the container's): what is left is for results on their way, and Python.
+# Share of the machine's (or container's) memory; the rest is for Python and results in transit.
 _MEMORY = 0.75
 
-# ClickHouse begins no insert and no merge that would leave less: on a full disk it loses what it writes (`damage.py`).
-_KEPT_FREE = 64 << 20  # bytes, or this part of a small disk
+# ClickHouse starts no insert or merge that would leave less: on a full disk it loses what it writes (`damage.py`).
+_KEPT_FREE = 64 << 20  # bytes; on a small disk, one part in `_KEPT_OF`
 _KEPT_OF = 20
 
 _CONFIG = (
@@ -92,8 +92,8 @@ _USERS = """<clickhouse>
 def write_config(folder: Path, sources: Collection[str] = (), *, files: bool = False) -> Path:
     """Write the configuration into `folder` and return the main file's path.
 
-    `sources` are the table functions of `COPY_SOURCES` that the user may read; with `files` it may also make tables
-    that read files: for the moment in which `Spool` makes its own.
+    `sources` are the table functions from `COPY_SOURCES` that the user may read. With `files` it may also create tables
+    that read files; only `Spool` needs that, briefly, to create its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     users = folder / "users.xml"

@@ -1,12 +1,12 @@
-"""Parts that did not get to the disk: found, and taken out, so that what was written into them can be written again.
+"""Finds and removes parts that never reached the disk, so that their rows can be written again.
 
-The embedded ClickHouse (26.9) does not look at whether what it writes gets to the disk. On a full one an INSERT
-succeeds and leaves a part of empty files; a merge puts such a part in the place of good ones. It only counts the writes
-that the system refused. So that number is asked for after statements that write. Where it has grown, the parts made
-since are checked. One that an insert made is taken out, and its token with it: the same insert writes its rows again.
-One that was merged is taken out too, and ClickHouse goes back to those that it was made of, which it keeps for minutes.
+The embedded ClickHouse (26.9) does not check whether its writes succeed. On a full disk an INSERT "succeeds" and leaves
+a part of empty files; a merge replaces good parts with such a part. ClickHouse only counts the writes that the system
+refused, so we read that counter after statements that write. If it grew, we check the parts made since. A damaged part
+from an insert is removed along with its deduplication token, so repeating the insert writes the rows again. A damaged
+part from a merge is removed too; ClickHouse then falls back to the source parts, which it keeps for some minutes.
 
-For this a table is detached for a moment: that takes no room on the disk, and ClickHouse reads it anew.
+To do this, the table is detached for a moment: that needs no disk space, and ClickHouse reloads it from disk.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ _PUT_ASIDE = (
 )
 _ASIDE = "broken-on-start_"
 _PATIENCE = 5.0  # seconds
-_SECONDS = 2.0  # that a part may look older than it is: times of parts are whole seconds
-_PLENTY = 64 << 20  # bytes: with more space than that the system has refused nothing a moment ago
+_SECONDS = 2.0  # a part may look this much older than it is: part times are whole seconds
+_PLENTY = 64 << 20  # bytes: with more free space than this, no write can have been refused a moment ago
 _WRITES_ROWS = re.compile(
     r"\s*+(?:(?:INSERT|ALTER|OPTIMIZE|DELETE|TRUNCATE)\b|CREATE\s++TABLE\b.*?\bAS\s++(?:SELECT|WITH)\b)",
     re.IGNORECASE | re.DOTALL,
 )
-_OWN = re.compile(r"\s*+INSERT\s++INTO\s++`?clickpipe_", re.IGNORECASE)  # in memory
-_AGAIN_AFTER = (0.05, 0.2, 1.0, 3.0, 10.0)  # seconds: a query may still read a table that was detached
+_OWN = re.compile(r"\s*+INSERT\s++INTO\s++`?clickpipe_", re.IGNORECASE)  # databases in memory
+_AGAIN_AFTER = (0.05, 0.2, 1.0, 3.0, 10.0)  # seconds: a running query may still use the detached table
 
-Run = Callable[[str, str], bytes]  # a statement, and the format of its result
+Run = Callable[[str, str], bytes]  # (statement, output format) -> result
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class _Part:
 
 
 class Inspector:
-    """Looks after parts of one ClickHouse. Methods may be called from any thread."""
+    """Checks the parts of one ClickHouse for damage. Methods may be called from any thread."""
 
     def __init__(self, folder: Path | None, run: Run, ran: Callable[[str], None]) -> None:
-        """Ask through `run`, which raises EngineError; `ran` is told of statements that change tables.
+        """Query through `run`, which raises EngineError; call `ran` with statements that change tables.
 
-        Without a folder nothing is on a disk, and nothing is asked.
+        Without a folder there is no disk, and nothing is checked.
         """
         self._folder = folder
         self._run = run
@@ -81,14 +81,14 @@ class Inspector:
         self._lock = threading.Lock()
         self._calm = threading.Event()
         self._calm.set()
-        self._gone = ""  # the name of a table that is detached
-        self._away: set[str] = set()  # tables that could not be attached again
+        self._gone = ""  # name of the table that is detached at the moment
+        self._away: set[str] = set()  # tables that still have to be attached again
         self.last = Look(0, time.time(), 0)
 
     def begin(self, sql: str) -> Look | None:
-        """Return what is known before a statement that writes rows, None for others.
+        """Return the state before a statement that writes rows, for `end`; None for other statements.
 
-        One that names a table which is away for a moment waits for it, some seconds at most.
+        A statement that names a detached table waits until it is back, a few seconds at most.
         """
         if self._gone and self._gone in sql:
             self._calm.wait(_PATIENCE)
@@ -96,9 +96,9 @@ class Inspector:
         return self.last if writes else None
 
     def end(self, since: Look, *, frequent: bool = False) -> None:
-        """Look at what a statement wrote. Raises EngineError where rows did not get to the disk: to be run again.
+        """Check what a statement wrote. Raises EngineError if rows did not reach the disk; the caller runs it again.
 
-        Behind a `frequent` one only when there is little space; who runs those looks from time to time.
+        After a `frequent` statement this checks only when space is low; its caller calls `inspect` now and then.
         """
         if frequent and self._free() >= _PLENTY:
             return
@@ -111,10 +111,10 @@ class Inspector:
         return found.f_bavail * found.f_frsize
 
     def inspect(self, since: Look) -> Look:
-        """Look at what was written since another look.
+        """Check what was written since an earlier look.
 
-        Where the one returned tells of more `repairs`, rows that were written between may be gone, and are to be
-        written again. Raises EngineError where parts are damaged and cannot be taken out now.
+        If the returned look has more `repairs`, rows written in between may be gone and have to be written again.
+        Raises EngineError if damaged parts cannot be removed now.
         """
         if self._folder is None:
             return self.last
@@ -132,7 +132,7 @@ class Inspector:
             for table in sorted({part.of for part in damaged}):
                 self._take_out([part for part in damaged if part.of == table])
             found = Look(refused, began, self.last.repairs)
-            if not int(self._run(_MERGES, "TSVRaw")):  # what one of them is writing is looked at when it is there
+            if not int(self._run(_MERGES, "TSVRaw")):  # a running merge's part is checked next time, once it exists
                 self.last = found
             return found
 
@@ -140,7 +140,7 @@ class Inspector:
         self.last = replace(self.last, repairs=self.last.repairs + 1)
 
     def start(self) -> int:
-        """Forget the tokens of inserts whose parts a start put aside as damaged; return how many parts those are."""
+        """Forget the tokens of inserts whose parts ClickHouse set aside as damaged at start; return how many."""
         found: list[_Part] = []
         try:
             found += self._parts(_PUT_ASIDE)
@@ -158,7 +158,7 @@ class Inspector:
         return (_Part(database, table, name, Path(path)) for database, table, name, path in rows)
 
     def _is_bad(self, part: _Part) -> bool:
-        with contextlib.suppress(FileNotFoundError):  # it is merged meanwhile
+        with contextlib.suppress(FileNotFoundError):  # merged away in the meantime
             if any(not file.stat().st_size for end in ("txt", "json") for file in part.path.glob(f"*.{end}")):
                 return True
         sql = f"CHECK TABLE {part.of} PART '{part.name}' SETTINGS check_query_single_value_result = 0"
@@ -180,7 +180,7 @@ class Inspector:
         self._gone = parts[0].table
         self._calm.clear()
         try:
-            # What reads the table is ended: it would meet the damage, and the table cannot come back before.
+            # End queries that read the table: they would hit the damage, and block attaching it again.
             readers = f"position(query, '{self._gone}') > 0 AND NOT startsWith(query, 'KILL')"
             self._run(f"KILL QUERY WHERE {readers} ASYNC", "Null")
             self._run(f"DETACH TABLE {table}", "Null")
@@ -203,7 +203,7 @@ class Inspector:
             self._ran(f"ATTACH TABLE {table}")
 
     def _end_mutations(self, data: Path) -> None:
-        """End the mutations whose text did not get to the disk."""
+        """Kill and remove mutations whose text did not reach the disk."""
         for file in unwritten_mutations(data):
             _LOGGER.error("the mutation %s did not get to the disk, and is ended", file.name)
             table = f"SELECT database, name FROM system.tables WHERE uuid = '{file.parent.name}'"
@@ -218,7 +218,7 @@ class Inspector:
             try:
                 self._run(f"ATTACH TABLE {table}", "Null")
             except EngineError as error:
-                if error.name in {"TABLE_ALREADY_EXISTS", "UNKNOWN_TABLE"}:  # somebody else did, or dropped it
+                if error.name in {"TABLE_ALREADY_EXISTS", "UNKNOWN_TABLE"}:  # somebody else attached or dropped it
                     break
                 if seconds is None:
                     raise
@@ -229,7 +229,7 @@ class Inspector:
 
 
 def _put_aside(part: Path) -> None:
-    """Remove a damaged part that has no bytes; keep another where ClickHouse keeps what it does not use."""
+    """Delete a damaged part that has no bytes; move any other to `detached`, where ClickHouse keeps unused parts."""
     if not part.exists():
         return
     if not any(file.stat().st_size for file in part.rglob("*") if file.is_file()):

@@ -1,4 +1,4 @@
-"""ClickHouse in this process, through chdb: one session for each worker thread, one process for each folder."""
+"""ClickHouse inside this process, through chdb: one session per worker thread, one process per folder."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ _DESCRIBED_WITHIN = 20  # seconds
 class EmbeddedEngine:
     """The `Engine` on chdb. `path` is the data folder; None keeps everything in memory until close.
 
-    chdb allows one data folder in a process at a time, so a second engine on another folder is
-    refused until the first is closed.
+    chdb allows one data folder per process at a time: another one is refused until the first engine is closed.
     """
 
     def __init__(
@@ -48,11 +47,11 @@ class EmbeddedEngine:
         sources: Collection[str] = (),
         ingests: bool = False,
     ) -> None:
-        """Open the folder (made when absent). Raises EngineError when it cannot be opened.
+        """Open the folder, creating it if needed. Raises EngineError if it cannot be opened.
 
-        `workers` statements run at once, and up to `most_workers` where one would have to wait for others.
-        `scratch` is where an engine without a folder makes its files, if not where all temporary files are;
-        `sources` are the table functions of `COPY_SOURCES` that may be read. Only one that `ingests` has `lines`.
+        `workers` is the usual number of threads; up to `most_workers` are started if statements would have to wait.
+        `scratch` is the folder for temporary files of an engine without a `path` (default: the system's).
+        `sources` are the table functions from `COPY_SOURCES` that SQL may read. `lines` and `csv` need `ingests`.
         """
         self._session_type = session_type()
         self._sessions: list[Any] = []
@@ -62,7 +61,7 @@ class EmbeddedEngine:
         with environment("TMPDIR", str(scratch) if scratch else None):
             self._place = take_place(path, sources, self._open, ingests=ingests)
             try:
-                self._sessions.append(self._open(self._place.address))  # keeps the folder open, and fails here
+                self._sessions.append(self._open(self._place.address))  # keeps the folder open, or fails now
             except BaseException:
                 self._place.leave()
                 raise
@@ -74,14 +73,14 @@ class EmbeddedEngine:
         self.storage = Storage(self)
         self._pool = Workers(workers, "engine", most=most_workers)
         self.stuck, self.stuck_of = self._pool.stuck, self._pool.stuck_of
-        self._streams = threading.Semaphore(max(1, workers // 4))  # so that slow clients do not hold all workers
+        self._streams = threading.Semaphore(max(1, workers // 4))  # not all, for slow clients
         if self._place.unclean:
             self._inspector.start()
         self._readers = ThreadPoolExecutor(max(workers, most_workers), thread_name_prefix="engine-results")
-        self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # there is to be one free
+        self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # kills never wait for a thread
 
     def _open(self, address: str) -> Any:
-        """Open a session in which a name without a database is no table: chdb's own takes it for a file of the host."""
+        """Open a session in which unqualified names are not tables; in chdb's default database they are local files."""
         try:
             session = self._session_type(address)
             for statement in NO_TABLES:
@@ -101,7 +100,7 @@ class EmbeddedEngine:
     def execute(
         self, sql: str, params: Params | None = None, *, output: str = "JSON", settings: Settings | None = None
     ) -> QueryResult:
-        """Run one statement on a worker and wait for it. Raises EngineError."""
+        """Run one statement on a worker and wait for its result. Raises EngineError."""
         return self._pool.result(self.submit(sql, params, output=output, settings=settings))
 
     def submit(
@@ -113,7 +112,7 @@ class EmbeddedEngine:
         return self._pool.submit(run, partial(self._kill, text), patience(sql, settings))
 
     def look(self) -> Look:
-        """Return the last look at the writes that the system refused."""
+        """Return the last look at the number of writes that the system refused."""
         return self._inspector.last
 
     def _run_now(self, sql: str, output: str) -> bytes:
@@ -131,11 +130,11 @@ class EmbeddedEngine:
             keep_definition(self._disk, sql, lambda undo: self._session().query(undo, "Null"))
         if since is not None:
             self._inspector.end(since, frequent=frequent)
-        read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts the result's rows
+        read = result.storage_rows_read(), result.storage_bytes_read()  # rows_read() counts rows of the result
         return QueryResult(result.bytes() or b"", *read, result.elapsed(), result.rows_read())
 
     def insert(self, table: str, columns: str, rows: bytes, settings: Settings) -> None:
-        """Insert rows, each a JSON array of the columns' values on a line of its own. Raises EngineError."""
+        """Insert rows, one JSON array of column values per line. Raises EngineError."""
         sql = insert_of_rows(table, columns, rows, settings)
         self._pool.submit(partial(self._query, sql, {}, "Null", frequent=True), partial(self._kill, sql)).result()
 
@@ -151,13 +150,13 @@ class EmbeddedEngine:
             inserting.finish()
 
     def cancel(self, tag: str) -> None:
-        """End the statements that run with the setting `log_comment` = `tag`; returns at once."""
+        """Kill the running statements whose setting `log_comment` is `tag`; return without waiting."""
         sql = "KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC"
         with contextlib.suppress(RuntimeError):  # closed
             self._killer.submit(self._query, sql, encode_params({"tag": tag}), "Null")
 
     def _kill(self, text: str) -> None:
-        """End the statements of this text."""
+        """Kill the running statements with exactly this text."""
         sql = "KILL QUERY WHERE query = {text:String} ASYNC"
         with contextlib.suppress(RuntimeError):
             self._killer.submit(self._query, sql, encode_params({"text": text}), "Null")
@@ -165,7 +164,7 @@ class EmbeddedEngine:
     def stream(
         self, sql: str, params: Params | None = None, *, output: str, settings: Settings | None = None, whole: int
     ) -> Future[QueryResult]:
-        """Run one SELECT as `submit` does; a result of more than `whole` bytes has `more`, where the format can."""
+        """Run one SELECT as `submit` does; a result above `whole` bytes is streamed (`more`) if its format allows."""
         if not comes_out(sql):
             return self.submit(sql, params, output=output, settings=settings)
         settings = {"log_comment": uuid.uuid4().hex, **(settings or {}), "output_format_parallel_formatting": 0}
@@ -219,7 +218,7 @@ class EmbeddedEngine:
         return self._streams.acquire(blocking=False)
 
     def _so_far(self, tag: str) -> QueryResult:
-        """Return how much a query has read that runs with a tag."""
+        """Return how much the running query with this tag has read."""
         sql = (
             "SELECT sum(read_rows), sum(read_bytes) FROM system.processes WHERE Settings['log_comment'] = {tag:String}"
         )
@@ -228,11 +227,11 @@ class EmbeddedEngine:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Raise what chdb raises in a query as EngineError."""
+        """Turn chdb's exceptions into EngineError."""
         try:
             yield
         except Exception as error:
-            if isinstance(error, UnicodeDecodeError):  # ClickHouse cuts its texts at any byte
+            if isinstance(error, UnicodeDecodeError):  # ClickHouse truncates messages in the middle of a character
                 forget_output(self._session())
                 raise EngineError(error.object.decode(errors="replace")) from error
             if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
@@ -241,40 +240,40 @@ class EmbeddedEngine:
             raise EngineError(str(error)) from error
 
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
-        """Return how often tables (`database.table`) were written to."""
+        """Return a counter of writes for each table (`database.table`)."""
         return self._versions.of(tables)
 
     def lines(self, batches: Sequence[Lines]) -> AbstractContextManager[str]:
-        """Give SQL of a table `(import_id String, document String)` with these lines. Raises OSError."""
-        assert self._place.spool is not None  # noqa: S101 - asked of engines that ingest
+        """Yield SQL that reads as a table `(import_id String, document String)` of these lines. Raises OSError."""
+        assert self._place.spool is not None  # noqa: S101 - only called on engines that ingest
         return self._place.spool.lines(batches)
 
     def csv(
         self, records: bytes, fields: int, delimiter: str, *, any_number: bool = False
     ) -> AbstractContextManager[str]:
-        """Give SQL of a table `(f1 String, f2 String …)` with these records. Raises OSError, NoSlot."""
+        """Yield SQL that reads as a table `(f1 String, f2 String …)` of these records. Raises OSError, NoSlot."""
         assert self._place.spool is not None  # noqa: S101 - as above
         return self._place.spool.csv(records, fields, delimiter, any_number=any_number)
 
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
         """Return the result columns of a SELECT. Raises EngineError."""
-        limit: Settings = {"max_execution_time": _DESCRIBED_WITHIN}  # ClickHouse runs scalar subqueries of constants
+        limit: Settings = {"max_execution_time": _DESCRIBED_WITHIN}  # it runs scalar subqueries over constants
         result = self.execute(f"DESCRIBE (\n{sql}\n)", params, output="JSONCompact", settings=limit)
         return [ResultColumn(row[0], row[1]) for row in json.loads(result.body)["data"]]
 
     def syntax_tree(self, sql: str) -> str:
-        """Return the tree of one statement, as JSON; `OTHER` for those that have no form in it. Raises EngineError.
+        """Return one statement's syntax tree as JSON, or `OTHER` if JSON cannot represent it. Raises EngineError.
 
-        The text goes to ClickHouse's parser as a value: nothing in it is run, and more than one statement is an error.
+        ClickHouse's parser gets the text as a value: nothing in it runs, and more than one statement is an error.
         """
         return tree_of(self.execute, sql)
 
     def syntax_trees(self, statements: Sequence[str]) -> list[str | EngineError]:
-        """Return what `syntax_tree` gives for each statement, or the error it raises."""
+        """Return for each statement what `syntax_tree` returns, or the error that it raises."""
         return trees_of(self.execute, statements)
 
     def close(self) -> None:
-        """Wait for what runs, then close every session."""
+        """Wait for running statements, then close every session."""
         if self._closed:
             return
         self._closed = True
@@ -282,7 +281,7 @@ class EmbeddedEngine:
         self._readers.shutdown(wait=True)
         self._killer.shutdown(wait=True)
         if not ended:
-            return  # sessions cannot be closed while a statement runs: they end with the process
+            return  # a session with a running statement cannot be closed; the process's end does
         for session in self._sessions:
             session.close()
         self._sessions.clear()
@@ -290,7 +289,7 @@ class EmbeddedEngine:
 
 
 def _pass_on(done: Future[None], promise: Future[QueryResult], outlets: Sequence[Outlet]) -> None:
-    """Give a promise the error of what was to keep it; a cancelled promise cancels nothing here."""
+    """Pass a failed run's error on to the promise; cancelling the promise cancels nothing here."""
     error = done.exception() if not done.cancelled() else RuntimeError("the engine was closed")
     if isinstance(error, EngineError) and outlets:
         outlets[0].give_up(error)

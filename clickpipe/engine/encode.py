@@ -1,4 +1,4 @@
-"""Values to the text ClickHouse reads query parameters from. The only place that does it."""
+"""Encodes values as ClickHouse parameters, literals and settings. The only place that does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LITERAL_ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
 )
 
-# Rows with their data behind the statement: one block, read by one thread.
+# For INSERTs that carry their rows: one block, parsed by one thread.
 _ROWS_AS_ARRAYS: Settings = {
     "input_format_null_as_default": 1,
     "input_format_parallel_parsing": 0,
@@ -45,7 +45,7 @@ def _literal(value: Param) -> str:
         return f"'{value.translate(_LITERAL_ESCAPES)}'"
     if isinstance(value, Sequence):
         return f"[{','.join(_literal(item) for item in value)}]"
-    assert not isinstance(value, Escaped)  # noqa: S101 - it is a whole parameter, never a part or a literal
+    assert not isinstance(value, Escaped)  # noqa: S101 - it is always a whole parameter, never an item or a literal
     return _number(value)
 
 
@@ -71,13 +71,13 @@ _AS_ARRAYS = settings_clause(_ROWS_AS_ARRAYS)
 
 
 def insert_of_rows(table: str, columns: str, rows: bytes, settings: Settings) -> str:
-    """Return the statement that inserts rows, each a JSON array of the columns' values on a line of its own."""
+    """Return the INSERT statement for rows given as one JSON array of column values per line."""
     given = "".join(f", {name} = {_setting(value)}" for name, value in settings.items())
     return f"INSERT INTO {table} ({columns}){_AS_ARRAYS}{given} FORMAT JSONCompactEachRow\n{rows.decode()}"
 
 
 def insert_of_select(table: str, columns: str, select: str, settings: Settings) -> str:
-    """Return the statement that inserts what a SELECT gives; ours stand before it: it may end with its own."""
+    """Return INSERT … SELECT. Our settings come before the SELECT, which may end with settings of its own."""
     return f"INSERT INTO {table} ({columns}){settings_clause(settings)}\n{select}"
 
 
@@ -85,9 +85,9 @@ _PLACEHOLDER = re.compile(r"\{(?P<name>\w+):(?P<type>[^{}]+)\}")
 
 
 def inline(sql: str, params: Params) -> str:
-    """Return SQL with its parameters as literals of their types, for what ClickHouse keeps: a view takes none.
+    """Return SQL with its parameters replaced by typed literals, for stored definitions: a view has no parameters.
 
-    Only for values that the project's files hold (defaults of parameters), never for a request's.
+    Only for values from the project's files (parameter defaults), never for values from a request.
     """
 
     def literal(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What ClickHouse tells of its functions and settings."""
+"""Facts about ClickHouse's functions and settings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _changing: frozenset[str] | None = None
 
 
 def changing_functions(engine: Engine) -> frozenset[str]:
-    """Return the functions, in lower case, that may give another value for the same arguments."""
-    global _changing  # noqa: PLW0603 - the same for every engine of a process, and asked for once
+    """Return the non-deterministic functions, in lower case."""
+    global _changing  # noqa: PLW0603 - the same for every engine in a process: read once
     if _changing is None:
         body = engine.execute("SELECT lower(name) FROM system.functions WHERE deterministic = 0", output="TSV").body
         _changing = frozenset(body.decode().split())
@@ -19,7 +19,7 @@ def changing_functions(engine: Engine) -> frozenset[str]:
 
 
 def engine_settings(engine: Engine) -> list[tuple[str, str, str]]:
-    """Return name, default and type of each setting that is in use, by name."""
+    """Return (name, default, type) of every setting that is not obsolete, sorted by name."""
     sql = "SELECT name, `default`, type FROM system.settings WHERE NOT is_obsolete ORDER BY name"
     return [
         (name, default, kind)

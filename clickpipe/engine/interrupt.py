@@ -1,4 +1,4 @@
-"""Ending what a thread waits for: a deployment that is cancelled does not wait for its statement."""
+"""Interrupts the statement a thread waits for, so that a cancelled deployment stops at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _interrupt: ContextVar[threading.Event | None] = ContextVar("interrupt", default
 
 @contextmanager
 def interrupted_by(event: threading.Event) -> Iterator[None]:
-    """Within, a statement that is waited for ends when `event` is set: one, so that what was begun can be undone."""
+    """Within this block, setting `event` ends the statement being waited for.
+
+    Only one statement: those that follow undo what was begun, and must run.
+    """
     token = _interrupt.set(event)
     try:
         yield
@@ -21,10 +24,10 @@ def interrupted_by(event: threading.Event) -> Iterator[None]:
 
 
 def interruption() -> threading.Event | None:
-    """Return what ends the statements that this thread waits for."""
+    """Return the event that ends the statement this thread waits for, or None."""
     return _interrupt.get()
 
 
 def interrupted() -> None:
-    """Say that a statement was ended: the next ones are not."""
+    """Note that a statement was ended, so that the next ones are not."""
     _interrupt.set(None)

@@ -1,8 +1,8 @@
-"""Where a query's result comes out: a pipe that ClickHouse writes to while it makes the result.
+"""Reads a query's result from a pipe that ClickHouse writes to as it produces it.
 
-chdb would give a result as one string, several times its size in memory, and none of ClickHouse's limits holds for it:
-a constant takes no room in the engine and gigabytes as text. What comes through a pipe can be counted, sent on, or kept
-in a file, as it comes; and ClickHouse waits while nobody takes it.
+chdb would return a result as one string that takes several times its size in memory and escapes ClickHouse's limits: a
+constant takes no room in the engine but gigabytes as text. Bytes from a pipe can be counted, sent on or put in a file
+as they arrive, and ClickHouse waits while nobody reads.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from clickpipe.engine.stream import Stream
 from clickpipe.engine.workers import Task
 
 _TABS = ("TSV", "TabSeparated")
-# Formats of rows without a frame: what is there of a result is of use before the rest is known to come.
+# Formats with rows only, no header or footer around them: a part is useful before the rest has arrived.
 _IN_PARTS = frozenset({"CSV", "CSVWithNames", *_TABS})
 _IN_PARTS |= {f"{tabs}{more}" for tabs in _TABS for more in ("WithNames", "Raw")}
 _IN_PARTS |= {f"JSON{form}EachRow" for form in ("", "Compact", "Strings", "CompactStrings")}
-_HELD = 16 << 20  # bytes of another result that are held in memory; the rest lies in a file
+_HELD = 16 << 20  # bytes of a result in any other format that stay in memory; the rest goes to a file
 _READ = 1 << 20
-_LOOK_AGAIN = 0.05  # seconds: whether a query has ended that left its end of the pipe open
-_BEHIND = (". Unmatched parentheses:", ". Expected one of:")  # what a syntax error says behind the statement's text
+_LOOK_AGAIN = 0.05  # seconds between checks for a query that ended and left its end of the pipe open
+_BEHIND = (". Unmatched parentheses:", ". Expected one of:")  # what a syntax error says after quoting the statement
 
 SoFar = Callable[[], QueryResult]
 
 
 class Outlet:
-    """Takes one result from a pipe, in a thread of its own, and keeps a promise with it.
+    """Reads one result from a pipe, in a thread of its own, and resolves a future with it.
 
-    The promise is kept as soon as there are more than `most` bytes, where the format can be sent in parts and
-    `may_send` allows it (`sends` tells so then); else at the end of the query.
+    The future is resolved as soon as more than `most` bytes have arrived, if the format can be sent in parts and
+    `may_send` agrees (`sends` is true from then on); otherwise when the query ends.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Outlet:
         stop: Callable[[], None],
         task: Task | None = None,
     ) -> None:
-        """Open the pipe; `so_far` tells what was read for the parts that are sent first, `stop` ends the query.
+        """Open the pipe. `so_far` returns the query's statistics when sending begins; `stop` ends the query.
 
-        `task` counts the time that ClickHouse takes for a part, not what a client takes to read it.
+        `task` is the statement's clock: paused while parts are handed on, so that slow clients do not use up its time.
         """
         self._task = task
         self._promise, self._output, self._most = promise, output, most
@@ -68,16 +68,16 @@ class Outlet:
         self._too_large: EngineError | None = None
         self.sends = False
         self._reading_end, self._writing_end = os.pipe()
-        with contextlib.suppress(OSError, AttributeError):  # only Linux has it; and not for too many pipes at once
-            fcntl.fcntl(self._writing_end, fcntl.F_SETPIPE_SZ, _READ)  # fewer turns of writing and reading
+        with contextlib.suppress(OSError, AttributeError):  # Linux only, and refused when there are too many pipes
+            fcntl.fcntl(self._writing_end, fcntl.F_SETPIPE_SZ, _READ)  # fewer switches between writer and reader
 
     @property
     def clause(self) -> str:
-        """Return what the statement ends with."""
+        """Return the clause to append to the statement."""
         return f"\nINTO OUTFILE '/dev/fd/{self._writing_end}' APPEND FORMAT {self._output}"
 
     def told(self, error: EngineError, sql: str) -> EngineError:
-        """Return the error of a statement without what it ends with: that is nothing of its author's."""
+        """Remove our clause from a statement's error message: its author did not write it."""
         if error.offset is not None and error.offset >= len(sql.encode()):
             error.message = "Syntax error: the query ends where more is expected, as behind a comma"
         start = error.message.find("INTO OUTFILE '/dev/fd/")
@@ -88,9 +88,9 @@ class Outlet:
         return error
 
     def read(self) -> None:
-        """Take what comes until the query has ended; read on when nobody wants more of it.
+        """Read until the query has ended, even if nobody wants the rest.
 
-        A pipe that is closed before would look like a disk that takes nothing (`damage.py`).
+        Closing the pipe early would look to ClickHouse like a refused write, as on a full disk (`damage.py`).
         """
         wanted = True
         try:
@@ -108,7 +108,7 @@ class Outlet:
             os.close(self._reading_end)
 
     def _waits(self) -> bool:
-        """Wait for more; tell whether there is any, or its end. Behind an error ClickHouse may leave the pipe open."""
+        """Wait for data or the end; return False if the query ended but left the pipe open, as after an error."""
         waiting = select.poll()
         waiting.register(self._reading_end, select.POLLIN | select.POLLHUP)
         while not waiting.poll(_LOOK_AGAIN * 1000):
@@ -117,7 +117,7 @@ class Outlet:
         return True
 
     def _take(self, part: bytes) -> bool:
-        """Tell whether more is wanted."""
+        """Handle a part; return whether more is wanted."""
         if self._stream is not None:
             if not self.sends and self._stream.is_full:
                 message = "the result is too large to be held: ask for ndjson or csv, which are sent in parts"
@@ -138,12 +138,12 @@ class Outlet:
         return True
 
     def close(self) -> None:
-        """Tell that the query has ended: nothing more is written."""
+        """Note that the query has ended and writes nothing more."""
         self._ended.set()
         os.close(self._writing_end)
 
     def succeed(self, found: QueryResult) -> None:
-        """Keep the promise, of a query that read and took what `found` tells, when all is read."""
+        """Resolve the future once everything is read; `found` holds the query's statistics."""
         if self._too_large is not None:
             self.fail(self._too_large)
             return
@@ -155,7 +155,7 @@ class Outlet:
             self._promise.set_result(result)
 
     def give_up(self, error: EngineError) -> None:
-        """Have the promise raise an error, as `fail` does, while the query goes on: it is read no more."""
+        """Fail the future, as `fail` does, and stop reading although the query still runs."""
         if not self._ended.is_set():
             self.fail(error)
             self._given_up = True
@@ -163,12 +163,12 @@ class Outlet:
             self.leave()
 
     def leave(self) -> None:
-        """Tell that the query runs no more, or was given up."""
+        """Note that the query no longer runs, or was given up."""
         with contextlib.suppress(InvalidStateError):
             self._over.set_result(None)
 
     def fail(self, error: EngineError) -> None:
-        """Have the promise, or who takes its result, raise an error."""
+        """Raise an error from the future, or from the stream if sending has begun."""
         if self._given_up:
             return
         if self.sends and self._stream is not None:
@@ -180,5 +180,5 @@ class Outlet:
 
 
 def comes_out(sql: str) -> bool:
-    """Tell whether a statement's result can come out of an outlet."""
+    """Return whether a statement's result can be read through an outlet."""
     return not sql.startswith(("EXPLAIN", "DESCRIBE"))

@@ -1,4 +1,4 @@
-"""Whose statements a thread starts: an owner takes no more of the engine's threads than it leaves to others.
+"""Tracks on whose behalf a thread starts statements, so that no owner takes more than its share of engine threads.
 
 A workspace and its previews are one owner.
 """
@@ -14,23 +14,23 @@ _asker: ContextVar[str] = ContextVar("asker", default="")
 
 
 def owner() -> str:
-    """Return whose statements are started here; '' for the server's own, and those that are bounded otherwise."""
+    """Return the owner of statements started here; '' for the server's own and for those limited elsewhere."""
     return _owner.get()
 
 
 def asker() -> str:
-    """Return who asked for the statements that are started here, also where their threads are bounded otherwise."""
+    """Return who asked for the statements started here, even if their threads are limited elsewhere."""
     return _asker.get() or _owner.get()
 
 
 def work_for(name: str) -> None:
-    """Start statements of this owner from now on: in this thread, or this request."""
+    """Make `name` the owner of statements from now on, in this thread or request."""
     _owner.set(name)
 
 
 @contextmanager
 def working_for(name: str, asked_by: str = "") -> Iterator[None]:
-    """Within, statements are of this owner; `asked_by` tells who asked for them, where that is another."""
+    """Within this block, statements belong to `name`; `asked_by` says who asked for them if it is someone else."""
     tokens = _owner.set(name), _asker.set(asked_by)
     try:
         yield

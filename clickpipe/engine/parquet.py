@@ -1,4 +1,4 @@
-"""Parquet files, read by ClickHouse in a process of its own: this one may read no files, and is not to fall."""
+"""Reads Parquet files with ClickHouse in a separate process: ours may not read files, and must not crash."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from clickpipe.engine import parquet_reader
 from clickpipe.engine.protocol import EngineError
 from clickpipe.sql import quote_identifier, quote_literal
 
-# An import that is cut off goes on by how many rows it has taken: they have to come in the same order again.
-BLOCK_ROWS = 100_000  # most rows of a block
+# An interrupted import resumes by the number of rows taken, so rows must come in the same order every time.
+BLOCK_ROWS = 100_000  # at most, per block
 _IN_ORDER = "input_format_parquet_preserve_order = 1, max_threads = 1"
 _IN_ORDER += f", input_format_parquet_max_block_size = {BLOCK_ROWS}"
-# What ClickHouse says of a file whose columns it cannot tell, and what it says around a reason.
+# How ClickHouse frames the reason in its message about a file whose columns it cannot read.
 _BEFORE, _BEHIND = "Error:\n", "\nYou can specify"
 _AROUND = re.compile(r": \(in file/uri|: While executing|: read stage:| \(version |\.? \([A-Z_]+\)")
 _LENGTH = 8  # bytes before a block
 
 
 class ParquetFile:
-    """An open file: names and ClickHouse types of its columns, and its rows in their order, once."""
+    """An open file: its columns (names and ClickHouse types), and its rows, which can be read once, in order."""
 
     def __init__(self, process: subprocess.Popen[bytes], path: Path, types: Mapping[str, str]) -> None:
-        """Begin to read. Raises ClickpipeError for what is no Parquet file."""
+        """Read the columns. Raises ClickpipeError if it is not a Parquet file."""
         assert process.stdout is not None and process.stdin is not None  # noqa: S101, PT018 - they are pipes
         self._process, self._path, self._types = process, path, types
         self._out, self._in = process.stdout, process.stdin
@@ -40,9 +40,9 @@ class ParquetFile:
         self.columns = [(name, types.get(name, type_)) for name, type_ in own]
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the rows in the Native format, a block of `BLOCK_ROWS` at most and some MB at a time.
+        """Yield the rows in blocks in ClickHouse's Native format, `BLOCK_ROWS` rows and some MB at most.
 
-        Raises ClickpipeError when the file cannot be read further.
+        Raises ClickpipeError if the file cannot be read to its end.
         """
         structure = ", ".join(f"{quote_identifier(name)} {type_}" for name, type_ in self.columns)
         sql = f"SELECT * FROM {_table(self._path, structure if self._types else '')} SETTINGS {_IN_ORDER}"
@@ -67,8 +67,8 @@ class ParquetFile:
 
 
 def _reason(told: str) -> str:
-    """Return what ClickHouse has against a file, without its name and how it was read."""
-    _, _, behind = told.partition(_BEFORE)  # a file's names may say that again and again: no pattern looks for both
+    """Return ClickHouse's reason for refusing a file, without the file's name and our query."""
+    _, _, behind = told.partition(_BEFORE)  # column names may repeat these marks: one regex for both could be slow
     inner, end, _ = behind.partition(_BEHIND)
     message = EngineError(inner.strip() if end else told).message
     return _AROUND.split(message, maxsplit=1)[0].strip().rstrip(".:")
@@ -76,9 +76,9 @@ def _reason(told: str) -> str:
 
 @contextmanager
 def open_parquet(path: Path, types: Mapping[str, str] | None = None) -> Iterator[ParquetFile]:
-    """Give a file. Raises ClickpipeError where it is none.
+    """Open a Parquet file. Raises ClickpipeError if it is not one.
 
-    `types` are ClickHouse types of columns that Parquet has no type for: without them they are what holds their bytes.
+    `types` gives ClickHouse types, by column, that Parquet lacks; without it such columns come as plain bytes.
     """
     command = [sys.executable, "-P", parquet_reader.__file__, _table(path)]
     pipe = subprocess.PIPE

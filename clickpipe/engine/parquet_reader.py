@@ -1,7 +1,7 @@
-"""The process that reads a Parquet file for `parquet.py`. It imports chdb alone: it is started for each file.
+"""The process that reads one Parquet file for `parquet.py`. It imports only chdb, to start fast.
 
-Its argument is SQL that names the file as a table. It prints the columns as a line of JSON, takes a SELECT as another,
-and prints the rows in ClickHouse's Native format, each block behind its length (8 bytes, big-endian).
+Its argument is SQL that names the file as a table. It prints the columns as a line of JSON, reads a SELECT as a line of
+JSON, and prints the rows in ClickHouse's Native format, each block preceded by its length (8 bytes, big-endian).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def main(table: str) -> int:
-    """Read the file; return the exit code, 1 for what cannot be read, with ClickHouse's reason on stderr."""
+    """Read the file and return the exit code: 1 if it cannot be read, with ClickHouse's reason on stderr."""
     from chdb.session import Session
 
     session: Any = Session()

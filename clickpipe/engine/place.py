@@ -1,4 +1,4 @@
-"""Where the embedded ClickHouse runs: a process has one, in a data folder or in memory."""
+"""Where the embedded ClickHouse runs: one per process, in a data folder or in memory."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Place:
-    """Where ClickHouse runs: its address, the spool of one that ingests, the folder to remove after the last engine."""
+    """Where ClickHouse runs: its address, its spool if it ingests, and a temporary folder to remove at the end."""
 
     address: str
     spool: Spool | None = None
     scratch: tempfile.TemporaryDirectory[str] | None = None
     engines: int = 1
-    running: Path | None = None  # a file that is there while ClickHouse runs on the folder
-    unclean: bool = False  # the last one was killed
+    running: Path | None = None  # a file that exists while ClickHouse runs on the folder
+    unclean: bool = False  # the previous run was killed
 
     def leave(self) -> None:
-        """Count one engine less."""
+        """Give up one engine's use of this place; clean up after the last."""
         with _PLACES:
             self.engines -= 1
             if not self.engines:
@@ -43,11 +43,11 @@ class Place:
 
 
 _PLACES = threading.Lock()
-_in_memory: list[Place] = []  # where engines without a folder run: a process has one ClickHouse, which they share
+_in_memory: list[Place] = []  # engines without a folder share the process's one ClickHouse
 
 
 def take_place(path: Path | None, sources: Collection[str], open_: Callable[[str], Any], *, ingests: bool) -> Place:
-    """Return the place of a new engine; `open_` opens a session. Raises EngineError."""
+    """Return the place for a new engine, prepared; `open_` opens a session at an address. Raises EngineError."""
     with _PLACES:
         if path is None and _in_memory:
             found = _in_memory[0]
@@ -75,7 +75,7 @@ def take_place(path: Path | None, sources: Collection[str], open_: Callable[[str
 
 
 def _mend(data: Path, running: Path) -> None:
-    """Mend what a killed process left; a folder that another one has open is refused later, by its lock."""
+    """Repair what a killed process left. If another process has the folder open, ClickHouse's lock refuses it later."""
     if count := mend_definitions(data):
         _LOGGER.warning("%d definitions of tables that a full disk left empty were mended", count)
     if count := mend_mutations(data):

@@ -1,4 +1,4 @@
-"""The ports: what the rest of the house asks of ClickHouse, whichever way it is reached."""
+"""The ports: the interface to ClickHouse for all other rooms, embedded or not."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Protocol
 from clickpipe.engine.protocol import EngineError, Look, Params, QueryResult, ResultColumn, Settings
 
 if TYPE_CHECKING:
-    from clickpipe.engine.storage import Storage  # it asks these ports itself
+    from clickpipe.engine.storage import Storage  # imports this module
 
 
 class Analyzer(Protocol):
-    """Reads SQL without running it. Methods may be called from any thread; each blocks."""
+    """Reads SQL without running it. Methods may be called from any thread, and block."""
 
     def describe(self, sql: str, params: Params | None = None) -> list[ResultColumn]:
-        """Return the columns that a SELECT gives, without running it. Raises EngineError."""
+        """Return the result columns of a SELECT without running it. Raises EngineError."""
         ...
 
     def syntax_tree(self, sql: str) -> str:
         """Return ClickHouse's syntax tree of one statement as JSON (`parseQueryToJSON`).
 
-        Safe for any text: nothing in it is run. Raises EngineError, also for more than one statement.
+        Safe for any text, as nothing in it runs. Raises EngineError, also for more than one statement.
         """
         ...
 
     def syntax_trees(self, statements: Sequence[str]) -> list[str | EngineError]:
-        """Return for each statement what `syntax_tree` returns or raises: faster than asking one by one."""
+        """Return for each statement what `syntax_tree` returns or raises. Faster than one by one."""
         ...
 
 
@@ -50,79 +50,79 @@ class Queries(Protocol):
     def stream(
         self, sql: str, params: Params | None = None, *, output: str, settings: Settings | None = None, whole: int
     ) -> Future[QueryResult]:
-        """Run one SELECT as `submit` does; a result of more than `whole` bytes has `more`, where the format can."""
+        """Run one SELECT as `submit` does; a result above `whole` bytes is streamed (`more`) if its format allows."""
         ...
 
     def cancel(self, tag: str) -> None:
-        """End the statements that run with the setting `log_comment` = `tag`; returns at once."""
+        """Kill the running statements whose setting `log_comment` is `tag`; return without waiting."""
         ...
 
     def stuck(self) -> list[float]:
-        """Return for how many seconds each statement goes on that was ended and that ClickHouse does not end."""
+        """Return the statements that were killed but still run: for each, the seconds since it was given up."""
         ...
 
     def stuck_of(self) -> Mapping[str, int]:
-        """Return how many of those each owner has asked for; '' stands for the server itself."""
+        """Return how many stuck statements each owner has; '' is the server itself."""
         ...
 
 
 class Inserts(Protocol):
-    """Takes rows in, and tells what was written. Methods may be called from any thread; each blocks."""
+    """Accepts rows and reports what was written. Methods may be called from any thread, and block."""
 
     def insert(self, table: str, columns: str, rows: bytes, settings: Settings) -> None:
-        """Insert rows, each a JSON array of the columns' values on a line of its own; `columns` are their quoted names.
+        """Insert rows, one JSON array of column values per line; `columns` is the list of quoted names, as in SQL.
 
-        A null becomes the default of a column that takes none. Raises EngineError: then no row is there.
+        A null becomes the default of a column that is not Nullable. Raises EngineError; then no row was written.
         """
         ...
 
     def load(self, table: str, format_: str, data: bytes) -> None:
-        """Insert rows in one of ClickHouse's formats into a table that no view reads. Raises EngineError."""
+        """Insert data in any ClickHouse format into a table that no view reads. Raises EngineError."""
         ...
 
     def lines(self, batches: Sequence[tuple[str, bytes]]) -> AbstractContextManager[str]:
-        """Give SQL of a table `(import_id String, document String)`, for statements run within.
+        """Yield SQL that reads as a table `(import_id String, document String)`, valid within the block.
 
-        It holds each batch's lines (bytes with line ends between them) under its import id, a UUID. Raises OSError.
+        `batches` are pairs of an import id, a UUID, and lines separated by line ends. Raises OSError.
         """
         ...
 
     def csv(
         self, records: bytes, fields: int, delimiter: str, *, any_number: bool = False
     ) -> AbstractContextManager[str]:
-        """Give SQL of a table `(f1 String, f2 String …)` that reads CSV records in UTF-8, for statements run within.
+        """Yield SQL that reads as a table `(f1 String, f2 String …)` of CSV records in UTF-8, valid within the block.
 
-        Of what `reads_csv` tells. A statement fails that meets a record with another number of fields; with
-        `any_number` the fields that a record lacks are `ABSENT`, as is the one behind `fields` where there are no more.
-        Raises OSError; NoSlot where others' statements take too long.
+        Call it only if `reads_csv` says yes. A statement fails at a record with another number of fields. With
+        `any_number`, missing fields are `ABSENT`, and one more column shows whether a record has more than `fields`
+        fields: it is `ABSENT` if not. Raises OSError, and NoSlot if other statements hold all slots for too long.
         """
         ...
 
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
-        """Return a number for each table (`database.table`) that grows with every write to it."""
+        """Return a number for each table (`database.table`) that grows with each write to it."""
         ...
 
     def look(self) -> Look:
-        """Return the last look at what was written."""
+        """Return the last look at the disk."""
         ...
 
     def inspect(self, since: Look) -> Look:
-        """Look whether all that was written since another look got to the disk; what did not is taken out.
+        """Check that everything written since an earlier look reached the disk; remove what did not.
 
-        Where the look that is returned has more `repairs`, what was written between is to be written again. Raises
-        EngineError where it cannot be taken out now.
+        If the returned look has more `repairs`, what was written in between has to be written again. Raises EngineError
+        if damaged parts cannot be removed now.
         """
         ...
 
 
 class Engine(Analyzer, Queries, Inserts, Protocol):
-    """One ClickHouse, embedded or a server."""
+    """One ClickHouse: embedded, or a server."""
 
     @property
     def storage(self) -> Storage:
-        """Return what makes, copies, swaps, measures and drops its tables."""
+        """Return the port that creates, copies, swaps, measures and drops tables."""
         ...
 
     def close(self) -> None:
-        """Finish what runs and let go of the data. May be called twice."""
+        """Finish running statements and release the data. May be called twice."""
         ...

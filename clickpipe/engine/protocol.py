@@ -1,4 +1,4 @@
-"""What is given to ClickHouse and comes back: parameters, settings, results, errors."""
+"""What goes to ClickHouse and comes back: parameters, settings, results, errors."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ Settings = Mapping[str, str | int | Mapping[str, str]]
 
 
 class Parts(Protocol):
-    """The rest of a result, part by part."""
+    """The rest of a streamed result, part by part."""
 
     def take(self) -> bytes | None:
-        """Return the next part, None at the end. Blocks. Raises EngineError."""
+        """Return the next part, or None at the end. Blocks. Raises EngineError."""
         ...
 
     def close(self) -> None:
-        """Want no more of it: the query ends. May be called twice."""
+        """Stop reading; this ends the query. May be called twice."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """A query's result: the format's bytes untouched, rows and bytes read, seconds taken, the result's rows.
+    """A query's result: its unchanged bytes, rows and bytes read, seconds taken, rows in the result.
 
-    `queued` are the seconds that it waited for its turn before.
+    `queued` is how many seconds it waited for its turn.
 
-    `more` is what comes behind `body`, of a result that was too large to be held: rows and times are those so far. Its
-    query goes on meanwhile, until `ended` is done.
+    If the result was too large to hold, `more` yields what follows `body`; rows and times are those so far. Its query
+    runs until `ended` is done.
     """
 
     body: bytes
@@ -54,7 +54,7 @@ class QueryResult:
 
 
 def whole(result: QueryResult) -> QueryResult:
-    """Return a result with the rest in its body. Blocks. Raises EngineError."""
+    """Return a result with all of it in its body. Blocks. Raises EngineError."""
     if result.more is None:
         return result
     parts = [result.body, *iter(result.more.take, None)]
@@ -71,9 +71,9 @@ class ResultColumn:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at the disk found: how many writes the system has refused, when it was, in seconds since 1970.
+    """A check of the disk: how many writes the system had refused, and when it was (Unix time in seconds).
 
-    `repairs` tells how often something that had been written was taken out again, as it did not get to the disk.
+    `repairs` counts how often something written was removed again because it had not reached the disk.
     """
 
     refused: int
@@ -81,18 +81,18 @@ class Look:
     repairs: int
 
 
-NOTHING = "clickpipe_nothing"  # the database without tables by which names without a database are looked up
+NOTHING = "clickpipe_nothing"  # the current database of every session; it has no tables
 
 
 class EngineError(Exception):
-    """ClickHouse refused a statement: its error number and name, its message without the frame."""
+    """ClickHouse refused a statement: error number and name, and the message without its wrapping."""
 
     _HEAD = re.compile(r"(?:Code: (?P<code>\d+)\. DB::Exception: )+")
     _TAIL = re.compile(r" \((?:(?P<name>[A-Z_0-9]+)|version [^()]*)\)$")
     _POSITION = re.compile(r"failed at position (\d+)")
     _TABLES = re.compile(
         r"\s?Maybe you meant:? (?!\[)[^?\n]{1,500}\?\.?"
-    )  # of anybody's; lists are of columns and the like
+    )  # may name tables of other workspaces; lists in [] name columns and the like
     _TOO_DEEP = ("Maximum parse depth (1000) exceeded", "AST is too deep. Maximum: 1000")
     _HOW_DEEP = (
         "The SQL is nested too deeply: ClickHouse's parser goes 1,000 levels deep, of which a function or operator "
@@ -100,12 +100,12 @@ class EngineError(Exception):
     )
 
     def __init__(self, text: str) -> None:
-        """Take ClickHouse's error text apart."""
+        """Parse a ClickHouse error message."""
         head = self._HEAD.search(text)
         self.code = int(head["code"]) if head else 0
         self.name = ""
         self.message = text[head.end() :].strip() if head else text.strip()
-        for _ in range(4 if head else 0):  # the name and the version, each once or twice
+        for _ in range(4 if head else 0):  # name and version, each once or twice
             at = self.message.rfind(" (")
             tail = self._TAIL.match(self.message, max(at, 0))
             if tail is None:
@@ -118,11 +118,11 @@ class EngineError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        """Return the message, as it is now."""
+        """Return the message, which may have been changed since."""
         return self.message
 
     @property
     def offset(self) -> int | None:
-        """Return the offset (in bytes of the statement, from 0) of a syntax error, when it is one."""
+        """Return a syntax error's offset (0-based, in bytes of the statement), or None for other errors."""
         match = self._POSITION.search(self.message)
         return int(match[1]) - 1 if match else None

@@ -1,12 +1,12 @@
-"""What a killed ClickHouse leaves half done in its deduplication logs, mended before it is started again.
+"""Repairs deduplication logs that a killed ClickHouse left inconsistent, before it is started again.
 
-A MergeTree table writes the token of an insert to its log first, then gives the insert's part its name. Killed between
-the two, it knows a token whose rows are not there: the same insert would be taken for a repetition, and its rows be
-lost. (Measured: about one kill in 40 while single rows are inserted.) So the newest entries whose part does not exist,
-nor lies in one that parts were merged to, are taken out.
+A MergeTree table first writes an insert's token to its log, then renames the insert's part into place. If it is killed
+in between, the log has a token without rows: repeating the insert would count as a duplicate, and its rows would be
+lost. (Measured: about one kill in 40 while inserting single rows.) So we remove the newest entries whose part neither
+exists nor was merged into one that does.
 
-A disk that is full takes a part of an entry; the next one is then written behind it, on the same line. The part goes,
-the entry behind it stays: without its token, the insert that it is of would write its rows again.
+On a full disk an entry may be cut off, and the next one continues on the same line. We remove the fragment and keep the
+entry after it: without its token, repeating its insert would write the rows twice.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from pathlib import Path
 
 _LOG = re.compile(r"deduplication_log_(\d+)\.txt")
 _PART = re.compile(r"(?P<partition>[^_]++)_(?P<first>\d+)_(?P<last>\d+)_\d+(?:_\d+)?")
-_NEWEST = 200  # entries that are looked at: those of inserts that may have run when it was killed
+_NEWEST = 200  # entries to check: enough to cover the inserts that ran when it was killed
 _ADDED, _DROPPED = "1", "2"
 
 _Range = tuple[str, int, int]  # partition, first and last number of blocks
 
 
 def mend_deduplication_logs(data: Path) -> int:
-    """Mend the logs below ClickHouse's data folder, which nothing may have open; return how many entries went."""
+    """Repair all logs in ClickHouse's data folder; nothing may have it open. Return how many entries changed."""
     return sum(_mend(folder) for folder in data.glob("store/*/*/deduplication_logs"))
 
 
 def mend_deduplication_log(table: Path) -> int:
-    """Mend the log of one table, by its folder, which nothing may have open; return how many entries went."""
+    """Repair the log of one table, given its folder; nothing may have it open. Return how many entries changed."""
     folder = table / "deduplication_logs"
     return _mend(folder) if folder.is_dir() else 0
 
 
 def forget_tokens(table: Path, parts: Iterable[str]) -> int:
-    """Have a table, by its folder, forget the tokens of inserts that made parts which are gone; return how many.
+    """Drop the tokens of inserts whose `parts` are gone from a table, given its folder; return how many.
 
-    A part of the same blocks that is there keeps its token. Done in place: that works on a full disk.
+    A token stays if a part with the same blocks exists. Edits the log in place, which works on a full disk.
     """
     there = set(_parts(table))
     gone = {found for name in parts if (found := _range(name)) is not None and found not in there}
@@ -61,7 +61,7 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _logs(folder: Path) -> list[Path]:
-    """Return the files of a log, the oldest first."""
+    """Return a log's files, oldest first."""
     if not folder.is_dir():
         return []
     found = sorted((int(match[1]), path) for path in folder.iterdir() if (match := _LOG.fullmatch(path.name)))
@@ -92,7 +92,7 @@ def _mend(folder: Path) -> int:
 
 
 def _replace(log: Path, text: str) -> None:
-    """Write a log anew; in its place on a full disk, as it is not longer than it was. Raises OSError."""
+    """Rewrite a log; on a full disk in place, as the new text is never longer. Raises OSError."""
     beside = log.with_suffix(".mended")
     try:
         beside.write_text(text, encoding="utf-8")
@@ -106,7 +106,7 @@ def _replace(log: Path, text: str) -> None:
 
 
 def _entry(line: str) -> str:
-    """Return the entry of a line, without a part of another before it; '' for one that was not written to its end."""
+    """Return a line's entry without a fragment of another before it; '' if the entry itself is incomplete."""
     fields = line.split("\t")[-3:]
     if len(fields) < 3 or not fields[0].endswith((_ADDED, _DROPPED)):  # noqa: PLR2004 - operation, part, token
         return ""
@@ -115,7 +115,7 @@ def _entry(line: str) -> str:
 
 
 def _is_stale(entry: str, parts: Iterable[_Range]) -> bool:
-    """Tell whether an entry adds a part that is not there."""
+    """Return whether an entry adds a part that does not exist."""
     operation, name, _ = entry.split("\t")
     found = _range(name)
     if operation != _ADDED or found is None:

@@ -1,4 +1,4 @@
-"""chdb's sessions: how its module is imported, and what a failed query leaves in one."""
+"""Imports chdb's session type, and clears what a failed query leaves in a session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_TABLES = (f"CREATE DATABASE IF NOT EXISTS {NOTHING} ENGINE = Memory", f"USE {
 
 @contextlib.contextmanager
 def environment(name: str, value: str | None) -> Iterator[None]:
-    """Have ClickHouse, which asks the environment while it starts, see another value there; None is as it is."""
+    """Set an environment variable within the block, as ClickHouse reads the environment at start; None leaves it."""
     before = os.environ.get(name)
     if value is not None:
         os.environ[name] = value
@@ -31,29 +31,29 @@ def environment(name: str, value: str | None) -> Iterator[None]:
 
 
 def session_type() -> Any:
-    """Import chdb, with UTC as the time zone of all its processing, as on the original, whatever the machine's is.
+    """Import chdb and return its session type, with UTC as its time zone (as on Tinybird), whatever the machine's is.
 
-    Without pyarrow, which it would import for Arrow results: nothing here asks for them.
+    Keeps chdb from importing pyarrow: it is slow, and only Arrow results need it.
     """
     absent = "pyarrow" not in sys.modules
     if absent:
-        sys.modules["pyarrow"] = None  # type: ignore[assignment]  # how Python is told that a module is not there
+        sys.modules["pyarrow"] = None  # type: ignore[assignment]  # makes Python treat the module as missing
     try:
         with environment("TZ", "UTC"):
             from chdb.session import Session
     finally:
-        time.tzset()  # Python's own zone is what it was
+        time.tzset()  # restores Python's own time zone
         if absent:
             del sys.modules["pyarrow"]
     return Session
 
 
 def forget_output(session: Any) -> None:
-    """Take what a failed query had already put out: the session would give it with the next query's result."""
+    """Discard what a failed query had already output: the session would prepend it to the next result."""
     with contextlib.suppress(Exception):
         session.query("SELECT 1", "Null")
 
 
 def default_workers() -> int:
-    """Return how many queries run at once unless a setting says otherwise: one for each core, at least 4."""
+    """Return the default number of concurrent queries: one per core, at least 4."""
     return max(DEFAULT_WORKERS, os.cpu_count() or 1)

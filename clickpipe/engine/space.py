@@ -1,7 +1,7 @@
-"""Definitions of tables and mutations on a full disk: not written, and mended where they were.
+"""Protects definitions of tables and mutations on a full disk: refuses to write them, repairs those that are empty.
 
-ClickHouse writes the text of a definition without looking at whether it got to the disk: CREATE and ALTER on a full one
-succeed, and leave an empty file with which it does not start again. So they are refused while there is little space.
+ClickHouse does not check that a definition reached the disk: on a full one, CREATE and ALTER succeed but leave an empty
+file, and ClickHouse does not start again. So we refuse these statements while space is low.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _DEFINES = re.compile(
     rf"(?P<missing>IF\s++NOT\s++EXISTS\s++)?(?P<name>{_NAME}(?:\.{_NAME})?)?",
     re.IGNORECASE,
 )
-_NEEDED = 8 << 20  # bytes: the text of a definition, and what others write at the same time
-_MISSING = 256 << 10  # of what is made where it is missing, by each start: mostly it is there
+_NEEDED = 8 << 20  # bytes: for the definition, and for whatever else is written meanwhile
+_MISSING = 256 << 10  # for IF NOT EXISTS, which every start runs: usually nothing is created
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def require_space(folder: Path | None, sql: str) -> None:
-    """Refuse a statement that writes a definition when the disk is nearly full. Raises EngineError."""
+    """Raise EngineError if the statement writes a definition and the disk is nearly full."""
     if folder is not None and (match := _DEFINES.match(sql)) is not None:
         required = _MISSING if match["missing"] else _NEEDED
         if _free(folder) < required:
@@ -36,9 +36,9 @@ def require_space(folder: Path | None, sql: str) -> None:
 
 
 def keep_definition(folder: Path | None, sql: str, run: Callable[[str], object]) -> None:
-    """See to it that a statement that ran wrote its definition, as the disk may have filled meanwhile.
+    """Check after a statement that its definition was written, as the disk may have filled up meanwhile.
 
-    What was made without one is dropped, by `run`. Raises EngineError then.
+    If not, drop what was created, through `run`, and raise EngineError.
     """
     if folder is None or (match := _DEFINES.match(sql)) is None or not match["name"]:
         return
@@ -52,25 +52,25 @@ def keep_definition(folder: Path | None, sql: str, run: Callable[[str], object])
 
 
 def definition_of(folder: Path, name: str) -> Path:
-    """Return the file with the definition of a table or a database."""
+    """Return the definition file of a table or database."""
     return folder / "data" / "metadata" / f"{name.replace('`', '').replace('.', '/')}.sql"
 
 
 def unwritten_mutations(data: Path) -> list[Path]:
-    """Return the files of mutations below ClickHouse's data folder whose text did not get to the disk.
+    """Return the mutation files in ClickHouse's data folder whose text did not reach the disk.
 
-    With one of them ClickHouse does not start, nor reads the table anew.
+    Any of them keeps ClickHouse from starting and from attaching the table.
     """
     found = []
     for file in data.glob("store/*/*/mutation_*.txt"):
-        with contextlib.suppress(FileNotFoundError):  # it is done
+        with contextlib.suppress(FileNotFoundError):  # the mutation has finished
             if not file.read_bytes().endswith(b"\n"):
                 found.append(file)
     return found
 
 
 def mend_mutations(data: Path) -> int:
-    """Remove the mutations that are not whole, which nothing may have open; return how many they were."""
+    """Remove incomplete mutations; nothing may have the folder open. Return how many there were."""
     found = unwritten_mutations(data)
     for file in found:
         file.unlink()
@@ -87,9 +87,9 @@ def _full(why: str) -> EngineError:
 
 
 def mend_definitions(data: Path) -> int:
-    """Mend empty definitions below ClickHouse's data folder, which nothing may have open; return how many they were.
+    """Repair empty definitions in ClickHouse's data folder, which nothing may have open; return how many there were.
 
-    That of a database is written again; a table without rows is removed. Raises EngineError for one with rows.
+    A database's definition is written again; a table without rows is removed. Raises EngineError if it has rows.
     """
     count = 0
     for file in sorted((data / "metadata").glob("*.sql")):
@@ -98,7 +98,7 @@ def mend_definitions(data: Path) -> int:
             uuid = database.resolve().name
             if _UUID.fullmatch(uuid):
                 file.write_text(f"ATTACH DATABASE _ UUID '{uuid}'\nENGINE = Atomic\n")
-            else:  # one in memory
+            else:  # a database in memory
                 file.unlink()
             count += 1
         for table in sorted(database.glob("*.sql")) if database.is_dir() else ():

@@ -1,9 +1,9 @@
-"""Lines on their way into the embedded engine: files that ClickHouse reads as tables.
+"""Hands lines to the embedded engine as files that ClickHouse reads as tables.
 
-An INSERT with its data behind it costs chdb 9 ms for each MB, whatever the format; reading a file costs a tenth. The
-engine's user has no grant on files, though, and is to have none: so the tables that read them are made when the folder
-is opened for the first time, by a configuration that grants it; a table that exists needs no grant on its source.
-They read the files of this module alone, and no SQL of a caller's may name them.
+An INSERT that carries its data costs chdb 9 ms per MB, whatever the format; reading a file costs a tenth of that. But
+the engine's user has no grant on files, and should not. So the tables that read them are created when the folder is
+first opened, under a configuration that grants it; using an existing table needs no grant on its source. The tables
+read only this module's files, and callers' SQL may not name them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pathlib import Path
 
 from clickpipe.sql import quote_literal
 
-SLOTS = 8  # inserts of lines at once
-CSV_SLOTS = 2  # inserts of CSV records at once
-CSV_SECONDS = 30.0  # an insert waits for a slot; not at all after one waited in vain, until a slot is free again
-CSV_FIELDS = 128  # most fields of a record
+SLOTS = 8  # concurrent inserts of lines
+CSV_SLOTS = 2  # concurrent inserts of CSV records
+CSV_SECONDS = 30.0  # longest wait for a slot; once one wait has failed, others do not wait until a slot is freed
+CSV_FIELDS = 128  # at most, per record
 CSV_DELIMITERS = ",;|\t"
-ABSENT = r"'\xFF'"  # SQL of what stands for a field that a record does not have: a byte that no UTF-8 has
-IMPORT_ID = 36  # characters of an import id: it is a UUID
-_KEPT = 16 << 20  # bytes of a file that stay: writing over them costs a twentieth of writing a file anew
+ABSENT = r"'\xFF'"  # SQL literal that stands for a missing field: a byte that UTF-8 never contains
+IMPORT_ID = 36  # characters of an import id, a UUID
+_KEPT = 16 << 20  # bytes of a file to keep: overwriting costs a twentieth of growing a new file
 _DATABASE = "clickpipe_spool"
 
-# A text is taken as it is written; the file begins with a header, so that only the columns asked for are read.
+# Fields are taken as written. The file starts with a header, so that ClickHouse reads only the requested columns.
 _CSV_SETTINGS = (
     "input_format_null_as_default = 0, input_format_csv_empty_as_default = 0, input_format_csv_trim_whitespaces = 0, "
     "input_format_csv_allow_cr_end_of_line = 1, input_format_csv_skip_trailing_empty_lines = 1"
@@ -37,22 +37,22 @@ _ANY_NUMBER = (
     "input_format_csv_allow_variable_number_of_columns = 1, input_format_custom_allow_variable_number_of_columns = 1"
 )
 
-Lines = tuple[str, bytes]  # an import id, and lines with \n between them
+Lines = tuple[str, bytes]  # import id, and lines separated by \n
 
 
 class NoSlot(Exception):
-    """All slots for CSV stay taken: the views behind other inserts take long."""
+    """No CSV slot became free in time: other inserts are slow, usually because of their views."""
 
 
 class Spool:
-    """The files and their tables; each is used by one insert at a time."""
+    """The files and their tables. Each slot serves one insert at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """Use `folder`, made when absent. What a stopped process left in it is in the log too, and removed."""
+        """Use `folder`, creating it if needed. Leftovers of a stopped process are removed: the log has them too."""
         self._folder = folder.absolute()
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._free_csv: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._waited_in_vain = False  # for a slot for CSV, since the last was free
+        self._waited_in_vain = False  # a wait for a CSV slot failed, and none has been freed since
         self._folder.mkdir(parents=True, exist_ok=True)
         for slot in range(SLOTS):
             self._file(slot).write_bytes(b"")
@@ -68,13 +68,13 @@ class Spool:
         return self._folder / f"csv_{slot}"
 
     def is_ready(self) -> bool:
-        """Tell whether the tables were made for this folder, where it is now."""
+        """Return whether the tables were created for this folder at its current path."""
         with contextlib.suppress(OSError, ValueError):
             return bool(json.loads(self._mark().read_text(encoding="utf-8")) == self._statements())
         return False
 
     def prepare(self, execute: Callable[[str], object]) -> None:
-        """Make the tables, by a session that may read files."""
+        """Create the tables, through a session that may read files."""
         for statement in self._statements():
             execute(statement)
         self._mark().write_text(json.dumps(self._statements()), encoding="utf-8")
@@ -93,7 +93,7 @@ class Spool:
         return [f"DROP DATABASE IF EXISTS {_DATABASE} SYNC", f"CREATE DATABASE {_DATABASE}", *tables]
 
     def _csv_table(self, slot: int, delimiter: int, any_number: bool) -> str:  # noqa: FBT001 - called in one place
-        """Return the statement that makes a table over a file of CSV; the CSV format would leave out tabs."""
+        """Return the CREATE statement of a table over a CSV file; for tabs not in the CSV format, which skips them."""
         kind = f" DEFAULT {ABSENT}" if any_number else ""
         columns = ", ".join(f"f{number} String{kind}" for number in range(1, CSV_FIELDS + 2))
         between = quote_literal(CSV_DELIMITERS[delimiter])
@@ -109,7 +109,7 @@ class Spool:
 
     @contextmanager
     def csv(self, records: bytes, fields: int, delimiter: str, *, any_number: bool = False) -> Iterator[str]:
-        """Give SQL of a table `(f1 String, f2 String …)` that holds CSV records. Raises OSError, NoSlot."""
+        """Yield SQL that reads as a table `(f1 String, f2 String …)` of CSV records. Raises OSError, NoSlot."""
         try:
             slot = self._free_csv.get(timeout=0.0 if self._waited_in_vain else CSV_SECONDS)
         except queue.Empty:
@@ -127,7 +127,7 @@ class Spool:
 
     @contextmanager
     def lines(self, batches: Sequence[Lines]) -> Iterator[str]:
-        """Give SQL of a table `(import_id String, document String)` that holds these lines. Raises OSError."""
+        """Yield SQL that reads as a table `(import_id String, document String)` of these lines. Raises OSError."""
         slot = self._free.get()
         file = self._file(slot)
         try:
@@ -150,7 +150,7 @@ def _csv_name(slot: int, delimiter: int, any_number: bool) -> str:  # noqa: FBT0
 
 
 def reads_csv(fields: int, delimiter: str) -> bool:
-    """Tell whether `Spool.csv` takes records of so many fields, with such a delimiter."""
+    """Return whether `Spool.csv` can read records with this many fields and this delimiter."""
     return fields <= CSV_FIELDS and len(delimiter) == 1 and delimiter in CSV_DELIMITERS
 
 
@@ -167,7 +167,7 @@ def _shorten(file: Path) -> None:
 
 
 def _behind_its_id(import_id: str, data: bytes) -> bytes:
-    """Return lines, each behind the import id."""
+    """Return the lines, each prefixed with the import id."""
     prefix = import_id.encode()
-    assert len(prefix) == IMPORT_ID  # noqa: S101 - the table's SELECT takes it apart by this
+    assert len(prefix) == IMPORT_ID  # noqa: S101 - the table's SELECT splits lines at this length
     return prefix + data.replace(b"\n", b"\n" + prefix)

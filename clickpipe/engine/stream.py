@@ -1,4 +1,4 @@
-"""A result that is too large to hold: its first bytes, and the rest, which one thread makes and another one takes."""
+"""Passes a result that is too large to hold from the thread that reads it to the one that sends it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import IO
 
 from clickpipe.engine.protocol import EngineError
 
-_AHEAD = 2  # parts in memory that the client has not taken
-_IN_FILE = 1 << 30  # bytes in a file that it has not taken
+_AHEAD = 2  # untaken parts kept in memory
+_IN_FILE = 1 << 30  # untaken bytes kept in a file
 _END = -1
-_PATIENCE = 60.0  # seconds for which a query waits for a client that takes nothing
+_PATIENCE = 60.0  # seconds that a query waits for a client that reads nothing
 
 
 class Stream:
-    """Parts of a result, made by one thread and taken by another.
+    """Parts of a result, put by one thread and taken by another.
 
-    What a slow client has not taken lies in a file, so that the query ends in its own time: its limit of seconds is no
-    limit of a download. Only when very much lies there, making waits for taking.
+    Parts that a slow client has not taken go to a file, so the query can finish: its time limit does not limit the
+    download. Only when the file is large does `put` wait for `take`.
     """
 
     def __init__(self, patience: float = _PATIENCE, folder: Path | None = None) -> None:
-        """Start with nothing in it; the file is made in `folder`.
+        """Start empty; the file is created in `folder`.
 
-        After `patience` seconds of waiting for a client that takes nothing, the rest is not wanted.
+        After `patience` seconds of waiting for a client that takes nothing, the stream closes.
         """
         self._parts: deque[bytes | None] = deque()
         self._file: IO[bytes] | None = None
-        self._sizes: deque[int] = deque()  # of the parts in the file
+        self._sizes: deque[int] = deque()  # sizes of the parts in the file
         self._read = self._written = 0
         self._error: EngineError | None = None
         self._closed = False
@@ -39,7 +39,7 @@ class Stream:
         self._changed = threading.Condition()
 
     def put(self, part: bytes | None) -> bool:
-        """Add a part, or None for the end; tell whether anybody still wants it. Raises OSError for a full disk."""
+        """Add a part, or None for the end; return whether more is wanted. Raises OSError if the disk is full."""
         with self._changed:
             if not self._changed.wait_for(self._has_room, self._patience):
                 self._error = EngineError(f"the client took nothing for {self._patience:g} s")
@@ -76,18 +76,18 @@ class Stream:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether the next part would wait for one to be taken."""
+        """Return whether the next `put` would have to wait."""
         with self._changed:
             return not self._has_room()
 
     def fail(self, error: EngineError) -> None:
-        """End it with an error, behind the parts that are in it."""
+        """End the stream with an error, after the parts already in it."""
         with self._changed:
             self._error = error
             self._changed.notify_all()
 
     def take(self) -> bytes | None:
-        """Return the next part, None at the end. Blocks. Raises EngineError."""
+        """Return the next part, or None at the end. Blocks. Raises EngineError."""
         with self._changed:
             self._changed.wait_for(lambda: self._parts or self._sizes or self._closed or self._error)
             part = self._next()
@@ -99,7 +99,7 @@ class Stream:
             return part
 
     def close(self) -> None:
-        """Want no more of it."""
+        """Stop: nothing more is wanted, and what was kept is dropped."""
         with self._changed:
             self._closed = True
             self._parts.clear()

@@ -1,4 +1,4 @@
-"""Syntax trees of statements, by ClickHouse's own parser: it gets their texts as values, and nothing in them is run."""
+"""Gets syntax trees from ClickHouse's own parser, which takes statements as values: nothing in them runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from clickpipe.engine.batches import batches
 from clickpipe.engine.protocol import EngineError, QueryResult
 from clickpipe.engine.unread import unread
 
-_AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # statements, and characters of them, that one query parses
-_FEW = 4  # statements that are parsed faster as columns than as rows
+_AT_ONCE, _TEXT_AT_ONCE = 200, 100_000  # limits on one parsing query: statements, and their total characters
+_FEW = 4  # up to this many are parsed faster as columns than as rows
 
 Execute = Callable[..., QueryResult]  # `Engine.execute`
 
 
 def tree_of(execute: Execute, sql: str) -> str:
-    """Return the tree of one statement, as JSON; `OTHER` for those that have no form in it. Raises EngineError."""
+    """Return one statement's syntax tree as JSON, or `OTHER` if JSON cannot represent it. Raises EngineError."""
     try:
         return execute("SELECT parseQueryToJSON({sql:String})", {"sql": sql}, output="TSVRaw").body.decode()
     except EngineError as error:
@@ -24,14 +24,14 @@ def tree_of(execute: Execute, sql: str) -> str:
 
 
 def trees_of(execute: Execute, statements: Sequence[str]) -> list[str | EngineError]:
-    """Return the tree of each statement, or why it has none."""
+    """Return each statement's tree, or the error."""
     found: list[str | EngineError] = []
     if len(statements) == 1:
         return [_tree_or_error(execute, statements[0])]
     for part in batches(statements, _AT_ONCE, _TEXT_AT_ONCE):
         try:
             found += _together(execute, part)
-        except EngineError:  # one of them is refused: which?
+        except EngineError:  # find out which of them is refused
             found += [_tree_or_error(execute, sql) for sql in part]
     return found
 

@@ -1,7 +1,7 @@
-"""How often each table was written to: what a kept result is held against.
+"""Counts writes to each table, so that the result cache can tell whether a result is still current.
 
-Every write passes through the engine, so nothing that writes has to remember to tell. What counts is the table that a
-statement writes to, not what it reads or the data in it.
+Every write passes through the engine, so no writer has to report it. Only the tables that a statement writes to count,
+not those that it reads.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _WRITES = re.compile(
 )
 _NAME = re.compile(r"`?(\w++)`?\.`?(\w++)`?")
 _AND = re.compile(r"`?\s+(?:AND|TO)\s+", re.IGNORECASE)
-_OWN = "clickpipe_"  # databases of rows on their way: no caller reads them
+_OWN = "clickpipe_"  # internal databases of rows in transit: callers never read them
 
 
 class Versions:
-    """A number for each table that was written to. Methods may be called from any thread."""
+    """A write counter per table. Methods may be called from any thread."""
 
     def __init__(self) -> None:
-        """Start with no table written to."""
+        """Start empty."""
         self._lock = threading.Lock()
         self._of: dict[str, int] = {}
 
     def ran(self, statement: str) -> None:
-        """Take note of a statement that ran, or failed halfway: the tables that it writes to count as written to."""
+        """Count a write to each table that this statement writes to. It may have failed halfway."""
         names = _written(statement)
         if names:
             with self._lock:
@@ -41,13 +41,13 @@ class Versions:
                     self._of[name] = self._of.get(name, 0) + 1
 
     def of(self, tables: Sequence[str]) -> tuple[int, ...]:
-        """Return the numbers of tables (`database.table`), which only grow."""
+        """Return the counters of tables (`database.table`). They only grow."""
         with self._lock:
             return tuple(self._of.get(table, 0) for table in tables)
 
 
 def _written(statement: str) -> list[str]:
-    """Return the names of the tables that a statement writes to: two of an EXCHANGE, one of others, or none."""
+    """Return the tables that a statement writes to: two for EXCHANGE, else one or none."""
     begin = _WRITES.match(statement)
     first = _NAME.match(statement, begin.end()) if begin else None
     if first is None or first[1].startswith(_OWN):

@@ -1,8 +1,8 @@
-"""The threads that run statements, and a watch over them: one that goes on for too long gets a thread in its place.
+"""Runs statements on threads, and replaces a thread whose statement cannot be stopped.
 
-ClickHouse looks at the clock between blocks of rows. A function that takes minutes for one row (`editDistance` of long
-texts, lambdas in lambdas) hears neither a time limit nor KILL QUERY, and a thread cannot be ended. Who waits for such a
-statement is told that its time is over, and a new thread takes the place of its own.
+ClickHouse checks the clock between blocks of rows. A function that takes minutes for one row (`editDistance` of long
+texts, nested lambdas) ignores time limits and KILL QUERY, and a thread cannot be killed. So the caller gets a timeout
+error, and a new thread replaces the stuck one.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from clickpipe.engine.owner import asker, owner
 from clickpipe.engine.protocol import EngineError, Settings
 
 _LOGGER = logging.getLogger(__name__)
-_LOOK = 0.25  # seconds between looks at what runs
-_AGAIN, _MOMENT = 0.05, 5.0  # seconds: between looks at an interruption, for a statement to end then
+_LOOK = 0.25  # seconds between checks of running statements
+_AGAIN, _MOMENT = 0.05, 5.0  # seconds: between checks for an interruption; for a killed statement to end
 _CANCELLED = "Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)"
-_LATE = 2.0  # seconds behind a statement's own time limit
-_QUICK, _QUICK_SECONDS = ("CREATE", "DESCRIBE", "DROP", "EXPLAIN", "SELECT parseQueryToJSON"), 60.0  # reads no rows
+_LATE = 2.0  # seconds after a statement's own time limit
+_QUICK, _QUICK_SECONDS = ("CREATE", "DESCRIBE", "DROP", "EXPLAIN", "SELECT parseQueryToJSON"), 60.0  # read no rows
 _Result = TypeVar("_Result")
 
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One statement on its way; after `seconds` without an end it is killed, and given up after as many as `grace`.
+    """One statement. After `seconds` it is killed, and `grace` seconds later given up.
 
-    Its time is counted while `since` is set.
+    Its clock runs while `since` is set.
     """
 
     future: Future[Any]
@@ -44,31 +44,31 @@ class Task:
     seconds: float = 0.0
     since: float = 0.0
     killed: bool = False
-    given_up: float = 0.0  # since when
+    given_up: float = 0.0  # when, on the monotonic clock
     thread: threading.Thread | None = None
     owner: str = ""
     asker: str = ""
 
     def rest(self) -> None:
-        """Count no time: it waits for others."""
+        """Stop the clock: the statement waits for somebody else."""
         self.since = 0.0
 
     def go_on(self) -> None:
-        """Count time from now on."""
+        """Start the clock again."""
         self.since = time.monotonic()
 
 
 class Workers:
-    """So many threads, and more while none of them is free. Methods may be called from any thread.
+    """A pool of threads that grows while none is free. Methods may be called from any thread.
 
-    An owner takes at most as many as it leaves free; more of its statements wait until one of them ends. While as many
-    of its statements as there are threads go on though they were given up, all others of it wait.
+    An owner may take at most as many threads as it leaves free; its other statements wait. If it has as many stuck
+    statements (killed, but still running) as there are threads, all its other statements wait.
     """
 
     def __init__(self, count: int, name: str, grace: float = 3.0, *, most: int = 0) -> None:
-        """Start `count` threads as they are needed, and up to `most` for what would have to wait for a thread.
+        """Start up to `count` threads as needed, and up to `most` if statements would have to wait for one.
 
-        A statement has `grace` seconds to end, then it is given up.
+        A killed statement has `grace` seconds to end, then it is given up.
         """
         self._count = count
         self._most = max(count, most)
@@ -79,16 +79,16 @@ class Workers:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._running: set[Task] = set()
-        self._of: Counter[str] = Counter()  # what is on its way, by owner
-        self._given_up: Counter[str] = Counter()  # what goes on though it was ended, by who asked for it
-        self._held: deque[Task] = deque()  # what would take more than its owner leaves
+        self._of: Counter[str] = Counter()  # unfinished statements by owner
+        self._given_up: Counter[str] = Counter()  # stuck statements by who asked for them
+        self._held: deque[Task] = deque()  # tasks that wait because their owner has its share
         self._made = 0
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
         self._own = threading.local()
 
     def submit(self, run: Callable[[], _Result], kill: Callable[[], None], seconds: float = 0.0) -> Future[_Result]:
-        """Run something on a thread; with `seconds` it is watched. Raises RuntimeError when closed."""
+        """Call `run` on a thread, with a time limit if `seconds` is set. Raises RuntimeError if closed."""
         task = Task(Future(), run, kill, seconds, owner=owner(), asker=asker())
         with self._lock:
             if self._closed.is_set():
@@ -104,7 +104,7 @@ class Workers:
         return task.future
 
     def _may_go(self, task: Task) -> bool:
-        """Tell whether a task's owner leaves as many threads as it takes (the caller holds the lock)."""
+        """Return whether a task's owner would leave as many threads as it takes (the caller holds the lock)."""
         if not task.owner:
             return True
         taken = self._of[task.owner]
@@ -118,7 +118,7 @@ class Workers:
             self._start()
 
     def _leave(self, task: Task) -> None:
-        """Count a task no more, and let those go that were held (the caller holds the lock)."""
+        """Stop counting a task, and start waiting ones that may now run (the caller holds the lock)."""
         self._unfinished -= 1
         self._of[task.owner] -= 1
         if not self._of[task.owner]:
@@ -134,7 +134,7 @@ class Workers:
                 self._held.append(other)
 
     def result(self, future: Future[_Result]) -> _Result:
-        """Wait for a task; end it when this thread is interrupted (`interrupted_by`). Raises EngineError."""
+        """Wait for a task; kill it if this thread is interrupted (`interrupted_by`). Raises EngineError."""
         ended = interruption()
         while ended is not None and not future.done():
             if ended.is_set():
@@ -144,7 +144,7 @@ class Workers:
         return future.result()
 
     def _end(self, future: Future[Any]) -> None:
-        """End a task, and wait for it no longer than a moment. Raises EngineError for one that had not begun."""
+        """Kill a task and wait for it briefly. Raises EngineError if it had not begun."""
         if future.cancel():
             raise EngineError(_CANCELLED)
         with self._lock:
@@ -156,11 +156,11 @@ class Workers:
             self.give_up(future, EngineError(_CANCELLED))
 
     def task(self) -> Task | None:
-        """Return what this thread runs."""
+        """Return the task that this thread runs, if any."""
         return getattr(self._own, "task", None)
 
     def give_up(self, future: Future[Any], error: EngineError) -> None:
-        """Have a running task end with an error now, and another thread in the place of its own."""
+        """Fail a running task with an error now, and start another thread to replace its thread."""
         with self._lock:
             task = next((task for task in self._running if task.future is future and not task.given_up), None)
             if task is None:
@@ -176,17 +176,17 @@ class Workers:
             future.set_exception(error)
 
     def stuck(self) -> list[float]:
-        """Return for how many seconds each statement has gone on since it was given up."""
+        """Return the stuck statements: for each, the seconds since it was given up."""
         with self._lock:
             return [time.monotonic() - task.given_up for task in self._running if task.given_up]
 
     def stuck_of(self) -> Mapping[str, int]:
-        """Return how many of such statements each has asked for."""
+        """Return how many stuck statements each has asked for."""
         with self._lock:
             return dict(self._given_up) if self._given_up else {}
 
     def close(self) -> bool:
-        """Run what waits, then end; return False where a statement that was given up goes on."""
+        """Run what still waits, then stop the threads; return False if a statement is stuck."""
         with self._lock:
             while self._held:
                 self._go(self._held.popleft())
@@ -197,7 +197,7 @@ class Workers:
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
                 thread.join(_LOOK)
-            with self._lock:  # one may have been given up meanwhile
+            with self._lock:  # a task may have been given up meanwhile
                 threads = [thread for thread in threads if thread in self._threads]
         return not self.stuck()
 
@@ -221,7 +221,7 @@ class Workers:
             error: BaseException | None = None
             try:
                 result = task.run()
-            except BaseException as raised:  # noqa: BLE001 - who waits for it is told
+            except BaseException as raised:  # noqa: BLE001 - the future raises it
                 error = raised
             with self._lock:
                 self._running.discard(task)
@@ -238,10 +238,10 @@ class Workers:
                 task.future.set_exception(error)
             else:
                 task.future.set_result(result)
-            self._own.task = task = result = error = None  # nothing of it is kept while this thread waits
+            self._own.task = task = result = error = None  # hold no reference while this thread waits
 
     def _end_late(self, task: Task) -> None:
-        """Count a given up task no more, and let those go that were held for it (the caller holds the lock)."""
+        """Stop counting a given-up task, and start tasks that waited because of it (the caller holds the lock)."""
         self._given_up[task.asker] -= 1
         if not self._given_up[task.asker]:
             del self._given_up[task.asker]
@@ -249,7 +249,7 @@ class Workers:
             self._let_go()
 
     def _look(self) -> None:
-        """Kill what has run for too long; give up what goes on then."""
+        """Kill statements that run for too long; give up those that still go on."""
         while not self._closed.wait(_LOOK):
             now = time.monotonic()
             with self._lock:
@@ -265,6 +265,6 @@ class Workers:
 
 
 def patience(sql: str, settings: Settings | None) -> float:
-    """Return the seconds after which a statement is ended from outside: some more than its own limit; 0 is never."""
+    """Return after how many seconds to kill a statement: a bit after its own limit; 0 for never."""
     limit = float(str((settings or {}).get("max_execution_time", 0)))
     return limit + _LATE if limit else _QUICK_SECONDS if sql.startswith(_QUICK) else 0.0
