@@ -85,6 +85,8 @@ def _scalar(own: str, raw: Raw) -> str:
     if match := _FIXED.match(own):
         short = f"if(length(assumeNotNull({text})) <= {match[1]}, {text}, NULL)"
         return f"CAST({short}, {quote_literal(f'Nullable({own})')})"
+    if own.startswith("Interval"):  # its own accurate cast raises an error
+        return f"CAST(accurateCastOrNull({text}, 'Int64'), {quote_literal(f'Nullable({own})')})"
     if own == "UInt8":  # where projects keep booleans
         text = f"multiIf({text} = 'true', '1', {text} = 'false', '0', {text})"
     return f"accurateCastOrNull({text}, {quote_literal(own)})"
@@ -108,6 +110,8 @@ def _any_json(own: str, raw: Raw) -> Judgement:
         wholes = ", ".join(quote_literal(re.sub(r"(?<!\s)\s*+,\s*+", ", ", m)) for m in members if _WHOLE_ONLY.match(m))
         same = f"{json} IN ('true', 'false') OR toString({value}) = replaceAll({json}, '\"', '')"
         fits.append(f"({picked} NOT IN ({wholes}) OR {same})")
+    if own == "Geometry":
+        fits.append(f"({json} = 'null' OR ({_points(json, value)}))")
     if any("Tuple(" in member for member in members):
         fits.append(f"NOT (startsWith({json}, '[') AND startsWith({picked}, 'Tuple('))")
     return Judgement(value, " AND ".join(fits), own)
@@ -116,6 +120,14 @@ def _any_json(own: str, raw: Raw) -> Judgement:
 def _picked(json: str, own: str) -> str:
     parsed = f"accurateCastOrNull(concat('{{\"v\":', {json}, '}}'), {quote_literal(f'JSON(v {own})')})"
     return f"getSubcolumn({parsed}, 'v')"
+
+
+def _points(json: str, value: str) -> str:
+    """Return SQL that tells whether all of a document is pairs of numbers in lists, and a geometry has no more."""
+    pairs = quote_literal(r"\[[^\[\],{}]+,[^\[\],{}]+\]")
+    rest = f"replaceRegexpAll({json}, {pairs}, '')"
+    as_many = f"countSubstrings(ifNull(toString({value}), ''), ',') = countSubstrings({json}, ',')"
+    return f"NOT match({rest}, '[^],[ ]') AND {as_many}"
 
 
 def _pair(type_: str, raw: Raw) -> str:

@@ -150,6 +150,8 @@ class _Maker:
         return f"192.0.2.{self.user % 254 + 1}"
 
     def number(self, own: str, name: str) -> Any:
+        if own.startswith("Interval"):
+            return self.random.randint(1, 60)
         bits = numbers(own, _BITS)[0]
         most = 2 ** (bits - (not own.startswith("U"))) - 1
         if name.startswith(("is_", "has_")) or most < 2:  # noqa: PLR2004
