@@ -85,9 +85,9 @@ def _unreachable(url: str, error: Exception) -> str:
     scheme, _, rest = url.partition("://")
     other = {"http": "https", "https": "http"}.get(scheme)
     if other is None:
-        return f"{url} is no URL of a server: it begins with http:// or https://"
+        return f"{url} is not a server URL: it must begin with http:// or https://"
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return f"the certificate of {url} is of nobody whom this machine trusts: SSL_CERT_FILE names a file of who is"
+        return f"this machine does not trust the certificate of {url}: name its CA certificate's file in SSL_CERT_FILE"
     if _answers(f"{other}://{rest}"):
         return f"the server at {rest} speaks {other}, not {scheme}: name it as {other}://{rest}"
     return (
@@ -122,12 +122,12 @@ def _is_a_page(response: httpx.Response) -> bool:
 
 
 def _no_server(response: httpx.Response) -> str:
-    """Return what is told of an answer that is a web page: no route of ours is one."""
+    """Return the message for an answer that is a web page: none of our routes sends one."""
     url = f"{response.url.scheme}://{response.url.netloc.decode()}"
     status = f"{response.status_code} {response.reason_phrase}".strip()
     return (
-        f"what answers at {url} is no clickpipe server, or something before it that cannot reach it: "
-        f"a web page, with status {status}. Is --host or CLICKPIPE_HOST right?"
+        f"{url} answered with a web page (status {status}): it is not a clickpipe server, or a proxy that cannot "
+        "reach one. Check --host or CLICKPIPE_HOST."
     )
 
 
@@ -143,8 +143,8 @@ def connect(host: str | None, token: str | None, *, staging: bool = False) -> Cl
     secret = token or os.environ.get("CLICKPIPE_TOKEN") or own
     if not secret:
         message = (
-            f"a token for {url} is needed: --token, or CLICKPIPE_TOKEN in the environment. "
-            "In the folder of a running `clickpipe dev` it is found by itself."
+            f"no token for {url}: use --token, or set CLICKPIPE_TOKEN. "
+            "In the folder of a running `clickpipe dev` it is found automatically."
         )
         raise ClickpipeError(message, status=403, code="no_token")
     return Client(url, secret, staging)

@@ -51,15 +51,15 @@ def create(file: Path, name: str | None, format_: str | None, folder: Path, *, f
     own = name or _name(file)
     path = folder / "datasources" / f"{own}.datasource"
     if path.exists() and not force:
-        message = f"{path} is there already: --force writes over it, --name takes another name"
+        message = f"{path} exists already: --force overwrites it, --name chooses another name"
         raise ClickpipeError(message, code="exists")
     found = _analysis(file, format_)
     text = datasource_text(found, f"Rows as those of {file.name}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     if found.left_out:
-        say(f"left out, as no jsonpath can name them: {', '.join(map(repr, found.left_out))}")
-    say(f"{path} is written: look at its types and its sorting key, then `clickpipe check`")
+        say(f"left out, because no jsonpath can name them: {', '.join(map(repr, found.left_out))}")
+    say(f"{path} is written: review its types and sorting key, then run `clickpipe check`")
 
 
 def _name(file: Path) -> str:
@@ -76,7 +76,7 @@ def _analysis(file: Path, format_: str | None) -> Analysis:
     encoding = ENCODINGS.get(file.suffix, "")
     kind = format_ or ENDINGS.get(Path(file.stem if encoding else file.name).suffix.lower(), "")
     if not kind:
-        message = f"the format of {file} cannot be told: name it with --format"
+        message = f"the format of {file} is unknown: name it with --format"
         raise ClickpipeError(message, code="unknown_format")
     if kind == "parquet":
         return analyze_columns(parquet_columns(file))

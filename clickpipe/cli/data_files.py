@@ -118,7 +118,7 @@ def _load(
     plain, encoding = _taken_apart(file)
     kind = format_ or ("ndjson" if file == "-" else ENDINGS.get(Path(plain.partition("?")[0]).suffix.lower(), ""))
     if not kind:
-        message = f"the format of {file} cannot be told: name it with --format ({', '.join(_TYPES)})"
+        message = f"the format of {file} is unknown: name it with --format ({', '.join(_TYPES)})"
         raise ClickpipeError(message, code="unknown_format")
     delimiter = delimiter or ("\t" if plain.endswith(".tsv") else None)
     given = {"format": kind, "dialect_delimiter": delimiter, "replace_condition": condition}
@@ -158,18 +158,18 @@ def _report(name: str, mode: str, found: dict[str, Any], *, as_json: bool, wait:
     done = "appended to" if mode == "append" else "now in"
     click.echo(f"{plural(good, 'row')} {done} {name}" + (f", {bad:,} went to quarantine" if bad else ""))
     if ignored := found.get("ignored_columns"):
-        say(f"no columns, and left out: {', '.join(filter(None, ignored)) or 'one without a name'}")
+        say(f"ignored, because there is no such column: {', '.join(filter(None, ignored)) or 'one without a name'}")
     if missing := found.get("missing_columns"):
-        say(f"not in the header, and left to their defaults: {', '.join(missing)}")
+        say(f"missing from the header, so they got their defaults: {', '.join(missing)}")
     if bad:
-        say(f"the reasons: clickpipe datasource quarantine {name}")
+        say(f"to see why: clickpipe datasource quarantine {name}")
     tell_of_views(found)
 
 
 def tell_of_views(job: dict[str, Any]) -> None:
     """Tell which views keep what they made of rows that are gone, and how they are made anew."""
     for view in job.get("views_with_old_rows", ()):
-        say(f"{view} keeps what it made of the rows before; anew: clickpipe materialization populate {view}")
+        say(f"{view} still has what it made of the old rows; to rebuild it: clickpipe materialization populate {view}")
 
 
 def _taken_apart(file: str) -> tuple[str, str]:

@@ -142,7 +142,7 @@ def quarantine(name: str, action: str, limit: int, host: str | None, token: str 
         if as_json:
             print_json({"rows": job["rows"], "left": job["left"]})
             return
-        click.echo(f"{plural(job['rows'], 'row')} taken into {name}, {job['left']:,} left in quarantine")
+        click.echo(f"{plural(job['rows'], 'row')} moved to {name}, {job['left']:,} left in quarantine")
         return
     found = client.get(path, ("limit", str(limit)))["reasons"]
     if as_json:
@@ -163,6 +163,6 @@ def _select(host: str | None, token: str | None, sql: str, *, staging: bool = Fa
 
 def _quoted(name: str) -> str:
     if not name.replace("_", "").isalnum():
-        message = f"'{name}' is no name of a data source"
+        message = f"'{name}' is not a valid data source name"
         raise ClickpipeError(message, code="bad_name")
     return f"`{name}`"

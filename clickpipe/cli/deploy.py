@@ -174,7 +174,7 @@ def _show_plan(reply: _Reply, sources: Sources, *, quiet: bool) -> None:
         else:
             say(f"{remark['level'].lower()}: {remark['resource']}: {remark['message']}")
     if reply["result"] == "no_changes":
-        say("nothing changes: the server has this project already")
+        say("no changes: the server already runs this project")
 
 
 def _show_changes(deployment: _Reply) -> None:
@@ -223,7 +223,7 @@ def _show_end(reply: _Reply, seconds: float, client: Client) -> None:
     if reply["result"] == "failed":
         for error in deployment["errors"]:
             fail(f"{error['filename']} {error['error']}".strip())
-        say("the deployment failed; what was live before is live still")
+        say("the deployment failed; the previous one is still live")
         return
     changed = sum(len(deployment.get(f"{kind}_pipe_names", ())) for kind in ("new", "changed"))
     what = f", {plural(changed, 'pipe')} new or changed" if changed else ""

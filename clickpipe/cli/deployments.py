@@ -49,14 +49,14 @@ def _role(found: dict[str, Any], live: int) -> str:
 @server_options
 def promote(host: str | None, token: str | None) -> None:
     """Make the deployment in staging live. `clickpipe deployment rollback` returns to the previous one."""
-    _set_live(connect(host, token), "staging", "nothing waits in staging: deploy with `clickpipe deploy --no-auto`")
+    _set_live(connect(host, token), "staging", "nothing is in staging: deploy with `clickpipe deploy --no-auto`")
 
 
 @deployment.command("rollback")
 @server_options
 def rollback(host: str | None, token: str | None) -> None:
     """Return to the previous deployment. It has the rows that arrived since."""
-    _set_live(connect(host, token), "previous", "no deployment of before is kept: deploy the older files again")
+    _set_live(connect(host, token), "previous", "no previous deployment is kept: deploy the older files again")
 
 
 @deployment.command("discard")
@@ -66,7 +66,7 @@ def discard(host: str | None, token: str | None) -> None:
     client = connect(host, token)
     found = _beside(client)
     if found is None:
-        message = "there is no deployment beside the live one"
+        message = "there is no standby deployment"
         raise ClickpipeError(message, code="not_found")
     client.request("DELETE", f"/v1/deployments/{found['id']}")
     say(f"deployment {found['id']} is gone")

@@ -117,10 +117,10 @@ def _report(found: FolderDeployment) -> None:
     if found.refusal:
         fail(found.refusal)
     if found.plan is None:
-        click.echo(style("not deployed; what was live before goes on answering", fg="red"))
+        click.echo(style("not deployed; the previous deployment keeps answering", fg="red"))
         return
     if found.plan.is_empty:
-        click.echo("the project is deployed as it is: nothing changes")
+        click.echo("no changes: the project is already deployed")
         return
     names = [
         f"{mark}{name}"
@@ -163,7 +163,7 @@ def _greet(instance: Instance, folder: Path, url: str) -> None:
     head = style(f"clickpipe {__version__}", bold=True)
     click.echo(f"\n{head} serves {folder.resolve().name} on {style(url, bold=True)}")
     click.echo(f"Its workspace has the id {instance.default.id}; JWTs name it as workspace_id.")
-    click.echo("Save a datafile to deploy it; Ctrl-C stops the server, the data stays.")
+    click.echo("Save a datafile to deploy it. Ctrl-C stops the server; the data stays.")
     live = instance.default.live
     if live is None or not live.compiled.data_sources:
         click.echo("\nThere is no data source yet: add datasources/<name>.datasource (see docs/datafiles.md).")

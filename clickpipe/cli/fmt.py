@@ -36,7 +36,9 @@ def fmt(ctx: click.Context, paths: tuple[Path, ...], *, check: bool, diff: bool,
     """
     for folder in paths or (Path(),):
         if is_everything(folder, home=not paths):
-            message = f"{folder.resolve()} is no project's folder: every project below it would be formatted; name one"
+            message = (
+                f"{folder.resolve()} is not a project folder, and every project below it would be formatted: name one"
+            )
             raise ClickpipeError(message, code="wrong_folder")
     changed: list[str] = []
     diffs: dict[str, str] | None = {} if diff else None

@@ -159,4 +159,4 @@ def pause_copy(host: str | None, token: str | None, *, pipe: str) -> None:
 def resume_copy(host: str | None, token: str | None, *, pipe: str) -> None:
     """Resume a schedule. Missed runs are not made up."""
     connect(host, token).request("POST", f"/v0/pipes/{quote(pipe, safe='')}/copy/resume")
-    say(f"{pipe} goes on by its schedule")
+    say(f"{pipe} runs on its schedule again")

@@ -30,7 +30,7 @@ def list_rejected(host: str | None, token: str | None, *, as_json: bool) -> None
         print_json(found)
         return
     if not found:
-        say("nothing is kept aside")
+        say("nothing is set aside")
         return
     rows = [(one["data_source"], one["file"], f"{one['rows']:,}", f"{one['size']:,}", one["since"]) for one in found]
     print_table(["data source", "file", "rows", "bytes", "since (UTC)"], rows, right=("rows", "bytes"))
@@ -48,12 +48,12 @@ def replay_rejected(name: str, host: str | None, token: str | None, *, as_json: 
         print_json(found)
         return
     if not found["segments"] and not found["left"]:
-        say(f"nothing is kept aside{f' of {name}' if name else ''}")
+        say(f"nothing is set aside{f' of {name}' if name else ''}")
         return
-    click.echo(f"{plural(found['segments'], 'segment')} taken in")
+    click.echo(f"{plural(found['segments'], 'segment')} inserted")
     if found["left"]:
         why = "their data source is not deployed, or they cannot be inserted yet"
-        message = f"{plural(found['left'], 'segment')} still kept aside: {why}. See `clickpipe datasource rejected ls`."
+        message = f"{plural(found['left'], 'segment')} still set aside: {why}. See `clickpipe datasource rejected ls`."
         raise ClickpipeError(message)
 
 

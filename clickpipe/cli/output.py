@@ -51,7 +51,7 @@ def fail(message: str) -> None:
 def confirm(question: str) -> None:
     """Ask on the terminal; end the command where the answer is no. Raises ClickpipeError where nobody can answer."""
     if not sys.stdin.isatty():
-        message = f"{question} There is no terminal to answer on: --yes says yes."
+        message = f"{question} There is no terminal to answer on: use --yes to confirm."
         raise ClickpipeError(message, code="not_confirmed")
     click.confirm(question, abort=True)
 

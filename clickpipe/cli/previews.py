@@ -80,7 +80,7 @@ def deploy_preview(
     if as_json:
         print_json({**reply, "preview": name})
     elif reply["result"] != "failed" and found:
-        say(f"ask it with its token: clickpipe preview token {name}")
+        say(f"call it with its token: clickpipe preview token {name}")
     ctx.exit(1 if reply["result"] == "failed" else 0)
 
 
@@ -115,7 +115,7 @@ def _branch(folder: Path) -> str:
 def _name(branch: str) -> str:
     if branch in _MAIN:
         found = f"the git branch is {branch}" if branch else "there is no git branch here"
-        message = f"a preview needs a name: {found}. Say --name NAME, or be on another branch."
+        message = f"a preview needs a name: {found}. Use --name NAME, or switch to another branch."
         raise ClickpipeError(message, code="no_name")
     return re.sub(r"\W+", "_", branch, flags=re.ASCII).strip("_")[:128]
 

@@ -34,7 +34,7 @@ def require_project(folder: Path) -> None:
         message = f"{folder} is a file: name the project's folder, {whole}"
         raise ClickpipeError(message, code="wrong_folder")
     if is_everything(folder):
-        message = f"{folder.resolve()} is no project's folder: run it in the project, or name its folder"
+        message = f"{folder.resolve()} is not a project folder: run this in the project, or name its folder"
         raise ClickpipeError(message, code="wrong_folder")
     if (around := _around(folder)) is not None:
         message = f"{folder.resolve().name} is a folder of the project in {around}: run it there, or name that folder"

@@ -51,9 +51,9 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
             click.echo(f"clickpipe {__version__} serves {instance.data_dir} on {url} (Ctrl-C stops it)")
             click.echo(f"The default workspace has the id {instance.default.id}: JWTs name it as workspace_id.")
             if instance.is_new and not settings.admin_token:
-                click.echo(f"The admin token, printed this once: {instance.admin_token().value}")
+                click.echo(f"The admin token (shown only once): {instance.admin_token().value}")
             if settings.host not in _LOOPBACK and not settings.tls_certificate and not settings.trusted_proxies:
-                say("It can be reached from other machines, in plain HTTP: put a proxy with TLS before it.")
+                say("Other machines can reach it over plain HTTP: put a TLS proxy in front of it.")
 
         again = run(instance, listeners, ready=ready)
         engine = instance.engine
@@ -75,7 +75,7 @@ def require_long_token(settings: Settings) -> None:
     if settings.admin_token and len(settings.admin_token) < _LONG_TOKEN and settings.host not in _LOOPBACK:
         message = (
             f"admin_token has {len(settings.admin_token)} characters: where other machines reach the server it has at "
-            f"least {_LONG_TOKEN}. Make one with `openssl rand -hex 32`, or leave it out: one is made then."
+            f"least {_LONG_TOKEN}. Make one with `openssl rand -hex 32`, or leave it out and one will be generated."
         )
         raise ClickpipeError(message, code="bad_settings")
 
@@ -98,12 +98,12 @@ def open_instance(data_dir: Path, settings: Settings) -> Iterator[Instance]:
         tell(f"opening {data_dir}")
         instance = Instance(data_dir, settings)
     if instance.recovered_segments:
-        say(f"{plural(instance.recovered_segments, 'batch')} of events from before the last stop brought in")
+        say(f"{plural(instance.recovered_segments, 'batch')} of events from before the last stop inserted")
     try:
         yield instance
     finally:
         withdraw_address(data_dir)
         with progress() as tell:
-            tell("stopping: writing what waits")
+            tell("stopping: writing pending events")
             instance.close()
         say(f"stopped; the data is in {data_dir}")

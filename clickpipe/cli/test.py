@@ -127,7 +127,7 @@ def update(pipes: tuple[str, ...], folder: Path) -> None:
         update_file(folder, file, found)
         click.echo(f"{file}: {plural(len(found), 'test')} changed")
     if not changes:
-        say("every test passes as it is")
+        say("all tests pass already")
 
 
 @test.command("create")
@@ -147,7 +147,7 @@ def create(pipe: str, params: tuple[str, ...], name: str | None, description: st
     query = urlencode(parse_params(params))
     name = name or ("_".join(p.replace("=", "_") for p in params) or "default")
     if any(t.name == name for t in read_tests(folder) if t.pipe == pipe):
-        message = f"tests/{pipe}.yaml has a test '{name}' already: give another --name"
+        message = f"tests/{pipe}.yaml has a test '{name}' already: choose another --name"
         raise ClickpipeError(message, code="exists")
     values: dict[str, str | list[str]] = {}
     for key, value in parse_params(params):

@@ -82,7 +82,7 @@ def create_token(
     clickpipe token create reports PIPES:READ:sales --limit max_seconds=2 --limit max_rows_to_read=1000000
     """
     if jwt and not life:
-        message = "--jwt needs --for: how long it lives, like 1h"
+        message = "--jwt needs --for, the token's lifetime, such as 1h"
         raise ClickpipeError(message, code="usage")
     body: dict[str, Any] = {"scopes": _objects(scopes, fixed)}
     params = [("name", name)]
@@ -105,7 +105,7 @@ def create_token(
 def remove_token(host: str | None, token: str | None, *, name: str) -> None:
     """Remove a token by its name or id, or revoke a JWT."""
     connect(host, token).request("DELETE", f"/v0/tokens/{quote(name, safe='')}")
-    say(f"{name if len(name) < 50 else name[:_SHOWN] + '…'} is refused from now on")  # noqa: PLR2004
+    say(f"{name if len(name) < 50 else name[:_SHOWN] + '…'} no longer works")  # noqa: PLR2004
 
 
 @token.command("refresh")
@@ -137,7 +137,7 @@ def _limits(given: tuple[str, ...]) -> dict[str, int]:
     for text in given:
         name, _, number = text.partition("=")
         if not number.isdecimal():
-            message = f"--limit {text}: it is a name and a whole number, like max_seconds=2"
+            message = f"--limit {text}: expected a name and a whole number, like max_seconds=2"
             raise ClickpipeError(message, code="usage")
         found[name] = int(number)
     return found

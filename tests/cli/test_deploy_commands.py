@@ -26,7 +26,7 @@ def test_deploy_shows_the_plan_and_promotes(on_server: Run, tmp_path: Path) -> N
     assert done.code == 0
     assert re.search(r"deployment \d+ is live on http://127", done.out)
     again = on_server(*arguments)
-    assert (again.code, "nothing changes" in again.err) == (0, True)
+    assert (again.code, "no changes" in again.err) == (0, True)
     assert json.loads(on_server(*arguments, "--json").out)["result"] == "no_changes"
 
 
@@ -78,13 +78,13 @@ def test_staging(on_server: Run, tmp_path: Path) -> None:
     listed = on_server("deployment", "ls").out
     assert [word for word in ("live", "staging", "previous") if word in listed] == ["live", "staging"]
     assert "is live on" in on_server("deployment", "promote").out
-    assert "nothing waits in staging" in on_server("deployment", "promote").err
+    assert "nothing is in staging" in on_server("deployment", "promote").err
     assert json.loads(on_server("endpoint", "data", "answer", "--json").out) == [{"x": 42}]
     assert on_server("deployment", "rollback").code == 0
     assert on_server("endpoint", "data", "answer").code == 1
     assert on_server("deployment", "discard").code == 0
-    assert "no deployment beside the live one" in on_server("deployment", "discard").err
-    assert "no deployment of before is kept" in on_server("deployment", "rollback").err
+    assert "there is no standby deployment" in on_server("deployment", "discard").err
+    assert "no previous deployment is kept" in on_server("deployment", "rollback").err
     assert [d["live"] for d in json.loads(on_server("deployment", "ls", "--json").out)] == [True]
 
 
@@ -110,7 +110,7 @@ def test_previews(on_server: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     done = on_server("preview", "deploy", tmp_path)
     assert (done.code, "is live on" in done.out, "made" in done.err) == (0, True, True)
     again = on_server("preview", "deploy", tmp_path, "--check")
-    assert (again.code, "nothing changes" in again.err, "made" in again.err) == (0, True, False)
+    assert (again.code, "no changes" in again.err, "made" in again.err) == (0, True, False)
     assert "did you mean 'feature_answer_1'?" in on_server("preview", "rm", "feature_answer").err
     assert "feature_answer_1" in on_server("preview", "ls").out
     token = on_server("preview", "token", "feature_answer_1").out.strip()

@@ -37,7 +37,7 @@ def test_a_data_source_is_made_of_a_file(run: Run, tmp_path: Path) -> None:
     assert run("check", tmp_path).code == 0
     assert run("fmt", "--check", tmp_path).code == 0
     again = run("datasource", "create", "--from", file, "--folder", tmp_path)
-    assert (again.code, "is there already" in again.err) == (1, True)
+    assert (again.code, "exists already" in again.err) == (1, True)
     assert run("datasource", "create", "--from", file, "--folder", tmp_path, "--force").code == 0
     (tmp_path / "rows.xml").write_text("<a/>")
     assert run("datasource", "analyze", tmp_path / "rows.xml").code == 1
@@ -47,5 +47,5 @@ def test_keys_that_no_jsonpath_can_name_are_told(run: Run, tmp_path: Path) -> No
     (tmp_path / "odd.ndjson").write_text(json.dumps({"a": 1, "it's": 2, "b": {"c\\d": 3}, "": 4}))
     made = run("datasource", "create", "--from", tmp_path / "odd.ndjson", "--folder", tmp_path)
     assert made.code == 0
-    assert """left out, as no jsonpath can name them: "it's", 'b.c\\\\d', ''""" in made.err
+    assert """left out, because no jsonpath can name them: "it's", 'b.c\\\\d', ''""" in made.err
     assert run("check", tmp_path).code == 0

@@ -57,7 +57,7 @@ def test_everything_is_no_project(run: Run, monkeypatch: pytest.MonkeyPatch, com
     for arguments in (command, (*command, "/")):
         monkeypatch.chdir("/")
         found = run(*arguments)
-        assert (found.code, found.err.startswith("error: / is no project's folder: ")) == (1, True)
+        assert (found.code, found.err.startswith("error: / is not a project folder")) == (1, True)
 
 
 def test_a_home_is_formatted_only_when_it_is_named(
@@ -67,7 +67,7 @@ def test_a_home_is_formatted_only_when_it_is_named(
     monkeypatch.chdir(tmp_path)
     odd = "SCHEMA >\n  id   String\n"
     (project / "datasources" / "e.datasource").write_text(odd)
-    assert "is no project's folder: every project below it would be formatted" in run("fmt").err
+    assert "is not a project folder, and every project below it would be formatted" in run("fmt").err
     assert (project / "datasources" / "e.datasource").read_text() == odd
     assert run("fmt", tmp_path).code == 0
     assert (project / "datasources" / "e.datasource").read_text() != odd
@@ -124,7 +124,7 @@ def test_the_wrong_scheme(run: Run, server: tuple[str, int]) -> None:
     assert (said.code, said.err) == (1, expected)
     if scheme == "https":
         said = run("datasource", "ls", "--host", f"https://{address}", "--token", "t")
-        assert "is of nobody whom this machine trusts" in said.err
+        assert "this machine does not trust the certificate of" in said.err
 
 
 @pytest.mark.parametrize("status", [200, 404, 502])
@@ -155,14 +155,14 @@ def test_a_server_that_is_another(run: Run, command: tuple[str, ...], status: in
         thread.join()
         made.server_close()
     assert said.code == 1
-    assert said.err.startswith(f"error: what answers at http://127.0.0.1:{made.server_port} is no clickpipe server")
-    assert f"a web page, with status {status}" in said.err
+    assert said.err.startswith(f"error: http://127.0.0.1:{made.server_port} answered with a web page")
+    assert f"answered with a web page (status {status}" in said.err
 
 
 @pytest.mark.parametrize("host", ["ftp://x", "file:///etc/passwd"])
 def test_no_url_of_a_server(run: Run, host: str) -> None:
     said = run("datasource", "ls", "--host", host, "--token", "t")
-    assert (said.code, "it begins with http:// or https://" in said.err) == (1, True)
+    assert (said.code, "must begin with http:// or https://" in said.err) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -205,5 +205,5 @@ def test_without_a_terminal_a_question_is_no(project: Path, server: tuple[str, i
         cwd=project,
         timeout=60,
     )
-    said = b"error: Remove all rows of e? There is no terminal to answer on: --yes says yes.\n"
+    said = b"error: Remove all rows of e? There is no terminal to answer on: use --yes to confirm.\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)

@@ -66,7 +66,7 @@ def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_pat
     assert "value is missing or null on column 'user_id'" in shown.out
     assert "clickpipe datasource quarantine clickstream_events replay" in shown.err
     replayed = deployed("datasource", "quarantine", "clickstream_events", "replay")
-    assert replayed.out == "0 rows taken into clickstream_events, 4 left in quarantine\n"
+    assert replayed.out == "0 rows moved to clickstream_events, 4 left in quarantine\n"
     columns = [*EVENT]
     lines = [",".join(columns)] + [",".join([f"e{n}", *map(str, [*EVENT.values()][1:])]) for n in range(4)]
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
@@ -79,12 +79,12 @@ def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_pat
     assert dry.out == "2 rows of clickstream_events would be deleted\n"
     deleted = deployed("datasource", "delete", "clickstream_events", *where, "--yes")
     assert deleted.out == "2 rows deleted\n"
-    assert "anew: clickpipe materialization populate daily_pages_mv" in deleted.err
+    assert "to rebuild it: clickpipe materialization populate daily_pages_mv" in deleted.err
     (tmp_path / "one.json").write_text(json.dumps({**EVENT, "event_id": "e0", "user_id": "new"}))
     replace = ("datasource", "replace", "clickstream_events", tmp_path / "one.json")
     replaced = deployed(*replace, "--condition", "event_id = 'e0'")
     assert replaced.out == "1 row now in clickstream_events\n"
-    assert "anew: clickpipe materialization populate daily_pages_mv" in replaced.err
+    assert "to rebuild it: clickpipe materialization populate daily_pages_mv" in replaced.err
     rows = json.loads(deployed("sql", "SELECT event_id, user_id FROM clickstream_events ORDER BY 1", "--json").out)
     assert [row["event_id"] for row in rows] == ["e0", "e3"]
     assert rows[0]["user_id"] == "new"
@@ -98,16 +98,16 @@ def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_pat
 
 
 def test_what_is_kept_aside(deployed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "nothing is kept aside" in deployed("datasource", "rejected", "ls").err
+    assert "nothing is set aside" in deployed("datasource", "rejected", "ls").err
     nothing = deployed("datasource", "rejected", "replay", "gone")
-    assert (nothing.code, "nothing is kept aside of gone" in nothing.err) == (0, True)
+    assert (nothing.code, "nothing is set aside of gone" in nothing.err) == (0, True)
     found = {"segments": 2, "left": 1}
     answer = httpx.Response(200, json=found)
     server = SimpleNamespace(request=lambda *_given, **_named: answer)
     monkeypatch.setattr("clickpipe.cli.kept.connect", lambda *_: server)
     left = deployed("datasource", "rejected", "replay")
-    assert (left.code, left.out) == (1, "2 segments taken in\n")
-    assert "1 segment still kept aside: their data source is not deployed" in left.err
+    assert (left.code, left.out) == (1, "2 segments inserted\n")
+    assert "1 segment still set aside: their data source is not deployed" in left.err
     assert json.loads(deployed("datasource", "rejected", "replay", "--json").out) == found
 
 
@@ -117,8 +117,8 @@ def test_the_header_of_a_file_is_told_of_and_a_table_is_not_emptied(deployed: Ru
     file.write_text("event_id;timestamp;colour\ne1;2026-01-01 00:00:00;red\ne2;never;blue\n")
     result = deployed("datasource", "append", *own)
     assert (result.code, result.out.split(", ")[0]) == (1, "1 row appended to clickstream_events")
-    assert "no columns, and left out: colour" in result.err
-    assert "not in the header, and left to their defaults: user_id" in result.err
+    assert "ignored, because there is no such column: colour" in result.err
+    assert "missing from the header, so they got their defaults: user_id" in result.err
     assert deployed("datasource", "append", *own, "--allow-quarantine").code == 0
     lacking = deployed("datasource", "replace", *own)
     assert (lacking.code, "The header does not name user_id" in lacking.err) == (1, True)
@@ -181,7 +181,7 @@ def test_a_server_of_this_folder_is_found(
     publish_address(tmp_path / ".clickpipe", ServerAddress(server, ADMIN_TOKEN))
     assert run("sql", "SELECT 1 AS one", "--json").code == 0
     # Its token is not sent to another server.
-    assert "a token for http://127.0.0.1:1 is needed" in run("sql", "SELECT 1", "--host", "http://127.0.0.1:1").err
+    assert "no token for http://127.0.0.1:1" in run("sql", "SELECT 1", "--host", "http://127.0.0.1:1").err
 
 
 def test_copies_and_jobs(deployed: Run) -> None:

@@ -65,7 +65,7 @@ def test_dev_keeps_data_and_deploys_what_is_saved(tmp_path: Path, run: Run, monk
         first = json.loads(run("endpoint", "data", "top_pages", "--json").out)
         pipe.write_text(text.replace("uniq(visitor)", "unq(visitor)"))
         assert "pipes/top_pages.pipe:9:36: error[CP4004]" in dev.read_until("error[")
-        dev.read_until("what was live before goes on answering")
+        dev.read_until("the previous deployment keeps answering")
         assert json.loads(run("endpoint", "data", "top_pages", "--json").out) == first
         (tmp_path / "other.pipe").write_text("NODE n\nSQL >\n    SELECT 1 AS one\nTYPE endpoint\n")
         (tmp_path / "datasources/page_views.datasource").unlink()

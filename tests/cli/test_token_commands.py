@@ -71,7 +71,7 @@ def test_a_tokens_limits(deployed: Run) -> None:
         (("x", "PIPES:WRITE"), "'PIPES:WRITE' is not a scope"),
         (("x", "TOKENS", "--for", "soon"), "is not a time like 30m"),
         (("x", "PIPES:READ:a", "--jwt"), "--jwt needs --for"),
-        (("x", "PIPES:READ:a", "--limit", "max_seconds"), "it is a name and a whole number"),
+        (("x", "PIPES:READ:a", "--limit", "max_seconds"), "expected a name and a whole number"),
         (("x", "PIPES:READ:a", "--limit", "max_second=1"), "'limits' has no 'max_second': did you mean"),
         (("x", "PIPES:READ:a", "--fix", "b.c=1"), "is not PIPE.PARAM=VALUE"),
     ],
