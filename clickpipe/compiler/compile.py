@@ -61,7 +61,7 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = DE
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
     diagnostics += check_ingestion(checker, _fed_by_events(compiled)) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
-    remarks = [*unused_nodes(graph, project), *conflicting_types(graph, project), *unserved_lines(project)]
+    remarks = [*unused_nodes(graph, project), *conflicting_types(graph, project), *unserved_lines(project, rules)]
     diagnostics += [d for d in remarks if d.span.file not in broken]
     return replace(compiled, diagnostics=tuple(sort_diagnostics(diagnostics)), names=file_names(project, graph))
 

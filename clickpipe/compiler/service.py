@@ -65,6 +65,7 @@ SERVED = frozenset(
         "endpoint_errors",
         "hfi_requests",
         "jobs_log",
+        "kafka_ops_log",
         "pipe_stats",
         "pipe_stats_rt",
     }

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clickpipe.diagnostics import Diagnostic, Severity
-from clickpipe.project import PipeKind, Project
+from clickpipe.config import DEFAULT_RULES, ProjectRules
+from clickpipe.diagnostics import Diagnostic, Severity, Word
+from clickpipe.project import DataSource, PipeKind, Project, is_kafka, kafka_obstacle
+
+_HINT = "send them to /v0/events, or append files"
 
 
-def unserved_lines(project: Project) -> Iterator[Diagnostic]:
-    """Yield a warning for each line of a connector or a sink."""
+def unserved_lines(project: Project, rules: ProjectRules = DEFAULT_RULES) -> Iterator[Diagnostic]:
+    """Yield a warning for each line of a connector or a sink; one for each topic that is not read."""
     for source in project.data_sources.values():
+        if is_kafka(source.connector):
+            if (found := _unread(project, source, rules)) is not None:
+                word, reason = found
+                message = f"'{source.name}' reads no topic: {reason}"
+                yield Diagnostic("CP1014", message, word.span, Severity.WARNING, _HINT)
+            continue
         for directive, word in source.connector.items():
             message = f"{directive} does nothing here: this build fetches no rows for '{source.name}'"
-            hint = "send them to /v0/events, or append files"
-            yield Diagnostic("CP1014", message, word.span, Severity.WARNING, hint)
+            yield Diagnostic("CP1014", message, word.span, Severity.WARNING, _HINT)
     for pipe in project.pipes.values():
         if pipe.kind is PipeKind.SINK:
             for directive, word in pipe.export.items():
@@ -23,8 +31,23 @@ def unserved_lines(project: Project) -> Iterator[Diagnostic]:
                 yield Diagnostic("CP1014", message, word.span, Severity.WARNING, hint)
 
 
-def unserved_resources(project: Project) -> tuple[list[str], list[str]]:
+def unserved_resources(project: Project, rules: ProjectRules) -> tuple[list[str], list[str]]:
     """Return the names of data sources that nothing is fetched for, and of sinks that do not run."""
-    sources = [source.name for source in project.data_sources.values() if source.connector]
+    sources = [
+        source.name
+        for source in project.data_sources.values()
+        if source.connector and (not is_kafka(source.connector) or _unread(project, source, rules) is not None)
+    ]
     sinks = [pipe.name for pipe in project.pipes.values() if pipe.kind is PipeKind.SINK]
     return sources, sinks
+
+
+def _unread(project: Project, source: DataSource, rules: ProjectRules) -> tuple[Word, str] | None:
+    """Return the line of a Kafka data source that does nothing, and why; None where its topic is read."""
+    if (found := kafka_obstacle(source, project.connections)) is not None:
+        return found
+    if not source.ingestible:
+        return next(iter(source.connector.values())), "it holds aggregate states, which a materialized view fills"
+    if rules.no_kafka:
+        return source.connector["KAFKA_TOPIC"], rules.no_kafka
+    return None

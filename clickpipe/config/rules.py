@@ -28,7 +28,7 @@ class ProjectRules:
 
     `any_enum`: a value that is not among a parameter's `enum=` is taken. `lossy_columns` of views and copies may take
     values that they alter or refuse. `on_server`: the rules are those of the server that the project is deployed to; a
-    project alone does not know what its server allows.
+    project alone does not know what its server allows. `no_kafka` tells why no topic is read here; '' where they are.
     """
 
     lenient: bool = True
@@ -36,11 +36,12 @@ class ProjectRules:
     any_enum: bool = False
     on_server: bool = False
     lossy_columns: Collection[str] = frozenset()
+    no_kafka: str = ""
 
     def key(self) -> str:
         """Return a text that is another one for other rules."""
         flags = f"{int(self.lenient)}{int(self.any_enum)}{int(self.on_server)}"
-        return f"{flags}:{','.join(sorted(self.copy_sources))}:{','.join(sorted(self.lossy_columns))}"
+        return f"{flags}:{','.join(sorted(self.copy_sources))}:{','.join(sorted(self.lossy_columns))}:{self.no_kafka}"
 
 
 def with_project(rules: ProjectRules, text: str) -> ProjectRules:

@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ _CHOICES = {
     "enum_values": ("error", "ignore"),
     "environment_secrets": ("all", "default"),
     "import_private_urls": ("refuse", "allow"),
+    "kafka": ("on", "off"),
     "local_tokens": ("off", "on"),
     "log_format": ("console", "json"),
     "log_level": ("debug", "info", "warning", "error"),
@@ -86,6 +88,7 @@ class Settings:
     lossy_columns: str = ""
     environment_secrets: str = "all"
     local_tokens: str = "off"
+    kafka: str = "on"
     cors_origins: str = "*"
     trusted_proxies: str = ""
     tls_certificate: str = ""
@@ -103,7 +106,17 @@ class Settings:
         """Return what projects are held to; `on_server`: these are the settings of the server they run on."""
         sources = frozenset(name.strip().lower() for name in self.copy_sources.split(",") if name.strip())
         lenient, any_enum = self.broken_branches == "warning", self.enum_values == "ignore"
-        return ProjectRules(lenient, sources, any_enum, on_server, names_of(self.lossy_columns))
+        no_kafka = self.no_kafka if on_server else ""
+        return ProjectRules(lenient, sources, any_enum, on_server, names_of(self.lossy_columns), no_kafka)
+
+    @property
+    def no_kafka(self) -> str:
+        """Why no Kafka data source reads its topic here, and what to do; '' where they do."""
+        if self.kafka == "off":
+            return "the server's setting kafka is off"
+        if find_spec("confluent_kafka") is None:
+            return "the server lacks confluent-kafka: pip install 'clickpipe[kafka]'"
+        return ""
 
 
 def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:

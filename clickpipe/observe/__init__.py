@@ -1,6 +1,7 @@
 """Service data sources that this server writes: what was done to data sources and asked of it, in SQL `tinybird.…`."""
 
 from clickpipe.observe.ingestion import IngestionLog
+from clickpipe.observe.kafka import KafkaLog
 from clickpipe.observe.log import ServiceLog
 from clickpipe.observe.logs import request_id, set_up_logs
 from clickpipe.observe.metrics import CONTENT_TYPE, Metrics
@@ -12,6 +13,7 @@ __all__ = [
     "QUERY_API",
     "Call",
     "IngestionLog",
+    "KafkaLog",
     "Metrics",
     "QueryLog",
     "ServiceLog",

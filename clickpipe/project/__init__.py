@@ -8,6 +8,7 @@ from clickpipe.project.filenames import resource_name
 from clickpipe.project.files import decode, read_folder, read_texts
 from clickpipe.project.jsonpath import Each, JsonpathError, Key, Step, parse_jsonpath
 from clickpipe.project.kafka_columns import is_kafka, is_of_message
+from clickpipe.project.kafka_topic import kafka_obstacle, kafka_options
 from clickpipe.project.model import (
     Column,
     Connection,
@@ -22,6 +23,7 @@ from clickpipe.project.model import (
     TableEngine,
 )
 from clickpipe.project.scaffold import scaffold, scaffold_files
+from clickpipe.project.secrets import fill_secrets
 
 __all__ = [
     "ENDINGS",
@@ -44,8 +46,11 @@ __all__ = [
     "connection_names",
     "datafile_paths",
     "decode",
+    "fill_secrets",
     "is_kafka",
     "is_of_message",
+    "kafka_obstacle",
+    "kafka_options",
     "load_files",
     "load_folder",
     "load_texts",

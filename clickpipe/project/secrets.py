@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from clickpipe.datafile import Statement
-from clickpipe.diagnostics import Diagnostic, Word
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Word
 from clickpipe.project.model import Secret
 
 _CALL = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}", re.DOTALL)
@@ -30,6 +30,23 @@ def find_secrets(statements: Iterable[Statement]) -> tuple[list[Secret], list[Di
                 hint = 'write {{ tb_secret("NAME") }} or {{ tb_secret("NAME", "default") }}'
                 diagnostics.append(Diagnostic("CP1013", "only tb_secret() can be called here", span, hint=hint))
     return found, diagnostics
+
+
+def fill_secrets(text: str, secret: Callable[[str], str | None]) -> str:
+    """Return a value with its secrets put in. Raises ClickpipeError for one that is not set and has no default."""
+
+    def value(call: re.Match[str]) -> str:
+        match = _SECRET.match(call[1])
+        if match is None:
+            return call[0]
+        found = secret(match["name"])
+        found = match["default"] if found is None else found
+        if found is None:
+            message = f"The secret '{match['name']}' is not set: `clickpipe secret set {match['name']}`."
+            raise ClickpipeError(message, code="missing_secret")
+        return found
+
+    return _CALL.sub(value, text)
 
 
 def _arguments(statement: Statement) -> tuple[Word, ...]:

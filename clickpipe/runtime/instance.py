@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +16,12 @@ from typing import Self
 from clickpipe.auth import Logins, RateLimit, TokenIndex, ensure_admin_token
 from clickpipe.catalog import Catalog, Job, Live, Token, without_physical_names
 from clickpipe.config import Settings, load_cipher
+from clickpipe.connect import GAUGES, Consumers, Deployed
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
-from clickpipe.observe import IngestionLog, Metrics, QueryLog, ServiceLog, StorageLog
+from clickpipe.observe import IngestionLog, KafkaLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, HeldResults, ResultCache
 from clickpipe.runtime.missing import require_tables
 from clickpipe.runtime.partitions import Partitions, crowded as crowded_tables
@@ -106,11 +107,19 @@ class Instance:
         for table, count in self._damaged():
             _LOGGER.error("%d parts of %s are damaged, and were put aside (detached)", count, table)
         self.recovered_segments = self.ingester.recover()
+        self._start_work(opened, kept=data_dir is not None)
+
+    def _start_work(self, opened: ExitStack, *, kept: bool) -> None:
+        """Start what runs by itself; topics are read where what was read of them is `kept`."""
+        self.consumers = Consumers(self.ingester, self._reading, KafkaLog(self.service_log, self.workspaces.database))
+        opened.callback(self.consumers.close)
         self._retention = Retention(self.catalog, self.settings)
         self._partitions = Partitions()
         self.schedule = CopySchedule(self._start_due, self._scheduled, also=self._expire)
         opened.callback(self.schedule.close)
         self.schedule.start()
+        if kept and not self.settings.no_kafka:
+            self.consumers.start()
         for workspace in self.workspaces:
             workspace.go_on()
         for job in self.jobs.unfinished:
@@ -155,6 +164,7 @@ class Instance:
             "clickpipe_cache_bytes": ("Bytes of kept results.", lambda: self.result_cache.size),
             "clickpipe_ingest_waiting_bytes": ("Bytes of events that wait.", lambda: self.ingester.waiting_bytes),
             "clickpipe_ingest_retrying": ("Segments whose insert failed.", lambda: len(self.ingester.failing())),
+            **{f"clickpipe_kafka_{name}": (text, self._total(name)) for name, text in GAUGES.items()},
             "clickpipe_log_segments": ("Segments of the log.", lambda: len(self.log.unfinished())),
         }
 
@@ -221,6 +231,15 @@ class Instance:
     def _scheduled(self) -> dict[str, Live]:
         """Return what schedules count for: previews copy on demand only."""
         return {w.id: w.live for w in self.workspaces if w.live is not None and not w.parent}
+
+    def _total(self, name: str) -> Callable[[], float]:
+        return lambda: self.consumers.total(name)
+
+    def _reading(self) -> Iterator[Deployed]:
+        """Yield what reads topics: previews stand still."""
+        for workspace in self.workspaces:
+            if workspace.live is not None and not workspace.parent:
+                yield workspace.id, workspace.live, workspace.secret
 
     @property
     def default(self) -> Workspace:

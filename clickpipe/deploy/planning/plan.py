@@ -126,7 +126,7 @@ def _remarks(compiled: CompiledProject, changing: Collection[str]) -> Iterator[F
         resource = f"Datasource {source.name}.datasource"
         if source.forward_query is not None and source.name not in changing:
             yield Feedback("WARNING", resource, "FORWARD_QUERY has no use any more: remove it.")
-    fetched, sent = unserved_resources(compiled.project)
+    fetched, sent = unserved_resources(compiled.project, compiled.rules)
     if fetched or sent:
         counts = [_counted(fetched, "data source with a connector", "data sources with connectors")]
         counts.append(_counted(sent, "sink", "sinks"))

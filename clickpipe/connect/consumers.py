@@ -1,0 +1,106 @@
+"""The readers of all workspaces: there is one for each Kafka data source of what is live."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from clickpipe.catalog import Live
+from clickpipe.connect.state import Status
+from clickpipe.connect.topic import Topic, topics_of
+from clickpipe.ingest import Ingester
+from clickpipe.observe import KafkaLog
+
+if TYPE_CHECKING:
+    from clickpipe.connect.reader import Reader
+
+_LOGGER = logging.getLogger(__name__)
+# Numbers of a status whose sum is a metric.
+GAUGES = {
+    "lag": "Messages of topics that are not taken yet.",
+    "messages": "Messages taken of topics since the start.",
+    "errors": "Problems with reading topics.",
+    "pauses": "Times that topics were not read for a while.",
+}
+Secrets = Callable[[str], str | None]
+Deployed = tuple[str, Live, Secrets]  # id of a workspace, what it answers from, its secrets
+
+
+class Consumers:
+    """Starts readers for what is deployed, ends those for what is not any more; a reader that is wanted goes on."""
+
+    def __init__(
+        self, ingester: Ingester, deployed: Callable[[], Iterable[Deployed]], log: KafkaLog, *, seconds: float = 1.0
+    ) -> None:
+        """Look at what is `deployed` every so many seconds; readers tell `log`."""
+        self._ingester = ingester
+        self._deployed = deployed
+        self._log = log
+        self._seconds = seconds
+        self._readers: dict[tuple[str, str], Reader] = {}
+        self._told: dict[tuple[str, str], str] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="kafka", daemon=True)
+
+    def start(self) -> None:
+        """Start to read: confluent-kafka has to be installed."""
+        self._thread.start()
+
+    def statuses(self) -> list[Status]:
+        """Return how each topic is read."""
+        return [reader.status for reader in list(self._readers.values())]
+
+    def total(self, what: str) -> float:
+        """Return the sum of a number of all statuses."""
+        return float(sum(getattr(status, what) for status in self.statuses()))
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                self._follow()
+            except Exception:
+                _LOGGER.exception("the Kafka data sources could not be looked at")
+            if self._stop.wait(self._seconds):
+                return
+
+    def _follow(self) -> None:
+        wanted = self._wanted()
+        old = [key for key, reader in self._readers.items() if wanted.get(key) != reader.topic]
+        self._end(old)
+        for key, topic in wanted.items():
+            if key not in self._readers:
+                from clickpipe.connect.reader import Reader
+
+                self._readers[key] = Reader(topic, self._ingester, self._log)
+                _LOGGER.info("'%s' reads the topic '%s'", topic.data_source, topic.name)
+
+    def _wanted(self) -> dict[tuple[str, str], Topic]:
+        found: dict[tuple[str, str], Topic] = {}
+        for workspace, live, secret in self._deployed():
+            for topic in topics_of(workspace, live, secret):
+                if isinstance(topic, Topic):
+                    found[workspace, topic.data_source] = topic
+                    self._told.pop((workspace, topic.data_source), None)
+                    continue
+                name, error = topic
+                if self._told.get((workspace, name)) != error.message:
+                    self._told[workspace, name] = error.message
+                    _LOGGER.warning("'%s' does not read its topic: %s", name, error.message)
+                    self._log.problem(workspace, name, "", error.message)
+        return found
+
+    def _end(self, keys: Iterable[tuple[str, str]]) -> None:
+        readers = [self._readers.pop(key) for key in keys]
+        for reader in readers:
+            reader.stop()
+        for reader in readers:
+            reader.close()
+
+    def close(self) -> None:
+        """End all readers; what they sent is durable or read again."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._end(list(self._readers))

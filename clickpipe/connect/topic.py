@@ -1,0 +1,104 @@
+"""What a data source reads, and librdkafka's settings for it, secrets put in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from clickpipe.catalog import Live
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import Stored
+from clickpipe.project import DataSource, fill_secrets, is_kafka, kafka_obstacle, kafka_options
+
+FIXED: dict[str, str | int | bool] = {
+    "client.id": "clickpipe",
+    "enable.auto.commit": False,  # positions are kept with the rows; what is committed tells others of them
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # where to begin is decided here; an offset that is gone is told, not passed over
+    "queued.max.messages.kbytes": 65_536,
+    "topic.metadata.refresh.interval.ms": 30_000,
+    "session.timeout.ms": 10_000,  # so long others wait for the partitions of a member that was killed
+    "heartbeat.interval.ms": 1_000,
+}
+_SECRET_OPTIONS = ("KAFKA_KEY", "KAFKA_SECRET")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic that a data source of a workspace reads as a member of `group`.
+
+    `reset` is where to begin a partition that the group has not read: latest, earliest, or error. `settings` are
+    librdkafka's, `hidden` the values in them that nobody is to see.
+    """
+
+    workspace: str
+    data_source: str
+    name: str
+    group: str
+    reset: str
+    stored: Stored
+    settings: Mapping[str, str | int | bool] = field(repr=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+
+
+def topics_of(
+    workspace: str, live: Live, secret: Callable[[str], str | None]
+) -> Iterator[Topic | tuple[str, ClickpipeError]]:
+    """Yield the topics that the data sources of a deployment read; name and error of one that cannot."""
+    project = live.compiled.project
+    for source in live.compiled.data_sources.values():
+        if not is_kafka(source.connector) or kafka_obstacle(source, project.connections) is not None:
+            continue
+        if not live.takes_events(source.name):
+            continue
+        try:
+            yield _topic(workspace, source, kafka_options(source, project.connections), secret)
+        except ClickpipeError as error:
+            yield source.name, error
+
+
+def _topic(
+    workspace: str, source: DataSource, options: Mapping[str, str], secret: Callable[[str], str | None]
+) -> Topic:
+    filled = {name: fill_secrets(text, secret).strip() for name, text in options.items()}
+    return Topic(
+        workspace,
+        source.name,
+        filled["KAFKA_TOPIC"],
+        filled["KAFKA_GROUP_ID"],
+        filled.get("KAFKA_AUTO_OFFSET_RESET", "latest").lower(),
+        Stored(
+            value=_is_on(filled, "KAFKA_STORE_RAW_VALUE"),
+            headers=source.column("__headers") is not None,
+            whole=any(column.jsonpath in {"$", "$."} for column in source.columns),
+        ),
+        _settings(filled),
+        tuple(filled[name] for name in options if name in _SECRET_OPTIONS or filled[name] != options[name].strip()),
+    )
+
+
+def _settings(options: Mapping[str, str]) -> dict[str, str | int | bool]:
+    protocol = options.get("KAFKA_SECURITY_PROTOCOL", "SASL_SSL").upper()
+    settings = {
+        **FIXED,
+        "bootstrap.servers": options["KAFKA_BOOTSTRAP_SERVERS"],
+        "group.id": options["KAFKA_GROUP_ID"],
+        "security.protocol": protocol,
+    }
+    if protocol.startswith("SASL"):
+        if "KAFKA_KEY" not in options or "KAFKA_SECRET" not in options:
+            message = (
+                f"The connection has the protocol {protocol}, and no KAFKA_KEY and KAFKA_SECRET: "
+                "add them, or KAFKA_SECURITY_PROTOCOL PLAINTEXT."
+            )
+            raise ClickpipeError(message, code="bad_connection")
+        settings["sasl.mechanisms"] = options.get("KAFKA_SASL_MECHANISM", "PLAIN").upper()
+        settings["sasl.username"], settings["sasl.password"] = options["KAFKA_KEY"], options["KAFKA_SECRET"]
+    if protocol.endswith("SSL") and (pem := options.get("KAFKA_SSL_CA_PEM")):
+        lines = pem.replace("\\n", "\n").splitlines()  # a secret may be written on one line
+        settings["ssl.ca.pem"] = "\n".join(line.strip() for line in lines if line.strip()) + "\n"
+    return settings
+
+
+def _is_on(options: Mapping[str, str], name: str) -> bool:
+    return options.get(name, "").lower() in {"true", "1", "yes", "on"}

@@ -1,0 +1,45 @@
+"""What a Kafka data source says of its topic: in its file, and in the connection that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clickpipe.diagnostics import Word
+from clickpipe.project.model import Connection, DataSource
+
+_FRAMED = ("avro", "json_with_schema")
+_NOT_YET = "is not built yet"
+
+
+def kafka_options(source: DataSource, connections: Mapping[str, Connection]) -> dict[str, str]:
+    """Return the KAFKA_* values that count for a data source: its own, then those of its connection."""
+    words = {**_of_connection(source, connections), **source.connector}
+    return {name: word.text for name, word in words.items() if name.startswith("KAFKA_")}
+
+
+def kafka_obstacle(source: DataSource, connections: Mapping[str, Connection]) -> tuple[Word, str] | None:
+    """Return why a Kafka data source reads nothing, and the line of its file that says so; None where it reads."""
+    options = source.connector
+    for name in ("KAFKA_VALUE_FORMAT", "KAFKA_KEY_FORMAT"):
+        word = options.get(name)
+        if word is not None and word.text.lower() in _FRAMED:
+            return word, f"{name} {word.text.lower()} {_NOT_YET}"
+    if (word := options.get("KAFKA_KEY_AVRO_DESERIALIZATION")) is not None:
+        return word, f"KAFKA_KEY_AVRO_DESERIALIZATION {_NOT_YET}"
+    named = options.get("KAFKA_CONNECTION_NAME")
+    of_connection = _of_connection(source, connections)
+    found = {**of_connection, **options}
+    where = named if named is not None and "KAFKA_SASL_MECHANISM" not in options else None
+    mechanism = found.get("KAFKA_SASL_MECHANISM")
+    if mechanism is not None and mechanism.text.lower() == "oauthbearer":
+        return where or mechanism, f"KAFKA_SASL_MECHANISM OAUTHBEARER {_NOT_YET}"
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID"):
+        if name not in found:
+            return named or next(iter(options.values())), f"there is no {name}"
+    return None
+
+
+def _of_connection(source: DataSource, connections: Mapping[str, Connection]) -> Mapping[str, Word]:
+    named = source.connector.get("KAFKA_CONNECTION_NAME")
+    found = connections.get(named.text) if named is not None else None
+    return found.options if found is not None and found.type == "kafka" else {}
