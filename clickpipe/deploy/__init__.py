@@ -1,4 +1,4 @@
-"""Diff, plan, apply, promote: how a project becomes what a workspace answers from."""
+"""Diff, plan, apply, promote: how a project becomes a workspace's live deployment."""
 
 from clickpipe.deploy.apply import Hooks
 from clickpipe.deploy.backfill.pace import Pace

@@ -1,4 +1,4 @@
-"""Carrying out a plan: tables and views made beside what is live, filled, promoted; or all of it undone."""
+"""Carries out a plan: creates tables and views next to the live ones, fills and promotes them, or undoes it all."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from clickpipe.engine import Engine, EngineError
 from clickpipe.template import Secrets, no_secret
 
 _LOGGER = logging.getLogger(__name__)
-_AGAIN_AFTER = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds: a disk that is full may have space again
+_AGAIN_AFTER = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between retries: a full disk may have space again
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What a deployment needs from the running server.
 
-    `live` tells what a workspace answers from; `paused` holds its inserts; `written` raises ClickpipeError while some
-    could not be made; `promote` is called inside
-    the catalog's transaction and `promoted` after it, with what is live from then on; `secret` tells which there are.
+    `live` returns the live deployment. `paused` holds inserts back within its block. `written` raises ClickpipeError
+    while earlier inserts have not succeeded. `promote` is called inside the catalog's transaction and `promoted` after
+    it, with the new live deployment. `secret` returns a secret's value, or None.
     """
 
     live: Callable[[], Live | None]
@@ -55,7 +55,7 @@ class Applier:
         standby: Standby,
         pace: Pace,
     ) -> None:
-        """Make what is new in the workspace's database; `pace` is that of what copies rows."""
+        """Create new objects in the workspace's database; `pace` limits the copying of rows."""
         self._engine = engine
         self._catalog = catalog
         self._workspace = workspace
@@ -67,16 +67,16 @@ class Applier:
     def apply(
         self, deployment: Deployment, live: Live, plan: Plan, keep_until: float | None, progress: Progress
     ) -> None:
-        """Make all of a deployment beside the live one, and promote it; with `keep_until` None it waits in staging.
+        """Create a deployment next to the live one and promote it, or leave it in staging if `keep_until` is None.
 
-        What was live before is kept until then (seconds since 1970), 0 keeps nothing. Where rows cannot be passed on
-        meanwhile, or files not be handed on, it is promoted in the moment in which no row is written. Live is untouched
-        when anything is raised.
+        The previous deployment is kept until `keep_until` (Unix time in seconds); 0 keeps nothing. If new rows cannot
+        be forwarded meanwhile, or tables cannot share files, everything happens while inserts are paused. If this
+        raises, the live deployment is unchanged.
         """
         base = self._hooks.live()
         with self._hooks.paused():
-            self._standby.discard(base)  # what was live before the live one
-            self._tables.collect(base.physical.objects if base else ())  # what a failed undo left
+            self._standby.discard(base)  # the deployment that was live before this one
+            self._tables.collect(base.physical.objects if base else ())  # leftovers of a failed undo
         with self.or_undo(deployment, base):
             backfill = self._backfill(fills(plan.steps) if base else [])
             if self._make(deployment, live, plan, backfill, keep_until, progress):
@@ -94,7 +94,7 @@ class Applier:
         keep_until: float | None,
         progress: Progress,
     ) -> bool:
-        """Make its tables and views; return False where it is promoted already."""
+        """Create the deployment's tables and views; return False if it has been promoted already."""
         workspace, base, at_once = self._workspace.id, self._hooks.live(), keep_until is not None
         made = [item for step in plan.steps for item in step.create]
         moved = {item.name for step in plan.steps if step.move for item in step.create}
@@ -113,7 +113,7 @@ class Applier:
                 backfill.fill_now(progress)
             self._tables.create([item for item in made if item.is_view], progress)
             if not waits and at_once:
-                self.promote(live, keep=False)  # nothing can be passed back, so nothing is kept
+                self.promote(live, keep=False)  # rows cannot be forwarded back, so nothing is kept
                 self._remove_rest(live, progress)
                 return False
             self._standby.other, self._standby.ready = live, False
@@ -124,7 +124,7 @@ class Applier:
         return True
 
     def go_on(self, deployment: Deployment, live: Live, work: Mapping[str, Any], progress: Progress) -> None:
-        """Fill the tables of a deployment that a stopped server had made, and do with it what was to be done."""
+        """Resume a deployment that was filling its tables when the server stopped."""
         backfill = self._backfill([Fill.of(kept) for kept in work["fills"]])
         with self.or_undo(deployment, self._hooks.live()):
             self.finish(deployment, live, backfill, work["keep_until"], progress)
@@ -132,7 +132,7 @@ class Applier:
     def finish(
         self, deployment: Deployment, live: Live, backfill: Backfill, keep_until: float | None, progress: Progress
     ) -> None:
-        """Fill its tables; promote it unless it waits in staging. Raises EngineError, ClickpipeError."""
+        """Fill the tables, then promote the deployment or leave it in staging. Raises EngineError, ClickpipeError."""
         workspace, backfills, base = self._workspace.id, self._catalog.backfills, self._hooks.live()
         if backfills.work(workspace, deployment.id) is not None:
             done = backfills.done(workspace, deployment.id)
@@ -154,7 +154,7 @@ class Applier:
 
     @contextmanager
     def or_undo(self, deployment: Deployment, base: Live | None) -> Iterator[None]:
-        """Remove what was made when something is raised, unless it was promoted."""
+        """If the block raises, remove what was created, unless it was promoted."""
         try:
             yield
         except BaseException as error:
@@ -166,10 +166,9 @@ class Applier:
             raise
 
     def _fail(self, deployment: Deployment, reason: str) -> bool:
-        """Note that it has failed; return False when that cannot be written: nothing may be removed then.
+        """Record the failure; return False if that cannot be written. Then nothing may be removed.
 
-        On a full disk a promotion may be refused, and be found in the catalog after a kill all the same. Whatever is
-        written behind it makes it void.
+        On a full disk a promotion may fail and still be in the catalog after a kill. A later write overrides it.
         """
         for wait in (*_AGAIN_AFTER, None):
             try:
@@ -186,13 +185,13 @@ class Applier:
         return False
 
     def _goes_on(self, deployment: Deployment) -> bool:
-        """Tell whether it is not to be undone: the server stops, and can go on with it when it starts again."""
+        """Return whether to leave it as it is, because the server is stopping and can resume it after a start."""
         backfills, workspace = self._catalog.backfills, self._workspace.id
         done = backfills.done(workspace, deployment.id)
         return self._pace.stopped and backfills.work(workspace, deployment.id) is not None and Backfill.can_go_on(done)
 
     def _undo(self, base: Live | None) -> None:
-        """Remove what a failed deployment made; what cannot be removed now, the next one does."""
+        """Remove what a failed deployment created; the next deployment removes whatever is left."""
         with self._hooks.paused():
             try:
                 self._tables.collect(base.physical.objects if base else ())
@@ -200,7 +199,7 @@ class Applier:
                 _LOGGER.exception("could not remove all of a failed deployment")
 
     def promote(self, live: Live, *, keep: bool) -> None:
-        """Answer from it, from now on."""
+        """Make `live` the live deployment."""
         with self._catalog.transaction():
             self._catalog.promote(self._workspace.id, live.deployment_id, keep=keep)
             self._catalog.backfills.end(self._workspace.id, live.deployment_id)
@@ -208,7 +207,7 @@ class Applier:
         self._hooks.promoted(live)
 
     def keep(self, before: Live, live: Live, until: float = 0.0) -> None:
-        """Keep what was live before beside what is; `until` then (0: until it is discarded)."""
+        """Keep the previous deployment on standby, `until` that Unix time (0: until it is discarded)."""
         try:
             self._standby.swap(before, live)
             self._catalog.keep_until(self._workspace.id, before.deployment_id, until)
@@ -220,5 +219,5 @@ class Applier:
     def _remove_rest(self, live: Live, progress: Progress) -> None:
         try:
             self._tables.collect(live.physical.objects, progress)
-        except EngineError:  # the deployment is live; the next one, or the next start, removes the rest
+        except EngineError:  # the new deployment is live; the next deployment or start removes the rest
             _LOGGER.exception("could not remove what the deployment before used")

@@ -1,4 +1,4 @@
-"""Compile, plan, apply, promote. Live stays as it is until one transaction replaces it."""
+"""Compile, plan, apply, promote. The live deployment is unchanged until one transaction replaces it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A project that compiled and was planned, ready to apply; `base` is what was live then."""
+    """A compiled and planned project, ready to apply; `base` was the live deployment when it was planned."""
 
     compiled: CompiledProject
     plan: Plan
@@ -50,7 +50,7 @@ class Deployer:
     ) -> None:
         """Deploy into the workspace's own database.
 
-        Projects are held to `rules`; `pace` is that of what copies rows.
+        Projects are checked against `rules`; `pace` limits the copying of rows.
         """
         self._engine = engine
         self._catalog = catalog
@@ -62,12 +62,12 @@ class Deployer:
         self.standby = Standby(engine, catalog, workspace, self._tables)
         self.pace = pace or Pace(engine)
         self._applier = Applier(engine, catalog, workspace, hooks, self._tables, self.standby, self.pace)
-        self.unfinished: Deployment | None = None  # one that a stopped server was filling the tables of
+        self.unfinished: Deployment | None = None  # was filling its tables when the server stopped
         self._busy = threading.Lock()
-        self._compiled: CompiledProject | None = None  # the last one without an error
+        self._compiled: CompiledProject | None = None  # the last one without errors
 
     def compile(self, project: Project) -> CompiledProject:
-        """Compile and check on the engine: what changed since the last time. Look at the diagnostics."""
+        """Compile a project and check what changed since last time on the engine. See its `diagnostics`."""
         known, rules = self._compiled, self._rules_of(project)
         with scratch(self._engine) as checker:
             if known is None:
@@ -79,7 +79,7 @@ class Deployer:
         return compiled
 
     def prepare(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
-        """Compile a project and plan its deployment; changes nothing. Raises ProjectError."""
+        """Compile a project and plan its deployment, without changing anything. Raises ProjectError, ClickpipeError."""
         compiled = self.compile(project)
         if has_errors(compiled.diagnostics):
             raise ProjectError(compiled.diagnostics, project.sources)
@@ -97,7 +97,7 @@ class Deployer:
                 allow_destructive=allow_destructive,
                 secret=self._hooks.secret,
             )
-        except EngineError as error:  # what another deployment has removed meanwhile cannot be counted
+        except EngineError as error:  # another deployment may have removed tables meanwhile
             if self._hooks.live() is live:
                 raise
             message = "Another deployment was promoted while this one was planned. Please deploy again."
@@ -107,7 +107,7 @@ class Deployer:
     def start(self, prepared: Prepared) -> Deployment:
         """Record the deployment that `apply` or `stage` will carry out.
 
-        Raises ClickpipeError 400 while another runs or waits, or when another was promoted since the plan was made.
+        Raises ClickpipeError 400 if another one runs or is in staging, or was promoted since this one was planned.
         """
         self._take()
         try:
@@ -147,16 +147,16 @@ class Deployer:
         *,
         keep_until: float = 0.0,
     ) -> None:
-        """Carry out a started deployment and promote it. Live is untouched when anything is raised.
+        """Carry out a started deployment and promote it. If this raises, the live deployment is unchanged.
 
-        What was live before is kept beside it until `keep_until` (seconds since 1970), to return to; 0 keeps nothing.
+        The previous deployment is kept until `keep_until` (Unix time in seconds), for going back; 0 keeps nothing.
         """
         self._apply(deployment, prepared, keep_until, progress)
 
     def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
-        """Carry out a started deployment beside the live one: rows that are written to that are passed on to it.
+        """Carry out a started deployment and leave it in staging; rows written to the live one are forwarded to it.
 
-        Nothing is changed when anything is raised. Raises ClickpipeError for rows that cannot be passed on.
+        If this raises, nothing has changed. Raises ClickpipeError if rows cannot be forwarded.
         """
         self._apply(deployment, prepared, None, progress)
 
@@ -168,9 +168,9 @@ class Deployer:
             self._busy.release()
 
     def clone(self, source: Live, paused: Callable[[], AbstractContextManager[None]], rows: Rows) -> None:
-        """Answer from what another workspace answers from, with its rows; nothing has been deployed here before.
+        """Start this workspace, which must be new, as a copy of another's live deployment, with its rows.
 
-        `paused` holds the other's inserts meanwhile. Raises EngineError.
+        `paused` holds the other's inserts back. Raises EngineError.
         """
         self._take()
         try:
@@ -187,9 +187,9 @@ class Deployer:
             self._busy.release()
 
     def promote(self, number: int) -> Live:
-        """Make the deployment beside the live one live; that is kept beside it then.
+        """Promote the standby deployment; the one that was live becomes the standby.
 
-        Raises ClickpipeError: 404 for another, 409 for one that lacks what was done to the live one.
+        Raises ClickpipeError: 404 if `number` is not the standby's, 409 if the standby is outdated.
         """
         self._take()
         try:
@@ -207,7 +207,7 @@ class Deployer:
             self._busy.release()
 
     def expired(self, now: float) -> int | None:
-        """Return the number of the deployment that was live before, when it was kept for long enough; None if not."""
+        """Return the previous deployment's number if its time is over at `now` (Unix time), else None."""
         previous = self.standby.previous(self._hooks.live())
         if previous is None:
             return None
@@ -216,7 +216,7 @@ class Deployer:
         return previous.deployment_id if 0 < until <= now else None
 
     def discard(self, number: int) -> None:
-        """Remove the deployment beside the live one. Raises ClickpipeError 404 for another."""
+        """Remove the standby deployment. Raises ClickpipeError 404 if `number` is not the standby's."""
         self._take()
         try:
             with self._hooks.paused():
@@ -235,11 +235,11 @@ class Deployer:
         return self.standby.other
 
     def restore(self, keep: Collection[str] = ()) -> Live | None:
-        """Return what is live according to the catalog, after a start; remove what a crash left behind.
+        """After a start, return the live deployment from the catalog, and remove what a crash left behind.
 
-        But for the tables to `keep`.
+        Tables in `keep` stay.
 
-        A deployment whose tables were being filled is left as it is, to `go_on` with.
+        A deployment that was filling its tables is left alone: `go_on` resumes it.
         """
         self._tables.create_database()
         self._tables.kept = frozenset(keep)
@@ -257,14 +257,14 @@ class Deployer:
                 used |= {name for name in self._tables.existing() if name.endswith(BESIDE)}
             self._tables.collect(used)
             self.standby.connect_again(live)
-        except (ClickpipeError, EngineError) as error:  # what is beside the live one does not keep it from answering
+        except (ClickpipeError, EngineError) as error:  # a broken standby must not keep the server from starting
             _LOGGER.warning("the deployment beside the live one is given up: %s", error)
             self.unfinished = None
             self.standby.discard(live)
         return live
 
     def _interrupted(self, deployment: Deployment) -> None:
-        """Take up a deployment that a stopped server had begun, if it came so far; else it has failed."""
+        """Prepare to resume a deployment that a stop interrupted, or mark it as failed if that is impossible."""
         work = self._catalog.backfills.work(self._workspace.id, deployment.id)
         if work is not None and Backfill.can_go_on(self._catalog.backfills.done(self._workspace.id, deployment.id)):
             self.standby.other, self.standby.ready = self._restored(deployment), False
@@ -276,7 +276,7 @@ class Deployer:
             self._catalog.backfills.end(self._workspace.id, deployment.id)
 
     def go_on(self, progress: Progress = lambda _: None) -> None:
-        """Go on with a deployment that a stopped server was filling the tables of. Raises as `apply` does."""
+        """Resume a deployment that was filling its tables when the server stopped. Raises as `apply` does."""
         deployment, other = self.unfinished, self.standby.other
         if deployment is None or other is None or other.deployment_id != deployment.id:
             return
@@ -284,13 +284,13 @@ class Deployer:
         try:
             self.unfinished = None
             work = self._catalog.backfills.work(self._workspace.id, deployment.id)
-            assert work is not None  # noqa: S101 - it is recorded while it is unfinished
+            assert work is not None  # noqa: S101 - the record exists while it is unfinished
             self._applier.go_on(deployment, other, work, progress)
         finally:
             self._busy.release()
 
     def _rules_of(self, project: Project) -> ProjectRules:
-        """Return what a project is held to: the server's rules, as strict as the project's own settings say."""
+        """Return the rules for a project: the server's, made as strict as the project's own settings ask."""
         return with_project(self._rules, project.files.get(SETTINGS_FILE, ""))
 
     def _restored(self, deployment: Deployment) -> Live:

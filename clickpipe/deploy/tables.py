@@ -1,4 +1,4 @@
-"""Tables and views of a workspace's database: made, removed."""
+"""Creates and drops tables and views in a workspace's database."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ Progress = Callable[[str], None]
 
 
 class Tables:
-    """What lies in one database."""
+    """The tables and views of one database."""
 
     def __init__(self, engine: Engine, database: str) -> None:
-        """Work in a database, made when absent by `create_database`."""
+        """Work in a database; `create_database` creates it."""
         self._engine = engine
         self._database = database
-        self.kept: frozenset[str] = frozenset()  # names of tables that something goes on with
+        self.kept: frozenset[str] = frozenset()  # names of tables that a later step resumes with
 
     def create_database(self) -> None:
-        """Make the database."""
+        """Create the database if it does not exist."""
         self._engine.storage.create_database(self._database)
 
     def existing(self) -> set[str]:
-        """Return the names of all there is."""
+        """Return the names of all tables and views."""
         return set(self._engine.storage.tables(self._database))
 
     def create(self, objects: Sequence[PhysicalObject], progress: Progress = lambda _: None) -> None:
-        """Make tables or views. Raises EngineError."""
+        """Create tables or views. Raises EngineError."""
         for item in objects:
             progress(f"creating {item.name}")
             self._engine.execute(item.ddl)
 
     def drop(self, names: Iterable[str]) -> None:
-        """Remove tables or views. Raises EngineError."""
+        """Drop tables or views. Raises EngineError."""
         self._engine.storage.drop(self._qualified(name) for name in names)
 
     def fill(self, name: str, table: str) -> None:
-        """Give a new table the rows of an equal one as they are. Raises EngineError."""
+        """Fill a new table with the rows of one with the same structure. Raises EngineError."""
         self._engine.storage.fill(self._qualified(name), table)
 
     def try_drop(self, names: Iterable[str]) -> None:
-        """Remove tables that nobody needs; the next deployment, or the next start, removes what cannot be now."""
+        """Drop tables that nobody needs; the next deployment or start removes those that cannot be dropped now."""
         for name in names:
             try:
                 self.drop([name])
@@ -54,7 +54,7 @@ class Tables:
                 _LOGGER.exception("could not remove %s", name)
 
     def collect(self, used: Collection[str], progress: Progress = lambda _: None) -> None:
-        """Remove what no deployment uses: views at once, so that nothing is written twice.
+        """Drop what no deployment uses, views first, so that no row is written twice.
 
         ClickHouse keeps a dropped table until the queries that read it have ended.
         """
@@ -65,7 +65,7 @@ class Tables:
             self.drop([name])
 
     def views(self) -> set[str]:
-        """Return the names of the materialized views there are."""
+        """Return the names of all materialized views."""
         tables = self._engine.storage.tables(self._database)
         return {name for name, engine in tables.items() if engine == "MaterializedView"}
 

@@ -1,1 +1,1 @@
-"""Rows that are there already, put into new tables while new rows arrive."""
+"""Fills new tables with existing rows while new rows arrive."""

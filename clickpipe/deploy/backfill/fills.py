@@ -1,4 +1,4 @@
-"""What fills new tables, as a list that outlives the process: the steps of a plan come down to it."""
+"""A plan's backfills as a list that can be stored, so that they can be resumed after a restart."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from clickpipe.deploy.planning.step import Step
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Rows for the table `table`: of a SELECT that reads `source`, or the files of `source`, altered.
+    """Fills the table `table` from `source`: with the rows of a SELECT, or with its files, altered.
 
-    `columns` are those that the SELECT gives; none: they are asked for. `by_partition`: the partitions of `source`,
-    one after another, give the same.
+    `columns` are the SELECT's columns; if empty, ClickHouse is asked. `by_partition` means that reading the partitions
+    of `source` one after the other gives the same result.
     """
 
     table: str
@@ -28,7 +28,7 @@ class Fill:
 
     @property
     def told(self) -> str:
-        """Return what is being done, in words."""
+        """Return a description for progress messages."""
         if self.alter:
             return f"altering {self.resource}, {self.rows} rows"
         if self.columns:
@@ -36,18 +36,18 @@ class Fill:
         return f"filling {self.resource} from {self.rows} rows"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return it as a JSON object."""
         return asdict(self)
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Fill:
-        """Return what `as_dict` gave."""
+        """Restore it from what `as_dict` returned."""
         lists = {name: tuple(kept[name]) for name in ("columns", "alter")}
         return cls(**{**kept, **lists})
 
 
 def fills(steps: Iterable[Step]) -> list[Fill]:
-    """Return what fills the tables of a plan, in its order."""
+    """Return the fills of a plan's steps, in order."""
     found = []
     for step in steps:
         for table in (item.name for item in step.create if not item.is_view):

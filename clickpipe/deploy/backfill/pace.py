@@ -1,4 +1,4 @@
-"""How fast history is copied, and whether it is to be stopped."""
+"""Limits how fast history is copied, and stops the copying."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _AGAIN = 0.1  # seconds
 
 
 class Pace:
-    """Holds back what copies rows, and stops it for good when the server stops."""
+    """Slows down statements that copy rows, and stops them for good when the server stops."""
 
     def __init__(self, engine: Engine, *, threads: int = 0, rows_per_second: int = 0) -> None:
-        """Let each statement have so many threads, and all so many rows a second (0: as many as it can)."""
+        """Limit each statement to `threads`, and all of them to `rows_per_second` (0 means no limit)."""
         self._engine = engine
         self._rows_per_second = rows_per_second
         self._stop = threading.Event()
@@ -34,14 +34,15 @@ class Pace:
 
     @property
     def stopped(self) -> bool:
-        """Tell whether it was stopped."""
+        """Return whether `stop` was called."""
         return self._stop.is_set()
 
     @contextmanager
     def of(self, rows: int) -> Iterator[None]:
-        """Run within what reads so many rows; end when they may have been read. Raises ClickpipeError 503 if stopped.
+        """Wrap a statement that reads `rows` rows, then wait until it has taken as long as the limit asks.
 
-        ClickHouse keeps to the pace by itself only where a statement takes longer than a moment.
+        ClickHouse's own limit works only for statements that take more than a moment. Raises ClickpipeError 503 if
+        stopped.
         """
         self._check()
         self._running += 1
@@ -59,11 +60,11 @@ class Pace:
             raise ClickpipeError(message, status=503, code="stopping")
 
     def stop(self) -> None:
-        """Run nothing more, and end the statement that runs."""
+        """Start nothing more, and kill the running statement."""
         self._stop.set()
         threading.Thread(target=self._end, name="deployment-stop", daemon=True).start()
 
     def _end(self) -> None:
-        while self._running:  # again and again: a statement may not have begun when it is asked to end
+        while self._running:  # repeatedly: the statement may not have begun at the first attempt
             self._engine.cancel(self.tag)
             time.sleep(_AGAIN)

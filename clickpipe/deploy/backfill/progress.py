@@ -1,4 +1,4 @@
-"""How far a statement is that runs for long: told once a second while it does."""
+"""Reports the progress of a long-running statement, once a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EVERY = 1.0  # seconds
 
 @contextmanager
 def rows_told(engine: Engine, tell: Progress, text: str, tag: str) -> Iterator[None]:
-    """Tell how many rows the statement within has read, which is run with the setting `log_comment` = `tag`."""
+    """Report how many rows the statement in this block has read; its setting `log_comment` must be `tag`."""
 
     def look() -> str:
         read, total = engine.storage.rows_read(tag)
@@ -27,7 +27,7 @@ def rows_told(engine: Engine, tell: Progress, text: str, tag: str) -> Iterator[N
 
 @contextmanager
 def parts_told(engine: Engine, tell: Progress, text: str, table: str) -> Iterator[None]:
-    """Tell how many parts of a table the ALTER within has left."""
+    """Report how many parts of a table the ALTER in this block still has to rewrite."""
 
     def look() -> str:
         left = engine.storage.parts_to_alter(table)
@@ -48,7 +48,7 @@ def _looking(look: Callable[[], str], tell: Progress) -> Iterator[None]:
             except EngineError:
                 continue
             if text and not stop.is_set():
-                with contextlib.suppress(Exception):  # it is not wanted any more: who runs the statement is told, too
+                with contextlib.suppress(Exception):  # cancelled: the thread that runs the statement finds out itself
                     tell(text)
 
     thread = threading.Thread(target=loop, name="deployment-progress", daemon=True)

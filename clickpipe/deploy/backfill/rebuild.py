@@ -1,8 +1,8 @@
-"""A view's target made anew from its sources, while rows are written and readers see the one before.
+"""Rebuilds a view's target from its sources, while inserts go on and readers see the old rows.
 
-At a moment in which no row is written, the files of each source are kept as they are, and a second view begins to fill
-a table beside the target. What the sources had is read at leisure, into a table that no view reads; its files are given
-to the one beside, which then takes the target's place. Views behind the target keep what they made.
+While inserts are paused for a moment, we snapshot each source and create a second view that fills a new table. Then we
+read the snapshots, without hurry, into a table that no view reads, share its files with the new table, and swap that
+with the target. Views that read the target keep the rows they have made.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Paused = Callable[[], AbstractContextManager[None]]
 
 
 def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progress: Progress, tag: str) -> int:
-    """Rebuild the target of a view, with what all views make that fill it; return its rows.
+    """Rebuild the target of the view `name`, from all views that fill it; return its number of rows.
 
-    `paused` holds inserts, for two moments; the statement that takes long is marked with `tag`, to be cancelled by.
-    Raises ClickpipeError 404 when there is no such view, EngineError.
+    `paused` holds inserts back, for two moments. The long statements carry `tag`, for `cancel`. Raises ClickpipeError
+    (404 if there is no such view), EngineError.
     """
     views = _feeding(live, name)
     target = live.physical.tables[views[0].target]
@@ -56,7 +56,7 @@ def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progre
 
 
 def _feeding(live: Live, name: str) -> list[MaterializedView]:
-    """Return all views that fill the target of one. Raises ClickpipeError."""
+    """Return all views that fill the same target as `name`. Raises ClickpipeError."""
     views = live.compiled.views
     if name not in views:
         hint = did_you_mean(name, views)
@@ -65,7 +65,7 @@ def _feeding(live: Live, name: str) -> list[MaterializedView]:
     target = views[name].target
     found = [view for view in views.values() if view.target == target]
     sources = live.compiled.data_sources
-    for table in {target, *(view.source for view in found)} & sources.keys():  # a quarantine is a MergeTree
+    for table in {target, *(view.source for view in found)} & sources.keys():  # quarantines always are MergeTrees
         engine = sources[table].engine.name.text
         if not engine.endswith("MergeTree"):
             message = f"'{table}' has the engine {engine}: only tables of the MergeTree family can be filled anew."
@@ -85,7 +85,7 @@ def _select(live: Live, view: MaterializedView, instead: Mapping[str, str]) -> s
 
 @contextmanager
 def _removed(engine: Engine, tables: list[str]) -> Iterator[None]:
-    """Have tables and views removed at the end, views first."""
+    """Drop these tables and views at the end of the block, in this order."""
     try:
         yield
     finally:

@@ -1,10 +1,10 @@
-"""Rows that are there already, filled into the tables of a deployment while new ones arrive.
+"""Fills a deployment's tables with existing rows while new rows arrive.
 
-At the cut, a moment in which no row is written, each table that is read gets a copy of its files as they are. From
-then on new rows reach both deployments by views, and the copies are read at leisure: into a table beside each new one,
-which no view reads, and whose files are given to the new one at last. So history is written once, and past the views
-that make their own rows of it. It is written some partitions after others, first on their own: what a server that was
-stopped had done, is not done again.
+At the cut, while inserts are paused, each table to be read is snapshotted. From then on views forward new rows to both
+deployments, and the snapshots are read without hurry: into a history table next to each new table, which no view reads,
+and whose files the new table gets at the end. So history is written only once, and without triggering the views, which
+have their own backfill. It is written in groups of partitions, each first into a table of its own, so that a restarted
+server does not repeat what was finished.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from clickpipe.engine import Engine, Settings, insert_of_select
 from clickpipe.sql import quote_identifier
 
 _CUT, _HISTORY, _PART, _SOME = "_cut", "_history", "_part", "_some"
-BESIDE = (_CUT, _HISTORY, _PART, _SOME)  # endings of tables that are there while history is filled
+BESIDE = (_CUT, _HISTORY, _PART, _SOME)  # suffixes of the temporary tables
 _MOVING, _HANDING_ON, _HANDED_ON = "moving", "handing on", "handed on"
-_AT_ONCE = 2_000_000  # rows: what is lost by a stop, and what a view's GROUP BY holds in memory
+_AT_ONCE = 2_000_000  # rows per group: bounds what a stop loses, and what a view's GROUP BY holds in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class _Group:
 
 
 class Backfill:
-    """The rows that the steps of a plan fill in."""
+    """Runs the fills of a plan."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Backfill:
         fills: Sequence[Fill],
         pace: Pace,
     ) -> None:
-        """Know what is to be filled, and how fast."""
+        """Prepare to run `fills` in the given database, at the given pace; nothing runs yet."""
         self._engine = engine
         self._tables = tables
         self._database = quote_identifier(database)
@@ -56,7 +56,7 @@ class Backfill:
 
     @property
     def can_wait(self) -> bool:
-        """Tell whether files can be handed on: all that is filled is of the MergeTree family."""
+        """Return whether all tables to fill are MergeTrees: only those can share files, and so be filled later."""
         names = {fill.table for fill in self.fills}
         return self._merge_trees(names) == names
 
@@ -65,7 +65,7 @@ class Backfill:
         return {name for name in names if there.get(name, "").endswith("MergeTree")}
 
     def cut(self, made: Collection[str]) -> None:
-        """Keep what is read as it is now; no row is written meanwhile. `made` are tables that are new and empty."""
+        """Snapshot what will be read; inserts must be paused. `made` are the tables that are new and empty."""
         altered = {fill.table for fill in self.fills if fill.alter}
         for fill in self.fills:
             if fill.alter:
@@ -79,7 +79,10 @@ class Backfill:
             self._engine.storage.create_like(self._table(name + _HISTORY), self._table(name))
 
     def fill(self, progress: Progress, done: Sequence[str], save: Callable[[list[str]], None]) -> None:
-        """Read it, and give it to the new tables; `done` is what `save` was told before a stop. Raises EngineError."""
+        """Read the snapshots and fill the new tables. Raises EngineError.
+
+        `save` stores the progress; `done` is what was last stored before a restart.
+        """
         if _HANDED_ON in done:
             self._clear()
             return
@@ -108,16 +111,16 @@ class Backfill:
         self._clear()
 
     def _clear(self) -> None:
-        """Remove what history was read from, and written to first."""
+        """Drop the temporary tables."""
         self._tables.try_drop(name for name in self._tables.existing() if name.endswith(BESIDE))
 
     @staticmethod
     def can_go_on(done: Sequence[str]) -> bool:
-        """Tell whether `fill` may go on after a stop: not when files were being given to the new tables."""
+        """Return whether `fill` can resume from `done`: not if it was stopped while new tables received their files."""
         return _HANDING_ON not in done
 
     def _without_torn(self, done: list[str], save: Callable[[list[str]], None]) -> list[str]:
-        """Return what is done, after a stop while files of a part were given on: that table is begun anew."""
+        """Return `done` without fills of a table that was receiving a group's files at the stop: it starts over."""
         torn = next((key.split("/")[0] for key in done if key.endswith(_MOVING)), None)
         if torn is None:
             return done
@@ -129,7 +132,7 @@ class Backfill:
         return done
 
     def fill_now(self, progress: Progress) -> None:
-        """Fill the new tables as they are, while no row is written and no view reads them. Raises EngineError."""
+        """Fill the new tables directly; inserts must be paused and no view may read them. Raises EngineError."""
         for fill in self.fills:
             progress(fill.told)
             if fill.alter:
@@ -144,13 +147,13 @@ class Backfill:
                     self._engine.execute(self._insert(fill, self._table(fill.table), fill.select, settings))
 
     def _groups(self, fill: Fill, number: int, finished: Collection[str]) -> list[_Group]:
-        """Return what is left to be filled in, at once each: partitions until there are enough rows, or all."""
+        """Return what is left of a fill as groups of partitions of about `_AT_ONCE` rows, or as one group for all."""
         if not fill.by_partition:
             whole = _Group(("",), 0 if fill.alter else fill.rows)
             return [] if f"{number}/" in finished else [whole]
         (source,) = self._names.findall(fill.source)
         partitions = self._engine.storage.partitions([self._table(source + end) for end in (_CUT, _HISTORY)])
-        if not partitions:  # nothing is there, or a table that has none
+        if not partitions:  # the source is empty, or has no partitions
             return [] if f"{number}/" in finished else [_Group(("",), fill.rows)]
         groups: list[_Group] = []
         for partition, rows in partitions.items():
@@ -164,7 +167,7 @@ class Backfill:
         return groups
 
     def _write(self, fill: Fill, partitions: Sequence[str], moving: Callable[[], None]) -> None:
-        """Fill in some partitions, or (none) all: into a table of its own, whose files are given on then."""
+        """Fill some partitions, or all if none are given: first into a table of its own, then share its files."""
         part = fill.table + _PART
         self._make(part, self._table(fill.table))
         existing = self._tables.existing()
@@ -176,13 +179,13 @@ class Backfill:
         self._tables.try_drop([part])
 
     def _make(self, name: str, like: str) -> None:
-        """Make an empty table; there may be one that a stopped server left."""
+        """Create an empty table, replacing one that a stopped server left."""
         if name in self._tables.existing():
             self._tables.drop([name])
         self._engine.storage.create_like(self._table(name), like)
 
     def _instead(self, match: re.Match[str], existing: Collection[str], some: Mapping[str, str]) -> str:
-        """Return what is read for a table: some partitions of it, its rows at the cut, or what it will get of them."""
+        """Return the table to read instead of a live one: its selected partitions, its new history or its snapshot."""
         if match[1] in some:
             return self._table(some[match[1]])
         for ending in (_HISTORY, _CUT):
@@ -192,7 +195,7 @@ class Backfill:
 
     @contextmanager
     def _some(self, fill: Fill, partitions: Sequence[str], existing: Collection[str]) -> Iterator[Mapping[str, str]]:
-        """Have a table with some partitions of what is filled in; give its name by that of the whole."""
+        """Create a table with only these partitions of the source; yield source name → its name."""
         if not partitions:
             yield {}
             return

@@ -1,1 +1,1 @@
-"""What a deployment will do, before it does anything: the layout of tables, and typed steps with their reasons."""
+"""Plans a deployment without changing anything: the layout of tables, and typed steps with reasons."""

@@ -1,8 +1,8 @@
-"""Changes of a table that its files can take over: columns added, dropped or made Nullable, TTL, indexes, and so on.
+"""Table changes that can reuse the files: columns added, dropped or made Nullable, TTL, indexes, and so on.
 
-The new table gets the files of the old one, hard links that take no space, altered where they have to be: of each part,
-ClickHouse writes the columns that change, those that are new only where their default is no constant. The old table
-stays as it is, to return to.
+The new table gets the old table's files, as hard links that take no space, and is then altered if necessary: in each
+part, ClickHouse rewrites only the columns that change, and writes new ones only if their default is not a constant. The
+old table stays as it is, for going back.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from clickpipe.sql import quote_identifier, quote_literal
 _LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
 _CONSTANT = re.compile(r"^(?:-?\d+(?:\.\d+)?|'(?:[^'\\]|\\.)*'|NULL|true|false|\[\])$", re.IGNORECASE)
 _WRITING = ("UPDATE", "DROP COLUMN", "MODIFY COLUMN", "MATERIALIZE", "MODIFY TTL")
-_FREE = ("TTL", "SETTINGS")  # what may differ of an engine's options
+_FREE = ("TTL", "SETTINGS")  # engine options that may differ
 
 
 def alterations(engine: Engine, before: DataSource, after: DataSource, old: str) -> tuple[str, ...] | None:
-    """Return what makes files of the table `old` those of the new one: what follows `ALTER TABLE …`, often nothing.
+    """Return the ALTERs (what follows `ALTER TABLE …`) that turn the files of `old` into the new table's; often none.
 
-    None where rows have to be written anew: another key or type, a FORWARD_QUERY, or what ClickHouse refuses when it is
-    tried on a table with one row.
+    Returns None if the rows have to be rewritten: for another key or type, a FORWARD_QUERY, or if ClickHouse refuses
+    the change on a test table with one row.
     """
     if after.forward_query is not None or not _same_engine(before, after):
         return None
@@ -64,7 +64,7 @@ def _plain(text: str) -> str:
 
 
 def writes(statements: tuple[str, ...]) -> bool:
-    """Tell whether parts have to be written for them, not what ClickHouse knows of the table alone."""
+    """Return whether the statements rewrite parts, rather than only metadata."""
     return any(
         word in text for text in statements for word in ("UPDATE", "DROP COLUMN", "MODIFY COLUMN", "MATERIALIZE")
     )
@@ -102,7 +102,7 @@ def _default(column: Column) -> tuple[str, str]:
 
 
 def _write(columns: Iterable[str]) -> list[str]:
-    """Return what writes values that are given by a default: they are what they were then, whatever it is later."""
+    """Return an UPDATE that stores the current default values of columns, so that later defaults do not change them."""
     names = [quote_identifier(name) for name in columns]
     return [f"UPDATE {', '.join(f'{name} = {name}' for name in names)} WHERE 1"] if names else []
 
@@ -112,7 +112,7 @@ def _index(index: Index) -> str:
 
 
 def _taken(engine: Engine, before: DataSource, after: DataSource, statements: tuple[str, ...]) -> bool:
-    """Tell whether ClickHouse carries them out, and takes the files then."""
+    """Return whether ClickHouse accepts the statements, and then the files, on a pair of test tables."""
     with scratch(engine) as checker:
         old, new = checker.table("before"), checker.table("after")
         column = before.columns[0]
@@ -129,7 +129,7 @@ def _taken(engine: Engine, before: DataSource, after: DataSource, statements: tu
 
 
 def alter(engine: Engine, table: str, statements: tuple[str, ...], settings: Settings | None = None) -> None:
-    """Carry out what `alterations` returned, and wait for it. Raises EngineError."""
+    """Run the statements that `alterations` returned, and wait until they are done. Raises EngineError."""
     waiting: Settings = {"mutations_sync": 2, "alter_sync": 2}
     for statement in statements:
         engine.execute(f"ALTER TABLE {table} {statement}", settings={**waiting, **(settings or {})})

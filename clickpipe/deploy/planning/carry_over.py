@@ -1,4 +1,4 @@
-"""Rows of a table into the one that takes its place: by FORWARD_QUERY, else column by column, cast without loss."""
+"""Copies a table's rows into its replacement: by FORWARD_QUERY, or column by column with lossless casts."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _CONTEXT = re.compile(r"[.:] (?:while executing|In scope|Maybe you meant)|\n")
 
 
 class CannotCopy(Exception):
-    """Raised for rows that cannot be copied: why, with the hint, and the place in the author's file."""
+    """Rows cannot be copied: the reason with a hint, and the place in the author's file."""
 
     def __init__(self, message: str, span: Span) -> None:
-        """Say why, and where."""
+        """Create the error with its reason and place."""
         super().__init__(message)
         self.span = span
 
 
 def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str) -> Copy:
-    """Return what copies the old table's rows for the new one. Raises CannotCopy.
+    """Return the copy of rows from the table `old` into the new one. Raises CannotCopy.
 
-    It is carried out for an empty table too: rows may come before the deployment is applied.
+    An empty table is copied too: rows may arrive before the deployment is applied.
     """
     if after.forward_query is not None:
         return _forward(engine, after, after.forward_query, old)
@@ -60,7 +60,7 @@ def carry_over(engine: Engine, before: DataSource, after: DataSource, old: str) 
 
 
 def _forward(engine: Engine, after: DataSource, query: Word, old: str) -> Copy:
-    """Put the old table behind the author's SELECT, which has no FROM of its own."""
+    """Append FROM the old table to the author's SELECT, which has no FROM."""
     try:
         refusal = check(engine.syntax_tree(query.text), (), settings=False)
         if refusal is not None:
@@ -78,7 +78,7 @@ def _forward(engine: Engine, after: DataSource, query: Word, old: str) -> Copy:
 
 
 def _lossy(engine: Engine, table: str, column: str, given: str, type_: str) -> str:
-    """Say why a column's values cannot all be cast without loss, '' when they can.
+    """Return why a column's values cannot all be cast without loss; '' if they can.
 
     ClickHouse's accurate cast cuts times and decimals without a word: what it makes of these has to give them back.
     """
@@ -94,7 +94,7 @@ def _lossy(engine: Engine, table: str, column: str, given: str, type_: str) -> s
     sql = f"SELECT countIf({lossy}) FROM {table}"
     try:
         lost = int(json.loads(engine.execute(sql, output="JSONCompact").body)["data"][0][0])
-    except EngineError:  # not every type can be asked so
+    except EngineError:  # some types do not support this check
         try:
             sql = f"SELECT sum(ignore(accurateCast({column}, {quote_literal(type_)}))) FROM {table}"
             engine.execute(sql, output="Null")

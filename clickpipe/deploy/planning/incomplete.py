@@ -1,4 +1,4 @@
-"""What of a project can be deployed although data sources are missing from it."""
+"""Finds the part of a project that can be deployed although data sources are missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clickpipe.project import Project, load_texts, resource_name
 
 
 def complete_part(compiled: CompiledProject) -> tuple[Project, list[str]]:
-    """Return the project without the pipes that need a data source which is not in it, and the names of those."""
+    """Return the project without the pipes that need a missing data source, and the names of those pipes."""
     files = compiled.project.files
     left_out = {d.span.file for d in compiled.diagnostics if d.code == MISSING and d.severity is Severity.ERROR}
     grew = bool(left_out)

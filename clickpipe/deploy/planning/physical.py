@@ -1,9 +1,9 @@
-"""The physical objects of a compiled project: tables and views named by what they are.
+"""The physical objects of a compiled project: tables and views, named by their content.
 
-A physical name is the resource's name with a fingerprint of its definition, so what did not change
-has the same name in the next deployment and is shared, and what changed is a new object beside the
-old one. The table of a view's target is named after the tables that feed it, too: were it shared by two deployments
-whose views read different tables, what is written to both would be in it twice.
+A physical name is the resource's name plus a fingerprint of its definition. So whatever did not change keeps its name
+in the next deployment and is shared, and whatever changed is a new object next to the old one. The fingerprint of a
+view's target also covers the tables that feed it: if two deployments whose views read different tables shared the
+target, rows written to both would be in it twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from clickpipe.template import Binder
 
 @dataclass(frozen=True, slots=True)
 class PhysicalObject:
-    """One table or view: its bare physical name and the statement that makes it."""
+    """One table or view: its bare physical name and its CREATE statement."""
 
     name: str
     ddl: str
@@ -38,7 +38,7 @@ class PhysicalObject:
 
 @dataclass(frozen=True, slots=True)
 class PhysicalView:
-    """A materialized view in place: where it reads and writes, and its SELECT over physical tables."""
+    """A materialized view with its physical object and its SELECT over physical tables."""
 
     view: MaterializedView
     object: PhysicalObject
@@ -47,9 +47,10 @@ class PhysicalView:
 
 @dataclass(slots=True)
 class Layout:
-    """Where everything of a compiled project lies in a workspace's database.
+    """The physical objects of a compiled project in a workspace's database.
 
-    `definitions` tell of each data source what its rows are: its DDL and what makes them, not where that lies.
+    `definitions` holds a fingerprint per data source of what its rows are: its DDL and the SELECTs that produce them,
+    independent of physical names.
     """
 
     database: str
@@ -59,22 +60,22 @@ class Layout:
     views: dict[str, PhysicalView] = field(default_factory=dict)
 
     def qualified(self, name: str) -> str:
-        """Return a physical name quoted with its database."""
+        """Return a physical name, quoted and qualified with its database."""
         return f"{quote_identifier(self.database)}.{quote_identifier(name)}"
 
     def tables(self) -> dict[str, str]:
-        """Return the quoted physical table for each name that SQL may use."""
+        """Return the quoted, qualified table for each name that a project's SQL may use."""
         found = {name: self.qualified(o.name) for name, o in self.data_tables.items()}
         found |= {f"{name}_quarantine": self.qualified(o.name) for name, o in self.quarantines.items()}
         return found
 
     def objects(self) -> list[PhysicalObject]:
-        """Return all objects, each after those it needs."""
+        """Return all objects, each after those that it needs."""
         tables = [*self.data_tables.values(), *self.quarantines.values()]
         return [*tables, *(v.object for v in self.views.values())]
 
     def physical(self) -> Physical:
-        """Return the layout as the catalog keeps it: names only."""
+        """Return the layout as stored in the catalog: names only."""
         return Physical(self.tables(), tuple(o.name for o in self.objects()))
 
 
@@ -91,7 +92,7 @@ def layout(compiled: CompiledProject, database: str) -> Layout:
 
 
 def definitions(compiled: CompiledProject) -> dict[str, str]:
-    """Return by data source a fingerprint of what its rows are: its DDL, and the SELECTs that make them."""
+    """Return a fingerprint per data source of its DDL and of the SELECTs that produce its rows."""
     return {
         source.name: fingerprint(table_ddl(source, ""), *sorted(_origins(compiled, source.name, frozenset())))
         for source in compiled.data_sources.values()
@@ -99,7 +100,7 @@ def definitions(compiled: CompiledProject) -> dict[str, str]:
 
 
 def _origins(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set[str]:
-    """Return what makes the rows of a view's target: the SELECTs of its views, and what fills their sources alike."""
+    """Return what produces the rows of a view's target: its views' SELECTs and, recursively, their sources' origins."""
     found: set[str] = set()
     for view in compiled.views.values():
         if view.target == name and name not in seen:
@@ -109,20 +110,20 @@ def _origins(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set[
 
 
 def _upstream(compiled: CompiledProject, name: str, seen: frozenset[str]) -> set[str]:
-    """Return the origins of a data source that views fill, with its definition: it is filled anew when that changes."""
+    """Return a data source's origins plus its DDL, as it is refilled if that changes; empty if no view fills it."""
     origins = _origins(compiled, name, seen)
     return origins | {table_ddl(compiled.data_sources[name], "")} if origins else set()
 
 
 def logical_select(compiled: CompiledProject, view: MaterializedView) -> str:
-    """Return a view's SELECT over the names of the project: what rows it makes, wherever they lie."""
+    """Return a view's SELECT over the project's own names, independent of physical tables."""
     binder = Binder()
     composed = Composer(compiled.project, compiled.reader, None).pipe(view.pipe, {}, binder)
     return inline(composed.text, binder.params)
 
 
 def _place(compiled: CompiledProject, definitions: Mapping[str, str], name: str, seen: frozenset[str]) -> str:
-    """Return what the table of a data source is named after: its definition, and those of the tables that feed it."""
+    """Return the fingerprint in a table's name: of its definition and of the tables that feed it."""
     feeding = {v.source for v in compiled.views.values() if v.target == name} - seen - {name}
     if not feeding:
         return definitions[name] if name in definitions else definitions[name.removesuffix(QUARANTINE_SUFFIX)]

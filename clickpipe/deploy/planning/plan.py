@@ -1,4 +1,4 @@
-"""What a deployment changes, before anything is touched: a list of typed steps, and who is new, changed, gone."""
+"""Plans a deployment: typed steps, and which resources are new, changed or deleted. Changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECRET = re.compile(r"""\btb_(?:secret|var)\(\s*(['"])(\w+)\1\s*\)""")
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Resource names by what happens to them."""
+    """Resource names, by what happens to them."""
 
     new: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A deployment as planned. `steps` are in the order they are applied."""
+    """A planned deployment. `steps` are in the order in which they are applied."""
 
     steps: tuple[Step, ...]
     data_sources: Changes
@@ -40,12 +40,12 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether nothing at all changes."""
+        """Return whether nothing changes at all."""
         return not self.steps and self.data_sources == self.pipes == Changes()
 
     @property
     def errors(self) -> tuple[Feedback, ...]:
-        """Return what stands in the way."""
+        """Return the feedback that prevents the deployment."""
         return tuple(f for f in self.feedback if f.level == "ERROR")
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,16 +81,16 @@ def make_plan(
     allow_destructive: bool,
     secret: Secrets = no_secret,
 ) -> Plan:
-    """Compare a compiled project with what is live. Reads row counts; changes nothing.
+    """Compare a compiled project with the live deployment. Reads row counts; changes nothing.
 
-    `secret` tells which secrets there are: those that are missing are remarked on.
+    `secret` returns a secret's value, or None: missing ones get a warning.
     """
     old_texts = dict(live.compiled.project.files) if live else {}
     sources = _changes(old_texts, compiled.project.files, ".datasource")
     pipes = _changes(old_texts, compiled.project.files, ".pipe")
     feedback: list[Feedback] = []
     steps: list[Step] = []
-    existing = set(live.physical.objects) if live else set()  # what else lies there is half made, and goes
+    existing = set(live.physical.objects) if live else set()  # any other table is half made and will be dropped
     tables = TableSteps(engine, compiled, layout, live, allow_destructive=allow_destructive)
     for step, remarks in tables.plan(existing):
         steps.append(step)
@@ -115,13 +115,13 @@ def make_plan(
 
 
 def all_new(compiled: CompiledProject) -> tuple[Changes, Changes]:
-    """Return data sources and pipes as a first deployment has them."""
+    """Return the changes of data sources and pipes in a first deployment: all new."""
     files = compiled.project.files
     return _changes({}, files, ".datasource"), _changes({}, files, ".pipe")
 
 
 def _remarks(compiled: CompiledProject, changing: Collection[str]) -> Iterator[Feedback]:
-    """Yield what an author should know of files that do not do what they say, or do no longer."""
+    """Yield warnings about files that have no effect, or no longer have any."""
     for source in compiled.data_sources.values():
         resource = f"Datasource {source.name}.datasource"
         if source.forward_query is not None and source.name not in changing:
@@ -139,7 +139,7 @@ def _counted(names: Sequence[str], one: str, more: str) -> str:
 
 
 def _missing_secrets(compiled: CompiledProject, secret: Secrets) -> Iterator[Feedback]:
-    """Yield what calls would fail for: secrets without a default that nobody has set."""
+    """Yield warnings about secrets that are not set and have no default: calls would fail."""
     for pipe in compiled.project.pipes.values():
         asked = {name for node in pipe.nodes for _, name in _SECRET.findall(node.program.source.text)}
         for name in sorted(asked):

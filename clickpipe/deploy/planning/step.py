@@ -1,4 +1,4 @@
-"""The steps of a plan: each with its category, why it is made, what it makes, and how that gets its rows."""
+"""The steps of a plan: each has a category, a reason, what it creates, and where its rows come from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from enum import StrEnum
 
 from clickpipe.deploy.planning.physical import PhysicalObject
 
-_ROWS_A_SECOND = 500_000  # what a machine with two cores copies of events of a dozen columns, and a little less
-_ALTERED_A_SECOND = 5 * _ROWS_A_SECOND  # of these, one column is written
-_ALTERED_PART = 0.1  # seconds until ClickHouse takes up the next one
+_ROWS_A_SECOND = 500_000  # a bit less than what two cores copy of events with a dozen columns
+_ALTERED_A_SECOND = 5 * _ROWS_A_SECOND  # only one column is rewritten
+_ALTERED_PART = 0.1  # seconds until ClickHouse starts on the next part
 
 
 class Category(StrEnum):
-    """How much a step touches."""
+    """How much a step changes."""
 
     METADATA = "metadata"
     CREATE = "create"
@@ -25,7 +25,7 @@ class Category(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Rows of the table `source` for the one that takes its place: a SELECT, and the columns it gives."""
+    """Copies rows of the table `source` into its replacement: a SELECT, and its columns."""
 
     source: str
     select: str
@@ -34,9 +34,9 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Populate:
-    """A view's SELECT over the rows that are in `source`, for its target: by the names of its columns, as it writes.
+    """Fills a view's target with the view's SELECT over the rows in `source`, matching columns by name as views do.
 
-    `by_partition` tells that it may be given a partition of them after another, as it is given what is inserted.
+    `by_partition` means that it may run on one partition after the other, just as the view runs on each insert.
     """
 
     source: str
@@ -46,10 +46,10 @@ class Populate:
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """The files of the table `source` for a new one: altered first, by what follows `ALTER TABLE …` in each statement.
+    """Gives a new table the files of `source` after altering them; `statements` are what follows `ALTER TABLE …`.
 
-    Each may be carried out twice. `writes` tells whether parts are written. What it does not touch of a part takes no
-    time and no space: those files are shared.
+    Each statement may be run twice. `writes` says whether parts are rewritten. Files that it does not touch are shared,
+    and take no time or space.
     """
 
     source: str
@@ -59,9 +59,9 @@ class Alteration:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change: its category, the resource, the reason in words; the rows it reads, their bytes on disk, and parts.
+    """One change: its category, resource and reason; the rows it reads, with their bytes on disk and parts.
 
-    `backfill`, `alter` and `populate` fill what it makes, `move` is the table before whose rows it gets as they are.
+    `backfill`, `alter` and `populate` fill what it creates; `move` is a previous table whose rows it takes unchanged.
     """
 
     category: Category
@@ -78,7 +78,7 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """Return about how long it takes to copy or fill; while that lasts, rows go on being taken."""
+        """Return roughly how long filling takes; inserts go on meanwhile."""
         if self.alter is not None:
             return round(self.parts * _ALTERED_PART + self.rows / _ALTERED_A_SECOND, 1) if self.alter.writes else 0.0
         return round(self.rows / _ROWS_A_SECOND, 1) if self.backfill or self.populate else 0.0
@@ -86,7 +86,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """A remark on the plan; level ERROR stops it. `line` and `column` (from 1; 0: none) are its place in the file."""
+    """A remark on the plan; level ERROR stops it. `line` and `column` are 1-based places in the file; 0 is none."""
 
     level: str
     resource: str
@@ -95,6 +95,6 @@ class Feedback:
     column: int = 0
 
     def as_dict(self) -> dict[str, str | int]:
-        """Return it as the deployment routes send it."""
+        """Return it in the form that the deployment routes send."""
         place = {"line": self.line, "column": self.column} if self.line else {}
         return {"level": self.level, "resource": self.resource, "message": self.message, **place}

@@ -1,7 +1,7 @@
-"""The steps that make tables, each with the cheapest way to its rows.
+"""The steps that create tables, each with the cheapest source of its rows.
 
-In this order: the files of the table before, as they are (`move`) or altered (`alter`); rows copied from it
-(`backfill`); for a view's target, its SELECT over the rows of its source (`populate`).
+In this order: the previous table's files, unchanged (`move`) or altered (`alter`); rows copied from it (`backfill`);
+for a view's target, its SELECT over the rows of its source (`populate`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clickpipe.engine import Engine
 from clickpipe.project import DataSource, Index
 from clickpipe.sql import quote_identifier, quote_literal
 
-_SUMMING = {"AggregatingMergeTree", "SummingMergeTree"}  # engines that make one of what was grouped apart
+_SUMMING = {"AggregatingMergeTree", "SummingMergeTree"}  # engines that merge rows which were grouped separately
 
 
 class _Extent(TypedDict):
@@ -30,7 +30,7 @@ class _Extent(TypedDict):
 
 
 class TableSteps:
-    """Plans the tables of one project over those that are live."""
+    """Plans the tables of one project, given the live ones."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class TableSteps:
         *,
         allow_destructive: bool = False,
     ) -> None:
-        """Compare with `live`; None where nothing is. Values are lost only where that is allowed."""
+        """Compare with `live`, None before the first deployment. `allow_destructive` permits losing values."""
         self._allow_destructive = allow_destructive
         self._engine = engine
         self._compiled = compiled
@@ -50,7 +50,7 @@ class TableSteps:
         self._alterations: dict[str, tuple[str, ...] | None] = {}
 
     def plan(self, existing: Collection[str]) -> Iterator[tuple[Step, list[Feedback]]]:
-        """Yield a step for each table that is not among `existing`: what feeds others before these."""
+        """Yield a step for each table not in `existing`; tables that feed others come first."""
         tables = self._layout.data_tables
         for name in sorted(tables, key=self._depth):
             if tables[name].name not in existing:
@@ -63,12 +63,12 @@ class TableSteps:
                     yield self._quarantine(self._live, name, old), []
 
     def _depth(self, name: str) -> int:
-        """Return how many materialized views lie before a data source."""
+        """Return the length of the longest chain of materialized views that leads to a data source."""
         feeding = [v.view.source for v in self._layout.views.values() if v.view.target == name]
         return 1 + max((self._depth(source) for source in feeding if source != name), default=-1)
 
     def size(self, *tables: str) -> _Extent:
-        """Return the rows of tables, and their bytes on disk, as a step has them."""
+        """Return the total rows, bytes on disk and parts of tables, as keyword arguments of `Step`."""
         rows = size = parts = 0
         for table in tables:
             held = self._engine.storage.extent(table)
@@ -77,7 +77,7 @@ class TableSteps:
 
     def _table(self, name: str) -> tuple[Step, list[Feedback]]:
         target, after = self._layout.data_tables[name], self._compiled.data_sources[name]
-        known = self._live is not None and name in self._live.compiled.data_sources  # not a quarantine of its name
+        known = self._live is not None and name in self._live.compiled.data_sources  # and not a quarantine of this name
         old = self._live.physical.tables.get(name) if self._live and known else None
         if self._live is None or old is None:
             if self._fed(self._compiled, name) and not (after.backfill_skip and self._live):
@@ -104,7 +104,7 @@ class TableSteps:
         return Step(Category.REWRITE, name, reason, create=(target,), backfill=backfill, **self.size(old)), feedback
 
     def _kept(self, live: Live, name: str, old: str) -> tuple[Step, list[Feedback]]:
-        """Return the step that gives a table the files of the one before."""
+        """Return the step that gives a table the previous table's files."""
         target, after = self._layout.data_tables[name], self._compiled.data_sources[name]
         before = live.compiled.data_sources[name]
         size = self.size(old)
@@ -126,7 +126,7 @@ class TableSteps:
         return step, self._dropped(name, before, after, size["rows"])
 
     def _dropped(self, name: str, before: DataSource, after: DataSource, rows: int) -> list[Feedback]:
-        """Return what is told of values that go with their columns; of those that a view makes nothing is lost."""
+        """Return feedback on values lost with dropped columns; a target's values are not lost, as views make them."""
         gone = [c for c in before.columns if not after.column(c.name)]
         if not gone or not rows or after.forward_query is not None or self._fed(self._compiled, name):
             return []
@@ -143,7 +143,7 @@ class TableSteps:
         return [Feedback("ERROR", f"Datasource {name}.datasource", message, at.line, at.column)]
 
     def _populated(self, name: str, old: str | None, reason: str) -> tuple[Step, list[Feedback]]:
-        """Return the step that fills a view's target from its source."""
+        """Return the step that fills a view's target from its sources."""
         target = self._layout.data_tables[name]
         feeding = [v for v in self._layout.views.values() if v.view.target == name]
         read = {v.view.source for v in feeding}
@@ -160,7 +160,7 @@ class TableSteps:
         return Populate(source, view.select, merges and view.select.count(source) == 1)
 
     def _quarantine(self, live: Live, name: str, old: str) -> Step:
-        """Return the step that makes a quarantine with other columns, with the rows of the one before."""
+        """Return the step that creates a quarantine with changed columns and copies the old one's rows."""
         target = self._layout.quarantines[name]
         before, after = live.compiled.data_sources[name], self._compiled.data_sources[name]
         kept = [c.name for c in after.columns if before.column(c.name) is not None]
@@ -171,12 +171,12 @@ class TableSteps:
         resource = f"{name}_quarantine"
         return Step(Category.METADATA, resource, reason, create=(target,), backfill=backfill, **self.size(old))
 
-    # Which rows stay what they are
+    # Which rows stay the same
 
     def _keeps_rows(self, live: Live, name: str, seen: frozenset[str] = frozenset()) -> bool:
-        """Tell whether the files of the table before hold the rows of the new one, but for what an ALTER changes.
+        """Return whether the previous table's files, possibly after an ALTER, hold the new table's rows.
 
-        Those of a view's target do while its views make the same rows of the same rows, or where their pipes say
+        For a view's target that holds if its views would produce the same rows, or if their pipes say
         DEPLOYMENT_METHOD alter.
         """
         if self._alteration(live, name) is None:
@@ -199,7 +199,7 @@ class TableSteps:
         return sorted(logical_select(compiled, view) for view in compiled.views.values() if view.target == name)
 
     def _asks_alter(self, live: Live, name: str) -> bool:
-        """Tell whether all views of a target that changed say DEPLOYMENT_METHOD alter."""
+        """Return whether any of a target's views changed and all that did say DEPLOYMENT_METHOD alter."""
         before = self._selects(live.compiled, name)
         views = [view for view in self._compiled.views.values() if view.target == name]
         changed = [view for view in views if logical_select(self._compiled, view) not in before]
@@ -215,9 +215,10 @@ class TableSteps:
 
 
 def renamed(before: DataSource, after: DataSource) -> str:
-    """Return the FORWARD_QUERY that keeps values of columns which others take the place of; '' where none does.
+    """Return the FORWARD_QUERY that keeps the values of renamed columns; '' if there are none.
 
-    Those with the same jsonpath do; of one that is gone and one that is new, of one type, the new one does.
+    A new column with the same jsonpath as a dropped one counts as renamed; so does a single new column of the same type
+    as a single dropped one.
     """
     gone = [c for c in before.columns if not after.column(c.name)]
     new = [c for c in after.columns if not before.column(c.name)]
@@ -236,7 +237,7 @@ def renamed(before: DataSource, after: DataSource) -> str:
 
 
 def _changed(before: DataSource, after: DataSource) -> str:
-    """Return what changes of a table's definition, in words."""
+    """Return a description of what changes in a table's definition."""
     found = [f"+{c.name}" for c in after.columns if not before.column(c.name)]
     found += [f"-{c.name}" for c in before.columns if not after.column(c.name)]
     for column in after.columns:
@@ -270,7 +271,7 @@ def _text(word: Word | None) -> str:
 
 
 def _history_lost(name: str, sources: Collection[str], there: int, rows: int) -> Feedback | None:
-    """Return a warning when a target has more rows than what it is filled anew from."""
+    """Return a warning if a target has more rows than the sources it is rebuilt from."""
     if rows <= there:
         return None
     message = (

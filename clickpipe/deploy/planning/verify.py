@@ -1,4 +1,4 @@
-"""What a deployment is about to make, judged as ClickHouse reads it: just before anything is touched."""
+"""Checks what a deployment is about to create, as ClickHouse parses it, just before anything changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clickpipe.sql import Refusal, check, check_create, is_view_of
 
 
 def judge_layout(engine: Engine, compiled: CompiledProject, layout: Layout, objects: Sequence[PhysicalObject]) -> None:
-    """Raise ClickpipeError 400 unless each of the objects is what the project asks for, and reads its tables only."""
+    """Raise ClickpipeError 400 unless each object is what the project asks for and reads only the project's tables."""
     tables = {table.replace("`", "") for table in layout.tables().values()}
     sources = {layout.data_tables[name].name: source for name, source in compiled.data_sources.items()}
     views = {view.object.name: view for view in layout.views.values()}
@@ -40,7 +40,7 @@ def judge_layout(engine: Engine, compiled: CompiledProject, layout: Layout, obje
 
 
 def _readable(item: PhysicalObject, source: DataSource | None, layout: Layout) -> str:
-    """Return the statement that makes an object, with `JSON` for `JSON(…)`: ClickHouse's tree has no form for that."""
+    """Return an object's DDL with `JSON(…)` types as plain `JSON`: ClickHouse's tree cannot represent parameters."""
     types = plain_types(source) if source is not None else {}
     if source is None or not types or item.ddl != table_ddl(source, layout.qualified(item.name)):
         return item.ddl

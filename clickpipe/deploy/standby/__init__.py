@@ -1,1 +1,1 @@
-"""Two deployments side by side: rows passed on between them, and workspaces that begin as a copy of another."""
+"""Two deployments side by side: forwarding rows between them, and workspaces cloned from another."""

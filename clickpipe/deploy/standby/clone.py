@@ -1,4 +1,4 @@
-"""A workspace that begins as what another one answers from: its files, and its rows without copying them."""
+"""Starts a workspace as a clone of another's live deployment, sharing its rows instead of copying them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clickpipe.engine import Engine
 
 
 class Rows(StrEnum):
-    """Which rows a clone begins with: of each table all, those of the last partition, or none."""
+    """Which rows of each table a clone starts with: all, those of the last partition, or none."""
 
     ALL = "all"
     LAST = "last"
@@ -28,10 +28,10 @@ def clone_tables(
     paused: Callable[[], AbstractContextManager[None]],
     rows: Rows,
 ) -> None:
-    """Make the tables of a layout with the rows of those that another workspace has.
+    """Create the tables of a layout with the rows of another workspace's tables.
 
-    The files are shared, so that they take no time and no space: what is written to either later is its own. `paused`
-    holds the other's inserts meanwhile, so that views' targets fit their sources. Raises EngineError.
+    Files are shared, which takes no time or space; later writes to either workspace do not affect the other. `paused`
+    holds the other's inserts back, so that views' targets match their sources. Raises EngineError.
     """
     objects = layout.objects()
     tables.create([item for item in objects if not item.is_view])

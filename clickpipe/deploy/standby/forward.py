@@ -1,9 +1,9 @@
-"""Rows that arrive in one deployment's tables, passed on to another's that stands beside it.
+"""Forwards rows that arrive in one deployment's tables to those of its standby.
 
-Each table that both have, and that lies elsewhere in the other, gets a materialized view from the one to the other:
-by the FORWARD_QUERY of the newer, where that is the other, else column by column. ClickHouse writes through it in the
-insert itself, with the insert's deduplication token: what is written once is passed on once. Values that do not fit
-the other's type stop nothing: such rows are left out there.
+Each data source whose table differs between the two gets a materialized view from one table to the other. Towards the
+newer deployment it uses that one's FORWARD_QUERY, if any, else it maps column by column. ClickHouse writes through the
+view as part of the insert, with the insert's deduplication token, so each row is forwarded exactly once. A row with a
+value that does not fit the other table's type is left out there and does not fail the insert.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _NULLABLE = re.compile(r"^Nullable\((.*)\)$", re.DOTALL)
 
 
 def forwards(engine: Engine, database: str, source: Live, target: Live) -> list[PhysicalObject]:
-    """Return the views that pass rows on from `source` to `target`.
+    """Return the views that forward rows from `source` to `target`.
 
-    What views of `target` make comes of what is passed on to their sources. Raises ClickpipeError for rows that cannot
-    be passed on.
+    Targets of `target`'s own views get none: those views run on the forwarded rows. Raises ClickpipeError if rows
+    cannot be forwarded.
     """
     fed = {view.target for view in target.compiled.views.values()}
     found = []
@@ -79,7 +79,7 @@ def _select(before: DataSource, after: DataSource, old: str, *, newer: bool) -> 
 
 
 def _cast(name: str, old: str, type_: str) -> tuple[str, list[str]]:
-    """Return a value of another type, and what has to hold for it to be one."""
+    """Return SQL that casts a column to another type, and the conditions for rows where that works."""
     if _NESTED.sub(r"\1", old) == _NESTED.sub(r"\1", type_):
         return f"CAST(t.{name}, {quote_literal(type_)})", []
     plain = _LOW_CARDINALITY.sub(r"\1", type_)

@@ -1,8 +1,8 @@
-"""Two deployments side by side: the live one, and one that waits before it (staging) or is kept behind it (previous).
+"""The standby deployment next to the live one: either newer and in staging, or the previous one.
 
-Rows that are written to the live one are passed on to the other (`forward.py`), so that either can be promoted at any
-moment. What is done to whole tables of the live one (rows replaced, deleted) is not passed on: the other is outdated
-then, and cannot be promoted.
+Rows written to the live deployment are forwarded to the standby (`forward.py`), so that it can be promoted at any
+moment. Operations on whole tables (replacing or deleting rows) are not forwarded: they make the standby outdated, and
+it can no longer be promoted.
 """
 
 from __future__ import annotations
@@ -18,41 +18,41 @@ from clickpipe.deploy.tables import Tables
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 
-_NAME = re.compile(r"\w+")  # of a view that rows are pushed to, or a table that is not there
+_NAME = re.compile(r"\w+")  # names in an error message: the view that failed, or a missing table
 _LOGGER = logging.getLogger(__name__)
 
 
 class Standby:
-    """The deployment beside the live one of a workspace."""
+    """A workspace's standby deployment, if it has one."""
 
     def __init__(self, engine: Engine, catalog: Catalog, workspace: Workspace, tables: Tables) -> None:
-        """Start without one."""
+        """Start without a standby."""
         self._engine = engine
         self._catalog = catalog
         self._workspace = workspace
         self._tables = tables
         self.other: Live | None = None
-        self.ready = True  # it has all its rows
+        self.ready = True  # it has all its rows, and can be promoted
 
     def staging(self, live: Live | None) -> Live | None:
-        """Return it if it waits; None for none, and for what was live before."""
+        """Return the standby if it is newer than the live deployment and ready, else None."""
         newer = self.other is not None and (live is None or self.other.deployment_id > live.deployment_id)
         waits = newer and self.ready
         return self.other if waits else None
 
     def is_making(self, live: Live, data_source: str) -> bool:
-        """Tell whether a deployment is being made with another table for a data source: replacing rows undoes it."""
+        """Return whether a deployment in progress has another table for a data source: replacing rows breaks it."""
         if self.other is None or self.ready:
             return False
         return live.physical.tables.get(data_source) != self.other.physical.tables.get(data_source)
 
     def previous(self, live: Live | None) -> Live | None:
-        """Return it if it was live before; None for none, and for what is to be live."""
+        """Return the standby if it is the previous deployment, else None."""
         older = self.other is not None and live is not None and self.other.deployment_id < live.deployment_id
         return self.other if older and self.ready else None
 
     def objects(self, live: Live | None) -> set[str]:
-        """Return the names of all it uses, and of the views that pass rows on to it."""
+        """Return the names of the standby's objects, including the views that forward rows to it."""
         if self.other is None:
             return set()
         return {*self.other.physical.objects, *(view.name for view in self._forwards(live))}
@@ -63,7 +63,7 @@ class Standby:
         return forwards(self._engine, self._workspace.database, live, self.other)
 
     def can_connect(self, live: Live | None, other: Live) -> bool:
-        """Tell whether rows of the live deployment can be passed on to another."""
+        """Return whether rows of the live deployment can be forwarded to `other`."""
         try:
             if live is not None:
                 forwards(self._engine, self._workspace.database, live, other)
@@ -72,37 +72,37 @@ class Standby:
         return True
 
     def connect(self, live: Live | None) -> None:
-        """Pass rows of the live deployment on to it from now on. Raises ClickpipeError, EngineError."""
+        """Start forwarding the live deployment's rows to the standby. Raises ClickpipeError, EngineError."""
         self._tables.create(self._forwards(live))
 
     def connect_again(self, live: Live | None) -> None:
-        """After a start: pass rows on to it as before, unless one of its views refused a row."""
+        """After a start, forward rows as before, unless forwarding was cut off (`sever`)."""
         found = self.other and self._catalog.deployment(self._workspace.id, self.other.deployment_id)
         if found and not found.summary.get("severed"):
             self.connect(live)
 
     def swap(self, before: Live, live: Live) -> None:
-        """After a promotion: pass rows of what is live now back to what was live before. Raises as `connect`."""
+        """After a promotion, forward rows from the new live deployment to the previous one. Raises as `connect`."""
         self.other, self.ready = live, True
         self.disconnect(before)
         self.other = before
         self.connect(live)
 
     def disconnect(self, live: Live | None) -> None:
-        """Pass no more rows on to it. Raises EngineError."""
+        """Stop forwarding rows. Raises EngineError."""
         self._tables.drop(view.name for view in self._forwards(live))
 
     def outdate(self, live: Live | None, data_source: str) -> None:
-        """Take note that rows of the live deployment's data source were replaced or deleted."""
+        """Mark the standby outdated: rows of a data source were replaced or deleted in the live deployment."""
         if live is None or self.other is None:
             return
         if live.physical.tables.get(data_source) != self.other.physical.tables.get(data_source):
             self._catalog.set_outdated(self._workspace.id, self.other.deployment_id, data_source)
 
     def sever(self, live: Live | None, error: EngineError) -> bool:
-        """Pass no more rows on to it when what is its own made an insert into the live deployment fail; tell whether.
+        """Cut off forwarding if the standby's objects made an insert into the live deployment fail; return whether.
 
-        It cannot be promoted then: live is not to be hurt by what stands beside it.
+        The standby must not harm the live deployment. It can no longer be promoted.
         """
         if live is None or self.other is None:
             return False
@@ -115,8 +115,8 @@ class Standby:
         return True
 
     def require_current(self) -> None:
-        """Raise ClickpipeError 409 when it lacks what was done to the live one."""
-        assert self.other is not None  # noqa: S101 - the caller looked
+        """Raise ClickpipeError 409 if the standby is outdated or cut off."""
+        assert self.other is not None  # noqa: S101 - callers check this first
         found = self._catalog.deployment(self._workspace.id, self.other.deployment_id)
         if found and (reason := found.summary.get("severed")):
             message = (
@@ -133,7 +133,7 @@ class Standby:
             raise ClickpipeError(message, status=409, code="deployment_outdated")
 
     def discard(self, live: Live | None) -> None:
-        """Remove it, with what only it uses. Raises EngineError."""
+        """Remove the standby and everything that only it uses. Raises EngineError."""
         gone = self.other
         if gone is None:
             return
@@ -143,5 +143,5 @@ class Standby:
         self._catalog.set_status(self._workspace.id, gone.deployment_id, DeploymentStatus.DELETED)
         try:
             self._tables.collect(live.physical.objects if live else ())
-        except EngineError:  # the next deployment, or the next start, removes the rest
+        except EngineError:  # the next deployment or start removes the rest
             _LOGGER.exception("could not remove what deployment %d used", gone.deployment_id)
