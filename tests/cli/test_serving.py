@@ -116,7 +116,9 @@ def test_one_process_holds_a_data_folder(tmp_path: Path) -> None:
         assert f"is in use by another clickpipe (process {server.popen.pid})" in said
 
 
-def test_a_port_that_is_taken_is_found_before_anything_is_opened_or_deployed(tmp_path: Path, run: Run) -> None:
+def test_a_port_that_is_taken_is_found_before_anything_is_opened_or_deployed(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -128,6 +130,13 @@ def test_a_port_that_is_taken_is_found_before_anything_is_opened_or_deployed(tmp
         assert (said.code, said.out) == (1, "")
         assert "Is another clickpipe running? Use --port." in said.err
         assert not (tmp_path / "other").exists()
+        monkeypatch.setenv("CLICKPIPE_CLICKHOUSE_PORT", port)
+        told = run("serve", "--data-dir", tmp_path / "other", "--port", "0").err
+        assert "Is another clickpipe running? Use the setting clickhouse_port." in told
+    monkeypatch.delenv("CLICKPIPE_CLICKHOUSE_PORT")
+    for host in ("192.0.2.1", "nowhere.invalid"):
+        told = run("serve", "--data-dir", tmp_path / "other", "--host", host).err
+        assert ("Cannot listen on" in told, "The host is an address of this machine" in told) == (True, True)
 
 
 def test_kill_9_loses_neither_the_deployment_nor_an_event(tmp_path: Path, run: Run) -> None:
