@@ -72,7 +72,7 @@ class EmbeddedEngine:
         self.inspect = self._inspector.inspect
         self.storage = Storage(self)
         self._pool = Workers(workers, "engine", most=most_workers)
-        self.stuck, self.stuck_of = self._pool.stuck, self._pool.stuck_of
+        self.stuck, self.stuck_of, self.end_all = self._pool.stuck, self._pool.stuck_of, self._pool.end_all
         self._streams = threading.Semaphore(max(1, workers // 4))  # not all, for slow clients
         if self._place.unclean:
             self._inspector.start()

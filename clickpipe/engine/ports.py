@@ -57,6 +57,10 @@ class Queries(Protocol):
         """Kill the running statements whose setting `log_comment` is `tag`; return without waiting."""
         ...
 
+    def end_all(self) -> None:
+        """End all that runs; who waits for what goes on a moment later is told that it was ended."""
+        ...
+
     def stuck(self) -> list[float]:
         """Return the statements that were killed but still run: for each, the seconds since it was given up."""
         ...

@@ -175,6 +175,17 @@ class Workers:
         with contextlib.suppress(Exception):
             future.set_exception(error)
 
+    def end_all(self) -> None:
+        """End all that runs, and give up what goes on a moment later."""
+        with self._lock:
+            found = [task for task in self._running if not task.given_up]
+        for task in found:
+            task.kill()
+        wait([task.future for task in found], _LOOK)
+        for task in found:
+            if not task.future.done():
+                self.give_up(task.future, EngineError(_CANCELLED))
+
     def stuck(self) -> list[float]:
         """Return the stuck statements: for each, the seconds since it was given up."""
         with self._lock:

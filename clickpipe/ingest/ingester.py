@@ -22,6 +22,7 @@ from clickpipe.catalog import Live, PositionStore
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.ingest.body import Lines
+from clickpipe.ingest.bounded import end_all, wait_at_start
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, import_id
 from clickpipe.ingest.channels import Channels
 from clickpipe.ingest.log import WriteAheadLog
@@ -67,7 +68,7 @@ class Ingester:
         with a line that does not fit; `recorder` records it all; `sever` is called when an insert fails: see `Writer`.
         `workers` threads write for each workspace, whose engine works for its `owner`.
         """
-        self._log, self._positions = log, positions
+        self._engine, self._log, self._positions = engine, log, positions
         self._writer = Writer(engine, log, positions, live, recorder, sever)
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes
@@ -217,13 +218,10 @@ class Ingester:
     def recover(self) -> int:
         """Insert what a stopped server left in its log, now or later; return how many segments that were."""
         self._settler.settle()
-        segments = self._log.unfinished()
-        for one in segments:
-            self._log.check_when_removed(one)
-            self._channels.add(one, read_positions(one))
-        self._segments.insert_all(self._channels.all())
+        added = self._insert_again(self._log.unfinished())
+        wait_at_start(self._state, self._channels.values)
         self._settler.settle()
-        return len(segments)
+        return len(added)
 
     def _insert_again(self, segments: Sequence[Segment]) -> list[tuple[Channel, Batch]]:
         found = [(segment, read_positions(segment)) for segment in segments if segment.path.exists()]
@@ -287,10 +285,10 @@ class Ingester:
                 self._start(channel)
             self._state.notify_all()
         self._clock.join()
+        ended = end_all(self._engine, self._state, self._channels.values)
         with self._state:
-            self._state.wait_for(lambda: not any(c.running for c in self._channels.values()))
             self._stopped = True
-        self._pools.close()
+        self._pools.close(wait=ended)
         for channel in self._channels.values():
             for batch in channel.batches():
                 self._segments.answer_durable(channel, batch)

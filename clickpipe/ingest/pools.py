@@ -34,7 +34,7 @@ class Pools:
         if (pool := self._pools.pop(workspace, None)) is not None:
             pool.shutdown(wait=False)
 
-    def close(self) -> None:
-        """Let go of all threads when they are done."""
+    def close(self, *, wait: bool = True) -> None:
+        """Let go of all threads, when they are done unless they go on for too long."""
         for pool in self._pools.values():
-            pool.shutdown(wait=True)
+            pool.shutdown(wait=wait)

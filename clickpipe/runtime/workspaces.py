@@ -7,7 +7,8 @@ import re
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from clickpipe.auth import ensure_admin_token, keep_local_token
 from clickpipe.catalog import Live, Token, Workspace as WorkspaceRecord
@@ -31,6 +32,7 @@ class Workspaces:
         """Know of none yet: `restore` brings them back."""
         self._services = services
         self._by_id: dict[str, Workspace] = {}
+        self._expiring: set[str] = set()
 
     def restore(self, *, alone: bool) -> bool:
         """Bring back all there are, make the default one if there is none; tell whether there was none.
@@ -222,13 +224,20 @@ class Workspaces:
         services.ingester.forget(workspace.id)
         self._drop(workspace.id, workspace.database)
 
-    def expire(self) -> None:
-        """Remove what was kept for long enough."""
+    def expire(self, start: Callable[[Callable[[], None]], object] = lambda remove: remove()) -> None:
+        """Remove what was kept for long enough: each by `start`, since one may take for ever that ends its inserts."""
         now = time.time()
         for record in self._services.catalog.workspaces():
             found = self._by_id.get(record.id)
-            if found is not None and 0 < record.expires_at <= now:
-                self.delete(found)
+            if found is not None and 0 < record.expires_at <= now and found.id not in self._expiring:
+                self._expiring.add(found.id)
+                start(partial(self._remove, found))
+
+    def _remove(self, workspace: Workspace) -> None:
+        try:
+            self.delete(workspace)
+        finally:
+            self._expiring.discard(workspace.id)
 
 
 def _taken(name: str) -> ClickpipeError:
