@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clickpipe.server.threads import in_thread
 
+_LONGEST = 1_000  # bytes of an `Accept-Encoding` that are read
 _LARGE = 100_000  # bytes from which on they are compressed beside the event loop
 _TEXT = ("application/geo+json", "application/json", "application/x-ndjson", "application/xml", "text/")
 _PACKS_WELL = (
@@ -118,7 +119,7 @@ class Compression:
             await self._app(scope, receive, send)
             return
         wanted = scope["state"]["given"].get(b"accept-encoding", b"")
-        name = accepted(wanted.decode("latin-1")) if wanted and scope["method"] != "HEAD" else ""
+        name = accepted(wanted[:_LONGEST].decode("latin-1")) if wanted and scope["method"] != "HEAD" else ""
         if name:
             await self._app(scope, receive, _Sender(send, name, self._least, scope["state"]["headers"]).send)
             return

@@ -20,12 +20,13 @@ from clickhouse_cityhash.cityhash import CityHash128
 
 import clickpipe.server
 from clickpipe.server import create_app
+from clickpipe.server.app import ROUTES as EVERY
 from tests.server.conftest import Client, make
 
 MOST = 0.7  # seconds in which nobody else is answered: what is attacked here took from 1.2 to hours
 SIZE = 9_900_000  # bytes: as large as a body may be
 SOURCES = [path.read_text() for path in Path(clickpipe.server.__file__).parent.glob("*.py")]
-ASKED = re.compile(r"""(?:headers(?:\.get\(|\[)|header\(request, |given\.get\()b?["']([a-z-]+)["']""")
+ASKED = re.compile(r"""(?:headers(?:\.get\(|\[)|header\(request, |given(?:"\])?\.get\()b?["']([a-z-]+)["']""")
 HEADERS = sorted({name for text in SOURCES for name in ASKED.findall(text)} - {"content-length"})
 LONG = 60_000
 ATTACKS = {
@@ -105,6 +106,28 @@ def test_no_header_takes_more_than_its_length(watched: Watched) -> None:
             for (name, text), (status, longest) in zip(cases, watched(*asked), strict=True):
                 wrong += [(header, path, name, text[:40], status, longest)] if status >= 500 or longest > MOST else []
         assert wrong == []
+
+
+def _paths() -> Iterator[str]:
+    """Yield paths of the longest kind for each route: what fills a hole, and what stands behind."""
+    for path in sorted({path for _, path, _ in EVERY if "{" in path}):
+        before, _, behind = path.partition("{")
+        behind = re.sub(r"\{\w+(?::\w+)?\}", "x", behind.partition("}")[2])
+        for one in (".", "a.", "/", "%0a", "1"):
+            text = one * (60_000 // len(one))
+            yield from (
+                before + text + end for end in ("", "/", "/x", "x", "%0a", "/..", behind, f"{behind}/", ".json/x")
+            )
+
+
+def test_no_path_takes_more_than_its_length(watched: Watched) -> None:
+    """Before any token: the way to a route."""
+    asked = [httpx.Request("GET", f"http://test{path}") for path in sorted(set(_paths()))]
+    asked += [httpx.Request("POST", f"http://test/v0/pipes/{'.' * 60_000}/x")]
+    for one, (status, longest) in zip(asked, watched(*asked), strict=True):
+        path = one.url.raw_path
+        assert status in {401, 403, 404, 405}, (path[:40], path[-10:])
+        assert longest < MOST, (path[:40], path[-10:])
 
 
 def _form(charset: str, text: bytes) -> tuple[bytes, dict[str, str]]:
