@@ -7,7 +7,6 @@ import fcntl
 import logging
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,7 +30,6 @@ from clickpipe.runtime.workspace import Workspace
 from clickpipe.runtime.workspaces import Workspaces
 
 _LOGGER = logging.getLogger(__name__)
-_REMOVAL_SECONDS = 10.0  # that an end waits for a workspace that is being removed: the next start goes on with it
 _OWN_WORKERS = 4  # of the engine, beside those that callers' queries may take: for ingestion, jobs, checks
 _MOST_WORKERS = 64  # who starts statements bounds them for each workspace: none is to wait for another's
 
@@ -117,7 +115,10 @@ class Instance:
         opened.callback(self.consumers.close)
         self._retention = Retention(self.catalog, self.settings)
         self._partitions = Partitions()
-        self._start_schedule(opened)
+        opened.callback(self.workspaces.removals.close)
+        self.schedule = CopySchedule(self._start_due, self._scheduled, also=self._expire)
+        opened.callback(self.schedule.close)
+        self.schedule.start()
         if kept and not self.settings.no_kafka:
             self.consumers.start()
         for workspace in self.workspaces:
@@ -125,13 +126,6 @@ class Instance:
         for job in self.jobs.unfinished:
             if (found := self.workspaces.get(job.workspace_id)) is not None:
                 found.take_up(job)
-
-    def _start_schedule(self, opened: ExitStack) -> None:
-        self._removals: list[threading.Thread] = []
-        opened.callback(self._end_removals)
-        self.schedule = CopySchedule(self._start_due, self._scheduled, also=self._expire)
-        opened.callback(self.schedule.close)
-        self.schedule.start()
 
     def _limit_requests(self) -> None:
         self.event_requests = RateLimit("requests for one data source", self.settings.ingest_requests_per_second)
@@ -226,20 +220,11 @@ class Instance:
 
     def _expire(self) -> None:
         self.ingestion_log.tell_past()
-        self.workspaces.expire(self._beside)
+        self.workspaces.expire(self.workspaces.removals.start)
         for workspace in self.workspaces:
             workspace.expire_previous()
         self._partitions.look(self.engine, self._all_live())
         self._retention.apply(self.engine, [w.live for w in self.workspaces if w.live is not None])
-
-    def _beside(self, remove: Callable[[], None]) -> None:
-        self._removals = [thread for thread in self._removals if thread.is_alive()]
-        self._removals.append(threading.Thread(target=remove, name="removal", daemon=True))
-        self._removals[-1].start()
-
-    def _end_removals(self) -> None:
-        for thread in self._removals:
-            thread.join(_REMOVAL_SECONDS)
 
     def _all_live(self) -> dict[str, Live]:
         return {w.id: w.live for w in self.workspaces if w.live is not None}

@@ -16,6 +16,7 @@ from clickpipe.config import environment_secret
 from clickpipe.deploy import Rows
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.ingest import drop_leftovers
+from clickpipe.runtime.removals import Removals
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.workspace import Workspace
 from clickpipe.template import Secrets, no_secret
@@ -33,6 +34,7 @@ class Workspaces:
         self._services = services
         self._by_id: dict[str, Workspace] = {}
         self._expiring: set[str] = set()
+        self.removals = Removals()
 
     def restore(self, *, alone: bool) -> bool:
         """Bring back all there are, make the default one if there is none; tell whether there was none.
