@@ -1,4 +1,4 @@
-"""Requests to results: endpoints and ad-hoc SELECTs, the engine's bytes passed through."""
+"""From requests to results: endpoints and ad-hoc SELECTs, passing the engine's bytes through unchanged."""
 
 from clickpipe.query.answer import Answer, Started
 from clickpipe.query.client_settings import asked_settings, client_settings, split_settings

@@ -1,4 +1,4 @@
-"""What comes of a query."""
+"""The result of a query, as given to a caller and as cached."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from clickpipe.engine import QueryResult
 
-_ENTRY = 1_000  # bytes beside the result's own
+_ENTRY = 1_000  # bytes of overhead per entry
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A query's result; `etag` names it where it may be kept, `age` is in seconds, `source` HIT, MISS or SHARED.
+    """A query's result. `etag` is set if it may be cached, `age` is in seconds, `source` is HIT, MISS, SHARED or ''.
 
-    `unmodified`: the caller has it, and `result` is empty.
+    If `unmodified`, the caller has the result already, and `result` is empty.
     """
 
     result: QueryResult
@@ -29,7 +29,7 @@ Started = Answer | Future[Answer]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A result, the name it has, since when it is kept, and for how many seconds."""
+    """A cached result: its ETag, when it was stored (monotonic clock), and for how many seconds to keep it."""
 
     result: QueryResult
     etag: str
@@ -38,5 +38,5 @@ class Kept:
 
     @property
     def size(self) -> int:
-        """Return the bytes it takes."""
+        """Return how many bytes it takes."""
         return len(self.result.body) + _ENTRY

@@ -9,7 +9,7 @@ _Value = TypeVar("_Value")
 
 
 class Bounded(dict[_Key, _Value]):
-    """A dict that starts anew when it is full."""
+    """A dict that is cleared when it is full."""
 
     def __init__(self, most: int) -> None:
         """Hold up to `most` entries."""

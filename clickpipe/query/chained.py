@@ -1,4 +1,4 @@
-"""Futures of answers, made of others: who cancels one ends what it waits for."""
+"""Futures of answers built from other futures; cancelling one ends what it waits for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Made = TypeVar("_Made")
 
 
 def mapped(future: Future[_Given], make: Callable[[_Given], _Made]) -> Future[_Made]:
-    """Return what is made of what comes."""
+    """Return a future of `make(result)`."""
     found: Future[_Made] = Future()
     future.add_done_callback(lambda done: _pass_on(done, found, make))
     return found
@@ -24,7 +24,7 @@ def mapped(future: Future[_Given], make: Callable[[_Given], _Made]) -> Future[_M
 
 def _pass_on(done: Future[_Given], found: Future[_Made], make: Callable[[_Given], _Made]) -> None:
     if not found.set_running_or_notify_cancel():
-        _drop(done)  # the caller has gone away
+        _drop(done)  # the caller has left
     elif done.cancelled():
         found.set_exception(RuntimeError("the query was ended before it began"))
     elif (error := done.exception()) is not None:
@@ -34,7 +34,7 @@ def _pass_on(done: Future[_Given], found: Future[_Made], make: Callable[[_Given]
 
 
 def _drop(done: Future[Any]) -> None:
-    """Want no more of a result that nobody takes."""
+    """Close a streamed result that nobody will read."""
     if not done.cancelled() and done.exception() is None:
         given = done.result()
         result = given.result if isinstance(given, Kept | Answer) else given
@@ -43,14 +43,14 @@ def _drop(done: Future[Any]) -> None:
 
 
 def shared(future: Future[Kept], make: Callable[[Kept], Answer], run: Callable[[], Running]) -> Future[Answer]:
-    """Return the answer of another's query; of a query of its own where that one's is sent in parts."""
+    """Return the answer of another caller's query, or of an own `run` if that result is streamed."""
     found: Future[Answer] = Future()
 
     def ended(done: Future[Kept]) -> None:
         if done.exception() is None and done.result().result.more is not None and not found.cancelled():
             try:
                 own = plain(run())
-            except ClickpipeError as error:  # too many wait
+            except ClickpipeError as error:  # too many queries are queued
                 if found.set_running_or_notify_cancel():
                     found.set_exception(error)
                 return
@@ -64,7 +64,7 @@ def shared(future: Future[Kept], make: Callable[[Kept], Answer], run: Callable[[
 
 
 def behind(first: Future[_Given], then: Callable[[_Given], Started]) -> Future[Answer]:
-    """Return the answer of what is started `then`, with what comes of `first`; who cancels it ends either."""
+    """Return the answer of what `then` starts with the result of `first`; cancelling it ends either."""
     found: Future[Answer] = Future()
 
     def start(done: Future[_Given]) -> None:
@@ -72,7 +72,7 @@ def behind(first: Future[_Given], then: Callable[[_Given], Started]) -> Future[A
             return
         try:
             started = then(done.result())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except BaseException as error:  # noqa: BLE001 - the future raises any of them
             if found.set_running_or_notify_cancel():
                 found.set_exception(error)
             return
@@ -88,12 +88,12 @@ def behind(first: Future[_Given], then: Callable[[_Given], Started]) -> Future[A
 
 
 def plain(running: Running) -> Future[Answer]:
-    """Return the answer of a query that is neither kept nor shared."""
+    """Return the answer of a query that is neither cached nor shared."""
     return made_of(running, Answer)
 
 
 def made_of(running: Running, make: Callable[[QueryResult], _Made]) -> Future[_Made]:
-    """Return what is made of a query's result; who cancels it ends the query."""
+    """Return a future of `make(result)`; cancelling it ends the query."""
     answer = mapped(running.future, make)
     answer.add_done_callback(lambda done: running.cancel() if done.cancelled() else None)
     return answer

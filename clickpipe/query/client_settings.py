@@ -1,7 +1,7 @@
-"""The settings that a client of ClickHouse may send with a query: how the result is written, and lower limits.
+"""The settings that ClickHouse clients may send with a query: how results are written, and lower limits.
 
-Others that clients send by themselves are ignored, as a user who may only read could not change them. Of those that
-hold, some decide what SQL means (`meaning`): they hold for a caller's own, never for what a pipe or a filter says.
+Clients also send others on their own; those are ignored, as a read-only user could not change them. Some of the
+accepted settings change what SQL means (`meaning`): they apply to a caller's own SQL, never to pipes or filters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, Settings, engine_settings
 
-# What decides about a result beside `output_format_…`.
+# Settings that shape a result, besides `output_format_…`.
 _RESULT = (
     *("bool_false_representation", "bool_true_representation", "date_time_output_format", "extremes"),
     *("format_csv_delimiter", "format_csv_null_representation", "format_tsv_null_representation"),
@@ -26,7 +26,7 @@ _RESULT = (
     *("format_custom_row_between_delimiter", "group_by_use_nulls", "join_use_nulls", "limit", "offset"),
     *("prefer_column_name_to_alias", "session_timezone", "transform_null_in", "union_default_mode"),
 )
-# What functions and comparisons go by, too: `toString`, `toJSONString`, `IN`, UNION, JOIN, times without a zone.
+# These also change functions and operators: `toString`, `toJSONString`, `IN`, UNION, JOIN, times without a zone.
 _MEANING = frozenset(
     {"bool_false_representation", "bool_true_representation", "date_time_output_format", "group_by_use_nulls"}
     | {"join_use_nulls", "output_format_decimal_trailing_zeros", "output_format_json_escape_forward_slashes"}
@@ -36,9 +36,9 @@ _MEANING = frozenset(
     | {"output_format_always_write_decimal_point_in_float_and_decimal", "output_format_float_precision"}
     | {"output_format_trim_fixed_string", "union_default_mode"}
 )
-# Limits: the lowest of a client's, its token's and the server's holds.
+# Limits: the lowest of the client's, its token's and the server's applies.
 _LIMITS = ("max_execution_time", "max_memory_usage", "max_result_bytes", "max_result_rows", "max_rows_to_read")
-_NEVER = frozenset({"output_format_schema"})  # names a file that is written
+_NEVER = frozenset({"output_format_schema"})  # names a file to write
 _FIXED = (("readonly", "1", "UInt64"), ("date_time_input_format", "best_effort", "DateTimeInputFormat"))
 _SETTING = r"\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[\w.+-]+)"
 _CLAUSE = re.compile(rf"\bSETTINGS\s+(?P<all>{_SETTING}(?:\s*,\s*{_SETTING})*)\s*$", re.IGNORECASE)
@@ -47,9 +47,9 @@ _ONE = re.compile(r"(?<!\w)(?P<name>\w++)\s*+=\s*+(?:'(?P<text>(?:[^'\\]|\\.)*)'
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting as `system.settings` tells of it, with the engine's default as its value.
+    """A setting as listed in `system.settings`, with the engine's default as its value.
 
-    `ignored`: a client may send it, and it changes nothing.
+    `ignored` means that a client may send it, but it has no effect.
     """
 
     name: str
@@ -63,14 +63,14 @@ _found: Mapping[str, Setting] = {}
 
 
 def client_settings(engine: Engine) -> Mapping[str, Setting]:
-    """Return all settings of the engine by name; clients may send any, those that are `ignored` change nothing."""
-    global _found  # noqa: PLW0603 - the same for every engine of a process, and asked for once
+    """Return all settings of the engine, by name. Clients may send any; `ignored` ones have no effect."""
+    global _found  # noqa: PLW0603 - the same for every engine in a process: read once
     _found = _found or _read(engine)
     return _found
 
 
 def _read(engine: Engine) -> Mapping[str, Setting]:
-    # Where there is a `cloud_mode`, Metabase takes the server for ClickHouse's own.
+    # If there is a `cloud_mode`, Metabase takes the server for ClickHouse Cloud.
     rows = [row for row in engine_settings(engine) if row[0] != "cloud_mode"]
     known = {name: Setting(name, value, kind, not _may_change(name)) for name, value, kind in rows}
     return known | {name: Setting(name, value, kind, ignored=True, readonly=True) for name, value, kind in _FIXED}
@@ -81,14 +81,14 @@ def _may_change(name: str) -> bool:
 
 
 def meaning(names: Iterable[str]) -> frozenset[str]:
-    """Return those of some settings that decide what SQL means, beside how its result is written."""
+    """Return the settings among `names` that change what SQL means, not just how its result is written."""
     return _MEANING.intersection(names)
 
 
 def split_settings(text: str, known: Mapping[str, Setting]) -> tuple[str, dict[str, str]]:
-    """Return SQL without the SETTINGS clause at its end, and what it sets.
+    """Return SQL without its final SETTINGS clause, and the settings in it.
 
-    A clause that sets something else than how the result is written stays in the SQL, which is refused for it.
+    If the clause sets anything but how the result is written, it stays in the SQL, which is then refused.
     """
     match = _CLAUSE.search(text)
     if match is None:
@@ -102,7 +102,10 @@ def split_settings(text: str, known: Mapping[str, Setting]) -> tuple[str, dict[s
 
 
 def asked_settings(given: Mapping[str, str], known: Mapping[str, Setting]) -> Settings:
-    """Return those of a client's settings that hold here. Raises ClickpipeError for a limit that is no number."""
+    """Return the client's settings that have an effect.
+
+    Raises ClickpipeError for a limit that is not a number, and 404 for an unknown output setting.
+    """
     found: dict[str, str | int] = {}
     for name, value in given.items():
         if name in known and not known[name].ignored:

@@ -1,7 +1,7 @@
-"""SQL as ClickHouse's own clients send it, over what a workspace shows them: one database with its tables.
+"""Rewrites SQL from ClickHouse's own clients, which see a workspace as one database with tables.
 
-They qualify names with a database, and read `system.tables` and the like to list what there is. Here such names become
-the workspace's own, and such tables become constants that hold its data sources and pipes, before the SQL is judged.
+They qualify names with a database, and read `system.tables` and the like to list tables. Before the SQL is checked,
+such names are replaced by the workspace's own, and such tables by constants that list its data sources and pipes.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _DATABASE_FUNCTIONS = frozenset({"currentdatabase", "database", "currentschema",
 
 
 def client_query(text: str, shown: Shown) -> ClientQuery:
-    """Return a client's statement over a workspace's own names.
+    """Return a client's statement, rewritten to a workspace's own names.
 
-    Raises ClickpipeError for one that writes, and for what is not there.
+    Raises ClickpipeError if it writes, or names something that does not exist.
     """
     query = client_statement(text, shown)
     return replace(query, sql=_own_names(query.sql, shown)) if query.sql else query
 
 
 def unknown_database(text: str, shown: Shown) -> str:
-    """Return a database that a client's SQL names and that there is not, '' where there is none."""
+    """Return a database named in a client's SQL that does not exist, or ''."""
     syntax = shown.live.compiled.reader.read(text)
     named = (table.database for table in syntax.tables if table.database) if isinstance(syntax, Syntax) else iter(())
     return next((name for name in named if not shown.canonical(name) and name != "tinybird"), "")

@@ -1,4 +1,4 @@
-"""Conditions that callers send: `delete_condition`, `replace_condition`."""
+"""Checks conditions that callers send: `delete_condition`, `replace_condition`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BEFORE, _BEHIND = "SELECT (\n", "\n)"
 def compose_condition(
     engine: Engine, live: Live, text: str, allowed: Callable[[str, str], None] = lambda _kind, _name: None
 ) -> str:
-    """Return a condition over physical tables. Raises ClickpipeError 400 for what is not one expression.
+    """Return a condition rewritten to physical tables. Raises ClickpipeError 400 if it is not a single expression.
 
-    It may read data sources and pipes in sub-queries: `allowed(kind, name)` is called for each (`DATASOURCES`, `PIPES`,
-    `SERVICE`), and raises where the condition's author may not read it.
+    Its sub-queries may read data sources and pipes. `allowed(kind, name)` is called for each (`DATASOURCES`, `PIPES`,
+    `SERVICE`) and raises if the author may not read it.
     """
     require_length(text)
     if not text.strip():
@@ -35,7 +35,7 @@ def compose_condition(
         if not _is_one_expression(read_tree(tree)):
             message = "The condition is not one expression: it is SQL such as `country = 'ES'`."
             raise ClickpipeError(message, code="bad_condition")
-        engine.syntax_tree(f"SELECT [\n{text}\n]")  # refuses `1) OR (1`, which the brackets above would complete
+        engine.syntax_tree(f"SELECT [\n{text}\n]")  # refuses `1) OR (1`, which fits between the brackets above
         refusal = check(tree, (), settings=False)
         if refusal is not None:
             raise ClickpipeError(refusal.message, code="not_allowed")
@@ -54,7 +54,7 @@ def compose_condition(
 
 
 def _resource(live: Live, table: TableReference) -> tuple[str, str]:
-    """Return the kind and the name of what a table's name stands for."""
+    """Return the kind and name of the resource that a table name refers to."""
     if table.full_name in live.service:
         return "SERVICE", table.name
     name = live.compiled.project.canonical(table.full_name)
@@ -64,7 +64,7 @@ def _resource(live: Live, table: TableReference) -> tuple[str, str]:
 
 
 def _is_one_expression(root: Mapping[str, Any]) -> bool:
-    """Tell whether a tree is that of SELECT with one column, and no other clause."""
+    """Return whether a tree is a SELECT of one column without any other clause."""
     selects = root.get("list_of_selects", {}).get("children", [])
     if root["type"] != "SelectWithUnionQuery" or len(selects) != 1 or selects[0]["type"] != "SelectQuery":
         return False

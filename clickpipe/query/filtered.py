@@ -1,9 +1,9 @@
-"""Callers who may read some rows of a data source only: nothing they are told judges or counts the others.
+"""Callers limited to some rows of a data source must learn nothing about the other rows.
 
-ClickHouse applies a filter where a table is read. Some things happen before: conditions on virtual columns and
-partition keys are evaluated for whole parts, and a Join table on the right of a JOIN is read by its key. In a
-caller's own SQL, tables and pipes are therefore read behind a LIMIT that no condition is moved through. Counts of what
-was read are left out of results, results are not kept, and an error is explained only where SQL alone is its cause.
+ClickHouse applies a row filter when it reads a table, but some things happen earlier: conditions on virtual columns and
+partition keys are evaluated for whole parts, and a Join table on the right of a JOIN is looked up by key. Therefore a
+caller's own SQL reads tables and pipes through a sub-query with LIMIT, past which ClickHouse moves no conditions.
+Results do not say how much was read and are not cached, and an error is explained only if the SQL alone caused it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clickpipe.query.limiter import Running
 from clickpipe.query.options import QueryOptions
 from clickpipe.sql import Composition, conditions_may_fail, is_read_apart, reads_apart
 
-# What ClickHouse has against SQL before it reads a row, and what ends a query whatever it reads.
+# Errors that ClickHouse raises before it reads a row, or regardless of the rows.
 _TOLD = frozenset(
     {"AMBIGUOUS_COLUMN_NAME", "AMBIGUOUS_IDENTIFIER", "BAD_QUERY_PARAMETER", "ILLEGAL_AGGREGATION", "ILLEGAL_FINAL"}
     | {"ILLEGAL_PREWHERE", "ILLEGAL_TYPE_OF_ARGUMENT", "INVALID_JOIN_ON_EXPRESSION", "NOT_AN_AGGREGATE"}
@@ -33,15 +33,15 @@ _TOLD = frozenset(
 _HIDDEN = "Why this query fails is not told to a token that may read some rows only: it may tell of others"
 _COUNTED = re.compile(rb"((?:\"|<)(rows|bytes)_read(?:\": |>))\d+")
 _LIMITED = re.compile(rb"([\"<]rows_before_limit_at_least(?:\": |>))\d+((?:,|</rows_before_limit_at_least>)\s*)$")
-_TAIL = 400  # bytes in which a result's statistics stand
-_GUESSED = ("max_memory_usage", "max_rows_to_read")  # a caller's own limits, by which rows could be counted
+_TAIL = 400  # bytes at a result's end that contain its statistics
+_GUESSED = ("max_memory_usage", "max_rows_to_read")  # a caller could count rows by lowering these
 
 
 def filter_settings(engine: Engine, live: Live, filters: Mapping[str, str]) -> Settings:
-    """Return settings by which ClickHouse gives the rows only that a caller may read.
+    """Return settings that make ClickHouse return only the rows that a caller may read.
 
-    It applies them where a table is read, before any condition of the query but PREWHERE, so that no error of a
-    condition tells of other rows: conditions are not moved there. Raises ClickpipeError 400.
+    It filters when it reads a table, before all conditions of the query except PREWHERE, so that an error in a
+    condition reveals nothing about other rows; moving conditions to PREWHERE is off. Raises ClickpipeError 400.
     """
     found: dict[str, str] = {}
     for name, condition in filters.items():
@@ -52,12 +52,12 @@ def filter_settings(engine: Engine, live: Live, filters: Mapping[str, str]) -> S
 
 
 def without_guesses(settings: Settings) -> Settings:
-    """Return a caller's settings without limits that would tell how much is read."""
+    """Return a caller's settings without limits that would reveal how much is read."""
     return {name: value for name, value in settings.items() if name not in _GUESSED}
 
 
 def _require_filters_hold(live: Live, filters: Iterable[str], composed: Composition) -> None:
-    """Raise ClickpipeError 403 for a query that reads rows which no filter holds for: of a Join, a quarantine."""
+    """Raise ClickpipeError 403 if a query reads rows that filters do not cover: of a Join or a quarantine."""
     joins: dict[tuple[str, ...], str] = {}
     apart: dict[tuple[str, ...], str] = {}
     for given in filters:
@@ -76,7 +76,7 @@ def _require_filters_hold(live: Live, filters: Iterable[str], composed: Composit
 
 
 def _read_of(composed: Composition, tables: Mapping[tuple[str, ...], str]) -> str:
-    """Return one of the tables that is read, '' for none."""
+    """Return the name of one of these tables that is read, or ''."""
     for new in composed.tables.values():
         found = _read_of(new, tables) if isinstance(new, Composition) else tables.get(new, "")
         if found:
@@ -85,7 +85,7 @@ def _read_of(composed: Composition, tables: Mapping[tuple[str, ...], str]) -> st
 
 
 def _joined(composed: Composition, joins: Mapping[tuple[str, ...], str]) -> str:
-    """Return a table that is read otherwise than by itself, '' for none."""
+    """Return the name of a Join table that is read other than in a sub-query of its own, or ''."""
     by_itself = is_read_apart(composed.syntax.text)
     for new in composed.tables.values():
         if isinstance(new, Composition):
@@ -97,12 +97,12 @@ def _joined(composed: Composition, joins: Mapping[tuple[str, ...], str]) -> str:
 
 
 def read_within(live: Live, composed: Composition, filters: Iterable[str], *, own: bool = False) -> frozenset[str]:
-    """Return the data sources with a filter that are to be read by themselves within pipes; none where that is as good.
+    """Return the filtered data sources that pipes must read in sub-queries of their own; none if that is unnecessary.
 
-    ClickHouse evaluates a pipe's conditions on keys, indexes and in PREWHERE before a filter. Where one may fail, and
-    the caller gives its parameters, an error or none would tell of rows that the filter leaves out. Conditions that
-    cannot fail go on using indexes. `own`: the statement around the pipes is the caller's, and judged elsewhere.
-    Raises ClickpipeError 403 for PREWHERE, which only tables have.
+    ClickHouse evaluates a pipe's conditions on keys, on indexes and in PREWHERE before a filter. If such a condition
+    may fail, whether it does would tell the caller, who chooses the parameters, about rows that the filter hides.
+    Conditions that cannot fail can use indexes. With `own`, the outermost statement is the caller's and is checked
+    elsewhere. Raises ClickpipeError 403 for PREWHERE, which works only on tables.
     """
     filtered = {live.compiled.project.canonical(name) for name in filters}
     texts = [one.syntax for one in _every(composed)][1 if own else 0 :]
@@ -119,7 +119,7 @@ def read_within(live: Live, composed: Composition, filters: Iterable[str], *, ow
 
 
 def _every(composed: Composition) -> Iterator[Composition]:
-    """Yield a composition and all within it, but those that just read a table by itself."""
+    """Yield a composition and all nested ones, except those that only wrap a table in a sub-query."""
     if not is_read_apart(composed.syntax.text):
         yield composed
     for new in composed.tables.values():
@@ -128,7 +128,7 @@ def _every(composed: Composition) -> Iterator[Composition]:
 
 
 def _types(live: Live, names: Iterable[str]) -> dict[str, set[str]]:
-    """Return the types of the columns of data sources, by name."""
+    """Return column name → types, over these data sources."""
     found: dict[str, set[str]] = {}
     for name in names:
         source = live.compiled.data_sources.get(name)
@@ -138,29 +138,29 @@ def _types(live: Live, names: Iterable[str]) -> dict[str, set[str]]:
 
 
 def require_hidden(live: Live, composed: Composition, options: QueryOptions) -> None:
-    """Raise ClickpipeError 403 where a caller who may read some rows only would learn of others."""
+    """Raise ClickpipeError 403 if a query would tell a caller with row filters about other rows."""
     if options.is_limited:
         _require_uncounted(options.output)
         _require_filters_hold(live, options.filters, composed)
 
 
 def _require_uncounted(output: OutputFormat) -> None:
-    """Raise ClickpipeError 403 for a format that tells how much was read while it is."""
+    """Raise ClickpipeError 403 for a format that reports how much has been read."""
     if output.clickhouse.endswith("WithProgress"):
         message = f"The format {output.clickhouse} is not for a token that may read some rows only: it counts them all."
         raise ClickpipeError(message, status=403, code="forbidden")
 
 
 def hide_rows(error: EngineError) -> str:
-    """Return what such a caller is told of an error."""
+    """Return the error message to show to a caller with row filters."""
     return error.message if error.name in _TOLD else _HIDDEN
 
 
 def own_rows(running: Running, text: str) -> Running:
-    """Return a query whose result counts its own rows, not those that were read for it; `text` is its SQL.
+    """Return the query with statistics that count the result's rows, not the rows read for it; `text` is its SQL.
 
-    What is counted before a LIMIT is the result's rows too where tables are read by themselves: those LIMITs count, and
-    how far they come may hang on rows that are not shown.
+    If tables are wrapped in sub-queries with LIMIT, the count of rows before LIMIT is replaced as well: it includes
+    those LIMITs, and may depend on hidden rows.
     """
     limits = reads_apart(text)
     told: Future[QueryResult] = Future()
@@ -190,14 +190,14 @@ def _own_counts(tail: bytes, rows: int, size: int, *, limits: bool) -> bytes:
     start = max(tail.rfind(b'"statistics":'), tail.rfind(b"<statistics>"))
     if start < 0:
         return tail
-    size -= len(tail) - start  # without the statistics, whose length hangs on the time that they tell
+    size -= len(tail) - start  # without the statistics, whose length varies with the times in them
     counted = _COUNTED.sub(lambda m: m[1] + str(rows if m[2] == b"rows" else size).encode(), tail[start:])
     before = _LIMITED.sub(lambda m: m[1] + str(rows).encode() + m[2], tail[:start]) if limits else tail[:start]
     return before + counted
 
 
 class _UncountedParts:
-    """The rest of a result, whose end counts its own rows and bytes."""
+    """The rest of a streamed result, with statistics that count its own rows and bytes."""
 
     def __init__(self, parts: Parts, tail: bytes, rows: int, size: int, *, limits: bool) -> None:
         self._parts, self._rows, self._size = parts, rows, size

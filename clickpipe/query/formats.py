@@ -1,4 +1,4 @@
-"""Output formats: the file endings of endpoints, the FORMAT clause of the query API, content types."""
+"""Output formats: file extensions of endpoints, FORMAT clauses of the query API, content types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """A ClickHouse format and the content type of its bytes."""
+    """A ClickHouse format and its content type."""
 
     clickhouse: str
     content_type: str
@@ -25,7 +25,7 @@ _BYTES = "application/octet-stream"
 _PRETTY = tuple(f"{escapes}{block}" for escapes in ("", "NoEscapes") for block in ("", "MonoBlock"))
 _PROMETHEUS = OutputFormat("Prometheus", "text/plain; version=0.0.4; charset=utf-8")
 
-# By the ending in /v0/pipes/<name>.<ending>.
+# By the extension in /v0/pipes/<name>.<extension>.
 FORMATS: dict[str, OutputFormat] = {
     "json": OutputFormat("JSON", _JSON),
     "ndjson": OutputFormat("JSONEachRow", _NDJSON),
@@ -35,13 +35,13 @@ FORMATS: dict[str, OutputFormat] = {
     "prometheus": _PROMETHEUS,
 }
 
-# What a caller may set of the output, with 0 or 1.
+# Output settings that a caller may set to 0 or 1.
 OUTPUT_SETTINGS = ("output_format_json_quote_64bit_integers", "output_format_json_quote_denormals")
 
 _EACH_ROW = ("", "Compact", "Strings", "CompactStrings")
 _HEADS = ("", "WithNames", "WithNamesAndTypes")
 
-# All that ClickHouse writes and that needs no schema or file of the server's.
+# All of ClickHouse's output formats that need no schema or file on the server.
 _CONTENT_TYPES: dict[str, tuple[str, ...]] = {
     "application/geo+json": ("GeoJSON",),
     _JSON: (
@@ -80,17 +80,17 @@ _BY_CLAUSE: dict[str, OutputFormat] = {
     name.lower(): OutputFormat(name, content_type) for content_type, names in _CONTENT_TYPES.items() for name in names
 } | {"parquet": FORMATS["parquet"], "prometheus": _PROMETHEUS}
 
-LONGEST = 262_144  # bytes of a query: ClickHouse's own limit (max_query_size)
+LONGEST = 262_144  # bytes of a query: ClickHouse's default limit (max_query_size)
 _CLAUSE = re.compile(r"\bFORMAT\s++([A-Za-z]\w*+)$", re.IGNORECASE)
 
 
 def format_names() -> tuple[str, ...]:
-    """Return the names of all formats that are offered."""
+    """Return the names of all supported formats."""
     return tuple(sorted({output.clickhouse for output in _BY_CLAUSE.values()}))
 
 
 def format_named(name: str) -> OutputFormat:
-    """Return an output format by ClickHouse's name. Raises ClickpipeError 400 for one that is not offered."""
+    """Return an output format by ClickHouse's name. Raises ClickpipeError 400 if it is not supported."""
     found = _BY_CLAUSE.get(name.lower())
     if found is None:
         listed = format_names()
@@ -102,17 +102,17 @@ def format_named(name: str) -> OutputFormat:
 
 
 def require_length(sql: str) -> None:
-    """Raise ClickpipeError 413 for SQL that is longer than ClickHouse takes: before anything reads it."""
+    """Raise ClickpipeError 413 if SQL is longer than ClickHouse accepts. Call this before anything parses it."""
     if len(sql) > LONGEST or len(sql.encode()) > LONGEST:
         message = f"The query is longer than {LONGEST} bytes."
         raise ClickpipeError(message, status=413, code="query_too_long")
 
 
 def split_format_clause(sql: str, otherwise: OutputFormat = FORMATS["json"]) -> tuple[str, OutputFormat]:
-    """Return the SQL without its FORMAT clause (and final `;`), and the format it says, or `otherwise`.
+    """Return the SQL without its FORMAT clause (and final `;`), and that format, or `otherwise`.
 
-    An unknown format stays in the SQL, where the SQL check refuses it by its name. Raises ClickpipeError 413 for SQL
-    that ClickHouse would not take.
+    An unknown format stays in the SQL; the SQL check then refuses it by name. Raises ClickpipeError 413 if the SQL is
+    too long.
     """
     require_length(sql)
     text = sql.rstrip("; \t\r\n\f\v")

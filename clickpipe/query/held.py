@@ -1,4 +1,4 @@
-"""Results that are held for a while, so that pieces of them can be asked for one after another."""
+"""Holds results for a while, so that clients can request them range by range."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-_MOST = 256 << 20  # bytes of a result where none is held
+_MOST = 256 << 20  # largest result to cut ranges from, in bytes, if none are held
 
 
 @dataclass(frozen=True, slots=True)
 class HeldResult:
-    """A result that pieces are cut out of."""
+    """A result that ranges are cut from."""
 
     body: bytes
     etag: str
@@ -21,19 +21,19 @@ class HeldResult:
 
 
 class HeldResults:
-    """Results by who asked for what, each until nobody asked for it for some seconds, up to a number of bytes."""
+    """Results by request, dropped when unused for some seconds or when there are too many bytes."""
 
     def __init__(self, max_bytes: int, seconds: float) -> None:
         """Start empty."""
         self._max_bytes, self._seconds = max_bytes, seconds
-        self.most = max_bytes or _MOST  # bytes of one that pieces are cut out of
+        self.most = max_bytes or _MOST  # largest result to cut ranges from, in bytes
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[Hashable, str], tuple[float, HeldResult]] = OrderedDict()
         self._newest: dict[Hashable, str] = {}
         self._size = 0
 
     def find(self, key: Hashable, etag: str = "") -> HeldResult | None:
-        """Return the result with this ETag, or the newest without one; None when there is none any more."""
+        """Return the result with this ETag, or the newest if none is given; None if it is no longer held."""
         with self._lock:
             self._expire()
             place = (key, etag or self._newest.get(key, ""))
@@ -45,7 +45,7 @@ class HeldResults:
             return found[1]
 
     def hold(self, key: Hashable, result: HeldResult) -> None:
-        """Hold a result, unless it is larger than all that is held may be."""
+        """Hold a result, unless it alone exceeds the limit."""
         with self._lock:
             self._expire()
             self._remove((key, result.etag))

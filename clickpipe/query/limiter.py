@@ -1,8 +1,8 @@
-"""So many queries of callers at once, so many that wait, no more; and queries that nobody waits for any more end.
+"""Limits running and queued queries, and ends queries that nobody waits for any more.
 
-Workspaces take turns: however many queries of one wait, another's is the next but those that run. One with
-nothing running does not wait for another's slow queries: its first runs beside them. Queries of a workspace that go on
-though they were ended count as running: while there are as many as may run, it is refused more.
+Workspaces take turns: however many queries one has queued, another workspace's query comes next. A workspace with
+nothing running need not wait for others' slow queries: its first query starts above the limit. Stuck queries (killed,
+but still running) count as running; a workspace with as many of them as may run gets no more.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings, working_for
 
-WHOLE = 1 << 20  # bytes from which on a result is not held, where its format can be sent in parts
+WHOLE = 1 << 20  # bytes above which a result is streamed, if its format allows
 _STUCK = "As many queries as may run go on though they were ended: more are taken when ClickHouse has ended one."
-_BESIDE = 16  # queries, each of a workspace of which nothing else runs, beside those that run at once
+_BESIDE = 16  # extra queries above the limit, one for each workspace with nothing else running
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A query that runs or waits, and what ends it.
+    """A running or queued query, and a function to cancel it.
 
-    Its future raises EngineError (QUERY_WAS_CANCELLED) then, or is cancelled when the query had not begun.
+    Its future then raises EngineError (QUERY_WAS_CANCELLED), or is cancelled if the query had not begun.
     """
 
     future: Future[QueryResult]
@@ -50,7 +50,7 @@ class _Query:
 
 
 class _Ended:
-    """The rest of a result, whose query is cancelled when nobody wants it to its end."""
+    """The rest of a streamed result; closing it early cancels the query."""
 
     def __init__(self, parts: Parts, cancel: Callable[[], None]) -> None:
         self._parts = parts
@@ -79,7 +79,7 @@ class ConcurrencyLimiter:
         self._most = waiting
         self._lock = threading.Lock()
         self._running: Counter[Hashable] = Counter()
-        self._waiting: OrderedDict[Hashable, deque[_Query]] = OrderedDict()  # whose turn it is next first
+        self._waiting: OrderedDict[Hashable, deque[_Query]] = OrderedDict()  # in order of turns
 
     @property
     def running(self) -> int:
@@ -89,16 +89,16 @@ class ConcurrencyLimiter:
 
     @property
     def waiting(self) -> int:
-        """Return how many queries wait."""
+        """Return how many queries are queued."""
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
     def submit(
         self, sql: str, params: Mapping[str, Any], output: str, settings: Settings, whose: Hashable = ""
     ) -> Running:
-        """Run a query when it is its turn; those that are `whose` wait for one another.
+        """Run a query when its turn comes; `whose` is the workspace whose queue it joins.
 
-        Raises ClickpipeError 429 when too many of them wait.
+        Raises ClickpipeError 429 if the queue is full, or too many of the workspace's queries are stuck.
         """
         query = _Query(sql, params, output, settings, whose)
         with self._lock:
@@ -116,7 +116,7 @@ class ConcurrencyLimiter:
         return Running(query.future, lambda: self._cancel(query))
 
     def _may_run(self, whose: Hashable) -> bool:
-        """Tell whether one more may run (the caller holds the lock)."""
+        """Return whether one more query may run (the caller holds the lock)."""
         stuck = self._stuck(whose)
         if stuck and stuck + self._running[whose] >= self._at_once:
             return False
@@ -127,14 +127,14 @@ class ConcurrencyLimiter:
         return self._engine.stuck_of().get(str(whose), 0)
 
     def _start(self, query: _Query) -> None:
-        """Run a query, and the next one behind it (one of `_running` is its)."""
+        """Start a query that is counted in `_running`; when it ends, the next one starts."""
         if not query.future.set_running_or_notify_cancel():
             self._next(query.whose)
             return
         query.started = time.perf_counter()
         settings = {**query.settings, "log_comment": query.tag}
         try:
-            with working_for("", asked_by=str(query.whose)):  # this gate bounds them
+            with working_for("", asked_by=str(query.whose)):  # limited here, not by the engine
                 running = self._engine.stream(
                     query.sql, query.params, output=query.output, settings=settings, whole=WHOLE
                 )
@@ -170,7 +170,7 @@ class ConcurrencyLimiter:
                 own = self._waiting.pop(whose)
                 starting.append(own.popleft())
                 if own:
-                    self._waiting[whose] = own  # behind all others
+                    self._waiting[whose] = own  # to the end of the line
         for query in refused:
             if query.future.set_running_or_notify_cancel():
                 query.future.set_exception(
@@ -180,7 +180,7 @@ class ConcurrencyLimiter:
             self._start(query)
 
     def _refused(self, whose: Hashable) -> list[_Query]:
-        """Return the queries that no other's end would start: all threads of their workspace are lost for now."""
+        """Remove and return queries that nothing would ever start: stuck ones hold all slots of their workspace."""
         if self._running[whose] or self._stuck(whose) < self._at_once:
             return []
         return list(self._waiting.pop(whose, ()))

@@ -1,4 +1,4 @@
-"""What is known of one deployment's queries, so that it is found out once."""
+"""Remembers facts about one deployment's queries, so that each is found out only once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JUDGED_TEXTS, _CALLS = 10_000, 1_000
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Calls as they were bound, facts of texts, pipes that work alone, what was found of pipes and row filters."""
+    """Bound calls, facts about SQL texts, pipes that work on their own, and facts about pipes and row filters."""
 
     live: Live
     bound: Bounded[Hashable, BoundQuery] = field(default_factory=lambda: Bounded(_CALLS))
@@ -30,7 +30,7 @@ class Memory:
     _within: Bounded[Hashable, frozenset[str]] = field(default_factory=lambda: Bounded(_CALLS))
 
     def filter_settings(self, engine: Engine, filters: Mapping[str, str]) -> Settings:
-        """Return the settings by which row filters hold. Raises ClickpipeError 400."""
+        """Return the settings that apply row filters. Raises ClickpipeError 400."""
         key = frozenset(filters.items())
         found = self._filters.get(key)
         if found is None:
@@ -38,9 +38,9 @@ class Memory:
         return found
 
     def read_within(self, composed: Composition, filters: Mapping[str, str]) -> frozenset[str]:
-        """Return the filtered data sources that an endpoint's SQL is to read by themselves. Raises ClickpipeError 403.
+        """Return the filtered data sources that an endpoint must read in sub-queries. Raises ClickpipeError 403.
 
-        A composed text tells all that it is made of.
+        The composed text is a sufficient key: it contains everything it was composed from.
         """
         key = (composed.text, frozenset(filters))
         found = self._within.get(key)

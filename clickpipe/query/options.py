@@ -1,4 +1,4 @@
-"""What a query is run with: limits of the server, and what its caller says."""
+"""Options of a query: the server's limits, and what the caller asks for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Settings
 from clickpipe.query.formats import FORMATS, OutputFormat
 
-# A limit of a query, as settings and tokens name it, and ClickHouse's name for it.
+# Our name of each limit, in settings and tokens, and ClickHouse's.
 _LIMITS = {
     "max_seconds": "max_execution_time",
     "max_memory_bytes": "max_memory_usage",
@@ -22,7 +22,7 @@ _LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """Bounds of one query: seconds, threads, bytes of memory, rows read, rows and bytes of its result; 0 is none."""
+    """Limits of one query: seconds, threads, bytes of memory, rows read, rows and bytes of its result; 0 is none."""
 
     max_seconds: int = 10
     threads: int = 0
@@ -32,13 +32,13 @@ class QueryLimits:
     max_result_bytes: int = 100_000_000
 
     def settings(self) -> Settings:
-        """Return them as ClickHouse settings."""
+        """Return the limits as ClickHouse settings."""
         own = {"max_threads": self.threads, **{name: getattr(self, field) for field, name in _LIMITS.items()}}
         return {name: value for name, value in own.items() if value}
 
 
 def bounded(settings: Settings, *others: Settings) -> Settings:
-    """Return settings with the others over them; of a limit the lowest holds. 0 is none."""
+    """Return settings overridden by `others`, in order; of a limit, the lowest value wins. 0 is no limit."""
     found = dict(settings)
     for name, value in ((name, value) for other in others for name, value in other.items()):
         before = found.get(name)
@@ -49,19 +49,19 @@ def bounded(settings: Settings, *others: Settings) -> Settings:
 
 
 def limits_of(settings: Settings) -> dict[str, int]:
-    """Return those of some settings that limit a query."""
+    """Return the settings that limit a query."""
     return {name: int(str(settings[name])) for name in _LIMITS.values() if settings.get(name)}
 
 
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
-    """What a caller says beside the name or the SQL: output, parameters of pipes, settings of the output.
+    """What a caller gives besides a name or SQL: output format, parameters of pipes, output settings.
 
-    `pipeline` names the pipe that `_` means in SQL, whose nodes those who see all may name. `filters` are the rows that
-    the caller may read of a data source, `fixed_params` parameters that the caller cannot change, by pipe. `bound` are
-    values of `{name:Type}` in the SQL itself; `limits` are the caller's own, by the names of `QueryLimits`. `explain`
-    is what ClickHouse is to tell of a SELECT (`EXPLAIN …`, `DESCRIBE`) instead of running it. `said` are the names of
-    settings that stand in the SQL itself: those are refused where they cannot hold, others are left out.
+    `pipeline` is the pipe that `_` means in SQL; callers who may read everything may also name its nodes. `filters` are
+    conditions on the rows that the caller may read, by data source; `fixed_params` are parameters that the caller
+    cannot change, by pipe. `bound` are values for `{name:Type}` in the SQL itself. `limits` are the caller's own, named
+    as in `QueryLimits`. `explain` is `EXPLAIN …` or `DESCRIBE` to explain the SELECT instead of running it. `said` are
+    the names of settings in the SQL itself: if they are not allowed, the query is refused; others are just dropped.
     """
 
     output: OutputFormat = FORMATS["json"]
@@ -77,7 +77,7 @@ class QueryOptions:
 
     @property
     def is_limited(self) -> bool:
-        """Tell whether the caller may read some rows of a data source or a pipe only."""
+        """Return whether the caller may read only some rows of a data source or pipe."""
         return bool(self.filters or self.fixed_params)
 
     def limit_settings(self) -> Settings:
@@ -87,10 +87,10 @@ class QueryOptions:
     def fixed_for(
         self, pipes: Iterable[str], parameters: Callable[[str], Collection[str]] | None = None
     ) -> QueryOptions:
-        """Return options whose values are those that are fixed for pipes.
+        """Return options with the values that the token fixes for these pipes.
 
-        `parameters` tells those that a pipe has. Raises 403 where two fix one differently, and where one is fixed that
-        the pipe does not have: it would hold nothing.
+        `parameters(pipe)` returns a pipe's parameters. Raises ClickpipeError 403 if two pipes fix one parameter to
+        different values, or if a pipe lacks a fixed parameter, as the restriction would have no effect.
         """
         fixed: dict[str, Any] = {}
         for pipe in pipes:

@@ -1,4 +1,4 @@
-"""A caller's own SQL: read, and held against what the caller may read."""
+"""Parses a caller's own SQL and checks it against what the caller may read."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from clickpipe.sql import Composition, Syntax, TableReference, Use, likely, may_
 from clickpipe.template import SECRET_NAMES, Binder, Names, Secrets, compile_template
 
 Allowed = Callable[[str, str], None]
-_MOST_WORDS = 20_000  # in the tags of a caller's template: a second's work
+_MOST_WORDS = 20_000  # in the tags of a caller's template: about a second's work
 
 
 def pipeline_of(live: Live, name: str, allowed: Allowed) -> Pipe | None:
-    """Return the pipe that a query is sent over, None for none. Raises ClickpipeError 404, and what `allowed` does."""
+    """Return the pipe that a query runs over, or None. Raises ClickpipeError 404, and what `allowed` raises."""
     if not name:
         return None
     pipe = live.compiled.project.pipes.get(name)
@@ -35,9 +35,9 @@ def pipeline_of(live: Live, name: str, allowed: Allowed) -> Pipe | None:
 
 
 class _Any(Collection[str]):
-    """All names: those in a caller's own template are quoted and judged as the rest of its SQL is.
+    """Contains every name: names in a caller's template are quoted and then checked like the rest of its SQL.
 
-    Were there others, their refusal would tell which the project has.
+    Refusing unknown names here would reveal which names the project has.
     """
 
     def __contains__(self, _: object) -> bool:
@@ -51,7 +51,7 @@ class _Any(Collection[str]):
 
 
 class _OwnNames:
-    """What a caller's own template may name: anything; within the pipes that it reads, what these may."""
+    """Names that a template may use: any in the caller's own; inside pipes, what their own templates may."""
 
     columns = tables = told = _Any()
 
@@ -60,13 +60,13 @@ class _OwnNames:
         self.any_enum = live.compiled.known_names.any_enum
 
     def inside(self, pipe: str) -> Names:
-        """Return what a pipe's templates may name."""
+        """Return the names that a pipe's templates may use."""
         return self._compiled.known_names.of(self._compiled.project.pipes[pipe])
 
 
 def render_own(live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, Binder]:
     """Return the SQL of a caller's text, which may be a template, and its parameters. Raises ClickpipeError."""
-    binder = Binder(_OwnNames(live))  # no secrets: the SQL is the caller's own
+    binder = Binder(_OwnNames(live))  # without secrets, as this is the caller's SQL
     program, diagnostics = compile_template(Word(text, Span("query", 0, len(text))), most=_MOST_WORDS)
     if program is None:
         raise ClickpipeError(f"Template Syntax Error: {diagnostics[0].message}", code="template_error")
@@ -74,9 +74,9 @@ def render_own(live: Live, text: str, values: Mapping[str, Any]) -> tuple[str, B
 
 
 def read_own(live: Live, rendered: str, options: QueryOptions) -> tuple[Syntax, dict[str, str]]:
-    """Return a caller's SQL as ClickHouse reads it, and the tree of the text that it is likely composed to.
+    """Return a caller's SQL as ClickHouse parses it, and the tree of its likely composed text: text → tree.
 
-    Raises ClickpipeError for what ClickHouse cannot read.
+    Parsing both in one query is faster. Raises ClickpipeError if ClickHouse cannot parse it.
     """
     composed = _likely_composed(live, rendered, options)
     syntax, tree = live.compiled.reader.read_beside(rendered, composed)
@@ -87,11 +87,11 @@ def read_own(live: Live, rendered: str, options: QueryOptions) -> tuple[Syntax, 
             raise ClickpipeError(message, code="not_allowed")
         return syntax, ahead
     composer = Composer(live.compiled.project, live.compiled.reader, live.table)
-    return composer.text(rendered, None, None, {}, Binder()).syntax, ahead  # it says what is wrong
+    return composer.text(rendered, None, None, {}, Binder()).syntax, ahead  # raises, and explains the error
 
 
 def _likely_composed(live: Live, rendered: str, options: QueryOptions) -> str:
-    """Return what a SELECT over data sources will be composed to, '' where that is not told by its words."""
+    """Return the text that a SELECT over data sources will be composed to, guessed from its words; '' if unclear."""
     sources = live.compiled.data_sources
     syntax = likely(rendered, lambda name: name in sources and live.table(name) is not None)
     if syntax is None or options.pipeline:
@@ -101,18 +101,18 @@ def _likely_composed(live: Live, rendered: str, options: QueryOptions) -> str:
 
 
 def _filtered(live: Live, options: QueryOptions) -> Collection[str] | None:
-    """Return the data sources that a limited caller's SQL reads by themselves; None where the caller is not limited."""
+    """Return the data sources that a limited caller's SQL must read in sub-queries; None for other callers."""
     return {live.compiled.project.canonical(name) for name in options.filters} if options.is_limited else None
 
 
 def authorise(live: Live, syntax: Syntax, pipe: Pipe | None, options: QueryOptions, allowed: Allowed) -> list[str]:
-    """Ask for everything that a caller's SQL names; return what was asked for. Raises what `allowed` does."""
+    """Call `allowed` for everything that a caller's SQL names; return those names. Raises what `allowed` raises."""
     asked = []
     for table in syntax.tables:
         if table.full_name in live.service:
             allowed("SERVICE", table.name)
         elif table.database and table.full_name not in live.compiled.data_sources:
-            continue  # the statement check refuses it
+            continue  # the SQL check refuses it later
         elif _authorise(live, table, pipe, allowed):
             _refuse_unfiltered(live, table, options)
         else:
@@ -122,7 +122,7 @@ def authorise(live: Live, syntax: Syntax, pipe: Pipe | None, options: QueryOptio
 
 
 def require_asked(live: Live, composed: Composition, asked: Collection[str]) -> None:
-    """Raise ClickpipeError where tables took the places of names that nobody was asked for."""
+    """Raise ClickpipeError 403 if any table was put in that `authorise` was not asked about."""
     for table in composed.tables:
         if live.compiled.project.canonical(table.full_name) not in asked:
             message = f"'{table.full_name}' cannot be read here."
@@ -130,19 +130,19 @@ def require_asked(live: Live, composed: Composition, asked: Collection[str]) -> 
 
 
 def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Allowed) -> bool:
-    """Ask for what a name means, by the rules of `Composer`; return False for what is none of a project's."""
+    """Authorise a name, resolved as `Composer` does; return False if it is nothing in the project."""
     name = live.compiled.project.canonical(table.full_name)
     node = pipe.node(table.full_name) if pipe is not None else None
     if pipe is not None and (table.full_name == "_" or node is pipe.output):
         return True  # `pipeline_of` asked for it
     if node is not None:
-        allowed("SERVICE", table.full_name)  # as who may see the whole project: it has rows that the pipe leaves out
+        allowed("SERVICE", table.full_name)  # for those who may read everything: it may have hidden rows
     elif name in live.compiled.project.pipes:
         allowed("PIPES", name)
     elif live.table(name) is not None:
         allowed("DATASOURCES", live.source_of(name))
     elif table.use is Use.IN:
-        return False  # a column, or nothing: ClickHouse tells
+        return False  # a column, or nothing: left to ClickHouse
     else:
         known = [("DATASOURCES", source) for source in live.compiled.data_sources]
         known += [("PIPES", pipe) for pipe in live.compiled.project.pipes]
@@ -153,7 +153,7 @@ def _authorise(live: Live, table: TableReference, pipe: Pipe | None, allowed: Al
 def composer_of(
     live: Live, text: str, pipe: Pipe | None, options: QueryOptions, secret: Secrets, apart: Collection[str] | None
 ) -> Composer:
-    """Return what puts a caller's SQL together with its pipes. Raises ClickpipeError for what it cannot read."""
+    """Return the composer for a caller's SQL and its pipes. Raises ClickpipeError if the SQL cannot be parsed."""
     project, reader = live.compiled.project, live.compiled.reader
     plain = Composer(project, reader, live.table)
     if not options.filters:
@@ -165,11 +165,11 @@ def composer_of(
 def read_by_themselves(
     live: Live, syntax: Syntax, pipe: Pipe | None, options: QueryOptions, allowed: Allowed
 ) -> Collection[str] | None:
-    """Return the data sources that are read by themselves for this caller, as all pipes are; None to read none so.
+    """Return the data sources to wrap in sub-queries for this caller, besides all pipes; None to wrap nothing.
 
-    A pipe gives some rows of what it reads, and ClickHouse evaluates a query's conditions before the pipe's own where
-    that is cheaper: by an error, or none, they would tell of rows that the pipe leaves out. So where conditions may
-    fail, pipes are read by themselves for all but those who may read everything.
+    A pipe may leave rows out, but ClickHouse evaluates a query's conditions before the pipe's own if that is cheaper:
+    whether they fail would reveal hidden rows. So if conditions may fail, pipes are wrapped for everyone except those
+    who may read everything.
     """
     if options.is_limited:
         return _filtered(live, options)
@@ -186,10 +186,10 @@ def read_by_themselves(
 
 
 def as_meant(live: Live, named: Collection[str], options: QueryOptions, allowed: Allowed) -> QueryOptions:
-    """Return options without the settings that would change what pipes and filters mean to this caller.
+    """Return options without settings that would change the meaning of pipes and filters.
 
-    `named` is what the SQL reads. Whoever may read everything sets them as they like. Raises ClickpipeError for one
-    that the SQL itself says.
+    `named` is what the SQL reads. Callers who may read everything keep such settings. Raises ClickpipeError if the SQL
+    itself contains one.
     """
     changing = meaning(options.settings)
     if not changing or not (options.is_limited or options.pipeline or live.compiled.project.pipes.keys() & named):
@@ -212,13 +212,13 @@ def _sees_all(allowed: Allowed) -> bool:
 
 
 def _has(live: Live, pipe: str, kind: str) -> bool:
-    """Tell whether a pipe may have a column of a type with this in its name."""
+    """Return whether a pipe may have a column whose type contains `kind`."""
     endpoint = live.compiled.endpoints.get(pipe)
     return endpoint is None or any(kind in column.type for column in endpoint.columns)
 
 
 def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions) -> None:
-    """Refuse rows that a filter cannot judge."""
+    """Raise ClickpipeError 403 for reads that a filter does not cover."""
     name = live.compiled.project.canonical(table.full_name)
     if name in options.filters and table.use in {Use.TEXT, Use.NAME}:
         message = f"joinGet on '{name}' is not for a token that may read some of its rows only."
@@ -230,7 +230,7 @@ def _refuse_unfiltered(live: Live, table: TableReference, options: QueryOptions)
 
 
 def require_plain(syntax: Syntax) -> None:
-    """Raise ClickpipeError for what reads rows of a table before a filter, or not all of them."""
+    """Raise ClickpipeError for clauses that read rows before the filter, or only a sample."""
     for key, word in (("prewhere", "PREWHERE is"), ("sample_size", "SAMPLE is")):
         if f'"{key}"' in syntax.tree:
             message = f"{word} not allowed to a token that may read some rows only: use WHERE."
@@ -238,20 +238,20 @@ def require_plain(syntax: Syntax) -> None:
 
 
 def may_explain(options: QueryOptions, params: Mapping[str, Any], allowed: Allowed) -> None:
-    """Raise unless a caller may see a plan: it shows the SQL of pipes, their values, and filters of rows."""
-    allowed("SERVICE", "EXPLAIN")  # as who may see the whole project
+    """Raise unless a caller may see a query plan: it shows pipes' SQL, their values, and row filters."""
+    allowed("SERVICE", "EXPLAIN")  # only for those who may read everything
     if options.is_limited or secrets_of(params):
         message = "EXPLAIN is not for a token that may read some rows only, nor for pipes that use secrets."
         raise ClickpipeError(message, status=403, code="forbidden")
 
 
 def may_name_secrets(sql: str, own: Mapping[str, Any]) -> bool:
-    """Tell whether a caller's SQL may hold a `{name:Type}` that is none of its own parameters."""
+    """Return whether a caller's SQL may contain a secret's `{name:Type}` beyond its own parameters."""
     for name in own:
         sql = re.sub(rf"\{{{re.escape(name)}:[^{{}}]*\}}", "", sql)
     return "{" in sql and SECRET_NAMES in sql
 
 
 def explained(sql: str, explain: str) -> str:
-    """Return the statement by which ClickHouse tells of a SELECT."""
+    """Return the statement that explains or describes a SELECT."""
     return f"DESCRIBE (\n{sql}\n)" if explain == "DESCRIBE" else f"{explain}\n{sql}"

@@ -1,4 +1,4 @@
-"""What a query may not do, and what a caller is told of the engine's refusals."""
+"""Refuses forbidden queries, and turns the engine's errors into what callers may see."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ _STATUS = {
     "TOO_MANY_BYTES": 413,
     "TOO_MANY_SIMULTANEOUS_QUERIES": 429,
 }
-_SHOWN, _MOST_SHOWN = 50, 5  # characters of a value, parameters
+_SHOWN, _MOST_SHOWN = 50, 5  # characters per value, number of parameters
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*+(?:'|\Z)", re.DOTALL)
 _SCOPE = re.compile(r"\b(?:[Ii]n scope|While processing|while executing)\b")
 
 
 def secrets_of(params: Mapping[str, Any]) -> list[str]:
-    """Return the values of secrets among parameters."""
+    """Return the values of the secrets among the parameters."""
     return [str(value) for name, value in params.items() if name.startswith(SECRET_NAMES) and value]
 
 
 def hide_secrets(text: str, params: Mapping[str, Any]) -> str:
-    """Return what ClickHouse says with *** for each secret among the parameters: errors and plans show values.
+    """Replace secrets in ClickHouse's text by ***, as errors and plans show values.
 
-    All quoted texts are hidden then, whatever stands in them: were it only secrets, a caller could try parts of them.
+    If there are any secrets, all quoted text is hidden: hiding only exact matches would let a caller guess parts.
     """
     secrets = secrets_of(params)
     return redact(_QUOTED.sub("'***'", text), secrets) if secrets else text
 
 
 def judge(engine: Engine, live: Live, composed: Composition, sources: Collection[str] = (), tree: str = "") -> str:
-    """Raise ClickpipeError unless a composed text is one SELECT over the workspace's tables, and what was meant.
+    """Raise ClickpipeError unless a composed text is one SELECT over the workspace's tables, and means what it should.
 
-    `sources` are table functions that it may read beside them; `tree` is its syntax tree, where ClickHouse gave it
-    before. Returns the tree. Raises EngineError.
+    `sources` are table functions that it may also read; `tree` is its syntax tree, if known. Returns the tree. Raises
+    EngineError if ClickHouse cannot parse it.
     """
     tables = {table.replace("`", "") for table in (*live.physical.tables.values(), *live.service.values())}
     tree = tree or engine.syntax_tree(composed.text)
@@ -62,13 +62,13 @@ def judge(engine: Engine, live: Live, composed: Composition, sources: Collection
 def refuse(refusal: Refusal | None) -> None:
     """Raise ClickpipeError for a refusal."""
     if refusal is not None and refusal.format:
-        format_named(refusal.format)  # raises for one that there is not, with the names of those there are
+        format_named(refusal.format)  # raises for an unknown format, and lists the supported ones
     if refusal is not None:
         raise ClickpipeError(refusal.message, code="not_allowed")
 
 
 def failure(error: EngineError) -> ClickpipeError:
-    """Return what a caller is told of an engine's refusal: its message without physical names."""
+    """Return the error that a caller gets for an engine's error: without physical names."""
     message = without_physical_names(_without_scope(error.message)).strip()
     status = _STATUS.get(error.name, 400)
     told = f"[Error] {message} ({error.name})"
@@ -77,16 +77,16 @@ def failure(error: EngineError) -> ClickpipeError:
 
 
 def shown_error(error: BaseException) -> str:
-    """Return what is kept of an error for callers to see: of an engine's, its message without physical names."""
+    """Return an error's message as stored for callers: an engine's without physical names."""
     if not isinstance(error, EngineError):
         return str(error)
     return without_physical_names(_without_scope(error.message)).strip()
 
 
 def with_parameters(told: ClickpipeError, error: EngineError, values: Mapping[str, Any]) -> ClickpipeError:
-    """Return what a caller is told of an endpoint's refusal, with the values that the caller gave.
+    """Add the caller's values to an endpoint's error if ClickHouse could not parse a number or time.
 
-    Where ClickHouse could not read a text as a number or a time, it may be one of them that the template takes for one.
+    One of them may be the culprit, if the template treats it as a number or time.
     """
     shown = redact_parameters({name: str(value) for name, value in list(values.items())[:_MOST_SHOWN]})
     given = [f"{name} = {value[:_SHOWN]!r}" for name, value in shown.items()]
@@ -96,7 +96,7 @@ def with_parameters(told: ClickpipeError, error: EngineError, values: Mapping[st
 
 
 def _without_scope(message: str) -> str:
-    """Return what ClickHouse says without the query's own text, which it repeats at the end."""
+    """Return ClickHouse's message without the query text that it repeats at the end."""
     scope = _SCOPE.search(message)
     if scope is None:
         return message
@@ -105,7 +105,7 @@ def _without_scope(message: str) -> str:
 
 
 class _Told:
-    """The rest of a result, whose error is told otherwise."""
+    """The rest of a streamed result, with its error rewritten."""
 
     def __init__(self, parts: Parts, hide: Hide) -> None:
         self._parts, self._hide = parts, hide
@@ -122,7 +122,7 @@ class _Told:
 
 
 def hidden(running: Running, hide: Hide) -> Running:
-    """Return a query; of its error only what `hide` returns is told, also behind the first part of its result."""
+    """Return the query with its errors rewritten by `hide`, including errors in the middle of a streamed result."""
     told: Future[QueryResult] = Future()
 
     def tell(done: Future[QueryResult]) -> None:

@@ -1,8 +1,8 @@
-"""Results that are kept, and queries that are under way: who asks the same gets the same.
+"""The result cache, and single flight: identical concurrent queries run once.
 
-A result is kept until a table is written to that it was made of; views pass on what is written to their source. It is
-found by the SQL, its parameters and settings, and the versions of those tables (`engine/versions.py`), taken before the
-query began. Merges and TTLs change tables at a time of ClickHouse's own: results of such tables are kept for a minute.
+A result is valid until one of its tables, or a source of a view that fills them, is written to. The cache key is the
+SQL, its parameters and settings, and the versions of those tables (`engine/versions.py`) from before the query began.
+Merges and TTLs change tables whenever ClickHouse likes, so results from such tables are kept for a minute only.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _OWN_TIME = 60.0  # seconds
 _FOREVER = float("inf")
 _SALT = secrets.token_bytes(16)
 _NOTHING = QueryResult(b"", 0, 0, 0.0)
-_SHARE = 8  # no result takes more than this part of all
+_SHARE = 8  # a result may take at most this fraction (one in 8) of the cache
 
 
 @dataclass(slots=True)
 class _SingleFlight:
-    """A query under way, and how many wait for it."""
+    """A running query, and how many callers wait for it."""
 
     future: Future[Kept] = field(default_factory=Future)
     waiting: int = 0
@@ -43,7 +43,7 @@ class _SingleFlight:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Of a judged SQL text: the tables its result hangs on, how long it may be kept (seconds), whether it is shared."""
+    """Facts about a checked SQL text: the tables it depends on, seconds to cache it, whether to share it."""
 
     tables: tuple[str, ...] = ()
     keep: float = 0.0
@@ -51,7 +51,7 @@ class Facts:
 
 
 def facts_of(live: Live, found: Reads) -> Facts:
-    """Return what can be kept of a SELECT over a workspace's tables."""
+    """Return whether and how long the result of a SELECT over a workspace's tables can be cached."""
     names = {table.replace("`", ""): name for name, table in live.physical.tables.items()}
     if not found.timely or not found.tables <= names.keys():
         return Facts()
@@ -76,10 +76,10 @@ def _changes_itself(source: DataSource) -> bool:
 
 
 class ResultCache:
-    """The result cache of all workspaces; identical concurrent queries run once."""
+    """The result cache of all workspaces. Identical concurrent queries run once."""
 
     def __init__(self, max_bytes: int) -> None:
-        """Keep up to `max_bytes` of results; with 0 nothing is kept or shared."""
+        """Cache up to `max_bytes` of results; 0 turns caching and sharing off."""
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
@@ -89,18 +89,18 @@ class ResultCache:
 
     @property
     def size(self) -> int:
-        """Return the bytes that are kept."""
+        """Return how many bytes are cached."""
         return self._size
 
     @property
     def active(self) -> bool:
-        """Tell whether anything is kept or shared."""
+        """Return whether caching and sharing are on."""
         return self._max_bytes > 0
 
     def answer(self, key: Hashable, keep: float, known: str, run: Callable[[], Running]) -> Started:
-        """Return a kept result, or that of an equal query under way, or of `run`, which is kept for `keep` seconds.
+        """Return a cached result, or join an identical running query, or call `run`.
 
-        `known` is what a caller has (If-None-Match).
+        The result of `run` is cached for `keep` seconds. `known` is the caller's If-None-Match header.
         """
         with self._lock:
             found = self._kept.get(key)
@@ -132,13 +132,13 @@ class ResultCache:
         return promise
 
     def _left(self, key: Hashable, flight: _SingleFlight) -> None:
-        """End a query when the last one who waited for it has gone away."""
+        """Cancel a query when the last caller waiting for it has left."""
         with self._lock:
             flight.waiting -= 1
             if flight.waiting:
                 return
             if self._flights.get(key) is flight:
-                del self._flights[key]  # who comes now asks anew
+                del self._flights[key]  # later callers start a new query
         if flight.running is not None:
             flight.running.cancel()
 
@@ -180,10 +180,10 @@ class ResultCache:
 
 
 def frozen(value: Any) -> Hashable:
-    """Return parameters or settings as a key."""
+    """Return parameters or settings as a hashable key."""
     if isinstance(value, str):
         return value
-    if value.__class__ is dict or isinstance(value, Mapping):  # the second is slow
+    if value.__class__ is dict or isinstance(value, Mapping):  # isinstance alone would be slow
         return tuple([(name, frozen(value[name])) for name in sorted(value)])
     if isinstance(value, list | tuple):
         return ("list", *map(frozen, value))
@@ -191,7 +191,7 @@ def frozen(value: Any) -> Hashable:
 
 
 def _etag(what: Hashable) -> str:
-    """Return a name that says nothing of the parameters, and is another after a restart: versions begin anew."""
+    """Return an ETag that reveals no parameters and changes with each restart, as versions start over then."""
     data = what if isinstance(what, bytes) else repr(what).encode()
     return f'W/"{hashlib.blake2b(data, digest_size=16, key=_SALT).hexdigest()}"'
 
@@ -202,7 +202,7 @@ def _answer(result: QueryResult, etag: str, known: str, source: str, age: float 
 
 
 def without_cache_settings(settings: Settings) -> tuple[Settings, float]:
-    """Return settings without those of ClickHouse's own cache, and for how long a template asks to keep the result."""
+    """Return settings without those of ClickHouse's own cache, and the seconds that a template asks to cache for."""
     if "use_query_cache" not in settings:
         return settings, 0.0
     keep = settings.get("query_cache_ttl", 0)

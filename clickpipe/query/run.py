@@ -41,12 +41,12 @@ from clickpipe.query.result_cache import Facts, ResultCache, facts_of, frozen, w
 from clickpipe.sql import Composition, check, reads, within_limits
 from clickpipe.template import BoundSQL, Secrets
 
-_LONG = 10_000  # characters of values from which on a call's bound SQL is not remembered
-_FIRST_AT_ONCE = 8  # texts that are judged at once, of a workspace
+_LONG = 10_000  # calls with more characters of values are not remembered
+_FIRST_AT_ONCE = 8  # new SQL texts checked concurrently, per workspace
 
 
 class QueryRunner:
-    """Answers queries of one workspace. `live` is asked anew for each."""
+    """Runs queries of one workspace. `live` is read on every query."""
 
     def __init__(
         self,
@@ -59,10 +59,10 @@ class QueryRunner:
         secret: Secrets = environment_secret,
         owner: str = "",
     ) -> None:
-        """Run on `engine`; `prepare` makes the tables of service data sources, before a query that reads one.
+        """Run on `engine`; `prepare` updates the tables of service data sources before a query that reads one.
 
-        `cache` keeps results of endpoints, `limiter` bounds how many queries run, `secret` is what `tb_secret` asks.
-        Queries of one `owner` wait for one another.
+        `cache` caches endpoint results, `limiter` limits concurrent queries, `secret` resolves `tb_secret`. Queries of
+        the same `owner` share one queue.
         """
         self._limiter, self._owner = limiter or ConcurrencyLimiter(engine, 4, 1_000), owner or self
         self._cache = cache or ResultCache(0)
@@ -76,7 +76,7 @@ class QueryRunner:
         self._first_queries = ThreadPoolExecutor(_FIRST_AT_ONCE, thread_name_prefix="first-query")
 
     def live(self) -> Live:
-        """Return what the workspace answers from. Raises 404 before the first deployment."""
+        """Return the live deployment. Raises ClickpipeError 404 before the first deployment."""
         live = self._live()
         if live is None:
             message = "Nothing is deployed in this workspace yet. Deploy a project with `clickpipe deploy`."
@@ -84,17 +84,17 @@ class QueryRunner:
         return live
 
     def _of(self, live: Live) -> Memory:
-        """Return what is known of a deployment; a call that began before a promotion leaves nothing to those behind."""
+        """Return the memory for a deployment; a promotion starts an empty one."""
         memory = self._memory
         if memory is None or memory.live is not live:
             memory = self._memory = Memory(live)
         return memory
 
     def endpoint(self, name: str, options: QueryOptions, known: str = "") -> Started:
-        """Start an endpoint's query, unless its result is kept; `known` are the ETags that the caller has.
+        """Start an endpoint's query, unless its result is cached; `known` is the caller's If-None-Match.
 
-        Raises ClickpipeError: 404 for an unknown endpoint, 400 for parameters. The future raises
-        EngineError; `failure` turns it into what a caller is told.
+        Raises ClickpipeError: 404 for an unknown endpoint, 400 for bad parameters. The future raises EngineError;
+        `failure` turns it into the error for the caller.
         """
         live = self.live()
         options = options.fixed_for([name], partial(self._parameters, live)) if options.fixed_params else options
@@ -106,7 +106,7 @@ class QueryRunner:
         return behind(judging, lambda found: self._answer(live, found[0], options, found[1], known))
 
     def _first(self, live: Live, name: str, bound: BoundQuery, options: QueryOptions) -> tuple[BoundQuery, Facts]:
-        """Judge a text that was not seen before: which branches it holds depends on the parameters."""
+        """Check a SQL text that is new: parameters decide which branches of a template it contains."""
         if options.filters and (within := self._of(live).read_within(bound.composed, options.filters)):
             bound = self._bind_endpoint(live, name, options.values, *within)
         judged = self._of(live).judged
@@ -123,22 +123,22 @@ class QueryRunner:
         run = partial(self._run, bound, options, settings)
         keep = asked or facts.keep
         if not self._cache.active or not (asked or facts.shared) or options.filters:
-            return plain(run())  # whether a result was kept tells whether others wrote
+            return plain(run())  # a cache hit would reveal whether others wrote
         versions = self._engine.versions(facts.tables) if not asked else ()
         told = self._settings_key if settings is self._settings else frozen(settings)
         key = (bound.text, frozen(bound.params), options.output.clickhouse, told, tuple(versions), options.is_limited)
         return self._cache.answer(key, keep, known, run)
 
     def over_endpoint(self, name: str, sql: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
-        """Start a caller's SELECT over what an endpoint answers, which it calls `_`. Raises as `endpoint` and `sql`."""
+        """Start a caller's SELECT over an endpoint's result, named `_`. Raises as `endpoint` and `sql` do."""
         self._function(self.live(), name)
         return self.sql(sql, replace(options, pipeline=name), allowed)
 
     def _bound(self, live: Live, name: str, values: Mapping[str, Any]) -> BoundQuery:
-        """Return what an endpoint's templates give, from memory where they were given the same values before.
+        """Return an endpoint's rendered and bound SQL, from memory if the values were seen before.
 
-        They give the same for the same; secrets may be changed, and what asked for one is not kept: branches depend on
-        it, too.
+        Rendering is deterministic except for secrets, which may change and may decide branches: results that used one
+        are not remembered.
         """
         memory, key = self._of(live).bound, (name, frozen(values))
         bound = memory.get(key)
@@ -155,14 +155,14 @@ class QueryRunner:
         return self._function(live, name).bind_to(live.table, values, secret or self._secret, within)
 
     def _parameters(self, live: Live, pipe: str) -> Collection[str]:
-        """Return the parameters of a pipe and of what it reads, from memory as long as nothing else is live."""
+        """Return the parameters of a pipe and of the pipes that it reads."""
         known = self._of(live).parameters
         if pipe not in known:
             known[pipe] = parameters_read(live.compiled, pipe)
         return known[pipe]
 
     def is_quick(self, name: str, values: Mapping[str, Any]) -> bool:
-        """Tell whether an endpoint's SQL is made in no time: it may be, then, where nothing else runs meanwhile."""
+        """Return whether rendering an endpoint's SQL is fast enough to do it on the event loop."""
         live = self.live()
         quick = self._of(live).quick
         known = quick.get(name)
@@ -180,9 +180,9 @@ class QueryRunner:
         return function
 
     def explain(self, name: str, options: QueryOptions) -> Future[list[str]]:
-        """Start to ask for ClickHouse's plan for an endpoint's query: its lines, with what indexes leave out.
+        """Start EXPLAIN of an endpoint's query; returns the plan's lines, including what indexes skip.
 
-        Raises ClickpipeError as `endpoint` does.
+        Raises ClickpipeError as `endpoint` does, and 403 for callers with row filters.
         """
         live = self.live()
         if options.is_limited:
@@ -200,17 +200,17 @@ class QueryRunner:
         return made_of(running, lines)
 
     def count(self, table: str, condition: str) -> Future[int]:
-        """Start to count the rows of a physical table that meet a condition, which was composed. Raises 429."""
+        """Start counting the rows of a physical table that match a composed condition. Raises ClickpipeError 429."""
         statement = f"SELECT count() FROM {table} WHERE (\n{condition}\n)"
         running = self._limiter.submit(statement, {}, "JSONCompact", self._settings, self._owner)
         return made_of(running, lambda result: int(json.loads(result.body)["data"][0][0]))
 
     def sql(self, text: str, options: QueryOptions, allowed: Allowed) -> Future[Answer]:
-        """Start a caller's own SELECT (a template when it starts with `%`).
+        """Start a caller's own SELECT (a template if it starts with `%`).
 
         `allowed(kind, name)` is called for each data source (`DATASOURCES`), pipe (`PIPES`) and service data source
-        (`SERVICE`) the text names, and raises when the caller may not read it. Raises ClickpipeError for what is not
-        one read-only SELECT over known names.
+        (`SERVICE`) that the text names, and raises if the caller may not read it. Raises ClickpipeError unless the text
+        is one read-only SELECT over known names.
         """
         live = self.live()
         require_length(text)
@@ -225,8 +225,8 @@ class QueryRunner:
         options = options.fixed_for([options.pipeline, *named], partial(self._parameters, live))
         own = dict(binder.params) | dict(options.bound)
         for name, value in options.bound.items():
-            binder.params.setdefault(name, value)  # before pipes bind theirs, which take other names then
-        binder.secret = self._secret  # for the pipes that it reads: they are their author's
+            binder.params.setdefault(name, value)  # before pipes bind theirs, so that they choose other names
+        binder.secret = self._secret  # for pipes only: their SQL is the project author's
         apart = read_by_themselves(live, syntax, pipe, options, allowed)
         composer = composer_of(live, rendered, pipe, options, self._secret, apart)
         composed = composer.text(rendered, pipe, None, options.values, binder, apart)
@@ -257,7 +257,7 @@ class QueryRunner:
         return tree
 
     def _stand_alone(self, live: Live, composed: Composition, params: Mapping[str, Any], options: QueryOptions) -> None:
-        """Refuse pipes that do not work by themselves: names of the caller's would be taken for what they lack."""
+        """Refuse pipes that do not work on their own: the caller's SQL could supply the names that they lack."""
         known = self._of(live).alone
         pipes = [inner.text for inner in composed.tables.values() if isinstance(inner, Composition)]
         if all(text in known for text in pipes):
@@ -295,6 +295,6 @@ class QueryRunner:
 
 
 def _noted(asked: list[str], secret: Secrets, name: str) -> str | None:
-    """Return a secret; note that it was asked for."""
+    """Return a secret, and record its name in `asked`."""
     asked.append(name)
     return secret(name)

@@ -1,4 +1,4 @@
-"""What ClickHouse's clients see of a workspace: one database, the tables in it, their columns, the settings."""
+"""What ClickHouse clients see of a workspace: one database, its tables and their columns, and the settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ShownColumn:
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """A data source, or an endpoint as a view of its result."""
+    """A data source, or an endpoint, shown as a view."""
 
     name: str
     engine: str
@@ -37,7 +37,7 @@ class ShownTable:
     size: int | None = None
 
     def definition(self, database: str) -> str:
-        """Return a CREATE statement that tells of it."""
+        """Return a CREATE statement that describes it."""
         kind = "VIEW" if self.engine == "View" else "TABLE"
         columns = ",\n".join(
             f"    `{c.name}` {c.type}" + (f" DEFAULT {c.default}" if c.default else "") for c in self.columns
@@ -51,9 +51,9 @@ class ShownTable:
 
 @dataclass(frozen=True)
 class Shown:
-    """What one caller sees: `readable(kind, name)` tells whether it may read a data source or a pipe.
+    """What one caller sees; `readable(kind, name)` returns whether it may read a data source or pipe.
 
-    `counts` gives rows and bytes by data source, when they are asked for; `settings` are those of the engine.
+    `counts` returns (rows, bytes) by data source, and is called only if needed; `settings` are the engine's.
     """
 
     live: Live
@@ -63,18 +63,18 @@ class Shown:
     settings: Mapping[str, Setting] = field(default_factory=dict)
 
     def canonical(self, database: str) -> str:
-        """Return the database that a client means; '' for one that there is not."""
+        """Return the database that a client means; '' if it does not exist."""
         if database in _NAMES or database == self.database:
             return self.database
         lower = database.lower()
         return lower if lower in {"system", INFORMATION_SCHEMA} else ""
 
     def databases(self) -> list[str]:
-        """Return the names of databases: the workspace's is the only one with tables of its own."""
+        """Return the databases to list: only the workspace's."""
         return [self.database]
 
     def tables(self, *, counted: bool = False) -> list[ShownTable]:
-        """Return the tables by name; with rows and bytes where they are `counted`."""
+        """Return the tables, sorted by name; with rows and bytes if `counted`."""
         compiled = self.live.compiled
         counts = self.counts() if counted else {}
         found = []
@@ -97,5 +97,5 @@ class Shown:
         return sorted(found, key=lambda table: table.name)
 
     def table(self, name: str) -> ShownTable | None:
-        """Return a table by its name."""
+        """Return a table by name, or None."""
         return next((table for table in self.tables() if table.name == name), None)

@@ -1,4 +1,4 @@
-"""ClickHouse's statements that read without being a SELECT: SHOW, DESCRIBE, EXISTS, USE, EXPLAIN."""
+"""Translates ClickHouse's read-only statements besides SELECT: SHOW, DESCRIBE, EXISTS, USE, EXPLAIN."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _Groups = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ClientQuery:
-    """A client's statement as one SELECT; `explain` is what ClickHouse is to tell of it instead of running it.
+    """A client's statement as one SELECT; with `explain` (`EXPLAIN …`, `DESCRIBE`) it is explained, not run.
 
-    Without SQL there is nothing to answer.
+    Empty SQL means an empty answer.
     """
 
     sql: str
@@ -36,9 +36,9 @@ class ClientQuery:
 
 
 def client_statement(text: str, shown: Shown) -> ClientQuery:
-    """Return what is to run for a client's text.
+    """Return the query to run for a client's text.
 
-    Raises ClickpipeError for a statement that writes, an unknown one, and for a database or table that is not there.
+    Raises ClickpipeError if it writes, is not supported, or names a database or table that does not exist.
     """
     text = _bare(text)
     if _WRITES.match(text):
@@ -58,7 +58,7 @@ def client_statement(text: str, shown: Shown) -> ClientQuery:
 
 
 def canonical_database(shown: Shown, name: str) -> str:
-    """Return the database that a client means. Raises ClickpipeError where there is none of the name."""
+    """Return the database that a client means. Raises ClickpipeError 404 if it does not exist."""
     found = shown.canonical(name)
     if not found:
         raise ClickpipeError(f"Database {name[:100]} does not exist", status=404, code="unknown_database")
@@ -66,7 +66,7 @@ def canonical_database(shown: Shown, name: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Return a statement without comments before it, and without the `;` behind it."""
+    """Return a statement without leading comments and trailing `;`."""
     match = _BEFORE.match(text)
     return text[match.end() if match else 0 :].strip().rstrip(";").rstrip()
 
@@ -93,7 +93,7 @@ _Make = Callable[[_Groups, Shown], ClientQuery]
 
 
 def _listing(select: str, *, of_database: bool = False) -> _Make:
-    """Return what lists rows with a `name`: all, or those of a LIKE, the first of a LIMIT."""
+    """Return a function that builds a listing by `name`, with optional LIKE and LIMIT."""
 
     def make(groups: _Groups, shown: Shown) -> ClientQuery:
         where = f"database = {quote_literal(_database(groups, shown))}" if of_database else "1"
@@ -203,7 +203,7 @@ _STATEMENTS: tuple[tuple[str, _Make], ...] = (
     (r"SHOW\s+(?:EXTENDED\s+)?(?:INDEX|INDEXES|INDICES|KEYS)\s.*", _always("SELECT '' AS table WHERE 0")),
     (r"SHOW\s+(?:GRANTS|ACCESS)(?:\s.*)?", _always("SELECT 'GRANT SELECT ON *.* TO clickpipe' AS grants")),
     (r"SHOW\s+USERS", _always("SELECT 'clickpipe' AS name")),
-    (r"SET\s+.*", _always("")),  # for the rest of a session, which HTTP has none of
+    (r"SET\s+.*", _always("")),  # applies to a session, which HTTP does not have
     (r"(?:DESCRIBE|DESC)\s+(?:TABLE\s+)?\((?P<query>\s*(?:SELECT|WITH)\b.*)\)", _describe_query),
     (rf"(?:DESCRIBE|DESC)\s+(?:TABLE\s+)?{_TABLE}", _describe),
     (rf"EXISTS\s+DATABASE\s+(?P<name>{_NAME})", _exists_database),

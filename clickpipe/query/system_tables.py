@@ -1,4 +1,4 @@
-"""`system.tables` and the like, and `information_schema`, as SQL of constants that hold what a client sees."""
+"""Builds `system.tables` and the like, and `information_schema`, as constants that list what a client may see."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Value = str | int | None
 
 
 def system_table(database: str, name: str, shown: Shown) -> str | None:
-    """Return SQL that reads as a table of `system` or `information_schema`; None for one that is not offered."""
+    """Return SQL that reads as a table of `system` or `information_schema`; None if it is not supported."""
     if database.lower() == "system":
         make = _SYSTEM.get(name.lower())
         return make(shown) if make else None
@@ -98,7 +98,7 @@ def _types(_shown: Shown) -> str:
 
 
 def _values(columns: Sequence[str], rows: Iterable[Sequence[_Value]], more: str = "") -> str:
-    """Return SQL of a table of constants."""
+    """Return SQL that reads as a table of constant rows."""
     listed = ", ".join(f"({', '.join(_literal(one) for one in row)})" for row in rows)
     names = quote_literal(", ".join(columns))
     source = f"values({names}, {listed})" if listed else f"null({names})"
@@ -123,8 +123,8 @@ def _texts(*names: str) -> dict[str, str]:
     return dict.fromkeys(names, "''")
 
 
-# The columns of information_schema's tables, and where they come from ('' is nowhere: the table is empty).
-# Each column is there in upper case too, as in ClickHouse.
+# The columns of information_schema's tables, and the system table they come from ('' for an empty table).
+# Each column also exists in upper case, as in ClickHouse.
 _INFORMATION: dict[str, tuple[dict[str, str], str]] = {
     "schemata": (
         {
@@ -205,7 +205,7 @@ def _information(name: str, shown: Shown) -> str | None:
     columns, of = _INFORMATION[name]
     listed = ", ".join(f"{text} AS `{shout}`" for column, text in columns.items() for shout in (column, column.upper()))
     where = "WHERE engine = 'View'" if name == "views" else "" if of else "WHERE 0"
-    # Behind a SELECT of its own, so that no name it makes is read as one of the columns it is made of.
+    # In a sub-query of its own, so that no alias is taken for one of the source's columns.
     return (
         f"(SELECT {listed} FROM (SELECT * FROM {_SYSTEM[of](shown)} {where}))" if of else f"(SELECT {listed} {where})"
     )
