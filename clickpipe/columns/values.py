@@ -87,6 +87,8 @@ def _scalar(own: str, raw: Raw) -> str:
         return f"CAST({short}, {quote_literal(f'Nullable({own})')})"
     if own.startswith("Interval"):  # its own accurate cast raises an error
         return f"CAST(accurateCastOrNull({text}, 'Int64'), {quote_literal(f'Nullable({own})')})"
+    if own.startswith("Decimal"):  # ClickHouse reads over a second point: 1.2.3 would be 1.23
+        text = f"if(countSubstrings({text}, '.') > 1, NULL, {text})"
     if own == "UInt8":  # where projects keep booleans
         text = f"multiIf({text} = 'true', '1', {text} = 'false', '0', {text})"
     return f"accurateCastOrNull({text}, {quote_literal(own)})"
