@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Stored
-from clickpipe.project import DataSource, fill_secrets, is_kafka, kafka_obstacle, kafka_options
+from clickpipe.project import DataSource, fill_secrets, is_kafka, kafka_obstacle, kafka_options, sharing_a_group
 
 FIXED: dict[str, str | int | bool] = {
     "client.id": "clickpipe",
@@ -46,10 +46,15 @@ def topics_of(
 ) -> Iterator[Topic | tuple[str, ClickpipeError]]:
     """Yield the topics that the data sources of a deployment read; name and error of one that cannot."""
     project = live.compiled.project
+    sharing = sharing_a_group(live.compiled.data_sources.values(), project.connections)
     for source in live.compiled.data_sources.values():
         if not is_kafka(source.connector) or kafka_obstacle(source, project.connections) is not None:
             continue
         if not live.takes_events(source.name):
+            continue
+        if (other := sharing.get(source.name)) is not None:
+            message = f"'{other}' reads the topic as the same group: name another KAFKA_GROUP_ID."
+            yield source.name, ClickpipeError(message, code="shared_group")
             continue
         try:
             yield _topic(workspace, source, kafka_options(source, project.connections), secret)

@@ -8,7 +8,7 @@ from clickpipe.project.filenames import resource_name
 from clickpipe.project.files import decode, read_folder, read_texts
 from clickpipe.project.jsonpath import Each, JsonpathError, Key, Step, parse_jsonpath
 from clickpipe.project.kafka_columns import is_kafka, is_of_message
-from clickpipe.project.kafka_topic import kafka_obstacle, kafka_options
+from clickpipe.project.kafka_topic import kafka_obstacle, kafka_options, sharing_a_group
 from clickpipe.project.model import (
     Column,
     Connection,
@@ -61,4 +61,5 @@ __all__ = [
     "resource_name",
     "scaffold",
     "scaffold_files",
+    "sharing_a_group",
 ]

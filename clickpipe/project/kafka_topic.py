@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from clickpipe.diagnostics import Word
+from clickpipe.project.kafka_columns import is_kafka
 from clickpipe.project.model import Connection, DataSource
 
 _FRAMED = ("avro", "json_with_schema")
@@ -37,6 +38,22 @@ def kafka_obstacle(source: DataSource, connections: Mapping[str, Connection]) ->
         if name not in found:
             return named or next(iter(options.values())), f"there is no {name}"
     return None
+
+
+def sharing_a_group(sources: Iterable[DataSource], connections: Mapping[str, Connection]) -> dict[str, str]:
+    """Return the data sources that read no topic because another (its value) reads it as the same group.
+
+    Each would have a part of its messages.
+    """
+    first: dict[tuple[str | None, ...], str] = {}
+    found: dict[str, str] = {}
+    for source in sorted(sources, key=lambda source: source.name):
+        if is_kafka(source.connector):
+            options = kafka_options(source, connections)
+            key = tuple(map(options.get, ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID")))
+            if (other := first.setdefault(key, source.name)) != source.name:
+                found[source.name] = other
+    return found
 
 
 def _of_connection(source: DataSource, connections: Mapping[str, Connection]) -> Mapping[str, Word]:

@@ -14,6 +14,8 @@ from clickpipe.ingest import Ingester, IngestResult
 from clickpipe.runtime import Instance, Workspace
 from tests.connect.conftest import OFFSETS, Broker, Start, files, until
 
+pytestmark = pytest.mark.slow  # a group takes seconds to form
+
 
 def rows(workspace: Workspace) -> dict[str, int]:
     found: dict[str, Any] = workspace.sql(OFFSETS)[0]

@@ -13,7 +13,7 @@ from clickpipe.deploy.planning.physical import Layout
 from clickpipe.deploy.planning.step import Category, Feedback, Step
 from clickpipe.deploy.planning.table_steps import TableSteps
 from clickpipe.engine import Engine
-from clickpipe.project import resource_name
+from clickpipe.project import resource_name, sharing_a_group
 from clickpipe.template import Secrets, no_secret
 
 _SECRET = re.compile(r"""\btb_(?:secret|var)\(\s*(['"])(\w+)\1\s*\)""")
@@ -126,6 +126,9 @@ def _remarks(compiled: CompiledProject, changing: Collection[str]) -> Iterator[F
         resource = f"Datasource {source.name}.datasource"
         if source.forward_query is not None and source.name not in changing:
             yield Feedback("WARNING", resource, "FORWARD_QUERY has no use any more: remove it.")
+    for name, other in sharing_a_group(compiled.data_sources.values(), compiled.project.connections).items():
+        message = f"It reads no topic: '{other}' reads it as the same group. Name another KAFKA_GROUP_ID."
+        yield Feedback("WARNING", f"Datasource {name}.datasource", message)
     fetched, sent = unserved_resources(compiled.project, compiled.rules)
     if fetched or sent:
         counts = [_counted(fetched, "data source with a connector", "data sources with connectors")]

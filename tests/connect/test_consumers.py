@@ -1,0 +1,94 @@
+"""What is live is read: readers follow deployments."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from clickpipe.connect import Consumers, Deployed
+from clickpipe.deploy import Rows
+from clickpipe.observe import KafkaLog
+from clickpipe.runtime import Instance, Workspace
+from tests.conftest import RunPython
+from tests.connect.conftest import EVENTS, Broker, files, until
+
+
+@pytest.fixture
+def consumers(instance: Instance, workspace: Workspace) -> Iterator[Consumers]:
+    def deployed() -> Iterator[Deployed]:
+        if workspace.live is not None:
+            yield workspace.id, workspace.live, workspace.secret
+
+    made = Consumers(
+        instance.ingester, deployed, KafkaLog(instance.service_log, instance.workspaces.database), seconds=0.1
+    )
+    made.start()
+    yield made
+    made.close()
+
+
+def count(workspace: Workspace) -> int:
+    return int(workspace.sql("SELECT count() AS n FROM events")[0]["n"])
+
+
+@pytest.mark.slow
+def test_a_promotion_leaves_readers_alone_and_a_changed_group_does_not(
+    instance: Instance, workspace: Workspace, mock: Broker, consumers: Consumers
+) -> None:
+    made = files(mock.servers, mock.topic)
+    workspace.deploy(made)
+    mock.send(range(10))
+    until(lambda: count(workspace) == 10)
+    reader = consumers._readers[workspace.id, "events"]
+    changed = {**made, "events.datasource": made["events.datasource"].replace("n Int32", "n Int64")}
+    workspace.deploy(changed)
+    mock.send(range(10))
+    until(lambda: count(workspace) == 20)
+    assert consumers._readers[workspace.id, "events"] is reader
+    workspace.deploy({**changed, "events.datasource": changed["events.datasource"].replace("of_", "others_of_")})
+    until(lambda: count(workspace) == 40)  # another group begins anew
+    assert [status.topic for status in consumers.statuses()] == [mock.topic]
+    assert b"clickpipe_kafka_lag 0.0" in instance.metrics.text()  # of the instance's own, which is in memory
+    assert consumers.total("messages") == 20
+
+
+@pytest.mark.slow
+def test_of_two_that_share_a_group_one_reads(workspace: Workspace, mock: Broker, consumers: Consumers) -> None:
+    made = files(mock.servers, mock.topic)
+    plan = workspace.deploy({**made, "more.datasource": made["events.datasource"]})
+    told = [(f.resource, f.message) for f in plan.feedback if "same group" in f.message]
+    assert told == [
+        (
+            "Datasource more.datasource",
+            "It reads no topic: 'events' reads it as the same group. Name another KAFKA_GROUP_ID.",
+        )
+    ]
+    until(consumers.statuses)
+    assert [status.data_source for status in consumers.statuses()] == ["events"]
+
+
+def test_previews_stand_still(instance: Instance, workspace: Workspace) -> None:
+    workspace.deploy({"events.datasource": EVENTS})
+    preview = instance.workspaces.preview(workspace, f"p_{uuid.uuid4().hex}", Rows.ALL)
+    try:
+        read = [name for name, _, _ in instance._reading()]
+        assert workspace.id in read
+        assert preview.id not in read
+    finally:
+        instance.workspaces.delete(preview)
+
+
+def test_nothing_needs_the_extra_but_reading(run_python: RunPython) -> None:
+    code = """
+        import json, sys
+        sys.modules["confluent_kafka"] = None
+        from clickpipe.runtime import Instance
+
+        with Instance(None) as instance:
+            plan = instance.default.deploy(json.loads(sys.argv[1]))
+            print(json.dumps([f.message for f in plan.feedback]))
+    """
+    assert "reads no topic" not in run_python(code, json.dumps({"events.datasource": EVENTS})).stdout
