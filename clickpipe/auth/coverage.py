@@ -1,6 +1,6 @@
-"""Whether tokens hold what they are to hold: fixed parameters that there are, filters over columns that there are.
+"""Checks that the fixed parameters and filter columns of tokens exist in the project.
 
-What a token fixes or filters by and the project does not have holds nothing: such a token is refused, never let in.
+A restriction on something that does not exist would have no effect, so such a token is refused, never let in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from clickpipe.sql import tokens
 
 
 def require_known(grants: Sequence[Grant], projects: Sequence[CompiledProject]) -> None:
-    """Raise ClickpipeError 400 for a scope on what no project has, and for fixed parameters that its pipe has not."""
+    """Raise ClickpipeError 400 for a scope on an unknown resource, or a fixed parameter that the pipe lacks."""
     for grant in grants:
         if not grant.resource or not projects:
             continue
@@ -41,7 +41,7 @@ def _listed(parameters: Iterable[str]) -> str:
 
 
 def uncovered(grants: Sequence[Grant], compiled: CompiledProject) -> list[str]:
-    """Return remarks on rows that a filter does not hold back: what views made of them, where the token reads it."""
+    """Return warnings about filters that views bypass: the token can read what they made of filtered rows."""
     filtered = {grant.resource for grant in grants if grant.filter}
     open_ = {grant.resource for grant in grants if grant.type == "DATASOURCES:READ" and not grant.filter}
     found = []
@@ -56,7 +56,7 @@ def uncovered(grants: Sequence[Grant], compiled: CompiledProject) -> list[str]:
 
 
 def broken(found: Iterable[Token], before: CompiledProject, after: CompiledProject) -> Iterator[str]:
-    """Yield what a deployment takes from tokens: parameters that they fix, columns that their filters name."""
+    """Yield warnings about tokens that a deployment breaks: by removing fixed parameters or filtered columns."""
     for token in found:
         for pipe, fixed in token.fixed_params.items():
             lost = sorted(fixed.keys() - parameters_read(after, pipe))

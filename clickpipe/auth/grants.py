@@ -1,4 +1,4 @@
-"""What a token is given, as callers write it: texts (`DATASOURCES:READ:events:country = 'ES'`) and JSON objects."""
+"""Parses what a token is granted: texts (`DATASOURCES:READ:events:country = 'ES'`) and JSON objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FixedParams = Mapping[str, str | list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One scope; `filter` is the rows of a data source that may be read, `fixed_params` are of a pipe."""
+    """One scope. `filter` is a condition on the rows of a data source; `fixed_params` are a pipe's parameters."""
 
     type: str
     resource: str = ""
@@ -26,13 +26,13 @@ class Grant:
 
     @property
     def text(self) -> str:
-        """Return the scope as a text, without its filter."""
+        """Return the scope as text, without its filter."""
         return f"{self.type}:{self.resource}" if self.resource else self.type
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """All that a token is given, as the catalog keeps it."""
+    """Everything a token is granted, as stored in the catalog."""
 
     scopes: tuple[str, ...]
     filters: Mapping[str, str]
@@ -40,7 +40,7 @@ class Granted:
 
 
 def grant_of_text(text: str) -> Grant:
-    """Return the grant that a text says. Raises ClickpipeError 400."""
+    """Parse a grant from text. Raises ClickpipeError 400."""
     scope, rest = parse_scope(text.strip())
     resource, _, condition = rest.partition(":")
     if condition.strip() and scope != "DATASOURCES:READ":
@@ -50,7 +50,7 @@ def grant_of_text(text: str) -> Grant:
 
 
 def grant_of_object(given: Any) -> Grant:
-    """Return the grant that `{"type", "resource", "filter", "fixed_params"}` says. Raises ClickpipeError 400."""
+    """Parse a grant from `{"type", "resource", "filter", "fixed_params"}`. Raises ClickpipeError 400."""
     if not isinstance(given, Mapping) or not isinstance(given.get("type"), str):
         message = 'A scope is an object like {"type": "PIPES:READ", "resource": "top_pages"}.'
         raise ClickpipeError(message, code="bad_scope")
@@ -68,16 +68,16 @@ def grant_of_object(given: Any) -> Grant:
 
 
 def _text(value: Any) -> str | list[str]:
-    """Return a value as a query string would give it."""
+    """Return a value as it would be in a query string."""
     if isinstance(value, list):
         return [str(_text(item)) for item in value]
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def collect(grants: Sequence[Grant]) -> Granted:
-    """Return what grants give together: rows that any of them gives, parameters that all of them fix.
+    """Combine grants: rows allowed by any filter can be read, and all fixed parameters apply.
 
-    Raises ClickpipeError 400 where two fix one parameter of a pipe to different values.
+    Raises ClickpipeError 400 if two grants fix a parameter of a pipe to different values.
     """
     scopes = tuple(dict.fromkeys(g.text for g in grants))
     filters: dict[str, list[str]] = {}

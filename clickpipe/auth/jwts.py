@@ -1,7 +1,7 @@
-"""Signed tokens (JWT): made and read. Rules: reference to published clients, docs/http-api.md#tokens.
+"""Creates and verifies signed tokens (JWT). Rules: published clients, docs/http-api.md#tokens.
 
-HS256, by the workspace's admin token (as published clients sign) or by the setting `jwt_signing_key`; RS256 and ES256,
-by an identity provider's keys (`jwt_keys`). Nothing of them is kept; what is revoked is.
+HS256 is signed with the workspace's admin token (as published clients do) or the setting `jwt_signing_key`; RS256 and
+ES256 with an identity provider's keys (`jwt_keys`). Tokens are not stored, only revocations.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from clickpipe.diagnostics import ClickpipeError
 
 ALGORITHM = "HS256"
 ALLOWED = frozenset({"PIPES:READ", "DATASOURCES:READ", "DATASOURCES:APPEND"})
-_ODD = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)  # of claims of another type
+_ODD = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)  # for claims of a wrong type
 _FORBIDDEN = 403
 _CLAIMS = ("workspace_id", "name", "exp", "scopes")
 
 
 def is_jwt(value: str) -> bool:
-    """Tell whether a token's value has the form of a signed one."""
+    """Return whether a token's value looks like a signed one."""
     return value.count(".") == 2 and value.startswith("ey")  # noqa: PLR2004 - header, claims, signature
 
 
 def signed_part(value: str) -> str:
-    """Return what of a signed token its signature covers: a signature can be written in several ways, this cannot."""
+    """Return the part that the signature covers. Unlike the signature, it has only one valid encoding."""
     return value.rpartition(".")[0]
 
 
 def make(key: str, workspace_id: str, name: str, expires_at: float, scopes: Sequence[Any], limits: Any) -> str:
-    """Return a signed token. Raises ClickpipeError 400 for claims that it would be refused for."""
+    """Return a signed token. Raises ClickpipeError 400 for claims that would make it invalid."""
     claims: dict[str, Any] = {
         "workspace_id": workspace_id,
         "name": name,
@@ -56,7 +56,7 @@ def make(key: str, workspace_id: str, name: str, expires_at: float, scopes: Sequ
 
 
 def workspace_of(value: str) -> str:
-    """Return the workspace that a signed token says it is for, which nothing proves yet. Raises 403."""
+    """Return the workspace that a signed token claims to be for, unverified. Raises ClickpipeError 403."""
     try:
         claims = jwt.decode(value, options={"verify_signature": False})
     except (jwt.PyJWTError, *_ODD):
@@ -69,7 +69,7 @@ def workspace_of(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What may have signed a token: secrets; and an identity provider's keys, with the issuer and audience it names."""
+    """The accepted keys: secrets, and an identity provider's public keys with required issuer and audience."""
 
     secrets: Sequence[str]
     public: KeySet | None = None
@@ -78,7 +78,7 @@ class Keys:
 
 
 def read(value: str, keys: Keys) -> Token:
-    """Return what a signed token gives, when one of the keys signed it. Raises ClickpipeError 403."""
+    """Verify a signed token with these keys and return it. Raises ClickpipeError 403."""
     try:
         header = jwt.get_unverified_header(value)
         if header.get("alg") not in {ALGORITHM, *ALGORITHMS}:
@@ -115,7 +115,7 @@ def _read_public(value: str, header: Mapping[str, Any], public: KeySet, keys: Ke
 
 
 def _decoded(value: str, key: str | jwt.PyJWK, algorithm: str, issuer: str, audience: str) -> Mapping[str, Any] | None:
-    """Return the claims; None when another key signed it. Raises ClickpipeError 403."""
+    """Return the claims, or None if another key signed them. Raises ClickpipeError 403."""
     try:
         found: Mapping[str, Any] = jwt.decode(
             value,
@@ -144,7 +144,7 @@ def _token(claims: Mapping[str, Any]) -> Token:
     if not isinstance(scopes, list) or not scopes:
         message = "'scopes' is a list of scopes that is not empty."
         raise ClickpipeError(message, code="bad_jwt")
-    json.dumps([name, scopes, claims["workspace_id"]], ensure_ascii=False).encode()  # raises for half a character
+    json.dumps([name, scopes, claims["workspace_id"]], ensure_ascii=False).encode()  # raises for lone surrogates
     grants = [_grant(given) for given in scopes]
     granted = collect(grants)
     if not isinstance(claims["workspace_id"], str) or type(claims["exp"]) not in {int, float}:

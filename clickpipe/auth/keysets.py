@@ -1,4 +1,4 @@
-"""Public keys of an identity provider (JWKS, RFC 7517): whose signed tokens we take, and cannot make."""
+"""Public keys of an identity provider (JWKS, RFC 7517): we can verify its tokens, but not create any."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from clickpipe.diagnostics import ClickpipeError
 
 ALGORITHMS = ("RS256", "ES256")
 _LOGGER = logging.getLogger(__name__)
-KEYS_EVERY = 300.0  # seconds between looks
-_TIMEOUT = 5.0  # seconds for one
-_MOST = 1 << 20  # bytes of one: thousands of keys
+KEYS_EVERY = 300.0  # seconds between reads
+_TIMEOUT = 5.0  # seconds per read
+_MOST = 1 << 20  # bytes per read: thousands of keys
 _BLOCK = 1 << 16
 
 
 class KeySet:
-    """The keys at a URL or in a file, read anew every five minutes; those last read are good while it cannot be."""
+    """The keys at a URL or in a file, read every five minutes. If that fails, the last keys stay valid."""
 
     def __init__(self, source: str, changed: Callable[[], None], *, every: float = KEYS_EVERY) -> None:
-        """Read it. `changed` is called when other keys were found. Raises ClickpipeError for a file that is none.
+        """Read the keys; call `changed` whenever they differ. Raises ClickpipeError for a file without usable keys.
 
-        A URL that does not answer is asked again: the server is not to depend on another one to start.
+        An unreachable URL is retried later: our start must not depend on another server.
         """
         self._source = source
         self._changed = changed
@@ -51,13 +51,13 @@ class KeySet:
         self._thread.start()
 
     def find(self, name: str | None) -> jwt.PyJWK | None:
-        """Return the key of that name (`kid`); without a name the only one there is."""
+        """Return the key with this name (`kid`); without a name, the only key if there is just one."""
         if name is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         return self._keys.get(name)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop reading."""
         self._closed = True
         self._wake.set()
         self._thread.join()
@@ -75,7 +75,7 @@ class KeySet:
                 for key in keys
                 if key.algorithm_name in ALGORITHMS and key.public_key_use != "enc" and _is_name(key.key_id)
             }
-        except Exception as error:  # noqa: BLE001 - whatever it answers, it is asked again
+        except Exception as error:  # noqa: BLE001 - whatever happened, we try again later
             _LOGGER.warning("jwt_keys: %s cannot be read: %s", self._source, str(error) or type(error).__name__)
             return False
         text = json.dumps(found, sort_keys=True)
@@ -85,9 +85,9 @@ class KeySet:
         return bool(usable)
 
     def _fetched(self) -> bytes:
-        """Return what the URL answers. Raises OSError, HTTPException, and TimeoutError when that takes too long.
+        """Return the URL's response. Raises OSError, HTTPException, and TimeoutError if it takes too long.
 
-        A server may send a header byte by byte, without end: then nobody waits, and it is asked again when it is done.
+        A server may send headers byte by byte forever: we stop waiting, and retry only once that request has ended.
         """
         if self._fetching is None or self._fetching.done():
             self._fetching = Future()
@@ -97,10 +97,10 @@ class KeySet:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Who signs tokens is said by the settings, not by who answers there."""
+    """Refuses redirects: the settings decide whose keys we trust, not the server that answers."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Follow none."""
+        """Follow no redirect."""
 
 
 def _fetch(url: str, into: Future[bytes]) -> None:
@@ -108,7 +108,7 @@ def _fetch(url: str, into: Future[bytes]) -> None:
         request = urllib.request.Request(url, headers={"User-Agent": "clickpipe"})  # noqa: S310 - http or https
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=_TIMEOUT) as response:
             into.set_result(_whole(response))
-    except Exception as error:  # noqa: BLE001 - who waits for it is told
+    except Exception as error:  # noqa: BLE001 - the future raises it
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         into.set_exception(error)

@@ -1,4 +1,4 @@
-"""What a token's `limits` bound: requests a second, and what each query of it may take."""
+"""A token's `limits`: requests per second, and the resources of each of its queries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST = 2**63
 
 
 def limits_of(given: Any) -> dict[str, int]:
-    """Return the limits that an object like `{"rps": 10, "max_seconds": 2}` says. Raises ClickpipeError 400."""
+    """Parse limits such as `{"rps": 10, "max_seconds": 2}`, leaving out zeros. Raises ClickpipeError 400."""
     if not isinstance(given, Mapping):
         message = "'limits' is an object like {\"rps\": 10}."
         raise ClickpipeError(message, code="bad_limits")

@@ -1,4 +1,4 @@
-"""Logins of command lines under way: a code, for which tokens are given once, after somebody showed a token for it."""
+"""Pending command-line logins: a code that, once approved with a token, can be exchanged for tokens once."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _MOST = 100
 
 
 class Logins:
-    """Codes that were approved. Methods may be called from any thread."""
+    """The approved codes. Methods may be called from any thread."""
 
     def __init__(self, seconds: float = _SECONDS) -> None:
-        """Start with none; each is good for so many seconds."""
+        """Start empty; each code is valid for `seconds`."""
         self._seconds = seconds
         self._lock = threading.Lock()
         self._approved: dict[str, tuple[float, dict[str, str]]] = {}
 
     def approve(self, tokens: dict[str, str], code: str = "") -> str:
-        """Have tokens given for a code, a new one without; return it."""
+        """Approve a code, or a new one if none is given, for these tokens; return the code."""
         code = code or secrets.token_urlsafe(24)
         now = time.monotonic()
         with self._lock:
@@ -31,7 +31,7 @@ class Logins:
         return code
 
     def take(self, code: str) -> dict[str, str] | None:
-        """Return the tokens of a code, once; None for one that was not approved, or is too old."""
+        """Return the tokens for a code, once; None if it was not approved or has expired."""
         with self._lock:
             ends, tokens = self._approved.pop(code, (0.0, {}))
         return tokens if ends > time.monotonic() else None

@@ -1,4 +1,4 @@
-"""How much a second each data source, token, address or endpoint takes: token buckets of one second."""
+"""Rate limits per data source, token, address or endpoint: token buckets that hold one second's worth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from clickpipe.diagnostics import ClickpipeError
 
-_KEYS = 10_000  # addresses and tokens that are remembered
+_KEYS = 10_000  # buckets to remember
 
 
 @dataclass(slots=True)
@@ -19,10 +19,10 @@ class _Bucket:
 
 
 class RateLimit:
-    """A limit for each key: so much of something a second, no more saved up than that."""
+    """A rate limit per key, with bursts of up to one second's worth."""
 
     def __init__(self, what: str, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Allow `per_second` (0: any) of `what`, as messages call it."""
+        """Allow `per_second` (0: no limit); `what` is the name in error messages."""
         self._what = what
         self._rate = per_second
         self._clock = clock
@@ -30,10 +30,10 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def take(self, key: object, amount: int = 1, per_second: int = 0) -> dict[str, str]:
-        """Count an amount; return headers that tell how much is left. `per_second` bounds this key instead (0: as all).
+        """Take an amount; return headers that say how much is left. `per_second` overrides the rate for this key.
 
-        Raises ClickpipeError 429, with Retry-After, when the second has had enough; a single larger amount is let
-        through when nothing else was in it.
+        Raises ClickpipeError 429, with Retry-After, if not enough is left. A single amount above the limit is allowed
+        if the bucket is full.
         """
         rate = per_second or self._rate
         if not rate:
@@ -42,7 +42,7 @@ class RateLimit:
             now = self._clock()
             bucket = self._buckets.get(key)
             if bucket is None:
-                if len(self._buckets) >= _KEYS:  # full ones say nothing
+                if len(self._buckets) >= _KEYS:  # drop full buckets: they hold no information
                     self._buckets = {k: b for k, b in self._buckets.items() if now - b.at < 1.0}
                 bucket = self._buckets[key] = _Bucket(rate, now)
             bucket.left = min(float(rate), bucket.left + (now - bucket.at) * rate)

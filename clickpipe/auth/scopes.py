@@ -28,7 +28,7 @@ def forbidden(message: str) -> ClickpipeError:
 
 
 def allows(token: Token, scope: str, resource: str = "") -> bool:
-    """Tell whether a token has a scope, for one resource or for all of its kind."""
+    """Return whether a token has a scope, for this resource or for all of its kind."""
     granted = token.scopes
     if ADMIN in granted or scope in granted or (resource and f"{scope}:{resource}" in granted):
         return True
@@ -36,19 +36,22 @@ def allows(token: Token, scope: str, resource: str = "") -> bool:
 
 
 def keeps(before: Token, now: Token) -> bool:
-    """Tell whether a token may do now all that it might before, and sees no other rows."""
+    """Return whether a token may still do everything that it could before, and sees the same rows."""
     same = before.filters == now.filters and before.fixed_params == now.fixed_params
     return same and set(before.scopes) <= set(now.scopes)
 
 
 def may_know(token: Token, kind: str, name: str) -> bool:
-    """Tell whether a token may be told that there is a data source (`DATASOURCES`) or a pipe (`PIPES`) of a name."""
+    """Return whether a token may know that a data source (`DATASOURCES`) or pipe (`PIPES`) exists."""
     verbs = ("READ", "APPEND", "CREATE", "DROP")
     return "WORKSPACE:DEPLOY" in token.scopes or any(allows(token, f"{kind}:{verb}", name) for verb in verbs)
 
 
 def require(token: Token, scope: str, resource: str = "", given: str = "") -> None:
-    """Raise 403 unless the token has the scope. `given`: what the caller called the resource; no other name is told."""
+    """Raise ClickpipeError 403 unless the token has the scope; `given` is the caller's name for the resource.
+
+    The message uses only that name, to reveal no other.
+    """
     if allows(token, scope, resource):
         return
     about = f" on '{given or resource}'" if resource else ""
@@ -57,7 +60,7 @@ def require(token: Token, scope: str, resource: str = "", given: str = "") -> No
 
 
 def parse_scope(text: str) -> tuple[str, str]:
-    """Return scope and resource of `PIPES:READ:top_pages`. Raises ClickpipeError for an unknown scope."""
+    """Split text such as `PIPES:READ:top_pages` into scope and resource. Raises ClickpipeError if unknown."""
     for scope in sorted(SCOPES, key=len, reverse=True):
         if text == scope:
             return scope, ""

@@ -1,4 +1,4 @@
-"""Finding the token a request carries, and keeping a deployment's TOKEN lines in step."""
+"""Finds the token of a request, and keeps stored tokens in step with TOKEN lines."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings
 
 ADMIN_TOKEN = "workspace admin token"  # noqa: S105 - a token's name, not its value
-LOCAL_TOKEN = "admin local_testing@tinybird.co"  # noqa: S105 - the name by which some clients look for theirs
-_SIGNED = 10_000  # signed tokens that are remembered
+LOCAL_TOKEN = "admin local_testing@tinybird.co"  # noqa: S105 - some clients look for their token by this name
+_SIGNED = 10_000  # verified signed tokens to remember
 
 
 class TokenIndex:
-    """All tokens by the digest of their value, so that a look-up compares no secret byte by byte.
+    """All tokens by the digest of their value, so that look-ups never compare secrets byte by byte.
 
-    Signed tokens are remembered by theirs once their signature was found right.
+    Signed tokens are remembered the same way once their signature has been verified.
     """
 
     def __init__(self, catalog: Catalog, settings: Settings | None = None, *, keys_every: float = KEYS_EVERY) -> None:
-        """Read the tokens of the catalog. The settings say what signs JWTs besides a workspace's admin token."""
+        """Read the catalog's tokens. The settings name further keys for JWTs besides the workspace's admin token."""
         self._catalog = catalog
         self._settings = settings or Settings()
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class TokenIndex:
         self._public = KeySet(source, self._forget_signed, every=keys_every) if source else None
 
     def refresh(self) -> None:
-        """Read the tokens anew, after one was added, changed or removed."""
+        """Read the tokens again, after any was added, changed or removed."""
         tokens = self._catalog.tokens.all()
         revoked = self._catalog.tokens.revoked()
         with self._lock:
@@ -51,7 +51,7 @@ class TokenIndex:
             self._signed = {}
 
     def find(self, value: str) -> Token:
-        """Return the token with this value, static or signed. Raises 403 when there is none, or it has expired."""
+        """Return the stored or signed token with this value. Raises ClickpipeError 403 if unknown or expired."""
         if not value:
             message = "A token is needed: send it as `Authorization: Bearer <token>` or `?token=<token>`."
             raise forbidden(message)
@@ -98,7 +98,7 @@ class TokenIndex:
         self._signed = {}
 
     def close(self) -> None:
-        """Look for keys no more."""
+        """Stop reading keys."""
         if self._public is not None:
             self._public.close()
 
@@ -107,7 +107,7 @@ class TokenIndex:
         return make(self._keys(workspace_id).secrets[0], workspace_id, name, expires_at, scopes, limits)
 
     def revoke(self, value: str) -> Token:
-        """Refuse a signed token from now on; return what it was. Raises ClickpipeError 403 unless it is valid."""
+        """Revoke a signed token and return it. Raises ClickpipeError 403 unless it is valid."""
         token = self.find(value)
         self._catalog.tokens.revoke(token.workspace_id, _digest(signed_part(value)).hex(), token.expires_at)
         self.refresh()
@@ -119,7 +119,7 @@ def _digest(value: str) -> bytes:
 
 
 def ensure_admin_token(catalog: Catalog, workspace_id: str, value: str | None = None) -> Token:
-    """Return a workspace's admin token, made when there is none; `value` sets its value."""
+    """Return a workspace's admin token, creating it if needed; `value` sets its value."""
     found = next((t for t in catalog.tokens.all(workspace_id) if t.name == ADMIN_TOKEN), None)
     if found is not None and (value is None or found.value == value):
         return found
@@ -127,7 +127,7 @@ def ensure_admin_token(catalog: Catalog, workspace_id: str, value: str | None = 
 
 
 def keep_local_token(catalog: Catalog, workspace_id: str, *, wanted: bool) -> None:
-    """Have the admin token that clients of a local server look for by its name, or not."""
+    """Create or remove the admin token that local clients look for by name, as `wanted`."""
     found = next((t for t in catalog.tokens.all(workspace_id) if t.name == LOCAL_TOKEN), None)
     if wanted and found is None:
         catalog.tokens.put(workspace_id, LOCAL_TOKEN, [ADMIN], origin="default")
@@ -136,10 +136,10 @@ def keep_local_token(catalog: Catalog, workspace_id: str, *, wanted: bool) -> No
 
 
 def reconcile(catalog: Catalog, workspace_id: str, compiled: CompiledProject) -> None:
-    """Make the tokens that datafiles declare equal to their TOKEN lines; others stay as they are.
+    """Bring the tokens that datafiles declare in line with their TOKEN lines; other tokens stay unchanged.
 
-    One of the name that was made otherwise gets these rights beside its own. Filters and fixed parameters of a token
-    hold whatever its lines say: those who were given it are not to read more than before.
+    An existing token of that name from elsewhere gets these rights in addition to its own. A token's filters and fixed
+    parameters always stay, so that its holders cannot suddenly read more.
     """
     wanted: dict[str, set[str]] = {}
     for source in compiled.data_sources.values():

@@ -1,4 +1,4 @@
-"""What is deployed and known: workspaces, deployments, tokens, jobs, in one transactional store."""
+"""All metadata (workspaces, deployments, tokens, jobs) in one transactional store."""
 
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Secret, Token, Workspace
 from clickpipe.catalog.names import resource_id, service_tables

@@ -20,16 +20,16 @@ class Database:
     """An SQLite file (None: in memory) with the catalog's schema. Methods may be called from any thread."""
 
     def __init__(self, path: Path | None) -> None:
-        """Open the file, made when absent for its owner only, and bring its schema up to date.
+        """Open the file, creating it readable only by its owner, and bring its schema up to date.
 
-        Raises ClickpipeError for one that is older than the data, damaged, or cannot be opened.
+        Raises ClickpipeError if it is older than the data, damaged, or cannot be opened.
         """
         self._lock = threading.RLock()
         self._path = path
         self._is_newer = False
         if path is not None:
             require_newest(path)
-        if path is not None:  # before SQLite opens it: its other files get the mode of this one
+        if path is not None:  # before SQLite opens it: its other files get the same mode
             path.touch(mode=0o600)
             path.chmod(0o600)
         try:
@@ -44,7 +44,7 @@ class Database:
             raise ClickpipeError(message, status=503, code="catalog_damaged") from None
 
     def _open(self, path: Path | None) -> None:
-        """Open the file, whole. Raises sqlite3.DatabaseError."""
+        """Open the file and check its integrity. Raises sqlite3.DatabaseError."""
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         try:
             if path is not None and (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -53,7 +53,7 @@ class Database:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.execute("PRAGMA secure_delete = ON")  # what was there before a value was encrypted
+            self._db.execute("PRAGMA secure_delete = ON")  # overwrite values that were stored before encryption
             migrate(self._db)
             self._tell_generation()
         except (sqlite3.Error, ClickpipeError):
@@ -67,7 +67,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make all changes inside at once, or none; one within another is part of it."""
+        """Make all changes in the block atomic. A nested transaction becomes part of the outer one."""
         with self._lock:
             if self._db.in_transaction:
                 yield
@@ -83,13 +83,13 @@ class Database:
                 self._tell_generation()
 
     def _roll_back(self) -> None:
-        """End a transaction, unless SQLite has: a full disk ends it at some statements, and not at a COMMIT."""
+        """Roll back, unless SQLite already did: on a full disk it does so for some statements, but not for COMMIT."""
         self._is_newer = False
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
     def count_up(self) -> None:
-        """In a transaction: what workspaces consist of changes with it."""
+        """Increment the generation; call this in a transaction that changes what workspaces consist of."""
         self.run("UPDATE generation SET number = number + 1")
         self._is_newer = True
 
@@ -100,11 +100,11 @@ class Database:
         number = int(self._db.execute("SELECT number FROM generation").fetchone()[0])
         try:
             write_generation(self._path, number)
-        except OSError as error:  # an older number allows more than it could
+        except OSError as error:  # harmless: an older number only makes the check weaker
             _LOGGER.warning("the generation of the catalog cannot be written: %s", error)
 
     def rows(self, sql: str, *args: object) -> list[sqlite3.Row]:
-        """Return what a SELECT gives."""
+        """Return the rows of a SELECT."""
         with self._lock:
             return self._db.execute(sql, args).fetchall()
 

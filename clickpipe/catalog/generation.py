@@ -1,8 +1,8 @@
-"""How new the catalog is, told beside it: one that is older than the data is not to be started on.
+"""Detects a catalog that is older than the data, by a generation number stored next to it.
 
-Each change of what a workspace consists of counts the catalog's generation up; then the number is written to a file of
-its own. A catalog that was restored from before such a change, or whose `-wal` was left behind, has a smaller one than
-the file: what it does not know of would be taken for leftovers of a crash, and removed.
+Each change to what a workspace consists of increments the catalog's generation, which is then also written to a file of
+its own. A catalog restored from an older backup, or without its `-wal`, has a smaller number than that file. The server
+must not start on it: it would take newer tables for leftovers of a crash and remove them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FILE = "catalog.generation"
 
 
 def require_newest(path: Path) -> None:
-    """Raise ClickpipeError for a catalog that is missing, or older than the data; nothing is touched."""
+    """Raise ClickpipeError if the catalog is missing or older than the data. Changes nothing."""
     mark = path.with_name(_FILE)
     try:
         wanted = int(mark.read_text(encoding="ascii"))
@@ -43,7 +43,7 @@ def require_newest(path: Path) -> None:
 
 
 def _read(path: Path) -> int | None:
-    """Return the generation of a catalog without changing it; None where there is none."""
+    """Return a catalog's generation without changing the file; None if there is none."""
     if not path.exists() or not path.stat().st_size:
         return None
     mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
@@ -55,7 +55,7 @@ def _read(path: Path) -> int | None:
 
 
 def write_generation(path: Path, number: int) -> None:
-    """Write down, durably, how new the catalog of `path` is. Raises OSError."""
+    """Write the generation of the catalog at `path` durably to its own file. Raises OSError."""
     mark = path.with_name(_FILE)
     beside = mark.with_suffix(".new")
     with open(beside, "w", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:

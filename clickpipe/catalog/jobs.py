@@ -1,4 +1,4 @@
-"""Jobs of workspaces: what was asked for, how far it is, how it ended."""
+"""Jobs of workspaces: what was requested, its progress, how it ended."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class JobStore:
     """The jobs of all workspaces. Methods may be called from any thread."""
 
     def __init__(self, database: Database, cipher: Cipher | None) -> None:
-        """Keep them in the catalog's file; with a cipher their parameters encrypted: a URL may carry a password."""
+        """Store them in the catalog's file. A cipher encrypts their parameters, as URLs may contain passwords."""
         self._database = database
         self._cipher = cipher
 
     def create(self, workspace_id: str, kind: str, resource: str, parameters: Mapping[str, Any] | None = None) -> Job:
-        """Add a job that waits."""
+        """Add a waiting job."""
         job = Job(str(uuid.uuid4()), workspace_id, kind, "waiting", resource, now(), now(), parameters=parameters or {})
         self._database.run(
             "INSERT INTO jobs (id, workspace_id, kind, status, resource, created_at, updated_at, parameters) "
@@ -37,9 +37,9 @@ class JobStore:
     def update(
         self, job_id: str, status: str, *, error: str = "", result: Mapping[str, Any] | None = None, only: str = ""
     ) -> None:
-        """Record how far a job is; without `result` that stays. `only`: nothing is done for another status.
+        """Record a job's status, and `result` if given. With `only`, do nothing unless it has that status.
 
-        An error is kept as people may read it.
+        Physical names are removed from the error.
         """
         kept = None if result is None else json.dumps(dict(result))
         self._database.run(
@@ -49,7 +49,7 @@ class JobStore:
         )
 
     def give_to(self, job_id: str, maker: str) -> None:
-        """Note whose job it is (`Token.maker`): who may ask for it beside those who may see all."""
+        """Record whose job it is (`Token.maker`): that token may see it, besides those that may see everything."""
         self._database.run("UPDATE jobs SET maker = ? WHERE id = ?", maker, job_id)
 
     def get(self, workspace_id: str, job_id: str) -> Job | None:
@@ -58,14 +58,14 @@ class JobStore:
         return self._job(rows[0]) if rows else None
 
     def newest(self, workspace_id: str, limit: int = 100) -> list[Job]:
-        """Return the newest jobs first."""
+        """Return a workspace's jobs, newest first."""
         rows = self._database.rows(
             "SELECT * FROM jobs WHERE workspace_id = ? ORDER BY created_at DESC LIMIT ?", workspace_id, limit
         )
         return [self._job(row) for row in rows]
 
     def unfinished(self) -> list[Job]:
-        """Return the jobs of all workspaces that wait or run, oldest first."""
+        """Return the waiting and running jobs of all workspaces, oldest first."""
         sql = "SELECT * FROM jobs WHERE status IN ('waiting', 'working', 'cancelling') ORDER BY created_at"
         return [self._job(row) for row in self._database.rows(sql)]
 

@@ -1,4 +1,4 @@
-"""The catalog's schema, one step after another. Never edit a step that has been released: add one."""
+"""The catalog's schema as a series of steps. Never edit a released step: add a new one."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ MIGRATIONS: tuple[str, ...] = (
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version; each step is one transaction.
+    """Bring the schema to the newest version, each step in a transaction.
 
-    Raises ClickpipeError when the file was written by a newer clickpipe.
+    Raises ClickpipeError if the file was written by a newer clickpipe.
     """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(MIGRATIONS):

@@ -15,10 +15,10 @@ _NOTES = frozenset({"appending", "behind", "decided", "tables", "target", "token
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace: its id also names its ClickHouse database.
+    """A workspace. Its id also names its ClickHouse database.
 
-    A preview has a `parent`, the id of the workspace that it was made of. `expires_at` is when it is removed (seconds
-    since 1970; 0: never).
+    A preview has a `parent`, the id of the workspace that it was made from. `expires_at` is when it is removed (Unix
+    time in seconds; 0: never).
     """
 
     id: str
@@ -34,7 +34,7 @@ class Workspace:
 
 
 class DeploymentStatus(StrEnum):
-    """The life of a deployment, as published clients poll it."""
+    """The status of a deployment, with the names that published clients poll for."""
 
     CALCULATING = "calculating"
     CREATING_SCHEMA = "creating_schema"
@@ -47,10 +47,10 @@ class DeploymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Physical:
-    """Where a deployment's data lies in its workspace's database, as it was laid out when it was made.
+    """Where a deployment's data is in its workspace's database, as recorded when it was created.
 
-    `tables` maps the name of a data source (and `<name>_quarantine`) to its quoted physical table; `objects` are the
-    bare names of all tables and views it uses.
+    `tables` maps data source names (and `<name>_quarantine`) to quoted physical tables; `objects` are the bare names of
+    all tables and views that it uses.
     """
 
     tables: Mapping[str, str]
@@ -59,7 +59,7 @@ class Physical:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment: its project's files, the endpoints' columns found when it was checked, its summary."""
+    """One deployment: its project's files, the endpoints' columns as checked, and its summary."""
 
     id: int
     status: DeploymentStatus
@@ -75,10 +75,10 @@ class Deployment:
 class Token:
     """A token and what it may do; `scopes` are texts such as `PIPES:READ:top_pages`.
 
-    `filters` are the rows (a SQL condition) that it may read of a data source, `fixed_params` the values of parameters
-    that no request of it changes, by pipe. `limits` bound its requests a second (`rps`) and each of its queries,
-    `expires_at` (seconds since 1970) its life; 0 is no bound. `origin` is default, datafile, api, or jwt (which no
-    catalog holds); `signed` is a digest of what a JWT's signature covers.
+    `filters` are SQL conditions on the rows that it may read, by data source; `fixed_params` are parameter values that
+    its requests cannot change, by pipe. `limits` bounds its requests per second (`rps`) and each of its queries.
+    `expires_at` is a Unix time in seconds; 0 is never. `origin` is default, datafile, api, or jwt (which is not stored
+    in the catalog); `signed` is a digest of the part of a JWT that its signature covers.
     """
 
     id: str
@@ -96,18 +96,18 @@ class Token:
 
     @property
     def maker(self) -> str:
-        """Return what identifies the token: JWTs may share a name, and each is a token of its own."""
+        """Return what identifies the token. JWTs may share a name, so each is identified by its digest."""
         return self.signed or self.id
 
     @property
     def reader(self) -> Hashable:
-        """Return the key under which results are held for this token: who it is, and all that it may read."""
+        """Return the key for results held for this token: its identity and all its rights."""
         rights = (self.filters, self.fixed_params, self.limits)
         return self.workspace_id, self.maker, self.value, self.scopes, json.dumps(rights, sort_keys=True)
 
     @property
     def is_limited(self) -> bool:
-        """Tell whether it may read some rows of a data source or a pipe only."""
+        """Return whether the token may read only some rows of a data source or pipe."""
         return bool(self.filters or self.fixed_params)
 
 
@@ -122,9 +122,9 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work that takes long, by the names the jobs API uses; `parameters` are what starts it again.
+    """A long-running piece of work, with the field names of the jobs API; `parameters` can start it again.
 
-    `maker` is the `Token.maker` of who asked for it, '' for the server itself.
+    `maker` is the `Token.maker` of its requester, '' for the server itself.
     """
 
     id: str
@@ -141,15 +141,15 @@ class Job:
 
     @property
     def told(self) -> dict[str, Any]:
-        """Return of its result what is told: not the physical tables that a copy notes, to go on with after a stop."""
+        """Return the public part of its result, without notes for resuming it, such as physical tables."""
         return {key: value for key, value in self.result.items() if key not in _NOTES}
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a workspace answers from: a compiled project, where its data lies, and its service data sources.
+    """A live deployment: a compiled project, its physical tables, and its service data sources.
 
-    Immutable: promotion replaces the whole object, queries under way keep theirs.
+    Immutable: promotion replaces the whole object, and running queries keep theirs.
     """
 
     deployment_id: int
@@ -159,22 +159,22 @@ class Live:
     _ingestible: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Find once what is asked for each event."""
+        """Compute once what is needed for every event."""
         found = frozenset(name for name, source in self.compiled.data_sources.items() if source.ingestible)
         object.__setattr__(self, "_ingestible", found)
 
     def table(self, name: str) -> str | None:
-        """Return the quoted physical table of a name in SQL, or None."""
+        """Return the quoted physical table for a name in SQL, or None."""
         return self.physical.tables.get(name) or self.service.get(name)
 
     def source_of(self, table: str) -> str:
-        """Return the data source whose rights count for a table's name: of a quarantine the one that it belongs to."""
+        """Return the data source whose permissions apply to a table: for a quarantine, the one that it belongs to."""
         return table if table in self.compiled.data_sources else table.removesuffix("_quarantine")
 
     def takes_events(self, name: str) -> bool:
-        """Tell whether there is a data source of this name that events can be sent to."""
+        """Return whether `name` is a data source that accepts events."""
         return name in self._ingestible
 
     def ingestible(self) -> list[str]:
-        """Return the data sources that events can be sent to."""
+        """Return the data sources that accept events."""
         return [name for name in self.compiled.data_sources if name in self._ingestible]

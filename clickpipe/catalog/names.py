@@ -1,4 +1,4 @@
-"""Names and ids that follow from others: the same in every room, in every run."""
+"""Names and ids derived from others: the same in every room and every run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _PREFIX = {"datasource": "t_", "pipe": "t_", "node": "t_"}
 
 @lru_cache(maxsize=8192)
 def resource_id(workspace: str, kind: str, *names: str) -> str:
-    """Return a resource's id: the same for the same name in the same workspace."""
+    """Return a resource's id, which depends only on its name, its kind and its workspace."""
     digest = hashlib.sha256("/".join([workspace, kind, *names]).encode()).hexdigest()
     return f"{_PREFIX[kind]}{digest[:32]}"
 
 
 @lru_cache(maxsize=1024)
 def service_tables(database: str) -> dict[str, str]:
-    """Return the quoted physical table of each service data source, by the name in SQL, for a workspace's database."""
+    """Return the service data sources of a workspace's database: name in SQL → quoted physical table."""
     owner = quote_identifier(f"{database}_service")
     return {f"tinybird.{name}": f"{owner}.{quote_identifier(name)}" for name in sorted(SERVED)}

@@ -1,4 +1,4 @@
-"""How far the sources of data sources are in them: Kafka partitions, files."""
+"""How far external sources, such as Kafka partitions or files, have been read into data sources."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class PositionStore:
     """The positions of all workspaces. Methods may be called from any thread."""
 
     def __init__(self, database: Database) -> None:
-        """Keep them in the catalog's file."""
+        """Store them in the catalog's file."""
         self._database = database
 
     def advance(self, workspace_id: str, data_source: str, positions: Mapping[str, Mapping[str, int]]) -> None:
-        """Move sources on, in one transaction: by source and partition, the next number. None goes back.
+        """Advance positions in one transaction: source → partition → next number. Positions never go back.
 
-        Raises sqlite3.Error: then none was moved.
+        Raises sqlite3.Error; then none has changed.
         """
         sql = (
             "INSERT INTO positions VALUES (?, ?, ?, ?, ?) ON CONFLICT (workspace_id, data_source, source, part) "
@@ -29,6 +29,6 @@ class PositionStore:
                     self._database.run(sql, workspace_id, data_source, source, part, number)
 
     def read(self, workspace_id: str, data_source: str, source: str) -> dict[str, int]:
-        """Return the next number of each partition of a source that has rows in a data source."""
+        """Return the next number for each partition of a source that has rows in a data source."""
         sql = "SELECT part, next FROM positions WHERE workspace_id = ? AND data_source = ? AND source = ?"
         return {row["part"]: row["next"] for row in self._database.rows(sql, workspace_id, data_source, source)}

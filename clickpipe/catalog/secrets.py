@@ -1,4 +1,4 @@
-"""Secrets of workspaces, for `tb_secret()`: encrypted like tokens, and read back by templates only."""
+"""Secrets of workspaces, for `tb_secret()`: encrypted like tokens, and readable only by templates."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class SecretStore:
     """The secrets of all workspaces. Methods may be called from any thread."""
 
     def __init__(self, database: Database, cipher: Cipher | None) -> None:
-        """Keep them in the catalog's file; without a cipher they lie open in it."""
+        """Store them in the catalog's file, in plain text if there is no cipher."""
         self._database = database
         self._cipher = cipher
         self._lock = threading.Lock()
-        self._values: dict[str, dict[str, str]] = {}  # by workspace; those that were asked for
+        self._values: dict[str, dict[str, str]] = {}  # cache, by workspace
 
     def all(self, workspace_id: str) -> list[Secret]:
-        """Return the secrets of a workspace by name, without their values."""
+        """Return the secrets of a workspace, sorted by name, without values."""
         sql = "SELECT name, created_at, updated_at FROM secrets WHERE workspace_id = ? ORDER BY name"
         return [Secret(**row) for row in self._database.rows(sql, workspace_id)]
 
     def value(self, workspace_id: str, name: str) -> str | None:
-        """Return a secret's value, None where there is none. Raises ClickpipeError for another key's."""
+        """Return a secret's value, or None. Raises ClickpipeError if it was encrypted with another key."""
         values = self._values.get(workspace_id)
         if values is None:
             with self._lock:
@@ -37,7 +37,7 @@ class SecretStore:
         return values.get(name)
 
     def put(self, workspace_id: str, name: str, value: str) -> bool:
-        """Set a secret; tell whether there was none of that name."""
+        """Set a secret; return whether it is new."""
         kept = self._cipher.encrypt(value) if self._cipher else value
         with self._lock, self._database.transaction():
             changed = self._database.run(
@@ -52,7 +52,7 @@ class SecretStore:
         return not changed
 
     def delete(self, workspace_id: str, name: str) -> bool:
-        """Remove a secret; tell whether there was one."""
+        """Remove a secret; return whether it existed."""
         with self._lock:
             sql = "DELETE FROM secrets WHERE workspace_id = ? AND name = ?"
             found = self._database.run(sql, workspace_id, name)

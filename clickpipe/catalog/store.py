@@ -1,6 +1,6 @@
-"""The catalog: one SQLite file beside the data, the owner of all metadata.
+"""The catalog: one SQLite file next to the data, which owns all metadata.
 
-Every change is one transaction. Calls take a lock and are short; they may come from any thread.
+Every change is one transaction. Calls take a lock, are short, and may come from any thread.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Catalog(Database):
     """All metadata of one server."""
 
     def __init__(self, path: Path | None, cipher: Cipher | None = None) -> None:
-        """Open the file (None: in memory) and bring its schema up to date; `cipher` encrypts tokens' values in it.
+        """Open the file (None: in memory) and bring its schema up to date; `cipher` encrypts secret values.
 
-        Raises ClickpipeError when they were encrypted with another key.
+        Raises ClickpipeError if they were encrypted with another key.
         """
         super().__init__(path)
         self.secrets = SecretStore(self, cipher)
@@ -50,9 +50,9 @@ class Catalog(Database):
         return [Workspace(**{**row, "name": row["name"].rpartition("/")[2]}) for row in self.rows(sql)]
 
     def create_workspace(self, name: str, *, parent: str = "", expires_at: float = 0.0) -> Workspace:
-        """Add a workspace; a preview has a name among those of its parent.
+        """Add a workspace; a preview's name only has to be unique within its parent.
 
-        Raises sqlite3.IntegrityError when the name is taken.
+        Raises sqlite3.IntegrityError if the name is taken.
         """
         kept = f"{parent}/{name}" if parent else name
         workspace = Workspace(uuid.uuid4().hex[:16], name, now(), parent, expires_at)
@@ -65,22 +65,22 @@ class Catalog(Database):
         return workspace
 
     def set_expiry(self, workspace_id: str, expires_at: float) -> None:
-        """Set when a workspace is removed (seconds since 1970; 0: never)."""
+        """Set when a workspace is removed (Unix time in seconds; 0: never)."""
         self.run("UPDATE workspaces SET expires_at = ? WHERE id = ?", expires_at, workspace_id)
 
     def delete_workspace(self, workspace_id: str) -> None:
-        """Remove a workspace with all its metadata; it counts as `removing` until its data is gone, too."""
+        """Delete a workspace with all its metadata; it is listed in `removing` until its data is gone too."""
         with self.transaction():
             self.count_up()
             self.run("DELETE FROM workspaces WHERE id = ?", workspace_id)
             self.run("INSERT OR IGNORE INTO removing VALUES (?)", workspace_id)
 
     def removing(self) -> list[Workspace]:
-        """Return the workspaces that are gone and whose data may not be; their names are not known any more."""
+        """Return deleted workspaces whose data may still exist; their names are no longer known."""
         return [Workspace(row["workspace_id"], "", "") for row in self.rows("SELECT * FROM removing")]
 
     def removed(self, workspace_id: str) -> None:
-        """Take note that the data of a workspace is gone."""
+        """Record that the data of a deleted workspace is gone."""
         self.run("DELETE FROM removing WHERE workspace_id = ?", workspace_id)
 
     # Deployments
@@ -101,7 +101,7 @@ class Catalog(Database):
         return _deployment(rows[0]) if rows else None
 
     def deployed_at(self, workspace_id: str) -> str:
-        """Return when the live deployment was made; '' before the first."""
+        """Return when the live deployment was created; '' before the first."""
         rows = self.rows("SELECT created_at FROM deployments WHERE workspace_id = ? AND live = 1", workspace_id)
         return str(rows[0][0]) if rows else ""
 
@@ -113,7 +113,7 @@ class Catalog(Database):
         summary: Mapping[str, Any],
         physical: Physical,
     ) -> Deployment:
-        """Add a deployment that is being prepared; it is not live."""
+        """Add a deployment that is not live yet."""
         with self.transaction():
             last = self.rows("SELECT max(id) FROM deployments WHERE workspace_id = ?", workspace_id)[0][0]
             number = int(last or 0) + 1
@@ -134,7 +134,7 @@ class Catalog(Database):
         return found
 
     def set_status(self, workspace_id: str, number: int, status: DeploymentStatus, error: str = "") -> None:
-        """Record how far a deployment is; `error` joins the errors of its summary."""
+        """Record a deployment's status; `error` is added to the errors in its summary."""
         with self.transaction():
             rows = self.rows("SELECT summary FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)
             summary = json.loads(rows[0][0])
@@ -149,25 +149,25 @@ class Catalog(Database):
             )
 
     def set_outdated(self, workspace_id: str, number: int, data_source: str) -> None:
-        """Record that a deployment beside the live one lacks what was done to rows of the live one's data source."""
+        """Mark a standby deployment outdated: rows of a data source were replaced or deleted in the live one."""
         with self.transaction():
             summary = self._summary(workspace_id, number)
             summary["outdated"] = sorted({*summary.get("outdated", []), data_source})
             self._set_summary(workspace_id, number, summary)
 
     def set_severed(self, workspace_id: str, number: int, reason: str) -> None:
-        """Record that a deployment beside the live one gets no more rows, and why."""
+        """Record that a standby deployment gets no more rows, and why."""
         with self.transaction():
             severed = {"severed": without_physical_names(reason)}
             self._set_summary(workspace_id, number, self._summary(workspace_id, number) | severed)
 
     def keep_until(self, workspace_id: str, number: int, until: float) -> None:
-        """Record until when (seconds since 1970; 0: as long as nobody discards it) a deployment is kept."""
+        """Record until when a deployment is kept (Unix time in seconds; 0: until it is discarded)."""
         with self.transaction():
             summary = self._summary(workspace_id, number)
             summary["kept_until"] = until
             for lacks in ("outdated", "severed"):
-                summary.pop(lacks, None)  # it has all that was live until now
+                summary.pop(lacks, None)  # it was live until now, so it has everything
             self._set_summary(workspace_id, number, summary)
 
     def _summary(self, workspace_id: str, number: int) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class Catalog(Database):
         )
 
     def promote(self, workspace_id: str, number: int, *, keep: bool = False) -> None:
-        """Make a deployment the live one, in one transaction; the one before is deleted, unless it is kept."""
+        """Make a deployment live in one transaction; the previous one is marked deleted unless `keep`."""
         status = DeploymentStatus.DATA_READY if keep else DeploymentStatus.DELETED
         with self.transaction():
             self.count_up()
@@ -201,21 +201,21 @@ class Catalog(Database):
     # Schedules
 
     def paused(self, workspace_id: str) -> frozenset[str]:
-        """Return the names of the copy pipes whose schedule is paused."""
+        """Return the names of copy pipes with a paused schedule."""
         found = self.rows("SELECT pipe FROM paused WHERE workspace_id = ?", workspace_id)
         return frozenset(row["pipe"] for row in found)
 
     def set_paused(self, workspace_id: str, pipe: str, *, paused: bool) -> None:
-        """Pause the schedule of a copy pipe, or go on with it."""
+        """Pause or resume the schedule of a copy pipe."""
         if paused:
             self.run("INSERT OR IGNORE INTO paused VALUES (?, ?)", workspace_id, pipe)
         else:
             self.run("DELETE FROM paused WHERE workspace_id = ? AND pipe = ?", workspace_id, pipe)
 
-    # What ended
+    # Retention
 
     def forget(self, days: int) -> None:
-        """Remove jobs that ended, and deployments that were gone, more than some days ago."""
+        """Remove jobs that ended more than `days` ago, and older deployments that failed or were deleted."""
         before = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.%f")
         with self.transaction():
             self.run("DELETE FROM jobs WHERE updated_at < ? AND status IN ('done', 'error', 'cancelled')", before)

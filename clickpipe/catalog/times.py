@@ -1,4 +1,4 @@
-"""Times as the catalog keeps them."""
+"""Times as stored in the catalog."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """Return the time as published clients read it: `YYYY-MM-DD HH:MM:SS.ffffff`, UTC."""
+    """Return the current time in the format of published clients: `YYYY-MM-DD HH:MM:SS.ffffff`, UTC."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,4 +1,4 @@
-"""Tokens of workspaces: what each may do, and its value, encrypted when there is a key."""
+"""Tokens of workspaces: what each may do, and its value, encrypted if there is a key."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class TokenStore:
     """The tokens of all workspaces. Methods may be called from any thread."""
 
     def __init__(self, database: Database, cipher: Cipher | None) -> None:
-        """Keep them in the catalog's file; with a cipher, encrypt values that lie open in it.
+        """Store them in the catalog's file; a cipher also encrypts values that are still in plain text.
 
-        Raises ClickpipeError when they were encrypted with another key.
+        Raises ClickpipeError if they were encrypted with another key.
         """
         self._database = database
         self._cipher = cipher
@@ -46,7 +46,7 @@ class TokenStore:
         limits: Mapping[str, int] | None = None,
         expires_at: float | None = None,
     ) -> Token:
-        """Add a token or set what the one with this name may do; value, limits and life stay unless they are given."""
+        """Add a token, or change the rights of the one with this name; value, limits and expiry stay unless given."""
         found = next((t for t in self.all(workspace_id) if t.name == name), None)
         granted = json.dumps(list(scopes))
         if found is not None:
@@ -70,24 +70,24 @@ class TokenStore:
         return self._token(self._database.rows("SELECT * FROM tokens WHERE id = ?", token_id)[0])
 
     def set_value(self, token_id: str, value: str) -> None:
-        """Give a token another value; requests that carry the one before are refused from now on."""
+        """Change a token's value; requests with the old one are refused from now on."""
         self._database.run("UPDATE tokens SET value = ? WHERE id = ?", self._kept(value), token_id)
 
     def revoke(self, workspace_id: str, digest: str, expires_at: float) -> None:
-        """Refuse a signed token, by its digest, as long as it would be valid; forget those that are not any more."""
+        """Refuse a signed token, by its digest, until it expires; forget those that have expired."""
         self._database.run("DELETE FROM revoked WHERE expires_at < ?", time.time())
         self._database.run("INSERT OR REPLACE INTO revoked VALUES (?, ?, ?)", digest, workspace_id, expires_at)
 
     def revoked(self) -> frozenset[str]:
-        """Return the digests of signed tokens that are refused."""
+        """Return the digests of revoked signed tokens."""
         return frozenset(row["digest"] for row in self._database.rows("SELECT digest FROM revoked"))
 
     def delete(self, token_id: str) -> None:
-        """Remove a token; requests that carry it are refused from now on."""
+        """Delete a token; requests with it are refused from now on."""
         self._database.run("DELETE FROM tokens WHERE id = ?", token_id)
 
     def _encrypt_all(self) -> None:
-        """Encrypt values that lie open, as they do from before there was a key."""
+        """Encrypt values stored in plain text, from before there was a key."""
         for token in self.all():
             if self._cipher is not None:
                 value = self._database.rows("SELECT value FROM tokens WHERE id = ?", token.id)[0]["value"]
@@ -110,5 +110,5 @@ class TokenStore:
 
 
 def new_token_value() -> str:
-    """Return a value that nobody guesses: 48 random bytes."""
+    """Return an unguessable value: 48 random bytes."""
     return f"p.e{secrets.token_urlsafe(48)}"

@@ -1,4 +1,4 @@
-"""Rows that a job has worked out, appended to a table: once, whatever happens meanwhile."""
+"""Appends rows that a job has prepared to a table: exactly once, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SAME_BLOCKS: Settings = {"max_threads": 1, "max_insert_threads": 1}
 
 @dataclass(frozen=True, slots=True)
 class Appending:
-    """Rows that are to be appended: the table that they lie in, the one that they are for, and a token.
+    """Rows to append: the table they are in, their target, and a deduplication token.
 
-    `behind` are the tables with what views made of them, where views may judge the same rows in two ways, and the table
-    that each is for: these views are not asked again.
+    `behind` is used if views might treat the same rows differently the next time: it maps tables with the rows that
+    views made to their targets, and those views are not run again.
     """
 
     rows: str
@@ -32,31 +32,31 @@ class Appending:
     behind: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what a job tells, so that the next server goes on with it."""
+        """Return what a job records, so that it can be resumed after a restart."""
         return {"appending": self.rows, "target": self.target, "token": self.token, "behind": dict(self.behind)}
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
-        """Return what `as_dict` gave."""
+        """Restore it from what `as_dict` returned."""
         rows = str(told["appending"])
         token = told.get("token") or rows.rpartition("_")[2].strip("`")
         return cls(rows, str(told["target"]), str(token), dict(told.get("behind") or {}))
 
     @property
     def tables(self) -> list[str]:
-        """Return the tables that are there for it alone."""
+        """Return the temporary tables."""
         return [self.rows, *self.behind]
 
     def drop(self, engine: Engine) -> None:
-        """Remove these tables. Raises EngineError."""
+        """Drop the temporary tables. Raises EngineError."""
         for table in self.tables:
             engine.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
-    """Return how the rows of a table are appended to a data source's.
+    """Try the rows on the data source and its views, and return how to append them.
 
-    Raises EngineError for a row that the data source or a view behind it refuses: there is nothing more than before.
+    Raises EngineError if the data source or one of its views refuses a row; then nothing was written.
     """
     target, token = live.physical.tables[name], uuid.uuid4().hex[:12]
     if not has_views(live, name):
@@ -79,7 +79,7 @@ def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
 
 
 def append_rows(engine: Engine, appending: Appending, report: Report, sever: Callable[[EngineError], bool]) -> None:
-    """Append all rows; once, also when it is tried again: one thread reads the same blocks each time."""
+    """Append all rows exactly once, even if retried: a single thread always produces the same blocks."""
     steps = {appending.rows: appending.target, **appending.behind}
     tag = uuid.uuid4().hex
     with report.ending(lambda: engine.cancel(tag)):

@@ -1,4 +1,4 @@
-"""Copy pipes: rows of a query into a data source, appended or as its new content."""
+"""Runs copy pipes: appends a query's rows to a data source, or replaces its rows with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clickpipe.query import hide_secrets, judge
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder, BoundSQL, Secrets
 
-_BESIDE = "_copy_"  # in the names of tables that rows are written to first
+_BESIDE = "_copy_"  # in the names of temporary tables
 
 
 def run_copy(
@@ -35,12 +35,12 @@ def run_copy(
 ) -> int:
     """Run a copy pipe now and return how many rows it wrote.
 
-    `replace` is atomic for readers: the new rows are written to a table beside the target, which then
-    takes the target's name in one exchange. `append` writes beside it first too, and asks the views behind the target:
-    a query that fails or is cancelled, and a view that refuses a row, leave nothing behind. From then on it is told to
-    `report`, and carried out whatever happens: after a stop with `before`, what was reported. `sever` is called
-    whether it has removed what made an insert fail: it is made again then. Raises ClickpipeError 404 for an unknown
-    copy pipe, what its template raises, EngineError, JobCancelled and JobStopped.
+    `replace` is atomic for readers: the new rows go to a temporary table, which then swaps names with the target.
+    `append` also writes to a temporary table first and tries the rows on the target's views, so that a failed or
+    cancelled query, or a view that refuses a row, leaves nothing behind. Then it is recorded through `report` and will
+    be completed whatever happens; after a restart, `before` is what was recorded. When an insert fails, `sever` is
+    called: if it returns True, it has removed the cause, and the insert is retried. Raises ClickpipeError (404 for an
+    unknown copy pipe), what its template raises, EngineError, JobCancelled and JobStopped.
     """
     copy = live.compiled.copies.get(name)
     if copy is None:
@@ -78,7 +78,7 @@ def _write(
     target = live.physical.tables[copy.target]
     beside = f"{target[:-1]}{_BESIDE}{uuid.uuid4().hex[:12]}`"
     plain = PLAIN if mode == "append" else ""
-    begun = False  # to append: it is carried out then
+    begun = False  # appending was recorded, and will be completed
     engine.storage.create_like(beside, target, plain)
     try:
         tag = uuid.uuid4().hex
@@ -117,7 +117,7 @@ def _go_on(
     report: Report,
     sever: Callable[[EngineError], bool],
 ) -> int:
-    """Append the rest of the rows, as a stopped server had begun to."""
+    """Resume appending after a restart."""
     appending = Appending.of(before)
     if not {appending.target, *appending.behind.values()} <= set(live.physical.tables.values()):
         appending.drop(engine)

@@ -1,4 +1,4 @@
-"""Population: the rows that a materialized view would have made of what its source holds, put into its target."""
+"""Populates a materialized view: runs it on its source's existing rows, and adds the result to its target."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from clickpipe.jobs.report import Report
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
 
-_BESIDE = "_populate_"  # in the names of tables that rows lie in meanwhile
+_BESIDE = "_populate_"  # in the names of temporary tables
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What is populated: the view of a pipe; `truncate` empties its target first.
+    """A request to populate the view of a pipe; `truncate` empties its target first.
 
-    `condition` (SQL that was checked and composed) and `subset` (a part of 1) choose among the rows of its source.
+    `condition` (checked and composed SQL) and `subset` (a fraction of 1) select among the rows of its source.
     """
 
     pipe: str
@@ -35,7 +35,7 @@ class Population:
 
 
 def view_of(live: Live, pipe: str) -> MaterializedView:
-    """Return the materialized view of a pipe. Raises ClickpipeError 404, 400 for another pipe."""
+    """Return the materialized view of a pipe. Raises ClickpipeError: 404 if unknown, 400 if it is not a view."""
     view = live.compiled.views.get(pipe)
     if view is not None:
         return view
@@ -55,12 +55,12 @@ def run_population(
     before: Mapping[str, Any] | None = None,
     sever: Callable[[EngineError], bool] = lambda _: False,
 ) -> int:
-    """Populate, and return how many rows the target got.
+    """Populate a view, and return how many rows its target got.
 
-    In one moment, in which no event is written (`pause`), the source is kept as it is and the target emptied; rows that
-    arrive from then on reach the target through the view, so that each counts once. Views that read the target get the
-    rows too. What is kept is told to `report`: after a stop, with `before`, it goes on from there. `sever` is called
-    whether it has removed what made an insert fail. Raises ClickpipeError, EngineError, JobCancelled and JobStopped.
+    While inserts are paused (`pause`), the source is snapshotted and, if asked, the target emptied. Later rows reach
+    the target through the view, so each row counts once. Views that read the target get the rows too. Progress is
+    recorded through `report`; after a restart, `before` is what was recorded, and the job resumes there. `sever` is as
+    for `run_copy`. Raises ClickpipeError, EngineError, JobCancelled and JobStopped.
     """
     view = view_of(live, wanted.pipe)
     source, target = live.physical.tables[view.source], live.physical.tables[view.target]
@@ -90,14 +90,14 @@ def run_population(
             append_rows(engine, appending, report, sever)
             report.tell({**told, "appended": True})
     finally:
-        engine.storage.drop(made if not report.stopped else ())  # the next server goes on with them
+        engine.storage.drop(made if not report.stopped else ())  # needed to resume after a restart
     return rows
 
 
 def _begun(engine: Engine, before: Mapping[str, Any] | None, source: str, target: str) -> Mapping[str, Any]:
-    """Return what a stopped server had told, nothing where it had kept nothing yet.
+    """Return what was recorded before a restart; empty if there was no snapshot yet.
 
-    Raises ClickpipeError when source or target are other tables now.
+    Raises ClickpipeError if the source or target has another table now.
     """
     if not before or "kept" not in before:
         return {}
@@ -109,7 +109,7 @@ def _begun(engine: Engine, before: Mapping[str, Any] | None, source: str, target
 
 
 def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside: str, report: Report) -> int:
-    """Put what the view makes of the rows that were kept into a new table; return how many rows that are."""
+    """Run the view on the snapshot into a new table, `beside`; return its number of rows."""
     view = view_of(live, wanted.pipe)
     source, target = live.physical.tables[view.source], live.physical.tables[view.target]
     read, chosen = kept, f"{kept[:-1]}_chosen`"

@@ -1,4 +1,4 @@
-"""What a job's work tells of itself, and how it learns that nobody wants it any more."""
+"""How a job reports progress, and how it learns that it was cancelled or that the server stops."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from contextlib import contextmanager
 from typing import Any
 
 _AGAIN = 0.1  # seconds
-PATIENCE = 10.0  # seconds for a statement to end by itself when the server stops
+PATIENCE = 10.0  # seconds that a statement gets to finish when the server stops
 
 
 class JobCancelled(Exception):
-    """Raised in a job's work when it is not wanted any more."""
+    """Raised in a job when it was cancelled."""
 
 
 class JobStopped(Exception):
-    """Raised in a job's work when the server stops: the next one goes on with it, where that can be done."""
+    """Raised in a job when the server stops; it is resumed after the next start, if that is possible."""
 
 
 class Report:
-    """Called with a job's result so far; then the work ends there if it was cancelled meanwhile."""
+    """Call it with a job's result so far; the call raises if the job was cancelled meanwhile."""
 
     def __init__(self, tell: Callable[[Mapping[str, Any]], None] = lambda _: None) -> None:
-        """Give what is reported to `tell`."""
+        """Pass reports on to `tell`."""
         self._tell = tell
         self._lock = threading.Lock()
         self._stop: Callable[[], None] | None = None
         self.cancelled = False
         self.stopped = False
-        self.ended = threading.Event()  # a statement that is waited for is waited for no longer
+        self.ended = threading.Event()  # set when the job should stop waiting for its statement
 
     def __call__(self, result: Mapping[str, Any]) -> None:
-        """Report a result. Raises JobCancelled, JobStopped: what was reported is recorded then too."""
+        """Report a result. Raises JobCancelled or JobStopped, after recording it."""
         self._tell(result)
         self.check()
 
     def tell(self, result: Mapping[str, Any]) -> None:
-        """Report a result of what is carried out whoever wants it no more."""
+        """Report a result of work that can no longer be cancelled."""
         self._tell(result)
 
     def check(self) -> None:
-        """Raise JobCancelled if the job was cancelled, JobStopped if the server stops."""
+        """Raise JobCancelled if the job was cancelled, JobStopped if the server is stopping."""
         if self.cancelled:
             raise JobCancelled
         if self.stopped:
@@ -50,7 +50,7 @@ class Report:
 
     @contextmanager
     def stoppable(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Have `stop` called when the job is cancelled in here, until this is left. Raises JobCancelled before."""
+        """Within this block, call `stop` if the job is cancelled. Raises JobCancelled, JobStopped before it starts."""
         with self._lock:
             self._stop = stop
         try:
@@ -62,9 +62,9 @@ class Report:
 
     @contextmanager
     def ending(self, stop: Callable[[], None], cancel: Callable[[], None] | None = None) -> Iterator[None]:
-        """Have `stop` called when the server stops in here; what was begun is not cancelled any more.
+        """Within this block, call `stop` if the server stops; the work itself can no longer be cancelled.
 
-        `cancel` ends what comes before that, where something does. Raises JobStopped, and JobCancelled before that.
+        `cancel`, if given, ends a first phase that can be. Raises JobStopped, or JobCancelled in that phase.
         """
         with self._lock:
             self._stop = lambda: stop() if self.stopped else cancel() if cancel else None
@@ -79,7 +79,7 @@ class Report:
                 self._stop = None
 
     def stop(self) -> None:
-        """Have the work end soon: the server stops."""
+        """Ask the job to end soon, because the server stops."""
         self.stopped = True
         timer = threading.Timer(PATIENCE, self.ended.set)
         timer.daemon = True
@@ -87,12 +87,12 @@ class Report:
         threading.Thread(target=self._stop_it, name="job-stop", daemon=True).start()
 
     def cancel(self) -> None:
-        """Want the work no more."""
+        """Ask the job to end, because it was cancelled."""
         self.cancelled = True
         threading.Thread(target=self._stop_it, name="job-cancel", daemon=True).start()
 
     def _stop_it(self) -> None:
-        """Stop what can be stopped, again and again: a query may not have begun when it is asked to end."""
+        """Stop what can be stopped, repeatedly: a query may not have begun at the first attempt."""
         while True:
             with self._lock:
                 if self._stop is None:

@@ -1,4 +1,4 @@
-"""The job runner: work that takes long, in threads, recorded in the catalog."""
+"""The job runner: runs long work on threads and records it in the catalog."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clickpipe.query import shown_error
 
 _LOGGER = logging.getLogger(__name__)
 
-_AGAIN_AFTER = 1.0  # seconds: how a job ended is recorded as soon as the catalog can be written
+_AGAIN_AFTER = 1.0  # seconds between attempts to record how a job ended
 
 Work = Callable[[Report], Mapping[str, Any]]
 
@@ -33,11 +33,11 @@ class JobRunner:
         workers: int = 4,
         owner: Callable[[str], str] = str,
     ) -> None:
-        """Mark what an earlier server left unfinished as failed; `told` is told of jobs that begin and end.
+        """Mark jobs that an earlier server left unfinished as failed; call `told` when a job begins or ends.
 
-        `owner` tells for whom the engine works in jobs of a workspace.
+        `owner` returns the engine owner for a workspace's jobs.
 
-        `unfinished` are those jobs, as they were: those that can be done again may be given to `resume`.
+        `unfinished` are the interrupted jobs as they were; pass those that can be repeated to `resume`.
         """
         self._told = told
         self._owner = owner
@@ -55,14 +55,14 @@ class JobRunner:
     def submit(
         self, workspace: str, kind: str, resource: str, work: Work, parameters: Mapping[str, Any] | None = None
     ) -> Job:
-        """Record a job and run it soon; its result is what `work` reports, and at last what it returns.
+        """Record a job and run it soon; its result is what `work` last reported, and finally what it returns.
 
-        `parameters` are what it takes to start it again.
+        `parameters` are what is needed to start it again.
         """
         return self._start(self._catalog.jobs.create(workspace, kind, resource, parameters or {}), work)
 
     def resume(self, job: Job, work: Work) -> None:
-        """Run a job that an earlier server left unfinished; its work knows what it had reported."""
+        """Run a job that an earlier server left unfinished; `work` knows what it had reported."""
         self._catalog.jobs.update(job.id, "waiting")
         self._start(job, work)
 
@@ -75,9 +75,9 @@ class JobRunner:
         return job
 
     def _pool(self, job: Job) -> ThreadPoolExecutor:
-        """Return what runs a job: each workspace has threads of its own for each kind, and one for deployments.
+        """Return the pool for a job: one per workspace and kind, with a single thread for deployments.
 
-        So no workspace's jobs hold another's, no import a copy, and none a deployment.
+        So a workspace's jobs never wait for another's, copies never for imports, and deployments for nothing else.
         """
         key = (job.workspace_id, job.kind)
         with self._opening:
@@ -96,14 +96,14 @@ class JobRunner:
         self._jobs.pop(job_id, None)
 
     def is_running(self, workspace: str, kind: str, resource: str) -> bool:
-        """Tell whether such a job runs or waits."""
+        """Return whether such a job runs or waits."""
         wanted = (workspace, kind, resource)
         return any((j.workspace_id, j.kind, j.resource) == wanted for j in list(self._jobs.values()))
 
     def cancel(self, job: Job) -> None:
-        """End a job: at once if it waits, as soon as its work can if it runs; what a deployment made is undone.
+        """Cancel a job: at once if it waits, as soon as possible if it runs. A deployment is undone.
 
-        Raises ClickpipeError 409 for one that has ended.
+        Raises ClickpipeError 409 if it has ended.
         """
         future, report = self._running.get(job.id), self._reports.get(job.id)
         if future is None or report is None or future.done():
@@ -115,7 +115,7 @@ class JobRunner:
             return
         self._catalog.jobs.update(job.id, "cancelling", only="working")
         report.cancel()
-        if job.kind == "deployment":  # others end where they can
+        if job.kind == "deployment":  # other jobs end where they can
             report.ended.set()
 
     def wait_for_all(self, workspace: str) -> None:
@@ -125,7 +125,7 @@ class JobRunner:
                 self.wait(job.id)
 
     def running(self, job_id: str) -> Future[None] | None:
-        """Return what is done when a job has ended; None where it has."""
+        """Return a future that is done when the job has ended, or None if it has ended."""
         return self._running.get(job_id)
 
     def wait(self, job_id: str, timeout: float | None = None) -> None:
@@ -147,7 +147,7 @@ class JobRunner:
             with interrupted_by(report.ended):
                 result = work(report)
         except JobStopped:
-            return  # the next server goes on with it
+            return  # resumed after the next start
         except JobCancelled:
             self._record(job, "cancelled")
         except (ClickpipeError, EngineError) as error:
@@ -165,7 +165,7 @@ class JobRunner:
             self._tell(job)
 
     def _record(self, job: Job, status: str, error: str = "", result: Mapping[str, Any] | None = None) -> None:
-        """Record how far a job is, again and again while the disk is full; without `result` what it reported stays."""
+        """Record a job's status, retrying while the disk is full; without `result`, the last report is kept."""
         while True:
             try:
                 self._catalog.jobs.update(job.id, status, error=error, result=result)
@@ -187,13 +187,13 @@ class JobRunner:
             self._told(now)
 
     def stop(self) -> None:
-        """Have what runs end soon; what can be done again goes on at the next start."""
+        """Ask running jobs to end soon; those that can be resumed are, at the next start."""
         for report in list(self._reports.values()):
             if not report.stopped:
                 report.stop()
 
     def close(self) -> None:
-        """Have what runs end soon, and wait for it."""
+        """Ask running jobs to end soon, and wait for them."""
         self._closing.set()
         self.stop()
         for pool in list(self._pools.values()):

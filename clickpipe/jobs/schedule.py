@@ -13,7 +13,7 @@ from clickpipe.catalog import Job, Live
 from clickpipe.compiler import CopyPipe
 from clickpipe.diagnostics import ClickpipeError
 
-_SET_BACK = timedelta(hours=1)  # a clock that goes back further is right now: it had been wrong
+_SET_BACK = timedelta(hours=1)  # if the clock goes back further, it was wrong before and is right now
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -29,9 +29,9 @@ class CopySchedule:
         tick: float = 1.0,
         also: Callable[[], None] = lambda: None,
     ) -> None:
-        """`start` starts a copy by workspace id and name, unless it is not to run now (None).
+        """Start copies through `start(workspace id, name)`, which returns None if the copy should not run now.
 
-        `live` gives what each workspace answers from, `also` is called at each look at the clock.
+        `live` returns the live deployments by workspace id; `also` is called on every tick.
         """
         self._start = start
         self._live = live
@@ -48,7 +48,7 @@ class CopySchedule:
     def run_due(self, until: datetime) -> list[Job]:
         """Start every copy that was due after the last call and up to `until`."""
         if self._last - _SET_BACK < until <= self._last:
-            return []  # the clock was set back a little: what was due up to then has run
+            return []  # the clock was set back a little: everything due until then has run
         since, self._last = min(self._last, until), until
         return [
             job
@@ -62,7 +62,7 @@ class CopySchedule:
         try:
             return bool(copy.schedule) and croniter(copy.schedule, since).get_next(datetime) <= until
         except CroniterError:
-            return False  # it never is: a day that no month has
+            return False  # never due: a date that does not exist
 
     def _start_it(self, workspace: str, name: str) -> Job | None:
         try:
@@ -70,7 +70,7 @@ class CopySchedule:
         except ClickpipeError as error:
             _LOGGER.warning("the copy '%s' is due, and could not be started: %s", name, error.message)
             return None
-        except Exception:  # the others go on
+        except Exception:  # go on with the others
             _LOGGER.exception("the copy '%s' could not be started", name)
             return None
 

@@ -1,4 +1,4 @@
-"""Service data sources that this server writes: what was done to data sources and asked of it, in SQL `tinybird.…`."""
+"""What a server reports about itself: service data sources (`tinybird.…` in SQL), metrics and logs."""
 
 from clickpipe.observe.ingestion import IngestionLog
 from clickpipe.observe.kafka import KafkaLog

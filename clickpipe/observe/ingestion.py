@@ -1,4 +1,4 @@
-"""What is told of ingestion: `datasources_ops_log`, `block_log`, `hfi_requests`. Columns: the reference's."""
+"""Reports on ingestion: `datasources_ops_log`, `block_log`, `hfi_requests`. Columns are as in Tinybird's reference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class IngestionLog:
     """Turns what happens to data sources into rows of the service log."""
 
     def __init__(self, log: ServiceLog, database: Callable[[str], str]) -> None:
-        """Write to `log`; `database` gives that of a workspace's id."""
+        """Write to `log`; `database` returns a workspace's database by its id."""
         self._log = log
         self._database = database
         self._lock = threading.Lock()
@@ -29,9 +29,9 @@ class IngestionLog:
     def operation(
         self, workspace: str, data_source: str, event_type: str, *, seconds: float, error: str = "", **more: Any
     ) -> None:
-        """Tell of something done to a data source: `append-hfi`, `append`, `replace`, `delete`, `truncate`, `copy`.
+        """Record an operation on a data source: `append-hfi`, `append`, `replace`, `delete`, `truncate`, `copy`.
 
-        `more` are columns of `datasources_ops_log`.
+        `more` are further columns of `datasources_ops_log`.
         """
         row = {
             "timestamp": int(time.time()),
@@ -47,7 +47,7 @@ class IngestionLog:
         self._log.write(self._database(workspace), "datasources_ops_log", row)
 
     def block(self, workspace: str, data_source: str, block: Mapping[str, Any], import_id: str, source: str) -> None:
-        """Tell of a part of a file, as an import counts it."""
+        """Record one block of a file, with the import's counts."""
         counts = block["process_return"][0]
         row = {
             "timestamp": int(time.time()),
@@ -66,9 +66,9 @@ class IngestionLog:
         self._log.write(self._database(workspace), "block_log", row)
 
     def request(self, workspace: str, data_source: str, size: int, **counts: int) -> None:
-        """Count a request of the events API: `size` bytes were received; `counts` are columns of `hfi_requests`.
+        """Count a request to the events API of `size` bytes; `counts` are columns of `hfi_requests`.
 
-        There is a row for each data source and second, whatever the number of requests.
+        One row is written per data source and second, however many requests there are.
         """
         now = int(time.time())
         with self._lock:
@@ -93,13 +93,13 @@ class IngestionLog:
         self._requests.clear()
 
     def tell_past(self) -> None:
-        """Tell of the requests of seconds that are over; to be called every second."""
+        """Write the counts of seconds that are over. Call this every second."""
         now = int(time.time())
         with self._lock:
             if self._requests and now != self._second:
                 self._tell(self._second)
 
     def close(self) -> None:
-        """Tell of the requests of the last second."""
+        """Write the counts of the last second."""
         with self._lock:
             self._tell(self._second)

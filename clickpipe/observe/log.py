@@ -1,7 +1,7 @@
-"""Rows of service data sources, written behind what they tell of: in memory first, once a second to ClickHouse.
+"""Writes rows of service data sources asynchronously: buffered in memory, flushed to ClickHouse once a second.
 
-A crash loses the rows of a second; they are about the data, not the data. When more are made than written, the oldest
-are dropped.
+A crash loses a second's rows, which are about the data, not the data itself. If rows come faster than they are written,
+the oldest are dropped.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from clickpipe.engine import Engine, EngineError
 from clickpipe.sql import quote_identifier
 
 _LOGGER = logging.getLogger(__name__)
-_MOST = 20_000  # rows that wait
+_MOST = 20_000  # buffered rows
 _KEPT_DAYS = 30
-# Engine and sorting key, time first, of those that are not just rows in the order of their time.
+# Engine and sorting key (time first) of the tables that are not plain MergeTrees sorted by time.
 _ENGINES = {
     "pipe_stats": ("SummingMergeTree", "date, pipe_id, pipe_name"),
     "jobs_log": ("ReplacingMergeTree(updated_at)", "created_at, job_id"),
@@ -40,7 +40,7 @@ class ServiceLog:
     """Writes rows for all workspaces of an engine. Methods may be called from any thread."""
 
     def __init__(self, engine: Engine, *, seconds: float = 1.0) -> None:
-        """Write every so many seconds."""
+        """Flush every `seconds`."""
         self._engine = engine
         self._seconds = seconds
         self._rows: deque[tuple[str, str, bytes]] = deque(maxlen=_MOST)
@@ -51,7 +51,7 @@ class ServiceLog:
         self._thread.start()
 
     def prepare(self, database: str) -> None:
-        """Make the tables of a workspace, by its database, where it was not done yet. Raises EngineError."""
+        """Create the tables for a workspace's database, unless done already. Raises EngineError."""
         if database in self._prepared:
             return
         self._engine.storage.create_database(f"{database}_service")
@@ -73,7 +73,7 @@ class ServiceLog:
         self._prepared.add(database)
 
     def remove(self, database: str) -> None:
-        """Remove the tables of a workspace. Raises EngineError."""
+        """Drop the tables of a workspace. Raises EngineError."""
         with self._writing:
             waiting = [self._rows.popleft() for _ in range(len(self._rows))]
             self._rows.extend(row for row in waiting if row[0] != database)
@@ -81,13 +81,13 @@ class ServiceLog:
             self._engine.storage.drop_database(f"{database}_service")
 
     def write(self, database: str, name: str, row: Mapping[str, Any]) -> None:
-        """Add a row of the service data source `name` to a workspace's; columns that are left out have defaults."""
-        assert name in SERVED  # noqa: S101 - others have no table
+        """Add a row to a workspace's service data source `name`; missing columns get their defaults."""
+        assert name in SERVED  # noqa: S101 - only these have tables
         if database:
             self._rows.append((database, f"tinybird.{name}", msgspec.json.encode(row)))
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write all buffered rows."""
         with self._writing:
             batches: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
             while self._rows:
@@ -108,7 +108,7 @@ class ServiceLog:
                 self.flush()
 
     def close(self) -> None:
-        """Write what waits, then stop."""
+        """Stop, and write all buffered rows."""
         self._stop.set()
         self._thread.join()
         self.flush()

@@ -1,4 +1,4 @@
-"""The server's log: lines for people, or JSON for collectors; each with the id of the request it is about."""
+"""The server's log: lines for people or JSON for collectors, each with its request's id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 class _Json(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         said = {
@@ -31,7 +31,7 @@ class _Json(logging.Formatter):
 
 
 class _Console(logging.Formatter):
-    """A line for people: time, level, message, and what else is known of it."""
+    """A line for people: time, level, message and extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
@@ -44,9 +44,9 @@ class _Console(logging.Formatter):
 
 
 def set_up_logs(level: str, form: str) -> None:
-    """Write the log of this process to standard error; `form` is console or json.
+    """Write this process's log to standard error; `form` is console or json.
 
-    Raises ValueError for a level that there is not.
+    Raises ValueError for an unknown level.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Console())

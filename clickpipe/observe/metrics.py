@@ -1,4 +1,4 @@
-"""What a server counts of itself, for Prometheus."""
+"""The server's metrics, for Prometheus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class _Now(Collector):
-    """Gauges that are asked for when somebody looks."""
+    """Gauges that are read when metrics are scraped."""
 
     def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
         self._gauges = gauges
@@ -33,7 +33,7 @@ class Metrics:
     """Counters of one server. Methods may be called from any thread."""
 
     def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
-        """Start at nothing; `gauges` are by name what is read when somebody looks, with its description."""
+        """Start at zero; `gauges` maps names to a description and a function, called when metrics are scraped."""
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -51,14 +51,14 @@ class Metrics:
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request, by the path of its route: `/v0/pipes/{name}.{format}`."""
+        """Count a request by its route's path, such as `/v0/pipes/{name}.{format}`."""
         key = (method, route, status)
         counters = self._known.get(key)
-        if counters is None:  # asked for once: prometheus-client takes its time to find one by its labels
+        if counters is None:  # cached: prometheus-client is slow at finding a counter by its labels
             counters = self._known[key] = self._requests.labels(*key), self._seconds.labels(route)
         counters[0].inc()
         counters[1].observe(seconds)
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What is told of calls: `pipe_stats_rt`, `endpoint_errors`, and jobs: `jobs_log`. Columns: the reference's."""
+"""Reports on calls (`pipe_stats_rt`, `endpoint_errors`) and jobs (`jobs_log`), with the reference's columns."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from clickpipe.catalog import Job, Token, resource_id
 from clickpipe.engine import QueryResult
 from clickpipe.observe.log import ServiceLog
 
-QUERY_API = "query_api"  # stands for a pipe's name where SQL was sent
+QUERY_API = "query_api"  # used as the pipe's name for calls with SQL
 _MOST_TEXT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an endpoint, or of the query API: what was asked, by whom, and how."""
+    """One call of an endpoint or of the query API: what was requested, by whom, and how."""
 
     pipe: str
     token: Token
@@ -34,14 +34,14 @@ class QueryLog:
     """Turns calls and jobs into rows of the service log."""
 
     def __init__(self, log: ServiceLog, database: Callable[[str], str]) -> None:
-        """Write to `log`; `database` gives that of a workspace's id."""
+        """Write to `log`; `database` returns a workspace's database by its id."""
         self._log = log
         self._database = database
 
     def call(
         self, call: Call, *, seconds: float, status: int, result: QueryResult | None, error: str = "", ran: bool = True
     ) -> None:
-        """Tell of a call that took so many seconds and was answered with an HTTP status; `ran`: it was not kept."""
+        """Record a call: how long it took, its HTTP status, and its result; `ran` is False for a cached result."""
         workspace = call.token.workspace_id
         database = self._database(workspace)
         start = int(time.time() - seconds)
@@ -85,7 +85,7 @@ class QueryLog:
             self._log.write(database, "endpoint_errors", row)
 
     def job(self, job: Job) -> None:
-        """Tell of a job as it is now; a newer row of a job takes the place of an older one."""
+        """Record a job's current state; a newer row replaces an older one."""
         resource: dict[str, Any] = {}
         if job.kind in {"copy", "sink"}:
             resource["pipe_id"] = resource_id(job.workspace_id, "pipe", job.resource)

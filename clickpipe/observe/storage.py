@@ -1,4 +1,4 @@
-"""How much each data source holds, now and then: `datasources_storage`."""
+"""Reports each data source's size from time to time: `datasources_storage`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVERY = 600.0  # seconds
 
 
 class StorageLog:
-    """Writes a row for each data source every ten minutes, and when it is asked for."""
+    """Writes a row per data source every ten minutes and on demand."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class StorageLog:
         live: Callable[[], Mapping[str, Live]],
         database: Callable[[str], str],
     ) -> None:
-        """Write to `log`; `live` gives what each workspace answers from, `database` that of a workspace's id."""
+        """Write to `log`; `live` returns the live deployments by workspace id, `database` a workspace's database."""
         self._engine = engine
         self._log = log
         self._live = live
@@ -35,7 +35,7 @@ class StorageLog:
         self._thread.start()
 
     def write(self) -> None:
-        """Write how much there is now."""
+        """Write the current sizes."""
         now = int(time.time())
         for workspace, live in self._live().items():
             try:

@@ -1,4 +1,4 @@
-"""A running clickpipe, put together from the rooms below: instances and their workspaces."""
+"""A running clickpipe, assembled from the rooms below: instances and their workspaces."""
 
 from clickpipe.runtime.fixtures import LoadedFixture, fixture_path, load_fixtures
 from clickpipe.runtime.instance import Instance

@@ -1,4 +1,4 @@
-"""Copy pipes of a workspace: started, by schedule or on demand, paused."""
+"""Starts a workspace's copy pipes, on schedule or on demand, and pauses their schedules."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Copies:
         changing: Callable[[str], bool] = lambda _: False,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        """Copy what is `live`; `held` keeps tables as they are while one runs, `replaced` is told of targets.
+        """Run copies of the `live` deployment; `held` keeps deployments away while one runs.
 
-        `sever` is called when an insert fails: see `run_copy`. `changing` tells of targets that a deployment is about
-        to change, `parameters` are kept with its jobs.
+        `replaced` is called with targets whose rows were replaced; `sever` is as for `run_copy`. `changing` returns
+        whether a deployment is about to change a target; `parameters` are stored with the jobs.
         """
         self._changing = changing
         self._parameters = parameters or {}
@@ -48,7 +48,7 @@ class Copies:
         self._replaced = replaced
 
     def start(self, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
-        """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
+        """Start a copy pipe as a job. Raises ClickpipeError 404 if there is no such copy pipe."""
         self._require(name)
         parameters = {"values": dict(values), "mode": mode, **self._parameters}
         work = self.work(name, values, mode)
@@ -57,18 +57,18 @@ class Copies:
     def work(
         self, name: str, values: Mapping[str, Any], mode: str | None, before: Mapping[str, Any] | None = None
     ) -> Work:
-        """Return what a job of a copy pipe does; `before` is what it had reported when a server stopped."""
+        """Return the work of a copy job; `before` is what it had reported before a restart."""
         return partial(self._run, name, values, mode, before)
 
     def replaces(self, name: str, mode: str | None) -> bool:
-        """Tell whether a copy, if there is one of the name, puts its rows in place of those that are there."""
+        """Return whether the copy pipe `name`, if it exists, replaces the rows of its target."""
         found = self._live().compiled.copies.get(name)
         return found is not None and (mode or found.mode) == "replace"
 
     def start_due(self, name: str) -> Job | None:
-        """Start a copy that is due, unless its schedule is paused or the run before still goes on.
+        """Start a copy that is due, unless its schedule is paused or its previous run still goes on.
 
-        Or a deployment is being made that changes the target, and the copy would replace rows of the old one.
+        It is also skipped if it would replace rows of a target that a running deployment is changing.
         """
         if name in self.paused() or self._services.jobs.is_running(self._workspace, "copy", name):
             return None
@@ -77,11 +77,11 @@ class Copies:
         return self.start(name, {})
 
     def paused(self) -> frozenset[str]:
-        """Return the names of the copy pipes whose schedule is paused."""
+        """Return the names of copy pipes with a paused schedule."""
         return self._services.catalog.paused(self._workspace)
 
     def pause(self, name: str, *, paused: bool) -> None:
-        """Pause a copy pipe's schedule, or go on with it. Raises ClickpipeError 404, 400 without a schedule."""
+        """Pause or resume a copy pipe's schedule. Raises ClickpipeError: 404 if unknown, 400 without a schedule."""
         if not self._require(name).schedule:
             message = f"The copy pipe '{name}' has no schedule: it runs on demand."
             raise ClickpipeError(message, code="no_schedule")

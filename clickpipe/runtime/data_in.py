@@ -1,4 +1,4 @@
-"""Rows into the data sources of a deployment, and out of them: files, deletes, quarantines."""
+"""Changes the rows of a deployment's data sources: imports, deletions, quarantines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clickpipe.runtime.upload import Upload
 
 
 class DataIn:
-    """What writes to the data sources of a deployment: the live one, or staging. May be called from any thread."""
+    """Writes to the data sources of the live deployment or of staging. May be called from any thread."""
 
     _services: Services
     _importer: Importer
@@ -29,13 +29,13 @@ class DataIn:
     paused: Callable[[], AbstractContextManager[None]]
     _outdate: Callable[[str], None]
     sever_standby: Callable[[EngineError], bool]
-    _parameters: Mapping[str, Any] = {}  # kept with its jobs
+    _parameters: Mapping[str, Any] = {}  # stored with its jobs
 
     def _writable(self, table: str) -> None:
-        """Raise ClickpipeError when this deployment may not write to one of its tables."""
+        """Raise ClickpipeError if this deployment may not write to a table."""
 
     def data_source_for_events(self, name: str) -> None:
-        """Raise 404 unless events can be sent to the data source."""
+        """Raise ClickpipeError unless the data source accepts events: 404 if it is unknown."""
         live = self.queries.live()
         if live.takes_events(name):
             self._writable(name)
@@ -46,9 +46,9 @@ class DataIn:
         raise _unknown(name, live.ingestible())
 
     def import_file(self, upload: Upload, *, mode: str = "append") -> Job:
-        """Start a job that appends a file's rows, or replaces by them what `upload.replacing` says.
+        """Start a job that appends a file's rows, or replaces the rows that `upload.replacing` selects.
 
-        The file is removed at the end. Raises ClickpipeError 404 for an unknown data source, 400 for a bad condition.
+        The file is removed at the end. Raises ClickpipeError: 404 for an unknown data source, 400 for a bad condition.
         """
         self.data_source_for_events(upload.data_source)
         if upload.replacing.condition:
@@ -59,7 +59,7 @@ class DataIn:
         return self._services.jobs.submit(self.id, "import", upload.data_source, work, parameters)
 
     def _import(self, parameters: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Work:
-        """Return what a job of an import does; `before` is what it had reported when a server stopped."""
+        """Return the work of an import job; `before` is what it had reported before a restart."""
         upload = Upload.of(parameters["upload"])
         name, how = upload.data_source, upload.replacing
 
@@ -81,7 +81,7 @@ class DataIn:
             with report.stoppable(lambda: engine.cancel(tag)):
                 done = self._importer.replace(name, rows, how, report=report, before=before, tag=tag)
         except EngineError as error:
-            if report.stopped:  # the next server replaces them
+            if report.stopped:  # repeated after the next start
                 raise JobStopped from error
             if report.cancelled:
                 raise JobCancelled from error
@@ -102,7 +102,7 @@ class DataIn:
         return IngestResult(done.rows, done.quarantined)
 
     def count_rows(self, data_source: str, condition: str) -> Future[int]:
-        """Start to count the rows that a deletion would delete: a query as others. Raises ClickpipeError 400, 404, 429.
+        """Start counting the rows that a deletion would delete, as a normal query. Raises ClickpipeError 400, 404, 429.
 
         The future raises EngineError.
         """
@@ -111,7 +111,7 @@ class DataIn:
         return self.queries.count(self._importer.settled(data_source), where)
 
     def delete_rows(self, data_source: str, condition: str) -> int:
-        """Delete the rows that meet a condition; return how many they are. Raises ClickpipeError 400 and 404."""
+        """Delete the rows that match a condition; return how many there were. Raises ClickpipeError 400 and 404."""
         live = self.queries.live()
         self._require(data_source)
         where = compose_condition(self._services.engine, live, condition)
@@ -142,9 +142,9 @@ class DataIn:
                 with report.ending(stop, lambda: engine.cancel(counting)):
                     rows = self._importer.delete(data_source, where, tag=tag, counting=counting)
             except EngineError as error:
-                if report.stopped:  # the next server deletes what is left
+                if report.stopped:  # repeated after the next start
                     raise JobStopped from error
-                if report.cancelled:  # while the rows were counted: none is deleted
+                if report.cancelled:  # during the count: nothing was deleted
                     raise JobCancelled from error
                 raise failure(error) from error
             return {"rows_affected": rows, "delete_condition": condition, **self._left_behind(data_source)}
@@ -152,7 +152,7 @@ class DataIn:
         return work
 
     def _left_behind(self, data_source: str) -> dict[str, list[str]]:
-        """Return which views keep what they made of a data source's rows before, in the order to rebuild them."""
+        """Return the views that still hold rows made from a data source's old rows, in the order to rebuild them."""
         views = sorted(self.queries.live().compiled.views.values(), key=lambda view: view.name)
         found: list[str] = []
         sources = [data_source]
@@ -163,7 +163,7 @@ class DataIn:
         return {"views_with_old_rows": found} if found else {}
 
     def truncate(self, data_source: str) -> Mapping[str, list[str]]:
-        """Remove all rows of a data source, or of a quarantine (`<name>_quarantine`); tell of views that keep theirs.
+        """Delete all rows of a data source or a quarantine (`<name>_quarantine`); return views that keep old rows.
 
         Raises ClickpipeError 404.
         """
@@ -172,12 +172,12 @@ class DataIn:
         return self._left_behind(data_source)
 
     def quarantine_reasons(self, data_source: str, limit: int = 100) -> list[Reason]:
-        """Return why rows of a data source are in quarantine. Raises ClickpipeError 404."""
+        """Return why rows of a data source are in quarantine. Raises ClickpipeError 404 if it is unknown."""
         self._require(f"{data_source}_quarantine", written=False)
         return reasons(self._services.engine, self.queries.live(), data_source, limit)
 
     def replay_quarantine(self, data_source: str) -> Job:
-        """Start a job that moves the rows of a quarantine that fit now. Raises ClickpipeError 404, 400."""
+        """Start a job that moves rows that fit now out of the quarantine. Raises ClickpipeError 404, 400."""
         self.data_source_for_events(data_source)
         return self._services.jobs.submit(
             self.id, "quarantine_replay", data_source, self._replay(data_source), self._parameters
@@ -198,7 +198,7 @@ class DataIn:
                         lambda tables: report({"tables": list(tables)}),
                     )
                 except EngineError as error:
-                    if report.stopped:  # the next server goes on with it
+                    if report.stopped:  # resumed after the next start
                         raise JobStopped from error
                     raise
                 if done["rows"]:

@@ -1,4 +1,4 @@
-"""What a workspace does with deployments."""
+"""The deployments of a workspace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clickpipe.runtime.services import Services
 
 
 class Deploying:
-    """The part of a workspace that deploys. Its methods may be called from any thread."""
+    """The part of a workspace that deploys. Methods may be called from any thread."""
 
     _services: Services
     _deployer: Deployer
@@ -32,9 +32,9 @@ class Deploying:
     def prepare(
         self, files: Mapping[str, str], *, allow_destructive: bool = False, skip_incomplete: bool = False
     ) -> Prepared:
-        """Compile files and plan their deployment; nothing changes. Raises ProjectError.
+        """Compile files and plan their deployment, without changing anything. Raises ProjectError.
 
-        With `skip_incomplete` the pipes are left out that need data sources which are not in the project.
+        `skip_incomplete` leaves out pipes that need data sources which are not in the project.
         """
         if not skip_incomplete:
             return self.prepare_project(load_texts(files), allow_destructive=allow_destructive)
@@ -45,7 +45,7 @@ class Deploying:
         return replace(prepared, plan=replace(prepared.plan, feedback=(*told, *prepared.plan.feedback)))
 
     def prepare_project(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
-        """Compile a project that was read and plan its deployment. Raises ProjectError."""
+        """Compile a loaded project and plan its deployment. Raises ProjectError."""
         prepared = self._deployer.prepare(project, allow_destructive=allow_destructive)
         if self.live is None:
             return prepared
@@ -55,7 +55,7 @@ class Deploying:
         return replace(prepared, plan=replace(prepared.plan, feedback=(*prepared.plan.feedback, *told)))
 
     def start(self, prepared: Prepared) -> Deployment:
-        """Record a deployment that `apply` carries out; a preview that is deployed to is kept longer."""
+        """Record a deployment for `apply` to carry out. Deploying to a preview extends its life."""
         if self.parent:
             expires_at = time.time() + self._services.settings.preview_seconds
             self._services.catalog.set_expiry(self.id, expires_at if self._services.settings.preview_seconds else 0.0)
@@ -69,12 +69,12 @@ class Deploying:
         *,
         keep_seconds: float = 0.0,
     ) -> None:
-        """Carry out a started deployment and promote it; what was live before is kept for so many seconds."""
+        """Carry out a started deployment and promote it; keep the previous one for `keep_seconds`."""
         until = time.time() + keep_seconds if keep_seconds else 0.0
         self._deployer.apply(deployment, prepared, progress, keep_until=until)
 
     def go_on(self) -> None:
-        """After a start: go on, in a job, with a deployment that a stopped server was filling the tables of."""
+        """After a start, resume a deployment that was filling its tables, as a job."""
         unfinished = self._deployer.unfinished
         if unfinished is not None:
 
@@ -85,16 +85,16 @@ class Deploying:
             self._services.jobs.submit(self.id, "deployment", str(unfinished.id), work)
 
     def stop(self) -> None:
-        """Run no more of a deployment that copies rows: the next start goes on with it."""
+        """Stop a deployment that copies rows; it is resumed after the next start."""
         self._deployer.pace.stop()
 
     def clone(self, other: Deploying, rows: Rows) -> None:
-        """Answer from what another workspace answers from, with its rows, if it answers from anything."""
+        """Start as a copy of another workspace's live deployment, with its rows, if it has one."""
         if other.live is not None:
             self._deployer.clone(other.live, other.paused, rows)
 
     def expire_previous(self) -> None:
-        """Start a job that removes what was live before the live deployment, when it was kept for long enough."""
+        """Start a job that removes the previous deployment if its time is over."""
         number = self._deployer.expired(time.time())
         if number is None or self._services.jobs.is_running(self.id, "cleanup", str(number)):
             return
@@ -110,33 +110,33 @@ class Deploying:
         return sum(extent.size for extent in self._services.engine.storage.extents(self.database).values())
 
     def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
-        """Carry out a started deployment beside the live one, where it waits to be promoted."""
+        """Carry out a started deployment and leave it in staging."""
         self._deployer.stage(deployment, prepared, progress)
 
     def staging(self) -> Live | None:
-        """Return the deployment that waits to be promoted."""
+        """Return the deployment in staging, or None."""
         return self._deployer.standby.staging(self.live)
 
     def previous(self) -> Live | None:
-        """Return the deployment that was live before, if it is kept."""
+        """Return the previous deployment if it is kept, else None."""
         return self._deployer.standby.previous(self.live)
 
     def promote(self, number: int) -> None:
-        """Make the deployment beside the live one live: staging, or, to roll back, the previous one.
+        """Promote the standby deployment: the one in staging or, to roll back, the previous one.
 
-        Raises ClickpipeError 404 for another, 409 for one that lacks what was done to the live one.
+        Raises ClickpipeError: 404 if `number` is not the standby's, 409 if the standby is outdated.
         """
         self._deployer.promote(number)
 
     def discard(self, number: int) -> None:
-        """Remove the deployment beside the live one. Raises ClickpipeError 404 for another."""
+        """Remove the standby deployment. Raises ClickpipeError 404 if `number` is not the standby's."""
         self._deployer.discard(number)
 
     def _is_changing(self, data_source: str) -> bool:
         return self.live is not None and self._deployer.standby.is_making(self.live, data_source)
 
     def sever_standby(self, error: EngineError) -> bool:
-        """Tell whether an insert failed by a view of the deployment beside the live one: it gets no more rows then."""
+        """Cut the standby off from new rows if one of its views made an insert fail; return whether."""
         return self._deployer.standby.sever(self.live, error)
 
     def _outdate(self, data_source: str) -> None:
@@ -147,7 +147,7 @@ class Deploying:
     ) -> Plan:
         """Deploy a project's files and promote them; return what changed.
 
-        Raises ProjectError for a project with errors, ClickpipeError for a plan that may not be applied.
+        Raises ProjectError if the project has errors, ClickpipeError if the plan is refused.
         """
         prepared = self.prepare(files, allow_destructive=allow_destructive)
         if prepared.plan.errors:

@@ -1,6 +1,6 @@
-"""Fixtures: `fixtures/<data source>.ndjson` (or .csv, .parquet, .sql) of a project, loaded once into an empty one.
+"""Loads fixtures, `fixtures/<data source>.ndjson` (or .csv, .parquet, .sql), into data sources that are empty.
 
-Classic projects have them in `datasources/fixtures`.
+Classic projects keep them in `datasources/fixtures`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from clickpipe.runtime.workspace import Workspace
 
 _SQL = "sql"
 _FOLDERS = ("fixtures", "datasources/fixtures")  # the second is Classic's
-_FORMATS = {".ndjson": "ndjson", ".csv": "csv", ".parquet": "parquet", ".sql": _SQL}  # the first that is there is taken
+_FORMATS = {".ndjson": "ndjson", ".csv": "csv", ".parquet": "parquet", ".sql": _SQL}  # the first that exists is used
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedFixture:
-    """What became of one fixture's rows; `problem` is why some are in quarantine, or why none was loaded."""
+    """The result of loading a fixture; `problem` is why rows are in quarantine, or why none were loaded."""
 
     data_source: str
     file: str
@@ -33,17 +33,17 @@ class LoadedFixture:
 
 
 def fixture_path(root: Path, data_source: str) -> Path:
-    """Return where a data source's fixture of events lies, whether it exists or not. Raises ClickpipeError."""
+    """Return the path of a data source's fixture of events, whether or not it exists. Raises ClickpipeError."""
     return require_inside(root, root / "fixtures" / f"{data_source}.ndjson")
 
 
 def load_fixtures(
     workspace: Workspace, root: Path, progress: Progress = lambda _: None, *, carry_on: bool = False
 ) -> list[LoadedFixture]:
-    """Load the fixtures of the project in `root` into those data sources that have no row yet.
+    """Load the fixtures of the project in `root` into data sources that have no rows yet.
 
-    A data source with rows, or with rows in quarantine, is left as it is, so that loading twice adds nothing. Raises
-    ClickpipeError for one that cannot be read, or SQL that is refused; to `carry_on` is to return that with it.
+    A data source with rows, or with rows in quarantine, is skipped, so that loading twice adds nothing. Raises
+    ClickpipeError if a fixture cannot be read or its SQL is refused; with `carry_on`, that becomes its `problem`.
     """
     counts = workspace.row_counts()
     live = workspace.queries.live()
@@ -72,7 +72,7 @@ def load_fixtures(
 
 @contextmanager
 def _rows(workspace: Workspace, source: DataSource, path: Path, kind: str) -> Iterator[FileRows]:
-    """Give the rows of a fixture; those of SQL are what the SELECT gives, by the columns' names."""
+    """Yield the rows of a fixture; for SQL, the rows of the SELECT, matched to columns by name."""
     if kind == _SQL:
         text = path.read_text(encoding="utf-8").strip().removesuffix(";")
         yield FileRows([Lines(workspace.select(text, "ndjson").strip())], named=True)

@@ -30,22 +30,22 @@ from clickpipe.runtime.workspace import Workspace
 from clickpipe.runtime.workspaces import Workspaces
 
 _LOGGER = logging.getLogger(__name__)
-_OWN_WORKERS = 4  # of the engine, beside those that callers' queries may take: for ingestion, jobs, checks
-_MOST_WORKERS = 64  # who starts statements bounds them for each workspace: none is to wait for another's
+_OWN_WORKERS = 4  # engine threads for ingestion, jobs and checks, besides those for callers' queries
+_MOST_WORKERS = 64  # high, as statements are limited per workspace where they start: none should wait for another's
 
 
 class Instance:
-    """Everything one process holds. Open it with a folder, or with None for one that leaves nothing behind."""
+    """Everything in one process. Open it with a folder, or with None to leave nothing behind."""
 
     def __init__(self, data_dir: Path | None, settings: Settings | None = None) -> None:
-        """Open the folder, bring back what was live, insert what the log still holds.
+        """Open the folder, restore the live deployments, and insert what the write-ahead log still holds.
 
-        `is_new` tells afterwards whether this was the folder's first start.
+        `is_new` says afterwards whether this was the folder's first start.
 
-        Raises ClickpipeError when another process holds the folder or the engine cannot open it.
+        Raises ClickpipeError if another process has the folder open or the engine cannot open it.
         """
         self.settings = settings or Settings()
-        with ExitStack() as opened:  # closed in reverse order, also where the start fails
+        with ExitStack() as opened:  # closed in reverse order, even if the start fails
             self._open(data_dir, opened)
             self._opened = opened.pop_all()
 
@@ -55,7 +55,7 @@ class Instance:
         else:
             self.data_dir = data_dir
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):  # another's, which this process may write to
+        with contextlib.suppress(OSError):  # the folder belongs to another user, but is writable
             self.data_dir.chmod(0o700)
         opened.callback(os.close, _lock(self.data_dir))
         self.cipher = load_cipher(self.settings.encryption_key) if data_dir is not None else None
@@ -149,13 +149,13 @@ class Instance:
             raise ClickpipeError(message, status=503, code="engine_unavailable") from error
 
     def prepare_service(self, database: str) -> None:
-        """Make a workspace's service data sources ready to be read: as they are now. Raises EngineError."""
+        """Bring a workspace's service data sources up to date for a query. Raises EngineError."""
         self.service_log.prepare(database)
         self.storage_log.write()
         self.service_log.flush()
 
     def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
-        """Return what metrics read when somebody looks."""
+        """Return the gauges for metrics: name → description and function."""
         return {
             "clickpipe_queries_running": ("Queries that run.", lambda: self.limiter.running),
             "clickpipe_queries_waiting": ("Queries that wait for their turn.", lambda: self.limiter.waiting),
@@ -170,7 +170,7 @@ class Instance:
         }
 
     def not_ready(self) -> str:
-        """Return why requests cannot be answered now; '' when they can."""
+        """Return why the server is not ready for requests, or ''."""
         try:
             self.engine.execute("SELECT 1", output="Null")
         except (EngineError, RuntimeError) as error:
@@ -180,14 +180,14 @@ class Instance:
         return ""
 
     def _remove_uploads(self) -> None:
-        """Remove the files of imports that a stopped server did not end, but for those that go on."""
+        """Remove files of interrupted imports, except those that will be resumed."""
         kept = {Path(job.parameters.get("upload", {}).get("path", "")) for job in self.jobs.unfinished}
         for path in self._uploads.iterdir():
             if path.with_suffix("") not in kept:
                 path.unlink(missing_ok=True)
 
     def problems(self) -> list[str]:
-        """Return what somebody should look at although requests are answered; without names: anybody may ask."""
+        """Return problems to look at although requests are answered. They name nothing, as anybody may ask."""
         found = []
         if failing := len({name for name, _ in self.ingester.failing()}):
             found.append(f"acknowledged events of {failing} data sources cannot be inserted yet: see the log")
@@ -201,14 +201,14 @@ class Instance:
         return found
 
     def _damaged(self) -> list[tuple[str, int]]:
-        """Return the tables with files that ClickHouse could not read, and how many parts these are."""
+        """Return the tables with damaged parts, and how many parts that is."""
         try:
             return list(self.engine.storage.damaged("ws_").items())
         except (EngineError, RuntimeError):
             return []
 
     def upload_path(self, name: str) -> Path:
-        """Return where a file that is sent is kept until its rows are in."""
+        """Return the path where an uploaded file is kept until its rows are inserted."""
         return self._uploads / name
 
     def _sever(self, workspace_id: str, error: EngineError) -> bool:
@@ -230,7 +230,7 @@ class Instance:
         return {w.id: w.live for w in self.workspaces if w.live is not None}
 
     def _scheduled(self) -> dict[str, Live]:
-        """Return what schedules count for: previews copy on demand only."""
+        """Return the live deployments that have schedules: not previews, which copy only on demand."""
         return {w.id: w.live for w in self.workspaces if w.live is not None and not w.parent}
 
     def _total(self, name: str) -> Callable[[], float]:
@@ -244,26 +244,26 @@ class Instance:
 
     @property
     def default(self) -> Workspace:
-        """Return the workspace made at first start."""
+        """Return the workspace that the first start created."""
         return self.workspaces.default
 
     def workspace(self, workspace_id: str) -> Workspace:
-        """Return the workspace of a token. Raises KeyError."""
+        """Return a workspace by id. Raises KeyError."""
         return self.workspaces.find(workspace_id)
 
     def admin_token(self) -> Token:
-        """Return the default workspace's admin token, its value set by the settings if they name one."""
+        """Return the default workspace's admin token; the settings may set its value."""
         token = ensure_admin_token(self.catalog, self.default.id, self.settings.admin_token or None)
         self.tokens.refresh()
         return token
 
     def stop(self) -> None:
-        """Have deployments and jobs end soon: requests wait for some of them. `close` waits for their end."""
+        """Ask deployments and jobs to end soon, as requests may wait for them. `close` waits for them."""
         self._stop_deployments()
         self.jobs.stop()
 
     def close(self) -> None:
-        """Write what waits, finish what runs, let go of the folder."""
+        """Write what is buffered, finish what runs, and release the folder."""
         self._opened.close()
 
     def _stop_deployments(self) -> None:
@@ -282,7 +282,7 @@ class Instance:
 
 
 def _lock(folder: Path) -> int:
-    """Hold the folder for this process. Raises ClickpipeError that names the process that has it."""
+    """Lock the folder for this process. Raises ClickpipeError, naming the process that holds it."""
     path = folder / "lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""Tables that the catalog lists and the engine lacks: its files were lost, or belong to another installation."""
+"""Finds tables that the catalog lists but the engine lacks: files were lost or belong to another installation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def require_tables(engine: Engine, live: Iterable[Live], folder: Path) -> list[str]:
-    """Return the data sources whose tables are missing, each told in the log.
+    """Return the data sources whose tables are missing, and log each.
 
-    Raises ClickpipeError where none at all is there, so that nothing is acknowledged which has nowhere to go.
+    Raises ClickpipeError if all are missing, so that no events are acknowledged that could not be stored.
     """
     known = [(name, table) for each in live for name, table in each.physical.tables.items()]
     there: dict[str, Collection[str]] = {}

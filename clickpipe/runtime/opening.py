@@ -1,4 +1,4 @@
-"""The Python entry point to data: a folder opened as a running workspace."""
+"""The Python entry point: opens a project folder as a running workspace."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from clickpipe.runtime.workspace import Workspace
 
 @contextmanager
 def open_project(path: str | Path, data_dir: str | Path | None = None) -> Iterator[Workspace]:
-    """Open a project folder in this process, its newest files deployed, and give its workspace.
+    """Open a project folder in this process, deploy its current files, and yield its workspace.
 
-    Data lies in `data_dir` (`.clickpipe` in the project by default). Raises ProjectError, and
-    ClickpipeError when another process has the folder.
+    Data is kept in `data_dir` (by default `.clickpipe` in the project). Raises ProjectError, and
+    ClickpipeError if another process has the folder open.
     """
     root = Path(path)
     settings = load_settings(root)

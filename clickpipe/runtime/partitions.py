@@ -1,4 +1,4 @@
-"""Tables with very many partitions: told in the log, and by `/v0/ready`."""
+"""Warns about tables with very many partitions, in the log and in `/v0/ready`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _EVERY = 60.0  # seconds
 
 
 class Partitions:
-    """Looks at them now and then."""
+    """Checks the number of partitions from time to time."""
 
     def __init__(self) -> None:
-        """Begin at the first look."""
+        """Check at the first call of `look`."""
         self._next = 0.0
         self._told: dict[str, int] = {}
 
     def look(self, engine: Engine, live: Mapping[str, Live]) -> None:
-        """Log a warning for a data source with too many, and again when they are twice as many."""
+        """Log a warning for each data source with too many partitions, and again each time the number doubles."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _EVERY
@@ -39,7 +39,7 @@ class Partitions:
 
 
 def crowded(engine: Engine, live: Mapping[str, Live]) -> list[tuple[str, int, str, str]]:
-    """Return the tables with very many partitions: how many, the data source's name and its key."""
+    """Return the tables with very many partitions: (table, partitions, data source, partition key)."""
     try:
         crowds = engine.storage.crowded("ws_", MANY)
     except (EngineError, RuntimeError):

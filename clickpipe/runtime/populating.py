@@ -1,4 +1,4 @@
-"""Materialized views of a workspace, populated and made anew as jobs."""
+"""Jobs that populate or rebuild a workspace's materialized views."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def population(
     sever: Callable[[EngineError], bool],
     before: Mapping[str, Any] | None = None,
 ) -> Work:
-    """Return what a job does that populates a view.
+    """Return the work of a job that populates a view.
 
-    `held` keeps tables as they are meanwhile, `replaced` is told of the target, `sever` is called when an
-    insert fails; `before` is what the job had told when a server stopped. Raises ClickpipeError 404, 400 for what
-    is no view and for a bad condition.
+    `held` keeps deployments away meanwhile, `replaced` is called with the target if it is emptied first, `sever` is as
+    for `run_copy`; `before` is what the job had reported before a restart. Raises ClickpipeError: 404 if there is no
+    such pipe, 400 if it is not a view or the condition is bad.
     """
     view = view_of(queries.live(), wanted.pipe)
     if wanted.condition:
@@ -58,7 +58,7 @@ def rebuilding(
     replaced: Callable[[str], None],
     view: str,
 ) -> Work:
-    """Return what a job does that makes a view's target anew; `held` and `replaced` are as for `population`."""
+    """Return the work of a job that rebuilds a view's target; `held` and `replaced` are as for `population`."""
 
     def work(report: Report) -> Mapping[str, Any]:
         with held():
@@ -73,12 +73,12 @@ def rebuilding(
 
 
 def may_be_repeated(job: Job) -> bool:
-    """Tell whether a population that a stop ended goes on: not one of an older build that had begun to insert."""
+    """Return whether an interrupted population can be resumed: not if an older build had begun to insert."""
     return job.kind == "populateview" and ("appending" in job.result or not job.result.get("inserting"))
 
 
 def why_not_repeated(job: Job) -> str:
-    """Return what is told of a population that a stop ended."""
+    """Return the error message for a population that cannot be resumed."""
     return (
         "the server stopped before the job ended: some of its rows may be in, and rows that arrived meanwhile came "
         "through the view. "

@@ -1,4 +1,4 @@
-"""What is removed when it is old: jobs that have ended, deployments that are gone, rows in quarantine."""
+"""Removes old ended jobs, old removed deployments, and old rows in quarantine."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _EVERY = 3600.0  # seconds
 
 
 class Retention:
-    """Removes what the settings keep for some days, once an hour."""
+    """Once an hour, removes what is older than the settings allow."""
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
-        """Begin at the first look."""
+        """Run at the first call of `apply`."""
         self._catalog = catalog
         self._history_days = settings.history_days
         self._quarantine_days = settings.quarantine_days
         self._next = 0.0
 
     def apply(self, engine: Engine, live: Iterable[Live]) -> None:
-        """Remove what is old, if it is time to. Raises EngineError."""
+        """Remove old entries, at most once an hour. Raises EngineError."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _EVERY

@@ -1,4 +1,4 @@
-"""What a running instance has for its workspaces: the rooms below, put together once."""
+"""What a running instance provides to its workspaces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clickpipe.query import ConcurrencyLimiter, ResultCache
 
 
 class Services(Protocol):
-    """An instance, as its workspaces know it."""
+    """An instance, as its workspaces see it."""
 
     settings: Settings
     engine: Engine
@@ -29,5 +29,5 @@ class Services(Protocol):
     limiter: ConcurrencyLimiter
 
     def prepare_service(self, database: str) -> None:
-        """Make a workspace's service data sources ready to be read: as they are now. Raises EngineError."""
+        """Bring a workspace's service data sources up to date for a query. Raises EngineError."""
         ...

@@ -1,4 +1,4 @@
-"""Rows written to the deployment that waits in staging, and not to the live one."""
+"""Writes rows to the deployment in staging only, not to the live one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from clickpipe.template import Secrets
 
 
 class StagingData(DataIn):
-    """Writes to staging's own tables; those that it shares with the live deployment are refused.
+    """Writes to staging's own tables, and refuses those that it shares with the live deployment.
 
-    Rows are written at once: each request waits until they can be read.
+    Rows are written directly: each request waits until they can be read.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class StagingData(DataIn):
         paused: Callable[[], AbstractContextManager[None]],
         secret: Secrets,
     ) -> None:
-        """Write to what `queries` ask, not to what is `live`.
+        """Write to the deployment that `queries` reads, not to the `live` one.
 
-        `held` keeps deployments away meanwhile, `paused` inserts too; `secret` is for copies.
+        `held` keeps deployments away within its block, `paused` inserts as well; `secret` is for copies.
         """
         self._services = services
         self._live = live
@@ -65,7 +65,7 @@ class StagingData(DataIn):
         )
 
     def _writable(self, table: str) -> None:
-        """Raise ClickpipeError 409 for a table of the live deployment's."""
+        """Raise ClickpipeError 409 for a table that the live deployment also uses."""
         live, staging = self._live(), self.queries.live()
         if live is not None and live.physical.tables.get(table) == staging.physical.tables.get(table):
             message = (
@@ -75,7 +75,7 @@ class StagingData(DataIn):
             raise ClickpipeError(message, status=409, code="shared_with_live")
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
-        """Start a copy pipe of staging as a job. Raises ClickpipeError 404, 409 for a target that is live's too."""
+        """Start a copy pipe of staging as a job. Raises ClickpipeError: 404 if unknown, 409 for a shared target."""
         found = self.queries.live().compiled.copies.get(name)
         if found is not None:
             self._writable(found.target)

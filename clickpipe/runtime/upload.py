@@ -1,4 +1,4 @@
-"""A file on its way into a data source: sent with a request, or to be fetched."""
+"""A file to import into a data source: sent with a request, or to be fetched from a URL."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from clickpipe.ingest import (
 from clickpipe.jobs import JobStopped
 from clickpipe.project import DataSource
 
-_SAMPLE = 4 << 20  # bytes that are looked at
+_SAMPLE = 4 << 20  # bytes to analyze
 _COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """`path` is where the file lies, or is to lie when `url` is given; `encoding` is that of its bytes."""
+    """A file to import. It is at `path`, or goes there when fetched from `url`; `encoding` is its compression."""
 
     data_source: str
     path: Path
@@ -43,12 +43,12 @@ class Upload:
     replacing: Replacing = field(default_factory=Replacing)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as a job keeps it; `of` reads it."""
+        """Return it as stored with a job, for `of`."""
         return {**asdict(self), "path": str(self.path)}
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Self:
-        """Return what `as_dict` gave."""
+        """Restore it from what `as_dict` returned."""
         dialect, replacing = Dialect(**kept["dialect"]), Replacing(**kept.get("replacing", {}))
         return cls(**{**kept, "path": Path(kept["path"]), "dialect": dialect, "replacing": replacing})
 
@@ -56,7 +56,7 @@ class Upload:
     def read(
         self, source: DataSource, settings: Settings, report: Callable[[Mapping[str, Any]], None]
     ) -> Iterator[FileRows]:
-        """Fetch the file if it has to be, give its rows, remove it unless the server stops. Raises ClickpipeError."""
+        """Fetch the file if necessary, yield its rows, and remove it unless the server stops. Raises ClickpipeError."""
         try:
             encoding = self._fetched(settings, report)
             with read_file(self.path, self.format, source, self.dialect, encoding, settings.import_max_bytes) as rows:
@@ -70,7 +70,7 @@ class Upload:
 
     @property
     def _encoding_file(self) -> Path:
-        """Where the encoding of a file is kept that was fetched whole."""
+        """A file with the encoding of `path`; it exists once that is fetched completely."""
         return self.path.with_suffix(".encoding")
 
     def _remove(self) -> None:
@@ -78,13 +78,13 @@ class Upload:
         self._encoding_file.unlink(missing_ok=True)
 
     def sync(self) -> None:
-        """Have a file that was sent on disk. Raises OSError."""
+        """Flush an uploaded file to disk. Raises OSError."""
         if not self.url:
             with self.path.open("rb") as file:
                 os.fsync(file.fileno())
 
     def analyze(self, settings: Settings) -> Analysis:
-        """Fetch the file if it has to be, and tell what columns it has; without a format, by how it begins.
+        """Fetch the file if necessary, and return its columns. Without a format, guess it from the first bytes.
 
         Raises ClickpipeError.
         """
@@ -101,14 +101,14 @@ class Upload:
         return analyze(sample, self.format or {b"{": "ndjson", b"[": "json"}.get(begins, "csv"), cut=cut)
 
     def _fetched(self, settings: Settings, report: Callable[[Mapping[str, Any]], None]) -> str:
-        """Fetch the file if it has to be; return the encoding of its bytes."""
+        """Fetch the file if necessary; return the encoding of its bytes."""
         if not self.url:
             return self.encoding
-        if self._encoding_file.exists():  # it was fetched by a server that was stopped
+        if self._encoding_file.exists():  # fetched before a restart
             return self._encoding_file.read_text(encoding="utf-8")
 
         def progress(size: int) -> None:
-            if size % (64 << 20) < (1 << 20):  # not for each block
+            if size % (64 << 20) < (1 << 20):  # only every 64 MB
                 report({"fetched_bytes": size})
 
         private = settings.import_private_urls == "allow"
@@ -129,6 +129,6 @@ class Upload:
 
 
 def is_there(parameters: Mapping[str, Any]) -> bool:
-    """Tell whether the file of an import's job is there, or can be fetched."""
+    """Return whether the file of an import job still exists or can be fetched."""
     upload = parameters.get("upload")
     return upload is not None and (bool(upload["url"]) or Path(upload["path"]).is_file())

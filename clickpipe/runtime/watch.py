@@ -1,4 +1,4 @@
-"""Development: deploy a project's folder as it is, and again whenever a datafile is saved."""
+"""Development: deploys a project folder, and again whenever a datafile is saved."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from clickpipe.project import ENDINGS, load_folder, project_folders, read_folder
 from clickpipe.runtime.workspace import Workspace
 
 _LOOK_UP_MS = 200
-_QUIET_MS = 50  # an editor may write several files at once: wait until none was written for so long
+_QUIET_MS = 50  # an editor may write several files at once: wait until none was written for this long
 
 
 @dataclass(frozen=True, slots=True)
 class FolderDeployment:
-    """What became of deploying a folder: the plan that was applied, or why there is none; and the seconds it took.
+    """The result of deploying a folder: the applied plan, or why there is none, and the seconds it took.
 
-    `sources` has the files' texts as they were.
+    `sources` holds the files' texts at that time.
     """
 
     plan: Plan | None
@@ -35,11 +35,11 @@ class FolderDeployment:
 def deploy_folder(
     workspace: Workspace, root: Path, *, allow_destructive: bool = False, progress: Progress = lambda _: None
 ) -> FolderDeployment:
-    """Deploy what lies in `root`. Nothing is raised for a mistake in the project: live stays as it was then.
+    """Deploy the project in `root`. Mistakes in the project raise nothing: the live deployment stays as it is.
 
-    Its `.env` and `.env.local` are the workspace's secrets from now on.
+    Its `.env` and `.env.local` become the workspace's secrets.
 
-    Without `allow_destructive`, a data source that has rows is not removed when its file is.
+    Without `allow_destructive`, a data source with rows is kept when its file is removed.
     """
     started = time.perf_counter()
     project = load_folder(root)
@@ -69,8 +69,8 @@ def _lost_rows(plan: Plan) -> str:
 def watch_folder(root: Path, stop: threading.Event, seen: Mapping[str, str] | None = None) -> Iterator[None]:
     """Yield whenever datafiles below `root` were saved, added or removed, until `stop` is set.
 
-    `seen` are the files' texts as last deployed (None: as they are now): a save between that and the first
-    look is not missed, one that changes nothing is passed over.
+    `seen` are the files' texts as last deployed (None: as they are now), so that a save since then is not
+    missed. Saves that change nothing are ignored.
     """
     texts = read_folder(root)[0] if seen is None else seen
     secrets = folder_secrets(root)
@@ -81,23 +81,23 @@ def watch_folder(root: Path, stop: threading.Event, seen: Mapping[str, str] | No
                 if found != (texts, secrets):
                     texts, secrets = found
                     yield None
-        except FileNotFoundError:  # a folder was removed between two looks
+        except FileNotFoundError:  # a folder was removed meanwhile
             stop.wait(_LOOK_UP_MS / 1000)
 
 
 def _looks(root: Path, stop: threading.Event) -> Iterator[None]:
-    """Yield when the folders have to be read, at first too; end when they are others, or `stop` is set.
+    """Yield when the folders should be read, also at the start; end when the set of folders changes or `stop` is set.
 
-    Raises FileNotFoundError for a folder that is gone meanwhile.
+    Raises FileNotFoundError if a folder disappears.
     """
     from watchfiles import watch
 
     folders = set(project_folders(root))
-    look = True  # what happened before the folders were watched is seen only by looking
+    look = True  # changes from before the watch began cause no event
     for changes in watch(
         *folders,
         watch_filter=None,
-        recursive=False,  # the data folder lies inside, and changes all the time
+        recursive=False,  # the data folder is inside, and changes all the time
         step=_QUIET_MS,
         rust_timeout=_LOOK_UP_MS,
         yield_on_timeout=True,

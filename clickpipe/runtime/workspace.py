@@ -1,4 +1,4 @@
-"""A workspace as the server, the command line and Python programs use it."""
+"""A workspace, as the server, the command line and Python programs use it."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _Result = TypeVar("_Result")
 
 
 class Workspace(Deploying, DataIn):
-    """One workspace of a running instance. Its methods may be called from any thread."""
+    """One workspace of a running instance. Methods may be called from any thread."""
 
     def __init__(self, services: Services, record: WorkspaceRecord, above: Secrets) -> None:
-        """Bring back what was live; `above` gives the secrets that the workspace has not.
+        """Restore the live deployment; `above` returns secrets that the workspace itself does not have.
 
-        `parent` is the id of the workspace that a preview was made of, '' for others.
+        `parent` is the id of the workspace that a preview was made from, '' for others.
         """
         self._above = above
         self._services = services
@@ -62,7 +62,7 @@ class Workspace(Deploying, DataIn):
         self.database = record.database
         self.live: Live | None = None
         self.local_secrets: Mapping[str, str] = {}
-        self._tables = threading.Lock()  # held by a copy, and by a deployment while it is applied
+        self._tables = threading.Lock()  # held by a copy, or by a deployment while it is applied
         self._deployer = Deployer(
             services.engine,
             services.catalog,
@@ -116,7 +116,7 @@ class Workspace(Deploying, DataIn):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Hold events and copies: what they write while tables are replaced would be lost."""
+        """Hold back events and copies: rows written while tables are being replaced would be lost."""
         with self._tables, self._services.ingester.paused(self.id):
             yield
 
@@ -131,9 +131,9 @@ class Workspace(Deploying, DataIn):
         self._services.tokens.refresh()
 
     def secret(self, name: str) -> str | None:
-        """Return what `tb_secret` gives: of the folder in development, of the workspace, of the environment.
+        """Return a secret for `tb_secret`: from the folder in development, the workspace, or the environment.
 
-        A preview has those of the workspace that it was made of, but for its own.
+        A preview falls back to the secrets of the workspace that it was made from.
         """
         if name in self.local_secrets:
             return self.local_secrets[name]
@@ -148,13 +148,13 @@ class Workspace(Deploying, DataIn):
         return self._services.ingester.submit(self.id, data_source, lines, wait=wait)
 
     def ingest(self, data_source: str, rows: Iterable[Mapping[str, Any]]) -> IngestResult:
-        """Write rows (mappings as JSON documents) and wait until they can be read."""
+        """Write rows, each as a JSON document, and wait until they can be read."""
         return self.submit(data_source, Lines.of(msgspec.json.encode(row) for row in rows)).result()
 
     # Data out
 
     def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
-        """Call an endpoint and wait for the bytes. Raises ClickpipeError."""
+        """Call an endpoint and wait for its result. Raises ClickpipeError."""
         try:
             started = self.queries.endpoint(name, QueryOptions(output, values))
         except UnknownResource as error:
@@ -175,7 +175,7 @@ class Workspace(Deploying, DataIn):
     def select(self, sql: str, output: str, values: Mapping[str, Any] = MappingProxyType({})) -> bytes:
         """Run a SELECT over data sources and pipes and return its bytes in an output format.
 
-        The format is an ending of endpoints, or ClickHouse's name of one; `values` are those of the pipes' parameters.
+        `output` is a file extension of endpoints or a ClickHouse format; `values` are parameters of the pipes.
         Raises ClickpipeError.
         """
         options = QueryOptions(FORMATS.get(output) or format_named(output), values)
@@ -186,7 +186,7 @@ class Workspace(Deploying, DataIn):
         return whole(_wait(started).result).body
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
-        """Start a copy pipe as a job. Raises ClickpipeError 404 when there is none of that name."""
+        """Start a copy pipe as a job. Raises ClickpipeError 404 if there is no such copy pipe."""
         return self.copies.start(name, values or {}, mode)
 
     def populate(self, wanted: Population) -> Job:
@@ -199,7 +199,7 @@ class Workspace(Deploying, DataIn):
         return population(self._services, self.id, self.queries, held, told, wanted, self.sever_standby, before)
 
     def rebuild(self, view: str) -> Job:
-        """Start a job that makes a view's target anew. Raises ClickpipeError 404 when there is no such view."""
+        """Start a job that rebuilds a view's target. Raises ClickpipeError 404 if there is no such view."""
         if view not in self.queries.live().compiled.views:
             known = [("PIPES", name) for name in self.queries.live().compiled.views]
             raise UnknownResource(f"There is no materialized view '{view}'", view, known, status=404, code="not_found")
@@ -209,7 +209,7 @@ class Workspace(Deploying, DataIn):
         return rebuilding(self._services, self.id, self.queries, self._held, self._outdate, view)
 
     def retry(self, job: Job) -> Job:
-        """Start a job anew that has ended. Raises ClickpipeError 409 for one that has not, 400 for what cannot be."""
+        """Run an ended job again. Raises ClickpipeError: 409 if it has not ended, 400 if it cannot be repeated."""
         if job.status in {"waiting", "working", "cancelling"}:
             message = f"The job has not ended: it is '{job.status}'."
             raise ClickpipeError(message, status=409, code="job_not_ended")
@@ -221,10 +221,10 @@ class Workspace(Deploying, DataIn):
         return self._services.jobs.submit(self.id, job.kind, job.resource, work, job.parameters)
 
     def take_up(self, job: Job) -> None:
-        """Run a job again that a stopped server left unfinished, where doing it twice is the same as once.
+        """Resume a job that a restart interrupted, if that is safe.
 
-        What had not begun is run; of what had, deletions, replays of a quarantine, and copies that replace. Copies that
-        had begun to append their rows append the rest, and populations go on where they were.
+        Jobs that had not begun are run. Of those that had, deletions, rebuilds, quarantine replays and replacing copies
+        start over; imports, appending copies and populations continue where they were.
         """
         twice = (
             job.kind in {"delete_data", "quarantine_replay", "import", "rebuild"}
@@ -242,7 +242,7 @@ class Workspace(Deploying, DataIn):
             self._services.catalog.jobs.update(job.id, "error", error=why_not_repeated(job))
 
     def _work(self, job: Job, *, resumed: bool = False) -> Work | None:
-        """Return what a job does, if it can be told: not of a file that was sent, nor what was for staging."""
+        """Return a job's work, or None if it cannot be repeated: uploads whose file is gone, and jobs for staging."""
         if job.parameters.get("deployment"):
             return None
         if job.kind == "copy":
@@ -259,11 +259,11 @@ class Workspace(Deploying, DataIn):
         return self._replay(job.resource) if job.kind == "quarantine_replay" else None
 
     def deployed_at(self) -> str:
-        """Return when the live deployment was made; '' before the first."""
+        """Return when the live deployment was created; '' before the first."""
         return self._services.catalog.deployed_at(self.id)
 
     def row_counts(self) -> dict[str, tuple[int, int]]:
-        """Return rows and bytes on disk of each data source and quarantine table."""
+        """Return (rows, bytes on disk) of each data source and quarantine, by name."""
         live = self.queries.live()
         found = self._services.engine.storage.extents(self.database)
         held = {name: found.get(split_table(table)[1], Extent()) for name, table in live.physical.tables.items()}
@@ -282,7 +282,7 @@ def _limits(settings: Settings) -> QueryLimits:
 
 
 def _everything(_kind: str, _name: str) -> bool:
-    return True  # who calls a workspace in Python has all of it
+    return True  # Python callers may see everything
 
 
 def _wait(future: Future[_Result]) -> _Result:

@@ -1,4 +1,4 @@
-"""The workspaces of an instance: made, found, removed; previews, made of another one and gone after a time."""
+"""Creates, finds and removes an instance's workspaces, and previews: temporary clones of a workspace."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Workspaces:
     """All workspaces of a running instance. Methods may be called from any thread."""
 
     def __init__(self, services: Services) -> None:
-        """Know of none yet: `restore` brings them back."""
+        """Start empty; `restore` loads the workspaces."""
         self._services = services
         self._by_id: dict[str, Workspace] = {}
         self._expiring: set[str] = set()
         self.removals = Removals()
 
     def restore(self, *, alone: bool) -> bool:
-        """Bring back all there are, make the default one if there is none; tell whether there was none.
+        """Load all workspaces, or create the default one; return whether there were none.
 
-        `alone` tells that nobody else has databases in the engine, as others in this process have in one in memory.
+        `alone` means that nobody else has databases in the engine; an engine in memory is shared within the process.
         """
         services = self._services
         found = services.catalog.workspaces()
@@ -59,7 +59,7 @@ class Workspaces:
         return not found
 
     def _above(self, record: WorkspaceRecord) -> Secrets:
-        """Return what gives the secrets that a workspace has not: for a preview, those of what it was made of."""
+        """Return the fallback for a workspace's secrets: for a preview its parent, else the environment or nothing."""
         parent = self._by_id.get(record.parent)
         if record.parent:
             return parent.secret if parent else no_secret
@@ -67,9 +67,9 @@ class Workspaces:
         return environment_secret if of_all or record.name == DEFAULT_WORKSPACE else no_secret
 
     def _remove_rest(self) -> None:
-        """Remove the data of workspaces that a stopped server was about to remove; tell what is nobody's.
+        """Finish removing workspaces that a stop interrupted; log databases that belong to nobody.
 
-        Nothing else is dropped: a database that the catalog does not know may be of a newer one, or another server's.
+        Nothing else is dropped: an unknown database may belong to a newer catalog, or to another server.
         """
         for record in self._services.catalog.removing():
             self._drop(record.id, record.database)
@@ -89,41 +89,41 @@ class Workspaces:
         return self._services.engine.storage.databases("^ws_[0-9a-f]{16}(_service)?$")
 
     def __iter__(self) -> Iterator[Workspace]:
-        """Yield them, as they are now."""
+        """Iterate over a snapshot of all workspaces."""
         return iter(list(self._by_id.values()))
 
     def get(self, workspace_id: str) -> Workspace | None:
-        """Return the workspace of an id, or None."""
+        """Return a workspace by id, or None."""
         return self._by_id.get(workspace_id)
 
     def live(self, workspace_id: str) -> Live | None:
-        """Return what a workspace answers from; None for none, and for one that is gone."""
+        """Return a workspace's live deployment; None if it has none or does not exist."""
         found = self._by_id.get(workspace_id)
         return found.live if found else None
 
     def owner(self, workspace_id: str) -> str:
-        """Return whose a workspace is: for a preview that which it is of, else its own."""
+        """Return the id of a preview's parent, or of the workspace itself."""
         found = self._by_id.get(workspace_id)
         return (found.parent if found else "") or workspace_id
 
     def database(self, workspace_id: str) -> str:
-        """Return the database of a workspace; '' for one that is gone."""
+        """Return the database of a workspace; '' if it does not exist."""
         found = self._by_id.get(workspace_id)
         return found.database if found else ""
 
     @property
     def default(self) -> Workspace:
-        """Return the workspace made at first start."""
+        """Return the workspace that the first start created."""
         return next(w for w in self if w.name == DEFAULT_WORKSPACE and not w.parent)
 
     def find(self, workspace_id: str) -> Workspace:
-        """Return the workspace of a token. Raises KeyError."""
+        """Return a workspace by id. Raises KeyError."""
         return self._by_id[workspace_id]
 
     def named(self, name: str) -> Workspace:
-        """Return the workspace of a name or an id; the preview of a name where only one has it.
+        """Return a workspace by name or id, or a preview by name if it is unique.
 
-        Raises ClickpipeError 404, and 409 where several previews have it.
+        Raises ClickpipeError: 404 if there is none, 409 if several previews have that name.
         """
         named = [w for w in self if w.name == name]
         found = self._by_id.get(name) or next((w for w in named if not w.parent), None)
@@ -142,10 +142,10 @@ class Workspaces:
         return ensure_admin_token(self._services.catalog, workspace.id)
 
     def create(self, name: str, *, parent: str = "", seconds: float = 0.0) -> Workspace:
-        """Make a workspace with its admin token; after so many seconds it is removed (0: never).
+        """Create a workspace with an admin token; it is removed after `seconds` (0: never).
 
-        Raises ClickpipeError 400 for a name that cannot be one, 409 for one that is taken: by another workspace, for a
-        preview by another of its parent's.
+        Raises ClickpipeError: 400 for an invalid name, 409 if the name is taken by another workspace or, for a preview,
+        by another preview of its parent.
         """
         self.require_name(name)
         self.require_free(name, parent)
@@ -162,7 +162,7 @@ class Workspaces:
         return workspace
 
     def keep_local_tokens(self) -> None:
-        """Have, where `local_tokens` is on, the admin tokens that clients of a local server look for by their name."""
+        """If `local_tokens` is on, make sure that the admin tokens exist which local clients look for by name."""
         for workspace in self:
             self._keep_local_token(workspace.id)
         self._services.tokens.refresh()
@@ -173,19 +173,20 @@ class Workspaces:
 
     @property
     def organization_id(self) -> str:
-        """Return the id of the organization that all workspaces are of, to clients that ask for one."""
+        """Return the id of the one organization of all workspaces, for clients that ask for it."""
         return str(uuid.uuid5(uuid.NAMESPACE_OID, self.default.id))
 
     def require_name(self, name: str) -> None:
-        """Raise ClickpipeError 400 for a name that cannot be one, as the id of a workspace."""
+        """Raise ClickpipeError 400 for an invalid name, such as a workspace's id."""
         if not _NAME.fullmatch(name) or name in self._by_id:
             message = f"'{name[:100]}' cannot be a workspace's name: letters, digits, '_', '-' and '.' can; no id can."
             raise ClickpipeError(message, code="bad_name")
 
     def require_free(self, name: str, parent: str) -> None:
-        """Raise ClickpipeError 409 for a name that no preview of a workspace can have: others' names do not count.
+        """Raise ClickpipeError 409 if a preview of `parent` cannot have this name.
 
-        Its own name and that of the default workspace, which no preview is to be taken for.
+        Taken are the parent's name, its other previews' names and the default workspace's name; other workspaces' are
+        not.
         """
         own = self._by_id.get(parent)
         if parent and (
@@ -194,9 +195,9 @@ class Workspaces:
             raise _taken(name)
 
     def preview(self, parent: Workspace, name: str, rows: Rows) -> Workspace:
-        """Make a workspace that begins as another one is now: its project, its rows (shared files), its secrets.
+        """Create a preview: a clone of a workspace with its project, its rows (as shared files) and its secrets.
 
-        What is written to either later is its own. Raises ClickpipeError as `create` does, EngineError.
+        Later writes to either do not affect the other. Raises ClickpipeError as `create` does, and EngineError.
         """
         made = self.create(name, parent=parent.id, seconds=self._services.settings.preview_seconds)
         try:
