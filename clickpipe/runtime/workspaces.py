@@ -228,7 +228,7 @@ class Workspaces:
         self._drop(workspace.id, workspace.database)
 
     def expire(self, start: Callable[[Callable[[], None]], object] = lambda remove: remove()) -> None:
-        """Remove what was kept for long enough: each by `start`, since one may take for ever that ends its inserts."""
+        """Remove workspaces whose time is over, each through `start`: waiting for inserts to end may take forever."""
         now = time.time()
         for record in self._services.catalog.workspaces():
             found = self._by_id.get(record.id)
