@@ -1,4 +1,4 @@
-"""Events to rows: the write-ahead log, batches, jsonpaths, quarantine."""
+"""From events to rows: the write-ahead log, batches, jsonpaths, quarantine."""
 
 from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasource_text
 from clickpipe.ingest.body import Lines, decompress, lines_of

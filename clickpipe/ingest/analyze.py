@@ -1,4 +1,4 @@
-"""A sample of a file to a data source: names, jsonpaths and types of columns, and a sorting key."""
+"""Derives a data source from a sample of a file: column names, jsonpaths and types, and a sorting key."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from clickpipe.ingest.body import lines_of
 from clickpipe.ingest.dialect import NO_VALUE, Dialect, Names, guess_delimiter, records, whole_lines
 from clickpipe.ingest.infer import Seen
 
-_DEEPEST = 3  # objects within objects that become columns of their own; deeper ones are texts
+_DEEPEST = 3  # nesting depth up to which values become columns of their own; deeper objects are texts
 _PLAIN_KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_UNWRITABLE = re.compile(r"[`'\]\\\x00-\x1f]|^$")  # keys that a schema cannot have in a jsonpath
+_UNWRITABLE = re.compile(r"[`'\]\\\x00-\x1f]|^$")  # keys that a schema's jsonpaths cannot contain
 _TIMES = re.compile(r"^(DateTime|Date)")
 _MAIN_TIME = re.compile(r"^(timestamp|event_time|created_at|time|ts|date|day)$", re.IGNORECASE)
-_LITERAL = frozenset({"null", "true", "false"})  # what a header has no name of
-_SORTED_BY = 2  # columns of few values that a sorting key begins with
+_LITERAL = frozenset({"null", "true", "false"})  # never column names in a header
+_SORTED_BY = 2  # at most this many columns with few values at the start of a sorting key
 
 _Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class InferredColumn:
-    """A column: name, jsonpath (None: it has none), type, the share of rows with a value, how many distinct ones."""
+    """A column: name, jsonpath (or None), type, share of rows with a value, number of distinct values."""
 
     name: str
     path: str | None
@@ -39,7 +39,7 @@ class InferredColumn:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a sample looks like; `delimiter` and `header` are of CSV, `left_out` keys that no jsonpath can name."""
+    """The result; `delimiter` and `header` are for CSV, `left_out` are keys that no jsonpath can name."""
 
     columns: tuple[InferredColumn, ...]
     rows: int
@@ -66,9 +66,9 @@ class Analysis:
 
 
 def analyze(sample: bytes, format_: str, *, cut: bool = False) -> Analysis:
-    """Return what a file is, or (`cut`) its beginning, up to any byte. `format_` is csv, ndjson or json.
+    """Analyze a file, or with `cut` its beginning, cut off at any byte. `format_` is csv, ndjson or json.
 
-    Raises ClickpipeError 400 when nothing in it can be read.
+    Raises ClickpipeError 400 if nothing in it can be read.
     """
     found = _csv(sample, cut=cut) if format_ == "csv" else _json(sample, whole=format_ == "json")
     if not found.columns:
@@ -78,7 +78,7 @@ def analyze(sample: bytes, format_: str, *, cut: bool = False) -> Analysis:
 
 
 def analyze_columns(columns: Sequence[tuple[str, str]]) -> Analysis:
-    """Return the analysis of a file that tells its columns' types itself (Parquet): (name, ClickHouse type)."""
+    """Analyze a file that states its columns (Parquet), given as (name, ClickHouse type)."""
     names = Names()
     found = [
         InferredColumn(names.of((name,)), _jsonpath((name,), array=type_.startswith("Array(")), type_, 1.0, 0)
@@ -89,7 +89,7 @@ def analyze_columns(columns: Sequence[tuple[str, str]]) -> Analysis:
 
 @dataclass(slots=True)
 class _Documents:
-    """What was seen at each path of documents, in the order paths were met."""
+    """The values at each path of the documents, in order of first appearance."""
 
     paths: dict[_Path, None] = field(default_factory=dict)
     values: dict[_Path, Seen] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class _Documents:
                 self.values.setdefault(here, Seen()).add(value)
 
     def is_text(self, path: _Path) -> bool:
-        """Tell whether a path has an object, an array, a value by turns: then it is taken as a text."""
+        """Return whether a path holds different kinds (object, array, value): then its column is a text."""
         return sum(path in kind for kind in (self.objects, self.values, self.arrays)) > 1
 
     def columns(self) -> Iterator[InferredColumn]:
@@ -184,9 +184,9 @@ def _csv(sample: bytes, *, cut: bool) -> Analysis:
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row has names: texts, which begin as names do or stand over what is no text.
+    """Return whether the first row has names: texts that start like names, or are above columns that are not texts.
 
-    Some may be empty, or there twice.
+    Some may be empty or repeated.
     """
     heads = [cell.strip() for cell in rows[0]]
     named = [cell for cell in heads if cell]
@@ -200,7 +200,7 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _kinds(cells: Iterable[str]) -> set[str]:
-    """Return the kinds of values that fields have; empty ones have none."""
+    """Return the kinds of values in fields, ignoring empty ones."""
     seen = Seen()
     for cell in cells:
         if cell and cell != NO_VALUE:
@@ -214,7 +214,7 @@ def _jsonpath(path: _Path, *, array: bool) -> str:
 
 
 def datasource_text(analysis: Analysis, description: str = "") -> str:
-    """Return the text of a `.datasource` file for what was analyzed, as `clickpipe fmt` writes it."""
+    """Return the text of a `.datasource` file for an analysis, formatted as by `clickpipe fmt`."""
     columns = ",\n".join(f"    `{c.name}` {c.type}" + (f" `json:{c.path}`" if c.path else "") for c in analysis.columns)
     time = _main_time(analysis)
     head = f"DESCRIPTION >\n    {description}\n\n" if description else ""
@@ -231,7 +231,7 @@ def _main_time(analysis: Analysis) -> str:
 
 
 def _sorting_key(analysis: Analysis, time: str) -> list[str]:
-    """Return columns of few values first, then ids that come more than once, then the time."""
+    """Return a sorting key: columns with few values, then an id that repeats, then the time."""
     plain = [c for c in analysis.columns if "Nullable(" not in c.type and not c.type.startswith(("Array(", "Map("))]
     few = sorted((c for c in plain if c.type.startswith(("LowCardinality(", "Bool"))), key=lambda c: c.distinct)
     key = [c.name for c in few if c.distinct > 1][:_SORTED_BY]

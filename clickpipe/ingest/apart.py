@@ -1,4 +1,4 @@
-"""Settings under which what is stored of a row depends on no other row, and on no setting of readers."""
+"""Settings that make a stored row independent of other rows and of readers' settings."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from clickpipe.engine import Settings
 from clickpipe.project import DataSource
 
-# What JSON, Dynamic and Variant take for a time: by best effort, "12" in a document would be one.
+# What JSON, Dynamic and Variant parse as a time: with best effort, even "12" would be one.
 _AS_WRITTEN: Settings = {"date_time_input_format": "basic"}
-# In JSON and Dynamic, ClickHouse takes a value for the type of one in a row before it, if it can: [null] for a list of
-# lists, whole numbers for floats. Where that alters a value, each row is a block of its own.
+# In JSON and Dynamic, ClickHouse reuses the type of a value in an earlier row if it can: a list of lists for [null],
+# floats for whole numbers. Where that would change a value, each row gets a block of its own.
 _ROW_BY_ROW: Settings = {**_AS_WRITTEN, "max_block_size": 1}
 _LEANS = re.compile(rb"\[\s*(?:null\s*,\s*)*null\s*\]|[\[,]\s*-?\d{16}")
 _LEANS_DYNAMIC = re.compile(_LEANS.pattern + rb"|:\s*-?\d{16}")
 
 
 def leans(source: DataSource) -> re.Pattern[bytes] | None:
-    """Return what to look for in lines whose values may depend on other lines; None where none can."""
+    """Return a pattern for lines whose values may depend on other lines, or None if there cannot be any."""
     types = " ".join(column.type for column in source.columns)
     if "Dynamic" in types or "Variant(" in types:
         return _LEANS_DYNAMIC
@@ -26,7 +26,7 @@ def leans(source: DataSource) -> re.Pattern[bytes] | None:
 
 
 def settings_apart(pattern: re.Pattern[bytes] | None, lines: Iterable[bytes] | None = None) -> Settings:
-    """Return the settings to read lines with, for the pattern that `leans` gives; without lines those for any."""
+    """Return the settings for reading `lines` (None: any), given the pattern from `leans`."""
     if pattern is None or (lines is not None and not any(pattern.search(data) for data in lines)):
         return _AS_WRITTEN
     return _ROW_BY_ROW

@@ -1,4 +1,4 @@
-"""A request's body to lines, one JSON document each."""
+"""Splits a request's body into lines, one JSON document each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import msgspec
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest.zstd import zstd_reader
 
-_OBJECTS = re.compile(rb"\[\s*+[{\]]")  # an array of objects, or of nothing
-_LARGE = 100_000  # bytes from which on blanks are left to ClickHouse
+_OBJECTS = re.compile(rb"\[\s*+[{\]]")  # an array of objects, or an empty one
+_LARGE = 100_000  # in larger bodies, ClickHouse handles blanks
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """Return the body without its `Content-Encoding`. Raises 400 (broken, unknown) or 413 (over `limit` bytes)."""
+    """Return the decompressed body. Raises ClickpipeError: 400 if broken or unknown, 413 above `limit` bytes."""
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "zstd", "lz4"}:
@@ -40,7 +40,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _gunzip(body: bytes, size: int) -> bytes:
-    """Return at most `size` bytes of what may be several gzip files one after another. Raises EOFError."""
+    """Return at most `size` bytes from one or more concatenated gzip files. Raises EOFError."""
     if not body:
         raise EOFError
     with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
@@ -48,7 +48,7 @@ def _gunzip(body: bytes, size: int) -> bytes:
 
 
 def _unlz4(body: bytes, size: int) -> bytes:
-    """Return at most `size` bytes of LZ4 frames. Raises EOFError, RuntimeError."""
+    """Return at most `size` bytes from LZ4 frames. Raises EOFError, RuntimeError."""
     import lz4.frame
 
     with lz4.frame.LZ4FrameFile(io.BytesIO(body)) as file:
@@ -64,9 +64,9 @@ _READERS = {"gzip": _gunzip, "lz4": _unlz4, "zstd": _unzstd}
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Documents, one a line, with a line end between two of them; blank lines are none, nor is a blank around one.
+    """Documents separated by line ends. Blank lines, and blanks around a document, do not count.
 
-    `invalid` of them are no rows at all (too few fields, or too many).
+    `invalid` of them are not rows at all (too few or too many fields).
     """
 
     data: bytes
@@ -74,14 +74,14 @@ class Lines:
 
     @classmethod
     def of(cls, documents: Iterable[bytes], invalid: int = 0) -> Lines:
-        """Return documents (no line end in any) as lines."""
+        """Join documents, none of which contains a line end."""
         return cls(b"\n".join(documents), invalid)
 
 
 def lines_of(body: bytes, *, json: bool = False) -> Lines:
-    """Return the documents of an NDJSON body, of one JSON object over several lines, or of a JSON array of them.
+    """Return the documents in a body: NDJSON, one JSON object over several lines, or a JSON array of objects.
 
-    With `json` the body is one JSON value, an object or an array. Lines that are no JSON stay as they are: they go to
+    With `json` the body is one JSON value, an object or an array. Lines that are not JSON stay as they are, and go to
     quarantine with the reason.
     """
     text = body.removeprefix(b"\xef\xbb\xbf").strip()
@@ -95,7 +95,7 @@ def lines_of(body: bytes, *, json: bool = False) -> Lines:
 
 
 def _spans_lines(text: bytes) -> bool:
-    """Tell whether the body may be one object written over several lines."""
+    """Return whether the body may be one object over several lines."""
     first, newline, _ = text.partition(b"\n")
     return bool(newline) and text[:1] == b"{" and first.rstrip()[-1:] != b"}"
 

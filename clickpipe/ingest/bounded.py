@@ -1,6 +1,6 @@
-"""How long a start and an end wait for inserts: views that take for ever hold nobody else's server.
+"""Limits how long start and shutdown wait for inserts, as one workspace's endless views must not block the server.
 
-What is not inserted is in the log, and comes in later.
+Whatever has not been inserted is in the log, and is inserted later.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from clickpipe.ingest.channel import Channel
 
 _LOGGER = logging.getLogger(__name__)
 _START_SECONDS, _END_SECONDS = 20.0, 30.0
-_ENDED = 30  # times that statements are ended: those that are tried again after a failure begin anew
+_ENDED = 30  # attempts to end statements: failed inserts are retried and start again
 
 Channels = Callable[[], Iterable[Channel]]
 
 
 def wait_at_start(state: threading.Condition, channels: Channels) -> None:
-    """Wait for what a stopped server left; some seconds at most."""
+    """Wait for the inserts of what a stopped server left, a few seconds at most."""
     if not _none_runs(state, channels, _START_SECONDS):
         _LOGGER.warning("inserts of the last run's events go on while the server starts: %s", _running(channels))
 
 
 def end_all(engine: Engine, state: threading.Condition, channels: Channels) -> bool:
-    """Wait for inserts, end those that take longer than some seconds; tell whether none goes on."""
+    """Wait for inserts, end those that take too long, and return whether none is left."""
     if _none_runs(state, channels, _END_SECONDS):
         return True
     _LOGGER.error("inserts are ended, and done again at the next start: %s", _running(channels))

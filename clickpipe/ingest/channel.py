@@ -1,4 +1,4 @@
-"""What waits for one data source: requests that are to be logged, and segments of the log that are to be inserted."""
+"""The queue of one data source: requests to log, and segments of the log to insert."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """How many of a request's rows went into the data source, how many into its quarantine.
+    """How many of a request's rows went into the data source, and how many into its quarantine.
 
-    `readable`: they are there already, not only durable. `refused` is why none of the rows that fit could be written.
+    `readable` means that they can be read already, and are not only durable. `refused` is why none of the fitting rows
+    could be written.
     """
 
     successful_rows: int
@@ -36,7 +37,7 @@ class IngestResult:
     refused: str = field(default="", compare=False)
 
     def without(self, refused: int, reason: str) -> Self:
-        """Return it with so many rows that a view or the table refused."""
+        """Return it with `refused` rows moved to quarantine, because a view or the table refused them."""
         left = self.successful_rows - refused
         return replace(
             self,
@@ -47,29 +48,29 @@ class IngestResult:
 
 
 def import_id() -> str:
-    """Return a name for a request's lines: not a secret, so it asks the system for nothing."""
+    """Return an id for a request's lines. It is not a secret, so a fast random source will do."""
     digits = f"{random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 @dataclass(slots=True)
 class Ingestion:
-    """One request: its lines, and whether it is answered when they can be read or when they are durable."""
+    """One request: its lines, and whether to answer when they can be read (`wait`) or as soon as they are durable."""
 
     import_id: str
     lines: Lines
     wait: bool
-    position: Position | None = None  # of its source, behind the lines
+    position: Position | None = None  # of its source, after these lines
     done: Future[IngestResult] = field(default_factory=Future)
     size: int = field(init=False)  # its bytes
 
     def __post_init__(self) -> None:
-        """Measure it."""
+        """Compute the size."""
         self.size = len(self.lines.data)
 
 
 class State(StrEnum):
-    """Where a segment of the log is on its way."""
+    """The state of a segment of the log."""
 
     OPEN = "open"
     SEALED = "sealed"
@@ -79,7 +80,7 @@ class State(StrEnum):
     INSERTED = "inserted"
 
 
-# What follows what. A segment leaves the log in one way: its rows are in the table and its views, or in quarantine.
+# Allowed transitions. A segment leaves the log only once its rows are in the table and its views, or in quarantine.
 MOVES: Mapping[State, frozenset[State]] = {
     State.OPEN: frozenset({State.SEALED}),
     State.SEALED: frozenset({State.INSERTING}),
@@ -92,53 +93,53 @@ MOVES: Mapping[State, frozenset[State]] = {
 
 @dataclass(slots=True)
 class Batch:
-    """A segment of the log, what is known of the lines in it, and who waits until they can be read."""
+    """A segment of the log, facts about its lines, and the requests that wait until they can be read."""
 
     segment: Segment
-    file: OpenSegment | None = None  # while it takes more
+    file: OpenSegment | None = None  # while it is open
     size: int = 0  # bytes of lines
     good: int = 0  # rows that fit
     bad: int = 0  # rows that go to quarantine
-    certain: list[str] = field(default_factory=list)  # import ids of lines that certainly fit, and are not staged
+    certain: list[str] = field(default_factory=list)  # import ids of lines that certainly fit and were not staged
     values: list[bytes] = field(default_factory=list)  # their rows, unless `lines_only`: values of `columns`
     columns: str = ""
-    lines_only: bool = False  # there are lines of which the values are not known
+    lines_only: bool = False  # the values of some lines are unknown
     state: State = State.OPEN
     since: float = field(default_factory=time.monotonic)
     waiting: list[tuple[Ingestion, IngestResult]] = field(default_factory=list)
-    positions: Positions = field(default_factory=dict)  # of the sources of its lines, behind them
+    positions: Positions = field(default_factory=dict)  # of its lines' sources, after these lines
     attempts: int = 0
-    again_at: float = 0.0  # when it is tried next
+    again_at: float = 0.0  # time of the next attempt
     problem: str = ""  # why the last attempt failed
-    passing: bool = False  # others would fail as it did
+    passing: bool = False  # the cause is temporary and affects other segments too
 
     def add(self, requests: Iterable[Ingestion], counts: Mapping[str, IngestResult]) -> None:
-        """Count requests that were logged."""
+        """Count logged requests."""
         self.size += sum(r.size for r in requests)
         self.good += sum(c.successful_rows for c in counts.values())
         self.bad += sum(c.quarantined_rows for c in counts.values())
 
     def to(self, state: State) -> None:
-        """Move on to another state."""
+        """Change the state. Raises RuntimeError for a transition that is not allowed."""
         if state not in MOVES[self.state]:
             message = f"a segment that is {self.state} cannot be {state}"
             raise RuntimeError(message)
         self.state = state
 
     def seal(self) -> None:
-        """Take no more lines."""
+        """Close the segment to new lines."""
         if self.file is not None:
             self.file.close()
             self.file = None
             self.to(State.SEALED)
 
     def forget_values(self) -> None:
-        """Keep no rows in memory: the log has the lines."""
+        """Drop the rows from memory: the log has the lines."""
         self.lines_only = True
         self.values.clear()
 
     def put_off(self, problem: str, *, passing: bool) -> None:
-        """Try it again later."""
+        """Schedule another attempt, with back-off."""
         self.to(State.RETRYING)
         self.forget_values()
         self.problem, self.passing = problem, passing
@@ -148,10 +149,10 @@ class Batch:
 
 @dataclass(slots=True)
 class Staging:
-    """How a channel's lines are judged and staged.
+    """How a channel's lines are checked and staged.
 
-    `stale` when something is staged that is not logged, or may be; `empty` when nothing is staged. `blocks` counts
-    the statements that staged what is there: each makes one block.
+    `stale` means that something staged may not be in the log; `empty` that nothing is staged. `blocks` counts the
+    staging statements so far, each of which makes one block.
     """
 
     live: Live
@@ -161,13 +162,13 @@ class Staging:
     empty: bool = False
     blocks: int = 0
     probe: Probe | None = None
-    uncertain: bool | None = None  # whether views may judge rows in two ways; None: not known yet
+    uncertain: bool | None = None  # whether views may treat the same row differently; None: not known yet
     kept: Kept | None = None
 
 
 @dataclass(slots=True)
 class Channel:
-    """The queue of one data source; `running` while a thread works on it, and touches `open` and `sealed`."""
+    """The queue of one data source. While `running`, a thread owns `open` and `sealed`."""
 
     workspace: str
     data_source: str
@@ -175,37 +176,37 @@ class Channel:
     running: bool = False
     open: Batch | None = None
     inserting: Batch | None = None
-    sealed: deque[Batch] = field(default_factory=deque)  # oldest first: those whose insert failed, and those behind
+    sealed: deque[Batch] = field(default_factory=deque)  # oldest first: failed ones, and those waiting after them
     staging: Staging | None = None
-    flush: bool = False  # what is logged is to be inserted now
-    recent: deque[float] = field(default_factory=deque)  # when the last inserts were
+    flush: bool = False  # insert what is logged now
+    recent: deque[float] = field(default_factory=deque)  # times of the last inserts
 
     @property
     def blocked(self) -> bool:
-        """Tell whether an insert would fail for what made an earlier one fail."""
+        """Return whether an insert would fail for the same reason as an earlier one."""
         return any(batch.passing for batch in tuple(self.sealed))
 
     @property
     def waiting_bytes(self) -> int:
-        """Return the bytes of lines in segments that could not be inserted yet."""
+        """Return how many bytes of lines are in segments that are not inserted yet."""
         return sum(batch.size for batch in tuple(self.sealed))
 
     def is_old(self, seconds: float, *, closing: bool) -> bool:
-        """Tell whether the open segment is to be inserted: so many seconds old, or the last."""
+        """Return whether to insert the open segment: it is older than `seconds`, or the server is closing."""
         return self.open is not None and (closing or time.monotonic() - self.open.since >= seconds)
 
     def due(self, seconds: float) -> list[float]:
-        """Return when its segments are to be inserted: an open one so many seconds after it was begun."""
+        """Return when each segment is due: an open one `seconds` after it was begun, others at their next attempt."""
         opened = self.open  # another thread may set it to None
         found = [batch.again_at for batch in tuple(self.sealed)]
         return [*found, opened.since + seconds] if opened is not None else found
 
     def batches(self) -> list[Batch]:
-        """Return its segments, the oldest first."""
+        """Return all segments, oldest first."""
         return [b for b in (*tuple(self.sealed), self.inserting, self.open) if b is not None]
 
     def take(self, most: int) -> list[Ingestion]:
-        """Take the requests of the next batch: one at least, no more than `most` bytes of several."""
+        """Take requests for the next batch: at least one, and at most `most` bytes if several."""
         size = count = 0
         for request in self.pending:
             if count and size + request.size > most:

@@ -1,4 +1,4 @@
-"""Text in another charset, as a stream of UTF-8."""
+"""Converts text in other charsets to a stream of UTF-8."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from clickpipe.diagnostics import ClickpipeError
 
 _BLOCK = 1 << 20
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-# Codecs of Python's that are no charsets of files: some take hours for a megabyte, some raise what no other does.
+# Python codecs that are no file charsets: some take hours for a megabyte, some raise unusual exceptions.
 _NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
-_ERRORS = "surrogateescape"  # bytes that are none of its characters stay as they are: they are no UTF-8 either
+_ERRORS = "surrogateescape"  # undecodable bytes stay as they are: they are not valid UTF-8 either
 
 
 def in_utf8(stream: IO[bytes], charset: str) -> IO[bytes]:
-    """Return the stream in UTF-8. Without a charset it is UTF-8, or what its byte order mark says.
+    """Return the stream as UTF-8. Without a charset, its byte order mark decides; UTF-8 is the default.
 
     Raises ClickpipeError for an unknown charset.
     """
@@ -37,21 +37,21 @@ def in_utf8(stream: IO[bytes], charset: str) -> IO[bytes]:
 
 
 def is_charset(name: str) -> bool:
-    """Tell whether text can be in a charset of this name."""
+    """Return whether this is a known charset for text."""
     return _codec(name) is not None
 
 
 def _codec(name: str) -> codecs.CodecInfo | None:
     try:
         found = codecs.lookup(name)
-        "".encode(name)  # a codec of bytes to bytes is no charset
+        "".encode(name)  # a bytes-to-bytes codec is not a charset
     except (LookupError, ValueError):
         return None
     return None if found.name in _NO_CHARSETS else found
 
 
 class _Recoded:
-    """Reads a stream in another charset."""
+    """Reads a stream in another charset as UTF-8."""
 
     def __init__(self, stream: IO[bytes], decoder: codecs.IncrementalDecoder) -> None:
         self._stream = stream
@@ -71,6 +71,6 @@ class _Recoded:
     def _decoded(self, block: bytes) -> str:
         try:
             return self._decoder.decode(block, final=not block)
-        except UnicodeError:  # half of a character, which not every codec gives as it is; no byte order mark
+        except UnicodeError:  # a truncated character, which some codecs cannot pass on, or a missing byte order mark
             message = "The file ends, or is broken, within a character of its charset."
             raise ClickpipeError(message, code="broken_file") from None

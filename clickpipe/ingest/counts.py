@@ -1,4 +1,4 @@
-"""What an import has written so far."""
+"""Counts what an import has written so far."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN_BLOCKS = 100  # in a job's reply
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What an import has written: rows, rows in quarantine, bytes; and each part of it, as the block log has them."""
+    """What an import has written: rows, rows in quarantine, bytes, and each part as in the block log."""
 
     import_id: str
     rows: int = 0
@@ -23,11 +23,11 @@ class ImportCounts:
     size: int = 0
     parts: int = 0
     blocks: list[dict[str, Any]] = field(default_factory=list)
-    invalid: int = 0  # lines among the quarantined that are no rows at all
+    invalid: int = 0  # quarantined lines that are not rows at all
     layout: Layout | None = None
 
     def add(self, written: Written, number: int, size: int, token: str) -> None:
-        """Count a part, whose insert had a token."""
+        """Count a part, inserted with this token."""
         self.parts = number + 1
         good, bad = written.good, written.bad
         if not good + bad:
@@ -41,7 +41,7 @@ class ImportCounts:
         self.blocks.append({"block_id": token, "process_return": [lines_of_it], "processing_time": seconds})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as a job's result."""
+        """Return it as the result of a job."""
         return {
             "import_id": self.import_id,
             "rows": self.rows,
@@ -55,7 +55,7 @@ class ImportCounts:
 
     @classmethod
     def of(cls, told: Mapping[str, Any], layout: Layout | None = None) -> Self:
-        """Return what a job's result, as `as_dict` gave it, tells; nothing for none."""
+        """Restore it from a job's result, as returned by `as_dict`; an empty result starts at zero."""
         blocks = list(told.get("blocks", []))
         import_id = told.get("import_id") or str(uuid.uuid4())
         rows, bad, size, parts = (int(told.get(name, 0)) for name in ("rows", "quarantine_rows", "bytes", "parts"))

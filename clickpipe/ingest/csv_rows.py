@@ -1,4 +1,4 @@
-"""CSV in parts of whole records, which ClickHouse reads; Python brings into its form what it does not read as it is."""
+"""Splits CSV into parts of whole records for ClickHouse; Python rewrites what ClickHouse cannot read."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from clickpipe.ingest.pieces import line_end
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
-_CHUNK = 16 << 20  # bytes that are read together
-_SAMPLE = 1 << 20  # bytes by which the layout is told
-_LONGEST = 16 << 20  # bytes of a record: it takes some thirty times as much while it is sorted out
-_MOST_IN_JSON = 10_000  # fields: JSON has three times the bytes of empty ones
+_CHUNK = 16 << 20  # bytes per read
+_SAMPLE = 1 << 20  # bytes for detecting the layout
+_LONGEST = 16 << 20  # bytes of a record: rewriting takes some thirty times as much memory
+_MOST_IN_JSON = 10_000  # fields: as JSON, empty ones take three times the bytes
 _TOO_MANY = "a row of too many fields"
 _BLANK = re.compile(rb"\n[ \t]")
 _ESCAPED = "surrogateescape"
@@ -39,9 +39,9 @@ csv.field_size_limit(_LONGEST)
 
 @dataclass(frozen=True, slots=True)
 class CsvRows:
-    """Whole records of a CSV file, in UTF-8, and how they are laid out.
+    """Whole records of a CSV file, in UTF-8, with their layout.
 
-    `is_sorted_out`: each has as many fields as expected, all in quotes; `as_arrays`: as a JSON array on a line.
+    `is_sorted_out`: each has the expected number of fields, all quoted. `as_arrays`: each is a JSON array on a line.
     """
 
     data: bytes
@@ -52,7 +52,7 @@ class CsvRows:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether ClickHouse reads them as they are: it leaves out blanks at the beginning of a record."""
+        """Return whether ClickHouse can read them as they are. It skips blanks at the beginning of a record."""
         if self.is_sorted_out:
             return True
         blanks = self.data.startswith((b" ", b"\t")) or _BLANK.search(self.data)
@@ -60,22 +60,22 @@ class CsvRows:
 
     @property
     def width(self) -> int:
-        """How many fields a record is expected to have."""
+        """The expected number of fields."""
         return len(self.layout.fields)
 
     @property
     def is_readable(self) -> bool:
-        """Tell whether the engine reads them from a file: all records have to have as many fields as expected then."""
+        """Return whether the engine can read them from a file, if all records have the expected number of fields."""
         return not self.as_arrays and self.is_plain and reads_csv(self.width, self.layout.delimiter)
 
     def exactly(self, records: str, import_id: str = "") -> str:
-        """Return SQL of a table as `table` gives, of `records` (f1, f2 …), each of as many fields as expected."""
+        """Return SQL that reads as a table (import_id, line, f1, f2 …) of `records` with the expected fields."""
         return f"(SELECT {quote_literal(import_id)} AS import_id, '{{}}' AS line, * FROM {records})"
 
     def ragged(self, records: str, import_id: str) -> str:
-        """Return SQL of such a table of `records` with any number of fields (`Engine.csv`); `line` tells of a misfit.
+        """Return such SQL for `records` with any number of fields (`Engine.csv`); `line` describes a misfit.
 
-        Those with too many are cut.
+        Records with too many fields are cut off.
         """
         count = self.width
         names = [f"f{number}" for number in range(1, count + 2)]
@@ -89,17 +89,17 @@ class CsvRows:
         return f"(SELECT {quote_literal(import_id)} AS import_id, r.line AS line, {fields} FROM ({rows}) AS r)"
 
     def from_arrays(self, lines: str) -> str:
-        """Return SQL of such a table of `lines` (`Engine.lines`), where the records are `as_arrays`."""
+        """Return such SQL for `lines` (`Engine.lines`), if the records are `as_arrays`."""
         fields = ", ".join(f"fields[{number}] AS f{number}" for number in range(1, self.width + 1))
         arrays = f"SELECT import_id, JSONExtract(document, 'Array(String)') AS fields FROM {lines}"
         return f"(SELECT import_id, '{{}}' AS line, {fields} FROM ({arrays}))"
 
     def misfits(self, staged: str) -> str:
-        """Return the SELECT of how many staged rows have too few fields, and how many too many: they were cut."""
+        """Return a SELECT that counts staged rows with a wrong number of fields, and those with too many."""
         return f"SELECT countIf(__line != '{{}}'), countIf(__line = '{_TOO_MANY}') FROM {staged}"
 
     def sorted_out(self, *, as_arrays: bool = False) -> tuple[CsvRows, Lines]:
-        """Return the records that have as many fields as there are, as they are read best, and the others as lines."""
+        """Return the records with the expected number of fields, rewritten for ClickHouse, and the others as lines."""
         good, bad, count = io.StringIO(), list[bytes](), self.width
         as_arrays = as_arrays or not reads_csv(count, ",")
         quoted = csv.writer(good, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -123,7 +123,7 @@ def _write_array(out: io.StringIO, row: list[str]) -> None:
 
 
 def _undecodable(data: bytes) -> bool:
-    if data.isascii():  # a twentieth of the time
+    if data.isascii():  # twenty times as fast
         return False
     try:
         data.decode()
@@ -133,7 +133,7 @@ def _undecodable(data: bytes) -> bool:
 
 
 def _shown(row: list[str]) -> bytes:
-    """Return a row as JSON, or as CSV where it has very many fields; then the list is emptied."""
+    """Return a row as JSON, or as CSV if it has very many fields; the latter empties the list, to save memory."""
     if len(row) <= _MOST_IN_JSON:
         return msgspec.json.encode([field.encode(errors=_ESCAPED).decode(errors="backslashreplace") for field in row])
     out = io.StringIO()
@@ -145,21 +145,21 @@ def _shown(row: list[str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class CsvTexts:
-    """SQL for each column's text of `CsvRows.table`, as `Texts` has it for lines of JSON."""
+    """SQL for each column's text in CSV records, as `Texts` holds it for lines of JSON."""
 
     columns: tuple[str, ...]
     parsed: tuple[bool, ...]
     numbers: tuple[str, ...] = ()
 
     def read(self, lines: str) -> str:
-        """Return the SELECT that `columns` are read from."""
+        """Return the SELECT that provides what `columns` use."""
         return f"SELECT * FROM {lines}"
 
 
 def csv_texts(source: DataSource, layout: Layout) -> CsvTexts:
     r"""Return the texts of a data source's columns.
 
-    An empty field is no value, but for columns of texts; \N is none anywhere.
+    An empty field means no value, except for text columns; \N always does.
     """
     texts = [_text(column, layout) for column in source.columns]
     return CsvTexts(tuple(texts), (False,) * len(texts))
@@ -177,7 +177,7 @@ def _text(column: Column, layout: Layout) -> str:
 
 
 def _as_json(text: str) -> str:
-    """Return SQL that writes ClickHouse's own form of lists, tuples and maps (as CSV has them) as JSON."""
+    """Return SQL that converts ClickHouse's notation for lists, tuples and maps, as in CSV, to JSON."""
     inside = "p"
     for written, meant in _ESCAPES:
         inside = f"replaceAll({inside}, {quote_literal(written)}, {quote_literal(meant)})"
@@ -191,7 +191,7 @@ def _as_json(text: str) -> str:
 
 
 def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> tuple[Layout, Iterator[CsvRows]]:
-    """Return how a CSV stream is laid out, and its parts. Raises ClickpipeError for what cannot be read."""
+    """Return the layout of a CSV stream, and its parts. Raises ClickpipeError if it cannot be read."""
     head = stream.read(_CHUNK).removeprefix(b"\xef\xbb\xbf")
     more = stream.read(1)
     sample = head[:_SAMPLE] if b"\n" in head[:_SAMPLE] else head
@@ -219,15 +219,15 @@ def _parts(stream: IO[bytes], rest: bytes, block: bytes, dialect: Dialect, layou
 
 
 def _few(data: bytes, end: int, dialect: Dialect, delimiter: str) -> int:
-    """Return where a part of not too many records ends, in the first `end` bytes, which are whole records."""
+    """Return where to end a part so that it has not too many records; the first `end` bytes are whole records."""
     found = line_end(data, end)
     return end if found == end else _last_end(data[:found], dialect, delimiter) or end
 
 
 def _last_end(data: bytes, dialect: Dialect, delimiter: str) -> int:
-    """Return where the last whole record ends: behind a line end with all quotes closed before it."""
+    """Return where the last whole record ends: after a line end with all quotes closed."""
     ordinary = re.escape(f'\r\n"{delimiter}'.encode())
-    stray = b'"(?<=[^%s]")(?=[^%s])' % (ordinary, ordinary)  # quotes that quote nothing
+    stray = b'"(?<=[^%s]")(?=[^%s])' % (ordinary, ordinary)  # stray quotes
     if not dialect.is_plain or re.search(stray, data):
         ends = _record_ends(data, dialect, delimiter)
         return ends[-2] if len(ends) > 1 else 0

@@ -1,8 +1,8 @@
-"""Lines that certainly fit a data source, told without ClickHouse: they are acknowledged as soon as they are logged.
+"""Recognizes lines that certainly fit a data source without asking ClickHouse, to acknowledge them once logged.
 
-A decoder is built once for a data source, from the types and jsonpaths of its columns. It takes the common forms of a
-value and is sure of those; whatever else a line has, ClickHouse judges. That ClickHouse agrees, and stores the same, is
-tested type by type (tests/ingest/test_decoder.py).
+A decoder is built once per data source from its columns' types and jsonpaths. It accepts only common forms of values,
+of which it is sure; ClickHouse checks all other lines. That ClickHouse agrees, and stores the same values, is tested
+type by type (tests/ingest/test_decoder.py).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from clickpipe.ingest.messages import REFUSED
 from clickpipe.project import DataSource, Each, Key, Step
 from clickpipe.sql import quote_identifier
 
-_LONGEST = 100_000  # bytes of lines: of more, ClickHouse is the faster judge
+_LONGEST = 100_000  # bytes of lines: above that, ClickHouse is faster
 _NAME = re.compile(r"[\w -]+", re.ASCII)
-_ESCAPED = rb"\u00"  # how a letter of a key may be written, too
+_ESCAPED = rb"\u00"  # an escaped character, which a key may contain
 _ROWS = msgspec.json.Encoder()
 _ANY = msgspec.json.Decoder(dict[str, ANYTHING])
 
@@ -39,10 +39,10 @@ _Form = Callable[[Field], tuple[Any, bool] | None]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Lines that fit: how many rows they are, and the rows, a JSON array of the columns' values on each line.
+    """Lines that fit: the number of rows, and their values, one JSON array per line.
 
-    There are no `values` where some are not simply what the line has: ClickHouse's reading of the lines makes them.
-    `columns` are those, in quotes, that a row has values of.
+    `values` is None if some values are not literally in the line; then ClickHouse has to parse the lines. `columns` are
+    the quoted names of the columns that have values.
     """
 
     rows: int
@@ -52,21 +52,21 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """Reads values that are stored as a line has them."""
+    """Reads values that are stored exactly as they are in the line."""
 
-    _known: _Decoder  # of lines with the keys of columns alone
-    _more: _Decoder  # of those with others
+    _known: _Decoder  # for lines with no other keys than the columns'
+    _more: _Decoder  # for lines with other keys
     _row: _Row
     _keys: tuple[bytes, ...]
-    _flat: bool  # each value is under a key of its own
+    _flat: bool  # no column's path is nested
 
     def values(self, line: bytes) -> tuple[Any, ...] | None:
-        """Return a line's row; None where a value is not simply what the line has."""
+        """Return a line's row; None if a value is not stored exactly as it is in the line."""
         try:
             found = self._row(self._known.decode(line))
             if self._flat and _most_keys(line) == len(found) - found.count(None):
                 return found
-        except _UNREADABLE:  # a value that is not simple, or a key that is no column's
+        except _UNREADABLE:  # another kind of value, or a key that is not a column's
             try:
                 found = self._row(self._more.decode(line))
             except _UNREADABLE:
@@ -76,20 +76,20 @@ class Exact:
         return None if self._may_repeat_a_key(line) else found
 
     def _may_repeat_a_key(self, line: bytes) -> bool:
-        """Tell whether a key may be there twice: ClickHouse takes the first of its values, msgspec the last."""
+        """Return whether a key may occur twice: ClickHouse takes its first value, msgspec its last."""
         return _ESCAPED in line or any(line.count(key) > 1 for key in self._keys)
 
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """Judges lines for one data source."""
+    """Checks lines for one data source."""
 
     _columns: str
     _exact: Exact | None
     _fits: _Decoder
 
     def judge(self, lines: bytes) -> Judged | None:
-        """Return what lines are if each of them certainly fits, else None: ClickHouse is to be asked."""
+        """Return the rows if every line certainly fits, else None: then ClickHouse has to check them."""
         if len(lines) > _LONGEST or REFUSED in lines:
             return None
         rows: list[tuple[Any, ...]] = []
@@ -105,9 +105,9 @@ class Decoder:
 
 
 def _most_keys(line: bytes) -> int:
-    """Return how many keys a line has at most, if they are those of columns: a quote, and a colon or white space.
+    """Return the most keys that a line can have, counting quotes followed by a colon or white space.
 
-    Of a quote behind a backslash none is the end.
+    An escaped quote does not end a key.
     """
     ends = line.count(b'":') - line.count(b'\\":')
     return ends + line.count(b'" ') + line.count(b'"\t') + line.count(b'"\r')
@@ -122,7 +122,7 @@ def _takes(decoder: _Decoder, line: bytes) -> bool:
 
 
 def decoder_of(source: DataSource) -> Decoder | None:
-    """Return the decoder of a data source; None where all its lines are ClickHouse's to judge."""
+    """Return the decoder of a data source; None if ClickHouse has to check all its lines."""
     root: _Branch = {}
     for number, field in enumerate(fields_of(source, texts_of(source), quoted=False)):
         steps = steps_of(source, number)
@@ -159,7 +159,7 @@ def _decoder(type_: Any) -> _Decoder:
 
 
 def _add(root: _Branch, field: Field, steps: tuple[Step, ...]) -> bool:
-    """Put a column where its path leads; tell whether it could be."""
+    """Insert a column at its path; return whether that is possible."""
     if steps and isinstance(steps[-1], Each) and holder(plain(field.column.type)) is not None:
         steps = steps[:-1]
     names = [step.name for step in steps if isinstance(step, Key)]
@@ -186,9 +186,9 @@ def _leaves(branch: _Branch) -> Iterator[Field]:
 
 
 def _struct(branch: _Branch, form: _Form, *, strict: bool) -> tuple[Any, bool] | None:
-    """Return a type of objects with these keys (`strict`: no others), and whether there has to be one.
+    """Return a type for objects with these keys (`strict`: no others), and whether the object is required.
 
-    None when there is no value that a column takes for certain.
+    Returns None if some required column has no form that certainly fits.
     """
     fields: list[Any] = []
     for number, entry in enumerate(branch.values()):
@@ -211,7 +211,7 @@ def _struct(branch: _Branch, form: _Form, *, strict: bool) -> tuple[Any, bool] |
 
 
 def _row(branch: _Branch) -> _Row:
-    """Return what gives the values of an object's leaves, in their order."""
+    """Return a function that returns the values of an object's leaves, in order."""
     entries = branch.values()
     inner = [None if isinstance(entry, Field) else (_row(entry), len(list(_leaves(entry)))) for entry in entries]
     if not any(inner):

@@ -1,4 +1,4 @@
-"""How a CSV file is written, and which of its fields are which columns: told, or seen in its beginning."""
+"""How a CSV file is written, and which field is which column: as specified, or detected from its beginning."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from clickpipe.project import DataSource
 
 DELIMITERS = ",;\t|"
 _ODD = re.compile(r"\W+", re.ASCII)
-_LITERALS = frozenset({"null", "true", "false", "nan", "inf", "infinity"})  # what SQL reads as values in a key
+_LITERALS = frozenset({"null", "true", "false", "nan", "inf", "infinity"})  # SQL would read these as values in a key
 _NO_NAME = re.compile(r"\\N$|[\s\d.,:+-]*$")
-_RESERVED = ("c__error", "c__error_column", "c__import_id", "c__insertion_date")  # a quarantine's own columns
-NO_VALUE = "\\N"  # what stands for NULL in a field
+_RESERVED = ("c__error", "c__error_column", "c__import_id", "c__insertion_date")  # the quarantine's own columns
+NO_VALUE = "\\N"  # stands for NULL in a field
 _LOOKED_AT = 50  # lines
-_MOST_NAMES = 10_000  # of a header: a row with more fields is none
+_MOST_NAMES = 10_000  # a row with more fields is not a header
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a CSV file is written; None: as its beginning looks. `header`: whether the first row has names."""
+    """How a CSV file is written; None means to detect it. `header`: whether the first row has names."""
 
     delimiter: str | None = None
     escape: str | None = None
@@ -34,15 +34,15 @@ class Dialect:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether ClickHouse reads it as it is."""
+        """Return whether ClickHouse can read it as it is."""
         return self.escape is None and self.quote == '"'
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The fields of a CSV file: the column of each, '' for those that no column takes.
+    """The fields of a CSV file: the column of each, or '' if it has none.
 
-    `ignored` are names in the header that are no columns, `missing` the columns that it does not name.
+    `ignored` are names in the header that are not columns; `missing` are columns that it does not name.
     """
 
     delimiter: str
@@ -52,21 +52,21 @@ class Layout:
     missing: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, list[str]]:
-        """Return what an import tells of it."""
+        """Return what an import reports about it."""
         found = {"ignored_columns": list(self.ignored), "missing_columns": list(self.missing)}
         return {key: names for key, names in found.items() if names}
 
 
 class Names:
-    """Names of columns, each once, made of what files call them."""
+    """Makes unique column names out of names in files."""
 
     def __init__(self) -> None:
-        """Start with no name taken but those of a quarantine's own columns."""
+        """Start with only the quarantine's own columns taken."""
         self._taken = set(_RESERVED)
-        self._numbers: dict[str, int] = {}  # the last one behind each name: a file may have a million of one name
+        self._numbers: dict[str, int] = {}  # last suffix per name: a file may repeat one name a million times
 
     def of(self, path: Sequence[str]) -> str:
-        """Return a name for what is at a path; a number behind it where it is taken."""
+        """Return a name for a path, with a number appended if it is taken."""
         name = _ODD.sub("_", "_".join(path)).strip("_").lower() or "column"
         name = f"_{name}" if name[0].isdigit() or name in _LITERALS else name
         number, unique = self._numbers.get(name, 1), name
@@ -79,7 +79,7 @@ class Names:
 
 
 def records(lines: Iterable[str], dialect: Dialect, delimiter: str) -> Iterator[list[str]]:
-    """Yield the records of CSV, leaving out blank lines. Raises ClickpipeError for a dialect that there is not."""
+    """Yield the records of CSV without blank lines. Raises ClickpipeError for an impossible dialect or broken CSV."""
     try:
         rows = csv.reader(
             lines,
@@ -98,15 +98,15 @@ def records(lines: Iterable[str], dialect: Dialect, delimiter: str) -> Iterator[
 
 
 def whole_lines(text: str, *, cut: bool) -> str:
-    """Return a sample without its last line where that may be cut off."""
+    """Return a sample without its last line if that may be incomplete."""
     end = max(text.rfind("\n"), text.rfind("\r"))
     return text[: end + 1] if cut and end >= 0 else text
 
 
 def guess_delimiter(text: str, dialect: Dialect, columns: Sequence[str] = ()) -> str:
-    """Return the delimiter that names most columns in the first row, or gives as many fields as there are columns.
+    """Return the delimiter with which the first row names the most columns, or has as many fields as columns.
 
-    Without either it is the one that gives every row the same number of fields, more than one; a comma at last.
+    Failing that, the one that gives every row the same number of fields, more than one; else the comma.
     """
     beginning = "".join(islice(io.StringIO(text, newline=""), _LOOKED_AT))
     scores = {delimiter: _score(beginning, dialect, delimiter, columns) for delimiter in DELIMITERS}
@@ -130,9 +130,9 @@ def _plain(cell: str) -> str:
 
 
 def matched(cells: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """Return for each name in a header the column that it is, '' where it is none, each column once.
+    """Return the column for each name in a header, or ''; each column is used once.
 
-    A column may be called as the file has it, or as `clickpipe datasource create` makes it of that.
+    A column may be named as in the file, or as `clickpipe datasource create` would rename it.
     """
     names, found, left = Names(), [""] * len(cells), set(columns)
     exact = list(map(_plain, cells))
@@ -148,16 +148,16 @@ def matched(cells: Sequence[str], columns: Sequence[str]) -> list[str]:
 
 
 def _is_header(cells: Sequence[str], fields: Sequence[str], columns: Sequence[str]) -> bool:
-    """Tell whether a row is a header: it has a column's own name, or is made of names that could be those of all."""
+    """Return whether a row is a header: it contains a column's exact name, or only names that match all columns."""
     if any(_plain(cell) in columns for cell in cells):
         return True
     return not any(_NO_NAME.match(cell) for cell in cells) and (all(fields) or all(name in fields for name in columns))
 
 
 def layout_of(text: str, source: DataSource, dialect: Dialect, *, cut: bool) -> Layout:
-    """Return how the file that begins with `text` is laid out; `cut`: it goes on behind that.
+    """Return the layout of the file that begins with `text`; `cut` means that the file goes on after it.
 
-    Raises ClickpipeError for a dialect that there is not, and a header (`dialect.header`) that names no column.
+    Raises ClickpipeError for an impossible dialect, or if `dialect.header` is set and no column is named.
     """
     columns = tuple(c.name for c in source.columns)
     sample = whole_lines(text, cut=cut)

@@ -1,4 +1,4 @@
-"""Rows whose values are known, into the table as they are: all of them, or nothing."""
+"""Inserts rows whose values are known without staging: all or none."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class DirectInsert:
-    """Inserts segments without staging them; a channel is used by one thread at a time."""
+    """Inserts segments without staging them. Only one thread at a time may use a channel."""
 
     def __init__(self, engine: Engine, log: WriteAheadLog, stager: Stager) -> None:
-        """Insert through `engine` what is in `log`; `stager` knows the channels' mappings."""
+        """Insert segments of `log` through `engine`; `stager` has the channels' mappings."""
         self._engine = engine
         self._log = log
         self._stager = stager
@@ -44,7 +44,7 @@ class DirectInsert:
             try:
                 patiently(lambda: insert(staging.live.physical.tables[channel.data_source], columns, rows, once))
             except EngineError:
-                if ahead:  # the table may have them all now: that they are taken is not asked again
+                if ahead:  # the table may have all of them now, so never check them again
                     self._log.write_refused(batch.segment, Narrowed(()).as_dict())
                 raise
         except EngineError as error:
@@ -63,7 +63,7 @@ class DirectInsert:
         return True
 
     def misjudged(self, mapping: RowMapping, batch: Batch) -> Inserted:
-        """Return which lines of a staged segment, that were taken as certain to fit, ClickHouse does not take."""
+        """Return the lines of a staged segment that we considered certain to fit, but that ClickHouse refuses."""
         counts, reasons = self._stager.counts(mapping, batch.certain), self._stager.reasons(mapping, batch.certain)
         if reasons:
             _LOGGER.error("lines that should fit do not, and go to quarantine: %s", next(iter(reasons.values())))

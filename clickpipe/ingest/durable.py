@@ -1,4 +1,4 @@
-"""What was written is on the device when these return."""
+"""Flushes writes to the device before returning."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def sync_file_system(folder: Path) -> None:
-    """Have all that was written to the folder's file system on disk. Raises OSError."""
+    """Flush everything written to the folder's file system to disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
@@ -21,7 +21,7 @@ def sync_file_system(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk. Raises OSError."""
+    """Flush a folder's directory entries to disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

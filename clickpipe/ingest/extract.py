@@ -1,10 +1,10 @@
-"""The texts of all columns from one reading of a line. Rules: docs/ingestion.md.
+"""Extracts the texts of all columns while parsing a line once. Rules: docs/ingestion.md.
 
-A line is parsed once, to a tuple in the shape of the paths: `JSONExtract(line, 'Tuple(a Nullable(String), …)')`. What
-ClickHouse's tuples cannot name, and paths into what another column takes whole, are read by a call of their own.
+A line is parsed into a tuple shaped like the paths: `JSONExtract(line, 'Tuple(a Nullable(String), …)')`. Keys that
+ClickHouse's tuples cannot name, and paths into a value that another column takes whole, need a call of their own.
 
-Two things that this gets wrong are looked for in the line's text, and put right where they may be: tuples take the
-elements of a list by place, which a path into an object must not; and numbers come through Float64, which has fewer
+This gets two things wrong, so we check the line's text for them and correct them: a tuple also accepts a list and takes
+its elements by position, which a path into an object must not do; and numbers pass through Float64, which has fewer
 digits than a Decimal.
 """
 
@@ -24,14 +24,14 @@ _NAME = re.compile(r"^(?!null$)[A-Za-z_][\w$-]*$", re.ASCII | re.IGNORECASE)
 _TUPLE = "__t"
 _DECIMAL = re.compile(r"\bDecimal")
 _WIDE = re.compile(r"U?Int(?:64|128|256)$")
-_FLOAT_DIGITS = 16  # whole numbers of as many digits may come of a Float64, and then are not those of the line
+_FLOAT_DIGITS = 16  # whole numbers with this many digits may have passed through Float64 and changed
 _TIME = re.compile(r"Date(?:32|Time(?:64)?)?(?:\(|$)")
 _NULL = "CAST(NULL, 'Nullable(String)')"
 
 _Path = tuple[str, ...]
 
 
-# A number of more digits than Float64 has: not one of the whole numbers, which are read as they are.
+# A number with more digits than Float64 holds, except whole numbers, which are read exactly.
 _MANY_DIGITS = (r"[.][0-9]{13}", r"[0-9]{4}[.][0-9]{9}", r"[0-9]{8}[.][0-9]{5}", r"[0-9]{12}[.][0-9]", r"[0-9]{20}")
 _TOKENS = r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|[^"0-9-]+|-'
 _EXACT, _LISTS = "__exact", "__lists"
@@ -39,9 +39,9 @@ _EXACT, _LISTS = "__exact", "__lists"
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """SQL for each column's text (Nullable(String)) of a line.
+    """SQL for each column's text (Nullable(String)) in a line.
 
-    `parsed` tells which texts prove the line to be JSON; `numbers` are conditions: the text was a JSON number.
+    `parsed` says which texts prove that the line is JSON; `numbers` are conditions for texts that were JSON numbers.
     """
 
     columns: tuple[str, ...]
@@ -51,9 +51,9 @@ class Texts:
     checks: tuple[str, ...] = ()
 
     def read(self, lines: str) -> str:
-        """Return the SELECT that `columns` are read from, of `lines` (import_id, document): `import_id`, `line`, `__t`.
+        """Return the SELECT over `lines` (import_id, document) that provides `import_id`, `line` and `__t`.
 
-        Lines have no blanks around them; blank ones are left out. One SELECT: planning it is most of a small insert.
+        It trims lines and skips blank ones. It is a single SELECT because planning dominates small inserts.
         """
         extracted = f", JSONExtract(line, '{self.tuple_type}') AS {_TUPLE}" if self.tuple_type else ""
         more = "".join(f", {check}" for check in self.checks)
@@ -64,33 +64,33 @@ class Texts:
 
 
 def _exact_line() -> str:
-    """Return SQL of the line with its numbers in quotes, where it has one that Float64 would cut; else ''."""
+    """Return SQL for the line with its numbers quoted if Float64 would truncate one, else ''."""
     patterns = ", ".join(quote_literal(pattern) for pattern in _MANY_DIGITS)
     return f"if(multiMatchAny(line, [{patterns}]), {_quoted('line')}, '') AS {_EXACT}"
 
 
 def _quoted(line: str) -> str:
-    """Return SQL of a line with its numbers in quotes."""
+    """Return SQL for a line with its numbers quoted."""
     tokens = f"extractAll({line}, {quote_literal(_TOKENS)})"
     return f"arrayStringConcat(arrayMap(t -> if(match(t, '^-?[0-9]'), concat('\"', t, '\"'), t), {tokens}))"
 
 
 def _list_check(parents: Collection[_Path]) -> str:
-    """Return SQL that tells whether an object that paths lead through may be a list in a line."""
+    """Return a SQL condition: in this line, some object on a path may be a list."""
     keys = sorted({re.escape(keys[-1]) for keys in parents})
-    patterns = (rf'"(?:{"|".join(keys)})"\s*:\s*\[', r"\\u00")  # or its name is written in another way
+    patterns = (rf'"(?:{"|".join(keys)})"\s*:\s*\[', r"\\u00")  # or the key is written with escapes
     return f"multiMatchAny(line, [{', '.join(map(quote_literal, patterns))}]) AS {_LISTS}"
 
 
 @dataclass(slots=True)
 class _Branch:
-    """Keys of an object, in the order they were met; None is a value."""
+    """Keys of an object, in order of first appearance; None stands for a value."""
 
     keys: dict[str, _Branch | None] = field(default_factory=dict)
 
 
 def texts_of(source: DataSource) -> Texts:
-    """Return the texts of a data source's columns, in their order."""
+    """Return the texts of a data source's columns, in order."""
     paths = [steps_of(source, number) for number in range(len(source.columns))]
     wholes = {keys for steps in paths if steps and (keys := _leading(steps)) and all(map(_NAME.match, keys))}
     shortest = {keys for keys in wholes if not any(keys[:n] in wholes for n in range(1, len(keys)))}
@@ -110,7 +110,7 @@ def texts_of(source: DataSource) -> Texts:
 
 
 def _column(column: Column, steps: tuple[Step, ...] | None, places: Mapping[_Path, str]) -> str:
-    """Return SQL of a column's text."""
+    """Return SQL for a column's text."""
     if steps and takes_json(column.type):
         return json_at("line", steps)
     text = _text(steps, places)
@@ -123,14 +123,14 @@ def _column(column: Column, steps: tuple[Step, ...] | None, places: Mapping[_Pat
 
 
 def _is_number(column: Column, steps: tuple[Step, ...] | None) -> str:
-    """Return SQL that tells whether a time's text was a JSON number."""
+    """Return a SQL condition: a time column's text was a JSON number."""
     if not steps or not _TIME.match(base(column.type)) or not all(isinstance(step, Key) for step in steps):
         return "0"
     return f"JSONType(line, {keys_of(steps)}) != 'String'"
 
 
 def steps_of(source: DataSource, number: int) -> tuple[Step, ...] | None:
-    """Return a column's path; None where it takes nothing: it has no path, and others have."""
+    """Return a column's path; None if it takes nothing, because only other columns have paths."""
     column = source.columns[number]
     if column.jsonpath is not None:
         return parse_jsonpath(column.jsonpath)
@@ -157,7 +157,7 @@ def _add(root: _Branch, keys: _Path) -> None:
     branch = root
     for key in keys[:-1]:
         inner = branch.keys.setdefault(key, _Branch())
-        assert inner is not None  # noqa: S101 - no path leads through another's end
+        assert inner is not None  # noqa: S101 - no path passes through the end of another
         branch = inner
     branch.keys[keys[-1]] = None
 

@@ -1,4 +1,4 @@
-"""Files from the web: http and https only, and no address that is not public unless the settings allow it."""
+"""Downloads files: http and https only, and only from public addresses unless the settings allow others."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _GLOBAL_ONLY = "The URL leads to an address that is not public. The setting impo
 def fetch(
     url: str, into: Path, *, private: bool, limit: int, progress: Callable[[int], None], seconds: float = 3600.0
 ) -> str:
-    """Download a URL to a file; return its Content-Encoding. `progress` is told the bytes so far.
+    """Download a URL to a file; return its Content-Encoding. `progress` is called with the bytes so far.
 
-    Each redirect is looked at as the URL was; the address that was looked at is the one that is called. `private`
-    allows addresses that are not public. Raises ClickpipeError for what is refused, for a server that fails, and for a
-    download that takes more than so many `seconds`, with all its redirects.
+    Each redirect is checked like the URL itself, and we connect to exactly the address that was checked. `private`
+    allows addresses that are not public. Raises ClickpipeError if the URL is refused, the server fails, or the download
+    with all redirects takes more than `seconds`.
     """
     with _Deadline(seconds) as deadline:
         for _ in range(_REDIRECTS + 1):
@@ -58,7 +58,7 @@ def fetch(
                 reason = getattr(error, "strerror", None) or type(error).__name__
                 message = f"The URL cannot be fetched: {reason}."
                 raise ClickpipeError(message, code="fetch_failed") from None
-            except ValueError:  # a host or a port that is none
+            except ValueError:  # an invalid host or port
                 message = "The URL, or one that it redirects to, is none that can be read."
                 raise ClickpipeError(message, code="bad_url") from None
     message = f"The URL redirects more than {_REDIRECTS} times."
@@ -66,7 +66,7 @@ def fetch(
 
 
 class _Deadline:
-    """Ends what is waited for when the time is over: a server may send a header byte by byte, without end."""
+    """Closes the connection when the time is over, as a server may send headers byte by byte forever."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
@@ -75,12 +75,12 @@ class _Deadline:
         self._timer.daemon = True
 
     def watch(self, wire: socket.socket) -> None:
-        """Take over a connection."""
+        """Watch this connection from now on."""
         self._socket = wire
         self.require()
 
     def require(self) -> None:
-        """Raise ClickpipeError 408 when the time is over."""
+        """Raise ClickpipeError 408 if the time is over."""
         if time.monotonic() >= self._until:
             message = "The URL is too slow: see the setting import_max_seconds."
             raise ClickpipeError(message, status=408, code="fetch_too_slow")
@@ -99,7 +99,7 @@ class _Deadline:
 
 
 class _Response:
-    """One answer of one server."""
+    """One response of a server."""
 
     def __init__(self, url: str, deadline: _Deadline, *, private: bool) -> None:
         self._connection, path = _connect(url, deadline, private=private)
@@ -115,7 +115,7 @@ class _Response:
         return self._response.getheader(name) or ""
 
     def read(self, size: int) -> bytes:
-        """Return what has come; nothing at the end. Raises IncompleteRead where the server leaves before."""
+        """Return what has arrived, b"" at the end. Raises IncompleteRead if the server closes early."""
         block = self._response.read1(size)
         if not block and self._response.length:
             raise http.client.IncompleteRead(b"", self._response.length)
@@ -161,7 +161,7 @@ def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.clie
 
 
 def _is_public(address: str) -> bool:
-    """Tell whether an address is anybody's on the internet: none that is reserved, or stands for an IPv4 address."""
+    """Return whether an address is public: neither reserved nor an IPv6 form of an IPv4 address."""
     found = ipaddress.ip_address(address.partition("%")[0])
     odd = found.is_multicast or found.is_reserved or found.is_unspecified or found.is_loopback or found.is_link_local
     special = any(found in network for network in _SPECIAL if network.version == found.version)

@@ -1,4 +1,4 @@
-"""A column on its way in: the text that an event has for it, whether that fits, the value it becomes."""
+"""A column during ingestion: its text in an event, whether that fits, and the value that it becomes."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from clickpipe.sql import quote_identifier, quote_literal
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column on its way: `raw` names its text, `parsed` what the text was judged to be, of type `parsed_type`.
+    """A column during ingestion: `raw` is the name of its text, `parsed` of its parsed value, of type `parsed_type`.
 
-    `parsed` is NULL where the text does not fit; of a type that cannot be NULL it is a tuple (value, fits). It is ''
-    for texts, which are values as they are.
+    The parsed value is NULL if the text does not fit; for a type that cannot be NULL it is a tuple (value, fits).
+    `parsed` is '' for texts, which need no parsing.
     """
 
     column: Column
     raw: str
     parsed: str
     judgement: Judgement
-    proves: bool  # a text there is proves that the line is JSON
+    proves: bool  # if it has a text, the line is JSON
 
     @property
     def parsed_type(self) -> str:
-        """The type of `parsed` where lines are staged."""
+        """The type of `parsed` in the staging table."""
         type_ = self.judgement.type
         return f"Nullable({type_})" if self.judgement.nullable else f"Tuple({type_}, UInt8)"
 
     @property
     def select(self) -> str:
-        """SQL of `parsed`."""
+        """SQL for `parsed`."""
         judged = self.judgement
         return (
             f"{judged.value if judged.nullable else f'tuple({judged.value}, toUInt8({judged.fits}))'} AS {self.parsed}"
@@ -56,19 +56,19 @@ class Field:
 
     @property
     def required(self) -> bool:
-        """Whether a row without a value for it is refused."""
+        """Whether rows without a value for it are refused."""
         return not (self.takes_null or self.column.default is not None or is_array(self.column.type))
 
     @property
     def fits(self) -> str:
-        """SQL that tells whether a text that is not NULL fits: '1' where any does."""
+        """SQL condition for a non-NULL text that fits; '1' if all do."""
         if not self.parsed:
             return "1"
         return f"isNotNull({self.parsed})" if self.judgement.nullable else f"tupleElement({self.parsed}, 2)"
 
     @property
     def value(self) -> str:
-        """SQL of the column's value; only rows without errors get here."""
+        """SQL for the column's value, for rows without errors."""
         type_ = self.column.type
         if not self.parsed:
             found = self.raw if self.takes_null else f"assumeNotNull({self.raw})"
@@ -86,7 +86,7 @@ class Field:
 
     @property
     def values(self) -> list[tuple[str, str]]:
-        """The table's columns, quoted, and their values: a Nested has one for each of its fields."""
+        """The table's columns (quoted) and their values; a Nested has one per field."""
         fields = nested_fields(self.column.type)
         if not fields:
             return [(quote_identifier(self.column.name), self.value)]
@@ -97,7 +97,7 @@ class Field:
 
 
 def fields_of(source: DataSource, texts: Texts | CsvTexts | None = None, *, quoted: bool = True) -> list[Field]:
-    """Return a data source's columns on their way: from lines, or (without `texts`) from rows of its quarantine."""
+    """Return a data source's columns, read from lines or (without `texts`) from rows of its quarantine."""
     found: list[Field] = []
     for number, column in enumerate(source.columns):
         raw = f"__{number}"
@@ -109,7 +109,7 @@ def fields_of(source: DataSource, texts: Texts | CsvTexts | None = None, *, quot
 
 
 def unfitting(fields: list[Field]) -> list[str]:
-    """Return SQL conditions, none of which holds where all texts fit."""
+    """Return SQL conditions for rows that do not fit: any of them being true is an error."""
     conditions: list[str] = []
     for f in fields:
         if f.required and f.parsed and f.judgement.nullable:
@@ -122,12 +122,12 @@ def unfitting(fields: list[Field]) -> list[str]:
 
 
 def kept_text(f: Field) -> str:
-    """Return SQL for the text that a quarantine keeps: an array's elements are no columns' values."""
+    """Return SQL for the text to keep in quarantine; NULL if the line is an array, whose elements are no columns."""
     return f"if(startsWith(__line, '{{'), {f.raw}, NULL)" if f.proves else f.raw
 
 
 def error_of(f: Field) -> str:
-    """Return SQL for `(column, message)`; an empty message is no error."""
+    """Return SQL for `(column, message)`; an empty message means no error."""
     column = f.column
     name = quote_literal(column.name)
     missing = "''"

@@ -1,4 +1,4 @@
-"""Files to rows: NDJSON and CSV as streams, some MB at a time, whatever their size."""
+"""Reads files as streams of rows, some MB at a time, whatever their size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from clickpipe.project import DataSource, Key, parse_jsonpath
 
 FORMATS = ("csv", "ndjson", "json", "parquet")
 _ADDRESS = re.compile(r"\bIPv[46]\b")
-_CHUNK = 8 << 20  # bytes that are inserted together
+_CHUNK = 8 << 20  # bytes per insert
 _LONGEST = 64 << 20  # bytes of a line
 
 Part = Lines | CsvRows | TypedRows
@@ -34,9 +34,9 @@ Part = Lines | CsvRows | TypedRows
 
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """The rows of a file, in parts of some MB; `layout` is that of CSV.
+    """The rows of a file, in parts of some MB; `layout` is for CSV.
 
-    `named`: they are objects by the columns' names; jsonpaths take the others.
+    `named` rows are objects keyed by column names; for others, jsonpaths apply.
     """
 
     parts: Iterable[Part]
@@ -46,9 +46,9 @@ class FileRows:
 
 @contextmanager
 def open_file(path: Path, encoding: str = "", limit: int = 0) -> Iterator[IO[bytes]]:
-    """Give a file without its compression (`gzip`, `zstd`).
+    """Open a file, decompressing it (`gzip`, `zstd`).
 
-    Raises ClickpipeError: 400 for one that is broken, 413 where more than `limit` bytes (0: any) are in it.
+    Raises ClickpipeError: 400 if it is broken, 413 if it holds more than `limit` bytes (0: no limit).
     """
     if encoding not in {"", "identity", "gzip", "zstd"}:
         message = f"Content-Encoding '{encoding}' is not supported: send gzip, zstd, or no encoding."
@@ -68,7 +68,7 @@ def open_file(path: Path, encoding: str = "", limit: int = 0) -> Iterator[IO[byt
 
 
 class _Counted(io.RawIOBase):
-    """A stream that ends with an error behind so many bytes."""
+    """A stream that raises an error after `limit` bytes."""
 
     def __init__(self, stream: io.BufferedIOBase, limit: int) -> None:
         self._stream, self._limit, self._left = stream, limit, limit
@@ -93,9 +93,9 @@ def _within(stream: io.BufferedIOBase, limit: int) -> IO[bytes]:
 def read_file(
     path: Path, format_: str, source: DataSource, dialect: Dialect, encoding: str = "", limit: int = 0
 ) -> Iterator[FileRows]:
-    """Give a file's rows, of no more than `limit` bytes (0: any) without the compression.
+    """Open a file and yield its rows, at most `limit` bytes (0: no limit) when decompressed.
 
-    Raises ClickpipeError 400 for what cannot be read.
+    Raises ClickpipeError 400 if it cannot be read.
     """
     if format_ == "parquet":
         with open_parquet(path, _types(source)) as file:
@@ -113,7 +113,7 @@ def read_file(
 
 
 def _types(source: DataSource) -> dict[str, str]:
-    """Return the types of columns that Parquet has as bytes or numbers: IP addresses."""
+    """Return the columns whose types Parquet lacks and stores as bytes or numbers (IP addresses), with their types."""
     found: dict[str, str] = {}
     for column in source.columns:
         steps = parse_jsonpath(column.jsonpath) if column.jsonpath else (Key(column.name),)
@@ -123,7 +123,7 @@ def _types(source: DataSource) -> dict[str, str]:
 
 
 def ndjson_parts(stream: IO[bytes]) -> Iterator[Lines]:
-    """Yield the lines of a stream. Raises ClickpipeError for one that is too long to be kept."""
+    """Yield the lines of a stream, in parts. Raises ClickpipeError if a line is too long."""
     rest = b""
     while block := stream.read(_CHUNK):
         whole, newline, after = block.rpartition(b"\n")

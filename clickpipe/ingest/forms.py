@@ -1,7 +1,7 @@
 """The forms of JSON values that certainly fit a column, as msgspec types.
 
-A *fitting* form is taken by ClickHouse's reading of a line. An *exact* one is stored as `JSONCompactEachRow` reads it,
-too. Where neither is known, a value is left to ClickHouse. A type is one entry in `_SCALARS` or `_PATTERNS`.
+ClickHouse accepts values of a *fitting* form when it parses a line. Values of an *exact* form are also stored the same
+by `JSONCompactEachRow`. Other values are left to ClickHouse. Each type is one entry in `_TYPES`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Meta
 from clickpipe.columns import base, enum_names, holder, nested_fields, plain
 from clickpipe.ingest.fields import Field
 
-# Numbers that ClickHouse's parser of JSON takes, whatever the column.
+# Numbers that ClickHouse's JSON parser accepts for any column.
 _WHOLE = Annotated[int, Meta(ge=-(2**63) + 1, le=2**63 - 1)]
 _FLOAT = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _SCALAR = bool | _WHOLE | _FLOAT | str | None
@@ -30,11 +30,11 @@ _DAY = (
 _MOMENT = _DAY + r"[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z?"
 _UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_EXACT_BITS = 54  # of more digits, ClickHouse looks at a number closer
+_EXACT_BITS = 54  # numbers with more digits are left to ClickHouse
 
 
 def fitting_form(field: Field) -> tuple[Any, bool] | None:
-    """Return the type of values that fit a column, and whether there has to be one; None where none surely does."""
+    """Return the type of values that fit a column, and whether a value is required; None if no value certainly fits."""
     type_ = _fitting(field.column.type)
     if type_ is None and field.required:
         return None
@@ -42,9 +42,9 @@ def fitting_form(field: Field) -> tuple[Any, bool] | None:
 
 
 def exact_form(field: Field) -> tuple[Any, bool] | None:
-    """Return the type of values that are stored as they are, and whether there has to be one; None where none is.
+    """Return the type of values that are stored as they are, and whether a value is required; None if there are none.
 
-    A NULL for a column that has both NULL and a DEFAULT becomes its default here, and in no format of ClickHouse's.
+    A NULL in a Nullable column with a DEFAULT becomes the default here, which none of ClickHouse's formats does.
     """
     needed = field.required or (field.column.default is not None and field.takes_null)
     type_ = _of(field.column.type, exact=True)
@@ -68,7 +68,7 @@ def _of(type_: str, *, exact: bool) -> Any:
 
 
 def _scalar(own: str, *, exact: bool) -> Any:
-    """Return the form for a type that holds no other."""
+    """Return the form for a type that contains no other type."""
     for pattern, fitting, same in _TYPES:
         if match := pattern.match(own):
             found = same if exact else fitting
@@ -110,7 +110,7 @@ def _fixed(match: re.Match[str]) -> Any:
 
 _SINGLE = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[float, Meta(ge=-1e37, le=1e37)]
 _SECONDS = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-# A type, its fitting form, its exact one: msgspec types, or functions that make one of the match.
+# Type, fitting form, exact form: msgspec types, or functions that make one from the match.
 _TYPES: tuple[tuple[re.Pattern[str], Any, Any], ...] = (
     (re.compile(r"^String$"), bool | _WHOLE | _FLOAT | str, str),
     (re.compile(r"^FixedString\(\s*(\d+)\s*\)$"), _fixed, _fixed),
