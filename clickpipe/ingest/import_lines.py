@@ -1,4 +1,4 @@
-"""A part of a file made rows: staged, inserted, what does not fit in quarantine."""
+"""Writes a part of a file: stages and inserts its rows, and puts those that do not fit in quarantine."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
 _LOGGER = logging.getLogger(__name__)
-OTHERS = "/others"  # behind the token of a part of CSV: its rows of another width
+OTHERS = "/others"  # suffix of the token for a CSV part's rows with a wrong number of fields
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many rows were written, how many are in quarantine, and how many of those are no rows at all.
+    """How many rows were written, how many went to quarantine, and how many of those are not rows at all.
 
     `seconds` is how long it took.
     """
@@ -46,7 +46,7 @@ class Written:
     seconds: float = 0.0
 
     def __add__(self, other: Written | None) -> Written:
-        """Return both together."""
+        """Return the sum of both."""
         other = other or Written()
         return Written(self.good + other.good, self.bad + other.bad, self.invalid + other.invalid)
 
@@ -66,11 +66,11 @@ class Target:
     lane: int = 0
 
     def for_lines(self) -> Target:
-        """Return it for lines that no header tells of."""
+        """Return the target for lines without a header."""
         return replace(self, rows=replace(self.rows, layout=None))
 
     def mapping(self, import_id: str) -> RowMapping:
-        """Return the statements by which the rows are written."""
+        """Return the statements that write the rows."""
         source, layout = self.source, self.rows.layout
         if self.rows.named:
             source = replace(source, columns=tuple(self._column(c) for c in source.columns))
@@ -80,11 +80,11 @@ class Target:
         return build_mapping(source, own, self.table, quarantine, quoted=self.rows.named, texts=texts)
 
     def owner(self, import_id: str) -> str:
-        """Return what names of tables begin with that a part is written through."""
+        """Return the prefix of the temporary tables for a part."""
         return f"import_{import_id}_{self.lane}"
 
     def _column(self, column: Column) -> Column:
-        """Return a column that takes the key of its name; what a header lacks has a default."""
+        """Return the column as read by its name; one that the header lacks gets a default."""
         layout = self.rows.layout
         if layout is None or column.name not in layout.missing or column.nullable or column.default is not None:
             return replace(column, jsonpath=None)
@@ -93,7 +93,7 @@ class Target:
 
 
 class _Copies:
-    """The copies of a target's table and views through which one part of a file goes, made when they are needed."""
+    """The copies of a target's table and views that check one part of a file, created on demand."""
 
     def __init__(self, engine: Engine, into: Target, import_id: str) -> None:
         self._engine = engine
@@ -103,14 +103,14 @@ class _Copies:
         self._kept: Kept | None = None
 
     def probe(self) -> Probe:
-        """Return the copy that tells who refuses rows. Raises EngineError."""
+        """Return the copy that shows which table or view refuses rows. Raises EngineError."""
         into = self._into
         if self._probe is None:
             self._probe = Probe(self._engine, into.live, into.source.name, self._owner, views=into.views)
         return self._probe
 
     def kept(self) -> Kept | None:
-        """Return the copy that keeps what views make of rows, None where others' views get them. Raises EngineError."""
+        """Return the copy that keeps what views make, or None if a standby's get the rows too. Raises EngineError."""
         into = self._into
         if not has_only_own_views(self._engine, into.live, into.source.name):
             return None
@@ -119,26 +119,26 @@ class _Copies:
         return self._kept
 
     def drop(self) -> None:
-        """Remove them. Raises EngineError."""
+        """Drop the copies. Raises EngineError."""
         for copy in (self._probe, self._kept):
             if copy is not None:
                 copy.drop()
 
 
 class LinesWriter:
-    """Writes rows that are not in the log: of files."""
+    """Writes rows of files, which do not go through the log."""
 
     def __init__(self, engine: Engine, sever: Sever) -> None:
         """Write through `engine`; `sever` is called when an insert fails: see `insert_staged`."""
         self._engine = engine
         self._sever = sever
-        self._one_by_one = threading.Lock()  # of CSV that is sorted out: it takes many times its size of memory
+        self._one_by_one = threading.Lock()  # for rewriting CSV, which takes many times its size in memory
 
     def insert(self, into: Target, import_id: str, part: Part, token: str, how: Decisions) -> Written:
         """Insert rows; return what was written.
 
-        What is decided of them is kept in `how`. With the same token and the same decisions, it is done once. Raises
-        EngineError, and what `how` does.
+        Decisions about refused rows are recorded in `how`. Repeating this with the same token and decisions changes
+        nothing. Raises EngineError, and what `how` raises.
         """
         if isinstance(part, TypedRows):
             return self._insert_typed(into, import_id, part, token, how)
@@ -166,7 +166,7 @@ class LinesWriter:
         return written + self._insert(into.for_lines(), import_id, others, f"{token}{OTHERS}", how)
 
     def _insert_typed(self, into: Target, import_id: str, part: TypedRows, token: str, how: Decisions) -> Written:
-        """Insert rows as they are; as lines where some do not fit, or are refused, or views may judge in two ways."""
+        """Insert rows directly; or as lines if some do not fit or are refused, or views may treat rows differently."""
         name, copies = into.source.name, _Copies(self._engine, into, import_id)
         ahead = into.views and has_views(into.live, name)
         try:
@@ -182,7 +182,7 @@ class LinesWriter:
     def _insert(
         self, into: Target, import_id: str, part: Lines | CsvRows, token: str, how: Decisions
     ) -> Written | None:
-        """Insert rows; return None for CSV that has to be sorted out first: nothing was written."""
+        """Insert rows; return None, having written nothing, for CSV that has to be rewritten first."""
         if not part.data:
             return Written()
         mapping, name = into.mapping(import_id), into.source.name
@@ -209,9 +209,9 @@ class LinesWriter:
         return Written(good - refused, bad + refused, invalid)
 
     def _directly(self, mapping: RowMapping, part: CsvRows, token: str, probe: Callable[[], Probe] | None) -> int:
-        """Insert CSV of which every row fits, without staging it, and return how many rows it has.
+        """Insert CSV without staging if every row fits, and return the number of rows.
 
-        Return 0 where that cannot be done: nothing was written then, or it is found again by its token.
+        Returns 0 if that is impossible; then nothing was written, or repeating the insert is deduplicated by its token.
         """
         settings: Settings = {**ONE_THREAD, **mapping.settings([part.data])}
         if not part.is_readable or "max_block_size" in settings:
@@ -223,7 +223,7 @@ class LinesWriter:
                 if probe is None:
                     return self._engine.execute(statement, output="Null", settings=once).rows_read
                 self._engine.execute(retarget(statement, probe().table), output="Null", settings=settings)
-                self._engine.execute(statement, output="Null", settings=once)  # the rows that views read are among it
+                self._engine.execute(statement, output="Null", settings=once)  # its rows_read would include the views'
                 return int(self._engine.execute(f"SELECT count(f1) FROM {records}", output="TSV").body)
         except EngineError as error:
             if is_passing(error):
@@ -231,7 +231,7 @@ class LinesWriter:
             return 0
 
     def _stage(self, mapping: RowMapping, part: Lines | CsvRows, import_id: str) -> int | None:
-        """Stage a part; return how many of its lines are no rows, None for CSV that has to be sorted out first."""
+        """Stage a part; return how many of its lines are not rows, or None for CSV that has to be rewritten first."""
         settings: Settings = {**ONE_THREAD, **mapping.settings([part.data])}
         if isinstance(part, Lines):
             with self._engine.lines([(import_id, part.data)]) as rows:
@@ -268,7 +268,7 @@ class LinesWriter:
         return None if int(many) else int(few)
 
     def _insert_staged(self, staged: StagedRows, how: Decisions) -> int:
-        """Insert; again and again while it fails for what passes: a part is not to be there by half."""
+        """Insert, retrying while errors are temporary, so that a part is never half written."""
         wait, keep = 0.5, partial(how.keep, staged.token)
         while True:
             try:

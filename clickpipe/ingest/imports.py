@@ -1,4 +1,4 @@
-"""Rows of files into a data source: appended, or in place of what it holds."""
+"""Imports files into a data source: appends rows or replaces existing ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from clickpipe.project import DataSource
 from clickpipe.query import shown_error
 
 _MISSING = "Name them, or let them have their defaults: allow_missing_columns=true (--allow-missing)."
-_AT_ONCE = 2  # parts of a file
+_AT_ONCE = 2  # parts of a file written concurrently
 NO_SETTINGS: Settings = MappingProxyType({})
 
 Pause = Callable[[], AbstractContextManager[None]]
@@ -33,9 +33,9 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Replacing:
-    """What a file replaces: all rows, or those that meet a condition (SQL that was checked, composed).
+    """What a file replaces: all rows, or those that match a condition (checked and composed SQL).
 
-    `missing`: a header may lack columns; `empty`: a file may have no rows.
+    `missing` allows a header without some columns; `empty` allows a file without rows.
     """
 
     condition: str = ""
@@ -44,7 +44,7 @@ class Replacing:
 
 
 class Importer:
-    """Imports of one workspace. `live` is asked anew for each part: a deployment may come between two."""
+    """Imports of one workspace. `live` is read for every part, as a deployment may come in between."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class Importer:
         sever: Callable[[EngineError], bool] = lambda _: False,
         bounds: Settings = NO_SETTINGS,
     ) -> None:
-        """Write through `engine`; `hold` keeps deployments away, `pause` events; `told` is told of all of it.
+        """Write through `engine`; `hold` keeps deployments away, `pause` events; `recorder` records every operation.
 
-        `replaced` is told of data sources whose rows were replaced or deleted; `sever` is called when an insert
-        fails: see `Writer`. `bounds` are those of a caller's condition, while it is evaluated.
+        `replaced` is called with data sources whose rows were replaced or deleted; `sever` when an insert fails: see
+        `Writer`. `bounds` are the limits for evaluating a caller's condition.
         """
         self._lines = LinesWriter(engine, sever)
         self._replaced = replaced
@@ -76,11 +76,11 @@ class Importer:
     def append(
         self, name: str, rows: FileRows, *, report: Report, before: Mapping[str, Any] | None = None
     ) -> ImportCounts:
-        """Append rows. A column that the header of a CSV file does not name takes its DEFAULT or its type's own.
+        """Append rows. A column that a CSV header does not name gets its DEFAULT or its type's default.
 
-        What was written stays when a later part cannot be read: `report` is told after each part. Given what it was
-        told `before` a stop, it goes on with the part behind. Rows that a view or the table refuses go to quarantine.
-        Raises ClickpipeError and EngineError.
+        Written parts stay if a later part cannot be read. Progress goes to `report` after each part; after a restart,
+        `before` is the last report, and the import resumes with the next part. Rows that a view or the table refuses go
+        to quarantine. Raises ClickpipeError and EngineError.
         """
         counts = ImportCounts.of(before or {}, rows.layout)
         if not counts.parts:
@@ -97,7 +97,7 @@ class Importer:
 
     @contextmanager
     def _telling(self, name: str, event_type: str, counts: ImportCounts) -> Iterator[None]:
-        """Tell of what is done within, when it has ended or failed."""
+        """Record the operation in this block when it ends or fails."""
         started, failed = time.monotonic(), ""
         try:
             yield
@@ -129,12 +129,11 @@ class Importer:
         before: Mapping[str, Any] | None = None,
         tag: str = "",
     ) -> ImportCounts:
-        """Put rows in place of those there are; readers see the rows before or the rows after.
+        """Replace rows atomically: readers see either the old or the new rows.
 
-        After a stop, `before` is what was told: no row is in quarantine twice then. `tag` marks the statements that
-        evaluate the condition, for which events wait: nothing is replaced when one is cancelled. Raises ClickpipeError
-        400, with nothing replaced, for rows of which none fits, a header that lacks columns, and a new row that does
-        not meet the condition.
+        After a restart, `before` is the last report, so that no row is quarantined twice. `tag` marks the statements
+        that evaluate the condition while events wait; cancelling one replaces nothing. Raises ClickpipeError 400, and
+        replaces nothing, if no row fits, the header lacks columns, or a new row does not match the condition.
         """
         missing = rows.layout.missing if rows.layout else ()
         if missing and not how.missing:
@@ -180,7 +179,7 @@ class Importer:
 
     @contextmanager
     def _beside(self, target: str, import_id: str) -> Iterator[str]:
-        """Give an empty table like the target, gone at the end."""
+        """Create an empty table like the target, and drop it at the end of the block."""
         beside = f"{target[:-1]}_import_{import_id[:8]}`"
         self._engine.storage.create_like(beside, target)
         try:
@@ -189,7 +188,7 @@ class Importer:
             self._engine.storage.drop([beside])
 
     def _require_condition(self, beside: str, condition: str, marked: Settings) -> None:
-        """Raise ClickpipeError where new rows do not meet the condition."""
+        """Raise ClickpipeError if a new row does not match the condition."""
         others = self._counted(beside, f"NOT ifNull((\n{condition}\n), 0)", marked)
         if others:
             message = f"{others} of the new rows do not meet the replace_condition: nothing was replaced."
@@ -203,9 +202,9 @@ class Importer:
         report: Report,
         kept: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write parts at once, and count them in their order; `kept` is what was decided of them before a stop.
+        """Write parts concurrently and count them in order; `kept` are decisions from before a restart.
 
-        Raises the error of the first that failed.
+        Raises the error of the first part that failed.
         """
         decisions = Decisions(kept or {}, lambda decided: report({**counts.as_dict(), "decided": decided}))
         with ThreadPoolExecutor(len(parts), "import", work_for, (whose(),)) as pool:
@@ -226,19 +225,19 @@ class Importer:
         return replace(written, seconds=time.monotonic() - started)
 
     def settled(self, name: str) -> str:
-        """Return a data source's table when all is in it that was acknowledged before."""
+        """Return a data source's table once everything acknowledged so far has been inserted."""
         with self._hold(), self._pause():
             return self._live().physical.tables[name]
 
     def delete(self, name: str, condition: str, *, tag: str = "", counting: str = "") -> int:
-        """Delete the rows that meet a condition (SQL that was checked, composed); return how many they are.
+        """Delete the rows that match a condition (checked and composed SQL); return how many there were.
 
-        `counting` marks the statement that counts them first: nothing is deleted when it is cancelled. `tag` marks the
-        one that deletes: one who cancels it wants to wait no longer; what was begun is done behind. Views behind the
-        data source keep what they made of them. Raises EngineError.
+        `counting` marks the statement that counts them first; cancelling it deletes nothing. `tag` marks the deletion;
+        cancelling that only ends the wait, and ClickHouse completes the deletion. Views of the data source keep what
+        they made of the rows. Raises EngineError.
         """
         self.settled(name)
-        with self._hold():  # events go on: those that come now may or may not be among what is deleted
+        with self._hold():  # events go on: new ones may or may not be deleted
             target = self._live().physical.tables[name]
             rows = self._counted(target, condition, {**self._bounds, "log_comment": counting})
             if rows:
@@ -254,9 +253,9 @@ class Importer:
         return int(json.loads(self._engine.execute(sql, output="JSONCompact", settings=settings).body)["data"][0][0])
 
     def truncate(self, name: str) -> None:
-        """Remove all rows of a data source and its quarantine, or of a quarantine alone.
+        """Delete all rows of a data source and its quarantine, or of a quarantine alone.
 
-        What was acknowledged before is written, and removed.
+        That includes everything acknowledged so far, which is inserted first.
         """
         with self._hold(), self._pause():
             started = time.monotonic()
@@ -269,7 +268,7 @@ class Importer:
 
 
 def _together(parts: Iterable[tuple[int, Part]]) -> Iterator[list[tuple[int, Part]]]:
-    """Yield the parts of a file, as many together as are written at once; the next are read meanwhile."""
+    """Yield the parts of a file in groups to write concurrently, while the next group is read ahead."""
     waiting = iter(parts)
     with ThreadPoolExecutor(1, thread_name_prefix="import-reader") as reader:
         coming = reader.submit(lambda: list(islice(waiting, _AT_ONCE)))

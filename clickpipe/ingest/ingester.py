@@ -1,11 +1,11 @@
-"""Events in: log, insert, count, acknowledge. Exactly once, also over a crash.
+"""Ingests events: log, insert, count, acknowledge. Exactly once, even across a crash.
 
-Requests for one data source that arrive while others are written form the next batch: one sync for all of them. A
-request that waits is answered when its rows can be read, and has what is logged inserted at once. One that does not is
-answered when its lines are durable and counted; they are inserted within `flush_seconds`, many requests together.
+Requests for a data source that arrive while others are being written form the next batch, with one sync for all. A
+request with `wait` triggers an insert at once and is answered when its rows can be read. Any other is answered when its
+lines are durable and counted; they are inserted within `flush_seconds`, many requests together.
 
-What cannot be inserted stays in the log and is tried again, without end. One that waits for it is told after some
-seconds that its rows are durable.
+What cannot be inserted stays in the log and is retried indefinitely. A waiting request is told after some seconds that
+its rows are durable.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from clickpipe.ingest.writer import Writer
 from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
-_TRIES = 3  # to have all of a workspace inserted, and on disk
-_FLUSH_BYTES = 1 << 20  # logged lines that are inserted without waiting for more
+_TRIES = 3  # attempts to get all of a workspace's rows inserted and on disk
+_FLUSH_BYTES = 1 << 20  # this many logged bytes are inserted without waiting for more
 
 
 class Ingester:
-    """Takes requests' lines and makes them rows. One for each server."""
+    """Accepts requests' lines and turns them into rows. One per server."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class Ingester:
         workers: int = 4,
         owner: Callable[[str], str] = str,
     ) -> None:
-        """Insert through `engine`; `positions` keeps where sources are, `live` what a workspace's id answers from.
+        """Insert through `engine`; `positions` stores sources' positions, `live` returns a workspace's live deployment.
 
-        `batch_bytes` bounds one insert (a larger request is one of its own), `queue_bytes` all that is being read or
-        waits, half of it one owner among several; `fail_fast` are the data sources (`*`: all) that refuse a request
-        with a line that does not fit; `recorder` records it all; `sever` is called when an insert fails: see `Writer`.
-        `workers` threads write for each workspace, whose engine works for its `owner`.
+        `batch_bytes` limits one insert (a larger request gets its own); `queue_bytes` limits everything being read or
+        waiting, of which one owner among several may take half. `fail_fast` are data sources (`*`: all) that refuse a
+        request if any line does not fit. `recorder` records everything; `sever` is called when an insert fails: see
+        `Writer`. `workers` is the number of writing threads per workspace; `owner` returns its engine owner.
         """
         self._engine, self._log, self._positions = engine, log, positions
         self._writer = Writer(engine, log, positions, live, recorder, sever)
@@ -78,7 +78,7 @@ class Ingester:
         self.failing, self.require_written = self._channels.failing, self._channels.require_written
         self._paused: set[str] = set()
         self._closing = False
-        self._stopped = False  # what is in the log stays there
+        self._stopped = False  # start no more inserts: the rest stays in the log
         self._state = threading.Condition()
         self._segments = Segments(self._writer, self._state, recorder)
         self._pools = Pools(workers, owner)
@@ -87,24 +87,24 @@ class Ingester:
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)
         self._clock.start()
         self._settler = Settler(engine, log, self._insert_again)
-        self.settle = self._settler.settle  # of a workspace, behind which no inserted segment comes back
+        self.settle = self._settler.settle  # after it, no inserted segment of the workspace comes back
 
     @property
     def waiting_bytes(self) -> int:
-        """Return the bytes of requests that wait to be written."""
+        """Return how many bytes of requests wait to be written."""
         return self._segments.waiting_bytes
 
     def submit(
         self, workspace: str, data_source: str, lines: Lines, *, wait: bool = True, position: Position | None = None
     ) -> Future[IngestResult]:
-        """Queue one request's lines; the future gives the counts when its rows can be read.
+        """Queue a request's lines; the future returns the counts when its rows can be read.
 
-        Without `wait` it gives them when the lines are durable. `position` is that of a source, behind the lines: see
-        `positions`. Raises ClickpipeError 503 when too much waits. The future raises ClickpipeError when none of the
-        rows could be written.
+        Without `wait` it returns as soon as the lines are durable. `position` is the source's position after the lines:
+        see `positions`. Raises ClickpipeError 503 if too much is queued. The future raises ClickpipeError if none of
+        the rows could be written.
         """
         request = Ingestion(import_id(), lines, wait, position)
-        request.done.set_running_or_notify_cancel()  # a client that goes away takes nothing back
+        request.done.set_running_or_notify_cancel()  # a client that disconnects cannot cancel it
         if not lines.data:
             request.done.set_result(IngestResult(0, 0))
             return request.done
@@ -113,7 +113,7 @@ class Ingester:
                 message = "The server is stopping. Please send it again in a moment."
                 raise ClickpipeError(message, status=503, code="stopping")
             channel = self._channels[workspace, data_source]
-            if channel.waiting_bytes > self._queue_bytes:  # the engine takes none; the disk is not to be filled
+            if channel.waiting_bytes > self._queue_bytes:  # inserts fail: do not fill the disk
                 raise overloaded()
             self._room.require(workspace, request.size)
             self._segments.wait(workspace, request.size)
@@ -122,17 +122,17 @@ class Ingester:
         return request.done
 
     def positions(self, workspace: str, data_source: str, source: str) -> Mapping[str, int]:
-        """Return the next number of each partition of a source, behind all of it that is durable.
+        """Return the next number for each partition of a source, after everything that is durable.
 
-        A source sends what follows of a partition when what it sent before is answered. Where that failed, and when it
-        starts, it goes on from here.
+        A source sends more of a partition only after the previous request was answered. At its start, and after a
+        failure, it continues from here.
         """
-        logged = self._channels.logged(workspace, data_source)  # before the catalog, where it is when it is inserted
+        logged = self._channels.logged(workspace, data_source)  # before the catalog: inserts move them there
         inserted = Position(source, self._positions.read(workspace, data_source, source))
         return furthest([inserted], logged)[source]
 
     def _start(self, channel: Channel) -> None:
-        """Let the channel run if it has to, unless it does or is paused (the caller holds the lock)."""
+        """Start the channel if it has work, unless it runs or is paused (the caller holds the lock)."""
         waits = self._stopped or channel.running or channel.workspace in self._paused
         if (channel.pending or channel.flush) and not waits:
             channel.running = True
@@ -154,7 +154,7 @@ class Ingester:
             self._work(channel, batch, flush=flush)
         except BaseException as error:
             if len(batch) > 1 and isinstance(error, ClickpipeError) and error.code == "unreadable":
-                for request in batch:  # one of them is: the others are not to suffer from it
+                for request in batch:  # only one of them is: handle each on its own
                     self._try_work(channel, [request], flush=False)
                 return
             self._segments.fail(channel, batch, error)
@@ -162,7 +162,7 @@ class Ingester:
                 raise
 
     def _work(self, channel: Channel, batch: Sequence[Ingestion], *, flush: bool) -> None:
-        """Log a batch and answer it; insert what is logged when somebody waits, or there is enough of it."""
+        """Log a batch and answer it; insert what is logged if a request waits for it or there is enough."""
         full = channel.open is not None and channel.open.size + sum(r.size for r in batch) > self._batch_bytes
         if flush:
             self._segments.insert_sealed(channel)
@@ -182,7 +182,7 @@ class Ingester:
             self._segments.insert(channel)
 
     def _flush_in_time(self) -> None:
-        """Have each open segment inserted when it is old enough, and those that failed when they are due."""
+        """Trigger inserts of open segments that are old enough and of failed ones that are due."""
         while not self._closing:
             try:
                 with self._state:
@@ -194,7 +194,7 @@ class Ingester:
                 time.sleep(1.0)
 
     def _start_due(self) -> float | None:
-        """Start the channels with a segment that is due; return the seconds until the next one is."""
+        """Start channels with a due segment; return the seconds until the next is due, or None."""
         now, left = time.monotonic(), []
         for channel in self._channels.values():
             due = channel.due(self._flush_seconds)
@@ -207,7 +207,7 @@ class Ingester:
         return max(0.001, min(left)) if left else None
 
     def forget(self, workspace: str) -> None:
-        """Drop what is there of a workspace that is gone, on disk too."""
+        """Drop everything of a deleted workspace, including its log on disk."""
         with self._state:
             for channel in self._channels.of(workspace):
                 self._state.wait_for(lambda channel=channel: not channel.running)  # type: ignore[misc]
@@ -216,7 +216,7 @@ class Ingester:
         self._log.forget(workspace)
 
     def recover(self) -> int:
-        """Insert what a stopped server left in its log, now or later; return how many segments that were."""
+        """Start inserting what a stopped server left in its log; return the number of segments."""
         self._settler.settle()
         added = self._insert_again(self._log.unfinished())
         wait_at_start(self._state, self._channels.values)
@@ -235,13 +235,13 @@ class Ingester:
         return added
 
     def rejected(self, workspace: str) -> list[RejectedSegment]:
-        """Return the segments of a workspace that were kept aside."""
+        """Return the segments of a workspace that were set aside."""
         return list_rejected(self._log, workspace)
 
     def replay_rejected(self, workspace: str, data_source: str = "", *, seconds: float = 60.0) -> dict[str, int]:
-        """Insert segments again that were kept aside, of one data source or all; wait for it for so many seconds.
+        """Insert segments that were set aside, of one data source or all, and wait up to `seconds`.
 
-        Returns how many are inserted, and how many are not, yet or because their data source is gone.
+        Returns how many were inserted, and how many are left: not yet done, or without a data source.
         """
         found = [s for s in self._log.rejected(workspace) if data_source in {"", s.data_source}]
         taken = [segment for segment in found if self._writer.takes(workspace, segment.data_source)]
@@ -251,9 +251,9 @@ class Ingester:
 
     @contextmanager
     def paused(self, workspace: str) -> Iterator[None]:
-        """Hold a workspace's inserts: what is logged is inserted before, none runs inside; requests wait and go on.
+        """Pause a workspace's inserts within the block, after inserting what is logged; requests wait meanwhile.
 
-        What cannot be inserted now comes in later. Raises ClickpipeError 503 while the disk does not take it all.
+        What cannot be inserted now is inserted later. Raises ClickpipeError 503 while the disk is too full.
         """
         with self._state:
             self._paused.add(workspace)
@@ -264,7 +264,7 @@ class Ingester:
                 self._segments.insert_all(own)
                 if not self.settle(workspace):
                     break
-            else:  # a segment that came back would be new to tables made from now on
+            else:  # tables created in the block would not recognize a segment that comes back
                 raise disk_full()
             yield
         finally:
@@ -275,7 +275,7 @@ class Ingester:
                 self._state.notify_all()
 
     def close(self) -> None:
-        """Write what waits, then stop; what cannot be inserted stays in the log. May be called twice."""
+        """Write what is queued, then stop; what cannot be inserted stays in the log. May be called twice."""
         with self._state:
             if self._closing:
                 return

@@ -1,4 +1,4 @@
-"""Staged rows into a data source, with every view behind, and its quarantine: all of an insert, or nothing of it.
+"""Inserts staged rows into a data source with all its views, and into its quarantine, atomically.
 
 Rows that a view or the table refuses are found and go to quarantine with the reason; all others are written.
 """
@@ -22,7 +22,7 @@ from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import ONE_BLOCK, Sever, execute_patiently, never, retarget, write
 
 _LOGGER = logging.getLogger(__name__)
-AT_ONCE = 3  # looks at rows that are refused
+AT_ONCE = 3  # concurrent probes for refused rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class StagedRows:
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """What became of staged rows: by import id, how many were refused, and why one of them was."""
+    """The result for staged rows: by import id, how many were refused, and the reason for one of them."""
 
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def __add__(self, other: Inserted) -> Inserted:
-        """Return both together."""
+        """Return the sum of both."""
         found = dict(self.refused)
         for name, (count, why) in other.refused.items():
             found[name] = (count + found.get(name, (0, ""))[0], why)
@@ -71,11 +71,11 @@ def insert_staged(
     keep: Callable[[Narrowed], None] = lambda _: None,
     sever: Sever = never,
 ) -> Inserted:
-    """Write staged rows; with the same token again, it is done once.
+    """Write staged rows; repeating it with the same token writes nothing twice.
 
-    `keep` is told which rows are refused before any row is written; after a stop, `known` is what it was told.
-    `sever` cuts off a standby deployment whose view made an insert fail (`Deploying.sever_standby`). Raises EngineError
-    and OSError: then nothing may be told of the rows, and the same is to be asked again.
+    `keep` is called with the refused rows before any row is written; after a restart, `known` is what it was called
+    with. `sever` cuts off a standby deployment whose view made an insert fail (`Deploying.sever_standby`). Raises
+    EngineError and OSError; then the result is unknown, and the call has to be repeated.
     """
     if rows.good and rows.kept is not None and (known.once if known else True) and (kept := rows.kept()) is not None:
         found = _write_kept(engine, rows, kept, known, keep, sever)
@@ -95,18 +95,18 @@ def _order(rows: StagedRows) -> str:
 def _write_asking(
     engine: Engine, rows: StagedRows, known: Narrowed | None, keep: Callable[[Narrowed], None], sever: Sever
 ) -> Inserted:
-    """Write rows that fit by one insert, in which views see them again."""
+    """Write the fitting rows with one insert, in which the views run again."""
     if known is None and rows.ahead and (error := _probed(engine, rows, rows.mapping.good_of(rows.mapping.table))):
         known = _narrowed(engine, rows, error)
         keep(known)
-    if known is None and rows.kept is not None:  # what is begun in this way is ended in it
+    if known is None and rows.kept is not None:  # once begun in this way, it must be completed in this way
         known = Narrowed(())
         keep(known)
     if known is None:
         try:
             write(engine, rows.mapping.good + _order(rows), rows.token, sever)
         except EngineError as error:
-            if rows.ahead:  # the table may have them all now: that they are taken is not asked again
+            if rows.ahead:  # the table may have all of them now, so never check them again
                 keep(Narrowed(()))
                 raise
             if is_passing(error):
@@ -124,7 +124,7 @@ def _write_kept(
     keep: Callable[[Narrowed], None],
     sever: Sever,
 ) -> Inserted:
-    """Write rows that fit, and what views made of them when they were asked."""
+    """Write the fitting rows together with what the views made of them when they were checked."""
     mapping = rows.mapping
     refused: tuple[Refused, ...] = known.refused if known else ()
     error = kept.take(mapping.good) if not refused else None
@@ -133,7 +133,7 @@ def _write_kept(
             rest, params = _without(table, refused)
             with prepared(engine, mapping, rest, params) as fitting:
                 if error is not None and kept.take(fitting.some(0, 0)) is not None:
-                    raise error  # whatever this is, it is not about rows
+                    raise error  # the error is not about rows
                 found = kept.gather(fitting.some, len(fitting.numbers), again=known is not None)
         if found:
             refused = tuple(replace(one, row=fitting.numbers[one.row]) for one in found)
@@ -149,7 +149,7 @@ def _write_kept(
 
 
 def _probed(engine: Engine, rows: StagedRows, statement: str, params: Params | None = None) -> EngineError | None:
-    """Return by which error views and table refuse the rows of an insert. Raises EngineError for one that passes."""
+    """Return the error with which the views or table refuse an insert, or None. Raises temporary EngineErrors."""
     table = rows.probe().table
     return _tried(lambda: execute_patiently(engine, retarget(statement, table), ONE_BLOCK, params))
 
@@ -165,7 +165,7 @@ def _tried(insert: Callable[[], None]) -> EngineError | None:
 
 
 def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
-    """Find the rows for which an insert is refused. Raises the error when no row is to blame."""
+    """Find the rows that make an insert fail. Raises the error if no row is to blame."""
     mapping, probe = rows.mapping, rows.probe()
     with numbered_rows(engine, mapping) as (table, count):
         found = _refused_by_each(engine, rows, table, error) or _refused_by_any(engine, rows, table, error)
@@ -176,7 +176,7 @@ def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
 
 
 def _refused_by_each(engine: Engine, rows: StagedRows, table: str, error: EngineError) -> Narrowed | None:
-    """Find them by looks at the one that refuses; None where rows are refused only together."""
+    """Find them by probing only the view or table that refuses; None if rows are refused only in combination."""
     mapping, refused = rows.mapping, list[Refused]()
     while True:
         rest, params = _without(table, refused)
@@ -193,13 +193,13 @@ def _refused_by_each(engine: Engine, rows: StagedRows, table: str, error: Engine
 
 
 def _refused_by_any(engine: Engine, rows: StagedRows, table: str, error: EngineError) -> Narrowed:
-    """Find them by looks at table and views together."""
+    """Find them by probing the table and all views together."""
     with prepared(engine, rows.mapping, table) as fitting:
         look, numbers = partial(_look, engine, rows.probe(), fitting), fitting.numbers
         found, free = narrow(look, len(numbers), AT_ONCE)
         refused = [replace(one, row=numbers[one.row]) for one in found]
         taken = [(numbers[first], numbers[end - 1] + 1) for first, end in free]
-        none_taken = look(0, 0) is not None  # whatever this is, it is not about rows
+        none_taken = look(0, 0) is not None  # then the error is not about rows
         if none_taken or (not refused and len(taken) < 2):  # noqa: PLR2004 - or what was refused is taken now
             raise error
         pieces = tuple(taken)
@@ -211,14 +211,14 @@ def _refused_by_any(engine: Engine, rows: StagedRows, table: str, error: EngineE
 
 
 def _look(engine: Engine, probe: Probe, fitting: Prepared, first: int, end: int) -> tuple[str, str] | None:
-    """Return who refuses some rows, and why; None where they are taken."""
+    """Return who refuses these rows and why, or None if they are accepted."""
     statement, settings = fitting.insert(first, end, probe.table)
     found = _tried(lambda: execute_patiently(engine, statement, settings))
     return probe.refused_by(found) if found is not None else None
 
 
 def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, sever: Sever) -> Inserted:
-    """Write the rows that are not refused, and those that are to quarantine."""
+    """Write the accepted rows, and put the refused ones in quarantine."""
     mapping = rows.mapping
     with numbered_rows(engine, mapping) as (table, _count):
         if known.pieces:
