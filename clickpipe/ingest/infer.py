@@ -1,4 +1,4 @@
-"""What a column's values look like, and the type that takes them."""
+"""Infers a column's type from its values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-_FEW, _SHARE, _ENOUGH = 100, 0.1, 20  # distinct texts, of all texts, in at least so many rows: LowCardinality
-_KEPT = 1_000  # distinct values that are counted
+_FEW, _SHARE, _ENOUGH = 100, 0.1, 20  # LowCardinality: most distinct texts, their share of all, least values
+_KEPT = 1_000  # distinct values to count
 _INTEGERS = (("Int16", 2**15), ("Int32", 2**31), ("Int64", 2**63))
 _ID = re.compile(r"(^|_)id$", re.IGNORECASE)
 _IP = re.compile(r"(^|_)ip(_|$)|ip_?addr", re.IGNORECASE)
@@ -23,7 +23,7 @@ _LAST_SECONDS = ("1970-01-01", "2106-02-07")  # of DateTime
 
 @dataclass(slots=True)
 class Seen:
-    """The values of one column, added up as they are read: nothing of them is kept but what types depend on."""
+    """A summary of one column's values, updated as they are read: it keeps only what types depend on."""
 
     kinds: set[str] = field(default_factory=set)
     values: int = 0
@@ -37,7 +37,7 @@ class Seen:
     distinct: set[Any] = field(default_factory=set)
 
     def add(self, value: Any, *, numbers: bool = False) -> None:
-        """Add a value that is not null; `numbers` takes texts that are numbers for numbers (CSV)."""
+        """Add a value that is not null; `numbers` treats numeric texts as numbers (CSV)."""
         self.values += 1
         if numbers and isinstance(value, str) and _NUMBER.fullmatch(value):
             value = int(value) if value.lstrip("-").isdigit() else float(value)
@@ -71,7 +71,7 @@ class Seen:
         return "text"
 
     def type(self, name: str) -> str:
-        """Return the ClickHouse type for a column of this name that may have no value in some rows."""
+        """Return the ClickHouse type for a column of this name, Nullable if some rows have no value."""
         plain = self.plain_type(name)
         few = len(self.distinct) <= min(_FEW, self.values * _SHARE) and self.values >= _ENOUGH
         nullable = self.values < self.rows or not self.values
@@ -96,7 +96,7 @@ def _text_type(_seen: Seen, _name: str) -> str:
 
 
 def _integer_type(seen: Seen, name: str) -> str:
-    """Return the smallest type with room: a column whose numbers fill half of a type goes to the next."""
+    """Return the smallest type with room to grow: if numbers use more than half of its range, take the next."""
     if seen.least >= 0 and seen.most >= 2**63:
         return "UInt64" if seen.most < 2**64 else "String"
     if seen.least < -(2**63):

@@ -1,4 +1,4 @@
-"""A file that is one JSON value: an object, or an array, of which some MB at a time are held."""
+"""Reads a file that is one JSON value, an object or an array, holding only some MB of an array at a time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from clickpipe.ingest.body import Lines, lines_of
 from clickpipe.ingest.pieces import MOST_ROWS, pieces
 
 _CHUNK = 8 << 20
-_MANY = 1_000_000  # commas: so many values that they are not to be held together
-_CUTS = 8  # places that are tried
+_MANY = 1_000_000  # commas: with this many values, do not hold all at once
+_CUTS = 8  # attempts to find a place to cut
 _DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\]},]|[\[{]++', re.DOTALL)
 
 
 def json_parts(stream: IO[bytes], longest: int) -> Iterator[Lines]:
-    """Yield the documents of a JSON array, or the one there is, as lines.
+    """Yield the documents of a JSON array, or the single document, as lines.
 
-    Raises ClickpipeError for one that is longer than `longest` bytes.
+    Raises ClickpipeError if a document is longer than `longest` bytes.
     """
     data = stream.read(_CHUNK)
     if len(data) < _CHUNK and data.count(b",") < _MANY:
@@ -38,14 +38,14 @@ def json_parts(stream: IO[bytes], longest: int) -> Iterator[Lines]:
 
 
 def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
-    """Yield the elements of an array whose bracket was read."""
+    """Yield the elements of an array whose opening bracket has been read."""
     at = depth = 0
     while depth >= 0:
         if not at:
             data = yield from _many(stream, data)
         found, start, at, depth = _cut(data, at, depth)
         yield from _some(found)
-        if start and depth >= 0:  # what follows is read from its beginning, many at once if it can be
+        if start and depth >= 0:  # start over at the next element, reading many at once if possible
             data, at, depth = data[start:], 0, 0
         block = stream.read(_CHUNK)
         if not block:
@@ -57,14 +57,14 @@ def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
 
 
 def _cut(data: bytes, at: int, depth: int) -> tuple[list[bytes], int, int, int]:
-    """Return the elements that are whole, where the next begins, how far it was read, and how deep it is nested there.
+    """Return the complete elements, where the next one begins, how far it was read, and the nesting depth there.
 
-    Reading begins at `at`, nested as `depth` says: -1 is behind the array.
+    Reading starts at `at` with nesting `depth`; -1 is after the array.
     """
     start, found = 0, list[bytes]()
     while (token := _TOKEN.search(data, at)) is not None:
         mark = token[0]
-        if mark == b'"':  # a text whose end was not read yet
+        if mark == b'"':  # a text whose end has not been read yet
             return found, start, token.start(), depth
         at = token.end()
         depth += _deeper(mark)
@@ -77,12 +77,12 @@ def _cut(data: bytes, at: int, depth: int) -> tuple[list[bytes], int, int, int]:
 
 
 def _deeper(mark: bytes) -> int:
-    """Return how much deeper what follows a mark is nested."""
+    """Return by how much a mark changes the nesting depth."""
     return len(mark) if mark[0] in b"[{" else -1 if mark in b"]}" else 0
 
 
 def _many(stream: IO[bytes], data: bytes) -> Generator[Lines, None, bytes]:
-    """Yield elements as long as many can be read at once; return what was read and is none of them."""
+    """Yield elements while many can be read at once; return the rest of what was read."""
     while (whole := _whole(data)) is not None:
         documents, rest = whole
         yield from _some(documents)
@@ -94,12 +94,12 @@ def _many(stream: IO[bytes], data: bytes) -> Generator[Lines, None, bytes]:
 
 
 def _some(documents: list[bytes]) -> Iterator[Lines]:
-    """Yield documents, some at a time."""
+    """Return the documents in groups of `MOST_ROWS`."""
     return (_lines(documents[n : n + MOST_ROWS]) for n in range(0, len(documents), MOST_ROWS))
 
 
 def _whole(data: bytes) -> tuple[list[bytes], int] | None:
-    """Return the elements that are whole up to an object near the end, and where the next begins; None: cannot tell."""
+    """Return the complete elements up to an object near the end, and where the next begins; None if unclear."""
     end = len(data)
     for _ in range(_CUTS):
         end = data.rfind(b"},", 0, end)
@@ -107,7 +107,7 @@ def _whole(data: bytes) -> tuple[list[bytes], int] | None:
             break
         try:
             return [bytes(one) for one in _DECODER.decode(b"[%b]" % data[: end + 1])], end + 2
-        except (msgspec.DecodeError, RecursionError):  # cut within an element, or one of them is no JSON
+        except (msgspec.DecodeError, RecursionError):  # cut inside an element, or an element is not JSON
             continue
     return None
 
@@ -117,7 +117,7 @@ def _lines(documents: list[bytes]) -> Lines:
 
 
 def _line(document: bytes) -> bytes:
-    """Return a document as one line; one that is no JSON goes to quarantine as it is."""
+    """Return a document as one line. One that is not JSON goes to quarantine as it is."""
     if b"\n" not in document:
         return document
     try:

@@ -1,4 +1,4 @@
-"""Steps of a jsonpath to a ClickHouse expression. Rules: docs/ingestion.md."""
+"""Translates jsonpaths to ClickHouse expressions. Rules: docs/ingestion.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def text_at(document: str, steps: tuple[Step, ...]) -> str:
 
 
 def _elements(document: str, steps: tuple[Step, ...], each: int, variable: str) -> str:
-    """Return SQL for a path with `[:]`: the elements, put together as the text of a JSON array."""
+    """Return SQL for a path with `[:]`: its elements, joined to the text of a JSON array."""
     before, after = steps[:each], steps[each + 1 :]
     keys = f", {keys_of(before)}" if before else ""
     elements = f"JSONExtractArrayRaw({document}{keys})"
@@ -46,5 +46,5 @@ def json_at(document: str, steps: tuple[Step, ...]) -> str:
 
 
 def keys_of(steps: tuple[Step, ...]) -> str:
-    """Return the arguments by which JSON functions go along the keys of a path."""
+    """Return a path's keys as arguments of JSON functions."""
     return ", ".join(quote_literal(step.name) for step in steps if isinstance(step, Key))

@@ -1,8 +1,8 @@
-"""What a failed write means: whether it passes by itself, and which view refused.
+"""Classifies failed writes: whether the error is temporary, and which view refused.
 
-Errors are of three kinds. A *passing* one is retried with back-off, without end. One *about rows* is that which
-some of the rows provoke on their own (`narrow.py` finds them): these go to quarantine. Anything else is *ours*: it is
-told loudly, nothing is dropped, and the write is retried too.
+There are three kinds of errors. *Passing* ones are temporary and retried with back-off, indefinitely. Those *about
+rows* are caused by certain rows (`narrow.py` finds them), which go to quarantine. All others are *ours*: they are
+logged loudly, nothing is dropped, and the write is retried too.
 """
 
 from __future__ import annotations
@@ -41,32 +41,32 @@ _PASSING = frozenset(
         "TOO_MANY_SIMULTANEOUS_QUERIES",
     }
 )
-# What the operating system says comes without a name of ClickHouse's, or under that of any exception.
+# Errors of the operating system have no ClickHouse error name, or a general one.
 _SYSTEM = re.compile(
     r"No space left on device|Input/output error|Too many open files|Cannot allocate memory"
     r"|Disk quota exceeded|Read-only file system|\berrno: \d+|std::bad_alloc"
 )
-# Of a view behind the target of another, both are named: the one that refused first.
+# For a chain of views, all are named, first the one that refused.
 _VIEW = re.compile(r"(?s)^(?P<reason>.*?)(?::|,)? while pushing to view `?[^`\s.]+`?\.`?(?P<view>[^`\s.:]+)`?")
-# The tables that ClickHouse worked on mean nothing to a caller.
+# Context that means nothing to a caller: the tables ClickHouse worked on.
 _CONTEXT = re.compile(r"(?s)(?:: |\. )?(?:[Ww]hile executing|In scope|while processing|while converting) .*$")
 
 
 def is_passing(error: Exception) -> bool:
-    """Tell whether a write may succeed later as it is: no memory, a full disk, too many parts."""
+    """Return whether the same write may succeed later: no memory, a full disk, too many parts."""
     if isinstance(error, EngineError):
         return error.name in _PASSING or _SYSTEM.search(error.message) is not None
-    return isinstance(error, OSError | sqlite3.OperationalError)  # the disk, also under the catalog
+    return isinstance(error, OSError | sqlite3.OperationalError)  # the disk, also the catalog's
 
 
 def refusing_view(error: EngineError) -> str:
-    """Return the physical name of the view that an insert failed in; '' when it was the table itself."""
+    """Return the physical name of the view in which an insert failed; '' if it was the table itself."""
     match = _VIEW.match(error.message)
     return match["view"] if match else ""
 
 
 def reason_of(error: EngineError) -> str:
-    """Return what ClickHouse says of the values, without the names of tables and views that it was busy with."""
+    """Return ClickHouse's reason without the names of the tables and views involved."""
     match = _VIEW.match(error.message)
     text = match["reason"] if match else error.message
     return _CONTEXT.sub("", text).strip().rstrip(".:") or error.message

@@ -1,4 +1,4 @@
-"""What is left in the engine of a workspace that is gone: tables in which rows were staged, and asked about."""
+"""Drops a deleted workspace's temporary tables: for staging and for probing rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clickpipe.sql import quote_identifier
 
 
 def drop_leftovers(engine: Engine, workspace: str) -> None:
-    """Drop the tables of a workspace that nothing writes to any more, views first. Raises EngineError."""
+    """Drop the temporary tables of a workspace that no longer writes, views first. Raises EngineError."""
     for database in (PROBES, STAGED):
         found = engine.storage.tables(database)
         own = [name for name in found if name.startswith(f"{workspace}_")]

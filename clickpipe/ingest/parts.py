@@ -1,4 +1,4 @@
-"""How long inserts are held back, so that parts are merged faster than they are made."""
+"""Back-pressure: delays inserts so that parts are merged faster than they are created."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from clickpipe.catalog import Live
 from clickpipe.engine import Engine, split_table
 from clickpipe.ingest.judge import Failure
 
-_MANY, _WITHIN = 20, 2.0  # so many inserts in so many seconds: look at how many parts there are
-_PARTS, _TOO_MANY_PARTS = 150, 300  # in one partition; between them inserts are held back, up to a second
+_MANY, _WITHIN = 20, 2.0  # after this many inserts within this many seconds, check the number of parts
+_PARTS, _TOO_MANY_PARTS = 150, 300  # per partition; between these, inserts are delayed by up to a second
 
 
 def hold_back(engine: Engine, live: Live | None, recent: deque[float]) -> float:
-    """Return for how many seconds the next insert is held back; `recent` are the times of those before."""
+    """Return by how many seconds to delay the next insert; `recent` are the times of earlier ones."""
     now = time.monotonic()
     recent.append(now)
     if len(recent) <= _MANY:

@@ -1,4 +1,4 @@
-"""Bounds on how many rows are inserted together: a few MB of tiny rows are GBs in ClickHouse."""
+"""Limits the rows per insert: a few MB of tiny rows become GBs in ClickHouse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_ROWS = 100_000
 
 
 def line_end(data: bytes, end: int) -> int:
-    """Return where the last of `MOST_ROWS` lines ends in the first `end` bytes; `end` where there are no more lines."""
+    """Return where line number `MOST_ROWS` ends within the first `end` bytes, or `end` if there are fewer."""
     if data.count(b"\n", 0, end) < MOST_ROWS:
         return end
     at = 0
@@ -20,7 +20,7 @@ def line_end(data: bytes, end: int) -> int:
 
 
 def pieces(lines: Lines) -> Iterator[Lines]:
-    """Yield lines in pieces of `MOST_ROWS` at most."""
+    """Yield lines in pieces of at most `MOST_ROWS`."""
     data = lines.data
     while (end := line_end(data, len(data))) < len(data):
         yield Lines(data[: end - 1])

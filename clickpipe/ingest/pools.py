@@ -1,4 +1,4 @@
-"""Threads that write, of each workspace its own: one whose views take long holds no other's events."""
+"""Writing threads, separate for each workspace, so that one with slow views does not delay others' events."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from clickpipe.engine import work_for
 
 
 class Pools:
-    """So many threads for each workspace. One caller at a time."""
+    """A thread pool per workspace. Not thread-safe."""
 
     def __init__(self, workers: int, owner: Callable[[str], str] = str) -> None:
-        """Start `workers` threads of a workspace as they are needed; `owner` tells for whom the engine works there."""
+        """Start up to `workers` threads per workspace on demand; `owner` returns a workspace's engine owner."""
         self.owner = owner
         self._workers = workers
         self._pools: dict[str, ThreadPoolExecutor] = {}
 
     def has_others(self, workspace: str) -> bool:
-        """Tell whether workspaces of other owners have threads."""
+        """Return whether workspaces of other owners have threads."""
         return any(self.owner(other) != self.owner(workspace) for other in list(self._pools))
 
     def submit(self, workspace: str, work: Callable[[], None]) -> None:
@@ -30,11 +30,11 @@ class Pools:
         self._pools[workspace].submit(work)
 
     def forget(self, workspace: str) -> None:
-        """Let go of the threads of a workspace that is gone."""
+        """Release the threads of a deleted workspace."""
         if (pool := self._pools.pop(workspace, None)) is not None:
             pool.shutdown(wait=False)
 
     def close(self, *, wait: bool = True) -> None:
-        """Let go of all threads, when they are done unless they go on for too long."""
+        """Release all threads; with `wait`, once they are done."""
         for pool in self._pools.values():
             pool.shutdown(wait=wait)

@@ -1,7 +1,8 @@
-"""Where a source stands whose rows have numbers of their own: a Kafka partition's offsets, the parts of a file.
+"""Positions of sources whose rows are numbered: offsets of a Kafka partition, parts of a file.
 
-A request names the position behind its rows. It is in the log with them, and in the catalog when they are in the table,
-before the log forgets them: after a stop a source reads on behind all that was acknowledged, and nothing comes twice.
+A request carries the position after its rows. It is stored in the log with them, and in the catalog once they are in
+the table, before the log drops them. So after a restart a source continues after everything acknowledged, and nothing
+is read twice.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from types import MappingProxyType
 
 import msgspec
 
-_BEHIND = "\n"  # what parts an import id from a position in a record of the log
+_BEHIND = "\n"  # separates import id and position in a record of the log
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The next number of each partition that a request had rows of, in a source of some name.
+    """The next number for each partition in a request, for a named source.
 
-    Numbers only grow; a source that begins anew is one of another name.
+    Numbers only grow; a source that starts over needs another name.
     """
 
     source: str
@@ -35,13 +36,13 @@ def record_name(import_id: str, position: Position | None) -> str:
 
 
 def read_name(name: str) -> tuple[str, Position | None]:
-    """Return import id and position of a record. Raises msgspec.DecodeError for what `record_name` does not write."""
+    """Parse a record's name into import id and position. Raises msgspec.DecodeError if it is malformed."""
     import_id, _, position = name.partition(_BEHIND)
     return import_id, msgspec.json.decode(position, type=Position) if position else None
 
 
 def furthest(found: Iterable[Position | None], known: Positions = MappingProxyType({})) -> Positions:
-    """Return how far each source is by all positions together, and what is known already."""
+    """Return the furthest position of each source, over `found` and `known`."""
     positions = known
     for position in found:
         if position is not None:

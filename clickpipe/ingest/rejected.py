@@ -1,4 +1,4 @@
-"""Segments of the log that were kept aside: listed, and taken in again."""
+"""Lists segments of the log that were set aside, and waits for their replay."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from clickpipe.ingest.log_file import Segment, read_records
 
 @dataclass(frozen=True, slots=True)
 class RejectedSegment:
-    """A segment that was kept aside: of a data source that is gone, that cannot be read, or that an older version left.
+    """A segment that was set aside: its data source is gone, it cannot be read, or an older version left it.
 
-    `rows` are the lines in it that can be read.
+    `rows` is the number of readable lines.
     """
 
     data_source: str
@@ -27,12 +27,12 @@ class RejectedSegment:
     since: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return it as a JSON object."""
         return asdict(self)
 
 
 def list_rejected(log: WriteAheadLog, workspace: str) -> list[RejectedSegment]:
-    """Return what is kept aside of a workspace, the oldest first."""
+    """Return a workspace's set-aside segments, oldest first."""
     return [_described(segment) for segment in log.rejected(workspace)]
 
 
@@ -44,7 +44,7 @@ def _described(segment: Segment) -> RejectedSegment:
 
 
 def wait_until_tried(batches: list[tuple[Channel, Batch]], state: threading.Condition, seconds: float) -> int:
-    """Wait until segments are inserted, or cannot be now; return how many are."""
+    """Wait until segments are inserted or have failed, up to `seconds`; return how many are inserted."""
     until = time.monotonic() + seconds
     under_way = {State.SEALED, State.INSERTING, State.NARROWING}
     with state:
