@@ -1,4 +1,4 @@
-"""Tables that are read by themselves: behind a LIMIT, which ClickHouse moves no condition through."""
+"""Wraps tables in sub-queries with a LIMIT, past which ClickHouse moves no conditions."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _APART = re.compile(rf"SELECT \* FROM `(?:[^`\\]|\\.)*+`(?:\.`(?:[^`\\]|\\.)*+`)
 
 
 def read_apart(table: TableReference, *, final: bool = False) -> str:
-    """Return a SELECT of all that a table has, and nothing of what it is evaluated with."""
+    """Return a SELECT of all of a table, evaluated independently of the query around it."""
     parts = [*(table.database.split(".") if table.database else ()), table.name]
     return f"SELECT * FROM {'.'.join(map(quote_identifier, parts))}{' FINAL' if final else ''} {_ALL}"
 
 
 def is_read_apart(text: str) -> bool:
-    """Tell whether a text is one that `read_apart` gives."""
+    """Return whether a text is one that `read_apart` returns."""
     return _APART.fullmatch(text) is not None
 
 
 def reads_apart(text: str) -> bool:
-    """Tell whether a statement reads tables by themselves."""
+    """Return whether a statement contains such sub-queries."""
     return _ALL in text
 
 
 def without_final(syntax: Syntax) -> tuple[str, frozenset[int]]:
-    """Return SQL without FINAL behind its tables, and behind which it stood, by their numbers in the tree."""
+    """Return SQL without FINAL after its tables, and the tables that had it, by their index in `syntax.tables`."""
     every = list(tokens(syntax.text))
     by_end = {token.end: number for number, token in enumerate(every)}
     parts: list[str] = []
@@ -46,7 +46,7 @@ def without_final(syntax: Syntax) -> tuple[str, frozenset[int]]:
 
 
 def _final(every: list[Token], at: int, table: TableReference) -> Token | None:
-    """Return the word FINAL behind a table and its alias."""
+    """Return the token FINAL after a table and its alias, if any."""
     behind = every[at : at + 3]
     if behind and behind[0].kind is Kind.WORD and behind[0].value.upper() == "AS":
         behind = behind[1:]
@@ -56,7 +56,7 @@ def _final(every: list[Token], at: int, table: TableReference) -> Token | None:
 
 
 def same_but_final(before: str, after: str) -> bool:
-    """Tell whether two trees differ in nothing but FINAL, of which the second has none."""
+    """Return whether two trees are equal apart from FINAL, which the second must not have."""
     waiting: list[tuple[Any, Any]] = [(read_tree(before), read_tree(after))]
     while waiting:
         one, other = waiting.pop()

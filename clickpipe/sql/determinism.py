@@ -1,4 +1,4 @@
-"""What a statement reads, and whether it gives the same rows as long as that stays the same."""
+"""Finds what a statement reads, and whether its result depends on anything else."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _MOMENTS = frozenset(
     {"now", "now64", "nowinblock", "nowinblock64", "today", "yesterday", "curdate", "utctimestamp", "utc_timestamp"}
     | {"current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"}
 )
-_SAME_ALWAYS = frozenset({"arrayjoin", "unnest"})  # which ClickHouse calls not deterministic: they make rows
+_SAME_ALWAYS = frozenset({"arrayjoin", "unnest"})  # listed as non-deterministic because they produce rows
 _FIXED_TABLES = frozenset({"numbers", "numbers_mt", "null", "values", "zeros", "zeros_mt"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The tables that a statement reads (`database.table`); `deterministic`: what else its result hangs on is nothing.
+    """The tables that a statement reads (`database.table`); `deterministic` if its result depends on nothing else.
 
-    `timely`: all else is the moment, so two who ask at the same time get the same.
+    `timely` if it depends at most on the current time as well, so that concurrent queries get the same result.
     """
 
     tables: frozenset[str]
@@ -30,7 +30,7 @@ class Reads:
 
 
 def reads(tree: str, changing: Collection[str]) -> Reads:
-    """Judge the syntax tree of a SELECT; `changing` are the functions, in lower case, that are not deterministic."""
+    """Analyze the syntax tree of a SELECT; `changing` are the non-deterministic functions, in lower case."""
     tables: set[str] = set()
     found: set[str] = set()
     for node in nodes(read_tree(tree)):

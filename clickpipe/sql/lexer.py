@@ -1,4 +1,4 @@
-"""The tokens of SQL text, by the rules of ClickHouse's own lexer (26.9): where names and texts stand.
+"""Splits SQL into tokens by the rules of ClickHouse's own lexer (26.9), to locate names and texts.
 
 It skips what ClickHouse skips: comments (`--`, `# `, `#!`, `/* nested /* too */ */`) and white space of any script.
 A heredoc (`$tag$…$tag$`) is one text, and so is what stands between quotes of any kind, typographic ones included.
@@ -53,7 +53,7 @@ class Token:
 
     @property
     def is_name(self) -> bool:
-        """Tell whether it can name something."""
+        """Return whether the token can be a name."""
         return self.kind in {Kind.WORD, Kind.QUOTED}
 
 
@@ -63,7 +63,7 @@ def tokens(sql: str) -> Iterator[Token]:
     What ClickHouse would refuse comes as marks: its parser tells. The rest of a text whose quote is not closed is one.
     """
     at = 0
-    last: dict[str, int] = {}  # where each heredoc's tag stands last
+    last: dict[str, int] = {}  # last position of each heredoc's tag
     while at < len(sql):
         match = _TOKEN.match(sql, at)
         assert match is not None and match.lastgroup is not None  # noqa: S101, PT018 - the last alternative takes anything
@@ -87,7 +87,7 @@ def tokens(sql: str) -> Iterator[Token]:
 
 
 def _comment_end(sql: str, at: int) -> int:
-    """Return the offset behind the comment whose opening ends at `at`: comments nest."""
+    """Return the offset after the comment whose opening ends at `at`. Comments nest."""
     depth = 1
     while depth:
         edge = _COMMENT_EDGE.search(sql, at)

@@ -1,6 +1,6 @@
-"""Where a simple statement names tables, as its words look: a guess, made to ask ClickHouse about two texts at once.
+"""Guesses where a simple statement names tables, so that ClickHouse can parse it and its composed text in one query.
 
-Nothing is decided by it. A text that is composed otherwise than guessed is parsed by itself.
+No decision depends on the guess. If it is wrong, the composed text is parsed separately.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from clickpipe.sql.lexer import Token, tokens
 from clickpipe.sql.syntax import Syntax, TableReference
 
-_LONG = 10_000  # characters from which on parsing costs more than asking
+_LONG = 10_000  # characters above which guessing costs more than another query
 _BEFORE = frozenset({"FROM", "JOIN"})
 _BEHIND = frozenset(
     {"ANY", "ARRAY", "CROSS", "FORMAT", "FULL", "GROUP", "HAVING", "INNER", "JOIN", "LEFT", "LIMIT", "ON", "ORDER"}
@@ -19,7 +19,7 @@ _BEHIND = frozenset(
 
 
 def likely(text: str, is_table: Callable[[str], bool]) -> Syntax | None:
-    """Return a statement with the tables that it seems to name and no tree; None where that is hard to tell."""
+    """Return a statement with the tables that it seems to name, without a tree; None if that is unclear."""
     if len(text) > _LONG:
         return None
     every = list(tokens(text))
@@ -36,7 +36,7 @@ def likely(text: str, is_table: Callable[[str], bool]) -> Syntax | None:
 
 
 def _alias(behind: list[Token]) -> str | None:
-    """Return the alias that follows a table's name, '' for none; None where it may be something else."""
+    """Return the alias after a table's name, '' if there is none, or None if it may be something else."""
     if not behind or behind[0].value.upper() in _BEHIND:
         return ""
     if behind[0].value.upper() == "AS" and len(behind) > 1 and behind[1].is_name:

@@ -1,6 +1,6 @@
-"""Limits in SETTINGS clauses of SQL: none is higher than the query's own.
+"""Caps limits in SETTINGS clauses of SQL at the query's own.
 
-ClickHouse takes what the text says over what comes with the query, so the text itself is changed.
+In ClickHouse, settings in the text override those sent with the query, so the text itself has to be changed.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 
 from clickpipe.sql.lexer import Kind, Token, tokens
 
-_LEAST = {"max_execution_time": 0.001}  # of the numbers that limit: 1 of all others
+_LEAST = {"max_execution_time": 0.001}  # smallest value that limits; 1 for all others
 _CLAUSE = re.compile("settings", re.IGNORECASE)
 
 
 def within_limits(text: str, limits: Mapping[str, int]) -> str:
-    """Return SQL whose SETTINGS clauses set no limit higher than these (by setting; 0 is none, DEFAULT too).
+    """Return SQL whose SETTINGS clauses exceed none of these limits (by setting; 0 and DEFAULT mean unlimited).
 
-    What is lower, and what is no limit, stays as it is written.
+    Lower values, and other settings, stay as written.
     """
     if not limits or not _CLAUSE.search(text):
         return text
@@ -33,7 +33,7 @@ def within_limits(text: str, limits: Mapping[str, int]) -> str:
 
 
 def _changes(every: list[Token], at: int) -> Iterator[tuple[Token, Token]]:
-    """Yield the names and values that follow SETTINGS; a bare name sets 1."""
+    """Yield the (name, value) tokens after SETTINGS; a bare name sets 1."""
     while at + 2 < len(every) and every[at].is_name:
         behind = at + 1
         if every[behind].value == "=":
@@ -49,7 +49,7 @@ def _changes(every: list[Token], at: int) -> Iterator[tuple[Token, Token]]:
 
 
 def _is_lower(name: str, value: Token, most: int) -> bool:
-    """Tell whether a value limits, and as much: ClickHouse takes whole numbers of what is no time, 0.5 for none."""
+    """Return whether a value is a limit of at most `most`; ClickHouse truncates 0.5 to 0 (none), except for times."""
     try:
         return _LEAST.get(name, 1) <= float(value.value) <= most
     except ValueError:

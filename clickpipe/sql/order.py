@@ -1,4 +1,4 @@
-"""Which columns a SELECT orders its rows by."""
+"""Finds the columns that a SELECT orders its rows by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A statement with the places of the tables that it names, and its text with others in their place."""
+"""A statement with the positions of the tables that it names, and the replacement of these in its text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clickpipe.sql.tree import read_tree
 class TableReference:
     """A table name in SQL text: `database` is '' for a bare name; offsets cover the name as written.
 
-    `repeated`: a table before it in the same FROM goes by the same name.
+    `repeated` means that an earlier table in the same FROM has the same name.
     """
 
     name: str
@@ -28,17 +28,17 @@ class TableReference:
 
     @property
     def keeps_name(self) -> bool:
-        """Tell whether what takes its place is to have its name as an alias."""
+        """Return whether its replacement needs its name as an alias."""
         return self.use is Use.FROM and not self.alias and not self.repeated
 
     @property
     def in_operator(self) -> bool:
-        """Tell whether it stands behind IN, where it may be a column as well."""
+        """Return whether it follows IN, where it may also be a column."""
         return self.use is Use.IN
 
     @property
     def length(self) -> int:
-        """Return of how many parts the name is."""
+        """Return the number of parts of the name."""
         return self.database.count(".") + 2 if self.database else 1
 
     @property
@@ -49,7 +49,7 @@ class TableReference:
 
 @dataclass(frozen=True, slots=True)
 class Qualifier:
-    """A qualifier in SQL text (`events` in `events.id`) of a table that has another alias there."""
+    """A qualifier in SQL text (`events` in `events.id`) of a table that has a different alias there."""
 
     start: int
     end: int
@@ -73,12 +73,12 @@ class Syntax:
 
     @cached_property
     def lambdas(self) -> frozenset[str]:
-        """Return the names that it gives to lambdas."""
+        """Return the names given to lambdas."""
         return named_lambdas(read_tree(self.tree)) if '"lambda"' in self.tree else frozenset()
 
     @cached_property
     def functions(self) -> frozenset[str]:
-        """Return the names of the functions that it calls."""
+        """Return the names of the functions called."""
         return functions(read_tree(self.tree))
 
 
@@ -114,7 +114,7 @@ def splice(syntax: Syntax, replace: Callable[[TableReference], str | None]) -> s
 
 
 def quote_identifier(name: str) -> str:
-    """Return a name as ClickHouse takes it anywhere: in backticks, escaped."""
+    """Return a name in backticks and escaped, as ClickHouse accepts it anywhere."""
     escaped = name.replace("\\", "\\\\").replace("`", "\\`")
     return f"`{escaped}`"
 

@@ -1,4 +1,4 @@
-"""Reading ClickHouse's syntax trees, which are JSON of any depth."""
+"""Reads ClickHouse's syntax trees: JSON of any depth."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-OTHER = '{"type":"Other"}'  # the tree of a statement that `parseQueryToJSON` has no form for: it is no SELECT
+OTHER = '{"type":"Other"}'  # stands for a statement that `parseQueryToJSON` cannot represent: it is not a SELECT
 _PART = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]|[^][{}",:\s]+')
 
 
 @lru_cache(maxsize=256)
 def read_tree(text: str) -> Mapping[str, Any]:
-    """Return the tree's root: nodes are dicts with a `type`, not to be changed. Raises ValueError where it is none."""
+    """Return the root: nodes are dicts with a `type`; do not change them. Raises ValueError if it is not a tree."""
     try:
         root = json.loads(text)
     except RecursionError:
@@ -26,7 +26,7 @@ def read_tree(text: str) -> Mapping[str, Any]:
 
 
 def _read_deep(text: str) -> Any:
-    """Read JSON with a stack of its own: Python's reader goes as deep as its functions may call each other."""
+    """Parse JSON with an explicit stack, as Python's parser is limited by its recursion depth."""
     top: list[Any] = []
     stack: list[tuple[list[Any] | dict[str, Any], str | None]] = []
     here: list[Any] | dict[str, Any] = top
@@ -57,7 +57,7 @@ _NOT_COLUMNS = frozenset(
 
 
 def columns_part(text: str) -> str:
-    """Return the part of a SELECT's syntax tree that decides about its columns: equal parts, equal columns."""
+    """Return the part of a SELECT's syntax tree that determines its columns: equal parts mean equal columns."""
 
     def kept(node: Any) -> Any:
         if isinstance(node, dict):
