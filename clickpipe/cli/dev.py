@@ -32,6 +32,12 @@ _NO_DATAFILES = "CP2006"  # how a new project begins: no mistake here
 )
 @click.option("--watch/--no-watch", default=True, help="Redeploy when a datafile is saved.")
 @click.option(
+    "--with-connections",
+    "connections",
+    is_flag=True,
+    help="Read Kafka topics. Without it, none is read: their messages may be another server's.",
+)
+@click.option(
     "--allow-destructive-operations",
     "destructive",
     is_flag=True,
@@ -45,6 +51,7 @@ def dev(
     *,
     fixtures: bool,
     watch: bool,
+    connections: bool,
     destructive: bool,
 ) -> None:
     """Serve the project in FOLDER (here by default), with its fixtures, and redeploy when a file is saved.
@@ -55,7 +62,8 @@ def dev(
     from clickpipe.config import load_settings
     from clickpipe.server import listening, run
 
-    settings = load_settings(folder, flags={"data_dir": data_dir, "host": host, "port": port})
+    kafka = None if connections else "off"  # a reader would take messages from the server that shares its group
+    settings = load_settings(folder, flags={"data_dir": data_dir, "host": host, "port": port, "kafka": kafka})
     place = Path(settings.data_dir) if data_dir else folder / settings.data_dir
     stop = threading.Event()
     with listening(settings) as listeners, open_instance(place, settings) as instance:

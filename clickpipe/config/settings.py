@@ -113,7 +113,7 @@ class Settings:
     def no_kafka(self) -> str:
         """Why no Kafka data source reads its topic here, and what to do; '' where they do."""
         if self.kafka == "off":
-            return "the server's setting kafka is off"
+            return "the server's setting kafka is off (`clickpipe dev` reads topics with --with-connections)"
         if find_spec("confluent_kafka") is None:
             return "the server lacks confluent-kafka: pip install 'clickpipe[kafka]'"
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping
 
@@ -12,6 +13,7 @@ from clickpipe.diagnostics import redact
 from clickpipe.observe import KafkaLog
 
 _LOGGER = logging.getLogger(__name__)
+_ATTEMPT = re.compile(r" \(after \d+ms in state \w+[^()]*\)")  # librdkafka's, another each time
 _AGAIN = 60.0  # seconds until the same problem is told again; one that was not met for as long is over
 
 
@@ -23,7 +25,7 @@ class Teller:
         self._topic = topic
         self._log = log
         self.counts = Counts()
-        self._told: tuple[str, float] = ("", 0.0)
+        self._told: dict[str, float] = {}  # when each problem was last told
         self._met = 0.0
 
     def status(self, partitions: int) -> Status:
@@ -35,14 +37,14 @@ class Teller:
 
     def problem(self, text: str) -> None:
         """Tell of something that is wrong; of the same again after a minute."""
-        text = redact(text, self._topic.hidden)
+        text = redact(_ATTEMPT.sub("", text), self._topic.hidden)
         self.counts.errors += 1
         self.counts.problem = text
-        before, at = self._told
-        self._met = time.monotonic()
-        if text == before and self._met - at < _AGAIN:
+        now = self._met = time.monotonic()
+        self._told = {known: at for known, at in self._told.items() if now - at < _AGAIN}
+        if text in self._told:
             return
-        self._told = (text, self._met)
+        self._told[text] = now
         _LOGGER.warning("'%s', which reads a topic: %s", self._topic.data_source, text)
         if self._log is not None:
             self._log.problem(self._topic.workspace, self._topic.data_source, self._topic.name, text)

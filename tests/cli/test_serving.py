@@ -75,6 +75,22 @@ def test_dev_keeps_data_and_deploys_what_is_saved(tmp_path: Path, run: Run, monk
         assert json.loads(run("datasource", "ls", "--json").out) == []
 
 
+def test_dev_takes_no_messages_from_others_unless_it_is_told_to(tmp_path: Path) -> None:
+    connection = "TYPE kafka\nKAFKA_BOOTSTRAP_SERVERS 127.0.0.1:1\nKAFKA_SECURITY_PROTOCOL PLAINTEXT\n"
+    source = "SCHEMA >\n    a String `json:$.a`\n\nKAFKA_CONNECTION_NAME broker\nKAFKA_TOPIC t\nKAFKA_GROUP_ID g\n"
+    (tmp_path / "broker.connection").write_text(connection)
+    (tmp_path / "clicks.datasource").write_text(source)
+    with start("dev", cwd=tmp_path) as dev:
+        dev.read_until("Ctrl-C stops the server")
+        assert "reads topics with --with-connections" in dev.printed
+        assert dev.stop() == 0
+    with start("dev", "--with-connections", cwd=tmp_path) as dev:
+        dev.read_until("Ctrl-C stops the server")
+        assert "--with-connections" not in dev.printed
+        dev.read_until("127.0.0.1:1")  # where nobody answers
+        assert dev.stop() == 0
+
+
 def test_dev_starts_with_a_broken_project_and_mends(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run("init", tmp_path)
