@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from clickpipe.diagnostics import ClickpipeError, Span, Word
 from clickpipe.template import Binder, NameSet, compile_template
+from tests.clock import cpu_seconds
 
 SECONDS = 2.5  # of the thread's own time: a template's limit, and what reading it takes
 MOST = 5_000_000  # characters and items of what is made
@@ -40,8 +40,17 @@ WRITTEN = (
 
 def render(template: str) -> str:
     """Return what becomes of a template: it is refused, ends with an error for the caller, or is rendered."""
+    found: list[tuple[str, int]] = []
+    seconds = cpu_seconds(lambda: found.append(_rendered(template)), times=3, enough=SECONDS)
+    told, status = found[-1]
+    assert seconds < SECONDS, template
+    assert len(told) < MOST, template
+    assert 400 <= status < 500, template
+    return told
+
+
+def _rendered(template: str) -> tuple[str, int]:
     text = f"%\nSELECT 1 {template}"
-    began = time.thread_time()
     program, problems = compile_template(Word(text, Span("p.pipe", 0, len(text))))
     told, status = problems[0].message if program is None else "", 400
     if program is not None:
@@ -52,10 +61,7 @@ def render(template: str) -> str:
             told = f"rendered: {told}"
         except ClickpipeError as error:
             told, status = error.message, error.status
-    assert time.thread_time() - began < SECONDS, template
-    assert len(told) < MOST, template
-    assert 400 <= status < 500, template
-    return told
+    return told, status
 
 
 def render_each(templates: Iterator[str] | list[str]) -> dict[str, str]:
