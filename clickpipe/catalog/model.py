@@ -10,7 +10,7 @@ from typing import Any
 
 from clickpipe.compiler import CompiledProject, ResultColumn
 
-_NOTES = frozenset({"appending", "behind", "decided", "tables", "target", "token"})
+_NOTES = frozenset({"appending", "behind", "complete", "decided", "tables", "target", "token"})
 
 
 @dataclass(frozen=True, slots=True)

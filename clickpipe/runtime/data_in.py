@@ -16,7 +16,7 @@ from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, Re
 from clickpipe.jobs import JobCancelled, JobStopped, Report, Work
 from clickpipe.query import QueryRunner, compose_condition, failure
 from clickpipe.runtime.services import Services
-from clickpipe.runtime.upload import Upload
+from clickpipe.runtime.upload import COMPLETE, Upload
 
 
 class DataIn:
@@ -68,10 +68,17 @@ class DataIn:
             where = compose_condition(self._services.engine, live, how.condition) if how.condition else ""
             with upload.read(live.compiled.data_sources[name], self._services.settings, report) as rows:
                 if parameters["mode"] == "replace":
-                    return self._replace(name, rows, replace(how, condition=where), report, before)
-                return importer.append(name, rows, report=report, before=before).as_dict()
+                    done = self._replace(name, rows, replace(how, condition=where), report, before)
+                else:
+                    done = importer.append(name, rows, report=report, before=before).as_dict()
+                report.tell({**done, COMPLETE: True})  # before the file goes: a job without one cannot be resumed
+            return done
 
-        return work
+        def finish(_: Report) -> Mapping[str, Any]:
+            upload.remove()
+            return {key: value for key, value in (before or {}).items() if key != COMPLETE}
+
+        return finish if before and before.get(COMPLETE) else work
 
     def _replace(
         self, name: str, rows: FileRows, how: Replacing, report: Report, before: Mapping[str, Any] | None

@@ -26,6 +26,7 @@ from clickpipe.ingest import (
 from clickpipe.jobs import JobStopped
 from clickpipe.project import DataSource
 
+COMPLETE = "complete"  # in the report of an import job whose rows are all in
 _SAMPLE = 4 << 20  # bytes to analyze
 _COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
@@ -64,16 +65,17 @@ class Upload:
         except JobStopped:
             raise
         except BaseException:
-            self._remove()
+            self.remove()
             raise
-        self._remove()
+        self.remove()
 
     @property
     def _encoding_file(self) -> Path:
         """A file with the encoding of `path`; it exists once that is fetched completely."""
         return self.path.with_suffix(".encoding")
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Remove the file, if it is there."""
         self.path.unlink(missing_ok=True)
         self._encoding_file.unlink(missing_ok=True)
 

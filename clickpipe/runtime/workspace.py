@@ -40,7 +40,7 @@ from clickpipe.runtime.deploying import Deploying
 from clickpipe.runtime.populating import may_be_repeated, population, rebuilding, why_not_repeated
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.staging import StagingData
-from clickpipe.runtime.upload import is_there
+from clickpipe.runtime.upload import COMPLETE, is_there
 from clickpipe.template import Secrets
 
 _Result = TypeVar("_Result")
@@ -254,7 +254,7 @@ class Workspace(Deploying, DataIn):
             return self._rebuilding(job.resource)
         if job.kind == "populateview" and self.live is not None and job.parameters:
             return self._populating(Population(**job.parameters), job.result if resumed else None)
-        if job.kind == "import" and resumed and is_there(job.parameters):
+        if job.kind == "import" and resumed and (job.result.get(COMPLETE) or is_there(job.parameters)):
             return self._import(job.parameters, job.result)
         return self._replay(job.resource) if job.kind == "quarantine_replay" else None
 

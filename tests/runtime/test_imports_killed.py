@@ -71,3 +71,28 @@ def test_a_killed_import_goes_on_where_it_was(run_python: RunPython, tmp_path: P
         sums = good if mode == "append" else 0  # views see what is appended
         told = ["done", good, bad]
         assert found == {"rows": good, "different": good, "bad": bad, "sums": sums, "told": told, "left": []}
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+@pytest.mark.parametrize("removed", [False, True], ids=["file there", "file gone"])
+def test_an_import_killed_at_its_end_is_done(
+    run_python: RunPython, tmp_path: Path, mode: str, *, removed: bool
+) -> None:
+    """All rows are in, and the job is not recorded yet: it is neither an error nor imported twice."""
+    dying = """
+    import os
+    from clickpipe.runtime.upload import Upload
+
+    def remove(upload, remove=Upload.remove):
+        if REMOVED:
+            remove(upload)
+        os._exit(9)
+
+    Upload.remove = remove
+    """.replace("REMOVED", str(removed))
+    args = (tmp_path, json.dumps(FILES), "3000", mode)
+    assert run_python(dying + IMPORTS, *args, check=False).returncode == 9
+    found = json.loads(run_python(STATE, tmp_path).stdout)
+    told = ["done", 2997, 3]
+    sums = 2997 if mode == "append" else 0
+    assert found == {"rows": 2997, "different": 2997, "bad": 3, "sums": sums, "told": told, "left": []}
