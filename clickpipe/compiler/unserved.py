@@ -43,11 +43,11 @@ def unserved_resources(project: Project, rules: ProjectRules) -> tuple[list[str]
 
 
 def _unread(project: Project, source: DataSource, rules: ProjectRules) -> tuple[Word, str] | None:
-    """Return the line of a Kafka data source that does nothing, and why; None where its topic is read."""
+    """Return the line that keeps a Kafka data source from reading its topic, and why; None if it reads."""
     if (found := kafka_obstacle(source, project.connections)) is not None:
         return found
     if not source.ingestible:
         return next(iter(source.connector.values())), "it holds aggregate states, which a materialized view fills"
     if rules.no_kafka:
-        return source.connector["KAFKA_TOPIC"], rules.no_kafka
+        return source.connector.get("KAFKA_TOPIC") or next(iter(source.connector.values())), rules.no_kafka
     return None

@@ -1,6 +1,6 @@
-"""Links in a project's folder: none leads out of it, and none makes a command show, send or write what is elsewhere.
+"""Symbolic links in a project: commands follow none that leads out of its repository.
 
-A project may be somebody else's: a pull request that a pipeline tests, a repository that was just cloned.
+A project may be untrusted: a pull request under test in CI, a repository that was just cloned.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from clickpipe.diagnostics import ClickpipeError
 
 
 def require_inside(root: Path, path: Path) -> Path:
-    """Return a file of the project in `root`, which may be a link within its repository.
-
-    Raises ClickpipeError for one that leads out of it.
-    """
+    """Return `path`, a file of the project in `root`. Raises ClickpipeError for a link out of the repository."""
     if not path.resolve().is_relative_to(_repository(root)):
-        message = f"{path} is a link that leads out of the project: a copy of the file can stand in its place"
+        message = f"{path} is a link that leads out of the project: replace it with a copy of the file"
         raise ClickpipeError(message, code="leads_out")
     return path
 
 
 def _repository(root: Path) -> Path:
-    """Return the folder of the git repository that a project is in, its own where there is none."""
+    """Return the root of the git repository that a project is in, or the project's folder if there is none."""
     whole = root.resolve()
     found = next((folder for folder in (whole, *whole.parents) if (folder / ".git").exists()), whole)
-    return whole if Path.home().resolve().is_relative_to(found) else found  # who keeps all of a home in git
+    return (
+        whole if Path.home().resolve().is_relative_to(found) else found
+    )  # a home directory that is under git is no project

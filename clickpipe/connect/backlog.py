@@ -1,4 +1,4 @@
-"""Messages that came and are not sent yet, and where each partition is."""
+"""Messages that were received and not sent to the ingester yet, and the next offset of each partition."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ from clickpipe.ingest import Message
 
 
 class Backlog:
-    """What a reader has of its partitions. Used by one thread; `next` may be looked at by others.
+    """A reader's queue. Used by one thread; others may read `next`.
 
-    A message that is behind what was sent, or of a partition that is not ours any more, is passed over: a rebalance
-    may bring messages twice.
+    A rebalance may deliver messages twice: those already sent, and those of lost partitions, are skipped.
     """
 
     def __init__(self) -> None:
-        """Begin with no partition."""
-        self.next: dict[int, int] = {}  # the offset that is sent next, by partition
+        """Start without partitions."""
+        self.next: dict[int, int] = {}  # partition -> offset to send next
         self._waiting: list[Message] = []
 
     def __bool__(self) -> bool:
-        """Tell whether messages wait."""
+        """Return whether messages wait."""
         return bool(self._waiting)
 
     def add(self, message: Message) -> None:
-        """Take a message that came."""
+        """Add a received message."""
         self._waiting.append(message)
 
     def place(self, offsets: dict[int, int]) -> None:
-        """Go on with these partitions, each from an offset; what waits comes again."""
+        """Continue with these partitions, each from an offset. Drops what waits: it is received again."""
         self._waiting.clear()
         self.next = offsets
 
     def batch(self, most: int, size: int) -> list[Message]:
-        """Return what is to be sent next: so many messages, of about so many bytes. It waits until it is `sent`."""
+        """Return the next batch: up to `most` messages of about `size` bytes. They stay in the queue until `sent`."""
         batch: list[Message] = []
         fresh: list[Message] = []
         upto = dict(self.next)
@@ -48,7 +47,7 @@ class Backlog:
         return batch
 
     def sent(self, batch: list[Message]) -> None:
-        """Go on behind a batch."""
+        """Remove a batch from the queue."""
         ends = {message.partition: message.offset + 1 for message in batch}
         self.next = {**self.next, **ends}
         self._waiting = self._waiting[len(batch) :]

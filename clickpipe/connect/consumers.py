@@ -1,4 +1,4 @@
-"""The readers of all workspaces: there is one for each Kafka data source of what is live."""
+"""The readers of all workspaces: one per Kafka data source of a live deployment."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from clickpipe.connect.reader import Reader
 
 _LOGGER = logging.getLogger(__name__)
-# Numbers of a status whose sum is a metric.
+# Fields of `Status` whose sum is a metric.
 GAUGES = {
-    "lag": "Messages of topics that are not taken yet.",
-    "messages": "Messages taken of topics since the start.",
-    "errors": "Problems with reading topics.",
-    "pauses": "Times that topics were not read for a while.",
+    "lag": "Messages in topics that are not read yet.",
+    "messages": "Messages read from topics since the start.",
+    "errors": "Errors while reading topics.",
+    "pauses": "Times that reading a topic was paused.",
 }
 Secrets = Callable[[str], str | None]
-Deployed = tuple[str, Live, Secrets]  # id of a workspace, what it answers from, its secrets
+Deployed = tuple[str, Live, Secrets]  # workspace id, live deployment, secrets
 
 
 class Consumers:
-    """Starts readers for what is deployed, ends those for what is not any more; a reader that is wanted goes on."""
+    """Starts and stops readers to match what is deployed; a reader whose topic did not change keeps running."""
 
     def __init__(
         self, ingester: Ingester, deployed: Callable[[], Iterable[Deployed]], log: KafkaLog, *, seconds: float = 1.0
     ) -> None:
-        """Look at what is `deployed` every so many seconds; readers tell `log`."""
+        """Check what is `deployed` every `seconds`; readers report to `log`."""
         self._ingester = ingester
         self._deployed = deployed
         self._log = log
@@ -45,15 +45,15 @@ class Consumers:
         self._thread = threading.Thread(target=self._loop, name="kafka", daemon=True)
 
     def start(self) -> None:
-        """Start to read: confluent-kafka has to be installed."""
+        """Start reading. confluent-kafka must be installed."""
         self._thread.start()
 
     def statuses(self) -> list[Status]:
-        """Return how each topic is read."""
+        """Return the status of each reader."""
         return [reader.status for reader in list(self._readers.values())]
 
     def total(self, what: str) -> float:
-        """Return the sum of a number of all statuses."""
+        """Return the sum of a field over all readers."""
         return float(sum(getattr(status, what) for status in self.statuses()))
 
     def _loop(self) -> None:
@@ -61,7 +61,7 @@ class Consumers:
             try:
                 self._follow()
             except Exception:
-                _LOGGER.exception("the Kafka data sources could not be looked at")
+                _LOGGER.exception("Kafka readers could not be updated")
             if self._stop.wait(self._seconds):
                 return
 
@@ -99,7 +99,7 @@ class Consumers:
             reader.close()
 
     def close(self) -> None:
-        """End all readers; what they sent is durable or read again."""
+        """Stop all readers. What they sent is durable, or is read again."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()

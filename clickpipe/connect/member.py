@@ -1,4 +1,4 @@
-"""A member of a group: a consumer of a topic, its partitions, and where each is read from."""
+"""A consumer of a topic as a member of a group: its partitions, and where each is read from."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Ingester, IngestResult, Message
 
 _QUIET = logging.getLogger(f"{__name__}.librdkafka")
-_QUIET.setLevel(logging.CRITICAL)  # what is wrong comes as an error, too
-_TIMEOUT = 10.0  # seconds, of what is asked of brokers
-_LOOK_AGAIN = 30.0  # seconds, for an offset that is gone
+_QUIET.setLevel(logging.CRITICAL)  # errors also reach `error_cb`
+_TIMEOUT = 10.0  # seconds for a request to a broker
+_LOOK_AGAIN = 30.0  # seconds until a missing offset is tried again
 _END, _GONE = -191, -140  # librdkafka's _PARTITION_EOF and _AUTO_OFFSET_RESET
 
 
 class Member:
-    """Joins the group, takes messages into the backlog, tells the group what is durable. Used by one thread."""
+    """Joins the group, receives messages into the backlog, commits what is durable. Used by one thread."""
 
     def __init__(
         self, topic: Topic, ingester: Ingester, backlog: Backlog, teller: Teller, stop: threading.Event
     ) -> None:
-        """Join. Raises KafkaException, ClickpipeError for a topic that cannot be read."""
+        """Join the group. Raises KafkaException, and ClickpipeError for a topic that cannot be read."""
         self._topic, self._ingester, self._backlog, self._teller, self._stop = topic, ingester, backlog, teller, stop
-        self.pending: Future[IngestResult] | None = None  # what was sent, and is not known to be durable
+        self.pending: Future[IngestResult] | None = None  # the batch that was sent and is not known to be durable
         self._own = f"clickpipe {topic.workspace}"
         self._start: dict[int, int] = {}
         self._committed: dict[int, int] = {}
@@ -47,7 +47,7 @@ class Member:
             raise
 
     def _name(self) -> str:
-        """Return the name of the source whose positions are kept: a topic and a group, in a cluster."""
+        """Return the name under which positions are stored: cluster, topic and group."""
         found = self._consumer.list_topics(self._topic.name, timeout=_TIMEOUT)
         about = found.topics[self._topic.name]
         if about.error is not None:
@@ -57,14 +57,14 @@ class Member:
         return f"kafka {cluster}/{self._topic.name}/{self._topic.group}"
 
     def receive(self, most: int, seconds: float) -> None:
-        """Take messages that came; wait so long for them to be so many."""
+        """Receive up to `most` messages; wait up to `seconds` for them."""
         for one in self._consumer.consume(most, seconds):
             error = one.error()
             if error is None:
                 self._backlog.add(_message(one))
             elif error.code() == _GONE:
                 self._teller.problem(
-                    f"partition {one.partition()} has no offset {one.offset()} (any more): nothing is read of it; see "
+                    f"partition {one.partition()} no longer has offset {one.offset()}, so it is not read: see "
                     "docs/kafka.md, 'Offsets that are gone'"
                 )
                 self._again_at = time.monotonic() + _LOOK_AGAIN
@@ -74,7 +74,7 @@ class Member:
             self.place()
 
     def place(self) -> None:
-        """Have partitions read from where their rows end."""
+        """Read each partition from where its rows end."""
         self._again_at = 0.0
         stored = self._stored()
         offsets = {part: max(number, stored.get(part, number)) for part, number in self._start.items()}
@@ -82,14 +82,14 @@ class Member:
         self._consumer.assign([TopicPartition(self._topic.name, *one) for one in offsets.items()])
 
     def await_pending(self) -> None:
-        """Wait until what was sent is durable, where nothing can be polled meanwhile; not long where all ends."""
+        """Wait until the sent batch is durable, without polling; only briefly when the reader stops."""
         if self.pending is not None:
             while not is_done(self.pending, 1.0) and not self._stop.is_set():
                 pass
             is_done(self.pending, 5.0)
 
     def commit(self, *, wait: bool = False) -> None:
-        """Tell the group what is durable, for others to see: where this server goes on is kept with its rows."""
+        """Commit what is durable, so that others see the lag. This server goes on from the stored positions."""
         pending, offsets = self.pending, dict(self._backlog.next)
         if offsets == self._committed or not offsets:
             return
@@ -107,17 +107,17 @@ class Member:
             self._committed = offsets
 
     def pause(self, why: str) -> None:
-        """Read nothing for a while, and stay a member."""
+        """Pause reading; stay a member."""
         self._teller.paused(why)
         self._consumer.pause(self._consumer.assignment())
 
     def resume(self) -> None:
-        """Read again."""
+        """Resume reading."""
         self._consumer.resume(self._consumer.assignment())
         self._teller.reading()
 
     def lag(self) -> dict[int, int]:
-        """Return how many messages of each partition were not sent yet, as far as its broker has told."""
+        """Return the lag of each partition, by the last high watermark that its broker sent."""
         found = {}
         for part, number in self._backlog.next.items():
             _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic.name, part), cached=True)
@@ -153,12 +153,12 @@ class Member:
                 self._start[found.partition] = offset
         self.place()
         self._teller.reading()
-        if fresh:  # a start after this one is to begin there as well, though nothing was stored
+        if fresh:  # the next start must begin here too, even if nothing is stored by then
             self.commit(wait=True)
 
     def _first(self, partition: int) -> int | None:
         if self._topic.reset == "error":
-            text = f"the group has read nothing of partition {partition}, and KAFKA_AUTO_OFFSET_RESET is error"
+            text = f"the group has never read partition {partition}, and KAFKA_AUTO_OFFSET_RESET is error"
             self._teller.problem(text)
             return None
         place = TopicPartition(self._topic.name, partition)
@@ -179,7 +179,7 @@ class Member:
 
 
 def is_done(pending: Future[IngestResult], seconds: float) -> bool:
-    """Tell whether what was sent is answered, within so many seconds."""
+    """Return whether the batch was answered within `seconds`."""
     try:
         pending.exception(timeout=seconds)
     except TimeoutError:

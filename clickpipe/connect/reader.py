@@ -1,7 +1,7 @@
 """Reads a topic into a data source: a member of its group, in a thread of its own.
 
-Each batch of messages is one request to the ingester, with the position behind it; the next follows when it is in the
-log. While the ingester takes none, partitions are paused, and the consumer is polled so that it stays a member.
+Each batch of messages is one request to the ingester, with the position behind it. The next batch follows once it is in
+the log. While the ingester refuses batches, partitions are paused, and polling keeps the consumer in its group.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from clickpipe.observe import KafkaLog
 _LOGGER = logging.getLogger(__name__)
 _WAIT = 0.1  # seconds for a batch to become full
 _BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-_GONE, _BUSY = 404, 503  # how the ingester answers: no such data source; not now
+_GONE, _BUSY = 404, 503  # the ingester's answers: no such data source; overloaded
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many messages and bytes a batch has, and how many bytes a message has at most."""
+    """The largest batch, in messages and bytes, and the largest message, in bytes."""
 
     messages: int = 2000
     batch_bytes: int = 4 << 20
@@ -38,16 +38,16 @@ class Limits:
 
 
 class Reader:
-    """Reads one topic until it is closed; whatever goes wrong, it tries again."""
+    """Reads one topic until it is closed; retries after any error."""
 
     def __init__(
         self, topic: Topic, ingester: Ingester, log: KafkaLog | None = None, limits: Limits | None = None
     ) -> None:
-        """Start to read; `log` is told of it."""
+        """Start reading; report to `log`."""
         self.topic = topic
         self._ingester = ingester
         self._limits = limits or Limits()
-        self._most = self._limits.messages  # in a batch: fewer while one of them cannot be read
+        self._most = self._limits.messages  # messages per batch: fewer while looking for one that cannot be read
         self._backlog = Backlog()
         self._teller = Teller(topic, log)
         self._sent: list[Message] = []
@@ -59,15 +59,15 @@ class Reader:
 
     @property
     def status(self) -> Status:
-        """Return how it is."""
+        """Return its status."""
         return self._teller.status(len(self._backlog.next))
 
     def stop(self) -> None:
-        """Have it end soon."""
+        """Ask it to end soon."""
         self._stop.set()
 
     def close(self) -> None:
-        """Stop reading, commit what is durable, leave the group."""
+        """Stop reading, commit what is durable, and leave the group."""
         self._stop.set()
         self._thread.join()
 
@@ -81,7 +81,7 @@ class Reader:
                 self._teller.problem(error.args[0].str() if isinstance(error, KafkaException) else str(error))
             except Exception as error:
                 self._teller.problem(f"{type(error).__name__}: {error}")
-                _LOGGER.exception("reading for '%s' stumbled", self.topic.data_source)
+                _LOGGER.exception("reading for '%s' failed", self.topic.data_source)
             else:
                 return
             counts.state = FAILING
@@ -109,7 +109,7 @@ class Reader:
             member.commit()
 
     def _send(self, member: Member) -> None:
-        """Send a batch, when the ingester takes it."""
+        """Send a batch once the ingester accepts it."""
         paused = False
         while not self._stop.is_set() and (batch := self._backlog.batch(self._most, self._limits.batch_bytes)):
             try:
@@ -121,7 +121,7 @@ class Reader:
                 if not paused:
                     member.pause(error.message)
                     paused = True
-            member.receive(1, 0.5)  # stays a member: partitions may be taken from it
+            member.receive(1, 0.5)  # stay a member: partitions may be reassigned
         if paused:
             member.resume()
 
@@ -142,11 +142,11 @@ class Reader:
         return line_of(message, self.topic.stored, self._limits.message_bytes)
 
     def _settle(self, member: Member) -> None:
-        """Wait until what was sent is durable; have it read again where it was not taken."""
+        """Wait until the sent batch is durable; read it again if it was refused."""
         paused = False
         while member.pending is not None and not is_done(member.pending, 1.0) and not self._stop.is_set():
             if not paused:
-                member.pause("what was sent is not durable yet")
+                member.pause("the last batch is not durable yet")
                 paused = True
             member.receive(1, _WAIT)
         if paused:
@@ -165,6 +165,6 @@ class Reader:
             self._stop.wait(1.0)
         elif self._most > 1:
             self._most = max(1, self._most // 8)
-        else:  # it is this one that cannot be read
+        else:  # this message cannot be read
             self._unreadable.update((message.partition, message.offset) for message in self._sent)
         member.place()

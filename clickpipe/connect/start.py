@@ -1,4 +1,4 @@
-"""Where reading begins when a partition is given to this server."""
+"""Where to start reading a partition that was assigned to this server."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the group has committed of a partition: the next offset, and who did, if it says so."""
+    """The group's committed offset of a partition, and who committed it, if known."""
 
     offset: int
     by: str = ""
 
 
 def begin(stored: int | None, committed: Committed | None, own: str) -> int | None:
-    """Return the offset to begin at; None where neither this server nor its group has read the partition.
+    """Return the offset to start at; None if neither this server nor its group has read the partition.
 
-    What is stored counts: it is where the rows end. When another member of the group, or a person, has committed more
-    since, that counts: those rows are elsewhere, or are not wanted. What this server itself (`own`) had committed and
-    has not stored is read again: it was restored from a copy of its folder.
+    The stored offset wins, because it is where the rows end. A later commit by another member or by a person wins over
+    it: those rows are elsewhere, or not wanted. A later commit by this server itself (`own`) does not: its folder was
+    restored from a backup, so the messages are read again.
     """
     if stored is None:
         return None if committed is None else committed.offset

@@ -1,4 +1,4 @@
-"""What a reader is doing, as others see it."""
+"""The status of a reader."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ READING, PAUSED, FAILING, STARTING = "reading", "paused", "failing", "starting"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a data source's topic is read; `lag` is the messages that are in it and not taken yet."""
+    """How a data source's topic is read. `lag` counts messages that are not read yet."""
 
     workspace: str
     data_source: str
@@ -26,7 +26,7 @@ class Status:
 
 @dataclass(slots=True)
 class Passed:
-    """What was taken of a partition since it was told last."""
+    """What was read of a partition since the last report."""
 
     messages: int = 0
     size: int = 0
@@ -34,7 +34,7 @@ class Passed:
 
 @dataclass(slots=True)
 class Counts:
-    """What a reader counts. One thread writes it."""
+    """A reader's counters. One thread writes them."""
 
     state: str = STARTING
     messages: int = 0

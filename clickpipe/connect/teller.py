@@ -1,4 +1,4 @@
-"""What a reader tells: its status, the service data source, the server's log. Never a secret."""
+"""Reports what a reader does: its status, the ops log and the server's log. Never a secret."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from clickpipe.diagnostics import redact
 from clickpipe.observe import KafkaLog
 
 _LOGGER = logging.getLogger(__name__)
-_ATTEMPT = re.compile(r" \(after \d+ms in state \w+[^()]*\)")  # librdkafka's, another each time
-_AGAIN = 60.0  # seconds until the same problem is told again; one that was not met for as long is over
+_ATTEMPT = re.compile(r" \(after \d+ms in state [^()]*\)")  # librdkafka adds it; it differs each time
+_AGAIN = 60.0  # seconds until a problem is logged again; one that did not occur for as long is over
 
 
 class Teller:
-    """Counts and tells what one reader does."""
+    """Counts and reports what one reader does."""
 
     def __init__(self, topic: Topic, log: KafkaLog | None) -> None:
-        """Tell `log`."""
+        """Report to `log`."""
         self._topic = topic
         self._log = log
         self.counts = Counts()
-        self._told: dict[str, float] = {}  # when each problem was last told
+        self._told: dict[str, float] = {}  # when each problem was last logged
         self._met = 0.0
 
     def status(self, partitions: int) -> Status:
-        """Return how the reader is, which has so many partitions."""
+        """Return the status of the reader, which has that many partitions."""
         c, t = self.counts, self._topic
         lag = sum(list(c.lag.values()))
         counts = (c.messages, c.errors, c.pauses, c.rebalances, c.problem)
         return Status(t.workspace, t.data_source, t.name, c.state, partitions, lag, *counts)
 
     def problem(self, text: str) -> None:
-        """Tell of something that is wrong; of the same again after a minute."""
+        """Report a problem: the same one at most once a minute."""
         text = redact(_ATTEMPT.sub("", text), self._topic.hidden)
         self.counts.errors += 1
         self.counts.problem = text
@@ -45,21 +45,21 @@ class Teller:
         if text in self._told:
             return
         self._told[text] = now
-        _LOGGER.warning("'%s', which reads a topic: %s", self._topic.data_source, text)
+        _LOGGER.warning("Kafka data source '%s': %s", self._topic.data_source, text)
         if self._log is not None:
             self._log.problem(self._topic.workspace, self._topic.data_source, self._topic.name, text)
 
     def paused(self, why: str) -> None:
-        """Tell that nothing is read for a while."""
+        """Note that reading is paused."""
         self.counts.pauses += 1
         self.counts.state, self.counts.problem = PAUSED, why
 
     def reading(self) -> None:
-        """Tell that all is well."""
+        """Note that reading goes on."""
         self.counts.state, self.counts.problem = READING, ""
 
     def passed(self, lag: Mapping[int, int]) -> None:
-        """Tell what was taken since the last time, and how much is left of each partition."""
+        """Report what was read since the last call, and the lag of each partition."""
         self.counts.lag = dict(lag)
         passed, self.counts.passed = self.counts.passed, {}
         if time.monotonic() - self._met > _AGAIN and self.counts.state == READING:

@@ -1,4 +1,4 @@
-"""What a data source reads, and librdkafka's settings for it, secrets put in."""
+"""The topic of a data source, with librdkafka's settings; secrets are filled in."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from clickpipe.project import DataSource, fill_secrets, is_kafka, kafka_obstacle
 
 FIXED: dict[str, str | int | bool] = {
     "client.id": "clickpipe",
-    "enable.auto.commit": False,  # positions are kept with the rows; what is committed tells others of them
+    "enable.auto.commit": False,  # positions are stored with the rows; commits only make the lag visible
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "error",  # where to begin is decided here; an offset that is gone is told, not passed over
+    "auto.offset.reset": "error",  # `start.begin` decides; a missing offset is an error, never skipped
     "queued.max.messages.kbytes": 65_536,
     "topic.metadata.refresh.interval.ms": 30_000,
-    "session.timeout.ms": 10_000,  # so long others wait for the partitions of a member that was killed
+    "session.timeout.ms": 10_000,  # how long others wait for the partitions of a killed member
     "heartbeat.interval.ms": 1_000,
 }
 _SECRET_OPTIONS = ("KAFKA_KEY", "KAFKA_SECRET")
@@ -25,10 +25,10 @@ _SECRET_OPTIONS = ("KAFKA_KEY", "KAFKA_SECRET")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic that a data source of a workspace reads as a member of `group`.
+    """A topic that a data source reads as a member of `group`.
 
-    `reset` is where to begin a partition that the group has not read: latest, earliest, or error. `settings` are
-    librdkafka's, `hidden` the values in them that nobody is to see.
+    `reset` (latest, earliest or error) says where to start a partition that the group has never read. `settings` are
+    librdkafka's; `hidden` lists the secrets in them, which must not be shown.
     """
 
     workspace: str
@@ -44,7 +44,7 @@ class Topic:
 def topics_of(
     workspace: str, live: Live, secret: Callable[[str], str | None]
 ) -> Iterator[Topic | tuple[str, ClickpipeError]]:
-    """Yield the topics that the data sources of a deployment read; name and error of one that cannot."""
+    """Yield the topics that a deployment's data sources read; for one that cannot, its name and the error."""
     project = live.compiled.project
     sharing = sharing_a_group(live.compiled.data_sources.values(), project.connections)
     for source in live.compiled.data_sources.values():
@@ -53,7 +53,7 @@ def topics_of(
         if not live.takes_events(source.name):
             continue
         if (other := sharing.get(source.name)) is not None:
-            message = f"'{other}' reads the topic as the same group: name another KAFKA_GROUP_ID."
+            message = f"'{other}' reads the topic in the same group: set another KAFKA_GROUP_ID."
             yield source.name, ClickpipeError(message, code="shared_group")
             continue
         try:

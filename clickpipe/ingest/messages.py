@@ -1,9 +1,9 @@
-"""Messages of a topic as lines: what a message has besides its value stands in front of the value's own keys.
+"""Kafka messages as NDJSON lines: a message's metadata precedes the keys of its value.
 
     {"__topic":"clicks","__partition":0,"__offset":7,"__timestamp":1760000000,"__key":"k","id":"a","n":1}
 
-Of a key that is there twice the first counts. Where a column takes the whole value, `__kafka` stands first and says
-where the value begins. A message that is no JSON object is a line that begins with `__error`: it goes to quarantine.
+If a key occurs twice, the first one counts. If a column takes the whole value, `__kafka` comes first and says where the
+value begins. A message that is not a JSON object becomes a line that begins with `__error`, which goes to quarantine.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _REFUSED = quote_literal(REFUSED.decode())
 IS_REFUSED = f"startsWith(__line, {_REFUSED})"
 REFUSAL = "[('', JSONExtractString(__line, '__error'))]"
 _START = '{"__kafka":'
-_PLACE = 1_000_000_000  # added to the place, so that it has as many digits always
+_PLACE = 1_000_000_000  # added to the place, so that it always has the same number of digits
 _DIGITS = len(str(_PLACE))
 _AT = f"toInt64OrZero(substring(line, {len(_START) + 1}, {_DIGITS})) - {_PLACE}"
 WHOLE_MESSAGE = (
     f"toNullable(if(startsWith(line, {quote_literal(f'{_START}1')}), concat('{{', substring(line, {_AT} + 1)), line))"
 )
-_KEPT = 100_000  # characters of a message that is in quarantine as it came
+_KEPT = 100_000  # bytes of a refused message that quarantine keeps
 _CONTROL = re.compile(rb"[\r\n]")
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _encode = msgspec.json.Encoder().encode
@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message; `timestamp` is in seconds since 1970, None where it has none."""
+    """A message; `timestamp` is in seconds since 1970, or None."""
 
     topic: str
     partition: int
@@ -47,7 +47,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What of messages is stored: their value as it came, their headers; `whole`: a column takes the value whole."""
+    """Which parts of a message to store: the unparsed value, the headers; `whole` if a column takes the whole value."""
 
     value: bool = False
     headers: bool = False
@@ -55,9 +55,9 @@ class Stored:
 
 
 def line_of(message: Message, stored: Stored, largest: int) -> bytes:
-    """Return a message as a line; one whose value has more than `largest` bytes, or is no JSON object, is refused."""
+    """Return a message as a line. Refuses a value of more than `largest` bytes, or that is not a JSON object."""
     value = message.value
-    if value is None:  # a tombstone: a row where no column needs a value
+    if value is None:  # a tombstone: a row if no column is required
         return b"{" + _meta(message, stored) + b"}"
     if len(value) > largest:
         return refused(message, f"the message is larger than {largest} bytes")
@@ -75,7 +75,7 @@ def line_of(message: Message, stored: Stored, largest: int) -> bytes:
 
 
 def refused(message: Message, reason: str) -> bytes:
-    """Return the line of a message that goes to quarantine as it came, for a reason."""
+    """Return the line that puts a message into quarantine, unparsed, with a reason."""
     kept = _text((message.value or b"")[:_KEPT])
     meta = _meta(message, Stored(headers=True))
     return b'{"__error":%s,%s,"__value":%s}' % (_encode(reason), meta, kept)
@@ -110,5 +110,5 @@ def _meta(message: Message, stored: Stored) -> bytes:
 
 
 def _text(value: bytes) -> bytes:
-    """Return bytes as a JSON text: those that are not UTF-8 are replaced."""
+    """Return bytes as a JSON string; invalid UTF-8 is replaced."""
     return _encode(value.decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""What is told of topics that are read: `kafka_ops_log`. Columns: the reference's."""
+"""The service data source `kafka_ops_log`; the hosted engine defines its columns."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from clickpipe.observe.log import ServiceLog
 
 
 class KafkaLog:
-    """Turns what readers of topics do into rows of the service log. Methods may be called from any thread."""
+    """Writes what topic readers do to the service log. Methods are thread-safe."""
 
     def __init__(self, log: ServiceLog, database: Callable[[str], str]) -> None:
-        """Write to `log`; `database` gives that of a workspace's id."""
+        """Write to `log`; `database` maps a workspace id to its database."""
         self._log = log
         self._database = database
 
     def passed(
         self, workspace: str, data_source: str, topic: str, partition: int, lag: int, messages: int, size: int
     ) -> None:
-        """Tell of the messages that were taken of a partition in about a second; `lag` are left in it."""
+        """Record the messages read from a partition in about a second, and its `lag`."""
         self._write(
             workspace,
             data_source,
@@ -37,7 +37,7 @@ class KafkaLog:
         )
 
     def problem(self, workspace: str, data_source: str, topic: str, text: str) -> None:
-        """Tell of something that keeps a topic from being read."""
+        """Record an error while reading a topic."""
         self._write(workspace, data_source, topic, {"partition": -1, "msg_type": "error", "msg": text})
 
     def _write(self, workspace: str, data_source: str, topic: str, values: dict[str, object]) -> None:

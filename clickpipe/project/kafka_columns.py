@@ -1,4 +1,4 @@
-"""The columns that a Kafka data source has besides those of its schema: of a message, not in it."""
+"""The columns that a Kafka data source has in addition to its schema: a message's metadata."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def is_kafka(connector: Mapping[str, Word]) -> bool:
 
 
 def is_of_message(source: DataSource, column: Column) -> bool:
-    """Tell whether a column is filled with what a message has besides its value: it needs no jsonpath."""
+    """Tell whether a column holds a message's metadata: it needs no jsonpath."""
     return column.name in _NAMES and column.jsonpath is None and is_kafka(source.connector)

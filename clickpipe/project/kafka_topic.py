@@ -1,4 +1,4 @@
-"""What a Kafka data source says of its topic: in its file, and in the connection that it names."""
+"""A Kafka data source's options: those in its file, and those of its connection."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _NOT_YET = "is not built yet"
 
 
 def kafka_options(source: DataSource, connections: Mapping[str, Connection]) -> dict[str, str]:
-    """Return the KAFKA_* values that count for a data source: its own, then those of its connection."""
+    """Return the KAFKA_* options of a data source; its own override those of its connection."""
     words = {**_of_connection(source, connections), **source.connector}
     return {name: word.text for name, word in words.items() if name.startswith("KAFKA_")}
 
 
 def kafka_obstacle(source: DataSource, connections: Mapping[str, Connection]) -> tuple[Word, str] | None:
-    """Return why a Kafka data source reads nothing, and the line of its file that says so; None where it reads."""
+    """Return the line that keeps a Kafka data source from reading, and why; None if nothing does."""
     options = source.connector
     for name in ("KAFKA_VALUE_FORMAT", "KAFKA_KEY_FORMAT"):
         word = options.get(name)
@@ -41,9 +41,9 @@ def kafka_obstacle(source: DataSource, connections: Mapping[str, Connection]) ->
 
 
 def sharing_a_group(sources: Iterable[DataSource], connections: Mapping[str, Connection]) -> dict[str, str]:
-    """Return the data sources that read no topic because another (its value) reads it as the same group.
+    """Return data sources that do not read their topic, because another (the value) reads it in the same group.
 
-    Each would have a part of its messages.
+    Otherwise each would get a part of the messages.
     """
     first: dict[tuple[str | None, ...], str] = {}
     found: dict[str, str] = {}

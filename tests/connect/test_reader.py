@@ -119,7 +119,7 @@ def test_an_offset_that_is_gone_is_told(instance: Instance, workspace: Workspace
     source = f"kafka {cluster}/{mock.topic}/of_{mock.topic}"
     instance.catalog.positions.advance(workspace.id, "events", {source: {"0": 5000}})
     reader = start()
-    until(lambda: "no offset 5000" in reader.status.problem)
+    until(lambda: "no longer has offset 5000" in reader.status.problem)
     assert rows(workspace)["rows"] == 0
 
 
