@@ -114,8 +114,10 @@ def _any_json(own: str, raw: Raw) -> Judgement:
         fits.append(f"({picked} NOT IN ({wholes}) OR {same})")
     if own == "Geometry":
         fits.append(f"({json} = 'null' OR ({_points(json, value)}))")
-    if any("Tuple(" in member for member in members):
+    if tuples := [member for member in members if "Tuple(" in member]:
         fits.append(f"NOT (startsWith({json}, '[') AND startsWith({picked}, 'Tuple('))")
+        one = " OR ".join(judge(member, Raw(f"toNullable({json})", f"toNullable({json})")).fits for member in tuples)
+        fits.append(f"(position(ifNull({picked}, ''), 'Tuple(') = 0 OR {one})")
     return Judgement(value, " AND ".join(fits), own)
 
 
@@ -183,13 +185,15 @@ def _map(arguments: list[str], raw: Raw) -> tuple[str, str]:
 
 
 def _tuple(arguments: list[str], raw: Raw) -> tuple[str, str]:
-    """By name from an object, by place from a list with as many elements."""
+    """By name from an object, by place from a list with as many elements. An object has each name once at most."""
     document = f"ifNull({raw.text}, '')"
     kind, fields = f"JSONType({document})", [named_field(argument) for argument in arguments]
     pairs = [_pair(field[1], _field(document, number, *field)) for number, field in enumerate(fields, 1)]
     by_place = f"{kind} = 'Array' AND JSONLength({document}) = {len(fields)}"
-    shape = f"({kind} = 'Object' OR {by_place})" if all(name for name, _ in fields) else by_place
-    fits = " AND ".join([shape, *(f"tupleElement({pair}, 2)" for pair in pairs)])
+    named = all(name for name, _ in fields)
+    shape = f"({kind} = 'Object' OR {by_place})" if named else by_place
+    once = [f"countEqual(JSONExtractKeys({document}), {quote_literal(name)}) < 2" for name, _ in fields if named]
+    fits = " AND ".join([shape, *once, *(f"tupleElement({pair}, 2)" for pair in pairs)])
     return f"tuple({', '.join(f'tupleElement({pair}, 1)' for pair in pairs)})", fits
 
 

@@ -116,6 +116,11 @@ TYPES = (
     "Tuple(Int32)",
     "Nullable(FixedString(3))",
     "Array(Nullable(Date32))",
+    "Nullable(Tuple(a Int32))",
+    "Array(Nullable(Tuple(a Nullable(Int32))))",
+    "Map(String, Tuple(a Int32))",
+    "Tuple(b Tuple(a Int32))",
+    "Variant(Int64, Array(Tuple(a Int32)))",
 )
 
 NUMBERS = (
@@ -157,6 +162,8 @@ OTHERS = (
     '{"k":12345678901234567.8912345678}', '{"k":["a",1]}', '{"k":{"a":1}}', '{"k":{"a":1,"a":2,"keep":1}}',
     '{ "a" : 1.10 , "b" : [ 1 , 2 ] }', '{"a":7,"b":1,"z":5}', '{"a":1,"b c":{"x":[1.23456,"7"],"y":true}}',
     '{"a":1,"b c":{"x":[12345678901234.56789]}}', '{"a":{"k":1},"b":2}', '{"a":true,"b":1e2}',
+    '{"a":null,"a":2}', '{"a":1,"\\u0061":2}', '{"a":1,"z":1,"z":2}', '[{"a":1,"b":2,"b":3}]', '{"b":{"a":1,"a":2}}',
+    '{"k":{"a":1,"a":2}}', '"{\\"a\\":1,\\"a\\":2}"', '{"a":1,"b":"x","a":3}', '{"b":{"a":1},"b":{"a":2}}',
     '{"":1}', '{"a":{"":1}}', '{"ü":1}', '{"a":"2026-01-31","b":"2026-01-31 12:00:00"}',
 )  # fmt: skip
 VALUES = (*NUMBERS, *STRINGS, *OTHERS)

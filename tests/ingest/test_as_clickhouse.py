@@ -65,6 +65,7 @@ LEANING = (
     "[9007199254740993]", "9007199254740993", "1.5", "[1.5]", '[{"a":[9007199254740993]}]', '[{"a":[1.5]}]',
     '[9007199254740993,"a"]', '{"a":1,"a":2}', '{"a":[]}', '"x"', '{"a":{"b":[null, null]}}', "[18446744073709551615]",
 )  # fmt: skip
+_REPEATED = re.compile(r'\{(?:[^{}]*,)?\s*("a")\s*:[^{}]*,\s*\1\s*:')
 _NUMBER = re.compile(r"-?\d[\d.eE+-]*")
 
 
@@ -72,14 +73,14 @@ def refused(theirs: Any) -> bool:
     return bool(theirs == "refused")
 
 
-def number_as_text(type_: str, value: str, _mine: Any, _theirs: Any) -> bool:
+def number_as_text(type_: str, value: str, _mine: Any, theirs: Any) -> bool:
     """Shortest form: 1.10 is 1.1, 1e3 is 1000."""
-    return "String" in type_ and re.search(r"\d[.eE]|-0", value) is not None
+    return not refused(theirs) and "String" in type_ and re.search(r"\d[.eE]|-0", value) is not None
 
 
-def document_as_text(type_: str, value: str, _mine: Any, _theirs: Any) -> bool:
+def document_as_text(type_: str, value: str, _mine: Any, theirs: Any) -> bool:
     """Without blanks, numbers in their shortest form."""
-    return "String" in type_ and re.search(r"[\[{]", value) is not None
+    return not refused(theirs) and "String" in type_ and re.search(r"[\[{]", value) is not None
 
 
 def whole_number(type_: str, value: str, _mine: Any, theirs: Any) -> bool:
@@ -100,6 +101,12 @@ def boolean(type_: str, value: str, _mine: Any, theirs: Any) -> bool:
 def quoted_document(_type: str, value: str, _mine: Any, theirs: Any) -> bool:
     """A list or an object that is written as a text."""
     return refused(theirs) and re.search(r'"[\[{]', value) is not None
+
+
+def list_as_tuple(type_: str, value: str, _mine: Any, theirs: Any) -> bool:
+    """A list gives a tuple with names its elements by position."""
+    named = re.search(r"Tuple\(\w+ |Nested\(", type_) is not None
+    return refused(theirs) and named and "[" in value and not _REPEATED.search(value)
 
 
 def fixed_string(type_: str, value: str, _mine: Any, theirs: Any) -> bool:
@@ -171,6 +178,7 @@ LISTED: dict[str, Listed] = {
     "booleans": boolean,
     "quoted documents": quoted_document,
     "enums": enum_name,
+    "lists for tuples": list_as_tuple,
     "fixed strings": fixed_string,
     "date formats": date_format,
     "large times": large_time,
