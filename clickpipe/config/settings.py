@@ -72,6 +72,7 @@ class Settings:
     query_queue: int = 256
     query_threads: int = 0
     query_max_memory_bytes: int = 0
+    queries_max_memory_bytes: int = 0
     query_max_rows_to_read: int = 0
     query_max_result_rows: int = 0
     query_max_result_bytes: int = 100_000_000

@@ -19,6 +19,7 @@ from clickpipe.engine.damage import Inspector
 from clickpipe.engine.encode import encode_params, insert_of_rows, settings_clause
 from clickpipe.engine.outlet import Outlet, comes_out
 from clickpipe.engine.place import take_place
+from clickpipe.engine.processes import memory, read_so_far
 from clickpipe.engine.protocol import EngineError, Look, Params, QueryResult, ResultColumn, Settings
 from clickpipe.engine.sessions import DEFAULT_WORKERS, NO_TABLES, environment, forget_output, session_type
 from clickpipe.engine.space import keep_definition, require_space
@@ -155,6 +156,13 @@ class EmbeddedEngine:
         with contextlib.suppress(RuntimeError):  # closed
             self._killer.submit(self._query, sql, encode_params({"tag": tag}), "Null")
 
+    def memory(self) -> dict[str, int]:
+        """Return the bytes of memory that each running statement uses, by its setting `log_comment`."""
+        return memory(self._ask)
+
+    def _ask(self, sql: str, params: dict[str, str], output: str) -> Future[QueryResult]:
+        return self._killer.submit(self._query, sql, params, output)
+
     def _kill(self, text: str) -> None:
         """Kill the running statements with exactly this text."""
         sql = "KILL QUERY WHERE query = {text:String} ASYNC"
@@ -171,8 +179,7 @@ class EmbeddedEngine:
         promise: Future[QueryResult] = Future()
         outlets: list[Outlet] = []
         run = partial(self._stream, promise, outlets, whole, sql, encode_params(params or {}), output, settings)
-        kill = partial(self.cancel, str(settings["log_comment"]))
-        running = self._pool.submit(run, kill, patience(sql, settings))
+        running = self._pool.submit(run, partial(self.cancel, str(settings["log_comment"])), patience(sql, settings))
         running.add_done_callback(lambda done: _pass_on(done, promise, outlets))
         return promise
 
@@ -219,11 +226,7 @@ class EmbeddedEngine:
 
     def _so_far(self, tag: str) -> QueryResult:
         """Return how much the running query with this tag has read."""
-        sql = (
-            "SELECT sum(read_rows), sum(read_bytes) FROM system.processes WHERE Settings['log_comment'] = {tag:String}"
-        )
-        rows, size = self._killer.submit(self._query, sql, {"tag": tag}, "TSV").result().body.split()
-        return QueryResult(b"", int(rows), int(size), 0.0)
+        return QueryResult(b"", *read_so_far(self._ask, tag), 0.0)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

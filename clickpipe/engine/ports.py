@@ -57,6 +57,10 @@ class Queries(Protocol):
         """Kill the running statements whose setting `log_comment` is `tag`; return without waiting."""
         ...
 
+    def memory(self) -> Mapping[str, int]:
+        """Return the bytes of memory that each running statement uses, by its setting `log_comment`."""
+        ...
+
     def end_all(self) -> None:
         """End all that runs; who waits for what goes on a moment later is told that it was ended."""
         ...

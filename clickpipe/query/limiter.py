@@ -2,7 +2,8 @@
 
 Workspaces take turns: however many queries one has queued, another workspace's query comes next. A workspace with
 nothing running need not wait for others' slow queries: its first query starts above the limit. Stuck queries (killed,
-but still running) count as running; a workspace with as many of them as may run gets no more.
+but still running) count as running; a workspace with as many of them as may run gets no more. All queries together have
+a limit of memory (`memory_watch.py`).
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings, working_for
+from clickpipe.query.memory_watch import MemoryWatch
 
 WHOLE = 1 << 20  # bytes above which a result is streamed, if its format allows
 _STUCK = "As many queries as may run go on though they were ended: more are taken when ClickHouse has ended one."
+_LOOK = 0.1  # seconds between looks at the memory of queries, and from when on a query is looked at
 _BESIDE = 16  # extra queries above the limit, one for each workspace with nothing else running
 
 
@@ -47,6 +50,7 @@ class _Query:
     future: Future[QueryResult] = field(default_factory=Future)
     asked: float = field(default_factory=time.perf_counter)
     started: float = 0.0
+    is_too_large: bool = False
 
 
 class _Ended:
@@ -72,14 +76,21 @@ class _Ended:
 class ConcurrencyLimiter:
     """Limits how many callers' queries run and how many are queued. Methods are thread-safe and do not block."""
 
-    def __init__(self, engine: Engine, at_once: int, waiting: int) -> None:
-        """Run `at_once` queries; queue up to `waiting` more of each workspace."""
+    def __init__(self, engine: Engine, at_once: int, waiting: int, max_memory_bytes: int = 0) -> None:
+        """Run `at_once` queries; queue up to `waiting` more of each workspace.
+
+        `max_memory_bytes` is what all running queries may use together; 0: no limit.
+        """
         self._engine = engine
         self._at_once = at_once
         self._most = waiting
         self._lock = threading.Lock()
         self._running: Counter[Hashable] = Counter()
         self._waiting: OrderedDict[Hashable, deque[_Query]] = OrderedDict()  # in order of turns
+        self._memory = MemoryWatch(max_memory_bytes) if max_memory_bytes else None
+        self._started: dict[str, _Query] = {}  # by tag
+        self._past: dict[str, Hashable] = {}  # whose queries have ended, as far as we know: some may be stuck
+        self._is_watched = False
 
     @property
     def running(self) -> int:
@@ -132,6 +143,7 @@ class ConcurrencyLimiter:
             self._next(query.whose)
             return
         query.started = time.perf_counter()
+        self._watch(query)
         settings = {**query.settings, "log_comment": query.tag}
         try:
             with working_for("", asked_by=str(query.whose)):  # limited here, not by the engine
@@ -139,7 +151,7 @@ class ConcurrencyLimiter:
                     query.sql, query.params, output=query.output, settings=settings, whole=WHOLE
                 )
         except BaseException as error:
-            self._next(query.whose)
+            self._leave(query)
             query.future.set_exception(error)
             raise
         running.add_done_callback(lambda done: self._ended(query, done))
@@ -147,17 +159,66 @@ class ConcurrencyLimiter:
     def _ended(self, query: _Query, done: Future[QueryResult]) -> None:
         goes_on = None if done.cancelled() or done.exception() else done.result().ended
         if goes_on is None:
-            self._next(query.whose)
+            self._leave(query)
         else:
-            goes_on.add_done_callback(lambda _: self._next(query.whose))
+            goes_on.add_done_callback(lambda _: self._leave(query))
         if done.cancelled():
             query.future.set_exception(RuntimeError("the engine was closed"))
         elif (error := done.exception()) is not None:
-            query.future.set_exception(error)
+            query.future.set_exception(self._too_large() if query.is_too_large else error)
         else:
             found = done.result()
             more = _Ended(found.more, lambda: self._engine.cancel(query.tag)) if found.more is not None else None
             query.future.set_result(replace(found, queued=query.started - query.asked, more=more))
+
+    def _watch(self, query: _Query) -> None:
+        """Have a thread look at how much memory queries use, for as long as any run."""
+        if self._memory is None:
+            return
+        with self._lock:
+            self._started[query.tag] = query
+            if self._is_watched:
+                return
+            self._is_watched = True
+        threading.Thread(target=self._look, name="query-memory", daemon=True).start()
+
+    def _leave(self, query: _Query) -> None:
+        """Note that a query has ended; the next ones start."""
+        with self._lock:
+            was_seen = time.perf_counter() - query.started > _LOOK
+            if self._started.pop(query.tag, None) is not None and was_seen:
+                self._past[query.tag] = query.whose
+        self._next(query.whose)
+
+    def _look(self) -> None:
+        assert self._memory is not None  # noqa: S101 - nothing is watched without
+        while True:
+            time.sleep(_LOOK)
+            with self._lock:
+                if not self._started:
+                    self._is_watched = False
+                    return
+                before = time.perf_counter() - _LOOK
+                running = {tag: query.whose for tag, query in self._started.items() if query.started < before}
+                past = dict(self._past)
+            if not (running or past):
+                continue
+            try:
+                used = self._engine.memory()
+            except (EngineError, RuntimeError):  # closed, or without memory itself
+                continue
+            for tag in self._memory.excess(used, {**past, **running}, running):
+                if (query := self._started.get(tag)) is not None:
+                    query.is_too_large = True
+                    self._engine.cancel(tag)
+            with self._lock:
+                for tag in past.keys() - used.keys():
+                    del self._past[tag]
+
+    def _too_large(self) -> EngineError:
+        most = self._memory.most if self._memory else 0
+        text = f"Queries together may use {most} bytes of memory, and this one used most: ask for less, or later"
+        return EngineError(f"Code: 241. DB::Exception: {text}. (MEMORY_LIMIT_EXCEEDED)")
 
     def _next(self, ended: Hashable) -> None:
         with self._lock:

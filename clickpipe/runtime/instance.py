@@ -15,7 +15,7 @@ from typing import Self
 
 from clickpipe.auth import Logins, RateLimit, TokenIndex, ensure_admin_token
 from clickpipe.catalog import Catalog, Job, Live, Token, without_physical_names
-from clickpipe.config import Settings, load_cipher
+from clickpipe.config import Settings, available_memory, load_cipher
 from clickpipe.connect import GAUGES, Consumers, Deployed
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
@@ -93,7 +93,8 @@ class Instance:
         self._uploads = self.data_dir / "uploads"
         self._uploads.mkdir(exist_ok=True)
         self._remove_uploads()
-        self.limiter = ConcurrencyLimiter(self.engine, self.settings.workers, self.settings.query_queue)
+        memory = self.settings.queries_max_memory_bytes or available_memory() // 2
+        self.limiter = ConcurrencyLimiter(self.engine, self.settings.workers, self.settings.query_queue, memory)
         self.result_cache = ResultCache(self.settings.cache_max_bytes)
         self.logins = Logins()
         self.held = HeldResults(self.settings.range_max_bytes, self.settings.range_seconds)
@@ -212,8 +213,7 @@ class Instance:
         return self._uploads / name
 
     def _sever(self, workspace_id: str, error: EngineError) -> bool:
-        workspace = self.workspaces.get(workspace_id)
-        return workspace is not None and workspace.sever_standby(error)
+        return (found := self.workspaces.get(workspace_id)) is not None and found.sever_standby(error)
 
     def _start_due(self, workspace_id: str, copy: str) -> Job | None:
         return self.workspace(workspace_id).copies.start_due(copy)
