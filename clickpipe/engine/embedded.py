@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clickpipe.engine.affinity import Apart
 from clickpipe.engine.damage import Inspector
 from clickpipe.engine.encode import encode_params, insert_of_rows, settings_clause
-from clickpipe.engine.outlet import Outlet, comes_out
+from clickpipe.engine.outlet import Outlet, comes_out, pass_on
 from clickpipe.engine.place import take_place
-from clickpipe.engine.processes import memory, read_so_far
+from clickpipe.engine.processes import memory, read_so_far, threads_of_cancelled
 from clickpipe.engine.protocol import EngineError, Look, Params, QueryResult, ResultColumn, Settings
 from clickpipe.engine.sessions import DEFAULT_WORKERS, NO_TABLES, environment, forget_output, session_type
 from clickpipe.engine.space import keep_definition, require_space
@@ -72,8 +73,9 @@ class EmbeddedEngine:
         self._inspector = Inspector(path, self._run_now, self._versions.ran)
         self.inspect = self._inspector.inspect
         self.storage = Storage(self)
-        self._pool = Workers(workers, "engine", most=most_workers)
+        self._pool = Workers(workers, "engine", most=most_workers, changed=self._rein_in)
         self.stuck, self.stuck_of, self.end_all = self._pool.stuck, self._pool.stuck_of, self._pool.end_all
+        self.stuck_callers, self._apart = self._pool.stuck_callers, Apart()
         self._streams = threading.Semaphore(max(1, workers // 4))  # not all, for slow clients
         if self._place.unclean:
             self._inspector.start()
@@ -160,8 +162,12 @@ class EmbeddedEngine:
         """Return the bytes of memory that each running statement uses, by its setting `log_comment`."""
         return memory(self._ask)
 
-    def _ask(self, sql: str, params: dict[str, str], output: str) -> Future[QueryResult]:
-        return self._killer.submit(self._query, sql, params, output)
+    def _ask(self, sql: str, params: dict[str, str], output: str) -> QueryResult:
+        return self._killer.submit(self._query, sql, params, output).result()
+
+    def _rein_in(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._killer.submit(lambda: self._apart.keep(threads_of_cancelled(self._query)))
 
     def _kill(self, text: str) -> None:
         """Kill the running statements with exactly this text."""
@@ -180,7 +186,7 @@ class EmbeddedEngine:
         outlets: list[Outlet] = []
         run = partial(self._stream, promise, outlets, whole, sql, encode_params(params or {}), output, settings)
         running = self._pool.submit(run, partial(self.cancel, str(settings["log_comment"])), patience(sql, settings))
-        running.add_done_callback(lambda done: _pass_on(done, promise, outlets))
+        running.add_done_callback(lambda done: pass_on(done, promise, outlets))
         return promise
 
     def _stream(
@@ -289,12 +295,3 @@ class EmbeddedEngine:
             session.close()
         self._sessions.clear()
         self._place.leave()
-
-
-def _pass_on(done: Future[None], promise: Future[QueryResult], outlets: Sequence[Outlet]) -> None:
-    """Pass a failed run's error on to the promise; cancelling the promise cancels nothing here."""
-    error = done.exception() if not done.cancelled() else RuntimeError("the engine was closed")
-    if isinstance(error, EngineError) and outlets:
-        outlets[0].give_up(error)
-    elif error is not None and not promise.done():
-        promise.set_exception(error)

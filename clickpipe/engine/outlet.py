@@ -12,7 +12,7 @@ import fcntl
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import replace
 from pathlib import Path
@@ -182,3 +182,12 @@ class Outlet:
 def comes_out(sql: str) -> bool:
     """Return whether a statement's result can be read through an outlet."""
     return not sql.startswith(("EXPLAIN", "DESCRIBE"))
+
+
+def pass_on(done: Future[None], promise: Future[QueryResult], outlets: Sequence[Outlet]) -> None:
+    """Pass a failed run's error on to the promise; cancelling the promise cancels nothing here."""
+    error = done.exception() if not done.cancelled() else RuntimeError("the engine was closed")
+    if isinstance(error, EngineError) and outlets:
+        outlets[0].give_up(error)
+    elif error is not None and not promise.done():
+        promise.set_exception(error)

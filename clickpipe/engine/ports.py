@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
@@ -65,8 +65,15 @@ class Queries(Protocol):
         """End all that runs; who waits for what goes on a moment later is told that it was ended."""
         ...
 
-    def stuck(self) -> list[float]:
-        """Return the statements that were killed but still run: for each, the seconds since it was given up."""
+    def stuck(self) -> list[tuple[str, float]]:
+        """Return the statements that were killed but still run.
+
+        For each, who asked for it ('' is the server itself), and the seconds since it was given up.
+        """
+        ...
+
+    def stuck_callers(self) -> Collection[Hashable]:
+        """Return the tokens whose own SQL is stuck."""
         ...
 
     def stuck_of(self) -> Mapping[str, int]:

@@ -12,14 +12,14 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from clickpipe.engine.interrupt import interrupted, interruption
-from clickpipe.engine.owner import asker, owner
+from clickpipe.engine.owner import asker, caller, owner
 from clickpipe.engine.protocol import EngineError, Settings
 
 _LOGGER = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Task:
     thread: threading.Thread | None = None
     owner: str = ""
     asker: str = ""
+    caller: Hashable = None
 
     def rest(self) -> None:
         """Stop the clock: the statement waits for somebody else."""
@@ -65,11 +66,15 @@ class Workers:
     statements (killed, but still running) as there are threads, all its other statements wait.
     """
 
-    def __init__(self, count: int, name: str, grace: float = 3.0, *, most: int = 0) -> None:
+    def __init__(
+        self, count: int, name: str, grace: float = 3.0, *, most: int = 0, changed: Callable[[], object] = lambda: None
+    ) -> None:
         """Start up to `count` threads as needed, and up to `most` if statements would have to wait for one.
 
-        A killed statement has `grace` seconds to end, then it is given up.
+        A killed statement has `grace` seconds to end, then it is given up. `changed` is called when a statement was
+        given up, and when such a one has ended.
         """
+        self._changed = changed
         self._count = count
         self._most = max(count, most)
         self._unfinished = 0
@@ -89,7 +94,7 @@ class Workers:
 
     def submit(self, run: Callable[[], _Result], kill: Callable[[], None], seconds: float = 0.0) -> Future[_Result]:
         """Call `run` on a thread, with a time limit if `seconds` is set. Raises RuntimeError if closed."""
-        task = Task(Future(), run, kill, seconds, owner=owner(), asker=asker())
+        task = Task(Future(), run, kill, seconds, owner=owner(), asker=asker(), caller=caller())
         with self._lock:
             if self._closed.is_set():
                 message = "the engine is closed"
@@ -172,6 +177,7 @@ class Workers:
             if not self._closed.is_set():
                 self._start()
         _LOGGER.error("a statement goes on though it was ended: its thread is replaced (%d such)", len(self.stuck()))
+        self._changed()
         with contextlib.suppress(Exception):
             future.set_exception(error)
 
@@ -186,10 +192,17 @@ class Workers:
             if not task.future.done():
                 self.give_up(task.future, EngineError(_CANCELLED))
 
-    def stuck(self) -> list[float]:
-        """Return the stuck statements: for each, the seconds since it was given up."""
+    def stuck(self) -> list[tuple[str, float]]:
+        """Return the stuck statements: for each, who asked for it, and the seconds since it was given up."""
         with self._lock:
-            return [time.monotonic() - task.given_up for task in self._running if task.given_up]
+            return [(task.asker, time.monotonic() - task.given_up) for task in self._running if task.given_up]
+
+    def stuck_callers(self) -> Collection[Hashable]:
+        """Return the tokens whose own SQL is stuck."""
+        if not self._given_up:
+            return ()
+        with self._lock:
+            return {task.caller for task in self._running if task.given_up and task.caller is not None}
 
     def stuck_of(self) -> Mapping[str, int]:
         """Return how many stuck statements each has asked for."""
@@ -241,6 +254,7 @@ class Workers:
                 else:
                     self._leave(task)
             if task.given_up:
+                self._changed()
                 _LOGGER.warning(
                     "a statement that was given up has ended, %.0f s late", time.monotonic() - task.given_up
                 )

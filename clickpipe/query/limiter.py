@@ -2,8 +2,9 @@
 
 Workspaces take turns: however many queries one has queued, another workspace's query comes next. A workspace with
 nothing running need not wait for others' slow queries: its first query starts above the limit. Stuck queries (killed,
-but still running) count as running; a workspace with as many of them as may run gets no more. All queries together have
-a limit of memory (`memory_watch.py`).
+but still running) count as running, but one more may always run: until a workspace has twice as many stuck ones as may
+run. A token whose own SQL is stuck gets no more of its own SQL. All queries together have a limit of memory
+(`memory_watch.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings, 
 from clickpipe.query.memory_watch import MemoryWatch
 
 WHOLE = 1 << 20  # bytes above which a result is streamed, if its format allows
-_STUCK = "As many queries as may run go on though they were ended: more are taken when ClickHouse has ended one."
+_STUCK = "Too many queries go on though they were ended: more are taken when ClickHouse has ended one."
+_OWN = "A query of this token goes on though it was ended: more of its SQL is taken when ClickHouse has ended that one."
 _LOOK = 0.1  # seconds between looks at the memory of queries, and from when on a query is looked at
 _BESIDE = 16  # extra queries above the limit, one for each workspace with nothing else running
 
@@ -46,6 +48,7 @@ class _Query:
     output: str
     settings: Settings
     whose: Hashable = ""
+    caller: Hashable = None
     tag: str = field(default_factory=lambda: uuid.uuid4().hex)
     future: Future[QueryResult] = field(default_factory=Future)
     asked: float = field(default_factory=time.perf_counter)
@@ -105,16 +108,23 @@ class ConcurrencyLimiter:
             return sum(map(len, self._waiting.values()))
 
     def submit(
-        self, sql: str, params: Mapping[str, Any], output: str, settings: Settings, whose: Hashable = ""
+        self,
+        sql: str,
+        params: Mapping[str, Any],
+        output: str,
+        settings: Settings,
+        whose: Hashable = "",
+        caller: Hashable = None,
     ) -> Running:
-        """Run a query when its turn comes; `whose` is the workspace whose queue it joins.
+        """Run a query when its turn comes.
 
-        Raises ClickpipeError 429 if the queue is full, or too many of the workspace's queries are stuck.
+        `whose` is the workspace whose queue it joins, `caller` the token if it is its own SQL. Raises ClickpipeError
+        429 if the queue is full, too many of the workspace's queries are stuck, or one of the token's.
         """
-        query = _Query(sql, params, output, settings, whose)
+        query = _Query(sql, params, output, settings, whose, caller)
         with self._lock:
-            if self._stuck(whose) >= self._at_once:
-                raise ClickpipeError(_STUCK, status=429, code="too_many_queries")
+            if why := self._why_not(query):
+                raise ClickpipeError(why, status=429, code="too_many_queries")
             if self._may_run(whose):
                 self._running[whose] += 1
             elif len(self._waiting.get(whose, ())) < self._most:
@@ -129,10 +139,16 @@ class ConcurrencyLimiter:
     def _may_run(self, whose: Hashable) -> bool:
         """Return whether one more query may run (the caller holds the lock)."""
         stuck = self._stuck(whose)
-        if stuck and stuck + self._running[whose] >= self._at_once:
+        if stuck and self._running[whose] >= max(1, self._at_once - stuck):
             return False
         running = self._running.total()
         return running < self._at_once or (not self._running[whose] and running < self._at_once + _BESIDE)
+
+    def _why_not(self, query: _Query) -> str:
+        """Return why a query may not run at all now, or ''."""
+        if self._stuck(query.whose) >= 2 * self._at_once:
+            return _STUCK
+        return _OWN if query.caller is not None and query.caller in self._engine.stuck_callers() else ""
 
     def _stuck(self, whose: Hashable) -> int:
         return self._engine.stuck_of().get(str(whose), 0)
@@ -146,7 +162,7 @@ class ConcurrencyLimiter:
         self._watch(query)
         settings = {**query.settings, "log_comment": query.tag}
         try:
-            with working_for("", asked_by=str(query.whose)):  # limited here, not by the engine
+            with working_for("", asked_by=str(query.whose), caller=query.caller):  # limited here, not by the engine
                 running = self._engine.stream(
                     query.sql, query.params, output=query.output, settings=settings, whole=WHOLE
                 )
@@ -225,33 +241,36 @@ class ConcurrencyLimiter:
             self._running[ended] -= 1
             if not self._running[ended]:
                 del self._running[ended]
-            refused, starting = self._refused(ended), []
+            refused: list[tuple[_Query, str]] = []
+            starting: list[_Query] = []
+            for query in [one for own in self._waiting.values() for one in own] if self._engine.stuck_of() else ():
+                if why := self._why_not(query):
+                    refused.append((query, why))
+                    self._forget(query)
             while (whose := next(filter(self._may_run, self._waiting), None)) is not None:
                 self._running[whose] += 1
                 own = self._waiting.pop(whose)
                 starting.append(own.popleft())
                 if own:
                     self._waiting[whose] = own  # to the end of the line
-        for query in refused:
+        for query, why in refused:
             if query.future.set_running_or_notify_cancel():
                 query.future.set_exception(
-                    EngineError(f"Code: 202. DB::Exception: {_STUCK} (TOO_MANY_SIMULTANEOUS_QUERIES)")
+                    EngineError(f"Code: 202. DB::Exception: {why} (TOO_MANY_SIMULTANEOUS_QUERIES)")
                 )
         for query in starting:
             self._start(query)
 
-    def _refused(self, whose: Hashable) -> list[_Query]:
-        """Remove and return queries that nothing would ever start: stuck ones hold all slots of their workspace."""
-        if self._running[whose] or self._stuck(whose) < self._at_once:
-            return []
-        return list(self._waiting.pop(whose, ()))
+    def _forget(self, query: _Query) -> None:
+        """Remove a query from those that wait (the caller holds the lock)."""
+        own = self._waiting[query.whose]
+        own.remove(query)
+        if not own:
+            del self._waiting[query.whose]
 
     def _cancel(self, query: _Query) -> None:
         if query.future.cancel():
             with self._lock, contextlib.suppress(KeyError, ValueError):
-                own = self._waiting[query.whose]
-                own.remove(query)
-                if not own:
-                    del self._waiting[query.whose]
+                self._forget(query)
         elif not query.future.done():
             self._engine.cancel(query.tag)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,6 +62,7 @@ class QueryOptions:
     cannot change, by pipe. `bound` are values for `{name:Type}` in the SQL itself. `limits` are the caller's own, named
     as in `QueryLimits`. `explain` is `EXPLAIN …` or `DESCRIBE` to explain the SELECT instead of running it. `said` are
     the names of settings in the SQL itself: if they are not allowed, the query is refused; others are just dropped.
+    `caller` is the token that asks.
     """
 
     output: OutputFormat = FORMATS["json"]
@@ -74,6 +75,7 @@ class QueryOptions:
     limits: Mapping[str, int] = field(default_factory=dict)
     explain: str = ""
     said: Collection[str] = ()
+    caller: Hashable = None
 
     @property
     def is_limited(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -247,7 +247,7 @@ class QueryRunner:
             raise failure(error) from None
         bound = BoundSQL(composed.text, binder.params, binder.settings)
         settings, _ = without_cache_settings(self._settings_of(live, bound, options))
-        return plain(self._run(bound, options, settings))
+        return plain(self._run(bound, options, settings, options.caller))
 
     def _judge(self, live: Live, composed: Composition, options: QueryOptions, tree: str = "") -> str:
         require_hidden(live, composed, options)
@@ -285,10 +285,10 @@ class QueryRunner:
         settings = bounded(self._settings, bound.settings, asked, without_guesses(options.limit_settings()))
         return {**settings, **self._of(live).filter_settings(self._engine, options.filters)}
 
-    def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings) -> Running:
+    def _run(self, bound: BoundSQL, options: QueryOptions, settings: Settings, caller: Hashable = None) -> Running:
         text = within_limits(bound.text, limits_of(settings))
         text = explained(text, options.explain) if options.explain else text
-        running = self._limiter.submit(text, bound.params, options.output.clickhouse, settings, self._owner)
+        running = self._limiter.submit(text, bound.params, options.output.clickhouse, settings, self._owner, caller)
         if secrets_of(bound.params):
             running = hidden(running, lambda error: hide_secrets(error.message, bound.params))
         return hidden(own_rows(running, text), hide_rows) if options.is_limited else running

@@ -47,6 +47,7 @@ class Caller:
             self.token.filters,
             self.token.fixed_params,
             limits=self.token.limits,
+            caller=self.token.reader,
         )
 
     def queries(self, values: Values) -> QueryRunner:

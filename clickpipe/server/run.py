@@ -98,14 +98,20 @@ def _collect_less() -> None:
 
 
 def _is_stuck(instance: Instance) -> bool:
-    """Tell whether more statements go on than may, or one for too long: only another process gets rid of them.
+    """Tell whether statements go on that only another process gets rid of, and nobody innocent would mind the restart.
 
-    Those of the workspace that has most of them do not count: it is refused more, and stops nobody.
+    That is so if more of the server's own go on than may, or one for too long; if workspaces have some, more of them
+    than there are workers (whatever it is, it is nothing that one of them does); or if every workspace has one, for too
+    long. A workspace alone is refused more, and stops nobody.
     """
-    of = instance.engine.stuck_of()
-    others = sum(of.values()) - max((count for owner, count in of.items() if owner), default=0)
-    longest = max(instance.engine.stuck(), default=0.0)
-    return others > instance.settings.workers or longest > instance.settings.query_stuck_seconds
+    longest: dict[str, float] = {}
+    for owner, seconds in instance.engine.stuck():
+        longest[owner] = max(seconds, longest.get(owner, 0.0))
+    too_long = {owner for owner, seconds in longest.items() if seconds > instance.settings.query_stuck_seconds}
+    own, workers = instance.engine.stuck_of().get("", 0), instance.settings.workers
+    if own > workers or len(longest.keys() - {""}) > workers or "" in too_long:
+        return True
+    return bool(too_long) and {w.id for w in instance.workspaces if not w.parent} <= too_long
 
 
 @contextmanager

@@ -32,6 +32,9 @@ class Engine:
     def stuck_of(self) -> dict[str, int]:
         return {}
 
+    def stuck_callers(self) -> tuple[str, ...]:
+        return ()
+
     def cancel(self, tag: str) -> None:
         self.cancelled.append(tag)
 

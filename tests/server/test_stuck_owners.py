@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -66,7 +67,7 @@ class Engine:
 
     def __init__(self, made: Workers, go_on: threading.Event) -> None:
         self._made, self._go_on = made, go_on
-        self.stuck_of = made.stuck_of
+        self.stuck_of, self.stuck_callers = made.stuck_of, made.stuck_callers
 
     def stream(self, sql: str, *_: object, **__: object) -> object:
         run = self._go_on.wait if sql == "deaf" else partial(str, sql)
@@ -80,7 +81,7 @@ def gate(made: Workers, go_on: threading.Event, at_once: int) -> ConcurrencyLimi
     return ConcurrencyLimiter(Engine(made, go_on), at_once, 100)  # type: ignore[arg-type]
 
 
-def test_queries_of_a_workspace_are_refused_while_all_of_its_threads_are_lost(
+def test_queries_of_a_workspace_are_refused_while_twice_its_threads_are_lost(
     made: Workers, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clickpipe.query.limiter.replace", lambda result, **_: result)
@@ -88,8 +89,8 @@ def test_queries_of_a_workspace_are_refused_while_all_of_its_threads_are_lost(
     asked = [own.submit("deaf", {}, "JSON", {}, "bolt").future for _ in range(9)]
     told = [future.exception(5) for future in asked]
     names = [error.name for error in told if isinstance(error, EngineError)]
-    assert names == ["TIMEOUT_EXCEEDED"] * 2 + ["TOO_MANY_SIMULTANEOUS_QUERIES"] * 7
-    assert made.stuck_of() == {"bolt": 2}
+    assert names == ["TIMEOUT_EXCEEDED"] * 4 + ["TOO_MANY_SIMULTANEOUS_QUERIES"] * 5
+    assert made.stuck_of() == {"bolt": 4}
     with pytest.raises(ClickpipeError, match="go on though they were ended") as refused:
         own.submit("x", {}, "JSON", {}, "bolt")
     assert refused.value.status == 429
@@ -100,6 +101,27 @@ def test_queries_of_a_workspace_are_refused_while_all_of_its_threads_are_lost(
     while made.stuck():
         time.sleep(0.01)
     own.submit("x", {}, "JSON", {}, "bolt").future.result(5)
+
+
+def test_a_token_whose_sql_is_lost_gets_no_more_of_its_own_and_stops_no_other(
+    made: Workers, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clickpipe.query.limiter.replace", lambda result, **_: result)
+    own = gate(made, go_on, 2)
+    asked = [own.submit("deaf", {}, "JSON", {}, "bolt", ("bolt", "mallory")).future for _ in range(9)]
+    names = [getattr(future.exception(5), "name", "") for future in asked]
+    assert sorted(set(names)) == ["TIMEOUT_EXCEEDED", "TOO_MANY_SIMULTANEOUS_QUERIES"]
+    assert names.count("TIMEOUT_EXCEEDED") == len(made.stuck()) <= 2
+    with pytest.raises(ClickpipeError, match="A query of this token goes on") as refused:
+        own.submit("x", {}, "JSON", {}, "bolt", ("bolt", "mallory"))
+    assert refused.value.status == 429
+    for number in range(9):
+        own.submit(str(number), {}, "JSON", {}, "bolt", ("bolt", "alice")).future.result(5)
+        own.submit(str(number), {}, "JSON", {}, "bolt").future.result(5)  # an endpoint
+    go_on.set()
+    while made.stuck():
+        time.sleep(0.01)
+    own.submit("x", {}, "JSON", {}, "bolt", ("bolt", "mallory")).future.result(5)
 
 
 def test_one_that_is_lost_leaves_the_others(
@@ -114,24 +136,30 @@ def test_one_that_is_lost_leaves_the_others(
     assert made.stuck_of() == {"bolt": 1}
 
 
-CASES: tuple[tuple[dict[str, int], list[float], bool], ...] = (
-    ({}, [], False),
-    ({"bolt": 4}, [5.0] * 4, False),
-    ({"bolt": 40}, [5.0] * 40, False),
-    ({"bolt": 4, "acme": 4}, [5.0] * 8, False),
-    ({"bolt": 4, "acme": 1}, [5.0] * 5, False),
-    ({"bolt": 4, "acme": 4, "core": 1}, [5.0] * 9, True),
-    ({"": 4}, [5.0] * 4, False),
-    ({"": 5}, [5.0] * 5, True),
-    ({"": 3, "bolt": 4, "acme": 2}, [5.0] * 9, True),
-    ({"bolt": 1}, [301.0], True),
+Stuck = list[tuple[str, float]]
+ALL = [f"w{number}" for number in range(9)]
+CASES: tuple[tuple[list[str], Stuck, bool], ...] = (
+    (ALL, [], False),
+    (ALL, [("w1", 5.0)] * 40, False),
+    (ALL, [("w1", 3_000.0)] * 8, False),
+    (ALL, [(name, 5.0) for name in ALL[:4]] * 8, False),
+    (ALL, [(name, 3_000.0) for name in ALL[:4]], False),
+    (ALL, [(name, 5.0) for name in ALL[:5]], True),
+    (ALL, [("", 5.0)] * 4, False),
+    (ALL, [("", 5.0)] * 5, True),
+    (ALL, [("", 5.0), ("", 301.0)], True),
+    (["w0"], [("w0", 299.0)] * 8, False),
+    (["w0"], [("w0", 301.0)], True),
+    (["w0", "w1"], [("w0", 301.0), ("w1", 299.0)], False),
+    (["w0", "w1"], [("w0", 301.0), ("w1", 5.0), ("w1", 301.0)], True),
 )
 
 
-@pytest.mark.parametrize(("of", "seconds", "again"), CASES)
-def test_one_workspace_alone_has_the_server_start_anew_only_after_long(
-    of: dict[str, int], seconds: list[float], *, again: bool
-) -> None:
-    engine = SimpleNamespace(stuck=lambda: seconds, stuck_of=lambda: of)
+@pytest.mark.parametrize(("workspaces", "stuck", "again"), CASES)
+def test_no_workspace_has_the_server_start_anew_for_others(workspaces: list[str], stuck: Stuck, *, again: bool) -> None:
+    engine = SimpleNamespace(stuck=lambda: stuck, stuck_of=lambda: Counter(owner for owner, _ in stuck))
     settings = SimpleNamespace(workers=4, query_stuck_seconds=300.0)
-    assert _is_stuck(SimpleNamespace(engine=engine, settings=settings)) is again  # type: ignore[arg-type]
+    known = [SimpleNamespace(id=name, parent="") for name in workspaces]
+    known.append(SimpleNamespace(id="preview", parent=workspaces[0]))
+    found = SimpleNamespace(engine=engine, settings=settings, workspaces=known)
+    assert _is_stuck(found) is again  # type: ignore[arg-type]
