@@ -5,6 +5,7 @@ from clickpipe.deploy.backfill.pace import Pace
 from clickpipe.deploy.backfill.rebuild import rebuild_target
 from clickpipe.deploy.deployer import Deployer, Prepared
 from clickpipe.deploy.planning.incomplete import complete_part
+from clickpipe.deploy.planning.physical import layout
 from clickpipe.deploy.planning.plan import Changes, Plan
 from clickpipe.deploy.planning.step import Category, Feedback, Step
 from clickpipe.deploy.standby.clone import Rows
@@ -24,5 +25,6 @@ __all__ = [
     "Step",
     "Tables",
     "complete_part",
+    "layout",
     "rebuild_target",
 ]

@@ -67,7 +67,10 @@ _KEPT_FREE = 64 << 20  # bytes; on a small disk, one part in `_KEPT_OF`
 _KEPT_OF = 20
 
 _CONFIG = (
-    "<clickhouse>\n  <max_server_memory_usage_to_ram_ratio>{memory}</max_server_memory_usage_to_ram_ratio>\n"
+    # the rows of a table whose definition was put aside (`unreadable.py`) are not cleaned up
+    "<clickhouse>\n"
+    "  <database_catalog_unused_dir_cleanup_period_sec>0</database_catalog_unused_dir_cleanup_period_sec>\n"
+    "  <max_server_memory_usage_to_ram_ratio>{memory}</max_server_memory_usage_to_ram_ratio>\n"
     "  <users_config>{users}</users_config>\n  <merge_tree>{merge_tree}</merge_tree>\n"
     "  <storage_configuration><disks><default>\n"
     "    <keep_free_space_bytes>{kept_free}</keep_free_space_bytes>\n"

@@ -27,6 +27,7 @@ from clickpipe.engine.space import keep_definition, require_space
 from clickpipe.engine.spool import Lines
 from clickpipe.engine.storage import Storage
 from clickpipe.engine.trees import tree_of, trees_of
+from clickpipe.engine.unreadable import start_on_what_is_readable
 from clickpipe.engine.versions import Versions
 from clickpipe.engine.workers import Workers, patience
 
@@ -61,14 +62,8 @@ class EmbeddedEngine:
         self._lock = threading.Lock()
         self._closed = False
         with environment("TMPDIR", str(scratch) if scratch else None):
-            self._place = take_place(path, sources, self._open, ingests=ingests)
-            try:
-                self._sessions.append(self._open(self._place.address))  # keeps the folder open, or fails now
-            except BaseException:
-                self._place.leave()
-                raise
-        self._folder = path or scratch
-        self._disk = path
+            start_on_what_is_readable(path, partial(self._start, path, sources, ingests=ingests))
+        self._folder, self._disk = path or scratch, path
         self._versions = Versions()
         self._inspector = Inspector(path, self._run_now, self._versions.ran)
         self.inspect = self._inspector.inspect
@@ -82,8 +77,16 @@ class EmbeddedEngine:
         self._readers = ThreadPoolExecutor(max(workers, most_workers), thread_name_prefix="engine-results")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="engine-kill")  # kills never wait for a thread
 
+    def _start(self, path: Path | None, sources: Collection[str], *, ingests: bool) -> None:
+        self._place = take_place(path, sources, self._open, ingests=ingests)
+        try:
+            self._sessions.append(self._open(self._place.address))  # keeps the folder open, or fails now
+        except BaseException:
+            self._place.leave()
+            raise
+
     def _open(self, address: str) -> Any:
-        """Open a session in which unqualified names are not tables; in chdb's default database they are local files."""
+        """Open a session in which unqualified names are no tables: in chdb's default database they are local files."""
         try:
             session = self._session_type(address)
             for statement in NO_TABLES:

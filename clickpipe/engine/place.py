@@ -77,7 +77,7 @@ def take_place(path: Path | None, sources: Collection[str], open_: Callable[[str
 def _mend(data: Path, running: Path) -> None:
     """Repair what a killed process left. If another process has the folder open, ClickHouse's lock refuses it later."""
     if count := mend_definitions(data):
-        _LOGGER.warning("%d definitions of tables that a full disk left empty were mended", count)
+        _LOGGER.warning("%d definitions that were empty, as a full disk leaves them, or missing were mended", count)
     if count := mend_mutations(data):
         _LOGGER.error("%d mutations that a full disk left without text were removed", count)
     if running.exists() and (count := mend_deduplication_logs(data)):

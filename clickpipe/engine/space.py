@@ -89,23 +89,32 @@ def _full(why: str) -> EngineError:
 def mend_definitions(data: Path) -> int:
     """Repair empty definitions in ClickHouse's data folder, which nothing may have open; return how many there were.
 
-    A database's definition is written again; a table without rows is removed. Raises EngineError if it has rows.
+    A database's definition is written again, also if it is missing; a table without rows is removed. Raises EngineError
+    if it has rows.
     """
     count = 0
+    for folder in sorted((data / "metadata").glob("*")):
+        if folder.is_symlink() and folder.is_dir() and not (file := folder.with_suffix(".sql")).exists():
+            attach_database(file, folder.resolve().name)
+            count += 1
     for file in sorted((data / "metadata").glob("*.sql")):
         database = file.with_suffix("")
         if not file.stat().st_size:
-            uuid = database.resolve().name
-            if _UUID.fullmatch(uuid):
-                file.write_text(f"ATTACH DATABASE _ UUID '{uuid}'\nENGINE = Atomic\n")
-            else:  # a database in memory
-                file.unlink()
+            attach_database(file, database.resolve().name)
             count += 1
         for table in sorted(database.glob("*.sql")) if database.is_dir() else ():
             if not table.stat().st_size:
                 _remove_empty(table, data / "data" / database.name / table.stem)
                 count += 1
     return count
+
+
+def attach_database(file: Path, uuid: str) -> None:
+    """Write a database's definition anew, given the name of the folder with its tables' definitions."""
+    if _UUID.fullmatch(uuid):
+        file.write_text(f"ATTACH DATABASE _ UUID '{uuid}'\nENGINE = Atomic\n", encoding="utf-8")
+    else:  # a database in memory
+        file.unlink(missing_ok=True)
 
 
 def _remove_empty(definition: Path, rows: Path) -> None:

@@ -26,7 +26,8 @@ CSV_DELIMITERS = ",;|\t"
 ABSENT = r"'\xFF'"  # SQL literal that stands for a missing field: a byte that UTF-8 never contains
 IMPORT_ID = 36  # characters of an import id, a UUID
 _KEPT = 16 << 20  # bytes of a file to keep: overwriting costs a twentieth of growing a new file
-_DATABASE = "clickpipe_spool"
+SPOOL_DATABASE = "clickpipe_spool"
+SPOOL_MARK = "tables.json"
 
 # Fields are taken as written. The file starts with a header, so that ClickHouse reads only the requested columns.
 _CSV_SETTINGS = (
@@ -80,17 +81,17 @@ class Spool:
         self._mark().write_text(json.dumps(self._statements()), encoding="utf-8")
 
     def _mark(self) -> Path:
-        return self._folder / "tables.json"
+        return self._folder / SPOOL_MARK
 
     def _statements(self) -> list[str]:
         tables = [
-            f"CREATE TABLE {_DATABASE}.lines_{slot} (text String) "
+            f"CREATE TABLE {SPOOL_DATABASE}.lines_{slot} (text String) "
             f"ENGINE = File(LineAsString, {quote_literal(str(self._file(slot)))})"
             for slot in range(SLOTS)
         ]
         kinds = [(slot, d, a) for slot in range(CSV_SLOTS) for d in range(len(CSV_DELIMITERS)) for a in (False, True)]
         tables += [self._csv_table(*kind) for kind in kinds]
-        return [f"DROP DATABASE IF EXISTS {_DATABASE} SYNC", f"CREATE DATABASE {_DATABASE}", *tables]
+        return [f"DROP DATABASE IF EXISTS {SPOOL_DATABASE} SYNC", f"CREATE DATABASE {SPOOL_DATABASE}", *tables]
 
     def _csv_table(self, slot: int, delimiter: int, any_number: bool) -> str:  # noqa: FBT001 - called in one place
         """Return the CREATE statement of a table over a CSV file; for tabs not in the CSV format, which skips them."""
@@ -102,7 +103,7 @@ class Spool:
             format_ = "CustomSeparatedWithNames"
             how = f"format_custom_escaping_rule = 'CSV', format_custom_field_delimiter = {between}"
         return (
-            f"CREATE TABLE {_DATABASE}.{_csv_name(slot, delimiter, any_number)} ({columns}) "
+            f"CREATE TABLE {SPOOL_DATABASE}.{_csv_name(slot, delimiter, any_number)} ({columns}) "
             f"ENGINE = File({format_}, {quote_literal(str(self._csv_file(slot)))}) SETTINGS {how}, {_CSV_SETTINGS}"
             + (f", {_ANY_NUMBER}" if any_number else "")
         )
@@ -119,7 +120,7 @@ class Spool:
         try:
             header = delimiter.join(f"f{number}" for number in range(1, fields + 1 + any_number))
             _write(file, header.encode() + b"\n", records)
-            yield f"{_DATABASE}.{_csv_name(slot, CSV_DELIMITERS.index(delimiter), any_number)}"
+            yield f"{SPOOL_DATABASE}.{_csv_name(slot, CSV_DELIMITERS.index(delimiter), any_number)}"
         finally:
             _shorten(file)
             self._free_csv.put(slot)
@@ -135,11 +136,11 @@ class Spool:
                 import_id, data = batches[0]
                 _write(file, data)
                 named = f"{quote_literal(import_id)} AS import_id"
-                yield f"(SELECT {named}, text AS document FROM {_DATABASE}.lines_{slot})"
+                yield f"(SELECT {named}, text AS document FROM {SPOOL_DATABASE}.lines_{slot})"
             else:
                 _write(file, b"\n".join(_behind_its_id(*batch) for batch in batches))
                 names, rest = f"substring(text, 1, {IMPORT_ID})", f"substring(text, {IMPORT_ID + 1})"
-                yield f"(SELECT {names} AS import_id, {rest} AS document FROM {_DATABASE}.lines_{slot})"
+                yield f"(SELECT {names} AS import_id, {rest} AS document FROM {SPOOL_DATABASE}.lines_{slot})"
         finally:
             _shorten(file)
             self._free.put(slot)

@@ -196,7 +196,7 @@ class Instance:
             most = max(count for _, count, _, _ in crowded)
             found.append(f"{len(crowded)} data sources have very many partitions, up to {most}: see the log")
         if self._missing:
-            found.append(f"the tables of {len(self._missing)} data sources were missing at the start: see the log")
+            found.append(f"{len(self._missing)} tables or views were missing at the start: see the log")
         if damaged := sum(count for _, count in self._damaged()):
             found.append(f"{damaged} damaged parts of tables were put aside: see the log")
         return found

@@ -1,23 +1,25 @@
-"""Finds tables that the catalog lists but the engine lacks: files were lost or belong to another installation."""
+"""Finds tables and views that the catalog lists but the engine lacks: files were lost or damaged, or are another's."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from clickpipe.catalog import Live
+from clickpipe.deploy import layout
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, split_table
+from clickpipe.engine import Engine, EngineError, split_table
 
 _LOGGER = logging.getLogger(__name__)
 
 
 def require_tables(engine: Engine, live: Iterable[Live], folder: Path) -> list[str]:
-    """Return the data sources whose tables are missing, and log each.
+    """Return the data sources whose tables are missing, and the views that are and cannot be made anew; log each.
 
     Raises ClickpipeError if all are missing, so that no events are acknowledged that could not be stored.
     """
+    live = list(live)
     known = [(name, table) for each in live for name, table in each.physical.tables.items()]
     there: dict[str, Collection[str]] = {}
     missing = []
@@ -36,4 +38,26 @@ def require_tables(engine: Engine, live: Iterable[Live], folder: Path) -> list[s
         raise ClickpipeError(message, status=503, code="tables_missing")
     for name in missing:
         _LOGGER.error("the table of '%s' is missing in %s: restore it, or remove the data source", name, folder)
-    return missing
+    return missing + [view for each in live for view in _without_view(engine, each, there)]
+
+
+def _without_view(engine: Engine, live: Live, there: Mapping[str, Collection[str]]) -> list[str]:
+    """Make a deployment's missing views anew: rows would pass them by. Return those for which that is impossible."""
+    (database,) = {split_table(table)[0] for table in live.physical.tables.values()} or {""}
+    tables = {split_table(table)[1] for table in live.physical.tables.values()}
+    missing = set(live.physical.objects) - tables - set(there.get(database, ()))
+    views = (
+        {view.object.name: view.object.ddl for view in layout(live.compiled, database).views.values()}
+        if missing
+        else {}
+    )
+    left = []
+    for name in sorted(missing):
+        try:
+            engine.execute(views[name])
+        except (KeyError, EngineError):
+            _LOGGER.exception("the view %s is missing, and rows pass it by: deploy it anew", name)
+            left.append(name)
+        else:
+            _LOGGER.warning("the view %s was missing, and is made anew", name)
+    return left

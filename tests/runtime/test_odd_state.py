@@ -138,5 +138,5 @@ def test_a_table_that_is_missing_is_told_and_the_rest_answers(run_python: RunPyt
     done = run_python(opened, folder, "one")
     assert json.loads(done.stdout.splitlines()[-1]) == [
         10,
-        ["the tables of 1 data sources were missing at the start: see the log"],
+        ["1 tables or views were missing at the start: see the log"],
     ]

@@ -1,0 +1,123 @@
+"""Definitions that ClickHouse cannot read: they are put aside, named, and everything else starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunPython
+
+FILES = {
+    **{
+        f"{name}.datasource": "SCHEMA >\n    id UInt64\nENGINE_SORTING_KEY id\n"
+        for name in ("events", "others", "copies")
+    },
+    "copied.pipe": "NODE n\nSQL >\n    SELECT id FROM events\nTYPE materialized\nDATASOURCE copies\n",
+}
+MADE = """
+    import json, sys
+    from pathlib import Path
+    from clickpipe.runtime import Instance
+
+    folder, files = Path(sys.argv[1]), json.loads(sys.argv[2])
+    with Instance(folder) as instance:
+        instance.default.deploy(files)
+        for name in ("events", "others"):
+            instance.default.ingest(name, [{"id": 1}])
+"""
+OPENED = """
+    import json, logging, sys
+    from pathlib import Path
+    from clickpipe.diagnostics import ClickpipeError
+    from clickpipe.runtime import Instance
+
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    rows = {}
+    try:
+        with Instance(Path(sys.argv[1])) as instance:
+            workspace = instance.default
+            for name in json.loads(sys.argv[2]):
+                workspace.ingest(name, [{"id": 2}])
+            for name in ("events", "others", "copies"):
+                try:
+                    rows[name] = workspace.sql(f"SELECT count() AS n FROM {name}")[0]["n"]
+                except ClickpipeError:
+                    rows[name] = None
+            print(json.dumps([rows, instance.problems()]))
+    except ClickpipeError as error:
+        print(json.dumps([error.code, error.message]))
+"""
+BINARY = "\x00\x07 \\x01"
+
+
+def _definitions(folder: Path, pattern: str) -> list[Path]:
+    """The definitions of the workspace's tables of which the names match."""
+    databases = (folder / "engine" / "data" / "metadata").glob("ws_*")
+    return [file for database in databases if database.is_dir() for file in database.glob(pattern)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [BINARY, "", "UInt64", "folder"])
+def test_a_table_is_put_aside_and_comes_back(run_python: RunPython, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "data"
+    run_python(MADE, folder, json.dumps(FILES))
+    (file,) = [file for file in _definitions(folder, "events_*.sql") if "quarantine" not in file.name]
+    good = file.read_text()
+    if damage == "folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        file.write_text(good.replace(damage, "NoSuch") if damage and damage in good else damage or good[:60])
+    done = run_python(OPENED, folder, json.dumps(["others"]))
+    rows, problems = json.loads(done.stdout.splitlines()[-1])
+    assert rows == {"events": None, "others": 2, "copies": 1}
+    assert problems == ["1 tables or views were missing at the start: see the log"]
+    kept = folder / "engine" / "damaged" / file.parent.name / file.name
+    assert kept.exists()
+    file.write_text(good)
+    done = run_python(OPENED, folder, json.dumps(["events"]))
+    assert json.loads(done.stdout.splitlines()[-1]) == [{"events": 2, "others": 2, "copies": 2}, []]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_view_is_made_anew_before_rows_can_pass_it_by(run_python: RunPython, tmp_path: Path, *, lost: bool) -> None:
+    folder = tmp_path / "data"
+    run_python(MADE, folder, json.dumps(FILES))
+    (file,) = _definitions(folder, "copied_*.sql")
+    if lost:
+        file.unlink()
+    else:
+        file.write_text("nonsense")
+    done = run_python(OPENED, folder, json.dumps(["events"]))
+    assert json.loads(done.stdout.splitlines()[-1]) == [{"events": 2, "others": 1, "copies": 2}, []]
+    assert f"the view {file.stem} was missing, and is made anew" in done.stderr
+
+
+@pytest.mark.slow
+def test_databases_and_tables_of_our_own_are_made_anew(run_python: RunPython, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    run_python(MADE, folder, json.dumps(FILES))
+    metadata = folder / "engine" / "data" / "metadata"
+    (file,) = _definitions(folder, "copied_*.sql")
+    (metadata / f"{file.parent.name}.sql").write_text("nonsense")
+    (metadata / f"{file.parent.name}_service.sql").unlink()
+    (metadata / "clickpipe_spool" / "lines_3.sql").write_text("nonsense")
+    (metadata / f"{file.parent.name}_service" / "block_log.sql").write_text("nonsense")
+    (file.parent / "notes.txt").write_text("a stray file")
+    done = run_python(OPENED, folder, json.dumps(["events"]))
+    assert json.loads(done.stdout.splitlines()[-1]) == [{"events": 2, "others": 1, "copies": 2}, []]
+    assert "notes.txt is no definition of a table" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_table_that_is_defined_twice_is_named(run_python: RunPython, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    run_python(MADE, folder, json.dumps(FILES))
+    (file,) = _definitions(folder, "copies_[0-9a-f]*.sql")
+    file.with_name("a_copy.sql").write_text(file.read_text())
+    code, message = json.loads(run_python(OPENED, folder, "[]").stdout.splitlines()[-1])
+    assert code == "engine_unavailable"
+    assert "defines a table that another file there defines too" in message
