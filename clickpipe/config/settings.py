@@ -80,6 +80,7 @@ class Settings:
     keep_previous_seconds: int = 3600
     history_days: int = 90
     quarantine_days: int = 0
+    previews: int = 50
     preview_seconds: int = 604_800
     backfill_threads: int = 0
     backfill_rows_per_second: int = 0

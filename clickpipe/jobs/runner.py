@@ -17,6 +17,7 @@ from clickpipe.query import shown_error
 
 _LOGGER = logging.getLogger(__name__)
 
+_MOST = 1_000  # jobs of a kind that a workspace may have running and waiting
 _AGAIN_AFTER = 1.0  # seconds between attempts to record how a job ended
 
 Work = Callable[[Report], Mapping[str, Any]]
@@ -57,8 +58,11 @@ class JobRunner:
     ) -> Job:
         """Record a job and run it soon; its result is what `work` last reported, and finally what it returns.
 
-        `parameters` are what is needed to start it again.
+        `parameters` are what is needed to start it again. Raises ClickpipeError 429 if too many wait already.
         """
+        if sum((j.workspace_id, j.kind) == (workspace, kind) for j in list(self._jobs.values())) >= _MOST:
+            message = f"{_MOST} jobs of this kind run or wait. Please ask again in a moment."
+            raise ClickpipeError(message, status=429, code="too_many_jobs")
         return self._start(self._catalog.jobs.create(workspace, kind, resource, parameters or {}), work)
 
     def resume(self, job: Job, work: Work) -> None:

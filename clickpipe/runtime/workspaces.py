@@ -183,16 +183,18 @@ class Workspaces:
             raise ClickpipeError(message, code="bad_name")
 
     def require_free(self, name: str, parent: str) -> None:
-        """Raise ClickpipeError 409 if a preview of `parent` cannot have this name.
+        """Raise ClickpipeError 409 if `parent` cannot have one more preview, or none of this name.
 
         Taken are the parent's name, its other previews' names and the default workspace's name; other workspaces' are
         not.
         """
-        own = self._by_id.get(parent)
-        if parent and (
-            name == DEFAULT_WORKSPACE or (own and name in {own.name, *(w.name for w in self.previews(own))})
-        ):
+        own, most = self._by_id.get(parent), self._services.settings.previews
+        names = {w.name for w in self.previews(own)} if own else set()
+        if parent and (name == DEFAULT_WORKSPACE or (own and name in {own.name, *names})):
             raise _taken(name)
+        if most and len(names) >= most:
+            message = f"The workspace has {len(names)} previews, and may have {most}: remove one first."
+            raise ClickpipeError(message, status=409, code="too_many_previews")
 
     def preview(self, parent: Workspace, name: str, rows: Rows) -> Workspace:
         """Create a preview: a clone of a workspace with its project, its rows (as shared files) and its secrets.

@@ -278,3 +278,20 @@ def test_jobs_of_one_kind_keep_no_others_waiting(instance: Instance, deployed: W
     finally:
         going.set()
         runner.close()
+
+
+def test_no_workspace_has_any_number_of_jobs_wait(
+    instance: Instance, deployed: Workspace, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clickpipe.jobs.runner._MOST", 3)
+    go_on = threading.Event()
+    jobs = [runner.submit(deployed.id, "copy", "c", lambda _: {"ended": go_on.wait(60)}) for _ in range(3)]
+    with pytest.raises(ClickpipeError, match="3 jobs of this kind run or wait") as refused:
+        runner.submit(deployed.id, "copy", "c", lambda _: {})
+    assert refused.value.status == 429
+    runner.wait(runner.submit(deployed.id, "import", "c", lambda _: {}).id, 20)
+    runner.wait(runner.submit(instance.default.id, "copy", "c", lambda _: {}).id, 20)
+    go_on.set()
+    for job in jobs:
+        runner.wait(job.id, 20)
+    runner.wait(runner.submit(deployed.id, "copy", "c", lambda _: {}).id, 20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,17 @@ def test_those_of_an_older_catalog_keep_their_names(tmp_path: Path) -> None:
             catalog.create_workspace("feature", parent="a")
     finally:
         catalog.close()
+
+
+def test_a_workspace_has_so_many_previews_and_no_more(
+    two: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme, bolt = two
+    monkeypatch.setattr(acme.instance, "settings", replace(acme.instance.settings, previews=2))
+    assert [preview(acme, name) for name in ("one", "two", "three")] == [202, 202, 409]
+    assert "may have 2" in acme("POST", "/v0/environments", params={"name": "three"}).json()["error"]
+    assert preview(bolt, "three") == 202
+    with pytest.raises(ClickpipeError, match="may have 2"):
+        acme.instance.workspaces.create("three", parent=acme.workspace.id)
+    assert acme("DELETE", "/v0/environments/one").status_code == 200
+    assert preview(acme, "three") == 202
