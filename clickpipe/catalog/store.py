@@ -90,6 +90,19 @@ class Catalog(Database):
         rows = self.rows("SELECT * FROM deployments WHERE workspace_id = ? ORDER BY id", workspace_id)
         return [_deployment(row) for row in rows]
 
+    def listed_deployments(self, workspace_id: str) -> list[tuple[dict[str, Any], bool]]:
+        """Return what lists say of a workspace's deployments, oldest first, and whether each is kept for a while.
+
+        Their files, which may be many, are not read.
+        """
+        sql = (
+            "SELECT id, status, live, created_at, json_extract(summary, '$.kept_until') AS until "
+            "FROM deployments WHERE workspace_id = ? ORDER BY id"
+        )
+        keys = ("id", "status", "live", "created_at")
+        listed = [(dict(zip(keys, row, strict=False)), bool(row["until"])) for row in self.rows(sql, workspace_id)]
+        return [({**own, "id": str(own["id"]), "live": bool(own["live"])}, kept) for own, kept in listed]
+
     def deployment(self, workspace_id: str, number: int) -> Deployment | None:
         """Return one deployment, or None."""
         rows = self.rows("SELECT * FROM deployments WHERE workspace_id = ? AND id = ?", workspace_id, number)

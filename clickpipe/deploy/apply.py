@@ -101,6 +101,7 @@ class Applier:
         self._catalog.set_status(workspace, deployment.id, DeploymentStatus.CREATING_SCHEMA)
         with self._hooks.paused():
             self._hooks.written()
+            self._require_null(plan)
             self._tables.create([item for item in made if not item.is_view], progress)
             self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
             for step in plan.steps:
@@ -122,6 +123,13 @@ class Applier:
                 work = {"fills": [fill.as_dict() for fill in backfill.fills], "keep_until": keep_until}
                 self._catalog.backfills.begin(workspace, deployment.id, work)
         return True
+
+    def _require_null(self, plan: Plan) -> None:
+        """Raise ClickpipeError if a column whose drop loses nothing has got a value since that was planned."""
+        for table, column in (found for step in plan.steps for found in step.null):
+            if self._engine.storage.has_values(table, column):
+                message = f"'{column}' got a value while this deployment was planned. Please deploy again."
+                raise ClickpipeError(message, code="deployment_outdated")
 
     def go_on(self, deployment: Deployment, live: Live, work: Mapping[str, Any], progress: Progress) -> None:
         """Resume a deployment that was filling its tables when the server stopped."""

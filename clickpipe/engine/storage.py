@@ -107,6 +107,10 @@ class Storage:
         """Return the number of rows in a table."""
         return int(self._lines(f"SELECT count() FROM {table}")[0])
 
+    def has_values(self, table: str, column: str) -> bool:
+        """Return whether a column, which may be NULL, has a value in any row."""
+        return bool(self._lines(f"SELECT 1 FROM {table} WHERE isNotNull({quote_identifier(column)}) LIMIT 1"))
+
     def extent(self, table: str) -> Extent:
         """Return a table's size; rows are counted with any engine."""
         database, name = split_table(table)

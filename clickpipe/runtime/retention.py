@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 
 from clickpipe.catalog import Catalog, Live
 from clickpipe.config import Settings
-from clickpipe.engine import Engine
+from clickpipe.engine import Engine, EngineError
 
+_LOGGER = logging.getLogger(__name__)
 _EVERY = 3600.0  # seconds
 
 
@@ -23,7 +25,7 @@ class Retention:
         self._next = 0.0
 
     def apply(self, engine: Engine, live: Iterable[Live]) -> None:
-        """Remove old entries, at most once an hour. Raises EngineError."""
+        """Remove old entries, at most once an hour. A quarantine that cannot be altered keeps its rows for now."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _EVERY
@@ -34,4 +36,7 @@ class Retention:
                 for name, source in one.compiled.data_sources.items():
                     table = one.physical.tables[f"{name}_quarantine"]
                     old = f"{source.quarantine_time} < now() - INTERVAL {int(self._quarantine_days)} DAY"
-                    engine.execute(f"ALTER TABLE {table} DELETE WHERE {old}", output="Null")
+                    try:
+                        engine.execute(f"ALTER TABLE {table} DELETE WHERE {old}", output="Null")
+                    except EngineError as error:
+                        _LOGGER.warning("old rows stay in the quarantine of '%s': %s", name, error.message)

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from clickpipe.auth import allows
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.server.context import caller, flag
-from clickpipe.server.metadata import asked_keys, data_source_reply, find, with_engine_details
+from clickpipe.server.metadata import asked_keys, data_source_reply, find, moment, with_engine_details
 from clickpipe.server.shapes import text_response
 from clickpipe.server.threads import in_thread
 
@@ -22,7 +22,8 @@ async def list_data_sources(request: Request) -> JSONResponse:
     counts = await in_thread(who.workspace.row_counts)
     readable = [s for s in live.compiled.data_sources.values() if allows(who.token, "DATASOURCES:READ", s.name)]
     attrs = asked_keys(request, "attrs")
-    return JSONResponse({"datasources": [data_source_reply(who, live, s, counts, attrs) for s in readable]})
+    now = moment(who)
+    return JSONResponse({"datasources": [data_source_reply(who, live, s, counts, now, attrs) for s in readable]})
 
 
 async def get_data_source(request: Request) -> Response:
@@ -44,7 +45,7 @@ async def get_data_source(request: Request) -> Response:
         return text_response(live.compiled.project.files[source.file])
     counts = await in_thread(who.workspace.row_counts)
     attrs = asked_keys(request, "attrs")
-    reply = data_source_reply(who, live, source, counts, attrs)
+    reply = data_source_reply(who, live, source, counts, moment(who), attrs)
     return JSONResponse(reply if attrs else with_engine_details(reply))
 
 

@@ -181,9 +181,9 @@ async def list_deployments(request: Request) -> JSONResponse:
     gone = {DeploymentStatus.DELETED, DeploymentStatus.FAILED}
     everything = flag(request, "include_deleted")
     found = [
-        {"id": str(d.id), "status": d.status.value, "live": d.live, "created_at": d.created_at}
-        for d in instance_of(request).catalog.deployments(who.workspace.id)
-        if everything or d.live or not (d.status in gone or d.summary.get("kept_until"))
+        deployment
+        for deployment, kept in instance_of(request).catalog.listed_deployments(who.workspace.id)
+        if everything or deployment["live"] or not (deployment["status"] in gone or kept)
     ]
     return JSONResponse({"deployments": found if who.workspace.live else [_SEED, *found]})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
@@ -36,12 +37,25 @@ def asked_keys(request: Request, name: str) -> list[str]:
     return [key.strip() for key in request.query_params.get(name, "").split(",") if key.strip()]
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the catalog says of all resources of a reply: when they were deployed, and which copies are paused."""
+
+    created: str
+    paused: frozenset[str] = frozenset()
+
+
+def moment(who: Caller) -> Moment:
+    """Ask the catalog, once for each reply."""
+    return Moment(who.workspace.deployed_at(), who.workspace.copies.paused())
+
+
 def pipe_reply(
-    who: Caller, live: Live, pipe: Pipe, attrs: Iterable[str] = (), node_attrs: Iterable[str] = ()
+    who: Caller, live: Live, pipe: Pipe, now: Moment, attrs: Iterable[str] = (), node_attrs: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return a pipe. `attrs`: just these keys and `url`; of nodes just `node_attrs`, and none without."""
     function = live.compiled.endpoints.get(pipe.name)
-    created = who.workspace.deployed_at()
+    created = now.created
     parameters = _parameters(function)
     columns = [{"name": c.name, "type": c.type} for c in function.columns] if function else []
     target = resource_id(who.workspace.id, "datasource", pipe.target.text) if pipe.target else None
@@ -73,7 +87,7 @@ def pipe_reply(
         "parameters": parameters,
         "columns": columns,
         "nodes": nodes,
-        **_target(pipe, paused=pipe.name in who.workspace.copies.paused()),
+        **_target(pipe, paused=pipe.name in now.paused),
     }
     wanted, of_nodes = {*attrs}, {*node_attrs}
     if of_nodes:
@@ -111,13 +125,18 @@ def _parameters(function: QueryFunction | None) -> list[dict[str, Any]]:
 
 
 def data_source_reply(
-    who: Caller, live: Live, source: DataSource, counts: Mapping[str, tuple[int, int]], attrs: Iterable[str] = ()
+    who: Caller,
+    live: Live,
+    source: DataSource,
+    counts: Mapping[str, tuple[int, int]],
+    now: Moment,
+    attrs: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return a data source; `counts` are rows and bytes by name. `attrs`: just these keys, with `id` and `name`."""
     absent = (None, None) if who.token.filters else (0, 0)
     known = shown_counts(who, counts)
     rows, size = known.get(source.name, absent)
-    created = who.workspace.deployed_at()
+    created = now.created
     columns = [
         {
             "name": c.name,

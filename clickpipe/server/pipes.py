@@ -28,7 +28,7 @@ from clickpipe.query import (
 )
 from clickpipe.server.context import Caller, caller, instance_of, require_condition
 from clickpipe.server.jobs import started
-from clickpipe.server.metadata import asked_keys, find, pipe_reply
+from clickpipe.server.metadata import asked_keys, find, moment, pipe_reply
 from clickpipe.server.observed import observed, rendered, unless_gone
 from clickpipe.server.parameters import Values, flag, header, of_pipe, one, posted_values
 from clickpipe.server.ranges import asks_for_a_piece, piece
@@ -117,7 +117,8 @@ async def list_pipes(request: Request) -> JSONResponse:
     pipes = live.compiled.project.pipes.values() if live else ()
     attrs, node_attrs = asked_keys(request, "attrs"), asked_keys(request, "node_attrs")
     readable = (p for p in pipes if allows(who.token, "PIPES:READ", p.name))
-    return JSONResponse({"pipes": [pipe_reply(who, live, p, attrs, node_attrs) for p in readable if live]})
+    now = moment(who)
+    return JSONResponse({"pipes": [pipe_reply(who, live, p, now, attrs, node_attrs) for p in readable if live]})
 
 
 async def get_pipe(request: Request) -> JSONResponse:
@@ -131,7 +132,8 @@ async def get_pipe(request: Request) -> JSONResponse:
         known = [("PIPES", name) for name in pipes]
         raise UnknownResource(f"Pipe '{given}' not found", given, known, status=404, code="not_found")
     live = who.workspace.queries.live()
-    return JSONResponse(pipe_reply(who, live, pipe, asked_keys(request, "attrs"), asked_keys(request, "node_attrs")))
+    attrs, node_attrs = asked_keys(request, "attrs"), asked_keys(request, "node_attrs")
+    return JSONResponse(pipe_reply(who, live, pipe, moment(who), attrs, node_attrs))
 
 
 async def get_explain(request: Request) -> JSONResponse:

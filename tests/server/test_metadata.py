@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import Environment
+from lark import Lark
 
+from clickpipe.catalog import store
+from clickpipe.engine import EmbeddedEngine
 from tests.server.conftest import FILES, Client
 
 SUMS = "SCHEMA >\n    id String,\n    total Int64\n\nENGINE SummingMergeTree\nENGINE_SORTING_KEY id\n"
 SUMS_MV = "NODE n\nSQL >\n    SELECT id, toInt64(amount) AS total FROM events\nTYPE materialized\nDATASOURCE sums\n"
 VIEW = {"datasources/sums.datasource": SUMS, "pipes/sums_mv.pipe": SUMS_MV}
 COLUMN = {"name", "type", "codec", "default_value", "jsonpath", "nullable", "normalized_name"}
+_FEW = 20
 ENGINE = {"engine", "engine_sorting_key", "engine_partition_key", "engine_primary_key"}
 
 
@@ -159,3 +167,45 @@ def test_what_depends_on_a_data_source(client: Client) -> None:
     assert found("pipe=more_mv") == {"more": ["more_mv"]}
     assert found("match=su") == {"sums": ["sums_mv"]}
     assert client("GET", "/v0/dependencies?datasource=nothing").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/v0/pipes", "/v0/datasources", "/v1/deployments", "/v0/pipes?attrs=id,updated_at"])
+def test_listing_500_pipes_parses_nothing_again(empty: Client, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Counted, not timed: what the answer says was parsed when it was deployed."""
+    files = {f"pipes/p{n}.pipe": f"NODE n\nSQL >\n    SELECT {n} AS a\nTYPE endpoint\n" for n in range(500)}
+    empty.workspace.deploy({**files, "datasources/events.datasource": FILES["datasources/events.datasource"]})
+    counted: Counter[str] = Counter()
+
+    def count(owner: Any, name: str) -> None:
+        before = getattr(owner, name)
+
+        def called(*args: Any, **named: Any) -> Any:
+            counted[f"{owner.__name__.rpartition('.')[2]}.{name}"] += 1
+            return before(*args, **named)
+
+        monkeypatch.setattr(owner, name, called)
+
+    empty("GET", path)  # service data sources are made at the first
+    for owner, name in (
+        (Lark, "parse"),
+        (Environment, "_parse"),
+        (EmbeddedEngine, "submit"),
+        (EmbeddedEngine, "stream"),
+        (Path, "open"),
+        (Path, "read_text"),
+        (json, "loads"),
+        (store, "_deployment"),
+    ):
+        count(owner, name)
+    statements: list[str] = []
+    rows = empty.instance.catalog.rows
+
+    def listed(sql: str, *args: object) -> Any:
+        statements.append(sql)
+        return rows(sql, *args)
+
+    monkeypatch.setattr(empty.instance.catalog, "rows", listed)
+    assert empty("GET", path).status_code == 200
+    assert {name: n for name, n in counted.items() if n > _FEW} == {}
+    assert counted["Lark.parse"] == counted["Environment._parse"] == counted["store._deployment"] == 0
+    assert len(statements) <= _FEW, Counter(statements).most_common(3)

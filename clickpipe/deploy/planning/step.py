@@ -62,6 +62,7 @@ class Step:
     """One change: its category, resource and reason; the rows it reads, with their bytes on disk and parts.
 
     `backfill`, `alter` and `populate` fill what it creates; `move` is a previous table whose rows it takes unchanged.
+    `null` are dropped columns (table, name) that are NULL in every row.
     """
 
     category: Category
@@ -75,6 +76,7 @@ class Step:
     size: int = 0
     parts: int = 0
     alter: Alteration | None = None
+    null: tuple[tuple[str, str], ...] = ()
 
     @property
     def seconds(self) -> float:

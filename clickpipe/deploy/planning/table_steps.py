@@ -7,9 +7,11 @@ for a view's target, its SELECT over the rows of its source (`populate`).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import TypedDict
 
 from clickpipe.catalog import Live
+from clickpipe.columns import is_nullable
 from clickpipe.compiler import CompiledProject, table_ddl
 from clickpipe.deploy.planning.alter import alterations, writes
 from clickpipe.deploy.planning.carry_over import CannotCopy, carry_over
@@ -17,7 +19,7 @@ from clickpipe.deploy.planning.physical import Layout, PhysicalView, logical_sel
 from clickpipe.deploy.planning.step import Alteration, Category, Copy, Feedback, Populate, Step
 from clickpipe.diagnostics import Word
 from clickpipe.engine import Engine
-from clickpipe.project import DataSource, Index
+from clickpipe.project import Column, DataSource, Index
 from clickpipe.sql import quote_identifier, quote_literal
 
 _SUMMING = {"AggregatingMergeTree", "SummingMergeTree"}  # engines that merge rows which were grouped separately
@@ -48,13 +50,15 @@ class TableSteps:
         self._layout = layout
         self._live = live
         self._alterations: dict[str, tuple[str, ...] | None] = {}
+        self._null: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def plan(self, existing: Collection[str]) -> Iterator[tuple[Step, list[Feedback]]]:
         """Yield a step for each table not in `existing`; tables that feed others come first."""
         tables = self._layout.data_tables
         for name in sorted(tables, key=self._depth):
             if tables[name].name not in existing:
-                yield self._table(name)
+                step, feedback = self._table(name)
+                yield replace(step, null=self._null.get(name, ())), feedback
         if self._live is not None:
             for name in self._compiled.data_sources:
                 old = self._live.physical.tables.get(f"{name}_quarantine")
@@ -99,7 +103,7 @@ class TableSteps:
             resource = f"Datasource {name}.datasource"
             feedback = [Feedback("ERROR", resource, str(problem), at.line, at.column)]
         rows = self.size(old)["rows"]
-        feedback += self._dropped(name, before, after, rows) if backfill is not None else []
+        feedback += self._dropped(name, before, after, old, rows) if backfill is not None else []
         reason = "the table's definition changed"
         return Step(Category.REWRITE, name, reason, create=(target,), backfill=backfill, **self.size(old)), feedback
 
@@ -123,12 +127,20 @@ class TableSteps:
         else:
             reason = "what feeds it lies elsewhere: its rows are kept"
             step = Step(Category.METADATA, name, reason, create=(target,), move=old, **size)
-        return step, self._dropped(name, before, after, size["rows"])
+        return step, self._dropped(name, before, after, old, size["rows"])
 
-    def _dropped(self, name: str, before: DataSource, after: DataSource, rows: int) -> list[Feedback]:
-        """Return feedback on values lost with dropped columns; a target's values are not lost, as views make them."""
+    def _dropped(self, name: str, before: DataSource, after: DataSource, old: str, rows: int) -> list[Feedback]:
+        """Return feedback on values lost with dropped columns.
+
+        A target's values are not lost, as views make them, nor are those of a column that is NULL in every row.
+        """
         gone = [c for c in before.columns if not after.column(c.name)]
         if not gone or not rows or after.forward_query is not None or self._fed(self._compiled, name):
+            return []
+        null = [c for c in gone if _takes_null(c) and not self._engine.storage.has_values(old, c.name)]
+        self._null[name] = tuple((old, c.name) for c in null)
+        gone = [c for c in gone if c not in null]
+        if not gone:
             return []
         names = ", ".join(f"'{c.name}'" for c in gone)
         message = f"The values of {names} in {rows} rows would be lost with the column."
@@ -212,6 +224,10 @@ class TableSteps:
             same = _same(before, after)
             self._alterations[name] = () if same else alterations(self._engine, before, after, old)
         return self._alterations[name]
+
+
+def _takes_null(column: Column) -> bool:
+    return column.nullable or is_nullable(column.type)
 
 
 def renamed(before: DataSource, after: DataSource) -> str:

@@ -126,6 +126,45 @@ def test_a_column_whose_values_would_be_lost_is_dropped_only_if_that_is_allowed(
         assert workspace.sql("SELECT user_plan FROM events") == [{"user_plan": "pro"}]
 
 
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("Nullable(String)", "x"),
+        ("Nullable(String)", ""),
+        ("LowCardinality(Nullable(String))", "x"),
+        ("Nullable(Int32)", 0),
+        ("Dynamic", 1),
+        ("Variant(String, Int64)", "x"),
+        ("Nullable(JSON)", {}),
+    ],
+)
+def test_a_column_with_nothing_but_null_is_dropped(workspace: Workspace, type_: str, value: object) -> None:
+    schema = "SCHEMA >\n    id String,\n    other String,\n    gone {}\nENGINE_SORTING_KEY id\n".format
+    changed = "SCHEMA >\n    id String,\n    other String\nENGINE_SORTING_KEY id\n"
+    workspace.deploy({"events.datasource": schema(type_)})
+    workspace.ingest("events", [{"id": "a", "other": ""}, {"id": "b", "other": "", "gone": None}])
+    for files in ({"events.datasource": changed}, {"events.datasource": changed + 'ENGINE_PARTITION_KEY "id"\n'}):
+        assert workspace.prepare(files).plan.errors == ()
+    both = {"events.datasource": "SCHEMA >\n    id String\nENGINE_SORTING_KEY id\n"}
+    (error,) = workspace.prepare(both).plan.errors  # texts that are empty are values
+    assert error.message.startswith("The values of 'other' in 2 rows would be lost")
+    workspace.ingest("events", [{"id": "a", "other": "", "gone": value}])
+    (error,) = workspace.prepare({"events.datasource": changed}).plan.errors
+    assert error.message.startswith("The values of 'gone' in 3 rows would be lost")
+
+
+def test_a_value_that_comes_while_a_drop_is_planned_stops_it(workspace: Workspace) -> None:
+    schema = "SCHEMA >\n    id String{}\nENGINE_SORTING_KEY id\n".format
+    workspace.deploy({"events.datasource": schema(",\n    gone Nullable(String)")})
+    workspace.ingest("events", [{"id": "a"}])
+    prepared = workspace.prepare({"events.datasource": schema("")})
+    assert prepared.plan.errors == ()
+    workspace.ingest("events", [{"id": "b", "gone": "x"}])
+    with pytest.raises(ClickpipeError, match="'gone' got a value while this deployment was planned"):
+        workspace.apply(workspace.start(prepared), prepared)
+    assert workspace.sql("SELECT gone FROM events WHERE id = 'b'") == [{"gone": "x"}]
+
+
 def test_a_skipped_backfill_begins_empty(deployed: Workspace) -> None:
     deployed.deploy({"events.datasource": NUMBERS + "BACKFILL skip\n"})
     assert deployed.sql("SELECT count() AS c FROM events") == [{"c": 0}]
