@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from clickpipe.config.rules import COPY_SOURCES, SETTINGS_FILE, ProjectRules, names_of
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
@@ -167,8 +169,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _convert(name: str, value: Any, where: str) -> Any:
     kind = type(getattr(Settings(), name))
-    if type(value) in {kind, str} or (kind is float and type(value) is int):
-        with contextlib.suppress(ValueError):
-            return kind(value)
+    with contextlib.suppress(msgspec.ValidationError):
+        return msgspec.convert(value, kind, strict=not isinstance(value, str))
     message = f"{where}: {name} is to be of type {kind.__name__}, this is {value!r}"
     raise ClickpipeError(message, code="bad_settings")

@@ -29,7 +29,10 @@ class Reading:
 
     def require(self, workspace: str, size: int) -> None:
         """Raise ClickpipeError 503 where there is no room for a request, unless nothing else waits."""
-        every, own = self._segments.waiting_bytes, self._waiting_of(workspace)
+        every = self._segments.waiting_bytes
+        if every + size <= self._most // 2:
+            return  # nobody's share is smaller
+        own = self._waiting_of(workspace)
         if (every and every + size > self._most) or (own and own + size > self._share(workspace)):
             raise overloaded()
 
@@ -53,11 +56,12 @@ class Reading:
             nonlocal own
             with self._lock:
                 others = self._bytes - own + self._segments.waiting_bytes
-                same = self._bytes_of[owner] - own + self._waiting_of(workspace)
-                if others and others + own + size > self._most:
-                    raise overloaded()
-                if same and same + own + size > self._share(workspace):
-                    raise overloaded()
+                if others + own + size > self._most // 2:  # below it, nobody has too much
+                    same = self._bytes_of[owner] - own + self._waiting_of(workspace)
+                    if others and others + own + size > self._most:
+                        raise overloaded()
+                    if same and same + own + size > self._share(workspace):
+                        raise overloaded()
                 self._bytes += size
                 self._bytes_of[owner] += size
             own += size

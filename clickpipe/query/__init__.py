@@ -1,6 +1,6 @@
 """From requests to results: endpoints and ad-hoc SELECTs, passing the engine's bytes through unchanged."""
 
-from clickpipe.query.answer import Answer, Started
+from clickpipe.query.answer import Answer
 from clickpipe.query.client_settings import asked_settings, client_settings, split_settings
 from clickpipe.query.clients import client_query, unknown_database
 from clickpipe.query.conditions import compose_condition
@@ -17,7 +17,7 @@ from clickpipe.query.limiter import ConcurrencyLimiter, Running
 from clickpipe.query.options import QueryLimits, QueryOptions
 from clickpipe.query.refusals import failure, hide_secrets, judge, shown_error, with_parameters
 from clickpipe.query.result_cache import ResultCache
-from clickpipe.query.run import QueryRunner
+from clickpipe.query.service import QueryService
 from clickpipe.query.shown import Shown
 from clickpipe.query.statements import ClientQuery, canonical_database
 
@@ -32,11 +32,10 @@ __all__ = [
     "OutputFormat",
     "QueryLimits",
     "QueryOptions",
-    "QueryRunner",
+    "QueryService",
     "ResultCache",
     "Running",
     "Shown",
-    "Started",
     "asked_settings",
     "canonical_database",
     "client_query",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from clickpipe.engine import QueryResult
@@ -14,7 +13,8 @@ _ENTRY = 1_000  # bytes of overhead per entry
 class Answer:
     """A query's result. `etag` is set if it may be cached, `age` is in seconds, `source` is HIT, MISS, SHARED or ''.
 
-    If `unmodified`, the caller has the result already, and `result` is empty.
+    If `unmodified`, the caller has the result already, and `result` is empty. `rendered` is the seconds it took to
+    render and check the SQL.
     """
 
     result: QueryResult
@@ -22,9 +22,7 @@ class Answer:
     age: float = 0.0
     source: str = ""
     unmodified: bool = False
-
-
-Started = Answer | Future[Answer]
+    rendered: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

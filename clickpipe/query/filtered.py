@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import replace
 
 from clickpipe.catalog import Live
@@ -18,7 +17,6 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import OutputFormat
-from clickpipe.query.limiter import Running
 from clickpipe.query.options import QueryOptions
 from clickpipe.sql import Composition, conditions_may_fail, is_read_apart, reads_apart
 
@@ -156,28 +154,13 @@ def hide_rows(error: EngineError) -> str:
     return error.message if error.name in _TOLD else _HIDDEN
 
 
-def own_rows(running: Running, text: str) -> Running:
-    """Return the query with statistics that count the result's rows, not the rows read for it; `text` is its SQL.
+def own_rows(result: QueryResult, text: str) -> QueryResult:
+    """Return a result with statistics that count its own rows, not the rows read for it; `text` is its SQL.
 
     If tables are wrapped in sub-queries with LIMIT, the count of rows before LIMIT is replaced as well: it includes
     those LIMITs, and may depend on hidden rows.
     """
     limits = reads_apart(text)
-    told: Future[QueryResult] = Future()
-
-    def tell(done: Future[QueryResult]) -> None:
-        if done.cancelled():
-            told.cancel()
-        elif (error := done.exception()) is not None:
-            told.set_exception(error)
-        else:
-            told.set_result(_uncounted(done.result(), limits=limits))
-
-    running.future.add_done_callback(tell)
-    return Running(told, running.cancel)
-
-
-def _uncounted(result: QueryResult, *, limits: bool) -> QueryResult:
     body, tail = result.body[:-_TAIL], result.body[-_TAIL:]
     if result.more is not None:
         return replace(

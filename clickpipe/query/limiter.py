@@ -9,6 +9,7 @@ run. A token whose own SQL is stuck gets no more of its own SQL. All queries tog
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -19,6 +20,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clickpipe.concurrency import result_of
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings, working_for
 from clickpipe.query.memory_watch import MemoryWatch
@@ -135,6 +137,27 @@ class ConcurrencyLimiter:
                 raise ClickpipeError(message, status=429, code="too_many_queries")
         self._start(query)
         return Running(query.future, lambda: self._cancel(query))
+
+    async def run(
+        self,
+        sql: str,
+        params: Mapping[str, Any],
+        output: str,
+        settings: Settings,
+        whose: Hashable = "",
+        caller: Hashable = None,
+    ) -> QueryResult:
+        """Run a query when its turn comes and return its result; see `submit`. Cancelling this ends the query.
+
+        Raises ClickpipeError 429 and EngineError.
+        """
+        running = self.submit(sql, params, output, settings, whose, caller)
+        try:
+            return await result_of(running.future)
+        except asyncio.CancelledError:
+            running.cancel()
+            running.future.add_done_callback(_close)
+            raise
 
     def _may_run(self, whose: Hashable) -> bool:
         """Return whether one more query may run (the caller holds the lock)."""
@@ -274,3 +297,14 @@ class ConcurrencyLimiter:
                 self._forget(query)
         elif not query.future.done():
             self._engine.cancel(query.tag)
+
+
+def close(result: QueryResult) -> None:
+    """Close a streamed result that nobody will read."""
+    if result.more is not None:
+        result.more.close()
+
+
+def _close(done: Future[QueryResult]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        close(done.result())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,6 @@ from clickpipe.catalog import Live, without_physical_names
 from clickpipe.diagnostics import ClickpipeError, redact, redact_parameters
 from clickpipe.engine import Engine, EngineError, Parts, QueryResult
 from clickpipe.query.formats import format_named
-from clickpipe.query.limiter import Running
 from clickpipe.sql import Composition, Refusal, check, is_as_meant
 from clickpipe.template import SECRET_NAMES
 
@@ -104,7 +102,7 @@ def _without_scope(message: str) -> str:
     return said[:-1] if said.endswith((".", ":")) else said
 
 
-class _Told:
+class _Hiding:
     """The rest of a streamed result, with its error rewritten."""
 
     def __init__(self, parts: Parts, hide: Hide) -> None:
@@ -121,22 +119,6 @@ class _Told:
         self._parts.close()
 
 
-def hidden(running: Running, hide: Hide) -> Running:
-    """Return the query with its errors rewritten by `hide`, including errors in the middle of a streamed result."""
-    told: Future[QueryResult] = Future()
-
-    def tell(done: Future[QueryResult]) -> None:
-        if done.cancelled():
-            told.cancel()
-            return
-        error = done.exception()
-        if isinstance(error, EngineError):
-            error.message = hide(error)
-        if error is not None:
-            told.set_exception(error)
-        else:
-            result = done.result()
-            told.set_result(replace(result, more=_Told(result.more, hide)) if result.more is not None else result)
-
-    running.future.add_done_callback(tell)
-    return Running(told, running.cancel)
+def hiding(result: QueryResult, hide: Hide) -> QueryResult:
+    """Return a result whose errors are rewritten by `hide`, if it is streamed and fails in the middle."""
+    return replace(result, more=_Hiding(result.more, hide)) if result.more is not None else result

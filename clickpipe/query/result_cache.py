@@ -7,38 +7,38 @@ Merges and TTLs change tables whenever ClickHouse likes, so results from such ta
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.engine import QueryResult, Settings
 from clickpipe.project import DataSource
-from clickpipe.query.answer import Answer, Kept, Started
-from clickpipe.query.chained import mapped, shared
-from clickpipe.query.limiter import Running
+from clickpipe.query.answer import Answer, Kept
+from clickpipe.query.limiter import close
 from clickpipe.sql import Reads
 
 _OWN_TIME = 60.0  # seconds
 _FOREVER = float("inf")
 _SALT = secrets.token_bytes(16)
 _NOTHING = QueryResult(b"", 0, 0, 0.0)
+_Place = tuple[asyncio.AbstractEventLoop, Hashable]  # where a query runs: callers on one loop share it
 _SHARE = 8  # a result may take at most this fraction (one in 8) of the cache
 
 
 @dataclass(slots=True)
 class _SingleFlight:
-    """A running query, and how many callers wait for it."""
+    """A running query and how many callers wait for it; `claimed` if a streamed result has been given to one."""
 
-    future: Future[Kept] = field(default_factory=Future)
+    task: asyncio.Task[Kept]
     waiting: int = 0
-    running: Running | None = None
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class ResultCache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._size = 0
-        self._flights: dict[Hashable, _SingleFlight] = {}
+        self._flights: dict[_Place, _SingleFlight] = {}
         self.hits = self.misses = self.joined = 0
 
     @property
@@ -97,10 +97,13 @@ class ResultCache:
         """Return whether caching and sharing are on."""
         return self._max_bytes > 0
 
-    def answer(self, key: Hashable, keep: float, known: str, run: Callable[[], Running]) -> Started:
-        """Return a cached result, or join an identical running query, or call `run`.
+    async def answer(
+        self, key: Hashable, keep: float, known: str, run: Callable[[], Coroutine[Any, Any, QueryResult]]
+    ) -> Answer:
+        """Return a cached result, or join an identical running query, or call `run`. Raises what `run` raises.
 
-        The result of `run` is cached for `keep` seconds. `known` is the caller's If-None-Match header.
+        The result of `run` is cached for `keep` seconds. `known` is the caller's If-None-Match header. The query is
+        cancelled when the last caller that waits for it is.
         """
         with self._lock:
             found = self._kept.get(key)
@@ -110,64 +113,61 @@ class ResultCache:
                 return _answer(found.result, found.etag, known, "HIT", age)
         if known and keep == _FOREVER and _etag(key) in known:
             return _answer(_NOTHING, _etag(key), known, "HIT")
-        flight = _SingleFlight()
-        with self._lock:
-            found_flight = self._flights.get(key)
-            if found_flight is None:
-                self.misses += 1
-                self._flights[key] = flight
-            else:
-                self.joined += 1
-                flight = found_flight
-            flight.waiting += 1
-        joined = found_flight is not None
-        if not joined:
-            self._start(key, keep, run, flight)
-        if joined:
-            promise = shared(flight.future, lambda kept: _answer(kept.result, kept.etag, known, "SHARED"), run)
-        else:
-            source = "MISS" if keep else ""
-            promise = mapped(flight.future, lambda kept: _answer(kept.result, kept.etag, known, source))
-        promise.add_done_callback(lambda done: self._left(key, flight) if done.cancelled() else None)
-        return promise
-
-    def _left(self, key: Hashable, flight: _SingleFlight) -> None:
-        """Cancel a query when the last caller waiting for it has left."""
-        with self._lock:
-            flight.waiting -= 1
-            if flight.waiting:
-                return
-            if self._flights.get(key) is flight:
-                del self._flights[key]  # later callers start a new query
-        if flight.running is not None:
-            flight.running.cancel()
-
-    def _start(self, key: Hashable, keep: float, run: Callable[[], Running], flight: _SingleFlight) -> None:
-        def ended(done: Future[QueryResult]) -> None:
-            kept = None
-            error = RuntimeError("nobody waited") if done.cancelled() else done.exception()
-            if error is None:
-                result = done.result()
-                etag = "" if not keep or result.more else _etag(key if keep == _FOREVER else result.body)
-                kept = Kept(result, etag, time.monotonic(), keep)
-            with self._lock:
-                if self._flights.get(key) is flight:
-                    del self._flights[key]
-                if kept is not None and keep and kept.result.more is None:
-                    self._put(key, kept)
-            if kept is None:
-                flight.future.set_exception(error)
-            else:
-                flight.future.set_result(kept)
-
+        flight, joined = self._join(key, keep, run)
         try:
-            flight.running = run()
-        except BaseException as error:
+            kept = await asyncio.shield(flight.task)
+            if kept.result.more is not None and flight.claimed:
+                return Answer(await run())  # a streamed result is for one caller
+            flight.claimed = True
+        finally:
+            self._leave(key, flight)
+        return _answer(kept.result, kept.etag, known, "SHARED" if joined else "MISS" if keep else "")
+
+    def _join(
+        self, key: Hashable, keep: float, run: Callable[[], Coroutine[Any, Any, QueryResult]]
+    ) -> tuple[_SingleFlight, bool]:
+        """Return the running query of this key on this event loop, started if there is none; and whether there was."""
+        place = (asyncio.get_running_loop(), key)
+        flight = self._flights.get(place)
+        joined = flight is not None
+        if flight is None:
+            flight = self._flights[place] = _SingleFlight(asyncio.create_task(self._fly(place, keep, run)))
+            flight.task.add_done_callback(_seen)
+        with self._lock:
+            self.misses, self.joined = self.misses + (not joined), self.joined + joined
+        flight.waiting += 1
+        return flight, joined
+
+    def _leave(self, key: Hashable, flight: _SingleFlight) -> None:
+        """Cancel a query when the last caller waiting for it has left, and close a result that nobody took."""
+        flight.waiting -= 1
+        if flight.waiting:
+            return
+        if not flight.task.done():
+            self._land((asyncio.get_running_loop(), key), flight.task)  # later callers start a new query
+            flight.task.cancel()
+        elif not flight.claimed and not flight.task.cancelled() and flight.task.exception() is None:
+            close(flight.task.result().result)
+
+    def _land(self, place: _Place, task: asyncio.Task[Kept]) -> None:
+        flight = self._flights.get(place)
+        if flight is not None and flight.task is task:
+            del self._flights[place]
+
+    async def _fly(self, place: _Place, keep: float, run: Callable[[], Coroutine[Any, Any, QueryResult]]) -> Kept:
+        """Run a query and cache its result, unless it is streamed."""
+        task, key = asyncio.current_task(), place[1]
+        try:
+            result = await run()
+        finally:
+            if task is not None:
+                self._land(place, task)
+        etag = "" if not keep or result.more else _etag(key if keep == _FOREVER else result.body)
+        kept = Kept(result, etag, time.monotonic(), keep)
+        if keep and result.more is None:
             with self._lock:
-                self._flights.pop(key, None)
-            flight.future.set_exception(error)
-            raise
-        flight.running.future.add_done_callback(ended)
+                self._put(key, kept)
+        return kept
 
     def _put(self, key: Hashable, kept: Kept) -> None:
         if kept.size * _SHARE > self._max_bytes:
@@ -208,3 +208,9 @@ def without_cache_settings(settings: Settings) -> tuple[Settings, float]:
     keep = settings.get("query_cache_ttl", 0)
     rest = {name: value for name, value in settings.items() if "query_cache" not in name}
     return rest, float(str(keep))
+
+
+def _seen(task: asyncio.Task[Kept]) -> None:
+    """Look at a task's error: whoever waited may have left."""
+    if not task.cancelled():
+        task.exception()

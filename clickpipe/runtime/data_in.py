@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from clickpipe.catalog import Job
+from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError
 from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, Replacing, reasons, replay
 from clickpipe.jobs import JobCancelled, JobStopped, Report, Work
-from clickpipe.query import QueryRunner, compose_condition, failure
+from clickpipe.query import QueryService, compose_condition, failure
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.upload import COMPLETE, Upload
 
@@ -24,7 +24,7 @@ class DataIn:
 
     _services: Services
     _importer: Importer
-    queries: QueryRunner
+    queries: QueryService
     id: str
     paused: Callable[[], AbstractContextManager[None]]
     _outdate: Callable[[str], None]
@@ -108,14 +108,15 @@ class DataIn:
             raise failure(error) from error
         return IngestResult(done.rows, done.quarantined)
 
-    def count_rows(self, data_source: str, condition: str) -> Future[int]:
-        """Start counting the rows that a deletion would delete, as a normal query. Raises ClickpipeError 400, 404, 429.
+    async def count_rows(self, data_source: str, condition: str) -> int:
+        """Count the rows that a deletion would delete, as a normal query. Raises ClickpipeError 400, 404, 429."""
+        return await self.queries.count(*await in_thread(self._counted, data_source, condition))
 
-        The future raises EngineError.
-        """
+    def _counted(self, data_source: str, condition: str) -> tuple[str, str]:
+        """Return the table and the composed condition of a count."""
         self._require(data_source)
         where = compose_condition(self._services.engine, self.queries.live(), condition)
-        return self.queries.count(self._importer.settled(data_source), where)
+        return self._importer.settled(data_source), where
 
     def delete_rows(self, data_source: str, condition: str) -> int:
         """Delete the rows that match a condition; return how many there were. Raises ClickpipeError 400 and 404."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from anyio.from_thread import start_blocking_portal
+
 from clickpipe.auth import Logins, RateLimit, TokenIndex, ensure_admin_token
 from clickpipe.catalog import Catalog, Job, Live, Token, without_physical_names
 from clickpipe.config import Settings, available_memory, load_cipher
@@ -63,6 +65,7 @@ class Instance:
         opened.callback(self.catalog.close)
         self.engine: Engine = self._open_engine(in_memory=data_dir is None)
         opened.callback(self.engine.close)
+        self.portal = opened.enter_context(start_blocking_portal())  # for Python programs; a server has its own loop
         self.tokens = TokenIndex(self.catalog, self.settings)
         opened.callback(self.tokens.close)
         self.workspaces = Workspaces(self)

@@ -13,14 +13,14 @@ from clickpipe.catalog import Job
 from clickpipe.deploy import rebuild_target
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Population, Report, Work, run_population, view_of
-from clickpipe.query import QueryRunner, compose_condition
+from clickpipe.query import QueryService, compose_condition
 from clickpipe.runtime.services import Services
 
 
 def population(
     services: Services,
     workspace: str,
-    queries: QueryRunner,
+    queries: QueryService,
     held: Callable[[], AbstractContextManager[None]],
     replaced: Callable[[str], None],
     wanted: Population,
@@ -53,7 +53,7 @@ def population(
 def rebuilding(
     services: Services,
     workspace: str,
-    queries: QueryRunner,
+    queries: QueryService,
     held: Callable[[], AbstractContextManager[None]],
     replaced: Callable[[str], None],
     view: str,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from anyio.from_thread import BlockingPortal
+
 from clickpipe.auth import TokenIndex
 from clickpipe.catalog import Catalog
 from clickpipe.config import Settings
@@ -27,6 +29,7 @@ class Services(Protocol):
     jobs: JobRunner
     result_cache: ResultCache
     limiter: ConcurrencyLimiter
+    portal: BlockingPortal  # runs queries for callers without an event loop
 
     def prepare_service(self, database: str) -> None:
         """Bring a workspace's service data sources up to date for a query. Raises EngineError."""

@@ -9,7 +9,7 @@ from typing import Any
 from clickpipe.catalog import Job, Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Importer
-from clickpipe.query import QueryRunner
+from clickpipe.query import QueryService
 from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.data_in import DataIn
 from clickpipe.runtime.services import Services
@@ -27,7 +27,7 @@ class StagingData(DataIn):
         services: Services,
         workspace: str,
         live: Callable[[], Live | None],
-        queries: QueryRunner,
+        queries: QueryService,
         held: Callable[[], AbstractContextManager[None]],
         paused: Callable[[], AbstractContextManager[None]],
         secret: Secrets,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -29,7 +29,7 @@ from clickpipe.query import (
     OutputFormat,
     QueryLimits,
     QueryOptions,
-    QueryRunner,
+    QueryService,
     failure,
     format_named,
     split_format_clause,
@@ -42,8 +42,6 @@ from clickpipe.runtime.services import Services
 from clickpipe.runtime.staging import StagingData
 from clickpipe.runtime.upload import COMPLETE, is_there
 from clickpipe.template import Secrets
-
-_Result = TypeVar("_Result")
 
 
 class Workspace(Deploying, DataIn):
@@ -78,8 +76,8 @@ class Workspace(Deploying, DataIn):
         limits = _limits(services.settings)
         prepare = partial(services.prepare_service, record.database)
         shared = (limits, prepare, services.result_cache, services.limiter, self.secret, self.parent or self.id)
-        self.queries = QueryRunner(services.engine, lambda: self.live, *shared)
-        self.staging_queries = QueryRunner(services.engine, self.staging, *shared)
+        self.queries = QueryService(services.engine, lambda: self.live, *shared)
+        self.staging_queries = QueryService(services.engine, self.staging, *shared)
         self.copies = Copies(
             services,
             self.id,
@@ -155,11 +153,7 @@ class Workspace(Deploying, DataIn):
 
     def endpoint(self, name: str, values: Mapping[str, Any], output: OutputFormat) -> QueryResult:
         """Call an endpoint and wait for its result. Raises ClickpipeError."""
-        try:
-            started = self.queries.endpoint(name, QueryOptions(output, values))
-        except UnknownResource as error:
-            raise error.suggesting(_everything) from None
-        return whole((started if isinstance(started, Answer) else _wait(started)).result)
+        return self._answer(partial(self.queries.endpoint, name, QueryOptions(output, values)))
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """Call an endpoint and return its rows."""
@@ -179,11 +173,16 @@ class Workspace(Deploying, DataIn):
         Raises ClickpipeError.
         """
         options = QueryOptions(FORMATS.get(output) or format_named(output), values)
+        return self._answer(partial(self.queries.sql, sql, options, lambda _kind, _name: None)).body
+
+    def _answer(self, query: Callable[[], Awaitable[Answer]]) -> QueryResult:
+        """Run a query from a thread without an event loop; return its whole result. Raises ClickpipeError."""
         try:
-            started = self.queries.sql(sql, options, lambda _kind, _name: None)
+            return whole(self._services.portal.call(query).result)
         except UnknownResource as error:
             raise error.suggesting(_everything) from None
-        return whole(_wait(started).result).body
+        except EngineError as error:  # in the middle of a streamed result
+            raise failure(error) from error
 
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 if there is no such copy pipe."""
@@ -283,10 +282,3 @@ def _limits(settings: Settings) -> QueryLimits:
 
 def _everything(_kind: str, _name: str) -> bool:
     return True  # Python callers may see everything
-
-
-def _wait(future: Future[_Result]) -> _Result:
-    try:
-        return future.result()
-    except EngineError as error:
-        raise failure(error) from error

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from clickpipe.auth import allows
 from clickpipe.catalog import without_physical_names
+from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Escaped
 from clickpipe.observe import QUERY_API
@@ -45,10 +46,9 @@ from clickpipe.server.clickhouse_wire import (
 from clickpipe.server.context import Caller, caller_with, instance_of, told_to
 from clickpipe.server.framing import framed
 from clickpipe.server.metadata import shown_counts
-from clickpipe.server.observed import observed, run_sql
+from clickpipe.server.observed import observed, unless_gone
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
-from clickpipe.server.threads import in_thread
 
 _DEFAULT = "TabSeparated"
 
@@ -117,12 +117,13 @@ async def _answer(request: Request, who: Caller, asked: Asked) -> Response:
 async def _run(request: Request, who: Caller, query: ClientQuery, options: QueryOptions) -> Answer:
     queries = who.workspace.queries
     if not query.explain.startswith("EXPLAIN"):
-        return await run_sql(request, who, query.sql, options, queries)
+        return await unless_gone(request, queries.sql(query.sql, options, who.may_read))
     plain = replace(options, output=format_named("TSVRaw"))
-    told = await run_sql(request, who, query.sql, plain, queries)
+    told = await unless_gone(request, queries.sql(query.sql, plain, who.may_read))
     lines = without_physical_names(told.result.body.decode(errors="replace")).rstrip("\n").split("\n")
     options = replace(options, bound={"lines": lines}, explain="")
-    return await run_sql(request, who, "SELECT arrayJoin({lines:Array(String)}) AS explain", options, queries)
+    lines_again = "SELECT arrayJoin({lines:Array(String)}) AS explain"
+    return await unless_gone(request, queries.sql(lines_again, options, who.may_read))
 
 
 async def _response(

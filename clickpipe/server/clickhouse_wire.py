@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.catalog import without_physical_names
+from clickpipe.concurrency import beside
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.ingest import decompress
@@ -23,7 +24,6 @@ from clickpipe.server.context import instance_of
 from clickpipe.server.forms import is_multipart, multipart
 from clickpipe.server.framing import unframed
 from clickpipe.server.parameters import body_too_large, read_body
-from clickpipe.server.threads import beside
 
 TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
 _QUERY_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)

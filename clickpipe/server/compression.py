@@ -11,7 +11,7 @@ from typing import Protocol
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clickpipe.server.threads import in_thread
+from clickpipe.concurrency import in_thread
 
 _LONGEST = 1_000  # bytes of an `Accept-Encoding` that are read
 _LARGE = 100_000  # bytes from which on they are compressed beside the event loop

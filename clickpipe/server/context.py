@@ -10,12 +10,12 @@ from starlette.requests import Request
 
 from clickpipe.auth import allows, forbidden, keeps, may_know, require
 from clickpipe.catalog import Live, Token
+from clickpipe.concurrency import in_thread, of_workspace
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import work_for
-from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryRunner, compose_condition
+from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryService, compose_condition
 from clickpipe.runtime import Instance, StagingData, Workspace
 from clickpipe.server.parameters import Values, header, of_pipe, one, output_settings
-from clickpipe.server.threads import in_thread, of_workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Caller:
             caller=self.token.reader,
         )
 
-    def queries(self, values: Values) -> QueryRunner:
+    def queries(self, values: Values) -> QueryService:
         """Return what answers queries: the live deployment, or staging where the request says so. Raises 404."""
         return self.data(values).queries
 

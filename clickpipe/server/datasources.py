@@ -6,11 +6,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import allows
+from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.server.context import caller, flag
 from clickpipe.server.metadata import asked_keys, data_source_reply, find, moment, with_engine_details
 from clickpipe.server.shapes import text_response
-from clickpipe.server.threads import in_thread
 
 
 async def list_data_sources(request: Request) -> JSONResponse:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from clickpipe.catalog import Deployment, DeploymentStatus, resource_id
+from clickpipe.concurrency import in_thread
 from clickpipe.deploy import Plan, Prepared
 from clickpipe.diagnostics import ClickpipeError, ProjectError, as_dict
 from clickpipe.jobs import JobCancelled, Report
@@ -18,7 +19,6 @@ from clickpipe.runtime import Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
 from clickpipe.server.forms import multipart
 from clickpipe.server.jobs import ended, started
-from clickpipe.server.threads import in_thread
 
 _MAX_FILES = 10_000
 _SEED = {"id": "0", "status": "data_ready", "live": True, "created_at": "2000-01-01 00:00:00.000000"}

@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clickpipe.concurrency import in_thread, result_of
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import IngestResult, Lines, decompress, lines_of
 from clickpipe.runtime import StagingData, Workspace
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.parameters import flag, header, query, read_body
-from clickpipe.server.threads import in_thread
-from clickpipe.server.waiting import result_of
 
 _LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
 _COUNTS = b'{"successful_rows":%d,"quarantined_rows":%d}'

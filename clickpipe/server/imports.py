@@ -15,17 +15,15 @@ from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import forbidden
 from clickpipe.catalog import Job, resource_id
+from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
 from clickpipe.ingest import FORMATS, Dialect, Replacing
-from clickpipe.query import failure
 from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition, told_to
 from clickpipe.server.forms import charset_of, is_multipart, multipart
 from clickpipe.server.jobs import ended, started
 from clickpipe.server.observed import unless_gone
 from clickpipe.server.parameters import form_or_file, form_values, limited
-from clickpipe.server.threads import in_thread
 
 _BY_TYPE = {
     "text/csv": "csv",
@@ -202,11 +200,7 @@ async def post_delete(request: Request) -> Response:
     condition, data = values.get("delete_condition", ""), who.data(values)
     await require_condition(request, who, data.queries.live(), name, condition)
     if values.get("dry_run", "").lower() in _TRUE:
-        counting = await in_thread(data.count_rows, name, condition)
-        try:
-            return JSONResponse({"rows_to_be_deleted": await unless_gone(request, counting)})
-        except EngineError as error:
-            raise failure(error) from error
+        return JSONResponse({"rows_to_be_deleted": await unless_gone(request, data.count_rows(name, condition))})
     if request.url.path.startswith("/v1/") and values.get("wait", "").lower() in _TRUE:
         job = await in_thread(data.delete_job, name, condition)
         rows = (await _result(request, who, job))["rows_affected"]

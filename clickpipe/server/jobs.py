@@ -10,10 +10,9 @@ from starlette.responses import JSONResponse
 
 from clickpipe.auth import ADMIN, allows
 from clickpipe.catalog import Job
+from clickpipe.concurrency import in_thread, result_of
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.server.context import Caller, caller, instance_of
-from clickpipe.server.threads import in_thread
-from clickpipe.server.waiting import result_of
 
 _ALL = "WORKSPACE:READ_ALL"
 

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 import clickpipe
 from clickpipe.auth import forbidden
+from clickpipe.concurrency import in_thread
 from clickpipe.observe import CONTENT_TYPE
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.shapes import text_response
-from clickpipe.server.threads import in_thread
 
 
 async def get_health(_request: Request) -> JSONResponse:

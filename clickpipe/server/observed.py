@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
 
 from clickpipe.diagnostics import ClickpipeError, redact, redact_parameters, redact_query
-from clickpipe.engine import EngineError
 from clickpipe.observe import Call
-from clickpipe.query import Answer, QueryOptions, QueryRunner, failure
+from clickpipe.query import Answer
 from clickpipe.server.context import Caller, instance_of
 from clickpipe.server.parameters import header
-from clickpipe.server.threads import in_thread
 
 _LONGEST_AGENT = 1_000  # characters of a User-Agent that are kept
-_Started = TypeVar("_Started")
+_Result = TypeVar("_Result")
 
 
 async def observed(
@@ -49,7 +46,7 @@ async def observed(
     state = request.scope["state"]
     times = {
         "auth": started - state["began"],
-        "render": state.get("render", 0.0),
+        "render": answer.rendered,
         "queue": answer.result.queued if ran else 0.0,
         "engine": answer.result.elapsed if ran else 0.0,
         "total": seconds,
@@ -79,40 +76,45 @@ def _agent(text: str) -> str:
     return redact(text, urls=True)
 
 
-async def rendered(request: Request, start: Awaitable[_Started]) -> _Started:
-    """Start a query; the time until then is that of rendering its SQL."""
-    began = time.perf_counter()
-    started = await start
-    request.scope["state"]["render"] = time.perf_counter() - began
-    return started
+async def unless_gone(request: Request, answer: Coroutine[Any, Any, _Result]) -> _Result:
+    """Return what a coroutine returns; cancel it if the client disconnects first. Raises ClickpipeError 499 then."""
+    return await _Watched(request, answer)
 
 
-async def run_sql(request: Request, who: Caller, sql: str, options: QueryOptions, queries: QueryRunner) -> Answer:
-    """Run a caller's SELECT. Raises ClickpipeError."""
-    start = in_thread(queries.sql, sql, options, who.may_read)
-    try:
-        return await unless_gone(request, await rendered(request, start))
-    except EngineError as error:
-        raise failure(error) from error
+class _Watched(Generic[_Result]):
+    """Awaits a coroutine, and watches for the client's disconnect once it has to wait: a cached result does not."""
 
+    def __init__(self, request: Request, answer: Coroutine[Any, Any, _Result]) -> None:
+        self._request, self._answer, self._is_gone = request, answer, False
 
-async def unless_gone(request: Request, answer: Future[_Started]) -> _Started:
-    """Wait for an answer; end its query when the client goes away first. Raises ClickpipeError 499 then."""
-    waiting = asyncio.wrap_future(answer)
-    gone = asyncio.ensure_future(_gone(request))
-    try:
-        both: set[asyncio.Future[Any]] = {waiting, gone}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
+    def __await__(self) -> Generator[Any, Any, _Result]:
+        watch: asyncio.Task[None] | None = None
+        task = asyncio.current_task()
+        try:
+            waits_for = self._answer.send(None)
+            watch = asyncio.create_task(self._cancel_when_gone(task))
+            while True:
+                try:
+                    sent = yield waits_for
+                except BaseException as error:  # noqa: BLE001 - the coroutine raises it again, or handles it
+                    waits_for = self._answer.throw(error)
+                else:
+                    waits_for = self._answer.send(sent)
+        except StopIteration as returned:
+            result: _Result = returned.value
+            return result
+        except asyncio.CancelledError:
+            if not self._is_gone or task is None or task.uncancel():
+                raise
             message = "The client closed the connection before there was an answer."
-            raise ClickpipeError(message, status=499, code="client_closed")
-        return waiting.result()
-    finally:
-        gone.cancel()
-        if not waiting.done():
-            waiting.cancel()
+            raise ClickpipeError(message, status=499, code="client_closed") from None
+        finally:
+            if watch is not None:
+                watch.cancel()
 
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    async def _cancel_when_gone(self, task: asyncio.Task[Any] | None) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._is_gone = True
+        if task is not None:
+            task.cancel()

@@ -12,10 +12,10 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from clickpipe.concurrency import beside
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Settings
 from clickpipe.query import OUTPUT_SETTINGS
-from clickpipe.server.threads import beside
 
 # Sent by published clients with any request, or with a meaning of their own; never parameters of a pipe.
 _NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain", "pipeline"}

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable
 from functools import partial
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from clickpipe.auth import allows
 from clickpipe.catalog import resource_id
+from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
-from clickpipe.engine import EngineError
 from clickpipe.generate import openapi_document
 from clickpipe.jobs import Population
-from clickpipe.query import (
-    FORMATS,
-    Answer,
-    OutputFormat,
-    QueryOptions,
-    QueryRunner,
-    Started,
-    failure,
-    split_format_clause,
-    with_parameters,
-)
+from clickpipe.query import FORMATS, Answer, OutputFormat, split_format_clause
 from clickpipe.server.context import Caller, caller, instance_of, require_condition
 from clickpipe.server.jobs import started
 from clickpipe.server.metadata import asked_keys, find, moment, pipe_reply
-from clickpipe.server.observed import observed, rendered, unless_gone
+from clickpipe.server.observed import observed, unless_gone
 from clickpipe.server.parameters import Values, flag, header, of_pipe, one, posted_values
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
 from clickpipe.server.shapes import text_response
-from clickpipe.server.threads import in_thread
 
 
 async def call_endpoint(request: Request) -> Response:
@@ -56,12 +44,12 @@ async def call_endpoint(request: Request) -> Response:
     queries, known = who.queries(values), "" if pieces else header(request, b"if-none-match")
     sql, output = split_format_clause(over, output) if over else ("", output)
     options = who.options(values, output)
-    start: Callable[[], Awaitable[Started]]
-    if over:
-        start = partial(in_thread, queries.over_endpoint, name, sql, options, who.may_read)
-    else:
-        start = partial(_started, queries, name, options, known)
-    answer = partial(_run, request, queries, start, options.values)
+
+    def answer() -> Awaitable[Answer]:
+        if over:
+            return unless_gone(request, queries.over_endpoint(name, sql, options, who.may_read))
+        return unless_gone(request, queries.endpoint(name, options, known))
+
     run = partial(observed, request, who, name, answer, options.values)
     if pieces:
         return await piece(request, who, run, {"Content-Type": output.content_type})
@@ -87,27 +75,6 @@ def _datafile(who: Caller, name: str) -> Response:
         message = f"Pipe '{name}' not found"
         raise ClickpipeError(message, status=404, code="not_found")
     return text_response(project.files[pipe.file])
-
-
-async def _started(queries: QueryRunner, name: str, options: QueryOptions, known: str) -> Started:
-    if queries.is_quick(name, options.values):
-        return queries.endpoint(name, options, known)
-    return await in_thread(queries.endpoint, name, options, known)  # others are answered meanwhile
-
-
-async def _run(
-    request: Request, queries: QueryRunner, start: Callable[[], Awaitable[Started]], given: Mapping[str, Any]
-) -> Answer:
-    for last_try in (False, True):
-        live = queries.live()
-        try:
-            started = await rendered(request, start())
-            return started if isinstance(started, Answer) else await unless_gone(request, started)
-        except EngineError as error:
-            if error.name == "UNKNOWN_TABLE" and not last_try and queries.live() is not live:
-                continue  # a deployment was promoted, and the old tables removed, just in between
-            raise with_parameters(failure(error), error, given) from error
-    raise AssertionError
 
 
 async def list_pipes(request: Request) -> JSONResponse:
@@ -145,11 +112,7 @@ async def get_explain(request: Request) -> JSONResponse:
 
 
 async def _explain(request: Request, who: Caller, name: str, values: Values) -> JSONResponse:
-    started = await in_thread(who.queries(values).explain, name, who.options(values))
-    try:
-        plan = await unless_gone(request, started)
-    except EngineError as error:
-        raise failure(error) from error
+    plan = await unless_gone(request, who.queries(values).explain(name, who.options(values)))
     return JSONResponse({"name": name, "plan": plan})
 
 

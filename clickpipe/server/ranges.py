@@ -14,12 +14,12 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult
 from clickpipe.query import Answer, HeldResult, failure
 from clickpipe.server.context import Caller, instance_of
 from clickpipe.server.parameters import header
-from clickpipe.server.threads import in_thread
 
 _RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
 

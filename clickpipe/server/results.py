@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from clickpipe.concurrency import in_thread
 from clickpipe.engine import EngineError, Parts, QueryResult
-from clickpipe.server.threads import in_thread
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clickpipe.concurrency import beside
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import QUERY_API
-from clickpipe.query import split_format_clause
+from clickpipe.query import Answer, split_format_clause
 from clickpipe.server.context import caller, instance_of
-from clickpipe.server.observed import observed, run_sql
+from clickpipe.server.observed import observed, unless_gone
 from clickpipe.server.parameters import Values, body_values, one, query_values, read_body
 from clickpipe.server.ranges import asks_for_a_piece, piece
 from clickpipe.server.results import body_response
-from clickpipe.server.threads import beside
 
 
 async def query_sql(request: Request) -> Response:
@@ -34,8 +35,12 @@ async def query_sql(request: Request) -> Response:
     sql, output = split_format_clause(text)
     options = who.options(values, output, one(values, "pipeline"))
 
-    start = partial(run_sql, request, who, sql, options, who.queries(values))
-    run = partial(observed, request, who, QUERY_API, start, options.values)
+    queries = who.queries(values)
+
+    def selected() -> Awaitable[Answer]:
+        return unless_gone(request, queries.sql(sql, options, who.may_read))
+
+    run = partial(observed, request, who, QUERY_API, selected, options.values)
     if asks_for_a_piece(request):
         return await piece(request, who, run, {"Content-Type": output.content_type})
     answer = await run()

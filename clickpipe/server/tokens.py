@@ -27,11 +27,11 @@ from clickpipe.auth import (
     uncovered,
 )
 from clickpipe.catalog import Token, new_token_value
+from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.query import compose_condition
 from clickpipe.server.context import Caller, caller, instance_of
 from clickpipe.server.parameters import read_body
-from clickpipe.server.threads import in_thread
 
 _MOST_BYTES = 1_000_000
 

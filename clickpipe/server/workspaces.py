@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from clickpipe.auth import ADMIN, allows, forbidden
+from clickpipe.concurrency import in_thread
 from clickpipe.deploy import Rows
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.jobs import Report
@@ -17,7 +18,6 @@ from clickpipe.runtime import Instance, Workspace
 from clickpipe.server.context import Caller, caller, flag, instance_of
 from clickpipe.server.jobs import started
 from clickpipe.server.parameters import form_values
-from clickpipe.server.threads import in_thread
 
 # What `data` says of the rows that a preview begins with; published clients know the last_ and all_partitions.
 _ROWS = {"": Rows.NONE, "none": Rows.NONE, "last_partition": Rows.LAST, "all_partitions": Rows.ALL, "all": Rows.ALL}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +48,8 @@ def stage(workspace: Workspace, files: Mapping[str, str]) -> int:
 
 def staged(workspace: Workspace, sql: str) -> Any:
     options = QueryOptions(FORMATS["ndjson"])
-    return workspace.staging_queries.sql(sql, options, lambda _kind, _name: None).result().result.body.decode().strip()
+    answer = asyncio.run(workspace.staging_queries.sql(sql, options, lambda _kind, _name: None))
+    return answer.result.body.decode().strip()
 
 
 def sums(workspace: Workspace) -> list[int]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import Future
 from typing import Any
 
 from hypothesis import given, strategies as st
 
 from clickpipe.engine import QueryResult, whole
 from clickpipe.query.filtered import own_rows
-from clickpipe.query.limiter import Running
 
 
 class Parts:
@@ -42,9 +40,8 @@ def test_however_a_result_is_cut_its_statistics_count_its_rows(
         rest = rest[cut:]
     parts.append(rest)
     more = None if is_whole else Parts([part for part in parts[1:] if part])
-    done: Future[QueryResult] = Future()
-    done.set_result(QueryResult(body if is_whole else parts[0], 987654321, 123456789, 0.5, len(rows), more))
-    result = whole(own_rows(Running(done, lambda: None), "SELECT 1").future.result())
+    cut_result = QueryResult(body if is_whole else parts[0], 987654321, 123456789, 0.5, len(rows), more)
+    result = whole(own_rows(cut_result, "SELECT 1"))
     told = json.loads(result.body)
     assert told["data"] == rows
     before = body.index(b'"statistics"')

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.query import Answer, ConcurrencyLimiter, QueryOptions, QueryRunner, ResultCache, Started
+from clickpipe.query import Answer, ConcurrencyLimiter, QueryOptions, QueryService, ResultCache
 from clickpipe.runtime import Instance, Workspace
 
 SLOW = "NODE n\nSQL >\n    SELECT sum(cityHash64(number)) AS s FROM numbers(1000000000000) WHERE number > {}\n"
@@ -25,31 +28,37 @@ FILES = {
 }
 
 
-def answer(started: Started) -> Answer:
-    return started if isinstance(started, Answer) else started.result(timeout=30)
+def answer(query: Coroutine[Any, Any, Answer]) -> Answer:
+    return asyncio.run(query)
 
 
 def test_first_calls_are_refused_when_too_many_run(instance: Instance, workspace: Workspace) -> None:
     workspace.deploy({f"slow{n}.pipe": SLOW.format(n) for n in range(3)})
-    runner = QueryRunner(instance.engine, lambda: workspace.live, limiter=ConcurrencyLimiter(instance.engine, 1, 0))
-    first = runner.endpoint("slow0", QueryOptions())
-    assert not isinstance(first, Answer)
-    while runner._limiter.running == 0:
-        pass
-    with pytest.raises(ClickpipeError, match="1 queries run and 0 wait") as refused:
-        answer(runner.endpoint("slow1", QueryOptions()))
-    assert refused.value.status == 429
-    assert first.cancel()
-    while runner._limiter.running:
-        pass
-    third = runner.endpoint("slow2", QueryOptions())
-    assert not isinstance(third, Answer)
-    third.cancel()
+    runner = QueryService(instance.engine, lambda: workspace.live, limiter=ConcurrencyLimiter(instance.engine, 1, 0))
+
+    async def run() -> None:
+        first = asyncio.create_task(runner.endpoint("slow0", QueryOptions()))
+        await running(1)
+        with pytest.raises(ClickpipeError, match="1 queries run and 0 wait") as refused:
+            await runner.endpoint("slow1", QueryOptions())
+        assert refused.value.status == 429
+        first.cancel()
+        await running(0)
+        third = asyncio.create_task(runner.endpoint("slow2", QueryOptions()))
+        await running(1)
+        third.cancel()
+        await running(0)
+
+    async def running(count: int) -> None:
+        while runner._limiter.running != count:  # noqa: ASYNC110 - other threads count
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_a_new_view_into_a_table_makes_kept_results_old(instance: Instance, workspace: Workspace) -> None:
     workspace.deploy(FILES)
-    runner = QueryRunner(instance.engine, lambda: workspace.live, cache=ResultCache(1 << 20))
+    runner = QueryService(instance.engine, lambda: workspace.live, cache=ResultCache(1 << 20))
 
     def total() -> tuple[int, str]:
         found = answer(runner.endpoint("total", QueryOptions()))
@@ -69,7 +78,7 @@ def test_a_row_filter_is_composed_once(
     named = "NODE n\nSQL >\n    %\n    SELECT sum(n) AS total FROM a WHERE n > {{Int32(above, 0)}}\nTYPE endpoint\n"
     workspace.deploy(FILES | {"above.pipe": named})
     workspace.ingest("a", [{"id": "x", "n": 1}, {"id": "y", "n": 10}, {"id": "z", "n": 100}])
-    runner = QueryRunner(instance.engine, lambda: workspace.live, cache=ResultCache(1_000_000))
+    runner = QueryService(instance.engine, lambda: workspace.live, cache=ResultCache(1_000_000))
     parse, parsed = instance.engine.syntax_tree, list[str]()
 
     def counted(sql: str) -> str:
@@ -118,7 +127,7 @@ def test_a_callers_sql_and_what_it_becomes_are_parsed_together(
     workspace.deploy({"a.datasource": source, "b.datasource": source})
     for table in ("a", "b"):
         workspace.ingest(table, [{"id": "y", "n": 10}, {"id": "z", "n": 100}])
-    runner = QueryRunner(instance.engine, lambda: workspace.live)
+    runner = QueryService(instance.engine, lambda: workspace.live)
     options = QueryOptions(filters=filters)
 
     def total(text: str) -> int:

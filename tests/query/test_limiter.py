@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from concurrent.futures import Future
@@ -172,19 +173,79 @@ def test_one_that_waits_is_dropped_and_one_that_runs_is_ended() -> None:
 def test_a_shared_query_ends_when_the_last_one_has_gone() -> None:
     engine = Engine()
     own, answers = gate(engine, 1, 5), ResultCache(1_000_000)
-    waiting = [answers.answer("key", 60.0, "", lambda: submit(own, "q")) for _ in range(3)]
-    assert len(engine.started) == 1
-    for number, one in enumerate(waiting):
-        assert isinstance(one, Future)
-        assert engine.cancelled == []
-        assert one.cancel(), number
-    assert len(engine.cancelled) == 1
-    again = answers.answer("key", 60.0, "", lambda: submit(own, "q"))
-    assert isinstance(again, Future)
-    engine.started[0][1].set_exception(EngineError("Query was cancelled."))
-    engine.end(1)
-    assert again.result().result.body == b"q"
-    assert isinstance(answers.answer("key", 60.0, "", lambda: submit(own, "q")), Answer)
+
+    def ask() -> asyncio.Task[Answer]:
+        return asyncio.create_task(answers.answer("key", 60.0, "", lambda: own.run("q", {}, "JSON", {})))
+
+    async def run() -> None:
+        waiting = [ask() for _ in range(3)]
+        await settled()
+        assert len(engine.started) == 1
+        for one in waiting:
+            assert engine.cancelled == []
+            one.cancel()
+            await settled()
+        assert len(engine.cancelled) == 1
+        again = ask()
+        await settled()
+        engine.started[0][1].set_exception(EngineError("Query was cancelled."))
+        engine.end(1)
+        assert (await again).source == "MISS"
+        assert (await again).result.body == b"q"
+        assert (await ask()).source == "HIT"
+        assert (answers.hits, answers.misses, answers.joined, answers._flights) == (1, 2, 2, {})
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+class Parts:
+    """The rest of a streamed result."""
+
+    closed = False
+
+    def take(self) -> bytes | None:
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_streamed_result_is_for_one_caller_and_closed_if_all_have_left() -> None:
+    engine = Engine()
+    own, answers = gate(engine, 9, 5), ResultCache(1_000_000)
+
+    def ask() -> asyncio.Task[Answer]:
+        return asyncio.create_task(answers.answer("key", 60.0, "", lambda: own.run("q", {}, "JSON", {})))
+
+    def stream(number: int) -> Parts:
+        parts = Parts()
+        engine.started[number][1].set_result(QueryResult(b"", 0, 0, 0.0, more=parts))
+        return parts
+
+    async def run() -> None:
+        first, second = ask(), ask()
+        await settled()
+        stream(0)
+        await settled()
+        stream(1)
+        assert (await first).result.more is not (await second).result.more
+        assert len(engine.started) == 2
+        left = ask()
+        await settled()
+        parts = stream(2)
+        left.cancel()
+        await settled()
+        assert left.cancelled()
+        assert parts.closed
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+async def settled() -> None:
+    """Let everything run that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.02)
 
 
 def test_the_engine_ends_a_query(instance: Instance) -> None:

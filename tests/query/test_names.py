@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
 from clickpipe.query import QueryOptions
 from clickpipe.runtime import Workspace
 
@@ -57,7 +58,7 @@ def test_sql_over_a_pipe_is_told_no_more(deployed: Workspace, name: str) -> None
     for filters in ({}, {"ev": "id != ''"}):
         options = QueryOptions(values={"sort": "nope"}, filters=filters)
         with pytest.raises(ClickpipeError) as caught:
-            deployed.queries.sql(f"SELECT * FROM {name}", options, lambda *_: None)
+            asyncio.run(deployed.queries.sql(f"SELECT * FROM {name}", options, lambda *_: None))
         assert "'nope' does not exist; there are: id: the parameter 'sort' takes" in caught.value.message
 
 
@@ -77,7 +78,7 @@ def test_what_the_query_can_see_may_be_named(deployed: Workspace, name: str, val
 @pytest.mark.parametrize("name", ["nope", "secret_margin", "finance", "inner"])
 def test_a_callers_own_template_is_told_of_none(deployed: Workspace, name: str) -> None:
     """Whatever the project has, the answer is ClickHouse's to the SQL."""
-    started = deployed.queries.sql("% SELECT {{column(c)}} FROM ev", QueryOptions(values={"c": name}), lambda *_: None)
-    with pytest.raises(EngineError) as caught:
-        started.result()
+    options = QueryOptions(values={"c": name})
+    with pytest.raises(ClickpipeError) as caught:
+        asyncio.run(deployed.queries.sql("% SELECT {{column(c)}} FROM ev", options, lambda *_: None))
     assert f"Unknown expression identifier `{name}`" in caught.value.message

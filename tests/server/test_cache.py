@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from clickpipe.engine import QueryResult
-from clickpipe.query import Answer, ResultCache, Running
+from clickpipe.query import ResultCache
 from clickpipe.runtime import Upload
 from tests.server.conftest import FILES, Client
 
@@ -159,9 +159,9 @@ def test_equal_queries_at_once_run_once(cached: Client, monkeypatch: pytest.Monk
     ran: list[object] = []
     run = queries._run
 
-    def counted(*given: Any) -> Running:
+    async def counted(*given: Any) -> QueryResult:
         ran.append(given)
-        return run(*given)
+        return await run(*given)
 
     monkeypatch.setattr(queries, "_run", counted)
     cached.workspace.query("slow", n=1)
@@ -184,14 +184,11 @@ def test_equal_queries_at_once_run_once(cached: Client, monkeypatch: pytest.Monk
 def test_memory_is_bounded() -> None:
     answers = ResultCache(100_000)
 
-    def run(size: int) -> Running:
-        done: Future[QueryResult] = Future()
-        done.set_result(QueryResult(b"x" * size, 0, 0, 0.0))
-        return Running(done, lambda: None)
+    async def run(size: int) -> QueryResult:
+        return QueryResult(b"x" * size, 0, 0, 0.0)
 
     def ask(key: object, size: int) -> str:
-        started = answers.answer(key, float("inf"), "", lambda: run(size))
-        return (started if isinstance(started, Answer) else started.result()).source
+        return asyncio.run(answers.answer(key, float("inf"), "", lambda: run(size))).source
 
     sources = []
     for number in [*range(100), 0, 99]:
@@ -204,11 +201,11 @@ def test_memory_is_bounded() -> None:
 
 def test_a_failure_is_not_kept() -> None:
     answers = ResultCache(100_000)
-    failed: Future[QueryResult] = Future()
-    failed.set_exception(ValueError("no"))
+
+    async def fail() -> QueryResult:
+        raise ValueError("no")
+
     for _ in range(2):
-        started = answers.answer("a", 60.0, "", lambda: Running(failed, lambda: None))
-        assert isinstance(started, Future)
         with pytest.raises(ValueError, match="no"):
-            started.result()
+            asyncio.run(answers.answer("a", 60.0, "", fail))
     assert (answers.misses, answers._flights) == (2, {})

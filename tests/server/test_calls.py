@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from clickpipe.query import QueryLimits, QueryRunner
+from clickpipe.query import QueryLimits, QueryService
 from clickpipe.server import create_app
 from tests.server.conftest import FILES, Client
 
@@ -183,7 +183,7 @@ def test_secrets_stay_with_the_pipes_that_use_them(client: Client, monkeypatch: 
     ],
 )
 def test_limits(client: Client, limits: QueryLimits, sql: str, status: int, name: str) -> None:
-    client.workspace.queries = QueryRunner(client.instance.engine, lambda: client.workspace.live, limits)
+    client.workspace.queries = QueryService(client.instance.engine, lambda: client.workspace.live, limits)
     response = client("GET", "/v0/sql", params={"q": sql})
     assert (response.status_code, name in response.json()["error"]) == (status, True)
 

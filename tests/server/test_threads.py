@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import httpx
 import pytest
 
-from clickpipe.query import QueryRunner
+from clickpipe.concurrency import EACH, in_thread, of_workspace
+from clickpipe.query import QueryService
 from clickpipe.runtime import Instance, Workspace
 from clickpipe.server import create_app
-from clickpipe.server.threads import EACH, in_thread, of_workspace
 from tests.server.conftest import FILES, Client
 
 MANY = EACH + 4
@@ -103,14 +102,14 @@ class held:  # noqa: N801 - used as a function
 
 
 def test_what_blocks_holds_no_other_s_requests(client: Client, busy: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    go_on, sql = threading.Event(), QueryRunner.sql
+    go_on, judge = threading.Event(), QueryService._judge
 
-    def slow(queries: QueryRunner, *given: Any) -> Future[Any]:
+    def slow(queries: QueryService, *given: Any) -> str:
         if queries is busy.workspace.queries:
             go_on.wait(60)
-        return sql(queries, *given)
+        return judge(queries, *given)
 
-    monkeypatch.setattr(QueryRunner, "sql", slow)
+    monkeypatch.setattr(QueryService, "_judge", slow)
 
     async def work(ask: Ask) -> None:
         waiting = [asyncio.create_task(ask(busy, "GET", "/v0/sql", params=COUNT)) for _ in range(MANY)]

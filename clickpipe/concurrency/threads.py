@@ -1,4 +1,4 @@
-"""Threads for what would block the event loop: each workspace has its share, so that none waits for another."""
+"""Threads for what would block the event loop. Each workspace has a share of them, so none waits for another's work."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from clickpipe.server.waiting import result_of
+from clickpipe.concurrency.waiting import result_of
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
-EACH = min(32, (os.cpu_count() or 1) + 4)  # threads that the requests of a workspace take at once
-_MOST = 256  # of all: idle ones cost next to nothing
-_SHORT = 50_000  # bytes that are taken apart in a few milliseconds
+EACH = min(32, (os.cpu_count() or 1) + 4)  # threads that one workspace's requests may use at once
+_MOST = 256  # threads in total: idle ones cost next to nothing
+_SHORT = 50_000  # bytes that take a few milliseconds to parse
 
-of_workspace: ContextVar[str] = ContextVar("of_workspace", default="")  # the owner of a request; '': not known
+of_workspace: ContextVar[str] = ContextVar("of_workspace", default="")  # the owner of a request; '' if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class _Threads:
-    """The threads of an event loop, and for each workspace how many more it may take."""
+    """The threads of an event loop, and a semaphore for each workspace."""
 
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_MOST, thread_name_prefix="requests"))
     turns: WeakValueDictionary[str, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
@@ -36,14 +36,14 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads] = WeakKeyDictio
 
 
 async def beside(size: int, function: Callable[[], _Result]) -> _Result:
-    """Call a function that takes `size` bytes of a body apart: in a thread where that may take a while."""
+    """Call a function that parses `size` bytes: in a thread if that may take a while."""
     return function() if size <= _SHORT else await in_thread(function)
 
 
 async def in_thread(function: Callable[_Given, _Result], /, *given: _Given.args, **named: _Given.kwargs) -> _Result:
-    """Call a function in a thread, when it is the turn of the workspace whose request is answered.
+    """Call a function in a thread, when it is the turn of the current workspace (`of_workspace`).
 
-    A caller that is cancelled waits no longer; the thread counts as the workspace's until the function returns.
+    A cancelled caller stops waiting; the thread counts as the workspace's until the function returns.
     """
     loop = asyncio.get_running_loop()
     threads = _of_loop.get(loop)

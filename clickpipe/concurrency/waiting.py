@@ -1,4 +1,4 @@
-"""Results of other threads, handed to the event loop together: it is woken once for many."""
+"""Results of other threads, passed to the event loop together: it is woken once for many."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _Result = TypeVar("_Result")
 
 
 class _Inbox:
-    """What is to be handed to one event loop."""
+    """Results to pass to one event loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._done: list[tuple[asyncio.Future[Any], Future[Any]]] = []
 
     def put(self, waiting: asyncio.Future[Any], done: Future[Any]) -> None:
-        """Hand over a result; called from any thread."""
+        """Pass on a result; called from any thread."""
         with self._lock:
             self._done.append((waiting, done))
             if len(self._done) > 1:
-                return  # the loop is woken already
+                return  # the loop has been woken already
         loop = waiting.get_loop()
         if not loop.is_closed():
             loop.call_soon_threadsafe(self._hand_out)
@@ -33,7 +33,7 @@ class _Inbox:
             found, self._done = self._done, []
         for waiting, done in found:
             if waiting.done():
-                continue  # who waited has gone away
+                continue  # the caller stopped waiting
             if done.cancelled():
                 waiting.cancel()
             elif (error := done.exception()) is not None:
@@ -46,7 +46,7 @@ _inboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Inbox] = WeakKeyDictiona
 
 
 def result_of(done: Future[_Result]) -> asyncio.Future[_Result]:
-    """Return what awaits a result of another thread. Cancelling it leaves `done` as it is."""
+    """Return an awaitable for the result of another thread. Cancelling it does not cancel `done`."""
     loop = asyncio.get_running_loop()
     inbox = _inboxes.get(loop)
     if inbox is None:

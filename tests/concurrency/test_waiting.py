@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from clickpipe.server.waiting import result_of
+from clickpipe.concurrency import result_of
 
 
 def test_results_and_errors_of_many_threads_arrive() -> None:
