@@ -22,8 +22,9 @@ from typing import Any
 
 from clickpipe.concurrency import result_of
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings, working_for
+from clickpipe.engine import Engine, EngineError, QueryResult, Settings, working_for
 from clickpipe.query.memory_watch import MemoryWatch
+from clickpipe.query.rest import Rest, close_unread
 
 WHOLE = 1 << 20  # bytes above which a result is streamed, if its format allows
 _STUCK = "Too many queries go on though they were ended: more are taken when ClickHouse has ended one."
@@ -56,26 +57,6 @@ class _Query:
     asked: float = field(default_factory=time.perf_counter)
     started: float = 0.0
     is_too_large: bool = False
-
-
-class _Ended:
-    """The rest of a streamed result; closing it early cancels the query."""
-
-    def __init__(self, parts: Parts, cancel: Callable[[], None]) -> None:
-        self._parts = parts
-        self._cancel = cancel
-        self._is_over = False
-
-    def take(self) -> bytes | None:
-        part = self._parts.take()
-        self._is_over = self._is_over or part is None
-        return part
-
-    def close(self) -> None:
-        self._parts.close()
-        if not self._is_over:
-            self._is_over = True
-            self._cancel()
 
 
 class ConcurrencyLimiter:
@@ -156,7 +137,7 @@ class ConcurrencyLimiter:
             return await result_of(running.future)
         except asyncio.CancelledError:
             running.cancel()
-            running.future.add_done_callback(_close)
+            running.future.add_done_callback(close_unread)
             raise
 
     def _may_run(self, whose: Hashable) -> bool:
@@ -207,7 +188,7 @@ class ConcurrencyLimiter:
             query.future.set_exception(self._too_large() if query.is_too_large else error)
         else:
             found = done.result()
-            more = _Ended(found.more, lambda: self._engine.cancel(query.tag)) if found.more is not None else None
+            more = Rest(found.more, lambda: self._engine.cancel(query.tag)) if found.more is not None else None
             query.future.set_result(replace(found, queued=query.started - query.asked, more=more))
 
     def _watch(self, query: _Query) -> None:
@@ -297,14 +278,3 @@ class ConcurrencyLimiter:
                 self._forget(query)
         elif not query.future.done():
             self._engine.cancel(query.tag)
-
-
-def close(result: QueryResult) -> None:
-    """Close a streamed result that nobody will read."""
-    if result.more is not None:
-        result.more.close()
-
-
-def _close(done: Future[QueryResult]) -> None:
-    if not done.cancelled() and done.exception() is None:
-        close(done.result())

@@ -21,7 +21,7 @@ from clickpipe.catalog import Live
 from clickpipe.engine import QueryResult, Settings
 from clickpipe.project import DataSource
 from clickpipe.query.answer import Answer, Kept
-from clickpipe.query.limiter import close
+from clickpipe.query.rest import close
 from clickpipe.sql import Reads
 
 _OWN_TIME = 60.0  # seconds

@@ -238,7 +238,9 @@ class QueryService:
         text = explained(text, options.explain) if options.explain else text
         hide = partial(_shown, bound.params, limited=options.is_limited)
         try:
-            result = await self._limiter.run(text, bound.params, options.output.clickhouse, settings, self._owner, caller)
+            result = await self._limiter.run(
+                text, bound.params, options.output.clickhouse, settings, self._owner, caller
+            )
         except EngineError as error:
             error.message = hide(error)
             raise
