@@ -70,7 +70,7 @@ class Bindings:
         known = quick.get(name)
         if known is None:
             known = quick[name] = name in live.compiled.endpoints and is_quick(live.compiled, name)
-        return known and (not values or sum(map(_length, values.values())) < _LONG)
+        return known and (not values or len("".join(map(str, values.values()))) < _LONG)
 
     def function(self, live: Live, name: str) -> QueryFunction:
         """Return an endpoint. Raises ClickpipeError 404."""
@@ -81,10 +81,6 @@ class Bindings:
             message = f"The pipe '{name}' {'is not an endpoint' if pipe else 'does not exist'}"
             raise UnknownResource(message, name, known, status=404, code="not_found")
         return function
-
-
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str | list | tuple) else 1
 
 
 def _noted(asked: list[str], secret: Secrets, name: str) -> str | None:

@@ -98,30 +98,35 @@ class ResultCache:
         return self._max_bytes > 0
 
     async def answer(
-        self, key: Hashable, keep: float, known: str, run: Callable[[], Coroutine[Any, Any, QueryResult]]
+        self,
+        key: Hashable,
+        keep: float,
+        known: str,
+        run: Callable[[], Coroutine[Any, Any, QueryResult]],
+        rendered: float = 0.0,
     ) -> Answer:
         """Return a cached result, or join an identical running query, or call `run`. Raises what `run` raises.
 
-        The result of `run` is cached for `keep` seconds. `known` is the caller's If-None-Match header. The query is
-        cancelled when the last caller that waits for it is.
+        The result of `run` is cached for `keep` seconds. `known` is the caller's If-None-Match header, `rendered`
+        is passed on. The query is cancelled when the last caller that waits for it is.
         """
         with self._lock:
             found = self._kept.get(key)
             if found is not None and (age := time.monotonic() - found.at) < found.keep:
                 self._kept.move_to_end(key)
                 self.hits += 1
-                return _answer(found.result, found.etag, known, "HIT", age)
+                return _answer(found.result, found.etag, known, "HIT", rendered, age)
         if known and keep == _FOREVER and _etag(key) in known:
-            return _answer(_NOTHING, _etag(key), known, "HIT")
+            return _answer(_NOTHING, _etag(key), known, "HIT", rendered)
         flight, joined = self._join(key, keep, run)
         try:
             kept = await asyncio.shield(flight.task)
             if kept.result.more is not None and flight.claimed:
-                return Answer(await run())  # a streamed result is for one caller
+                return Answer(await run(), rendered=rendered)  # a streamed result is for one caller
             flight.claimed = True
         finally:
             self._leave(key, flight)
-        return _answer(kept.result, kept.etag, known, "SHARED" if joined else "MISS" if keep else "")
+        return _answer(kept.result, kept.etag, known, "SHARED" if joined else "MISS" if keep else "", rendered)
 
     def _join(
         self, key: Hashable, keep: float, run: Callable[[], Coroutine[Any, Any, QueryResult]]
@@ -196,9 +201,9 @@ def _etag(what: Hashable) -> str:
     return f'W/"{hashlib.blake2b(data, digest_size=16, key=_SALT).hexdigest()}"'
 
 
-def _answer(result: QueryResult, etag: str, known: str, source: str, age: float = 0.0) -> Answer:
+def _answer(result: QueryResult, etag: str, known: str, source: str, rendered: float, age: float = 0.0) -> Answer:
     unmodified = bool(etag) and etag in known
-    return Answer(_NOTHING if unmodified else result, etag, age, source, unmodified)
+    return Answer(_NOTHING if unmodified else result, etag, age, source, unmodified, rendered)
 
 
 def without_cache_settings(settings: Settings) -> tuple[Settings, float]:

@@ -99,9 +99,7 @@ class QueryService:
         if facts is None:
             validated = await in_thread(self._validated, live, name, bound, options)
             bound, facts = validated
-        rendered = time.perf_counter() - began
-        answer = await self._cached(live, bound, options, facts, known)
-        return replace(answer, rendered=rendered)
+        return await self._cached(live, bound, options, facts, known, time.perf_counter() - began)
 
     def _validated(self, live: Live, name: str, bound: BoundQuery, options: QueryOptions) -> tuple[BoundQuery, Facts]:
         """Check a SQL text that is new: parameters decide which branches of a template it contains."""
@@ -116,15 +114,18 @@ class QueryService:
             require_hidden(live, bound.composed, options)
         return bound, facts
 
-    async def _cached(self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str) -> Answer:
+    async def _cached(
+        self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str, rendered: float
+    ) -> Answer:
         settings, asked = without_cache_settings(self._settings_of(live, bound, options))
         keep = asked or facts.keep
         if not self._cache.active or not (asked or facts.shared) or options.filters:
-            return Answer(await self._run(bound, options, settings))  # a cache hit would reveal whether others wrote
+            result = await self._run(bound, options, settings)  # a cache hit would reveal whether others wrote
+            return Answer(result, rendered=rendered)
         versions = self._engine.versions(facts.tables) if not asked else ()
         told = self._settings_key if settings is self._settings else frozen(settings)
         key = (bound.text, frozen(bound.params), options.output.clickhouse, told, tuple(versions), options.is_limited)
-        return await self._cache.answer(key, keep, known, partial(self._run, bound, options, settings))
+        return await self._cache.answer(key, keep, known, partial(self._run, bound, options, settings), rendered)
 
     async def explain(self, name: str, options: QueryOptions) -> list[str]:
         """Return the lines of EXPLAIN for an endpoint's query, including what indexes skip.

@@ -76,22 +76,25 @@ def _agent(text: str) -> str:
     return redact(text, urls=True)
 
 
-async def unless_gone(request: Request, answer: Coroutine[Any, Any, _Result]) -> _Result:
-    """Return what a coroutine returns; cancel it if the client disconnects first. Raises ClickpipeError 499 then."""
-    return await _Watched(request, answer)
+class unless_gone(Generic[_Result]):  # noqa: N801 - called like a function
+    """Awaits a coroutine and returns its result, unless the client disconnects first: then it is cancelled.
 
+    It watches for that only once it has to wait: a cached result does not. Raises ClickpipeError 499, and what the
+    coroutine raises.
+    """
 
-class _Watched(Generic[_Result]):
-    """Awaits a coroutine, and watches for the client's disconnect once it has to wait: a cached result does not."""
+    __slots__ = ("_answer", "_is_gone", "_request")
 
     def __init__(self, request: Request, answer: Coroutine[Any, Any, _Result]) -> None:
+        """Await `answer` for the client of `request`."""
         self._request, self._answer, self._is_gone = request, answer, False
 
     def __await__(self) -> Generator[Any, Any, _Result]:
-        watch: asyncio.Task[None] | None = None
-        task = asyncio.current_task()
+        """Run the coroutine."""
+        watch = task = None
         try:
             waits_for = self._answer.send(None)
+            task = asyncio.current_task()
             watch = asyncio.create_task(self._cancel_when_gone(task))
             while True:
                 try:
