@@ -6,7 +6,7 @@ from clickpipe.config.links import require_inside
 from clickpipe.config.memory import available_memory
 from clickpipe.config.rules import COPY_SOURCES, DEFAULT_RULES, SETTINGS_FILE, STRICT_RULES, ProjectRules, with_project
 from clickpipe.config.secrets import ENV_FILES, environment_secret, folder_secrets
-from clickpipe.config.settings import DEFAULT_PORT, Settings, load_settings
+from clickpipe.config.settings import DEFAULT_PORT, KeyOfProject, Settings, load_settings
 
 __all__ = [
     "COPY_SOURCES",
@@ -16,6 +16,7 @@ __all__ = [
     "SETTINGS_FILE",
     "STRICT_RULES",
     "Cipher",
+    "KeyOfProject",
     "ProjectRules",
     "ServerAddress",
     "Settings",

@@ -31,6 +31,12 @@ _CHOICES = {
 }
 
 
+class KeyOfProject(str):
+    """An `encryption_key` that came from a `clickpipe.toml`, and so perhaps from somebody else."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every limit and address. Set in `clickpipe.toml` by these names, or as `CLICKPIPE_<NAME>` in the environment.
@@ -132,6 +138,8 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
     path = (folder or Path()) / SETTINGS_FILE
     if path.is_file():
         values |= _read(path)
+        if "encryption_key" in values:
+            values["encryption_key"] = KeyOfProject(values["encryption_key"])
     for field in fields(Settings):
         text = os.environ.get(f"CLICKPIPE_{field.name.upper()}")
         if text is not None and field.name != "host":  # CLICKPIPE_HOST is the URL that the client commands use

@@ -1,14 +1,14 @@
 """Results of checks by folder state, in `.clickpipe/cache` of the project.
 
-`index.json` names the entries, the newest first, each with the digest of its payload file. Files are replaced,
-never written in place; whatever is missing, broken or of another form is no entry. Two processes may write at
-once: the index of one of them is lost, and with it an entry, which is then found out again.
+`index.json` names the entries, the newest first, each with the digest of its payload file, made with a key of the
+user's (`seal.py`). Files are replaced, never written in place; whatever is missing, broken, made by others or of
+another form is no entry. Two processes may write at once: the index of one of them is lost, and with it an entry,
+which is then found out again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,8 +17,9 @@ from typing import Any
 
 from clickpipe.diagnostics import Diagnostic, Related, Severity, Sources, Span
 from clickpipe.folder.disk import cache_folder, make_folder, replace_file
+from clickpipe.folder.seal import is_sealed, seal
 
-_FORM = 1
+_FORM = 2
 _KEPT = 16
 _MISTAKES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
@@ -45,7 +46,7 @@ class CheckCache:
         with contextlib.suppress(*_MISTAKES):
             digest = dict(self._entries())[state]
             payload = self._payload(state).read_bytes()
-            if hashlib.sha256(payload).hexdigest() == digest:
+            if is_sealed(digest, state.encode(), payload):
                 return _decode(json.loads(payload))
         return None
 
@@ -53,10 +54,11 @@ class CheckCache:
         """Keep a result, and let go of the oldest."""
         payload = json.dumps(_encode(result), ensure_ascii=False).encode(errors="surrogatepass")
         with contextlib.suppress(OSError):
+            sealed = seal(state.encode(), payload)
             make_folder(self._folder)
             replace_file(self._payload(state), payload)
             others = [entry for entry in self._entries() if entry[0] != state]
-            entries = [(state, hashlib.sha256(payload).hexdigest()), *others][:_KEPT]
+            entries = [(state, sealed), *others][:_KEPT]
             index = json.dumps({"form": _FORM, "entries": entries})
             replace_file(self._folder / "index.json", index.encode())
             self._prune({state for state, _ in entries})

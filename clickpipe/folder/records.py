@@ -12,7 +12,10 @@ from pathlib import Path
 from clickpipe.diagnostics import Diagnostic
 from clickpipe.folder.cache import decode_diagnostic, encode_diagnostic
 from clickpipe.folder.disk import cache_folder, make_folder, replace_file
+from clickpipe.folder.seal import is_sealed, seal
 from clickpipe.folder.state import code_state
+
+_WHAT = b"records of files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class RecordStore:
         """Return the records: None where they are of other versions, or the file is not as it was written."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             digest, _, body = self._path.read_bytes().partition(b"\n")
-            if digest.decode() == text_digest(body):
+            if is_sealed(digest.decode(), _WHAT, body):
                 data = json.loads(body)
                 if data["code"] == code_state():
                     files = {name: FileRecord(r[0], *map(tuple, r[1:])) for name, r in data["files"].items()}
@@ -62,8 +65,9 @@ class RecordStore:
         }
         body = json.dumps(data).encode()
         with contextlib.suppress(OSError):
+            sealed = seal(_WHAT, body).encode()
             make_folder(self._path.parent)
-            replace_file(self._path, text_digest(body).encode() + b"\n" + body)
+            replace_file(self._path, sealed + b"\n" + body)
 
 
 def text_digest(text: bytes) -> str:

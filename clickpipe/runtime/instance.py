@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from anyio.from_thread import start_blocking_portal
 
 from clickpipe.auth import Logins, RateLimit, TokenIndex, ensure_admin_token
 from clickpipe.catalog import Catalog, Job, Live, Token, without_physical_names
-from clickpipe.config import Settings, available_memory, load_cipher
+from clickpipe.config import Settings, available_memory
 from clickpipe.connect import GAUGES, Consumers, Deployed
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
@@ -26,6 +25,7 @@ from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, KafkaLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, HeldResults, ResultCache
 from clickpipe.runtime.missing import require_tables
+from clickpipe.runtime.own_folder import own_cipher
 from clickpipe.runtime.partitions import Partitions, crowded as crowded_tables
 from clickpipe.runtime.retention import Retention
 from clickpipe.runtime.workspace import Workspace
@@ -60,7 +60,7 @@ class Instance:
         with contextlib.suppress(OSError):  # the folder belongs to another user, but is writable
             self.data_dir.chmod(0o700)
         opened.callback(os.close, _lock(self.data_dir))
-        self.cipher = load_cipher(self.settings.encryption_key) if data_dir is not None else None
+        self.cipher = own_cipher(self.data_dir, self.settings) if data_dir is not None else None
         self.catalog = Catalog(self.data_dir / "catalog.sqlite", self.cipher)
         opened.callback(self.catalog.close)
         self.engine: Engine = self._open_engine(in_memory=data_dir is None)
@@ -277,9 +277,7 @@ class Instance:
         """Return the instance."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clickpipe.config import ProjectRules
+from clickpipe.folder.records import RecordStore
 from tests.cli.conftest import Run
 from tests.conftest import RunPython
 
@@ -114,3 +115,29 @@ def test_a_broken_branch_stops_a_check_where_that_is_asked_for(run: Run, tmp_pat
         assert run("check", *how, tmp_path).code == 1
     (tmp_path / "clickpipe.toml").write_text('broken_branches = "no"\n')
     assert "broken_branches is error or warning, not 'no'" in run("check", tmp_path).err
+
+
+def test_a_cache_that_came_with_the_project_is_not_believed(
+    run: Run, tmp_path: Path, checked: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "p.pipe").write_text(BAD)
+    with monkeypatch.context() as somebody:
+        somebody.setenv("XDG_CONFIG_HOME", str(tmp_path / "somebody"))
+        assert [run("check", tmp_path / "project").code for _ in range(2)] == [1, 1]
+        assert RecordStore(tmp_path / "project").load() is not None
+    assert len(checked) == 1
+    assert RecordStore(tmp_path / "project").load() is None
+    assert [run("check", tmp_path / "project").code for _ in range(2)] == [1, 1]
+    assert len(checked) == 2
+
+
+def test_without_a_place_for_its_key_there_is_no_cache(
+    run: Run, tmp_path: Path, checked: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p.pipe").write_text(BAD)
+    (tmp_path / "config").write_text("a file")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert [run("check", tmp_path).code for _ in range(2)] == [1, 1]
+    assert len(checked) == 2
+    assert not (tmp_path / ".clickpipe").exists()
