@@ -11,8 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from clickpipe.config.rules import COPY_SOURCES, SETTINGS_FILE, ProjectRules, names_of
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 
@@ -176,6 +174,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any, where: str) -> Any:
+    import msgspec  # here: `clickpipe check` tells a kept result without it
+
     kind = type(getattr(Settings(), name))
     with contextlib.suppress(msgspec.ValidationError):
         return msgspec.convert(value, kind, strict=not isinstance(value, str))

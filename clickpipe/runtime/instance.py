@@ -186,9 +186,8 @@ class Instance:
     def _remove_uploads(self) -> None:
         """Remove files of interrupted imports, except those that will be resumed."""
         kept = {Path(job.parameters.get("upload", {}).get("path", "")) for job in self.jobs.unfinished}
-        for path in self._uploads.iterdir():
-            if path.with_suffix("") not in kept:
-                path.unlink(missing_ok=True)
+        for path in (path for path in self._uploads.iterdir() if path.with_suffix("") not in kept):
+            path.unlink(missing_ok=True)
 
     def problems(self) -> list[str]:
         """Return problems to look at although requests are answered. They name nothing, as anybody may ask."""
