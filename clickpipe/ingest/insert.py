@@ -14,7 +14,7 @@ from typing import Any
 
 from clickpipe.engine import Engine, EngineError, Params
 from clickpipe.ingest.judge import is_passing
-from clickpipe.ingest.kept import Kept
+from clickpipe.ingest.kept import TRIES, Kept
 from clickpipe.ingest.mapping import IN_ONE_BLOCK, RowMapping
 from clickpipe.ingest.narrow import Narrowed, Refused, narrow
 from clickpipe.ingest.numbered import Prepared, numbered_rows, prepared
@@ -22,6 +22,7 @@ from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import ONE_BLOCK, Sever, execute_patiently, never, retarget, write
 
 _LOGGER = logging.getLogger(__name__)
+_FEW = 4  # rows that are written at once where a view may take them and refuse them
 AT_ONCE = 3  # concurrent probes for refused rows
 
 
@@ -168,7 +169,8 @@ def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
     """Find the rows that make an insert fail. Raises the error if no row is to blame."""
     mapping, probe = rows.mapping, rows.probe()
     with numbered_rows(engine, mapping) as (table, count):
-        found = _refused_by_each(engine, rows, table, error) or _refused_by_any(engine, rows, table, error)
+        each = _refused_by_each(engine, rows, table, error) if rows.kept is None else None
+        found = each or _refused_by_any(engine, rows, table, error)
     where, why = probe.refused_by(error)
     refused = len(found.refused)
     _LOGGER.warning("%d of %d rows are refused by %s, and go to quarantine: %s", refused, count, where, why)
@@ -203,7 +205,9 @@ def _refused_by_any(engine: Engine, rows: StagedRows, table: str, error: EngineE
         if none_taken or (not refused and len(taken) < 2):  # noqa: PLR2004 - or what was refused is taken now
             raise error
         pieces = tuple(taken)
-        if refused:
+        if rows.kept is not None:  # each of a few rows is taken again soon, all together perhaps never
+            pieces = tuple((at, min(at + _FEW, end)) for first, end in taken for at in range(first, end, _FEW))
+        elif refused:
             rest, params = _without(table, refused)
             if _probed(engine, rows, rows.mapping.good_of(rest), params) is None:
                 pieces = ()
@@ -224,11 +228,23 @@ def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, sever: Sever)
         if known.pieces:
             for first, end in known.pieces:
                 some = f"(SELECT * FROM {table} WHERE __row >= {first} AND __row < {end})"
-                write(engine, mapping.good_of(some) + IN_ONE_BLOCK, f"{rows.token}/{first}-{end}", sever)
+                _write_piece(engine, rows, mapping.good_of(some), f"{rows.token}/{first}-{end}", sever)
         else:
             rest, params = _without(table, known.refused)
             write(engine, mapping.good_of(rest) + IN_ONE_BLOCK, rows.token, sever, params)
         return _write_refused(engine, rows, known.refused, table, sever) if known.refused else Inserted()
+
+
+def _write_piece(engine: Engine, rows: StagedRows, statement: str, token: str, sever: Sever) -> None:
+    """Write rows that are taken on their own; several times where a view may take them and refuse them."""
+    for left in reversed(range(TRIES if rows.kept is not None else 1)):
+        try:
+            write(engine, statement + IN_ONE_BLOCK, token, sever)
+        except EngineError as error:
+            if is_passing(error) or not left:
+                raise
+        else:
+            return
 
 
 def _write_refused(

@@ -17,7 +17,7 @@ from clickpipe.ingest.narrow import Refused, narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently, patiently, retarget, unseen
 
-_TRIES = 20  # of a row that was taken before: one of which is decided at random is taken again
+TRIES = 20  # of a row that was taken before: one of which is decided at random is taken again
 _ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # so that the blocks of several pieces are written as one
 
 
@@ -84,11 +84,11 @@ class Kept:
 
     def _take_again(self, piece: str) -> None:
         """Keep a row that was taken before. Raises EngineError when it is refused each time."""
-        for number in range(_TRIES):
+        for number in range(TRIES):
             error = self.take(piece)
             if error is None:
                 return
-            if number == _TRIES - 1:
+            if number == TRIES - 1:
                 raise error
 
     def _put_by(self) -> None:

@@ -247,3 +247,24 @@ def test_what_makes_a_view_uncertain(
     assert workspace.live is not None
     assert is_uncertain(instance.engine, workspace.live, "events") is uncertain
     assert is_uncertain(instance.engine, workspace.live, "allowed") is False
+
+
+@pytest.mark.parametrize(
+    ("files", "end"), [(RANDOM["the first"], b"}"), (RANDOM["one beside it"], b".0}")], ids=["values known", "staged"]
+)
+def test_a_view_that_refuses_at_random_holds_no_segment_while_a_deployment_stands_beside(
+    workspace: Workspace, log: WriteAheadLog, taker: Ingester, files: dict[str, str], end: bytes
+) -> None:
+    """The views of both have to see the rows in the insert itself, and no insert of 80 rows is taken as a whole."""
+    live = {**CHAIN, **files}
+    workspace.deploy(live)
+    more = {**live, "others.datasource": IDS, "others_mv.pipe": VIEW.format("SELECT id FROM events", "others")}
+    number = stage(workspace, more)
+    lines = [line(n)[:-1] + end for n in range(80)]
+    taker.submit(workspace.id, "events", Lines.of(lines)).result(timeout=60)
+    taker.close()
+    assert log.unfinished() == []
+    assert len(check(workspace, 80)) < 40
+    workspace.promote(number)
+    assert ids(workspace, "others") == ids(workspace, "events")
+    check(workspace, 80)
