@@ -1,9 +1,6 @@
-"""A folder checked before: what changed since is checked with what it reads and what reads it, no other file.
+"""Checks a folder that was checked before: only what a change affects (`compiler/incremental.py`).
 
-A file without an error says the same again as long as it, what it reads and the names in it are as they were. So the
-files to check again are those that changed, those that read a name which a changed file defines or defined, and those
-with errors: their hints tell of names anywhere. They are compiled with all they read; of the diagnostics, those of
-other files are kept from the last time.
+The names, digests and diagnostics of all files are kept in the project's cache.
 """
 
 from __future__ import annotations
@@ -13,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from clickpipe.checking.whole import compile_alone
-from clickpipe.compiler import INCLUDED, CompiledProject, FileNames, affected, changed_names, needed, owners
+from clickpipe.compiler import CompiledProject, FileNames, Known, is_ambiguous, merged, part_of, scope_of
 from clickpipe.config import ProjectRules
-from clickpipe.diagnostics import Diagnostic, Severity, Sources, sort_diagnostics
+from clickpipe.diagnostics import Diagnostic, Sources
 from clickpipe.folder import CheckResult, FileRecord, Records, RecordStore, text_digest
-from clickpipe.project import load_files, load_texts, read_texts
+from clickpipe.project import load_files, read_texts
 
 
 def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: ProjectRules) -> CheckResult:
@@ -25,7 +22,7 @@ def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: Proje
     store = RecordStore(root)
     texts, unreadable = read_texts(files)
     known = None if unreadable else store.load()
-    usable = known is not None and known.rules == rules.key() and not _ambiguous(known.diagnostics)
+    usable = known is not None and known.rules == rules.key() and not is_ambiguous(known.diagnostics)
     found = _check_again(texts, known, rules) if known is not None and usable else None
     result, records = found or _check_all(texts, unreadable, rules)
     if texts and not unreadable:
@@ -42,53 +39,29 @@ def _check_all(
 
 
 def _check_again(texts: Mapping[str, str], known: Records, rules: ProjectRules) -> tuple[CheckResult, Records] | None:
-    """Return what a check of the changes gives; None where only the whole tells."""
-    again, names = _what_to_check(texts, known)
-    loaded = {file: texts[file] for file in sorted(needed(names, again))} if again else {}
-    project = load_texts(loaded, elsewhere=texts.keys() - loaded.keys())
-    compiled = compile_alone(project, rules) if again else None
-    if compiled is not None and _ambiguous(compiled.diagnostics):
+    """Return the result of checking what changed; None if only a whole check can tell."""
+    before = _known(known)
+    scope = scope_of(before, texts, {file for file in texts if _differs(known, file, texts[file])})
+    project = part_of(scope, texts)
+    compiled = compile_alone(project, rules) if scope.again else None
+    if compiled is not None and is_ambiguous(compiled.diagnostics):
         return None
     files = {file: record for file, record in known.files.items() if file in texts}
     if compiled is not None:
-        files |= {file: record for file, record in _records(compiled).items() if file in again}
-    stale = again | (known.files.keys() - texts.keys())
-    kept = [d for d in known.diagnostics if stale.isdisjoint(_owners(known.files, d))]
-    new = compiled.diagnostics if compiled is not None else ()
-    diagnostics = tuple(sort_diagnostics([*kept, *(d for d in new if not again.isdisjoint(_owners(files, d)))]))
+        files |= {file: record for file, record in _records(compiled).items() if file in scope.again}
+    diagnostics = merged(before, scope, compiled)
     sources = Sources({**texts, **project.sources.texts})
     return CheckResult(diagnostics, sources, *_counts(texts)), Records(files, diagnostics, known.rules)
 
 
-def _ambiguous(diagnostics: Iterable[Diagnostic]) -> bool:
-    """Tell whether two files define one name: of these one is left out, and nothing is known of what it reads."""
-    return any(diagnostic.code == "CP2001" for diagnostic in diagnostics)
+def _known(records: Records) -> Known:
+    """Return records as the compiler takes them."""
+    names = {file: FileNames(frozenset(r.defines), frozenset(r.reads)) for file, r in records.files.items()}
+    return Known(names, {file: r.includes for file, r in records.files.items()}, records.diagnostics)
 
 
-def _what_to_check(texts: Mapping[str, str], known: Records) -> tuple[set[str], Mapping[str, FileNames]]:
-    """Return the files to check again, and the names of all files as they are now."""
-    before = {file: FileNames(frozenset(r.defines), frozenset(r.reads)) for file, r in known.files.items()}
-    differing = {
-        file for file, text in texts.items() if file not in known.files or known.files[file].digest != _digest(text)
-    }
-    changed = changed_names(texts, differing)
-    again = affected(before, changed, before.keys() - texts.keys(), _doubtful(known))
-    return again, {file: own for file, own in {**before, **changed}.items() if file in texts}
-
-
-def _doubtful(known: Records) -> set[str]:
-    """Return the files with an error, or with something told at a place in what they include."""
-    found: set[str] = set()
-    for diagnostic in known.diagnostics:
-        places = [diagnostic.span.file, *(related.span.file for related in diagnostic.related)]
-        included = any(place.endswith(INCLUDED) or place not in known.files for place in places)
-        if included or diagnostic.severity is Severity.ERROR:
-            found |= _owners(known.files, diagnostic)
-    return found & known.files.keys()
-
-
-def _owners(files: Mapping[str, FileRecord], diagnostic: Diagnostic) -> set[str]:
-    return owners({file: record.includes for file, record in files.items()}, diagnostic)
+def _differs(known: Records, file: str, text: str) -> bool:
+    return file not in known.files or known.files[file].digest != _digest(text)
 
 
 def _records(compiled: CompiledProject) -> dict[str, FileRecord]:

@@ -6,10 +6,11 @@ from clickpipe.compiler.compile import compile_project, restore_project
 from clickpipe.compiler.compose import Composer
 from clickpipe.compiler.conversions import conversion
 from clickpipe.compiler.ddl import column_ddl, fingerprint, meant_table, table_ddl
+from clickpipe.compiler.incremental import Known, is_ambiguous, merged, part_of, scope_of
 from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
-from clickpipe.compiler.names import INCLUDED, FileNames, affected, changed_names, file_names, needed, owners
+from clickpipe.compiler.names import FileNames, file_names
 from clickpipe.compiler.nodes import bind_node, node_parameters
 from clickpipe.compiler.parameters import is_quick, parameters_read
 from clickpipe.compiler.service import SERVED, SERVICE_SOURCES
@@ -18,7 +19,6 @@ from clickpipe.compiler.tables import table_ddl_quarantine
 from clickpipe.compiler.unserved import unserved_resources
 
 __all__ = [
-    "INCLUDED",
     "QUARANTINE_SUFFIX",
     "SERVED",
     "SERVICE_SOURCES",
@@ -29,27 +29,28 @@ __all__ = [
     "Composer",
     "CopyPipe",
     "FileNames",
+    "Known",
     "KnownNames",
     "MaterializedView",
     "QueryFunction",
     "ResultColumn",
-    "affected",
     "bind_node",
-    "changed_names",
     "column_ddl",
     "compile_changes",
     "compile_project",
     "conversion",
     "file_names",
     "fingerprint",
+    "is_ambiguous",
     "is_quick",
     "meant_table",
-    "needed",
+    "merged",
     "node_parameters",
-    "owners",
     "parameters_read",
+    "part_of",
     "plain_types",
     "restore_project",
+    "scope_of",
     "table_ddl",
     "table_ddl_quarantine",
     "unserved_resources",

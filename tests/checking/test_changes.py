@@ -11,7 +11,8 @@ import pytest
 
 from clickpipe.checking import changes
 from clickpipe.checking.changes import check_changes
-from clickpipe.compiler import CompiledProject, FileNames, affected, compile_project, needed
+from clickpipe.compiler import CompiledProject, FileNames, compile_project
+from clickpipe.compiler.names import affected, needed
 from clickpipe.config import STRICT_RULES, ProjectRules
 from clickpipe.diagnostics import Severity
 from clickpipe.engine import EmbeddedEngine, scratch
