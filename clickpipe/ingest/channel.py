@@ -162,6 +162,7 @@ class Staging:
     empty: bool = False
     blocks: int = 0
     probe: Probe | None = None
+    joins: bool = False  # whether it writes to a Join table
     uncertain: bool | None = None  # whether views may treat the same row differently; None: not known yet
     kept: Kept | None = None
 

@@ -148,6 +148,8 @@ class Ingester:
                     self._state.notify_all()
                     return
             self._try_work(channel, batch, flush=flush)
+            if channel.staging is not None and channel.staging.joins and channel.open is None:
+                self.settle()  # at once: an insert that a kill repeats would be in a Join table twice
 
     def _try_work(self, channel: Channel, batch: Sequence[Ingestion], *, flush: bool) -> None:
         try:

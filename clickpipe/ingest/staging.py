@@ -18,7 +18,7 @@ from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.log_file import Segment, read_records
 from clickpipe.ingest.mapping import STAGED, RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe
-from clickpipe.ingest.uncertain import has_only_own_views, is_uncertain
+from clickpipe.ingest.uncertain import has_joins, has_only_own_views, is_uncertain
 from clickpipe.ingest.untaken import not_now
 from clickpipe.ingest.writes import ONE_THREAD
 
@@ -61,7 +61,8 @@ class Stager:
             self._engine.execute(mapping.create)
             decoder = decoder_of(live.compiled.data_sources[channel.data_source])
             stale = staging is None or staging.stale
-            staging = channel.staging = Staging(live, mapping, decoder, stale=stale)
+            joins = has_joins(live, channel.data_source)
+            staging = channel.staging = Staging(live, mapping, decoder, stale=stale, joins=joins)
         return staging
 
     def _found(self, channel: Channel) -> Live:

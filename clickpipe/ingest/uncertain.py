@@ -32,6 +32,12 @@ def has_views(live: Live, data_source: str) -> bool:
     return any(view.source == data_source for view in live.compiled.views.values())
 
 
+def has_joins(live: Live, data_source: str) -> bool:
+    """Tell whether an insert into a data source writes to a Join table, which recognizes no repeated insert."""
+    names = {data_source, *(view.target for view in views_behind(live, data_source))}
+    return any(live.compiled.data_sources[name].engine.name.text == "Join" for name in names)
+
+
 def is_uncertain(engine: Engine, live: Live, data_source: str) -> bool:
     """Tell whether a view behind a data source may judge the same rows in two ways.
 
