@@ -5,6 +5,7 @@ from clickpipe.engine.embedded import EmbeddedEngine
 from clickpipe.engine.encode import encode_param, encode_params, inline, insert_of_select
 from clickpipe.engine.functions import changing_functions, engine_settings
 from clickpipe.engine.interrupt import interrupted_by
+from clickpipe.engine.lost import lost_tables
 from clickpipe.engine.owner import owner, work_for, working_for
 from clickpipe.engine.parquet import ParquetFile, open_parquet, parquet_columns
 from clickpipe.engine.ports import Analyzer, Engine, Inserts, Queries
@@ -54,6 +55,7 @@ __all__ = [
     "inline",
     "insert_of_select",
     "interrupted_by",
+    "lost_tables",
     "open_parquet",
     "owner",
     "parquet_columns",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clickpipe.engine.config import write_config
+from clickpipe.engine.lost import note_lost_folders
 from clickpipe.engine.protocol import EngineError
 from clickpipe.engine.repair import mend_deduplication_logs
 from clickpipe.engine.space import mend_definitions, mend_mutations
@@ -82,6 +83,7 @@ def _mend(data: Path, running: Path) -> None:
         _LOGGER.error("%d mutations that a full disk left without text were removed", count)
     if running.exists() and (count := mend_deduplication_logs(data)):
         _LOGGER.warning("%d tokens of inserts that were killed half done were taken out or mended", count)
+    note_lost_folders(data)
     running.touch()
 
 

@@ -102,8 +102,9 @@ def _put_aside(data: Path, file: Path, reason: str) -> None:
         _LOGGER.error("%s is no definition of a table: it is put aside as %s", file, kept)
         return
     _LOGGER.error(
-        "the definition of %s.%s cannot be read (%s): it is put aside as %s. Its rows are still there. To have it "
-        "back, stop the server, put a copy of the definition from a backup at %s, and start again",
+        "the table %s.%s cannot be loaded (%s): its definition is put aside as %s. Its rows are still there. To have "
+        "it back, stop the server, mend what the reason says, put the definition or a copy from a backup at %s, and "
+        "start again",
         database,
         file.stem,
         reason,

@@ -19,12 +19,12 @@ from clickpipe.catalog import Catalog, Job, Live, Token, without_physical_names
 from clickpipe.config import Settings, available_memory
 from clickpipe.connect import GAUGES, Consumers, Deployed
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EmbeddedEngine, Engine, EngineError
+from clickpipe.engine import EmbeddedEngine, Engine, EngineError, lost_tables
 from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, KafkaLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, HeldResults, ResultCache
-from clickpipe.runtime.missing import require_tables
+from clickpipe.runtime.missing import require_tables, told
 from clickpipe.runtime.own_folder import own_cipher
 from clickpipe.runtime.partitions import Partitions, crowded as crowded_tables
 from clickpipe.runtime.retention import Retention
@@ -197,11 +197,7 @@ class Instance:
         if crowded := crowded_tables(self.engine, self._all_live()):
             most = max(count for _, count, _, _ in crowded)
             found.append(f"{len(crowded)} data sources have very many partitions, up to {most}: see the log")
-        if self._missing:
-            found.append(f"{len(self._missing)} tables or views were missing at the start: see the log")
-        if damaged := sum(count for _, count in self._damaged()):
-            found.append(f"{damaged} damaged parts of tables were put aside: see the log")
-        return found
+        return found + told(self._missing, lost_tables(self.data_dir / "engine"), self._damaged())
 
     def _damaged(self) -> list[tuple[str, int]]:
         """Return the tables with damaged parts, and how many parts that is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sized
 from pathlib import Path
 
 from clickpipe.catalog import Live
@@ -39,6 +39,17 @@ def require_tables(engine: Engine, live: Iterable[Live], folder: Path) -> list[s
     for name in missing:
         _LOGGER.error("the table of '%s' is missing in %s: restore it, or remove the data source", name, folder)
     return missing + [view for each in live for view in _without_view(engine, each, there)]
+
+
+def told(missing: Sized, lost: Sized, damaged: Iterable[tuple[str, int]]) -> list[str]:
+    """Return what `/v0/ready` says of tables that are missing, whose rows are lost, or that have damaged parts."""
+    parts = sum(count for _, count in damaged)
+    found = [
+        (len(missing), "tables or views were missing at the start"),
+        (len(lost), "tables lost their rows: their folders are gone"),
+        (parts, "damaged parts of tables were put aside"),
+    ]
+    return [f"{count} {text}: see the log" for count, text in found if count]
 
 
 def _without_view(engine: Engine, live: Live, there: Mapping[str, Collection[str]]) -> list[str]:

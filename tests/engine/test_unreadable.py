@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from clickpipe.engine import lost_tables
 from tests.conftest import RunPython
 
 FILES = {
@@ -121,3 +123,38 @@ def test_a_table_that_is_defined_twice_is_named(run_python: RunPython, tmp_path:
     code, message = json.loads(run_python(OPENED, folder, "[]").stdout.splitlines()[-1])
     assert code == "engine_unavailable"
     assert "defines a table that another file there defines too" in message
+
+
+@pytest.mark.slow
+def test_a_table_whose_folder_is_gone_is_told_until_it_is_dropped(run_python: RunPython, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    run_python(MADE, folder, json.dumps(FILES))
+    (file,) = [file for file in _definitions(folder, "others_*.sql") if "quarantine" not in file.name]
+    link = folder / "engine" / "data" / "data" / file.parent.name / file.stem
+    shutil.rmtree(link.resolve())
+    for rows in (1, 2):
+        done = run_python(OPENED, folder, json.dumps(["others"]))
+        found, problems = json.loads(done.stdout.splitlines()[-1])
+        assert found == {"events": 1, "others": rows, "copies": 1}
+        assert problems == ["1 tables lost their rows: their folders are gone: see the log"]
+    (note,) = (folder / "engine" / "damaged").glob("*/*.lost")
+    file.rename(tmp_path / "others.sql")
+    assert lost_tables(folder / "engine") == []
+    assert not note.exists()
+
+
+@pytest.mark.slow
+def test_no_table_is_said_to_be_lost_after_a_kill(run_python: RunPython, tmp_path: Path) -> None:
+    """Dropped and created ones among them, and those that keep no rows on disk."""
+    folder = tmp_path / "data"
+    files = dict(FILES)
+    for engine in ("Null", "Memory"):
+        files[f"{engine.lower()}_.datasource"] = f"SCHEMA >\n    id UInt64\nENGINE {engine}\n"
+    forced = "instance.default.deploy(files, allow_destructive=True)"
+    killed = MADE.replace("instance.default.deploy(files)", forced).rstrip()
+    killed += "\n        import os\n        os._exit(9)\n"
+    for number in range(3):
+        changed = {**files, f"more{number}.datasource": FILES["events.datasource"]}
+        run_python(killed, folder, json.dumps(changed), check=False)
+    done = run_python(OPENED, folder, "[]")
+    assert json.loads(done.stdout.splitlines()[-1])[1] == []
