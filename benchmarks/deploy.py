@@ -44,7 +44,7 @@ def _plan(instance: Instance, workspace: Workspace) -> None:
     name = next(n for n in texts if n.startswith("endpoints/"))
     changed = {**texts, name: texts[name].replace("SELECT", "SELECT 1 AS one,", 1)}
     started = time.perf_counter()
-    plan = workspace.prepare(changed).plan
+    plan = workspace.deployments.prepare(changed).plan
     one = time.perf_counter() - started
     started = time.perf_counter()
     with scratch(instance.engine) as checker:  # what a plan takes without what is known
@@ -67,7 +67,7 @@ def _backfill(instance: Instance, workspace: Workspace) -> None:
     file = next(n for n in texts if n.endswith("clickstream_events.datasource"))
     key = next(line for line in texts[file].splitlines() if line.startswith("ENGINE_SORTING_KEY"))
     changed = {**texts, file: texts[file].replace(key, "ENGINE_SORTING_KEY user_id, timestamp")}
-    prepared = workspace.prepare(changed)
+    prepared = workspace.deployments.prepare(changed)
     ddl = next(o.ddl for step in prepared.plan.steps for o in step.create if step.resource == "clickstream_events")
     other = f"{table[:-1]}_bench`"
     instance.engine.execute(ddl.replace(ddl.split("(", 1)[0], f"CREATE TABLE {other} ", 1))
@@ -75,9 +75,9 @@ def _backfill(instance: Instance, workspace: Workspace) -> None:
     instance.engine.execute(f"INSERT INTO {other} SELECT * FROM {table}")
     own = time.perf_counter() - started
     instance.engine.execute(f"DROP TABLE {other} SYNC")
-    deployment = workspace.start(prepared)
+    deployment = workspace.deployments.start(prepared)
     started = time.perf_counter()
-    workspace.stage(deployment, prepared)
+    workspace.deployments.stage(deployment, prepared)
     staged = time.perf_counter() - started
     print(
         f"{ROWS:,} rows into a table with another sorting key: staged in {staged:.2f} s ({ROWS / staged:,.0f} rows/s); "
@@ -109,11 +109,11 @@ def _preview(instance: Instance, workspace: Workspace, own: float) -> None:
 
 def _alter(workspace: Workspace, texts: Mapping[str, str], own: float) -> None:
     """Time a column that is added in place."""
-    prepared = workspace.prepare(texts)
+    prepared = workspace.deployments.prepare(texts)
     (step,) = (step for step in prepared.plan.steps if step.resource == "clickstream_events")
-    deployment = workspace.start(prepared)
+    deployment = workspace.deployments.start(prepared)
     started = time.perf_counter()
-    workspace.stage(deployment, prepared)
+    workspace.deployments.stage(deployment, prepared)
     staged = time.perf_counter() - started
     print(
         f"{step.category} of {step.rows:,} rows, a column more: staged in {staged:.2f} s; "
@@ -136,7 +136,7 @@ def _pause(workspace: Workspace, number: int) -> None:
     def write() -> None:
         while not stop.is_set():
             started = time.perf_counter()
-            workspace.submit("clickstream_events", lines_of(row)).result()
+            workspace.data.submit("clickstream_events", lines_of(row)).result()
             writes.append(time.perf_counter() - started)
 
     threads = [threading.Thread(target=work) for work in (read, read, write)]
@@ -145,7 +145,7 @@ def _pause(workspace: Workspace, number: int) -> None:
     time.sleep(2)
     quiet = max(times), max(writes)
     started = time.perf_counter()
-    workspace.promote(number)
+    workspace.deployments.promote(number)
     took = time.perf_counter() - started
     time.sleep(1)
     stop.set()

@@ -35,7 +35,7 @@ class Served:
         """Send rows to a data source and wait until they can be read. Fails the test for rows that do not fit."""
         result = self.workspace.ingest(data_source, rows)
         if result.quarantined_rows:
-            reasons = {reason.reason for reason in self.workspace.quarantine_reasons(data_source)}
+            reasons = {reason.reason for reason in self.workspace.data.quarantine_reasons(data_source)}
             pytest.fail(f"{result.quarantined_rows} rows do not fit {data_source}: {', '.join(sorted(reasons))}")
 
     def query(self, endpoint: str, **parameters: Any) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 from clickpipe.auth.jwts import Keys, is_jwt, make, read, signed_part, workspace_of
 from clickpipe.auth.keysets import KEYS_EVERY, KeySet
 from clickpipe.auth.scopes import ADMIN, forbidden
+from clickpipe.bus import DeploymentPromoted
 from clickpipe.catalog import Catalog, Token
 from clickpipe.compiler import CompiledProject
 from clickpipe.config import Settings
@@ -36,6 +37,7 @@ class TokenIndex:
         self._admins: dict[str, str] = {}
         self._revoked: frozenset[str] = frozenset()
         self._signed: dict[bytes, Token] = {}
+        self._outdated = False
         self.refresh()
         source = self._settings.jwt_keys
         self._public = KeySet(source, self._forget_signed, every=keys_every) if source else None
@@ -49,12 +51,20 @@ class TokenIndex:
             self._admins = {t.workspace_id: t.value for t in tokens if t.name == ADMIN_TOKEN}
             self._revoked = revoked
             self._signed = {}
+            self._outdated = False
+
+    def deployment_promoted(self, _event: DeploymentPromoted) -> None:
+        """Read the tokens of the TOKEN lines. If that fails, no token is found until it succeeds."""
+        self._outdated = True
+        self.refresh()
 
     def find(self, value: str) -> Token:
         """Return the stored or signed token with this value. Raises ClickpipeError 403 if unknown or expired."""
         if not value:
             message = "A token is needed: send it as `Authorization: Bearer <token>` or `?token=<token>`."
             raise forbidden(message)
+        if self._outdated:
+            self.refresh()
         digest = _digest(value)
         token = self._by_digest.get(digest) or self._signed.get(digest)
         if token is None and is_jwt(value):

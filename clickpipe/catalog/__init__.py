@@ -3,12 +3,15 @@
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Secret, Token, Workspace
 from clickpipe.catalog.names import resource_id, service_tables
 from clickpipe.catalog.positions import PositionStore
+from clickpipe.catalog.registry import DEFAULT_WORKSPACE, Registered, Registry
+from clickpipe.catalog.secret_values import SecretValues
 from clickpipe.catalog.shown import without_physical_names
 from clickpipe.catalog.store import Catalog
 from clickpipe.catalog.times import now
 from clickpipe.catalog.tokens import new_token_value
 
 __all__ = [
+    "DEFAULT_WORKSPACE",
     "Catalog",
     "Deployment",
     "DeploymentStatus",
@@ -16,7 +19,10 @@ __all__ = [
     "Live",
     "Physical",
     "PositionStore",
+    "Registered",
+    "Registry",
     "Secret",
+    "SecretValues",
     "Token",
     "Workspace",
     "new_token_value",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from clickpipe.catalog import Live
+from clickpipe.bus import DeploymentPromoted
+from clickpipe.catalog import Registry, SecretValues
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 from clickpipe.ingest import Ingester
@@ -24,29 +26,33 @@ GAUGES = {
     "errors": "Errors while reading topics.",
     "pauses": "Times that reading a topic was paused.",
 }
-Secrets = Callable[[str], str | None]
-Deployed = tuple[str, Live, Secrets]  # workspace id, live deployment, secrets
 
 
 class Consumers:
     """Starts and stops readers to match what is deployed; a reader whose topic did not change keeps running."""
 
     def __init__(
-        self, ingester: Ingester, deployed: Callable[[], Iterable[Deployed]], log: KafkaLog, *, seconds: float = 1.0
+        self, ingester: Ingester, workspaces: Registry, secrets: SecretValues, log: KafkaLog, *, seconds: float = 1.0
     ) -> None:
-        """Check what is `deployed` every `seconds`; readers report to `log`."""
+        """Check what is live in `workspaces` every `seconds`, previews aside; readers report to `log`."""
         self._ingester = ingester
-        self._deployed = deployed
+        self._workspaces = workspaces
+        self._secrets = secrets
         self._log = log
         self._seconds = seconds
         self._readers: dict[tuple[str, str], Reader] = {}
         self._told: dict[tuple[str, str], str] = {}
-        self._stop = threading.Event()
+        self._ended = False
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="kafka", daemon=True)
 
     def start(self) -> None:
         """Start reading. confluent-kafka must be installed."""
         self._thread.start()
+
+    def deployment_promoted(self, _event: DeploymentPromoted) -> None:
+        """Check soon what is live."""
+        self._wake.set()
 
     def statuses(self) -> list[Status]:
         """Return the status of each reader."""
@@ -57,13 +63,13 @@ class Consumers:
         return float(sum(getattr(status, what) for status in self.statuses()))
 
     def _loop(self) -> None:
-        while True:
+        while not self._ended:
+            self._wake.clear()
             try:
                 self._follow()
             except Exception:
                 _LOGGER.exception("Kafka readers could not be updated")
-            if self._stop.wait(self._seconds):
-                return
+            self._wake.wait(self._seconds)
 
     def _follow(self) -> None:
         wanted = self._wanted()
@@ -78,8 +84,8 @@ class Consumers:
 
     def _wanted(self) -> dict[tuple[str, str], Topic]:
         found: dict[tuple[str, str], Topic] = {}
-        for workspace, live, secret in self._deployed():
-            for topic in topics_of(workspace, live, secret):
+        for workspace, live in self._workspaces.all_live(previews=False).items():
+            for topic in topics_of(workspace, live, partial(self._secrets.value, workspace)):
                 if isinstance(topic, Topic):
                     found[workspace, topic.data_source] = topic
                     self._told.pop((workspace, topic.data_source), None)
@@ -100,7 +106,8 @@ class Consumers:
 
     def close(self) -> None:
         """Stop all readers. What they sent is durable, or is read again."""
-        self._stop.set()
+        self._ended = True
+        self._wake.set()
         if self._thread.ident is not None:
             self._thread.join()
         self._end(list(self._readers))

@@ -4,42 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace
-from clickpipe.compiler import CompiledProject
+from clickpipe.auth import reconcile
+from clickpipe.bus import Bus, DeploymentPromoted
+from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Registered
 from clickpipe.deploy.backfill.fills import Fill, fills
 from clickpipe.deploy.backfill.pace import Pace
 from clickpipe.deploy.backfill.run import Backfill
 from clickpipe.deploy.planning.plan import Plan
 from clickpipe.deploy.standby.standby import Standby
 from clickpipe.deploy.tables import Progress, Tables
+from clickpipe.deploy.writes import Writes
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
-from clickpipe.template import Secrets, no_secret
 
 _LOGGER = logging.getLogger(__name__)
 _AGAIN_AFTER = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between retries: a full disk may have space again
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What a deployment needs from the running server.
-
-    `live` returns the live deployment. `paused` holds inserts back within its block. `written` raises ClickpipeError
-    while earlier inserts have not succeeded. `promote` is called inside the catalog's transaction and `promoted` after
-    it, with the new live deployment. `secret` returns a secret's value, or None.
-    """
-
-    live: Callable[[], Live | None]
-    paused: Callable[[], AbstractContextManager[None]]
-    promote: Callable[[CompiledProject], None]
-    promoted: Callable[[Live], None]
-    secret: Secrets = no_secret
-    written: Callable[[], None] = lambda: None
 
 
 class Applier:
@@ -49,17 +32,23 @@ class Applier:
         self,
         engine: Engine,
         catalog: Catalog,
-        workspace: Workspace,
-        hooks: Hooks,
+        workspace: Registered,
+        writes: Writes,
         tables: Tables,
         standby: Standby,
         pace: Pace,
+        bus: Bus,
     ) -> None:
-        """Create new objects in the workspace's database; `pace` limits the copying of rows."""
+        """Create new objects in the workspace's database, and publish `DeploymentPromoted`.
+
+        `writes` are the inserts and copies that wait meanwhile; `pace` limits the copying of rows.
+        """
         self._engine = engine
         self._catalog = catalog
-        self._workspace = workspace
-        self._hooks = hooks
+        self._entry = workspace
+        self._workspace = workspace.record
+        self._writes = writes
+        self._bus = bus
         self._tables = tables
         self._standby = standby
         self._pace = pace
@@ -73,8 +62,8 @@ class Applier:
         be forwarded meanwhile, or tables cannot share files, everything happens while inserts are paused. If this
         raises, the live deployment is unchanged.
         """
-        base = self._hooks.live()
-        with self._hooks.paused():
+        base = self._entry.live
+        with self._writes.paused():
             self._standby.discard(base)  # the deployment that was live before this one
             self._tables.collect(base.physical.objects if base else ())  # leftovers of a failed undo
         with self.or_undo(deployment, base):
@@ -95,12 +84,12 @@ class Applier:
         progress: Progress,
     ) -> bool:
         """Create the deployment's tables and views; return False if it has been promoted already."""
-        workspace, base, at_once = self._workspace.id, self._hooks.live(), keep_until is not None
+        workspace, base, at_once = self._workspace.id, self._entry.live, keep_until is not None
         made = [item for step in plan.steps for item in step.create]
         moved = {item.name for step in plan.steps if step.move for item in step.create}
         self._catalog.set_status(workspace, deployment.id, DeploymentStatus.CREATING_SCHEMA)
-        with self._hooks.paused():
-            self._hooks.written()
+        with self._writes.paused():
+            self._writes.require_written()
             self._require_null(plan)
             self._tables.create([item for item in made if not item.is_view], progress)
             self._catalog.set_status(workspace, deployment.id, DeploymentStatus.SCHEMA_READY)
@@ -134,14 +123,14 @@ class Applier:
     def go_on(self, deployment: Deployment, live: Live, work: Mapping[str, Any], progress: Progress) -> None:
         """Resume a deployment that was filling its tables when the server stopped."""
         backfill = self._backfill([Fill.of(kept) for kept in work["fills"]])
-        with self.or_undo(deployment, self._hooks.live()):
+        with self.or_undo(deployment, self._entry.live):
             self.finish(deployment, live, backfill, work["keep_until"], progress)
 
     def finish(
         self, deployment: Deployment, live: Live, backfill: Backfill, keep_until: float | None, progress: Progress
     ) -> None:
         """Fill the tables, then promote the deployment or leave it in staging. Raises EngineError, ClickpipeError."""
-        workspace, backfills, base = self._workspace.id, self._catalog.backfills, self._hooks.live()
+        workspace, backfills, base = self._workspace.id, self._catalog.backfills, self._entry.live
         if backfills.work(workspace, deployment.id) is not None:
             done = backfills.done(workspace, deployment.id)
             backfill.fill(progress, done, lambda now: backfills.set_done(workspace, deployment.id, now))
@@ -151,7 +140,7 @@ class Applier:
                 backfills.end(workspace, deployment.id)
             self._standby.ready = True
             return
-        with self._hooks.paused():
+        with self._writes.paused():
             self._standby.require_current()
             self.promote(live, keep=keep_until > 0)
             self._standby.other = None
@@ -166,7 +155,7 @@ class Applier:
         try:
             yield
         except BaseException as error:
-            if self._hooks.live() is base and not self._goes_on(deployment):
+            if self._entry.live is base and not self._goes_on(deployment):
                 self._standby.other = None
                 reason = error.message if isinstance(error, EngineError) else str(error)
                 if self._fail(deployment, reason):
@@ -200,7 +189,7 @@ class Applier:
 
     def _undo(self, base: Live | None) -> None:
         """Remove what a failed deployment created; the next deployment removes whatever is left."""
-        with self._hooks.paused():
+        with self._writes.paused():
             try:
                 self._tables.collect(base.physical.objects if base else ())
             except EngineError:
@@ -211,8 +200,9 @@ class Applier:
         with self._catalog.transaction():
             self._catalog.promote(self._workspace.id, live.deployment_id, keep=keep)
             self._catalog.backfills.end(self._workspace.id, live.deployment_id)
-            self._hooks.promote(live.compiled)
-        self._hooks.promoted(live)
+            reconcile(self._catalog, self._workspace.id, live.compiled)
+        self._entry.live = live
+        self._bus.publish(DeploymentPromoted(self._workspace.id, live))
 
     def keep(self, before: Live, live: Live, until: float = 0.0) -> None:
         """Keep the previous deployment on standby, `until` that Unix time (0: until it is discarded)."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
-from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Workspace, service_tables
+from clickpipe.bus import Bus
+from clickpipe.catalog import Catalog, Deployment, DeploymentStatus, Live, Registered, SecretValues, service_tables
 from clickpipe.compiler import CompiledProject, compile_changes, compile_project, restore_project
-from clickpipe.config import DEFAULT_RULES, SETTINGS_FILE, ProjectRules, with_project
-from clickpipe.deploy.apply import Applier, Hooks
+from clickpipe.config import SETTINGS_FILE, ProjectRules, with_project
+from clickpipe.deploy.apply import Applier
 from clickpipe.deploy.backfill.pace import Pace
 from clickpipe.deploy.backfill.run import BESIDE, Backfill
 from clickpipe.deploy.planning.physical import layout
@@ -19,7 +20,8 @@ from clickpipe.deploy.planning.plan import Plan, all_new, make_plan
 from clickpipe.deploy.planning.verify import judge_layout
 from clickpipe.deploy.standby.clone import Rows, clone_tables
 from clickpipe.deploy.standby.standby import Standby
-from clickpipe.deploy.tables import Progress, Tables
+from clickpipe.deploy.tables import Progress
+from clickpipe.deploy.writes import Writes
 from clickpipe.diagnostics import ClickpipeError, ProjectError, has_errors
 from clickpipe.engine import Engine, EngineError, reader_on, scratch
 from clickpipe.project import Project, load_texts
@@ -43,25 +45,24 @@ class Deployer:
         self,
         engine: Engine,
         catalog: Catalog,
-        workspace: Workspace,
-        hooks: Hooks,
-        rules: ProjectRules = DEFAULT_RULES,
-        pace: Pace | None = None,
+        workspace: Registered,
+        writes: Writes,
+        standby: Standby,
+        secrets: SecretValues,
+        bus: Bus,
+        rules: ProjectRules,
+        pace: Pace,
     ) -> None:
-        """Deploy into the workspace's own database.
+        """Deploy into the workspace's own database, next to its `standby`; its `writes` wait where they must.
 
-        Projects are checked against `rules`; `pace` limits the copying of rows.
+        Projects are checked against `rules`; `pace` limits the copying of rows. `DeploymentPromoted` is published.
         """
-        self._engine = engine
-        self._catalog = catalog
-        self._workspace = workspace
-        self._hooks = hooks
+        self._engine, self._catalog, self._secrets = engine, catalog, secrets
+        self._entry, self._workspace, self._writes = workspace, workspace.record, writes
         self._rules = rules
-        self._service = service_tables(workspace.database)
-        self._tables = Tables(engine, workspace.database)
-        self.standby = Standby(engine, catalog, workspace, self._tables)
-        self.pace = pace or Pace(engine)
-        self._applier = Applier(engine, catalog, workspace, hooks, self._tables, self.standby, self.pace)
+        self._service = service_tables(workspace.record.database)
+        self._tables, self.standby, self.pace = standby.tables, standby, pace
+        self._applier = Applier(engine, catalog, workspace, writes, standby.tables, standby, pace, bus)
         self.unfinished: Deployment | None = None  # was filling its tables when the server stopped
         self._busy = threading.Lock()
         self._compiled: CompiledProject | None = None  # the last one without errors
@@ -85,7 +86,7 @@ class Deployer:
             raise ProjectError(compiled.diagnostics, project.sources)
         physical = layout(compiled, self._workspace.database)
         self._tables.create_database()
-        live = self._hooks.live()
+        live = self._entry.live
         kept = live.physical.objects if live else ()
         judge_layout(self._engine, compiled, physical, [o for o in physical.objects() if o.name not in kept])
         try:
@@ -95,10 +96,10 @@ class Deployer:
                 physical,
                 live,
                 allow_destructive=allow_destructive,
-                secret=self._hooks.secret,
+                secret=partial(self._secrets.value, self._workspace.id),
             )
         except EngineError as error:  # another deployment may have removed tables meanwhile
-            if self._hooks.live() is live:
+            if self._entry.live is live:
                 raise
             message = "Another deployment was promoted while this one was planned. Please deploy again."
             raise ClickpipeError(message, code="deployment_outdated") from error
@@ -123,7 +124,7 @@ class Deployer:
             raise
 
     def _require_current(self, prepared: Prepared) -> None:
-        live = self._hooks.live()
+        live = self._entry.live
         if live is not prepared.base:
             message = "Another deployment was promoted since this one was planned. Please deploy again."
             raise ClickpipeError(message, code="deployment_outdated")
@@ -167,10 +168,10 @@ class Deployer:
         finally:
             self._busy.release()
 
-    def clone(self, source: Live, paused: Callable[[], AbstractContextManager[None]], rows: Rows) -> None:
+    def clone(self, source: Live, writes: Writes, rows: Rows) -> None:
         """Start this workspace, which must be new, as a copy of another's live deployment, with its rows.
 
-        `paused` holds the other's inserts back. Raises EngineError.
+        `writes` are the other's, which wait meanwhile. Raises EngineError.
         """
         self._take()
         try:
@@ -180,7 +181,7 @@ class Deployer:
             deployment = self._catalog.create_deployment(
                 self._workspace.id, files, learned, plan.as_dict(), found.physical()
             )
-            clone_tables(self._engine, self._tables, found, source, paused, rows)
+            clone_tables(self._engine, self._tables, found, source, writes, rows)
             live = Live(deployment.id, source.compiled, deployment.physical, self._service)
             self._applier.promote(live, keep=False)
         finally:
@@ -193,8 +194,8 @@ class Deployer:
         """
         self._take()
         try:
-            with self._hooks.paused():
-                live, other = self._hooks.live(), self._other(number)
+            with self._writes.paused():
+                live, other = self._entry.live, self._other(number)
                 if live is None:
                     self.standby.other = None
                     self._applier.promote(other, keep=False)
@@ -208,7 +209,7 @@ class Deployer:
 
     def expired(self, now: float) -> int | None:
         """Return the previous deployment's number if its time is over at `now` (Unix time), else None."""
-        previous = self.standby.previous(self._hooks.live())
+        previous = self.standby.previous(self._entry.live)
         if previous is None:
             return None
         found = self._catalog.deployment(self._workspace.id, previous.deployment_id)
@@ -219,9 +220,9 @@ class Deployer:
         """Remove the standby deployment. Raises ClickpipeError 404 if `number` is not the standby's."""
         self._take()
         try:
-            with self._hooks.paused():
+            with self._writes.paused():
                 self._other(number)
-                self.standby.discard(self._hooks.live())
+                self.standby.discard(self._entry.live)
         finally:
             self._busy.release()
 
@@ -234,8 +235,8 @@ class Deployer:
             raise ClickpipeError(message, status=409, code="deployment_in_progress")
         return self.standby.other
 
-    def restore(self, keep: Collection[str] = ()) -> Live | None:
-        """After a start, return the live deployment from the catalog, and remove what a crash left behind.
+    def restore(self, keep: Collection[str] = ()) -> None:
+        """After a start, make live what the catalog says is, and remove what a crash left behind.
 
         Tables in `keep` stay.
 
@@ -261,7 +262,7 @@ class Deployer:
             _LOGGER.warning("the deployment beside the live one is given up: %s", error)
             self.unfinished = None
             self.standby.discard(live)
-        return live
+        self._entry.live = live
 
     def _interrupted(self, deployment: Deployment) -> None:
         """Prepare to resume a deployment that a stop interrupted, or mark it as failed if that is impossible."""

@@ -18,16 +18,20 @@ from clickpipe.ingest.position import Position
 from clickpipe.ingest.probe import PLAIN, UNMERGED, Probe
 from clickpipe.ingest.quarantine import Reason, reasons
 from clickpipe.ingest.replay import replay
+from clickpipe.ingest.tables import DeployedTables, TableLock
 from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
-from clickpipe.ingest.writes import unseen
+from clickpipe.ingest.writes import NO_FORWARDING, Forwarding, unseen
 
 __all__ = [
     "FORMATS",
+    "NO_FORWARDING",
     "PLAIN",
     "UNMERGED",
     "Analysis",
+    "DeployedTables",
     "Dialect",
     "FileRows",
+    "Forwarding",
     "Importer",
     "IngestResult",
     "Ingester",
@@ -38,6 +42,7 @@ __all__ = [
     "Reason",
     "Replacing",
     "Stored",
+    "TableLock",
     "WriteAheadLog",
     "analyze",
     "analyze_columns",

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from types import MappingProxyType
@@ -14,11 +14,12 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, Settings, owner as whose, work_for
+from clickpipe.engine import Engine, Settings, owner as whose, work_for
 from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
 from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
 from clickpipe.ingest.import_lines import LinesWriter, Target, Written
+from clickpipe.ingest.tables import DeployedTables
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 from clickpipe.query import shown_error
@@ -27,7 +28,6 @@ _MISSING = "Name them, or let them have their defaults: allow_missing_columns=tr
 _AT_ONCE = 2  # parts of a file written concurrently
 NO_SETTINGS: Settings = MappingProxyType({})
 
-Pause = Callable[[], AbstractContextManager[None]]
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -44,33 +44,24 @@ class Replacing:
 
 
 class Importer:
-    """Imports of one workspace. `live` is read for every part, as a deployment may come in between."""
+    """Imports of one workspace. What is deployed is read for every part, as a deployment may come in between."""
 
     def __init__(
         self,
         engine: Engine,
-        owner: str,
-        live: Callable[[], Live],
-        hold: Pause,
-        pause: Pause,
+        tables: DeployedTables,
         recorder: IngestionLog,
-        replaced: Callable[[str], None] = lambda _: None,
-        sever: Callable[[EngineError], bool] = lambda _: False,
         bounds: Settings = NO_SETTINGS,
     ) -> None:
-        """Write through `engine`; `hold` keeps deployments away, `pause` events; `recorder` records every operation.
+        """Write through `engine` to `tables`; `recorder` records every operation.
 
-        `replaced` is called with data sources whose rows were replaced or deleted; `sever` when an insert fails: see
-        `Writer`. `bounds` are the limits for evaluating a caller's condition.
+        `bounds` are the limits for evaluating a caller's condition.
         """
-        self._lines = LinesWriter(engine, sever)
-        self._replaced = replaced
+        self._lines = LinesWriter(engine, tables.sever)
         self._recorder = recorder
         self._engine = engine
-        self._owner = owner
-        self._live = live
-        self._hold = hold
-        self._pause = pause
+        self._tables = tables
+        self._owner = tables.workspace
         self._bounds = bounds
 
     def append(
@@ -88,8 +79,8 @@ class Importer:
         done = counts.parts
         with self._telling(name, "append", counts):
             for parts in _together(islice(enumerate(rows.parts), done, None)):
-                with self._hold():
-                    live = self._live()
+                with self._tables.held():
+                    live = self._tables.live()
                     into = Target(live, _source(live, name), live.physical.tables[name], rows)
                     self._write_all(into, parts, counts, report, (before or {}).get("decided"))
                 report(counts.as_dict())
@@ -141,8 +132,8 @@ class Importer:
             raise ClickpipeError(message, code="columns_missing")
         counts = ImportCounts.of({"import_id": (before or {}).get("import_id")}, rows.layout)
         report(counts.as_dict())
-        with self._hold(), self._telling(name, "replace", counts):
-            live = self._live()
+        with self._tables.held(), self._telling(name, "replace", counts):
+            live = self._tables.live()
             source, target = _source(live, name), live.physical.tables[name]
             self._replace(live, source, target, rows, counts, how, report, tag)
         return counts
@@ -170,12 +161,12 @@ class Importer:
             marked: Settings = {**self._bounds, "log_comment": tag}
             if condition:
                 self._require_condition(beside, condition, marked)
-            with self._pause():
+            with self._tables.events_paused():
                 if condition:
                     kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
                     self._engine.execute(kept, output="Null", settings=marked)
                 self._engine.storage.swap(target, beside)
-                self._replaced(source.name)
+                self._tables.replaced(source.name)
 
     @contextmanager
     def _beside(self, target: str, import_id: str) -> Iterator[str]:
@@ -226,8 +217,8 @@ class Importer:
 
     def settled(self, name: str) -> str:
         """Return a data source's table once everything acknowledged so far has been inserted."""
-        with self._hold(), self._pause():
-            return self._live().physical.tables[name]
+        with self._tables.held(), self._tables.events_paused():
+            return self._tables.live().physical.tables[name]
 
     def delete(self, name: str, condition: str, *, tag: str = "", counting: str = "") -> int:
         """Delete the rows that match a condition (checked and composed SQL); return how many there were.
@@ -237,14 +228,14 @@ class Importer:
         they made of the rows. Raises EngineError.
         """
         self.settled(name)
-        with self._hold():  # events go on: new ones may or may not be deleted
-            target = self._live().physical.tables[name]
+        with self._tables.held():  # events go on: new ones may or may not be deleted
+            target = self._tables.live().physical.tables[name]
             rows = self._counted(target, condition, {**self._bounds, "log_comment": counting})
             if rows:
                 started = time.monotonic()
                 statement = f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n)"
                 self._engine.execute(statement, settings={"log_comment": tag, "mutations_sync": 1})
-                self._replaced(name)
+                self._tables.replaced(name)
                 self._recorder.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
         return rows
 
@@ -257,13 +248,13 @@ class Importer:
 
         That includes everything acknowledged so far, which is inserted first.
         """
-        with self._hold(), self._pause():
+        with self._tables.held(), self._tables.events_paused():
             started = time.monotonic()
-            tables = self._live().physical.tables
+            tables = self._tables.live().physical.tables
             for each in (name, f"{name}_quarantine"):
                 if each in tables:
                     self._engine.storage.truncate(tables[each])
-            self._replaced(name)
+            self._tables.replaced(name)
             self._recorder.operation(self._owner, name, "truncate", seconds=time.monotonic() - started)
 
 

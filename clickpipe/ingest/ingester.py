@@ -13,14 +13,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 
-from clickpipe.catalog import Live, PositionStore
+from clickpipe.catalog import PositionStore, Registry
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.bounded import end_all, wait_at_start
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, import_id
@@ -35,6 +35,7 @@ from clickpipe.ingest.segments import Segments
 from clickpipe.ingest.settle import Settler
 from clickpipe.ingest.untaken import disk_full
 from clickpipe.ingest.writer import Writer
+from clickpipe.ingest.writes import NO_STANDBYS, Standbys
 from clickpipe.observe import IngestionLog
 
 _LOGGER = logging.getLogger(__name__)
@@ -50,26 +51,25 @@ class Ingester:
         engine: Engine,
         log: WriteAheadLog,
         positions: PositionStore,
-        live: Callable[[str], Live | None],
+        workspaces: Registry,
         *,
         batch_bytes: int = 16 << 20,
         queue_bytes: int = 192 << 20,
         flush_seconds: float = 1.0,
         fail_fast: Collection[str] = (),
         recorder: IngestionLog | None = None,
-        sever: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
+        standbys: Standbys = NO_STANDBYS,
         workers: int = 4,
-        owner: Callable[[str], str] = str,
     ) -> None:
-        """Insert through `engine`; `positions` stores sources' positions, `live` returns a workspace's live deployment.
+        """Insert through `engine` into what is live in `workspaces`; `positions` stores sources' positions.
 
         `batch_bytes` limits one insert (a larger request gets its own); `queue_bytes` limits everything being read or
         waiting, of which one owner among several may take half. `fail_fast` are data sources (`*`: all) that refuse a
-        request if any line does not fit. `recorder` records everything; `sever` is called when an insert fails: see
-        `Writer`. `workers` is the number of writing threads per workspace; `owner` returns its engine owner.
+        request if any line does not fit. `recorder` records everything; `standbys` is asked when an insert fails:
+        see `Writer`. `workers` is the number of writing threads per workspace.
         """
         self._engine, self._log, self._positions = engine, log, positions
-        self._writer = Writer(engine, log, positions, live, recorder, sever)
+        self._writer = Writer(engine, log, positions, workspaces, recorder, standbys)
         self._batch_bytes = batch_bytes
         self._queue_bytes = queue_bytes
         self._flush_seconds = flush_seconds
@@ -81,7 +81,7 @@ class Ingester:
         self._stopped = False  # start no more inserts: the rest stays in the log
         self._state = threading.Condition()
         self._segments = Segments(self._writer, self._state, recorder)
-        self._pools = Pools(workers, owner)
+        self._pools = Pools(workers, workspaces)
         self._room = Reading(queue_bytes, self._segments, self._pools)
         self.reading = self._room.reading
         self._clock = threading.Thread(target=self._flush_in_time, name="ingest-clock", daemon=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from clickpipe.catalog import Registry
 from clickpipe.engine import work_for
 
 
 class Pools:
     """A thread pool per workspace. Not thread-safe."""
 
-    def __init__(self, workers: int, owner: Callable[[str], str] = str) -> None:
-        """Start up to `workers` threads per workspace on demand; `owner` returns a workspace's engine owner."""
-        self.owner = owner
+    def __init__(self, workers: int, workspaces: Registry) -> None:
+        """Start up to `workers` threads per workspace on demand; `workspaces` knows their engine owners."""
+        self.owner = workspaces.owner
         self._workers = workers
         self._pools: dict[str, ThreadPoolExecutor] = {}
 

@@ -9,7 +9,7 @@ They work out the keys too, as the table would.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clickpipe.catalog import Live
@@ -44,15 +44,15 @@ class Probe:
         *,
         views: bool = True,
         keeps: bool = False,
-        beside: Callable[[str], str] | None = None,
+        beside: str = "",
         only: str = "",
     ) -> None:
         """Make it for what is live in the workspace `owner`; without `views`, of the table alone.
 
         `only`: of the views, this one and those that its rows come through.
 
-        `keeps`: its tables keep the rows, in memory. `beside` gives, for the table that a view writes to, one on disk
-        that keeps what the view makes. Raises EngineError.
+        `keeps`: its tables keep the rows, in memory. With `beside`, tables on disk keep what the views make: each has
+        the name of the table that a view writes to, with this behind it. Raises EngineError.
         """
         self._engine = engine
         self._live = live
@@ -63,7 +63,7 @@ class Probe:
         self._owner = owner
         self._store = " ENGINE = Memory" if keeps else " ENGINE = Null"
         targets = {view.target for view in self._behind} if beside else set()
-        self._beside = {name: beside(live.physical.tables[name]) for name in targets} if beside else {}
+        self._beside = {name: f"{live.physical.tables[name][:-1]}{beside}`" for name in targets}
         self.names = list(dict.fromkeys([data_source, *(view.target for view in self._behind)]))
         self._views: dict[str, str] = {}
         self.table = self.copy_of(data_source)

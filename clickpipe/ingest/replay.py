@@ -23,11 +23,10 @@ from clickpipe.ingest.mapping import Replay, build_replay
 from clickpipe.ingest.narrow import narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.uncertain import has_only_own_views, is_uncertain
-from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently
+from clickpipe.ingest.writes import NO_FORWARDING, ONE_BLOCK, Forwarding, execute_patiently
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 
-Sever = Callable[[EngineError], bool]
 _HASH = "sipHash128(toString(tuple({columns})))"
 
 
@@ -51,25 +50,26 @@ def replay(
     live: Live,
     source: DataSource,
     owner: str,
-    sever: Sever = lambda _: False,
+    forwarding: Forwarding = NO_FORWARDING,
     tell: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> dict[str, int]:
     """Move the rows of a quarantine that fit now into the data source; return how many, and how many are left.
 
     Rows that a view or the table refuses stay, as do lines that were no JSON: their columns were never known. Nothing
-    may write to the quarantine meanwhile. A replay that was cut off is ended first. `sever` is called whether it has
-    removed what made the insert fail; `tell` is told of tables that the next server needs to go on with it. Raises
-    EngineError.
+    may write to the quarantine meanwhile. A replay that was cut off is ended first. `forwarding` is asked whether
+    it has removed what made the insert fail; `tell` is told of tables that the next server needs to go on with it.
+    Raises EngineError.
     """
-    running = _Replaying(engine, live, source, owner, sever)
+    running = _Replaying(engine, live, source, owner, forwarding)
     before = running.go_on()
     found = running.run(tell)
     return {"rows": before + found["rows"], "left": found["left"]}
 
 
 class _Replaying:
-    def __init__(self, engine: Engine, live: Live, source: DataSource, owner: str, sever: Sever) -> None:
-        self._engine, self._live, self._source, self._owner, self._sever = engine, live, source, owner, sever
+    def __init__(self, engine: Engine, live: Live, source: DataSource, owner: str, forwarding: Forwarding) -> None:
+        self._engine, self._live, self._source, self._owner = engine, live, source, owner
+        self._forwarding = forwarding
         self._table = live.physical.tables[source.name]
         self._quarantine = live.physical.tables[f"{source.name}_quarantine"]
         self._beside, self._numbered, self._decided = (
@@ -125,7 +125,7 @@ class _Replaying:
         try:
             execute_patiently(self._engine, statement, settings)
         except EngineError as error:
-            if not self._sever(error):
+            if not self._forwarding.sever(error):
                 raise
             execute_patiently(self._engine, statement, settings)
 

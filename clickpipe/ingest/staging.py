@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from clickpipe.catalog import Live
+from clickpipe.catalog import Live, Registry
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, Settings
 from clickpipe.ingest.channel import Channel, IngestResult, Staging
@@ -28,11 +28,11 @@ _LOGGER = logging.getLogger(__name__)
 class Stager:
     """Stages lines of channels; a channel is used by one thread at a time."""
 
-    def __init__(self, engine: Engine, log: WriteAheadLog, live: Callable[[str], Live | None]) -> None:
-        """Stage through `engine`; `live` tells what a workspace's id answers from."""
+    def __init__(self, engine: Engine, log: WriteAheadLog, workspaces: Registry) -> None:
+        """Stage through `engine`; `workspaces` knows what is live."""
         self._engine = engine
         self._log = log
-        self._live = live
+        self._live = workspaces.live
         engine.storage.create_database(STAGED, "Memory")
 
     def takes(self, workspace: str, data_source: str) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from clickpipe.catalog import Live, PositionStore
+from clickpipe.catalog import PositionStore, Registry
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError
+from clickpipe.engine import Engine
 from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, Staging, State
 from clickpipe.ingest.decoder import Judged
 from clickpipe.ingest.direct import DirectInsert
@@ -29,6 +29,7 @@ from clickpipe.ingest.position import Positions, furthest
 from clickpipe.ingest.staging import Stager
 from clickpipe.ingest.uncertain import has_views
 from clickpipe.ingest.untaken import untaken
+from clickpipe.ingest.writes import NO_STANDBYS, Standbys
 from clickpipe.observe import IngestionLog
 from clickpipe.query import shown_error
 
@@ -44,23 +45,22 @@ class Writer:
         engine: Engine,
         log: WriteAheadLog,
         positions: PositionStore,
-        live: Callable[[str], Live | None],
+        workspaces: Registry,
         recorder: IngestionLog | None = None,
-        sever: Callable[[str, EngineError], bool] = lambda _workspace, _error: False,
+        standbys: Standbys = NO_STANDBYS,
     ) -> None:
-        """Insert through `engine`; `live` tells what a workspace's id answers from, `told` is told of inserts.
+        """Insert through `engine` into what is live in `workspaces`; `recorder` records each insert.
 
-        Where sources are is kept in `positions`.
-        `sever` cuts off a standby deployment whose view made an insert fail.
+        `positions` stores sources' positions. `standbys` cuts off a standby deployment whose view made an insert fail.
         """
-        self._sever = sever
+        self._standbys = standbys
         self._positions = positions
         self._recorder = recorder
         self._engine = engine
         self._log = log
-        self._live = live
+        self._live = workspaces.live
         self._disk = ThreadPoolExecutor(4, thread_name_prefix="log")
-        self._stager = Stager(engine, log, live)
+        self._stager = Stager(engine, log, workspaces)
         self._direct = DirectInsert(engine, log, self._stager)
         self.takes = self._stager.takes
         self.empty = self._stager.empty
@@ -249,7 +249,8 @@ class Writer:
             partial(self._stager.kept, channel, staging) if self._stager.is_uncertain(channel, staging) else None,
         )
         known = Narrowed.of(kept) if kept is not None else None
-        return insert_staged(self._engine, rows, known=known, keep=keep, sever=partial(self._sever, channel.workspace))
+        sever = partial(self._standbys.sever, channel.workspace)
+        return insert_staged(self._engine, rows, known=known, keep=keep, sever=sever)
 
     def _tell(self, channel: Channel, batch: Batch, seconds: float, found: Inserted, error: str = "") -> None:
         if self._recorder is None:

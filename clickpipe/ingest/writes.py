@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from clickpipe.engine import Engine, EngineError, Params, Settings
 from clickpipe.ingest.judge import is_passing
@@ -25,6 +26,36 @@ ONE_BLOCK: Settings = {
 ONE_THREAD: Settings = {key: value for key, value in ONE_BLOCK.items() if key != "max_block_size"}
 
 Sever = Callable[[EngineError], bool]
+
+
+class Standbys(Protocol):
+    """The standby deployments that rows are forwarded to."""
+
+    def sever(self, workspace: str, error: EngineError) -> bool:
+        """Cut a workspace's standby off from new rows if it made an insert fail; return whether."""
+        ...
+
+
+class Forwarding(Protocol):
+    """The standby deployment of one workspace."""
+
+    def sever(self, error: EngineError) -> bool:
+        """Cut it off from new rows if it made an insert fail; return whether."""
+        ...
+
+
+class _NoStandbys:
+    def sever(self, _workspace: str, _error: EngineError) -> bool:
+        return False
+
+
+class _NoForwarding:
+    def sever(self, _error: EngineError) -> bool:
+        return False
+
+
+NO_STANDBYS = _NoStandbys()
+NO_FORWARDING = _NoForwarding()
 
 
 def never(_error: EngineError) -> bool:

@@ -4,7 +4,7 @@ from clickpipe.jobs.copies import run_copy
 from clickpipe.jobs.populate import Population, run_population, view_of
 from clickpipe.jobs.report import JobCancelled, JobStopped, Report
 from clickpipe.jobs.runner import JobRunner, Work
-from clickpipe.jobs.schedule import CopySchedule
+from clickpipe.jobs.schedule import CopySchedule, ScheduledCopies
 
 __all__ = [
     "CopySchedule",
@@ -13,6 +13,7 @@ __all__ = [
     "JobStopped",
     "Population",
     "Report",
+    "ScheduledCopies",
     "Work",
     "run_copy",
     "run_population",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from clickpipe.catalog import Live
 from clickpipe.engine import Engine, EngineError, Settings
-from clickpipe.ingest import Probe, has_only_own_views, has_views, is_passing, is_uncertain, unseen
+from clickpipe.ingest import Forwarding, Probe, has_only_own_views, has_views, is_passing, is_uncertain, unseen
 from clickpipe.jobs.report import Report
 
 _LOGGER = logging.getLogger(__name__)
@@ -62,8 +62,7 @@ def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
     if not has_views(live, name):
         return Appending(rows, target, token)
     once = is_uncertain(engine, live, name) and has_only_own_views(engine, live, name)
-    beside = (lambda table: f"{table[:-1]}_copy_{token}`") if once else None
-    probe = Probe(engine, live, name, f"job_{token}", beside=beside)
+    probe = Probe(engine, live, name, f"job_{token}", beside=f"_copy_{token}" if once else "")
     appending = Appending(rows, target, token, probe.beside)
     try:
         engine.execute(f"INSERT INTO {probe.table} SELECT * FROM {rows}", settings=_SAME_BLOCKS)
@@ -78,7 +77,7 @@ def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
     return appending
 
 
-def append_rows(engine: Engine, appending: Appending, report: Report, sever: Callable[[EngineError], bool]) -> None:
+def append_rows(engine: Engine, appending: Appending, report: Report, forwarding: Forwarding) -> None:
     """Append all rows exactly once, even if retried: a single thread always produces the same blocks."""
     steps = {appending.rows: appending.target, **appending.behind}
     tag = uuid.uuid4().hex
@@ -92,18 +91,16 @@ def append_rows(engine: Engine, appending: Appending, report: Report, sever: Cal
             }
             if appending.behind:
                 settings |= unseen(target)
-            _append(engine, f"INSERT INTO {target} SELECT * FROM {source}", settings, report, sever)
+            _append(engine, f"INSERT INTO {target} SELECT * FROM {source}", settings, report, forwarding)
 
 
-def _append(
-    engine: Engine, statement: str, settings: Settings, report: Report, sever: Callable[[EngineError], bool]
-) -> None:
+def _append(engine: Engine, statement: str, settings: Settings, report: Report, forwarding: Forwarding) -> None:
     wait = 0.5
     while True:
         try:
             engine.execute(statement, settings=settings)
         except EngineError as error:
-            if report.stopped or not (is_passing(error) or sever(error)):
+            if report.stopped or not (is_passing(error) or forwarding.sever(error)):
                 raise
             _LOGGER.warning("rows of a job could not be appended: %s; it is tried again", error.message)
             time.sleep(wait)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from clickpipe.compiler import Composer, CopyPipe
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError, insert_of_select
-from clickpipe.ingest import PLAIN
+from clickpipe.ingest import NO_FORWARDING, PLAIN, Forwarding
 from clickpipe.jobs.appending import Appending, append_rows, ask_views
 from clickpipe.jobs.report import JobCancelled, Report
 from clickpipe.query import hide_secrets, judge
@@ -30,7 +30,7 @@ def run_copy(
     mode: str | None = None,
     secret: Secrets = environment_secret,
     report: Report | None = None,
-    sever: Callable[[EngineError], bool] = lambda _: False,
+    forwarding: Forwarding = NO_FORWARDING,
     before: Mapping[str, Any] | None = None,
 ) -> int:
     """Run a copy pipe now and return how many rows it wrote.
@@ -38,8 +38,8 @@ def run_copy(
     `replace` is atomic for readers: the new rows go to a temporary table, which then swaps names with the target.
     `append` also writes to a temporary table first and tries the rows on the target's views, so that a failed or
     cancelled query, or a view that refuses a row, leaves nothing behind. Then it is recorded through `report` and will
-    be completed whatever happens; after a restart, `before` is what was recorded. When an insert fails, `sever` is
-    called: if it returns True, it has removed the cause, and the insert is retried. Raises ClickpipeError (404 for an
+    be completed whatever happens; after a restart, `before` is what was recorded. When an insert fails, `forwarding`
+    is asked: if it has removed the cause, the insert is retried. Raises ClickpipeError (404 for an
     unknown copy pipe), what its template raises, EngineError, JobCancelled and JobStopped.
     """
     copy = live.compiled.copies.get(name)
@@ -52,14 +52,14 @@ def run_copy(
         raise ClickpipeError(message, code="bad_mode")
     report = report or Report()
     if before and before.get("appending"):
-        return _go_on(engine, live, copy, before, report, sever)
+        return _go_on(engine, live, copy, before, report, forwarding)
     binder = Binder(live.compiled.known_names.of(copy.pipe), secret)
     given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
     composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(copy.pipe, given, binder)
     judge(engine, live, composed, live.compiled.rules.copy_sources)
     try:
         bound = BoundSQL(composed.text, binder.params, binder.settings)
-        return _write(engine, live, copy, bound, mode, report, sever)
+        return _write(engine, live, copy, bound, mode, report, forwarding)
     except EngineError as error:
         error.message = hide_secrets(error.message, binder.params)
         raise
@@ -72,7 +72,7 @@ def _write(
     bound: BoundSQL,
     mode: str,
     report: Report,
-    sever: Callable[[EngineError], bool],
+    forwarding: Forwarding,
 ) -> int:
     columns = ", ".join(quote_identifier(c.name) for c in engine.describe(bound.text, bound.params))
     target = live.physical.tables[copy.target]
@@ -97,7 +97,7 @@ def _write(
                 begun = False
                 appending.drop(engine)
                 raise
-            append_rows(engine, appending, report, sever)
+            append_rows(engine, appending, report, forwarding)
             report.tell({**told, "appended": True})
             begun = False
             appending.drop(engine)
@@ -115,7 +115,7 @@ def _go_on(
     copy: CopyPipe,
     before: Mapping[str, Any],
     report: Report,
-    sever: Callable[[EngineError], bool],
+    forwarding: Forwarding,
 ) -> int:
     """Resume appending after a restart."""
     appending = Appending.of(before)
@@ -124,7 +124,7 @@ def _go_on(
         message = f"The server stopped while rows were appended to '{copy.target}', and it was deployed anew since."
         raise ClickpipeError(message, code="copy_cut_off")
     if "appended" not in before:
-        append_rows(engine, appending, report, sever)
+        append_rows(engine, appending, report, forwarding)
         report.tell({**before, "appended": True})
     appending.drop(engine)
     return int(before["rows"])

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, inline, insert_of_select
-from clickpipe.ingest import UNMERGED
+from clickpipe.engine import Engine, inline, insert_of_select
+from clickpipe.ingest import UNMERGED, DeployedTables
 from clickpipe.jobs.appending import Appending, append_rows, ask_views
 from clickpipe.jobs.report import Report
 from clickpipe.sql import quote_identifier
@@ -50,17 +49,16 @@ def run_population(
     engine: Engine,
     live: Live,
     wanted: Population,
-    pause: Callable[[], AbstractContextManager[None]],
+    tables: DeployedTables,
     report: Report,
     before: Mapping[str, Any] | None = None,
-    sever: Callable[[EngineError], bool] = lambda _: False,
 ) -> int:
     """Populate a view, and return how many rows its target got.
 
-    While inserts are paused (`pause`), the source is snapshotted and, if asked, the target emptied. Later rows reach
+    While events wait, the source is snapshotted and, if asked, the target emptied. Later rows reach
     the target through the view, so each row counts once. Views that read the target get the rows too. Progress is
-    recorded through `report`; after a restart, `before` is what was recorded, and the job resumes there. `sever` is as
-    for `run_copy`. Raises ClickpipeError, EngineError, JobCancelled and JobStopped.
+    recorded through `report`; after a restart, `before` is what was recorded, and the job resumes there. Raises
+    ClickpipeError, EngineError, JobCancelled and JobStopped.
     """
     view = view_of(live, wanted.pipe)
     source, target = live.physical.tables[view.source], live.physical.tables[view.target]
@@ -70,7 +68,7 @@ def run_population(
     made = [kept]
     try:
         if "kept" not in begun:
-            with pause():
+            with tables.events_paused():
                 engine.storage.snapshot(kept, source)
                 if wanted.truncate:
                     engine.storage.truncate(target)
@@ -87,7 +85,7 @@ def run_population(
             appending, rows = Appending.of(begun), int(begun["rows"])
             made += appending.tables
         if "appended" not in begun:
-            append_rows(engine, appending, report, sever)
+            append_rows(engine, appending, report, tables)
             report.tell({**told, "appended": True})
     finally:
         engine.storage.drop(made if not report.stopped else ())  # needed to resume after a restart

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from clickpipe.catalog import Catalog, Job
+from clickpipe.bus import Bus, JobChanged
+from clickpipe.catalog import Catalog, Job, Registry
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, interrupted_by, work_for
 from clickpipe.jobs.report import JobCancelled, JobStopped, Report
@@ -30,18 +31,18 @@ class JobRunner:
         self,
         catalog: Catalog,
         *,
-        told: Callable[[Job], None] = lambda _: None,
+        bus: Bus | None = None,
+        workspaces: Registry | None = None,
         workers: int = 4,
-        owner: Callable[[str], str] = str,
     ) -> None:
-        """Mark jobs that an earlier server left unfinished as failed; call `told` when a job begins or ends.
+        """Mark jobs that an earlier server left unfinished as failed; publish `JobChanged` when one begins or ends.
 
-        `owner` returns the engine owner for a workspace's jobs.
+        `workspaces` knows the engine owner of each workspace's jobs.
 
         `unfinished` are the interrupted jobs as they were; pass those that can be repeated to `resume`.
         """
-        self._told = told
-        self._owner = owner
+        self._bus = bus or Bus()
+        self._workspaces = workspaces or Registry()
         self._catalog = catalog
         self.unfinished = catalog.jobs.unfinished()
         catalog.jobs.fail_unfinished()
@@ -90,7 +91,7 @@ class JobRunner:
                     1 if job.kind == "deployment" else self._workers,
                     thread_name_prefix=f"jobs-{job.kind}",
                     initializer=work_for,
-                    initargs=(self._owner(job.workspace_id),),
+                    initargs=(self._workspaces.owner(job.workspace_id),),
                 )
             return self._pools[key]
 
@@ -188,7 +189,7 @@ class JobRunner:
         except sqlite3.Error:
             return
         if now is not None:
-            self._told(now)
+            self._bus.publish(JobChanged(now))
 
     def stop(self) -> None:
         """Ask running jobs to end soon; those that can be resumed are, at the next start."""

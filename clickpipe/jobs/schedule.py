@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from croniter import CroniterError, croniter
 
@@ -18,25 +19,25 @@ _SET_BACK = timedelta(hours=1)  # if the clock goes back further, it was wrong b
 _LOGGER = logging.getLogger(__name__)
 
 
+class ScheduledCopies(Protocol):
+    """The copy pipes of all workspaces that have a schedule."""
+
+    def scheduled(self) -> Mapping[str, Live]:
+        """Return the live deployments whose schedules are watched, by workspace id."""
+        ...
+
+    def start_due(self, workspace_id: str, name: str) -> Job | None:
+        """Start a copy that is due; return None if it should not run now."""
+        ...
+
+
 class CopySchedule:
     """Starts scheduled copies when they are due (cron, UTC). Runs missed while the server was down are not made up."""
 
-    def __init__(
-        self,
-        start: Callable[[str, str], Job | None],
-        live: Callable[[], Mapping[str, Live]],
-        *,
-        tick: float = 1.0,
-        also: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Start copies through `start(workspace id, name)`, which returns None if the copy should not run now.
-
-        `live` returns the live deployments by workspace id; `also` is called on every tick.
-        """
-        self._start = start
-        self._live = live
+    def __init__(self, copies: ScheduledCopies, *, tick: float = 1.0) -> None:
+        """Look every `tick` seconds which of `copies` are due."""
+        self._copies = copies
         self._tick = tick
-        self._also = also
         self._stop = threading.Event()
         self._last = datetime.now(UTC)
         self._thread = threading.Thread(target=self._loop, name="copy-schedule", daemon=True)
@@ -52,7 +53,7 @@ class CopySchedule:
         since, self._last = min(self._last, until), until
         return [
             job
-            for workspace, live in self._live().items()
+            for workspace, live in self._copies.scheduled().items()
             for copy in live.compiled.copies.values()
             if self._is_due(copy, since, until) and (job := self._start_it(workspace, copy.name)) is not None
         ]
@@ -66,7 +67,7 @@ class CopySchedule:
 
     def _start_it(self, workspace: str, name: str) -> Job | None:
         try:
-            return self._start(workspace, name)
+            return self._copies.start_due(workspace, name)
         except ClickpipeError as error:
             _LOGGER.warning("the copy '%s' is due, and could not be started: %s", name, error.message)
             return None
@@ -80,10 +81,6 @@ class CopySchedule:
                 self.run_due(datetime.now(UTC))
             except Exception:
                 _LOGGER.exception("the copy schedule stumbled")
-            try:
-                self._also()
-            except Exception:
-                _LOGGER.exception("what is kept for a time could not be removed")
 
     def close(self) -> None:
         """Stop watching the clock."""

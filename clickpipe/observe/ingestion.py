@@ -6,10 +6,10 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from clickpipe.catalog import resource_id, without_physical_names
+from clickpipe.catalog import Registry, resource_id, without_physical_names
 from clickpipe.observe.log import ServiceLog
 
 _COUNTS = ("successful_requests", "error_requests", "rows_total", "rows_successful", "rows_quarantined")
@@ -18,10 +18,10 @@ _COUNTS = ("successful_requests", "error_requests", "rows_total", "rows_successf
 class IngestionLog:
     """Turns what happens to data sources into rows of the service log."""
 
-    def __init__(self, log: ServiceLog, database: Callable[[str], str]) -> None:
-        """Write to `log`; `database` returns a workspace's database by its id."""
+    def __init__(self, log: ServiceLog, workspaces: Registry) -> None:
+        """Write to `log`, into the databases of `workspaces`."""
         self._log = log
-        self._database = database
+        self._workspaces = workspaces
         self._lock = threading.Lock()
         self._requests: defaultdict[tuple[str, str], defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._second = 0
@@ -44,7 +44,7 @@ class IngestionLog:
             "operation_id": str(uuid.uuid4()),
             **more,
         }
-        self._log.write(self._database(workspace), "datasources_ops_log", row)
+        self._log.write(self._workspaces.database(workspace), "datasources_ops_log", row)
 
     def block(self, workspace: str, data_source: str, block: Mapping[str, Any], import_id: str, source: str) -> None:
         """Record one block of a file, with the import's counts."""
@@ -63,7 +63,7 @@ class IngestionLog:
             "bytes": counts["bytes"],
             "processing_time": block["processing_time"],
         }
-        self._log.write(self._database(workspace), "block_log", row)
+        self._log.write(self._workspaces.database(workspace), "block_log", row)
 
     def request(self, workspace: str, data_source: str, size: int, **counts: int) -> None:
         """Count a request to the events API of `size` bytes; `counts` are columns of `hfi_requests`.
@@ -89,7 +89,7 @@ class IngestionLog:
                 **{name: counts[name] for name in _COUNTS},
                 **counts,
             }
-            self._log.write(self._database(workspace), "hfi_requests", row)
+            self._log.write(self._workspaces.database(workspace), "hfi_requests", row)
         self._requests.clear()
 
     def tell_past(self) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
-from clickpipe.catalog import resource_id
+from clickpipe.catalog import Registry, resource_id
 from clickpipe.observe.log import ServiceLog
 
 
 class KafkaLog:
     """Writes what topic readers do to the service log. Methods are thread-safe."""
 
-    def __init__(self, log: ServiceLog, database: Callable[[str], str]) -> None:
-        """Write to `log`; `database` maps a workspace id to its database."""
+    def __init__(self, log: ServiceLog, workspaces: Registry) -> None:
+        """Write to `log`, into the databases of `workspaces`."""
         self._log = log
-        self._database = database
+        self._workspaces = workspaces
 
     def passed(
         self, workspace: str, data_source: str, topic: str, partition: int, lag: int, messages: int, size: int
@@ -47,4 +46,4 @@ class KafkaLog:
             "topic": topic,
             **values,
         }
-        self._log.write(self._database(workspace), "kafka_ops_log", row)
+        self._log.write(self._workspaces.database(workspace), "kafka_ops_log", row)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clickpipe.catalog import Job, Token, resource_id
+from clickpipe.bus import JobChanged
+from clickpipe.catalog import Registry, Token, resource_id
 from clickpipe.engine import QueryResult
 from clickpipe.observe.log import ServiceLog
 
@@ -33,17 +34,17 @@ class Call:
 class QueryLog:
     """Turns calls and jobs into rows of the service log."""
 
-    def __init__(self, log: ServiceLog, database: Callable[[str], str]) -> None:
-        """Write to `log`; `database` returns a workspace's database by its id."""
+    def __init__(self, log: ServiceLog, workspaces: Registry) -> None:
+        """Write to `log`, into the databases of `workspaces`."""
         self._log = log
-        self._database = database
+        self._workspaces = workspaces
 
     def call(
         self, call: Call, *, seconds: float, status: int, result: QueryResult | None, error: str = "", ran: bool = True
     ) -> None:
         """Record a call: how long it took, its HTTP status, and its result; `ran` is False for a cached result."""
         workspace = call.token.workspace_id
-        database = self._database(workspace)
+        database = self._workspaces.database(workspace)
         start = int(time.time() - seconds)
         pipe_id = QUERY_API if call.pipe == QUERY_API else resource_id(workspace, "pipe", call.pipe)
         url = call.url[:_MOST_TEXT]
@@ -84,8 +85,9 @@ class QueryLog:
             }
             self._log.write(database, "endpoint_errors", row)
 
-    def job(self, job: Job) -> None:
+    def job_changed(self, event: JobChanged) -> None:
         """Record a job's current state; a newer row replaces an older one."""
+        job = event.job
         resource: dict[str, Any] = {}
         if job.kind in {"copy", "sink"}:
             resource["pipe_id"] = resource_id(job.workspace_id, "pipe", job.resource)
@@ -103,4 +105,4 @@ class QueryLog:
             "job_metadata": json.dumps({"resource": job.resource, **job.told}),
             **resource,
         }
-        self._log.write(self._database(job.workspace_id), "jobs_log", row)
+        self._log.write(self._workspaces.database(job.workspace_id), "jobs_log", row)

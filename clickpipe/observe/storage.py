@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
 
-from clickpipe.catalog import Live, resource_id
+from clickpipe.catalog import Registry, resource_id
 from clickpipe.engine import Engine, EngineError, Extent, split_table
 from clickpipe.observe.log import ServiceLog
 
@@ -18,18 +17,11 @@ _EVERY = 600.0  # seconds
 class StorageLog:
     """Writes a row per data source every ten minutes and on demand."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        log: ServiceLog,
-        live: Callable[[], Mapping[str, Live]],
-        database: Callable[[str], str],
-    ) -> None:
-        """Write to `log`; `live` returns the live deployments by workspace id, `database` a workspace's database."""
+    def __init__(self, engine: Engine, log: ServiceLog, workspaces: Registry) -> None:
+        """Write to `log` what the tables of the live deployments of `workspaces` hold."""
         self._engine = engine
         self._log = log
-        self._live = live
-        self._database = database
+        self._workspaces = workspaces
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="storage-log", daemon=True)
         self._thread.start()
@@ -37,9 +29,9 @@ class StorageLog:
     def write(self) -> None:
         """Write the current sizes."""
         now = int(time.time())
-        for workspace, live in self._live().items():
+        for workspace, live in self._workspaces.all_live().items():
             try:
-                extents = self._engine.storage.extents(self._database(workspace))
+                extents = self._engine.storage.extents(self._workspaces.database(workspace))
             except EngineError as error:
                 _LOGGER.warning("what data sources hold is not known: %s", error.message)
                 return
@@ -55,7 +47,7 @@ class StorageLog:
                     "bytes_quarantine": bad.size,
                     "rows_quarantine": bad.rows,
                 }
-                self._log.write(self._database(workspace), "datasources_storage", row)
+                self._log.write(self._workspaces.database(workspace), "datasources_storage", row)
 
     def _loop(self) -> None:
         while not self._stop.wait(_EVERY):

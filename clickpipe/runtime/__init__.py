@@ -1,5 +1,7 @@
 """A running clickpipe, assembled from the rooms below: instances and their workspaces."""
 
+from clickpipe.catalog import DEFAULT_WORKSPACE
+from clickpipe.runtime.data_in import LiveData
 from clickpipe.runtime.fixtures import LoadedFixture, fixture_path, load_fixtures
 from clickpipe.runtime.instance import Instance
 from clickpipe.runtime.opening import open_project
@@ -7,12 +9,13 @@ from clickpipe.runtime.staging import StagingData
 from clickpipe.runtime.upload import Upload
 from clickpipe.runtime.watch import FolderDeployment, deploy_folder, watch_folder
 from clickpipe.runtime.workspace import Workspace
-from clickpipe.runtime.workspaces import DEFAULT_WORKSPACE, Workspaces
+from clickpipe.runtime.workspaces import Workspaces
 
 __all__ = [
     "DEFAULT_WORKSPACE",
     "FolderDeployment",
     "Instance",
+    "LiveData",
     "LoadedFixture",
     "StagingData",
     "Upload",

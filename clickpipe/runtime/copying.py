@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
-from clickpipe.catalog import Job, Live, resource_id
+from clickpipe.catalog import Job, resource_id
 from clickpipe.compiler import CopyPipe
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
 from clickpipe.jobs import Report, Work, run_copy
 from clickpipe.runtime.services import Services
-from clickpipe.template import Secrets
+from clickpipe.runtime.tables import LiveTables
 
 
 class Copies:
@@ -23,29 +22,14 @@ class Copies:
     def __init__(
         self,
         services: Services,
-        workspace: str,
-        live: Callable[[], Live],
-        held: Callable[[], AbstractContextManager[None]],
-        secret: Secrets,
-        replaced: Callable[[str], None],
-        sever: Callable[[EngineError], bool],
-        changing: Callable[[str], bool] = lambda _: False,
-        parameters: Mapping[str, Any] | None = None,
+        tables: LiveTables,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Run copies of the `live` deployment; `held` keeps deployments away while one runs.
-
-        `replaced` is called with targets whose rows were replaced; `sever` is as for `run_copy`. `changing` returns
-        whether a deployment is about to change a target; `parameters` are stored with the jobs.
-        """
-        self._changing = changing
-        self._parameters = parameters or {}
-        self._sever = sever
+        """Run copies of the deployment that has `tables`; `parameters` are stored with the jobs."""
         self._services = services
-        self._workspace = workspace
-        self._live = live
-        self._held = held
-        self._secret = secret
-        self._replaced = replaced
+        self._tables = tables
+        self._workspace = tables.workspace
+        self._parameters = parameters
 
     def start(self, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 if there is no such copy pipe."""
@@ -62,7 +46,7 @@ class Copies:
 
     def replaces(self, name: str, mode: str | None) -> bool:
         """Return whether the copy pipe `name`, if it exists, replaces the rows of its target."""
-        found = self._live().compiled.copies.get(name)
+        found = self._tables.live().compiled.copies.get(name)
         return found is not None and (mode or found.mode) == "replace"
 
     def start_due(self, name: str) -> Job | None:
@@ -72,7 +56,7 @@ class Copies:
         """
         if name in self.paused() or self._services.jobs.is_running(self._workspace, "copy", name):
             return None
-        if self.replaces(name, None) and self._changing(self._live().compiled.copies[name].target):
+        if self.replaces(name, None) and self._tables.is_changing(self._tables.live().compiled.copies[name].target):
             return None
         return self.start(name, {})
 
@@ -88,7 +72,7 @@ class Copies:
         self._services.catalog.set_paused(self._workspace, name, paused=paused)
 
     def _require(self, name: str) -> CopyPipe:
-        found = self._live().compiled.copies.get(name)
+        found = self._tables.live().compiled.copies.get(name)
         if found is None:
             message = f"The pipe '{name}' is not a copy pipe"
             raise ClickpipeError(message, status=404, code="not_found")
@@ -103,14 +87,15 @@ class Copies:
         report: Report,
     ) -> Mapping[str, Any]:
         started = time.monotonic()
-        with self._held():
+        with self._tables.held():
             report.check()
-            live = self._live()
+            live = self._tables.live()
             if self.replaces(name, mode):
                 self._services.ingester.settle(self._workspace)
-            rows = run_copy(self._services.engine, live, name, values, mode, self._secret, report, self._sever, before)
+            secret = partial(self._services.secrets.value, self._workspace)
+            rows = run_copy(self._services.engine, live, name, values, mode, secret, report, self._tables, before)
             if (mode or live.compiled.copies[name].mode) == "replace":
-                self._replaced(live.compiled.copies[name].target)
+                self._tables.replaced(live.compiled.copies[name].target)
         target, pipe_id = live.compiled.copies[name].target, resource_id(self._workspace, "pipe", name)
         told: dict[str, Any] = {"rows": rows, "written_rows": rows, "pipe_name": name, "pipe_id": pipe_id}
         self._services.ingestion_log.operation(

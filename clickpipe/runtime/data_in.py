@@ -3,47 +3,65 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from clickpipe.catalog import Job
 from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
-from clickpipe.engine import EngineError
+from clickpipe.engine import EngineError, Settings
 from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, Replacing, reasons, replay
 from clickpipe.jobs import JobCancelled, JobStopped, Report, Work
 from clickpipe.query import QueryService, compose_condition, failure
+from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.services import Services
+from clickpipe.runtime.tables import LiveTables
 from clickpipe.runtime.upload import COMPLETE, Upload
 
 
 class DataIn:
-    """Writes to the data sources of the live deployment or of staging. May be called from any thread."""
+    """Writes to the data sources of one deployment, and reads it. May be called from any thread."""
 
-    _services: Services
-    _importer: Importer
-    queries: QueryService
-    id: str
-    paused: Callable[[], AbstractContextManager[None]]
-    _outdate: Callable[[str], None]
-    sever_standby: Callable[[EngineError], bool]
-    _parameters: Mapping[str, Any] = {}  # stored with its jobs
+    def __init__(
+        self,
+        services: Services,
+        tables: LiveTables,
+        queries: QueryService,
+        bounds: Settings = MappingProxyType({}),
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Write to `tables`, which `queries` reads.
 
-    def _writable(self, table: str) -> None:
-        """Raise ClickpipeError if this deployment may not write to a table."""
+        `bounds` are the limits for evaluating a caller's condition; `parameters` are stored with the jobs.
+        """
+        self.id = tables.workspace
+        self.queries = queries
+        self._services = services
+        self._tables = tables
+        self._parameters = parameters
+        self.copies = Copies(services, tables, parameters)
+        self._importer = Importer(services.engine, tables, services.ingestion_log, bounds)
 
     def data_source_for_events(self, name: str) -> None:
         """Raise ClickpipeError unless the data source accepts events: 404 if it is unknown."""
-        live = self.queries.live()
+        live = self._tables.live()
         if live.takes_events(name):
-            self._writable(name)
+            self._tables.require_writable(name)
             return
         if name in live.compiled.data_sources:
             message = f"The data source '{name}' holds aggregate states: a materialized view fills it, events cannot."
             raise ClickpipeError(message, code="not_ingestible")
         raise _unknown(name, live.ingestible())
+
+    def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
+        """Start a copy pipe as a job. Raises ClickpipeError: 404 if unknown, 409 if its target may not be written."""
+        found = self._tables.live().compiled.copies.get(name)
+        if found is not None:
+            self._tables.require_writable(found.target)
+        return self.copies.start(name, values or {}, mode)
 
     def import_file(self, upload: Upload, *, mode: str = "append") -> Job:
         """Start a job that appends a file's rows, or replaces the rows that `upload.replacing` selects.
@@ -52,19 +70,19 @@ class DataIn:
         """
         self.data_source_for_events(upload.data_source)
         if upload.replacing.condition:
-            compose_condition(self._services.engine, self.queries.live(), upload.replacing.condition)
+            compose_condition(self._services.engine, self._tables.live(), upload.replacing.condition)
         upload.sync()
         parameters = {"upload": upload.as_dict(), "mode": mode, **self._parameters}
-        work = self._import(parameters)
+        work = self.importing(parameters)
         return self._services.jobs.submit(self.id, "import", upload.data_source, work, parameters)
 
-    def _import(self, parameters: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Work:
+    def importing(self, parameters: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Work:
         """Return the work of an import job; `before` is what it had reported before a restart."""
         upload = Upload.of(parameters["upload"])
         name, how = upload.data_source, upload.replacing
 
         def work(report: Report) -> Mapping[str, Any]:
-            live, importer = self.queries.live(), self._importer
+            live, importer = self._tables.live(), self._importer
             where = compose_condition(self._services.engine, live, how.condition) if how.condition else ""
             with upload.read(live.compiled.data_sources[name], self._services.settings, report) as rows:
                 if parameters["mode"] == "replace":
@@ -115,12 +133,12 @@ class DataIn:
     def _counted(self, data_source: str, condition: str) -> tuple[str, str]:
         """Return the table and the composed condition of a count."""
         self._require(data_source)
-        where = compose_condition(self._services.engine, self.queries.live(), condition)
+        where = compose_condition(self._services.engine, self._tables.live(), condition)
         return self._importer.settled(data_source), where
 
     def delete_rows(self, data_source: str, condition: str) -> int:
         """Delete the rows that match a condition; return how many there were. Raises ClickpipeError 400 and 404."""
-        live = self.queries.live()
+        live = self._tables.live()
         self._require(data_source)
         where = compose_condition(self._services.engine, live, condition)
         try:
@@ -131,16 +149,18 @@ class DataIn:
     def delete_job(self, data_source: str, condition: str) -> Job:
         """Start a job that deletes rows. Raises ClickpipeError 400 and 404."""
         self._require(data_source)
-        compose_condition(self._services.engine, self.queries.live(), condition)
+        compose_condition(self._services.engine, self._tables.live(), condition)
         parameters = {"condition": condition, **self._parameters}
         return self._services.jobs.submit(
-            self.id, "delete_data", data_source, self._deletion(data_source, condition), parameters
+            self.id, "delete_data", data_source, self.deletion(data_source, condition), parameters
         )
 
-    def _deletion(self, data_source: str, condition: str) -> Work:
+    def deletion(self, data_source: str, condition: str) -> Work:
+        """Return the work of a job that deletes rows."""
+
         def work(report: Report) -> Mapping[str, Any]:
             engine, tag, counting = self._services.engine, uuid.uuid4().hex, uuid.uuid4().hex
-            where = compose_condition(engine, self.queries.live(), condition)
+            where = compose_condition(engine, self._tables.live(), condition)
 
             def stop() -> None:
                 engine.cancel(counting)
@@ -161,7 +181,7 @@ class DataIn:
 
     def _left_behind(self, data_source: str) -> dict[str, list[str]]:
         """Return the views that still hold rows made from a data source's old rows, in the order to rebuild them."""
-        views = sorted(self.queries.live().compiled.views.values(), key=lambda view: view.name)
+        views = sorted(self._tables.live().compiled.views.values(), key=lambda view: view.name)
         found: list[str] = []
         sources = [data_source]
         for source in sources:
@@ -182,19 +202,21 @@ class DataIn:
     def quarantine_reasons(self, data_source: str, limit: int = 100) -> list[Reason]:
         """Return why rows of a data source are in quarantine. Raises ClickpipeError 404 if it is unknown."""
         self._require(f"{data_source}_quarantine", written=False)
-        return reasons(self._services.engine, self.queries.live(), data_source, limit)
+        return reasons(self._services.engine, self._tables.live(), data_source, limit)
 
     def replay_quarantine(self, data_source: str) -> Job:
         """Start a job that moves rows that fit now out of the quarantine. Raises ClickpipeError 404, 400."""
         self.data_source_for_events(data_source)
         return self._services.jobs.submit(
-            self.id, "quarantine_replay", data_source, self._replay(data_source), self._parameters
+            self.id, "quarantine_replay", data_source, self.replaying(data_source), self._parameters
         )
 
-    def _replay(self, data_source: str) -> Work:
+    def replaying(self, data_source: str) -> Work:
+        """Return the work of a job that replays a quarantine."""
+
         def work(report: Report) -> Mapping[str, Any]:
-            with self.paused():
-                live = self.queries.live()
+            with self._tables.paused():
+                live = self._tables.live()
                 source = live.compiled.data_sources[data_source]
                 try:
                     done = replay(
@@ -202,7 +224,7 @@ class DataIn:
                         live,
                         source,
                         self.id,
-                        self.sever_standby,
+                        self._tables,
                         lambda tables: report({"tables": list(tables)}),
                     )
                 except EngineError as error:
@@ -210,17 +232,26 @@ class DataIn:
                         raise JobStopped from error
                     raise
                 if done["rows"]:
-                    self._outdate(f"{data_source}_quarantine")
+                    self._tables.replaced(f"{data_source}_quarantine")
                 return done
 
         return work
 
     def _require(self, table: str, *, written: bool = True) -> None:
-        live = self.queries.live()
+        live = self._tables.live()
         if live.table(table) is None:
             raise _unknown(table, live.physical.tables)
         if written:
-            self._writable(table)
+            self._tables.require_writable(table)
+
+
+class LiveData(DataIn):
+    """Writes to the live deployment: events go through the log."""
+
+    def submit(self, data_source: str, lines: Lines, *, wait: bool = True) -> Future[IngestResult]:
+        """Queue JSON lines for a data source; see `Ingester.submit`."""
+        self.data_source_for_events(data_source)
+        return self._services.ingester.submit(self.id, data_source, lines, wait=wait)
 
 
 def _unknown(name: str, known: Iterable[str]) -> UnknownResource:

@@ -1,33 +1,56 @@
-"""The deployments of a workspace."""
+"""The deployments of a workspace: what is planned, carried out, live, and beside the live one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from clickpipe.auth import broken
-from clickpipe.catalog import Deployment, Live
-from clickpipe.deploy import Deployer, Feedback, Plan, Prepared, Progress, Rows, complete_part
+from clickpipe.catalog import Deployment, Live, Registered
+from clickpipe.deploy import Deployer, Feedback, Pace, Plan, Prepared, Progress, Rows, complete_part
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import EngineError
+from clickpipe.ingest import TableLock
 from clickpipe.jobs import Report
 from clickpipe.project import Project, load_texts
 from clickpipe.runtime.services import Services
 
 
-class Deploying:
-    """The part of a workspace that deploys. Methods may be called from any thread."""
+class Deployments:
+    """The deployments of one workspace. Methods may be called from any thread."""
 
-    _services: Services
-    _deployer: Deployer
-    id: str
-    database: str
-    parent: str
-    live: Live | None
-    paused: Callable[[], AbstractContextManager[None]]
+    def __init__(self, services: Services, workspace: Registered, lock: TableLock) -> None:
+        """Deploy to a workspace; `restore` makes live what was live."""
+        settings = services.settings
+        self._services = services
+        self._entry = workspace
+        self._lock = lock
+        self._id = workspace.record.id
+        pace = Pace(
+            services.engine,
+            threads=settings.backfill_threads,
+            rows_per_second=settings.backfill_rows_per_second,
+        )
+        self._deployer = Deployer(
+            services.engine,
+            services.catalog,
+            workspace,
+            lock,
+            services.standbys.add(workspace.record),
+            services.secrets,
+            services.bus,
+            settings.rules(on_server=True),
+            pace,
+        )
+
+    def restore(self, keep: Collection[str] = ()) -> None:
+        """After a start, make live what the catalog says is; tables in `keep` are not removed."""
+        self._deployer.restore(keep)
+
+    def live(self) -> Live | None:
+        """Return the live deployment; None before the first."""
+        return self._entry.live
 
     def prepare(
         self, files: Mapping[str, str], *, allow_destructive: bool = False, skip_incomplete: bool = False
@@ -47,18 +70,18 @@ class Deploying:
     def prepare_project(self, project: Project, *, allow_destructive: bool = False) -> Prepared:
         """Compile a loaded project and plan its deployment. Raises ProjectError."""
         prepared = self._deployer.prepare(project, allow_destructive=allow_destructive)
-        if self.live is None:
+        if self._entry.live is None:
             return prepared
-        found = self._services.catalog.tokens.all(self.id)
-        lost = broken(found, self.live.compiled, prepared.compiled)
+        found = self._services.catalog.tokens.all(self._id)
+        lost = broken(found, self._entry.live.compiled, prepared.compiled)
         told = tuple(Feedback("WARNING", "tokens", message) for message in lost)
         return replace(prepared, plan=replace(prepared.plan, feedback=(*prepared.plan.feedback, *told)))
 
     def start(self, prepared: Prepared) -> Deployment:
         """Record a deployment for `apply` to carry out. Deploying to a preview extends its life."""
-        if self.parent:
+        if self._entry.record.parent:
             expires_at = time.time() + self._services.settings.preview_seconds
-            self._services.catalog.set_expiry(self.id, expires_at if self._services.settings.preview_seconds else 0.0)
+            self._services.catalog.set_expiry(self._id, expires_at if self._services.settings.preview_seconds else 0.0)
         return self._deployer.start(prepared)
 
     def apply(
@@ -82,21 +105,21 @@ class Deploying:
                 self._deployer.go_on(lambda text: report({"progress": text}))
                 return {}
 
-            self._services.jobs.submit(self.id, "deployment", str(unfinished.id), work)
+            self._services.jobs.submit(self._id, "deployment", str(unfinished.id), work)
 
     def stop(self) -> None:
         """Stop a deployment that copies rows; it is resumed after the next start."""
         self._deployer.pace.stop()
 
-    def clone(self, other: Deploying, rows: Rows) -> None:
+    def clone(self, other: Deployments, rows: Rows) -> None:
         """Start as a copy of another workspace's live deployment, with its rows, if it has one."""
-        if other.live is not None:
-            self._deployer.clone(other.live, other.paused, rows)
+        if (live := other.live()) is not None:
+            self._deployer.clone(live, other._lock, rows)
 
     def expire_previous(self) -> None:
         """Start a job that removes the previous deployment if its time is over."""
         number = self._deployer.expired(time.time())
-        if number is None or self._services.jobs.is_running(self.id, "cleanup", str(number)):
+        if number is None or self._services.jobs.is_running(self._id, "cleanup", str(number)):
             return
 
         def work(_: Report) -> Mapping[str, Any]:
@@ -104,10 +127,11 @@ class Deploying:
             self._deployer.discard(number)
             return {"freed_bytes": max(0, before - self._bytes_on_disk())}
 
-        self._services.jobs.submit(self.id, "cleanup", str(number), work)
+        self._services.jobs.submit(self._id, "cleanup", str(number), work)
 
     def _bytes_on_disk(self) -> int:
-        return sum(extent.size for extent in self._services.engine.storage.extents(self.database).values())
+        extents = self._services.engine.storage.extents(self._entry.record.database)
+        return sum(extent.size for extent in extents.values())
 
     def stage(self, deployment: Deployment, prepared: Prepared, progress: Progress = lambda _: None) -> None:
         """Carry out a started deployment and leave it in staging."""
@@ -115,11 +139,11 @@ class Deploying:
 
     def staging(self) -> Live | None:
         """Return the deployment in staging, or None."""
-        return self._deployer.standby.staging(self.live)
+        return self._deployer.standby.staging(self._entry.live)
 
     def previous(self) -> Live | None:
         """Return the previous deployment if it is kept, else None."""
-        return self._deployer.standby.previous(self.live)
+        return self._deployer.standby.previous(self._entry.live)
 
     def promote(self, number: int) -> None:
         """Promote the standby deployment: the one in staging or, to roll back, the previous one.
@@ -132,15 +156,9 @@ class Deploying:
         """Remove the standby deployment. Raises ClickpipeError 404 if `number` is not the standby's."""
         self._deployer.discard(number)
 
-    def _is_changing(self, data_source: str) -> bool:
-        return self.live is not None and self._deployer.standby.is_making(self.live, data_source)
-
-    def sever_standby(self, error: EngineError) -> bool:
-        """Cut the standby off from new rows if one of its views made an insert fail; return whether."""
-        return self._deployer.standby.sever(self.live, error)
-
-    def _outdate(self, data_source: str) -> None:
-        self._deployer.standby.outdate(self.live, data_source)
+    def deployed_at(self) -> str:
+        """Return when the live deployment was created; '' before the first."""
+        return self._services.catalog.deployed_at(self._id)
 
     def deploy(
         self, files: Mapping[str, str], *, allow_destructive: bool = False, progress: Progress = lambda _: None

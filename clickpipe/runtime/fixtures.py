@@ -65,7 +65,7 @@ def load_fixtures(
                 raise
             loaded.append(LoadedFixture(name, file, IngestResult(0, 0), error.message))
             continue
-        found = workspace.quarantine_reasons(name, 1) if result.quarantined_rows else []
+        found = workspace.data.quarantine_reasons(name, 1) if result.quarantined_rows else []
         loaded.append(LoadedFixture(name, file, result, found[0].value if found else ""))
     return loaded
 

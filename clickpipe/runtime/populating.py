@@ -3,70 +3,51 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from clickpipe.catalog import Job
 from clickpipe.deploy import rebuild_target
-from clickpipe.engine import EngineError
 from clickpipe.jobs import Population, Report, Work, run_population, view_of
-from clickpipe.query import QueryService, compose_condition
+from clickpipe.query import compose_condition
 from clickpipe.runtime.services import Services
+from clickpipe.runtime.tables import LiveTables
 
 
 def population(
-    services: Services,
-    workspace: str,
-    queries: QueryService,
-    held: Callable[[], AbstractContextManager[None]],
-    replaced: Callable[[str], None],
-    wanted: Population,
-    sever: Callable[[EngineError], bool],
-    before: Mapping[str, Any] | None = None,
+    services: Services, tables: LiveTables, wanted: Population, before: Mapping[str, Any] | None = None
 ) -> Work:
-    """Return the work of a job that populates a view.
+    """Return the work of a job that populates a view; `before` is what it had reported before a restart.
 
-    `held` keeps deployments away meanwhile, `replaced` is called with the target if it is emptied first, `sever` is as
-    for `run_copy`; `before` is what the job had reported before a restart. Raises ClickpipeError: 404 if there is no
-    such pipe, 400 if it is not a view or the condition is bad.
+    Raises ClickpipeError: 404 if there is no such pipe, 400 if it is not a view or the condition is bad.
     """
-    view = view_of(queries.live(), wanted.pipe)
+    view = view_of(tables.live(), wanted.pipe)
     if wanted.condition:
-        compose_condition(services.engine, queries.live(), wanted.condition)
+        compose_condition(services.engine, tables.live(), wanted.condition)
 
     def work(report: Report) -> Mapping[str, Any]:
-        with held():
+        with tables.held():
             report.check()
-            live, pause = queries.live(), partial(services.ingester.paused, workspace)
+            live = tables.live()
             where = compose_condition(services.engine, live, wanted.condition) if wanted.condition else ""
-            rows = run_population(services.engine, live, replace(wanted, condition=where), pause, report, before, sever)
+            rows = run_population(services.engine, live, replace(wanted, condition=where), tables, report, before)
             if wanted.truncate:
-                replaced(view.target)
+                tables.replaced(view.target)
         return {"rows": rows, "datasource": view.target}
 
     return work
 
 
-def rebuilding(
-    services: Services,
-    workspace: str,
-    queries: QueryService,
-    held: Callable[[], AbstractContextManager[None]],
-    replaced: Callable[[str], None],
-    view: str,
-) -> Work:
-    """Return the work of a job that rebuilds a view's target; `held` and `replaced` are as for `population`."""
+def rebuilding(services: Services, tables: LiveTables, view: str) -> Work:
+    """Return the work of a job that rebuilds a view's target."""
 
     def work(report: Report) -> Mapping[str, Any]:
-        with held():
-            live, tag = queries.live(), uuid.uuid4().hex
+        with tables.held():
+            live, tag = tables.live(), uuid.uuid4().hex
             with report.stoppable(lambda: services.engine.cancel(tag)):
-                paused, told = partial(services.ingester.paused, workspace), lambda text: report({"progress": text})
-                rows = rebuild_target(services.engine, live, view, paused, told, tag)
-            replaced(live.compiled.views[view].target)
+                rows = rebuild_target(services.engine, live, view, tables, lambda text: report({"progress": text}), tag)
+            tables.replaced(live.compiled.views[view].target)
         return {"rows": rows}
 
     return work

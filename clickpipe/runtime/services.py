@@ -1,36 +1,46 @@
-"""What a running instance provides to its workspaces."""
+"""What all workspaces of a running instance share."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
 
 from anyio.from_thread import BlockingPortal
 
 from clickpipe.auth import TokenIndex
-from clickpipe.catalog import Catalog
+from clickpipe.bus import Bus
+from clickpipe.catalog import Catalog, Registry, SecretValues
 from clickpipe.config import Settings
+from clickpipe.deploy import Standbys
 from clickpipe.engine import Engine
 from clickpipe.ingest import Ingester
 from clickpipe.jobs import JobRunner
-from clickpipe.observe import IngestionLog, ServiceLog
+from clickpipe.observe import IngestionLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, ResultCache
 
 
-class Services(Protocol):
-    """An instance, as its workspaces see it."""
+@dataclass(slots=True)
+class Services:
+    """The parts of an instance that its workspaces use, all of them complete."""
 
     settings: Settings
     engine: Engine
     catalog: Catalog
+    bus: Bus
+    registry: Registry
+    secrets: SecretValues
     tokens: TokenIndex
-    ingester: Ingester
-    ingestion_log: IngestionLog
+    standbys: Standbys
     service_log: ServiceLog
+    storage_log: StorageLog
+    ingestion_log: IngestionLog
+    ingester: Ingester
     jobs: JobRunner
-    result_cache: ResultCache
     limiter: ConcurrencyLimiter
+    result_cache: ResultCache
     portal: BlockingPortal  # runs queries for callers without an event loop
 
     def prepare_service(self, database: str) -> None:
         """Bring a workspace's service data sources up to date for a query. Raises EngineError."""
-        ...
+        self.service_log.prepare(database)
+        self.storage_log.write()
+        self.service_log.flush()

@@ -45,11 +45,11 @@ def deploy_folder(
     project = load_folder(root)
     workspace.local_secrets = folder_secrets(root)
     try:
-        prepared = workspace.prepare_project(project, allow_destructive=True)
+        prepared = workspace.deployments.prepare_project(project, allow_destructive=True)
         refusal = "" if allow_destructive else _lost_rows(prepared.plan)
         refusal = "\n".join([refusal, *(f.message for f in prepared.plan.errors)]).strip()
         if not refusal and not prepared.plan.is_empty:
-            workspace.apply(workspace.start(prepared), prepared, progress)
+            workspace.deployments.apply(workspace.deployments.start(prepared), prepared, progress)
     except ProjectError as error:
         return FolderDeployment(None, time.perf_counter() - started, error.diagnostics, error.sources)
     except ClickpipeError as error:

@@ -11,17 +11,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from clickpipe.auth import ensure_admin_token, keep_local_token
-from clickpipe.catalog import Live, Token, Workspace as WorkspaceRecord
-from clickpipe.config import environment_secret
+from clickpipe.catalog import DEFAULT_WORKSPACE, Job, Live, Token
 from clickpipe.deploy import Rows
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.ingest import drop_leftovers
 from clickpipe.runtime.removals import Removals
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.workspace import Workspace
-from clickpipe.template import Secrets, no_secret
 
-DEFAULT_WORKSPACE = "default"
 _LOGGER = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -50,21 +47,13 @@ class Workspaces:
             )
             raise ClickpipeError(message, status=503, code="catalog_outdated")
         for record in found:
-            self._by_id[record.id] = Workspace(services, record, self._above(record))
+            self._by_id[record.id] = Workspace(services, record)
             self._keep_local_token(record.id)
         if alone:
             self._remove_rest()
         if not found:
             self.create(DEFAULT_WORKSPACE)
         return not found
-
-    def _above(self, record: WorkspaceRecord) -> Secrets:
-        """Return the fallback for a workspace's secrets: for a preview its parent, else the environment or nothing."""
-        parent = self._by_id.get(record.parent)
-        if record.parent:
-            return parent.secret if parent else no_secret
-        of_all = self._services.settings.environment_secrets == "all"
-        return environment_secret if of_all or record.name == DEFAULT_WORKSPACE else no_secret
 
     def _remove_rest(self) -> None:
         """Finish removing workspaces that a stop interrupted; log databases that belong to nobody.
@@ -96,20 +85,26 @@ class Workspaces:
         """Return a workspace by id, or None."""
         return self._by_id.get(workspace_id)
 
-    def live(self, workspace_id: str) -> Live | None:
-        """Return a workspace's live deployment; None if it has none or does not exist."""
-        found = self._by_id.get(workspace_id)
-        return found.live if found else None
+    def go_on(self) -> None:
+        """After a start, resume the deployments and jobs that a stop interrupted."""
+        for workspace in self:
+            workspace.deployments.go_on()
+        for job in self._services.jobs.unfinished:
+            if (found := self.get(job.workspace_id)) is not None:
+                found.jobs.take_up(job)
 
-    def owner(self, workspace_id: str) -> str:
-        """Return the id of a preview's parent, or of the workspace itself."""
-        found = self._by_id.get(workspace_id)
-        return (found.parent if found else "") or workspace_id
+    def stop(self) -> None:
+        """Ask deployments that copy rows to end; they are resumed after the next start."""
+        for workspace in self:
+            workspace.deployments.stop()
 
-    def database(self, workspace_id: str) -> str:
-        """Return the database of a workspace; '' if it does not exist."""
-        found = self._by_id.get(workspace_id)
-        return found.database if found else ""
+    def scheduled(self) -> dict[str, Live]:
+        """Return the live deployments that have schedules: not previews, which copy only on demand."""
+        return self._services.registry.all_live(previews=False)
+
+    def start_due(self, workspace_id: str, name: str) -> Job | None:
+        """Start a copy that is due; return None if it should not run now. Raises KeyError, ClickpipeError."""
+        return self.find(workspace_id).copies.start_due(name)
 
     @property
     def default(self) -> Workspace:
@@ -157,7 +152,7 @@ class Workspaces:
             raise _taken(name) from None
         ensure_admin_token(self._services.catalog, made.id)
         self._keep_local_token(made.id)
-        workspace = self._by_id[made.id] = Workspace(self._services, made, self._above(made))
+        workspace = self._by_id[made.id] = Workspace(self._services, made)
         self._services.tokens.refresh()
         return workspace
 
@@ -203,7 +198,7 @@ class Workspaces:
         """
         made = self.create(name, parent=parent.id, seconds=self._services.settings.preview_seconds)
         try:
-            made.clone(parent, rows)
+            made.deployments.clone(parent.deployments, rows)
         except BaseException:
             self.delete(made)
             raise
@@ -222,10 +217,12 @@ class Workspaces:
         for preview in self.previews(workspace):
             self.delete(preview)
         services.jobs.wait_for_all(workspace.id)
-        with workspace.paused():
+        with workspace.lock.paused():
             services.catalog.delete_workspace(workspace.id)
             services.tokens.refresh()
             self._by_id.pop(workspace.id, None)
+            services.registry.remove(workspace.id)
+            services.standbys.remove(workspace.id)
         services.ingester.forget(workspace.id)
         self._drop(workspace.id, workspace.database)
 

@@ -14,7 +14,7 @@ from clickpipe.concurrency import in_thread, of_workspace
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import work_for
 from clickpipe.query import FORMATS, OutputFormat, QueryOptions, QueryService, compose_condition
-from clickpipe.runtime import Instance, StagingData, Workspace
+from clickpipe.runtime import Instance, LiveData, StagingData, Workspace
 from clickpipe.server.parameters import Values, header, of_pipe, one, output_settings
 
 
@@ -54,11 +54,11 @@ class Caller:
         """Return what answers queries: the live deployment, or staging where the request says so. Raises 404."""
         return self.data(values).queries
 
-    def data(self, values: Mapping[str, str | list[str]]) -> Workspace | StagingData:
+    def data(self, values: Mapping[str, str | list[str]]) -> LiveData | StagingData:
         """Return what rows are written to: the live deployment, or staging where the request says so. Raises 404."""
         if one(values, "__tb__deployment") != "staging":
-            return self.workspace
-        if self.workspace.staging() is None:
+            return self.workspace.data
+        if self.workspace.deployments.staging() is None:
             message = "There is no deployment in staging: make one with `clickpipe deploy --no-auto`."
             raise ClickpipeError(message, status=404, code="no_staging")
         return self.workspace.staging_data
@@ -102,7 +102,7 @@ def caller_with(request: Request, given: str) -> Caller:
     instance = instance_of(request)
     told = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)
-    owner = instance.workspaces.owner(token.workspace_id)
+    owner = instance.registry.owner(token.workspace_id)
     of_workspace.set(owner)
     work_for(owner)
     told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or told

@@ -36,7 +36,7 @@ async def post_deploy(request: Request) -> JSONResponse:
     destructive = flag(request, "allow_destructive_operations")
     try:
         prepared = await in_thread(
-            who.workspace.prepare,
+            who.workspace.deployments.prepare,
             files,
             allow_destructive=destructive,
             skip_incomplete=flag(request, "skip_incomplete"),
@@ -49,7 +49,7 @@ async def post_deploy(request: Request) -> JSONResponse:
     if check or plan.is_empty:
         result = "no_changes" if plan.is_empty else "success"
         return JSONResponse({"result": result, "deployment": _preview(who.workspace, plan)})
-    deployment = who.workspace.start(prepared)
+    deployment = who.workspace.deployments.start(prepared)
     promoted = flag(request, "auto_promote")
     await _apply(request, who, deployment, prepared, promoted=promoted)
     found = instance_of(request).catalog.deployment(who.workspace.id, deployment.id)
@@ -68,7 +68,7 @@ async def post_build(request: Request) -> JSONResponse:
     who.require("WORKSPACE:DEPLOY")
     files = await _project_files(request)
     try:
-        prepared = await in_thread(who.workspace.prepare, files, allow_destructive=True)
+        prepared = await in_thread(who.workspace.deployments.prepare, files, allow_destructive=True)
     except ProjectError as error:
         return JSONResponse({"result": "failed", "errors": _errors(error)}, status_code=400)
     plan = prepared.plan
@@ -76,8 +76,8 @@ async def post_build(request: Request) -> JSONResponse:
         errors = [{"filename": f.resource, "error": f.message} for f in plan.errors]
         return JSONResponse({"result": "failed", "errors": errors}, status_code=400)
     if not plan.is_empty:
-        deployment = who.workspace.start(prepared)
-        await in_thread(who.workspace.apply, deployment, prepared)
+        deployment = who.workspace.deployments.start(prepared)
+        await in_thread(who.workspace.deployments.apply, deployment, prepared)
     return JSONResponse({"result": "success", "build": _build(who, plan)})
 
 
@@ -123,9 +123,11 @@ async def _apply(request: Request, who: Caller, deployment: Deployment, prepared
 
         try:
             if promoted:
-                workspace.apply(deployment, prepared, progress, keep_seconds=instance.settings.keep_previous_seconds)
+                workspace.deployments.apply(
+                    deployment, prepared, progress, keep_seconds=instance.settings.keep_previous_seconds
+                )
             else:
-                workspace.stage(deployment, prepared, progress)
+                workspace.deployments.stage(deployment, prepared, progress)
         except JobCancelled:
             if workspace.live is None or workspace.live.deployment_id != deployment.id:
                 raise
@@ -208,7 +210,7 @@ async def promote_deployment(request: Request) -> JSONResponse:
     who.require("WORKSPACE:DEPLOY")
     number = request.path_params["id"]
     if who.workspace.live is None or who.workspace.live.deployment_id != number:
-        await in_thread(who.workspace.promote, number)
+        await in_thread(who.workspace.deployments.promote, number)
     return JSONResponse({"result": "success", "deployment": _reply(_found(request, who, number))})
 
 
@@ -222,7 +224,7 @@ async def delete_deployment(request: Request) -> JSONResponse:
         raise ClickpipeError(message, code="deployment_is_live")
     found = None if number == 0 else _found(request, who, number)
     if found is not None and found.status not in {DeploymentStatus.DELETED, DeploymentStatus.FAILED}:
-        await in_thread(who.workspace.discard, number)
+        await in_thread(who.workspace.deployments.discard, number)
     shown = {**_SEED, "live": False, "status": "deleted"} if number == 0 else _reply(_found(request, who, number))
     return JSONResponse({"result": "success", "deployment": shown})
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from clickpipe.concurrency import in_thread, result_of
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import IngestResult, Lines, decompress, lines_of
-from clickpipe.runtime import StagingData, Workspace
+from clickpipe.runtime import LiveData, StagingData
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.parameters import flag, header, query, read_body
 
@@ -51,7 +51,7 @@ async def post_events(request: Request) -> Response:
     return Response(body, status, told, "application/json")
 
 
-def _written(data: Workspace | StagingData, name: str, lines: Lines, *, wait: bool) -> Awaitable[IngestResult]:
+def _written(data: LiveData | StagingData, name: str, lines: Lines, *, wait: bool) -> Awaitable[IngestResult]:
     """Give lines to the log, or, those for staging, write them at once."""
     if isinstance(data, StagingData):
         return in_thread(data.append, name, [lines])

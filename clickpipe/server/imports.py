@@ -264,7 +264,7 @@ async def post_rebuild(request: Request) -> Response:
     """Start a job that makes the target of a materialized view anew."""
     who, name = caller(request), request.path_params["name"]
     who.require("PIPES:CREATE", name)
-    job = await in_thread(who.workspace.rebuild, name)
+    job = await in_thread(who.workspace.jobs.rebuild, name)
     return JSONResponse(started(request, who, job), status_code=202)
 
 

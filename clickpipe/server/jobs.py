@@ -82,7 +82,7 @@ async def retry_job(request: Request) -> JSONResponse:
     """Answer `POST /v0/jobs/<id>/retry`: a new job that does the same."""
     who = caller(request)
     who.require(ADMIN)
-    job = await in_thread(who.workspace.retry, _job(request, who))
+    job = await in_thread(who.workspace.jobs.retry, _job(request, who))
     return JSONResponse(started(request, who, job))
 
 

@@ -47,7 +47,7 @@ class Moment:
 
 def moment(who: Caller) -> Moment:
     """Ask the catalog, once for each reply."""
-    return Moment(who.workspace.deployed_at(), who.workspace.copies.paused())
+    return Moment(who.workspace.deployments.deployed_at(), who.workspace.copies.paused())
 
 
 def pipe_reply(

@@ -183,6 +183,6 @@ async def post_population(request: Request) -> JSONResponse:
     live = who.workspace.queries.live()
     view = live.compiled.views.get(pipe.name)
     await require_condition(request, who, live, view.source if view else "", wanted.condition)
-    job = await in_thread(who.workspace.populate, wanted)
+    job = await in_thread(who.workspace.jobs.populate, wanted)
     reply = started(request, who, job)
     return JSONResponse({**reply, "job": reply})

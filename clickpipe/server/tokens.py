@@ -203,7 +203,7 @@ def _warnings(who: Caller, grants: Sequence[Grant]) -> dict[str, list[str]]:
 async def _check_filters(request: Request, who: Caller, grants: Sequence[Grant]) -> None:
     """Raise ClickpipeError 400 for a filter that is no condition over its data source."""
     live, engine = who.workspace.live, instance_of(request).engine
-    projects = [found.compiled for found in (live, who.workspace.staging()) if found is not None]
+    projects = [found.compiled for found in (live, who.workspace.deployments.staging()) if found is not None]
     require_known(grants, projects)
     for grant in grants:
         if grant.filter and live is not None and grant.resource in live.compiled.data_sources:

@@ -66,8 +66,8 @@ def project_in_memory(root: Path, progress: Progress = lambda _: None) -> Iterat
         workspace = instance.default
         workspace.local_secrets = folder_secrets(root)
         progress("deploying the project")
-        prepared = workspace.prepare_project(_without_ttl(load_folder(root)))
-        workspace.apply(workspace.start(prepared), prepared)
+        prepared = workspace.deployments.prepare_project(_without_ttl(load_folder(root)))
+        workspace.deployments.apply(workspace.deployments.start(prepared), prepared)
         load_fixtures(workspace, root, progress)
         yield instance
 

@@ -154,7 +154,7 @@ def start(instance: Instance, workspace: Workspace) -> Iterator[Start]:
 
     def run(ingester: Ingester | None = None, **limits: Any) -> Reader:
         assert workspace.live is not None
-        log = KafkaLog(instance.service_log, instance.workspaces.database)
+        log = KafkaLog(instance.service_log, instance.registry)
         found = [t for t in topics_of(workspace.id, workspace.live, workspace.secret) if isinstance(t, Topic)]
         readers.append(Reader(found[0], ingester or instance.ingester, log, Limits(**limits)))
         return readers[-1]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from clickpipe.connect import Consumers, Deployed
+from clickpipe.catalog import Registry
+from clickpipe.connect import Consumers
 from clickpipe.deploy import Rows
 from clickpipe.observe import KafkaLog
 from clickpipe.runtime import Instance, Workspace
@@ -18,13 +19,10 @@ from tests.connect.conftest import EVENTS, Broker, files, until
 
 @pytest.fixture
 def consumers(instance: Instance, workspace: Workspace) -> Iterator[Consumers]:
-    def deployed() -> Iterator[Deployed]:
-        if workspace.live is not None:
-            yield workspace.id, workspace.live, workspace.secret
-
-    made = Consumers(
-        instance.ingester, deployed, KafkaLog(instance.service_log, instance.workspaces.database), seconds=0.1
-    )
+    registry = Registry()  # with this workspace only
+    registry._by_id[workspace.id] = instance.registry._by_id[workspace.id]
+    log = KafkaLog(instance.service_log, instance.registry)
+    made = Consumers(instance.ingester, registry, instance.secrets, log, seconds=0.1)
     made.start()
     yield made
     made.close()
@@ -74,7 +72,7 @@ def test_previews_stand_still(instance: Instance, workspace: Workspace) -> None:
     workspace.deploy({"events.datasource": EVENTS})
     preview = instance.workspaces.preview(workspace, f"p_{uuid.uuid4().hex}", Rows.ALL)
     try:
-        read = [name for name, _, _ in instance._reading()]
+        read = instance.registry.all_live(previews=False)
         assert workspace.id in read
         assert preview.id not in read
     finally:

@@ -205,7 +205,7 @@ def test_a_deployment_holds_the_reader_and_it_stays_a_member(workspace: Workspac
     mock.send(range(10))
     reader = start()
     until(lambda: rows(workspace)["rows"] == 10)
-    with workspace.paused():
+    with workspace.lock.paused():
         for _ in range(2):  # the second waits for the first
             mock.send(range(10))
             time.sleep(0.5)

@@ -39,10 +39,10 @@ def send(workspace: Workspace, id_: str, n: int) -> None:
 
 
 def stage(workspace: Workspace, files: Mapping[str, str]) -> int:
-    prepared = workspace.prepare(files, allow_destructive=True)
+    prepared = workspace.deployments.prepare(files, allow_destructive=True)
     assert not prepared.plan.errors
-    deployment = workspace.start(prepared)
-    workspace.stage(deployment, prepared)
+    deployment = workspace.deployments.start(prepared)
+    workspace.deployments.stage(deployment, prepared)
     return deployment.id
 
 

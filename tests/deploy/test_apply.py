@@ -104,11 +104,11 @@ def test_a_failure_in_the_middle_leaves_live_answering_and_nothing_behind(
 ) -> None:
     files = {**WIDER, "sums_mv.pipe": DOUBLED["sums_mv.pipe"]}
     before, live = objects(engine, deployed), deployed.live
-    prepared = deployed.prepare(files)
-    started = deployed.start(prepared)
+    prepared = deployed.deployments.prepare(files)
+    started = deployed.deployments.start(prepared)
     fail_at(monkeypatch, engine, lambda sql: statement in sql and sql.startswith(("CREATE", "INSERT")))
     with pytest.raises(EngineError, match="disk is full"):
-        deployed.apply(started, prepared)
+        deployed.deployments.apply(started, prepared)
     monkeypatch.undo()
     assert deployed.live is live
     assert objects(engine, deployed) == before
@@ -134,22 +134,22 @@ def test_what_cannot_be_removed_does_not_undo_a_promotion(
 
 
 def test_one_deployment_at_a_time_and_none_on_an_outdated_plan(deployed: Workspace) -> None:
-    first, second = deployed.prepare(WIDER), deployed.prepare(DOUBLED)
-    started = deployed.start(first)
+    first, second = deployed.deployments.prepare(WIDER), deployed.deployments.prepare(DOUBLED)
+    started = deployed.deployments.start(first)
     with pytest.raises(ClickpipeError, match="already in progress"):
-        deployed.start(second)
-    deployed.apply(started, first)
+        deployed.deployments.start(second)
+    deployed.deployments.apply(started, first)
     with pytest.raises(ClickpipeError, match="since this one was planned"):
-        deployed.start(second)
+        deployed.deployments.start(second)
     deployed.deploy(DOUBLED)  # planned anew
     assert sums(deployed) == (6, 12, 12)
 
 
 def test_rows_that_come_between_plan_and_apply_are_carried_over(workspace: Workspace) -> None:
     workspace.deploy(FILES)
-    prepared = workspace.prepare(WIDER)
+    prepared = workspace.deployments.prepare(WIDER)
     workspace.ingest("events", [{"id": "a", "n": 1}])
-    workspace.apply(workspace.start(prepared), prepared)
+    workspace.deployments.apply(workspace.deployments.start(prepared), prepared)
     assert sums(workspace) == (1, 1, 1)
 
 
@@ -162,7 +162,7 @@ def test_an_event_that_comes_while_the_old_view_is_removed_is_written_once(deplo
 
     def on_removal(message: str) -> None:
         if message.startswith("removing") and not late:
-            late.append(deployed.submit("events", Lines.of([b'{"id":"z","n":1}'])))
+            late.append(deployed.data.submit("events", Lines.of([b'{"id":"z","n":1}'])))
             wait(late, timeout=0.2)
 
     changed = files["names.datasource"].replace("KEY id", "KEY name")
@@ -214,7 +214,7 @@ def test_a_target_is_filled_by_the_names_of_columns(deployed: Workspace) -> None
 
 def test_history_that_the_source_has_no_more_is_told_of(engine: Engine, deployed: Workspace) -> None:
     engine.execute(f"TRUNCATE TABLE {table(deployed, 'events')}")
-    (warning,) = deployed.prepare(DOUBLED).plan.feedback
+    (warning,) = deployed.deployments.prepare(DOUBLED).plan.feedback
     assert warning.level == "WARNING"
     assert re.match(r"'sums' has \d rows and is filled anew from events, which has 0: ", warning.message)
 

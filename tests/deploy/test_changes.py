@@ -275,16 +275,16 @@ def test_a_change(instance: Instance, deployed: Workspace, change: Change) -> No
     files = {name: text for name, text in {**FILES, **change.files}.items() if text is not None}
     before = deployed.queries.live().deployment_id
     with Traffic(deployed) as traffic:
-        prepared = deployed.prepare(files, allow_destructive=change.destructive)
+        prepared = deployed.deployments.prepare(files, allow_destructive=change.destructive)
         assert not prepared.plan.errors
         categories = {step.category.value for step in prepared.plan.steps}
         assert not change.category or change.category in categories
         assert change.category or categories <= {METADATA}
-        deployment = deployed.start(prepared)
-        deployed.stage(deployment, prepared)
-        deployed.promote(deployment.id)
-        deployed.promote(before)
-        deployed.promote(deployment.id)
+        deployment = deployed.deployments.start(prepared)
+        deployed.deployments.stage(deployment, prepared)
+        deployed.deployments.promote(deployment.id)
+        deployed.deployments.promote(before)
+        deployed.deployments.promote(deployment.id)
     assert traffic.odd == []
     count, sums = state(deployed, has_sums=change.has_sums)
     assert count == 40 + traffic.sent
@@ -292,9 +292,9 @@ def test_a_change(instance: Instance, deployed: Workspace, change: Change) -> No
         assert sums == [count] * len(sums)
     (checksum,) = deployed.sql(CHECKSUM)
     assert change.tokens == sorted(t.name for t in instance.catalog.tokens.all(deployed.id) if t.origin == "datafile")
-    deployed.promote(before)
+    deployed.deployments.promote(before)
     assert state(deployed, has_sums=True) == (count, [count, count])
     assert deployed.sql(CHECKSUM) == [checksum]
-    deployed.discard(deployment.id)
+    deployed.deployments.discard(deployment.id)
     (row,) = deployed.sql("SELECT sum(s) AS s FROM by_kind")
     assert row["s"] == count

@@ -76,7 +76,7 @@ RUN = """
         instance.jobs.wait_for_all(workspace.id)
         (events,) = workspace.sql("SELECT count() AS c, sum(n) AS s, uniqExact(id) AS u FROM events")
         (sums,) = workspace.sql("SELECT sum(n) AS s FROM sums")
-        used = {*workspace.live.physical.objects, *workspace._deployer.standby.objects(workspace.live)}
+        used = {*workspace.live.physical.objects, *workspace.deployments._deployer.standby.objects(workspace.live)}
         found = Tables(instance.engine, workspace.database).existing()
         known = {s.value for s in (d.status for d in instance.catalog.deployments(workspace.id))}
         done = [j.status for j in instance.catalog.jobs.newest(workspace.id) if j.kind == "deployment"][:1]
@@ -88,18 +88,19 @@ RUN = """
         steps(EmbeddedEngine, "execute", lambda sql, *_: re.match("CREATE|ALTER|INSERT|DROP|EXCHANGE|TRUNCATE", sql))
         steps(Catalog, "set_status"); steps(Catalog, "promote"); steps(Catalog, "keep_until")
         steps(BackfillStore, "begin"); steps(BackfillStore, "set_done"); steps(BackfillStore, "end")
-        if workspace.staging():
-            workspace.discard(workspace.staging().deployment_id)
-        prepared = workspace.prepare(second if dict(workspace.live.compiled.project.files) == first else first)
-        deployment, before = workspace.start(prepared), workspace.live.deployment_id
+        if workspace.deployments.staging():
+            workspace.deployments.discard(workspace.deployments.staging().deployment_id)
+        files = second if dict(workspace.live.compiled.project.files) == first else first
+        prepared = workspace.deployments.prepare(files)
+        deployment, before = workspace.deployments.start(prepared), workspace.live.deployment_id
         if keep == "staged":
-            workspace.stage(deployment, prepared)
-            workspace.promote(deployment.id)
-            workspace.promote(before)
-            workspace.promote(deployment.id)
-            workspace.discard(before)
+            workspace.deployments.stage(deployment, prepared)
+            workspace.deployments.promote(deployment.id)
+            workspace.deployments.promote(before)
+            workspace.deployments.promote(deployment.id)
+            workspace.deployments.discard(before)
         else:
-            workspace.apply(deployment, prepared, keep_seconds=float(keep))
+            workspace.deployments.apply(deployment, prepared, keep_seconds=float(keep))
     print("deployed")
 """
 

@@ -66,10 +66,10 @@ def test_no_statement_names_what_a_deployment_removed(
 
     calls: list[Callable[[], object]] = [
         lambda: send(deployed, f"e{next(numbers)}", 1),
-        lambda: deployed.submit("events", Lines(b'{"id":"later","n":1}'), wait=False).result(),
+        lambda: deployed.data.submit("events", Lines(b'{"id":"later","n":1}'), wait=False).result(),
         lambda: sums(deployed),
         lambda: done(deployed.copy("copy", mode="append")),
-        lambda: done(deployed.populate(Population("sums_mv"))),
+        lambda: done(deployed.jobs.populate(Population("sums_mv"))),
     ]
     late: list[str] = []
     with ThreadPoolExecutor(len(calls)) as pool:

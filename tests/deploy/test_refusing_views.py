@@ -25,8 +25,8 @@ def test_a_view_beside_does_not_stop_the_live_one(instance: Instance, deployed: 
     send(deployed, "c", 2)
     assert sums(deployed) == [16, 16, 16]
     with pytest.raises(ClickpipeError, match="one of its views refused a row"):
-        deployed.promote(number)
-    deployed.discard(number)
+        deployed.deployments.promote(number)
+    deployed.deployments.discard(number)
     send(deployed, "d", 4)
     assert sums(deployed) == [20, 20, 20]
 
@@ -36,11 +36,11 @@ def test_a_view_beside_does_not_stop_a_replay(instance: Instance, workspace: Wor
     workspace.ingest("events", [{"id": "b", "n": 1313}, {"id": "c", "n": "none"}])
     workspace.deploy(FILES)
     number = stage(workspace, {**FUSSY, "events.datasource": KEYED["events.datasource"]})
-    job = workspace.replay_quarantine("events")
+    job = workspace.data.replay_quarantine("events")
     instance.jobs.wait(job.id)
     assert sums(workspace) == [1313, 1313, 1313]
     with pytest.raises(ClickpipeError, match="one of its views refused a row"):
-        workspace.promote(number)
+        workspace.deployments.promote(number)
 
 
 def test_a_quarantine_that_was_replayed_is_not_replayed_in_the_other(instance: Instance, workspace: Workspace) -> None:
@@ -48,23 +48,23 @@ def test_a_quarantine_that_was_replayed_is_not_replayed_in_the_other(instance: I
     workspace.ingest("events", [{"id": "b", "n": 1313}])
     workspace.deploy(FILES)
     number = stage(workspace, WIDER)
-    instance.jobs.wait(workspace.replay_quarantine("events").id)
+    instance.jobs.wait(workspace.data.replay_quarantine("events").id)
     assert sums(workspace) == [1313, 1313, 1313]
     with pytest.raises(ClickpipeError, match="rows of events_quarantine were replaced or deleted"):
-        workspace.promote(number)
+        workspace.deployments.promote(number)
 
 
 def test_a_view_that_was_mended_is_not_in_the_way_any_more(instance: Instance, workspace: Workspace) -> None:
     """What was live before is kept beside its mended successor, with the view that refuses rows."""
     workspace.deploy(FUSSY)
-    prepared = workspace.prepare(FILES)
-    workspace.apply(workspace.start(prepared), prepared, keep_seconds=100)
-    previous = workspace.previous()
+    prepared = workspace.deployments.prepare(FILES)
+    workspace.deployments.apply(workspace.deployments.start(prepared), prepared, keep_seconds=100)
+    previous = workspace.deployments.previous()
     assert previous is not None
     send(workspace, "b", 13)
     assert sums(workspace) == [13, 13, 13]
     with pytest.raises(ClickpipeError, match="one of its views refused a row"):
-        workspace.promote(previous.deployment_id)
+        workspace.deployments.promote(previous.deployment_id)
     live = workspace.queries.live()
     workspace.deploy(DOUBLED)
     assert instance.catalog.live_deployment(workspace.id) is not None
@@ -76,7 +76,7 @@ def test_a_view_of_the_live_one_still_refuses(workspace: Workspace) -> None:
     number = stage(workspace, {**FUSSY, "kept.datasource": KEYED["events.datasource"]})
     with pytest.raises(ClickpipeError, match="None of the rows could be written"):
         workspace.ingest("events", [{"id": "b", "n": 13}])
-    workspace.promote(number)
+    workspace.deployments.promote(number)
 
 
 @pytest.mark.parametrize("value", [13, "none"])
@@ -86,7 +86,7 @@ def test_a_quarantine_beside_that_takes_no_rows_does_not_stop_the_live_one(
     """13 is refused by a view, "none" is no number."""
     workspace.deploy(FUSSY)
     number = stage(workspace, {**FUSSY, "events.datasource": WIDER["events.datasource"]})
-    other = workspace._deployer.standby.other
+    other = workspace.deployments._deployer.standby.other
     assert other is not None
     instance.engine.execute(f"DROP TABLE {other.physical.tables['events_quarantine']} SYNC")
     result = workspace.ingest("events", [{"id": "a", "n": 2}, {"id": "b", "n": value}])
@@ -94,4 +94,4 @@ def test_a_quarantine_beside_that_takes_no_rows_does_not_stop_the_live_one(
     assert workspace.sql("SELECT id FROM events_quarantine") == [{"id": "b"}]
     assert sums(workspace) == [2, 2, 2]
     with pytest.raises(ClickpipeError, match="one of its views refused a row"):
-        workspace.promote(number)
+        workspace.deployments.promote(number)

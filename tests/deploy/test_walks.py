@@ -144,26 +144,26 @@ class Walk:
     def step(self, number: int) -> set[Category]:
         """Deploy a change in one of the ways there are; return what its plan says of the table."""
         new, old, workspace = self.table.changed(self.rng), self.table, self.workspace
-        prepared = workspace.prepare(new.files(self.rng), allow_destructive=True)
+        prepared = workspace.deployments.prepare(new.files(self.rng), allow_destructive=True)
         assert not prepared.plan.errors
         if prepared.plan.is_empty:
             return set()
-        before, deployment = workspace.queries.live().deployment_id, workspace.start(prepared)
+        before, deployment = workspace.queries.live().deployment_id, workspace.deployments.start(prepared)
         way = self.rng.choice(["at once", "kept", "staged", "rolled back"])
         where = f"change {number}, {way}: {old} to {new}"
         if way in {"at once", "kept"}:
-            workspace.apply(deployment, prepared, keep_seconds=1000 if way == "kept" else 0)
+            workspace.deployments.apply(deployment, prepared, keep_seconds=1000 if way == "kept" else 0)
         else:
-            workspace.stage(deployment, prepared)
+            workspace.deployments.stage(deployment, prepared)
             self.rows += self.send()
-            workspace.promote(deployment.id)
+            workspace.deployments.promote(deployment.id)
         back, self.rows, self.table = self.rows, [new.take(row) for row in self.rows], new
         self.check(where)
         late = self.send()
         if way == "rolled back":
-            workspace.promote(before)
+            workspace.deployments.promote(before)
             self.table, self.rows = old, back + [old.take(row) for row in late]
-            workspace.discard(deployment.id)
+            workspace.deployments.discard(deployment.id)
         else:
             self.rows += late
         self.check(f"{where}, with rows since")

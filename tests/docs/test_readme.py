@@ -76,7 +76,7 @@ def test_the_readers_own_project_answers(workspace: Workspace) -> None:
     workspace.deploy(own_project())
     event = re.search(r"-d '(\{\"id\".*?\})'", README)
     assert event is not None
-    result = workspace.submit("orders", lines_of(event[1].encode())).result()
+    result = workspace.data.submit("orders", lines_of(event[1].encode())).result()
     assert (result.successful_rows, result.quarantined_rows) == (1, 0)
     assert workspace.query("top_customers", limit=3) == [{"customer": "Ada", "spent": 42.5, "orders": 1}]
 

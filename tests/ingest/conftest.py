@@ -42,10 +42,10 @@ def log(tmp_path: Path) -> WriteAheadLog:
 @pytest.fixture
 def make_ingester(instance: Instance, deployed: Workspace, log: WriteAheadLog) -> Iterator[MakeIngester]:
     made: list[Ingester] = []
+    assert instance.registry.live(deployed.id) is deployed.live
 
     def make(**limits: Any) -> Ingester:
-        live = {deployed.id: deployed.live}.get
-        made.append(Ingester(instance.engine, log, instance.catalog.positions, live, **limits))
+        made.append(Ingester(instance.engine, log, instance.catalog.positions, instance.registry, **limits))
         return made[-1]
 
     yield make

@@ -145,7 +145,7 @@ ODD = (
 def test_a_file_can_be_loaded_into_the_data_source_made_for_it(workspace: Workspace, number: int) -> None:
     text = datasource_text(analyze(ODD[number], "ndjson"))
     workspace.deploy({"e.datasource": text})
-    result = workspace.submit("e", lines_of(ODD[number])).result()
+    result = workspace.data.submit("e", lines_of(ODD[number])).result()
     assert workspace.sql("SELECT DISTINCT c__error FROM e_quarantine") == []
     assert result.quarantined_rows == 0
 
@@ -220,7 +220,7 @@ ENGINE_SORTING_KEY "kind, user_id, at"
     assert format_datafile("e.datasource", text) == (text, [])
     assert compile_files({"e.datasource": text}).diagnostics == ()
     workspace.deploy({"e.datasource": text})
-    result = workspace.submit("e", lines_of(EVENTS)).result()
+    result = workspace.data.submit("e", lines_of(EVENTS)).result()
     assert (result.successful_rows, result.quarantined_rows) == (60, 0)
 
 

@@ -198,10 +198,10 @@ KEPT = "SELECT toUInt32(ifNull(id, extract(c__error[1], '\\{{\"id\":([0-9]+)')))
 
 def stored(workspace: Workspace, type_: str, name: str, values: Sequence[str]) -> tuple[dict[int, Any], set[int]]:
     """Submit values; return the stored ones, as texts, and which are in quarantine. Each is in one of both."""
-    workspace.truncate(name)
-    workspace.truncate(f"{name}_quarantine")
+    workspace.data.truncate(name)
+    workspace.data.truncate(f"{name}_quarantine")
     body = documents(list(enumerate(values))).encode()
-    result = workspace.submit(name, lines_of(body)).result()
+    result = workspace.data.submit(name, lines_of(body)).result()
     text = shown(type_).replace("toString(v)", "toString(arrayZip(v.a, v.b))") if "Nested" in type_ else shown(type_)
     ours = {row["id"]: row["text"] for row in workspace.sql(f"SELECT id, {text} AS text FROM {name}")}
     kept = {row["id"] for row in workspace.sql(KEPT.format(name))}
@@ -245,9 +245,9 @@ def test_a_value_does_not_depend_on_other_rows(columns: Workspace, type_: str) -
     for order in (LEANING, LEANING[::-1]):
         ours, kept = stored(columns, type_, name, order)
         found.append({order[n]: ours.get(n, "quarantined") for n in [*ours, *kept]})
-    columns.truncate(name)
+    columns.data.truncate(name)
     for numbered in enumerate(LEANING):
-        columns.submit(name, lines_of(documents([numbered]).encode())).result()
+        columns.data.submit(name, lines_of(documents([numbered]).encode())).result()
     alone = {LEANING[row["id"]]: row["text"] for row in columns.sql(f"SELECT id, {shown(type_)} AS text FROM {name}")}
     assert found[0] == found[1] == {value: alone.get(value, "quarantined") for value in LEANING}
 

@@ -213,7 +213,7 @@ def test_what_is_exported_can_be_appended_again(exports: Workspace, tmp_path: Pa
     if (name, format_) == ("t", "csv"):
         pytest.skip("ClickHouse writes a tuple's elements as columns of CSV")
     source, pipe, file = f"e_{name}", f"out_{name}", tmp_path / f"file.{format_}"
-    exports.truncate(source)
+    exports.data.truncate(source)
     file.write_bytes(exports.endpoint(pipe, {}, FORMATS[format_]).body)
     with read_file(file, format_, source_of(exports, source), Dialect()) as rows:
         result = exports.append(source, rows)

@@ -45,7 +45,7 @@ def load(workspace: Workspace, path: Path, data: bytes, dialect: Dialect | None 
     file = path / "file.csv"
     file.write_bytes(data)
     for name in ("e", "e_quarantine"):
-        workspace.truncate(name)
+        workspace.data.truncate(name)
     source = workspace.queries.live().compiled.data_sources["e"]
     with read_file(file, "csv", source, dialect or Dialect()) as rows:
         result = workspace.append("e", rows)
@@ -190,7 +190,7 @@ def test_a_part_that_cannot_be_read_ends_what_comes_behind_it(
     file.write_text(f'{HEADER}\n{rows}"{"y" * 2000}', encoding="utf-8")
     source = events.queries.live().compiled.data_sources["e"]
     with read_file(file, "csv", source, Dialect()) as found, pytest.raises(Exception, match="longer than 900 bytes"):
-        events._importer.append("e", found, report=lambda seen: told.append(dict(seen)))
+        events.data._importer.append("e", found, report=lambda seen: told.append(dict(seen)))
     assert told[-1]["rows"] == len(events.sql("SELECT * FROM e")) > 0
 
 

@@ -35,7 +35,7 @@ SCHEMAS = [
 @pytest.mark.parametrize("number", range(len(TYPES)), ids=TYPES)
 def test_the_example_of_every_type_fits(columns: Workspace, number: int) -> None:
     name = f"t{number}"
-    columns.truncate(name)
+    columns.data.truncate(name)
     result = columns.ingest(name, [example_event(columns.queries.live().compiled.data_sources[name])])
     assert columns.sql(f"SELECT c__error FROM {name}_quarantine") == []
     assert result.successful_rows == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +38,7 @@ FORMS = {
 
 
 def importer(workspace: Workspace, engine: Any) -> Importer:
-    return Importer(
-        engine, workspace.id, workspace.queries.live, nullcontext, nullcontext, workspace._services.ingestion_log
-    )
+    return Importer(engine, workspace.data._tables, workspace._services.ingestion_log)
 
 
 def fill(workspace: Workspace, instance: Instance, table: str, value: str, rows: int) -> None:
@@ -72,7 +69,7 @@ def test_rows_that_are_appended(
     step, ended = 0, False
     while not ended:
         for table in ("events", "firsts", "seconds", "sums"):
-            workspace.truncate(table)
+            workspace.data.truncate(table)
         told: list[dict[str, Any]] = [{}]
         try:
             with read_file(file, form.split(maxsplit=1)[0], source, Dialect()) as rows:
@@ -97,7 +94,7 @@ def test_rows_that_replace(workspace: Workspace, instance: Instance, tmp_path: P
     file.write_bytes(FORMS["csv"])
     step, ended = 0, False
     while not ended:
-        workspace.truncate("events")
+        workspace.data.truncate("events")
         fill(workspace, instance, "events", "100 + 5 * number", 2)
         before = [100, 105]
         told: list[dict[str, Any]] = [{}]
@@ -111,8 +108,8 @@ def test_rows_that_replace(workspace: Workspace, instance: Instance, tmp_path: P
             except EngineError:
                 forget_memory(instance.engine)
                 assert ids(workspace, "events") in (before, [n for n in range(20) if n != 7])
-                workspace._deployer._tables.try_drop(
-                    name for name in workspace._deployer._tables.existing() if "_import_" in name
+                workspace.deployments._deployer._tables.try_drop(
+                    name for name in workspace.deployments._deployer._tables.existing() if "_import_" in name
                 )
         assert ids(workspace, "events") == [n for n in range(20) if n != 7]
         assert workspace.sql("SELECT id FROM events_quarantine WHERE id = '7'") == [{"id": "7"}]
@@ -125,7 +122,7 @@ def test_a_copy_that_replaces(workspace: Workspace, instance: Instance) -> None:
     step, ended = 0, False
     while not ended:
         for table in ("events", "source"):
-            workspace.truncate(table)
+            workspace.data.truncate(table)
         fill(workspace, instance, "events", "100", 1)
         fill(workspace, instance, "source", "number", 6)
         for engine in (Dying(instance.engine, step), instance.engine):

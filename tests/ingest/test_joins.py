@@ -32,7 +32,7 @@ KILLED = """
     for number in range(4):
         for name in ("direct", "events"):
             lines = [b'{"id":%d,"v":"x"}' % (10 * number + n) for n in range(10)]
-            workspace.submit(name, Lines.of(lines), wait=number < 3).result()
+            workspace.data.submit(name, Lines.of(lines), wait=number < 3).result()
     time.sleep(0.1)  # 3 segments are in, and the fourth waits for others
     os._exit(9)
 """
@@ -42,7 +42,7 @@ OPENED = """
     from clickpipe.runtime import Instance
 
     with Instance(Path(sys.argv[1])) as instance:
-        with instance.default.paused():
+        with instance.default.lock.paused():
             pass  # all that was logged is in
         found = {}
         for name in ("direct", "events", "behind"):

@@ -96,9 +96,8 @@ class Machine(RuleBasedStateMachine):
 
     def _start(self) -> None:
         self.world = World(self._instance.engine)
-        live = {self._workspace.id: self._workspace.live}.get
         log, positions = WriteAheadLog(self._folder), self._instance.catalog.positions
-        self._ingester = Ingester(self.world, log, positions, live, flush_seconds=0.02)
+        self._ingester = Ingester(self.world, log, positions, self._instance.registry, flush_seconds=0.02)
         self._ingester.recover()
 
     @rule(kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6), wait=st.booleans())

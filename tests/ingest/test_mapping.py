@@ -29,7 +29,7 @@ def ndjson(text: str) -> list[Any]:
 def test_events_become_rows_or_land_in_quarantine(case: Case, workspace: Workspace) -> None:
     workspace.deploy({"e.datasource": f"SCHEMA >\n{case['schema']}"})
     lines = lines_of(case["events"].encode())
-    result = workspace.submit("e", lines).result()
+    result = workspace.data.submit("e", lines).result()
     assert workspace.sql("SELECT * FROM e") == ndjson(case.get("rows"))
     assert [row["reasons"] for row in workspace.sql(REASONS)] == [r["reasons"] for r in ndjson(case.get("quarantine"))]
     if "kept" in case.sections:
@@ -44,7 +44,7 @@ def test_blanks_in_a_large_body_are_no_lines_and_no_part_of_one(workspace: Works
     workspace.deploy({"e.datasource": "SCHEMA >\n    id String,\n    n Int32\n"})
     padding = b'{"id": "a", "n": 1}\n' * 10_000
     lines = lines_of(padding + b'\n\n \t{"id": "b", "n": 2}\t\n   \n\n{"id": "c", "n": "x"} \n')
-    result = workspace.submit("e", lines).result()
+    result = workspace.data.submit("e", lines).result()
     assert (result.successful_rows, result.quarantined_rows) == (10_001, 1)
     assert workspace.sql("SELECT id, n FROM e WHERE n > 1") == [{"id": "b", "n": 2}]
     assert workspace.sql("SELECT id, c__error FROM e_quarantine ORDER BY id") == [
@@ -55,13 +55,13 @@ def test_blanks_in_a_large_body_are_no_lines_and_no_part_of_one(workspace: Works
 @pytest.mark.parametrize("count", [10, 30_000])
 def test_rows_of_a_request_keep_their_order(workspace: Workspace, count: int) -> None:
     workspace.deploy({"e.datasource": "SCHEMA >\n    k String,\n    n Int32\n\nENGINE_SORTING_KEY k\n"})
-    workspace.submit("e", lines_of(b"\n".join(b'{"k":"a","n":%d}' % n for n in range(count)))).result()
+    workspace.data.submit("e", lines_of(b"\n".join(b'{"k":"a","n":%d}' % n for n in range(count)))).result()
     assert [row["n"] for row in workspace.sql("SELECT n FROM e")] == list(range(count))
 
 
 def test_a_line_that_is_no_object_is_kept_whole(workspace: Workspace) -> None:
     workspace.deploy({"e.datasource": "SCHEMA >\n    id String\n"})
     line = '{"id": "' + "x" * 5_000
-    workspace.submit("e", lines_of(line.encode())).result()
+    workspace.data.submit("e", lines_of(line.encode())).result()
     expected = [{"c__error": [f"the line is not a JSON object: {line}"]}]
     assert workspace.sql("SELECT c__error FROM e_quarantine") == expected

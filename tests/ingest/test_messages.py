@@ -28,11 +28,11 @@ MOMENT = "2025-10-09 08:53:20"
 def taken(workspace: Workspace, schema: str, lines: list[bytes]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Deploy, send lines twice: alone (the decoder judges) and with many others (ClickHouse does); return the rows."""
     workspace.deploy({"events.datasource": schema + KAFKA, "k.connection": CONNECTION})
-    workspace.submit("events", Lines.of(lines)).result()
+    workspace.data.submit("events", Lines.of(lines)).result()
     small = _rows(workspace)
     for table in ("events", "events_quarantine"):
-        workspace.truncate(table)
-    workspace.submit("events", Lines.of([*lines, b" " * 200_000])).result()
+        workspace.data.truncate(table)
+    workspace.data.submit("events", Lines.of([*lines, b" " * 200_000])).result()
     assert _rows(workspace) == small
     return small
 
@@ -63,7 +63,7 @@ def test_the_value_is_stored_as_it_came(workspace: Workspace) -> None:
 def test_a_column_takes_the_value_without_what_the_message_has_besides(workspace: Workspace, value: bytes) -> None:
     for stored in (Stored(whole=True), Stored(value=True, headers=True, whole=True)):
         if workspace.live is not None:
-            workspace.truncate("events")
+            workspace.data.truncate("events")
         good, bad = taken(workspace, WHOLE, [line_of(replace(ONE, value=value), stored, 1000), b'{"b":2}'])
         assert bad == []
         assert {json.dumps(json.loads(row["data"])) for row in good} == {json.dumps(json.loads(value)), '{"b": 2}'}
@@ -96,7 +96,7 @@ def test_what_is_no_object_is_kept_with_its_place(workspace: Workspace, schema: 
     assert [(row["__topic"], row["__partition"], row["__offset"]) for row in bad] == [("clicks", "3", "7")]
     assert [(row["c__error_column"], row["c__error"]) for row in bad] == [([""], [reason])]
     assert [row["__value"] for row in bad] == [value.decode(errors="replace")]
-    assert [r.reason for r in workspace.quarantine_reasons("events")] == [reason]
+    assert [r.reason for r in workspace.data.quarantine_reasons("events")] == [reason]
 
 
 def test_values_that_do_not_fit_are_kept_with_their_place(workspace: Workspace) -> None:
@@ -119,7 +119,7 @@ def test_a_tombstone_is_a_row_where_no_column_needs_a_value(workspace: Workspace
 def test_a_client_gains_nothing_by_writing_as_a_source_does(workspace: Workspace, place: bytes) -> None:
     lines = [b'{"__kafka":%s,"a":1}' % place, b'{"__error":1}', b'{"__error":"', b'{"a":1}']
     workspace.deploy({"events.datasource": WHOLE + KAFKA, "k.connection": CONNECTION})
-    workspace.submit("events", Lines.of(lines)).result()
+    workspace.data.submit("events", Lines.of(lines)).result()
     good, bad = _rows(workspace)
     assert len(good) + len(bad) == len(lines)
     assert '{"a":1}' in [row["data"] for row in good]

@@ -25,7 +25,7 @@ def files(n: str) -> dict[str, str]:
 @pytest.fixture
 def filled(workspace: Workspace) -> Workspace:
     workspace.deploy(files("UInt8"))
-    result = workspace.submit("events", Lines.of(LINES)).result()
+    result = workspace.data.submit("events", Lines.of(LINES)).result()
     assert (result.successful_rows, result.quarantined_rows) == (1, 5)
     return workspace
 
@@ -42,8 +42,8 @@ def ended(instance: Instance) -> Callable[[Job], Job]:
 
 
 def test_reasons_are_counted_by_kind_with_a_row_of_each(filled: Workspace) -> None:
-    filled.submit("events", Lines.of([b'{"id":"e","n":400}'])).result()
-    found = [(r.column, r.reason, r.rows, r.row) for r in filled.quarantine_reasons("events")]
+    filled.data.submit("events", Lines.of([b'{"id":"e","n":400}'])).result()
+    found = [(r.column, r.reason, r.rows, r.row) for r in filled.data.quarantine_reasons("events")]
     assert found[0][:3] == ("n", "value on column 'n' is not UInt8", 3)
     missing = "value is missing or null on column '{}', which is {} and has no DEFAULT"
     assert sorted(found[1:]) == [
@@ -51,7 +51,7 @@ def test_reasons_are_counted_by_kind_with_a_row_of_each(filled: Workspace) -> No
         ("id", missing.format("id", "String"), 1, {"id": None, "n": "7"}),
         ("n", missing.format("n", "UInt8"), 1, {"id": "d", "n": None}),
     ]
-    assert len(filled.quarantine_reasons("events", limit=1)) == 1
+    assert len(filled.data.quarantine_reasons("events", limit=1)) == 1
 
 
 def test_rows_of_csv_are_told_as_such(workspace: Workspace, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_rows_of_csv_are_told_as_such(workspace: Workspace, tmp_path: Path) -> N
     file.write_bytes(b"id,n\na,1\nb\nc\nd,4,x: y\n" + "\xe9,1\n".encode("latin-1"))
     with read_file(file, "csv", workspace.queries.live().compiled.data_sources["events"], Dialect()) as rows:
         assert workspace.append("events", rows).quarantined_rows == 4
-    assert sorted((r.reason, r.rows) for r in workspace.quarantine_reasons("events")) == [
+    assert sorted((r.reason, r.rows) for r in workspace.data.quarantine_reasons("events")) == [
         ("a row of 1 fields where 2 are expected", 2),
         ("a row of 3 fields where 2 are expected", 1),
         ("a row with bytes that are not in the file's charset", 1),
@@ -69,7 +69,7 @@ def test_rows_of_csv_are_told_as_such(workspace: Workspace, tmp_path: Path) -> N
 
 def test_what_fits_after_a_fix_is_taken_in_once(filled: Workspace, ended: Callable[[Job], Job]) -> None:
     filled.deploy(files("Nullable(Int32)"))
-    before = ended(filled.replay_quarantine("events"))
+    before = ended(filled.data.replay_quarantine("events"))
     assert (before.status, before.result) == ("done", {"rows": 2, "left": 3})
     assert filled.sql("SELECT id, n FROM events ORDER BY id") == [
         {"id": "a", "n": 1},
@@ -82,7 +82,7 @@ def test_what_fits_after_a_fix_is_taken_in_once(filled: Workspace, ended: Callab
         {"id": "d", "n": 1},
     ]
     assert filled.sql("SELECT count() AS left FROM events_quarantine") == [{"left": 3}]
-    assert ended(filled.replay_quarantine("events")).result == {"rows": 0, "left": 3}
+    assert ended(filled.data.replay_quarantine("events")).result == {"rows": 0, "left": 3}
 
 
 def test_rows_stay_in_quarantine_when_columns_come_and_go(filled: Workspace) -> None:
@@ -107,9 +107,9 @@ def test_a_replay_that_was_cut_off_doubles_nothing(
         return execute(sql, *given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(instance.engine, "execute", fail)
-    assert ended(filled.replay_quarantine("events")).status == "error"
+    assert ended(filled.data.replay_quarantine("events")).status == "error"
     monkeypatch.undo()
-    assert ended(filled.replay_quarantine("events")).result == {"rows": 2, "left": 3}
+    assert ended(filled.data.replay_quarantine("events")).result == {"rows": 2, "left": 3}
     assert filled.sql("SELECT count() AS rows, sum(s.n) AS seen FROM events, (SELECT sum(n) AS n FROM sums) AS s") == [
         {"rows": 3, "seen": 9}
     ]
@@ -123,13 +123,13 @@ def test_rows_that_a_view_refuses_stay_and_the_others_are_taken_in(
         {"events.datasource": SCHEMA.format(n="Nullable(Int32)"), "sums.datasource": SUMS, "sums_mv.pipe": fussy}
     )
     for _ in range(2):  # again, it is the same
-        assert ended(filled.replay_quarantine("events")).result["left"] == 4
+        assert ended(filled.data.replay_quarantine("events")).result["left"] == 4
         assert filled.sql("SELECT id FROM events ORDER BY id") == [{"id": "a"}, {"id": "d"}]
         assert filled.sql("SELECT id FROM events_quarantine WHERE id != '' ORDER BY id") == [{"id": "b"}, {"id": "c"}]
     filled.deploy(
         {"events.datasource": SCHEMA.format(n="Nullable(Int32)"), "sums.datasource": SUMS, "sums_mv.pipe": VIEW}
     )
-    assert ended(filled.replay_quarantine("events")).result == {"rows": 1, "left": 3}
+    assert ended(filled.data.replay_quarantine("events")).result == {"rows": 1, "left": 3}
 
 
 NAMES = (r"a\nb", 'quote"', "semi;colon", "--", "/*", "a.b", "it's", r"\\", "{x}", "ü", "select", r"\0")
@@ -145,9 +145,9 @@ def test_columns_and_keys_may_have_any_name(workspace: Workspace, ended: Callabl
     result = workspace.ingest("events", rows)
     assert (result.successful_rows, result.quarantined_rows) == (1, 1)
     assert workspace.sql("SELECT * FROM events") == [{"id": "7", **dict.fromkeys(names, 7)}]
-    found = workspace.quarantine_reasons("events")
+    found = workspace.data.quarantine_reasons("events")
     assert {reason.column for reason in found} == set(names)
     assert found[0].row == {"id": "300", **dict.fromkeys(names, "300")}
     workspace.deploy({"events.datasource": schema.format(n="UInt16", x="{x}")})
-    assert ended(workspace.replay_quarantine("events")).result == {"rows": 1, "left": 0}
+    assert ended(workspace.data.replay_quarantine("events")).result == {"rows": 1, "left": 0}
     assert workspace.sql("SELECT * FROM events WHERE id = '300'") == [{"id": "300", **dict.fromkeys(names, 300)}]

@@ -109,9 +109,7 @@ def make_chain(workspace: Workspace, log: WriteAheadLog, instance: Any) -> Any:
     made: list[Ingester] = []
 
     def make(**limits: Any) -> Ingester:
-        made.append(
-            Ingester(instance.engine, log, instance.catalog.positions, {workspace.id: workspace.live}.get, **limits)
-        )
+        made.append(Ingester(instance.engine, log, instance.catalog.positions, instance.registry, **limits))
         return made[-1]
 
     yield make
@@ -128,7 +126,7 @@ def test_what_the_table_itself_refuses_goes_to_quarantine_too(
             "    half UInt64 `json:$.half` DEFAULT throwIf(id % 10 = 7)\nENGINE_SORTING_KEY id\n"
         }
     )
-    taker = Ingester(instance.engine, log, instance.catalog.positions, {workspace.id: workspace.live}.get)
+    taker = Ingester(instance.engine, log, instance.catalog.positions, instance.registry)
     try:
         lines = [b'{"id":%d,"half":1}' % number for number in range(5)]
         assert taker.submit(workspace.id, "t", Lines.of(lines)).result().successful_rows == 5
@@ -161,7 +159,7 @@ def test_rows_for_which_a_key_cannot_be_worked_out_are_refused(
     workspace: Workspace, log: WriteAheadLog, instance: Any, files: dict[str, str]
 ) -> None:
     workspace.deploy(files)
-    taker = Ingester(instance.engine, log, instance.catalog.positions, {workspace.id: workspace.live}.get)
+    taker = Ingester(instance.engine, log, instance.catalog.positions, instance.registry)
     try:
         lines = [b'{"id":%d,"n":%d}' % (number, number % 3 != 0) for number in range(30)]
         result = taker.submit(workspace.id, "t", Lines.of(lines)).result()
@@ -182,7 +180,7 @@ def test_a_view_that_refuses_what_it_took_before_puts_no_row_into_two_places(
     files = {**CHAIN, "third_mv.pipe": CHAIN["third_mv.pipe"].replace("FROM events", "FROM events WHERE {}")}
     files["third_mv.pipe"] = files["third_mv.pipe"].format("throwIf(rand(id) % 3 = 0) = 0")
     workspace.deploy(files)
-    taker = Ingester(instance.engine, log, instance.catalog.positions, {workspace.id: workspace.live}.get)
+    taker = Ingester(instance.engine, log, instance.catalog.positions, instance.registry)
     for number in range(0, 30, 3):
         lines = Lines.of([line(n, str(n)) for n in range(number, number + 3)])
         error = taker.submit(workspace.id, "events", lines).exception()
@@ -206,7 +204,7 @@ def test_rows_that_are_refused_only_together_are_all_written(
             "TYPE materialized\nDATASOURCE c\n",
         }
     )
-    taker = Ingester(instance.engine, log, instance.catalog.positions, {workspace.id: workspace.live}.get)
+    taker = Ingester(instance.engine, log, instance.catalog.positions, instance.registry)
     try:
         lines = Lines.of([b'{"id":%d}' % number for number in range(20)])
         assert taker.submit(workspace.id, "t", lines).result().successful_rows == 20
@@ -239,7 +237,7 @@ def test_a_stop_between_finding_and_writing_changes_nothing(
         with taker._state:
             taker._channels.clear()  # it is dead
         monkeypatch.undo()
-        again = Ingester(taker._writer._engine, log, taker._positions, {deployed.id: deployed.live}.get)
+        again = Ingester(taker._writer._engine, log, taker._positions, deployed._services.registry)
         again.recover()
         again.close()
         rows, quarantined, summed = counts(deployed)

@@ -54,7 +54,7 @@ def test_each_row_is_in_one_place(workspace: Workspace, instance: Instance, file
     step, ended = 0, False
     while not ended:
         for table in ("events", "firsts", "seconds", "sums"):
-            workspace.truncate(table)
+            workspace.data.truncate(table)
         put(workspace, instance, 1_000 * step, ROWS)
         try:
             replay(Dying(instance.engine, step), live, source, workspace.id)
@@ -67,6 +67,6 @@ def test_each_row_is_in_one_place(workspace: Workspace, instance: Instance, file
         assert stored(workspace) == expected, step
         left = {row["id"] for row in workspace.sql("SELECT id FROM events_quarantine")}
         assert {str(1_000 * step), str(1_000 * step + 500)} <= left
-        assert not [name for name in workspace._deployer._tables.existing() if "_replay" in name]
+        assert not [name for name in workspace.deployments._deployer._tables.existing() if "_replay" in name]
         step += 1
     assert step > 12

@@ -42,7 +42,7 @@ FULL_FOR_A_MOMENT = """
 
         def send(first):
             lines = [b'{"id":"%d","n":1}' % n for n in range(first, first + 300)]
-            return workspace.submit("events", Lines.of(lines)).result().successful_rows
+            return workspace.data.submit("events", Lines.of(lines)).result().successful_rows
 
         def counts():
             sql = "SELECT (SELECT count() FROM events) AS a, uniqExact(id) AS b, sum(n) AS c FROM sums"

@@ -100,7 +100,7 @@ def test_what_fits_is_stored_as_in_a_line(
     assert sorted(found) == fitting
     assert len(fitting) >= least
     engine.execute(f"TRUNCATE TABLE {target}")
-    workspace.submit("e", lines_of(lines.data)).result()
+    workspace.data.submit("e", lines_of(lines.data)).result()
     assert found == {number: value for number, value in stored(workspace).items() if number in found}
 
 

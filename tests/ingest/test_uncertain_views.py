@@ -68,8 +68,8 @@ def check(workspace: Workspace, rows: int) -> list[tuple[int, str]]:
 
 
 @pytest.fixture
-def taker(workspace: Workspace, log: WriteAheadLog, instance: Instance) -> Iterator[Ingester]:
-    ingester = Ingester(instance.engine, log, instance.catalog.positions, lambda _: workspace.live)
+def taker(log: WriteAheadLog, instance: Instance) -> Iterator[Ingester]:
+    ingester = Ingester(instance.engine, log, instance.catalog.positions, instance.registry)
     yield ingester
     ingester.close()
 
@@ -149,11 +149,11 @@ def test_a_stop_at_any_statement_changes_nothing(
         log.write(workspace.id, "events", [Record(ONE, b"\n".join(line(20 * step + n) for n in range(20)))])
         with monkeypatch.context() as patch:
             stop_after(engine, step, patch)
-            dead = Ingester(engine, log, instance.catalog.positions, lambda _: workspace.live)
+            dead = Ingester(engine, log, instance.catalog.positions, instance.registry)
             dead.recover()
             with dead._state:
                 dead._channels.clear()
-        again = Ingester(engine, log, instance.catalog.positions, lambda _: workspace.live)
+        again = Ingester(engine, log, instance.catalog.positions, instance.registry)
         again.recover()
         again.close()
         assert log.unfinished() == []
@@ -216,7 +216,7 @@ def test_views_of_a_deployment_beside_the_live_one_get_the_rows_too(workspace: W
     changed["sum_mv.pipe"] = VIEW.format("SELECT count() AS n, 2 * n AS twice FROM events", "sums")
     number = stage(workspace, changed)
     assert taker.submit(workspace.id, "events", Lines.of([line(n) for n in range(20)])).result().successful_rows == 20
-    workspace.promote(number)
+    workspace.deployments.promote(number)
     assert workspace.sql("SELECT sum(n) AS n, sum(twice) AS twice FROM sums") == [{"n": 20, "twice": 40}]
     assert ids(workspace, "events") == ids(workspace, "firsts") == list(range(20))
 
@@ -265,6 +265,6 @@ def test_a_view_that_refuses_at_random_holds_no_segment_while_a_deployment_stand
     taker.close()
     assert log.unfinished() == []
     assert len(check(workspace, 80)) < 40
-    workspace.promote(number)
+    workspace.deployments.promote(number)
     assert ids(workspace, "others") == ids(workspace, "events")
     check(workspace, 80)

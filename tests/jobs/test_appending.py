@@ -166,7 +166,7 @@ STATE = """
         workspace = instance.default
         instance.jobs.wait_for_all(workspace.id)
         (found,) = workspace.sql(sys.argv[2])
-        found["left"] = [name for name in workspace._deployer._tables.existing() if "_copy_" in name]
+        found["left"] = [name for name in workspace.deployments._deployer._tables.existing() if "_copy_" in name]
         found["jobs"] = [job.status for job in instance.catalog.jobs.newest(workspace.id) if job.kind == "copy"]
         print(json.dumps(found))
 """

@@ -94,7 +94,7 @@ def test_a_select_with_settings_of_its_own(instance: Instance, workspace: Worksp
     rows = 2 if "UNION" in end else 1
     assert len(kept(workspace, "viewed")) == rows
     assert run_copy(instance.engine, workspace.queries.live(), "copying", {}) == rows
-    job = finished(instance, workspace, workspace.populate(Population("view", truncate=True)))
+    job = finished(instance, workspace, workspace.jobs.populate(Population("view", truncate=True)))
     assert (job.status, len(kept(workspace, "viewed"))) == ("done", rows)
 
 
@@ -176,7 +176,7 @@ def test_a_scheduled_copy_needs_defaults(workspace: Workspace) -> None:
 
 def test_a_copy_waits_for_a_deployment_and_writes_what_is_live_then(instance: Instance, deployed: Workspace) -> None:
     wider = {**FILES, "kept.datasource": EVENTS.replace("n Int32", "n Int32,\n    more String DEFAULT 'x'")}
-    with deployed.paused():
+    with deployed.lock.paused():
         job = deployed.copy("choose")
         instance.jobs.wait(job.id, 0.2)
         assert deployed.sql("SELECT count() AS c FROM kept") == [{"c": 0}]
@@ -251,7 +251,7 @@ def test_a_copy_is_cancelled_and_leaves_nothing(instance: Instance, deployed: Wo
     assert (ended.status, ended.error) == ("cancelled", "")
     assert kept(deployed) == kept(deployed, "seen") == [("old", 1)]
     assert Tables(instance.engine, deployed.database).existing() == before
-    again = deployed.retry(ended)
+    again = deployed.jobs.retry(ended)
     assert again.id != job.id
     instance.jobs.cancel(again)
     assert finished(instance, deployed, again).status == "cancelled"

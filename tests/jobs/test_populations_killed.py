@@ -46,8 +46,8 @@ ROUND = """
         print(json.dumps(found), flush=True)
         if not begins:
             sys.exit()
-        workspace.truncate("sums")
-        workspace.truncate("ids")
+        workspace.data.truncate("sums")
+        workspace.data.truncate("ids")
         execute, database = instance.engine.execute, workspace.database
 
         def die():
@@ -64,7 +64,7 @@ ROUND = """
             return result
 
         instance.engine.execute = fail
-        workspace.populate(Population(**json.loads(wanted)))
+        workspace.jobs.populate(Population(**json.loads(wanted)))
         time.sleep(60)
 """
 PLAIN, SOME, EMPTIED = {"pipe": "view"}, {"pipe": "view", "condition": "n > 3"}, {"pipe": "view", "truncate": True}

@@ -29,8 +29,8 @@ FIRST = """
     workspace.deploy(json.loads(sys.argv[2]))
     workspace.ingest("events", [{"id": str(k), "n": k} for k in range(10)])
     forever = lambda *_, **__: time.sleep(600)
-    workspace._importer.delete = workspace.copies._run = forever
-    jobs = [workspace.copy("replaces"), workspace.copy("appends"), workspace.delete_job("events", "n < 3")]
+    workspace.data._importer.delete = workspace.copies._run = forever
+    jobs = [workspace.copy("replaces"), workspace.copy("appends"), workspace.data.delete_job("events", "n < 3")]
     jobs.append(instance.jobs.submit(workspace.id, "import", "events", forever))
     while any(instance.catalog.jobs.get(workspace.id, job.id).status != "working" for job in jobs):
         time.sleep(0.01)
@@ -77,19 +77,19 @@ POPULATING = """
     instance.jobs._workers = 2
     workspace.deploy(json.loads(sys.argv[2]))
     workspace.ingest("events", [{"id": str(k), "n": k} for k in range(10)])
-    workspace.truncate("sums")
+    workspace.data.truncate("sums")
     workspace.ingest("events", [{"id": "new", "n": 1}])
     real = populating.run_population
-    def killed(engine, live, wanted, pause, report, *_more):
+    def killed(engine, live, wanted, tables, report, *_more):
         if not wanted.truncate:
             report({"inserting": True})
         while True:
             time.sleep(1)
     populating.run_population = killed
-    workspace._held = lambda: __import__("contextlib").nullcontext()
+    workspace.lock.held = lambda: __import__("contextlib").nullcontext()
     wanted = [Population("view", truncate=True), Population("view", condition="n > 3")]
     wanted.append(Population("other", truncate=True))
-    jobs = [workspace.populate(one) for one in wanted]
+    jobs = [workspace.jobs.populate(one) for one in wanted]
     while any(instance.catalog.jobs.get(workspace.id, job.id).status != "working" for job in jobs[:2]):
         time.sleep(0.01)
     time.sleep(0.2)

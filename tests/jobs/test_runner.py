@@ -174,11 +174,11 @@ def test_a_condition_without_end_can_be_cancelled(
     workspace.deploy({"e.datasource": "SCHEMA >\n    id UInt64\n\nENGINE_SORTING_KEY id\n"})
     workspace.ingest("e", [{"id": n} for n in range(rows)])
     if kind == "delete":
-        job = workspace.delete_job("e", _ENDLESS)
+        job = workspace.data.delete_job("e", _ENDLESS)
     else:
         file = tmp_path / "new.ndjson"
         file.write_text('{"id": 1}\n')
-        job = workspace.import_file(Upload("e", file, "ndjson", replacing=Replacing(_ENDLESS)), mode="replace")
+        job = workspace.data.import_file(Upload("e", file, "ndjson", replacing=Replacing(_ENDLESS)), mode="replace")
     until = time.monotonic() + 20
     while instance.engine.execute(_RUNNING, output="TSV").body == b"0\n":
         assert time.monotonic() < until
@@ -188,7 +188,7 @@ def test_a_condition_without_end_can_be_cancelled(
     assert (state(instance, job).status, state(instance, job).error) == ("cancelled", "")
     assert workspace.ingest("e", [{"id": 99}]).readable
     assert workspace.sql("SELECT count() AS c FROM e") == [{"c": rows + 1}]
-    deleted = workspace.delete_job("e", "id = 99")
+    deleted = workspace.data.delete_job("e", "id = 99")
     instance.jobs.wait(deleted.id, 20)
     assert state(instance, deleted).status == "done"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -20,10 +21,25 @@ from tests.jobs.conftest import state
 MIDNIGHT = datetime(2028, 2, 29, tzinfo=UTC)  # the instance has a schedule of its own, by the real clock
 
 
+class Copies:
+    """The scheduled copies of made-up workspaces, or of one that a test deploys."""
+
+    def __init__(self, start: Callable[[str, str], Any], live: Callable[[], Any]) -> None:
+        self._start, self._live = start, live
+
+    def scheduled(self) -> Any:
+        return self._live()
+
+    def start_due(self, workspace_id: str, name: str) -> Any:
+        return self._start(workspace_id, name)
+
+
 @pytest.fixture
 def schedule(deployed: Workspace) -> CopySchedule:
     """Last called at midnight."""
-    made = CopySchedule(lambda _workspace, name: deployed.copy(name), lambda: {deployed.id: deployed.queries.live()})
+    made = CopySchedule(
+        Copies(lambda _workspace, name: deployed.copy(name), lambda: {deployed.id: deployed.queries.live()})
+    )
     made._last = MIDNIGHT
     return made
 
@@ -40,7 +56,7 @@ def test_every_run_starts_once_whatever_the_ticks(
     schedule: CopySchedule, monkeypatch: pytest.MonkeyPatch, start: float, tick: float
 ) -> None:
     started: list[str] = []
-    monkeypatch.setattr(schedule, "_start", lambda _workspace, name: started.append(name))
+    monkeypatch.setattr(schedule._copies, "start_due", lambda _workspace, name: started.append(name))
     at = schedule._last = MIDNIGHT + timedelta(minutes=4) + timedelta(seconds=start)
     while at < MIDNIGHT + timedelta(minutes=17):
         at += timedelta(seconds=tick)
@@ -76,7 +92,7 @@ def test_a_clock_that_was_a_day_ahead_stops_no_schedule(schedule: CopySchedule, 
 def test_a_copy_that_cannot_be_started_or_never_comes_stops_no_other(
     schedule: CopySchedule, instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, live = schedule._start, deployed.queries.live()
+    start, live = schedule._copies.start_due, deployed.queries.live()
     often = live.compiled.copies["often"]
     copies = {"never": replace(often, name="never", schedule="0 0 30 2 *"), **live.compiled.copies}
     changed = replace(live, compiled=replace(live.compiled, copies=copies))
@@ -86,8 +102,8 @@ def test_a_copy_that_cannot_be_started_or_never_comes_stops_no_other(
             raise RuntimeError(name)
         return start(workspace, name)
 
-    monkeypatch.setattr(schedule, "_start", fail)
-    monkeypatch.setattr(schedule, "_live", lambda: {deployed.id: changed})
+    monkeypatch.setattr(schedule._copies, "start_due", fail)
+    monkeypatch.setattr(schedule._copies, "scheduled", lambda: {deployed.id: changed})
     assert due(schedule, instance, MIDNIGHT + timedelta(hours=3)) == ["often"]
 
 
@@ -114,7 +130,7 @@ def test_a_scheduled_copy_that_fails_is_in_the_log(
         f"TYPE copy\nTARGET_DATASOURCE t\nCOPY_MODE {mode}\nCOPY_SCHEDULE */5 * 29 2 *\n"
     )
     workspace.deploy({"t.datasource": "SCHEMA >\n    n Int32\n\nENGINE_SORTING_KEY n\n", "nightly.pipe": copy})
-    made = CopySchedule(lambda _, name: workspace.copy(name), lambda: {workspace.id: workspace.queries.live()})
+    made = CopySchedule(Copies(lambda _, name: workspace.copy(name), lambda: {workspace.id: workspace.queries.live()}))
     made._last = MIDNIGHT
     with caplog.at_level("WARNING"):
         (job,) = made.run_due(MIDNIGHT + timedelta(minutes=5))
@@ -131,7 +147,7 @@ def test_a_scheduled_copy_that_cannot_be_started_is_in_the_log(
         message = "The deployment is read only."
         raise ClickpipeError(message)
 
-    monkeypatch.setattr(schedule, "_start", refuse)
+    monkeypatch.setattr(schedule._copies, "start_due", refuse)
     with caplog.at_level("WARNING"):
         assert schedule.run_due(MIDNIGHT + timedelta(minutes=5)) == []
     assert [(r.getMessage(), r.exc_info) for r in caplog.records] == [
@@ -169,7 +185,7 @@ def test_the_clock_is_watched_until_close(deployed: Workspace) -> None:
         looked.set()
         raise RuntimeError("stumble")  # is logged, the next tick comes
 
-    watching = CopySchedule(lambda _workspace, name: deployed.copy(name), live, tick=0.001)
+    watching = CopySchedule(Copies(lambda _workspace, name: deployed.copy(name), live), tick=0.001)
     watching.start()
     for _ in range(2):
         assert looked.wait(10)
@@ -193,7 +209,7 @@ def test_schedules_have_five_fields_or_six_or_a_name(cron: str, seconds: int, ru
     copies = {"one": SimpleNamespace(name="one", schedule=cron)}
     live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies))}
     started: list[str] = []
-    schedule = CopySchedule(lambda _, name: started.append(name), lambda: live)
+    schedule = CopySchedule(Copies(lambda _, name: started.append(name), lambda: live))
     schedule._last = MIDNIGHT
     for second in range(1, seconds + 1):
         schedule.run_due(MIDNIGHT + timedelta(seconds=second))
@@ -214,7 +230,7 @@ def test_days_of_23_and_25_hours_where_the_server_is_have_24_here(
         live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies))}
         started: list[tuple[str, datetime]] = []
         at = day
-        schedule = CopySchedule(lambda _, name: started.append((name, at)), lambda: live)
+        schedule = CopySchedule(Copies(lambda _, name: started.append((name, at)), lambda: live))
         schedule._last = day
         for minute in range(1, 24 * 60 + 1):
             at = day + timedelta(minutes=minute)

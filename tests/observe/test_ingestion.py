@@ -51,16 +51,16 @@ def deployed(workspace: Workspace) -> Workspace:
 
 
 def test_operations_are_told_of(instance: Instance, deployed: Workspace, tmp_path: Path) -> None:
-    deployed.submit("events", Lines.of([b'{"id":"a","n":1}', b'{"id":"b","n":"x"}'])).result()
+    deployed.data.submit("events", Lines.of([b'{"id":"a","n":1}', b'{"id":"b","n":"x"}'])).result()
     with pytest.raises(ClickpipeError):
-        deployed.submit("events", Lines.of([b'{"id":"a","n":101}'])).result()
+        deployed.data.submit("events", Lines.of([b'{"id":"a","n":101}'])).result()
     for mode in ("append", "replace"):
         (tmp_path / mode).write_bytes(b"c,3\nd,x\n")
-        job = deployed.import_file(Upload("events", tmp_path / mode, "csv"), mode=mode)
+        job = deployed.data.import_file(Upload("events", tmp_path / mode, "csv"), mode=mode)
         instance.jobs.wait(job.id)
     instance.jobs.wait(deployed.copy("keep").id)
-    deployed.delete_rows("events", "n = 3")
-    deployed.truncate("kept")
+    deployed.data.delete_rows("events", "n = 3")
+    deployed.data.truncate("kept")
     instance.service_log.flush()
     told = {row["event_type"]: (row["rows"], row["bad"]) for row in deployed.query("log")}
     assert told == {
@@ -77,9 +77,9 @@ def test_operations_are_told_of(instance: Instance, deployed: Workspace, tmp_pat
 
 def test_requests_are_counted_by_second(instance: Instance, deployed: Workspace) -> None:
     for _ in range(3):
-        deployed.submit("events", Lines.of([b'{"id":"a","n":1}', b"x"])).result()
+        deployed.data.submit("events", Lines.of([b'{"id":"a","n":1}', b"x"])).result()
     with pytest.raises(ClickpipeError):
-        deployed.submit("events", Lines.of([b'{"id":"a","n":101}'])).result()
+        deployed.data.submit("events", Lines.of([b'{"id":"a","n":101}'])).result()
     instance.ingestion_log.close()
     instance.service_log.flush()
     sums = ", ".join(f"sum({name}) AS {name}" for name in ("successful_requests", "error_requests", "rows_quarantined"))
@@ -89,7 +89,7 @@ def test_requests_are_counted_by_second(instance: Instance, deployed: Workspace)
 
 
 def test_requests_are_told_of_without_another_one(deployed: Workspace) -> None:
-    deployed.submit("events", Lines.of([b'{"id":"a","n":1}'])).result()
+    deployed.data.submit("events", Lines.of([b'{"id":"a","n":1}'])).result()
     until = time.monotonic() + 10
     while deployed.sql("SELECT count() AS n FROM tinybird.hfi_requests") == [{"n": 0}]:
         assert time.monotonic() < until
@@ -105,7 +105,7 @@ def test_a_workspace_that_goes_takes_its_rows_with_it(instance: Instance) -> Non
     for _ in range(3):
         made = instance.workspaces.create("observed")
         made.deploy(FILES)
-        made.submit("events", Lines.of([b'{"id":"a","n":1}'])).result()
+        made.data.submit("events", Lines.of([b'{"id":"a","n":1}'])).result()
         instance.ingestion_log.close()
         instance.workspaces.delete(made)
         instance.service_log.flush()

@@ -47,7 +47,7 @@ WRITER = """
             for turn in range(1_000_000):
                 name = f"{prefix}-{number}-{turn}"
                 lines = Lines.of([b'{"id":"%s","n":1}' % name.encode()])
-                assert workspace.submit("events", lines, wait=number < 2).result().successful_rows == 1
+                assert workspace.data.submit("events", lines, wait=number < 2).result().successful_rows == 1
                 sys.stdout.write(name + "\\n")
                 sys.stdout.flush()
 
@@ -170,7 +170,7 @@ HOSTILE = """
                 names = [f"{prefix}-{number}-{turn}-{row}" for row in range(3)]
                 lines = [b'{"id":"%s","n":%d}' % (name.encode(), (turn + row) % 7) for row, name in enumerate(names)]
                 try:
-                    workspace.submit("events", Lines.of(lines), wait=number < 2).result()
+                    workspace.data.submit("events", Lines.of(lines), wait=number < 2).result()
                 except ClickpipeError as error:
                     assert error.status in (422, 503), error.message
                     continue
@@ -241,7 +241,7 @@ STOPPED = """
         workspace = instance.default
         workspace.deploy(json.loads(files))
         setattr(owner, name, stop)
-        workspace.submit("events", Lines.of([b'{"id":"a","n":1}', b'{"id":"b","n":1}']))
+        workspace.data.submit("events", Lines.of([b'{"id":"a","n":1}', b'{"id":"b","n":1}']))
         time.sleep(600)
 """
 

@@ -75,7 +75,7 @@ WRITER = """
                 lines = [b'{"id":"%s","n":%d,"filler":"%s"}' % (name.encode(), next(rows) % 7, filler.encode())
                          for name in names]
                 try:
-                    workspace.submit("events", Lines.of(lines), wait=number < 2).result()
+                    workspace.data.submit("events", Lines.of(lines), wait=number < 2).result()
                 except ClickpipeError as error:
                     if error.status not in (422, 503):
                         say(f"!{error.status} {error.message}")

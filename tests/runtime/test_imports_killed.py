@@ -30,7 +30,7 @@ IMPORTS = """
         path = instance.upload_path("file")
         rows = [b'{"id":"%d","n":%s}' % (k, b"1" if k % 1000 else b'"x"') for k in range(int(sys.argv[3]))]
         path.write_bytes(b"\\n".join(rows))
-        workspace.import_file(Upload("events", path, "ndjson"), mode=sys.argv[4])
+        workspace.data.import_file(Upload("events", path, "ndjson"), mode=sys.argv[4])
         print("started", flush=True)
         time.sleep(600)
 """
@@ -49,7 +49,7 @@ STATE = """
         )
         (job,) = [job for job in instance.catalog.jobs.newest(workspace.id) if job.kind == "import"]
         told = [job.status, job.result["rows"], job.result["quarantine_rows"]]
-        left = [name for name in workspace._deployer._tables.existing() if "_import_" in name]
+        left = [name for name in workspace.deployments._deployer._tables.existing() if "_import_" in name]
         left += [path.name for path in Path(sys.argv[1], "uploads").iterdir()]
         print(json.dumps({**found, "sums": sums, "told": told, "left": left}))
 """

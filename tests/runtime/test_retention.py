@@ -41,13 +41,13 @@ def test_jobs_that_ended_and_deployments_that_are_gone_are_forgotten(instance: I
     left = catalog.deployments(workspace.id)
     assert len(left) < before
     assert [d.live for d in left][-1]
-    assert workspace.deployed_at() == "2020-01-01 00:00:00.000000"
+    assert workspace.deployments.deployed_at() == "2020-01-01 00:00:00.000000"
     workspace.deploy(EVENTS, allow_destructive=True)  # numbers go on
 
 
 def test_rows_leave_the_quarantine_when_the_setting_says_so(instance: Instance, workspace: Workspace) -> None:
     workspace.deploy(EVENTS)
-    workspace.submit("events", Lines.of([b'{"id":"many"}'])).result()
+    workspace.data.submit("events", Lines.of([b'{"id":"many"}'])).result()
     live = workspace.queries.live()
     sql = "SELECT count() AS n FROM events_quarantine"
     for days, left in ((0, 1), (1, 1)):
@@ -67,7 +67,7 @@ def test_a_quarantine_that_is_missing_keeps_no_other_from_being_cleared(
     instance: Instance, workspace: Workspace
 ) -> None:
     workspace.deploy({f"{name}.datasource": EVENTS["events.datasource"] for name in ("a", "b", "c")})
-    workspace.submit("c", Lines.of([b'{"id":"many"}'])).result()
+    workspace.data.submit("c", Lines.of([b'{"id":"many"}'])).result()
     live = workspace.queries.live()
     a, c = (live.physical.tables[f"{name}_quarantine"] for name in "ac")
     instance.engine.execute(f"DROP TABLE {a} SYNC")

@@ -16,7 +16,7 @@ from clickpipe.ingest import IngestResult, Lines
 from clickpipe.ingest.writer import Writer
 from clickpipe.jobs import Report
 from clickpipe.runtime import Instance, Workspace
-from clickpipe.runtime.instance import _MOST_WORKERS
+from clickpipe.runtime.compose import _MOST_WORKERS
 
 SOURCE = 'SCHEMA >\n    `id` UInt64 `json:$.id`\n\nENGINE "MergeTree"\nENGINE_SORTING_KEY "id"\n'
 SOURCES = tuple(f"src{n}" for n in range(9))  # more than there are threads of ingestion, and of the engine
@@ -54,7 +54,7 @@ def busy(instance: Instance, go_on: threading.Event, monkeypatch: pytest.MonkeyP
 
 
 def _send(workspace: Workspace, name: str, size: int = 0) -> Future[IngestResult]:
-    return workspace.submit(name, Lines.of([b'{"id": 1}' + b" " * size]))
+    return workspace.data.submit(name, Lines.of([b'{"id": 1}' + b" " * size]))
 
 
 def test_events_of_others_come_in_while_one_s_views_take_long(

@@ -177,10 +177,10 @@ def test_a_lossy_cast_and_a_deployment_under_way_are_refused(workspace: Workspac
     (root / "events.datasource").write_text(EVENTS.replace("Int32", "Int8"))
     assert "1 rows do not fit the new type" in deploy_folder(workspace, root, allow_destructive=True).refusal
     (root / "events.datasource").write_text(EVENTS.replace("Int32", "Int64"))
-    prepared = workspace.prepare(read_folder(root)[0])
-    started = workspace.start(prepared)
+    prepared = workspace.deployments.prepare(read_folder(root)[0])
+    started = workspace.deployments.start(prepared)
     assert "already in progress" in deploy_folder(workspace, root).refusal
-    workspace.apply(started, prepared)
+    workspace.deployments.apply(started, prepared)
     assert deploy_folder(workspace, root).refusal == ""
 
 

@@ -67,14 +67,14 @@ def test_views_copies_quarantines_and_deletions_are_writes(cached: Client, tmp_p
     cached.workspace.ingest("events", [{"id": "d"}])
     assert both("of_bad") == [[1]]
     assert both("totals")[-1] == ["c", 10]
-    assert cached.workspace.delete_rows("events", "id = 'c'") == 1
+    assert cached.workspace.data.delete_rows("events", "id = 'c'") == 1
     assert both("totals") == [["a", 4], ["b", 2]]
     (tmp_path / "rows.csv").write_text("x,7,2026-01-01 00:00:00\n")
     cached.instance.jobs.wait(
-        cached.workspace.import_file(Upload("events", tmp_path / "rows.csv", "csv"), mode="replace").id
+        cached.workspace.data.import_file(Upload("events", tmp_path / "rows.csv", "csv"), mode="replace").id
     )
     assert both("totals") == [["x", 7]]
-    cached.workspace.truncate("events")
+    cached.workspace.data.truncate("events")
     assert both("totals") == []
 
 

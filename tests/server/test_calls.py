@@ -183,7 +183,7 @@ def test_secrets_stay_with_the_pipes_that_use_them(client: Client, monkeypatch: 
     ],
 )
 def test_limits(client: Client, limits: QueryLimits, sql: str, status: int, name: str) -> None:
-    client.workspace.queries = QueryService(client.instance.engine, lambda: client.workspace.live, limits)
+    client.workspace.data.queries = QueryService(client.instance.engine, lambda: client.workspace.live, limits)
     response = client("GET", "/v0/sql", params={"q": sql})
     assert (response.status_code, name in response.json()["error"]) == (status, True)
 

@@ -76,17 +76,17 @@ def test_a_change_replaces_the_old_deployment(client: Client) -> None:
 def test_what_was_live_before_goes_when_its_time_is_over(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = {**FILES, "datasources/events.datasource": EVENTS.replace("Int32", "Int64")}
     deploy(client, changed)
-    client.workspace.expire_previous()
-    assert client.workspace.previous() is not None
+    client.workspace.deployments.expire_previous()
+    assert client.workspace.deployments.previous() is not None
     monkeypatch.setattr("time.time", lambda now=time.time: now() + 4000)
-    client.workspace.expire_previous()
+    client.workspace.deployments.expire_previous()
     (job,) = client("GET", "/v0/jobs?kind=cleanup").json()["jobs"]
     client.instance.jobs.wait(job["id"])
     job = client("GET", f"/v0/jobs/{job['id']}").json()
     assert (job["status"], job["resource"], job["freed_bytes"] > 0) == ("done", "1", True)
-    assert client.workspace.previous() is None
+    assert client.workspace.deployments.previous() is None
     assert client("GET", "/v1/deployments/1").json()["deployment"]["status"] == "deleted"
-    client.workspace.expire_previous()
+    client.workspace.deployments.expire_previous()
     assert len(client("GET", "/v0/jobs?kind=cleanup").json()["jobs"]) == 1
 
 
@@ -150,7 +150,7 @@ def test_a_deployment_that_fails_while_it_is_applied_leaves_live_answering(
     def fail(*_: object) -> None:
         raise RuntimeError("the disk is gone")
 
-    monkeypatch.setattr(client.workspace._deployer._applier, "_make", fail)
+    monkeypatch.setattr(client.workspace.deployments._deployer._applier, "_make", fail)
     changed = {**FILES, "pipes/totals.pipe": TOTALS.replace("sum(amount)", "max(amount)")}
     reply = deploy(client, changed)
     assert reply.status_code == 400
@@ -255,7 +255,7 @@ def test_a_build_is_the_workspace_at_once(empty: Client) -> None:
     assert not [name for name, found in again.items() if name.endswith("_names") and found]
     fewer = {name: text for name, text in FILES.items() if "snapshot" not in name and "totals_copy" not in name}
     assert build(empty, fewer).json()["build"]["deleted_datasource_names"] == ["totals_copy"]
-    assert empty.workspace.previous() is None
+    assert empty.workspace.deployments.previous() is None
 
 
 def test_a_build_with_a_mistake(empty: Client) -> None:

@@ -96,10 +96,10 @@ def test_a_fixed_parameter_holds_also_for_what_the_pipe_reads(held: Client, pipe
 def test_a_parameter_that_was_renamed_lets_nobody_in(held: Client, path: str) -> None:
     scopes = [{"type": "PIPES:READ", "resource": p, "fixed_params": {"tenant": "acme"}} for p in ("mine", "over")]
     token = _make(held, scopes).json()["token"]
-    prepared = held.workspace.prepare(files("customer"))
+    prepared = held.workspace.deployments.prepare(files("customer"))
     told = [f.message for f in prepared.plan.feedback if f.resource == "tokens"]
     assert any("stops working on 'mine'" in message for message in told)
-    held.workspace.apply(held.workspace.start(prepared), prepared)
+    held.workspace.deployments.apply(held.workspace.deployments.start(prepared), prepared)
     response = held("GET", path, token=None, headers=_bearer(token))
     assert response.status_code == 403
     assert "100" not in response.text
@@ -125,7 +125,7 @@ def test_a_view_that_a_filter_does_not_hold_for_is_told(held: Client) -> None:
 def test_a_deployment_tells_of_filters_that_it_breaks(held: Client) -> None:
     _make(held, [{"type": "DATASOURCES:READ", "resource": "events", "filter": "tenant = 'acme'"}])
     renamed = {name: text.replace("tenant", "customer") for name, text in files().items()}
-    told = [f.message for f in held.workspace.prepare(renamed, allow_destructive=True).plan.feedback]
+    told = [f.message for f in held.workspace.deployments.prepare(renamed, allow_destructive=True).plan.feedback]
     assert any("its filter names 'tenant'" in message for message in told)
 
 

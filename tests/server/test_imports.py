@@ -24,7 +24,7 @@ def rows(client: Client) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def emptied(client: Client) -> Client:
-    client.workspace.truncate("events")
+    client.workspace.data.truncate("events")
     return client
 
 

@@ -89,7 +89,7 @@ def test_a_slow_client_gets_all_of_it(
     """The limit of a query's seconds is none of a download's."""
     limits = QueryLimits(max_seconds=1)
     monkeypatch.setattr(
-        empty.workspace, "queries", QueryService(empty.instance.engine, lambda: empty.workspace.live, limits)
+        empty.workspace.data, "queries", QueryService(empty.instance.engine, lambda: empty.workspace.live, limits)
     )
     found = 0
     with httpx.stream("GET", f"{url}/v0/pipes/large.csv?rows=2000000", headers=bearer, timeout=60) as response:

@@ -53,7 +53,7 @@ from tests.server.conftest import Client
 def test_tokens_are_told_to_programs_of_this_machine_where_asked(
     default: Client, monkeypatch: pytest.MonkeyPatch, setting: str, host: str, headers: dict[str, str], status: int
 ) -> None:
-    monkeypatch.setattr(default.instance, "settings", Settings(local_tokens=setting))
+    monkeypatch.setattr(default.instance._services, "settings", Settings(local_tokens=setting))
     reply: httpx.Response = default("GET", "/tokens", token=None, headers={"Host": host, **headers})
     assert reply.status_code == status
     if status == 200:
@@ -71,7 +71,7 @@ def test_a_local_server_has_the_token_that_some_clients_look_for(
     workspaces = default.instance.workspaces
     workspaces.keep_local_tokens()
     assert found(default) == []
-    monkeypatch.setattr(default.instance, "settings", Settings(local_tokens="on"))
+    monkeypatch.setattr(default.instance._services, "settings", Settings(local_tokens="on"))
     default("GET", "/tokens", token=None, headers={"Host": "localhost"})
     made = Client(default.instance, workspaces.create("local"))
     headers: dict[str, str] = {}
@@ -81,7 +81,7 @@ def test_a_local_server_has_the_token_that_some_clients_look_for(
         assert client("DELETE", f"/v0/tokens/{token['id']}").status_code == 409
         headers = {"Authorization": f"Bearer {token['token']}"}
         assert client("GET", "/v1/workspace", token=None, headers=headers).json()["name"] == client.workspace.name
-    monkeypatch.setattr(default.instance, "settings", Settings())
+    monkeypatch.setattr(default.instance._services, "settings", Settings())
     workspaces.keep_local_tokens()
     assert found(default) == []
     assert default("GET", "/v1/workspace", token=None, headers=headers).status_code == 403

@@ -126,7 +126,7 @@ def test_a_workspace_has_so_many_previews_and_no_more(
     two: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acme, bolt = two
-    monkeypatch.setattr(acme.instance, "settings", replace(acme.instance.settings, previews=2))
+    monkeypatch.setattr(acme.instance._services, "settings", replace(acme.instance.settings, previews=2))
     assert [preview(acme, name) for name in ("one", "two", "three")] == [202, 202, 409]
     assert "may have 2" in acme("POST", "/v0/environments", params={"name": "three"}).json()["error"]
     assert preview(bolt, "three") == 202

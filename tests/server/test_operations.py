@@ -54,7 +54,7 @@ def test_metrics_count_requests_by_route(client: Client) -> None:
 
 def test_metrics_may_be_open(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = dataclasses.replace(client.instance.settings, metrics_access="open")
-    monkeypatch.setattr(client.instance, "settings", settings)
+    monkeypatch.setattr(client.instance._services, "settings", settings)
     assert client("GET", "/metrics", token=None).status_code == 200
 
 
@@ -79,7 +79,7 @@ def test_origins(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     origin = {"Origin": "https://a.example"}
     assert client("GET", "/v0/health", headers=origin).headers["access-control-allow-origin"] == "*"
     settings = dataclasses.replace(client.instance.settings, cors_origins="https://a.example, https://b.example")
-    monkeypatch.setattr(client.instance, "settings", settings)
+    monkeypatch.setattr(client.instance._services, "settings", settings)
     for method in ("GET", "OPTIONS"):
         allowed = client(method, "/v0/health", headers=origin).headers
         assert (allowed["access-control-allow-origin"], allowed["vary"]) == ("https://a.example", "Origin")
@@ -91,7 +91,7 @@ def test_what_is_logged_of_requests(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = dataclasses.replace(client.instance.settings, log_requests="all")
-    monkeypatch.setattr(client.instance, "settings", settings)
+    monkeypatch.setattr(client.instance._services, "settings", settings)
     token = client.token("reader").value
     with caplog.at_level(logging.INFO, "clickpipe.server"):
         client("GET", f"/v0/pipes/totals.json?limit=1&token={token}", token=None)

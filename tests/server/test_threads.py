@@ -87,7 +87,7 @@ class held:  # noqa: N801 - used as a function
         self._thread = threading.Thread(target=self._hold)
 
     def _hold(self) -> None:
-        with self._workspace.paused():
+        with self._workspace.lock.paused():
             self._begun.set()
             self._go_on.wait(60)
 

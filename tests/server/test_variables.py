@@ -68,10 +68,10 @@ def test_what_is_refused(
 def test_a_deployment_tells_of_secrets_that_are_not_set(client: Client) -> None:
     with_default = KEYED.replace("'key'", "'other', 'x'")
     files = {**FILES, "pipes/keyed.pipe": KEYED, "pipes/free.pipe": with_default}
-    told = [f.message for f in client.workspace.prepare(files).plan.feedback]
+    told = [f.message for f in client.workspace.deployments.prepare(files).plan.feedback]
     assert told == ["The secret 'key' is not set: calls fail until you `clickpipe secret set key`."]
     client("POST", "/v0/variables", data={"name": "key", "value": "x"})
-    assert not client.workspace.prepare(files).plan.feedback
+    assert not client.workspace.deployments.prepare(files).plan.feedback
 
 
 _OPEN = "SELECT 'open' AS v"

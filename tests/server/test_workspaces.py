@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -154,7 +155,7 @@ def test_a_preview_goes_after_a_time(client: Client, preview: Client) -> None:
 
 
 def test_scheduled_copies_run_in_the_workspace_only(client: Client, preview: Client) -> None:
-    scheduled = client.instance._scheduled()
+    scheduled = client.instance.workspaces.scheduled()
     assert client.workspace.id in scheduled
     assert preview.workspace.id not in scheduled
 
@@ -192,7 +193,7 @@ def test_no_name_takes_the_place_of_an_id(default: Client) -> None:
     assert default("POST", f"/v1/workspaces?name={victim.workspace.id}").status_code == 400
     # one that has such a name from before
     named = Client(default.instance, workspaces.create("for_now", parent=attacker.workspace.id))
-    named.workspace.name = victim.workspace.id
+    named.workspace._record = replace(named.workspace._record, name=victim.workspace.id)
     assert workspaces.named(victim.workspace.id) is victim.workspace
     assert named("DELETE", f"/v1/workspaces/{victim.workspace.id}").json()["id"] == named.workspace.id
     assert victim.workspace in list(workspaces)

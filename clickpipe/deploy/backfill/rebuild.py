@@ -8,24 +8,23 @@ with the target. Views that read the target keep the rows they have made.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.deploy.tables import Progress
+from clickpipe.deploy.writes import Events
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.engine import Engine, inline, insert_of_select
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
 
-Paused = Callable[[], AbstractContextManager[None]]
 
-
-def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progress: Progress, tag: str) -> int:
+def rebuild_target(engine: Engine, live: Live, name: str, events: Events, progress: Progress, tag: str) -> int:
     """Rebuild the target of the view `name`, from all views that fill it; return its number of rows.
 
-    `paused` holds inserts back, for two moments. The long statements carry `tag`, for `cancel`. Raises ClickpipeError
+    `events` wait for two moments. The long statements carry `tag`, for `cancel`. Raises ClickpipeError
     (404 if there is no such view), EngineError.
     """
     views = _feeding(live, name)
@@ -35,7 +34,7 @@ def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progre
     cuts = {source: f"{live.physical.tables[source][:-1]}_cut_{mark}`" for source in {view.source for view in views}}
     second = [f"{target[:-1]}_view_{number}_{mark}`" for number in range(len(views))]
     with _removed(engine, [*second, beside, history, *cuts.values()]):
-        with paused():
+        with events.events_paused():
             for table in (beside, history):
                 engine.storage.create_like(table, target)
             for source, cut in cuts.items():
@@ -48,7 +47,7 @@ def rebuild_target(engine: Engine, live: Live, name: str, paused: Paused, progre
             select = _select(live, view, cuts)
             columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
             engine.execute(insert_of_select(history, columns, select, {"log_comment": tag}))
-        with paused():
+        with events.events_paused():
             engine.storage.share(beside, history)
             engine.storage.drop(second)
             engine.storage.swap(target, beside)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from enum import StrEnum
 
 from clickpipe.catalog import Live
 from clickpipe.deploy.planning.physical import Layout
 from clickpipe.deploy.tables import Tables
+from clickpipe.deploy.writes import Writes
 from clickpipe.engine import Engine
 
 
@@ -25,18 +24,18 @@ def clone_tables(
     tables: Tables,
     layout: Layout,
     source: Live,
-    paused: Callable[[], AbstractContextManager[None]],
+    writes: Writes,
     rows: Rows,
 ) -> None:
     """Create the tables of a layout with the rows of another workspace's tables.
 
-    Files are shared, which takes no time or space; later writes to either workspace do not affect the other. `paused`
-    holds the other's inserts back, so that views' targets match their sources. Raises EngineError.
+    Files are shared, which takes no time or space; later writes to either workspace do not affect the other. `writes`
+    are the other's, which wait meanwhile, so that views' targets match their sources. Raises EngineError.
     """
     objects = layout.objects()
     tables.create([item for item in objects if not item.is_view])
     if rows is not Rows.NONE:
-        with paused():
+        with writes.paused():
             for name, into in layout.tables().items():
                 _fill(engine, source.physical.tables[name], into, rows)
     tables.create([item for item in objects if item.is_view])

@@ -30,9 +30,10 @@ class Standby:
         self._engine = engine
         self._catalog = catalog
         self._workspace = workspace
-        self._tables = tables
+        self.tables = tables
         self.other: Live | None = None
         self.ready = True  # it has all its rows, and can be promoted
+        self._outdated: dict[int, set[str]] = {}  # as in the catalog, or while that cannot be written
 
     def staging(self, live: Live | None) -> Live | None:
         """Return the standby if it is newer than the live deployment and ready, else None."""
@@ -73,7 +74,7 @@ class Standby:
 
     def connect(self, live: Live | None) -> None:
         """Start forwarding the live deployment's rows to the standby. Raises ClickpipeError, EngineError."""
-        self._tables.create(self._forwards(live))
+        self.tables.create(self._forwards(live))
 
     def connect_again(self, live: Live | None) -> None:
         """After a start, forward rows as before, unless forwarding was cut off (`sever`)."""
@@ -86,17 +87,19 @@ class Standby:
         self.other, self.ready = live, True
         self.disconnect(before)
         self.other = before
+        self._outdated.pop(before.deployment_id, None)  # it was live until now, so it has everything
         self.connect(live)
 
     def disconnect(self, live: Live | None) -> None:
         """Stop forwarding rows. Raises EngineError."""
-        self._tables.drop(view.name for view in self._forwards(live))
+        self.tables.drop(view.name for view in self._forwards(live))
 
     def outdate(self, live: Live | None, data_source: str) -> None:
         """Mark the standby outdated: rows of a data source were replaced or deleted in the live deployment."""
         if live is None or self.other is None:
             return
         if live.physical.tables.get(data_source) != self.other.physical.tables.get(data_source):
+            self._outdated.setdefault(self.other.deployment_id, set()).add(data_source)
             self._catalog.set_outdated(self._workspace.id, self.other.deployment_id, data_source)
 
     def sever(self, live: Live | None, error: EngineError) -> bool:
@@ -109,7 +112,7 @@ class Standby:
         own = self.objects(live) - set(live.physical.objects)
         if own.isdisjoint(_NAME.findall(error.message)):
             return False
-        self._tables.drop(name for name in self._tables.views() if name in own)
+        self.tables.drop(name for name in self.tables.views() if name in own)
         self._catalog.set_severed(self._workspace.id, self.other.deployment_id, error.message)
         _LOGGER.warning("deployment %d gets no more rows: %s", self.other.deployment_id, error.message)
         return True
@@ -124,7 +127,8 @@ class Standby:
                 f"had no rows since ({reason}). Discard it and deploy again."
             )
             raise ClickpipeError(message, status=409, code="deployment_outdated")
-        names = found.summary.get("outdated", []) if found else []
+        names = list(found.summary.get("outdated", [])) if found else []
+        names += sorted(self._outdated.get(self.other.deployment_id, set()).difference(names))
         if names:
             message = (
                 f"Deployment {self.other.deployment_id} cannot be promoted: rows of {', '.join(names)} were replaced "
@@ -142,6 +146,6 @@ class Standby:
         self.other = None
         self._catalog.set_status(self._workspace.id, gone.deployment_id, DeploymentStatus.DELETED)
         try:
-            self._tables.collect(live.physical.objects if live else ())
+            self.tables.collect(live.physical.objects if live else ())
         except EngineError:  # the next deployment or start removes the rest
             _LOGGER.exception("could not remove what deployment %d used", gone.deployment_id)

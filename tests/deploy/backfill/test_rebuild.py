@@ -47,10 +47,10 @@ def tables(engine: Engine, workspace: Workspace) -> set[str]:
 
 def test_a_target_is_what_its_sources_have(instance: Instance, deployed: Workspace) -> None:
     before = tables(instance.engine, deployed)
-    deployed.truncate("sums")
-    deployed.delete_rows("events", "id < 40")
+    deployed.data.truncate("sums")
+    deployed.data.delete_rows("events", "id < 40")
     assert total(deployed) == 0
-    job = deployed.rebuild("sums_mv")
+    job = deployed.jobs.rebuild("sums_mv")
     instance.jobs.wait(job.id)
     ended = instance.catalog.jobs.get(deployed.id, job.id)
     assert ended is not None
@@ -75,7 +75,7 @@ def test_rows_that_arrive_meanwhile_are_in_it_once(instance: Instance, deployed:
     writer.start()
     try:
         for _ in range(3):
-            instance.jobs.wait(deployed.rebuild("sums_mv").id)
+            instance.jobs.wait(deployed.jobs.rebuild("sums_mv").id)
     finally:
         stop.set()
         writer.join()
@@ -85,12 +85,12 @@ def test_rows_that_arrive_meanwhile_are_in_it_once(instance: Instance, deployed:
 
 def test_what_cannot_be_made_leaves_the_one_before(instance: Instance, deployed: Workspace) -> None:
     with pytest.raises(ClickpipeError, match="no materialized view 'sums'") as error:
-        deployed.rebuild("sums")
+        deployed.jobs.rebuild("sums")
     assert error.value.status == 404
     before = tables(instance.engine, deployed)
     table = deployed.queries.live().physical.tables["more"]
     instance.engine.execute(f"DETACH TABLE {table}")
-    job = deployed.rebuild("sums_mv")
+    job = deployed.jobs.rebuild("sums_mv")
     instance.jobs.wait(job.id)
     instance.engine.execute(f"ATTACH TABLE {table}")
     ended = instance.catalog.jobs.get(deployed.id, job.id)
@@ -111,8 +111,8 @@ def test_columns_may_have_any_name(instance: Instance, workspace: Workspace) -> 
     }
     workspace.deploy(files)
     workspace.ingest("events", [{"id": 1}])
-    workspace.truncate("kept")
-    job = workspace.rebuild("kept_mv")
+    workspace.data.truncate("kept")
+    job = workspace.jobs.rebuild("kept_mv")
     instance.jobs.wait(job.id)
     assert workspace.sql("SELECT * FROM kept") == [dict.fromkeys(names, 1)]
 
@@ -126,7 +126,7 @@ def test_a_view_may_read_a_quarantine(instance: Instance, workspace: Workspace) 
     }
     workspace.deploy(files)
     workspace.ingest("events", [{"id": "a", "n": 1}, {"id": "b", "n": "many"}])
-    for job in (workspace.rebuild("bad_mv"), workspace.populate(Population("bad_mv", truncate=True))):
+    for job in (workspace.jobs.rebuild("bad_mv"), workspace.jobs.populate(Population("bad_mv", truncate=True))):
         instance.jobs.wait(job.id)
         ended = instance.catalog.jobs.get(workspace.id, job.id)
         assert ended is not None

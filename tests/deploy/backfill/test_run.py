@@ -38,7 +38,7 @@ def test_rows_are_taken_while_history_is_filled(
         assert filling.wait(30)
         send(deployed, "b", 2)
         assert sums(deployed) == [3, 3, 3]
-        assert deployed.staging() is None
+        assert deployed.deployments.staging() is None
     finally:
         go_on.set()
         thread.join()
@@ -73,7 +73,7 @@ def test_a_table_without_partitions_takes_another_engine(workspace: Workspace) -
     workspace.append("kept", [Lines(b'{"id":"a","n":1}')])
     number = stage(workspace, {**kept, "kept.datasource": EVENTS})
     workspace.append("kept", [Lines(b'{"id":"b","n":2}')])
-    workspace.promote(number)
+    workspace.deployments.promote(number)
     assert workspace.sql("SELECT id, n FROM kept ORDER BY id") == [{"id": "a", "n": 1}, {"id": "b", "n": 2}]
 
 
@@ -98,7 +98,7 @@ def test_how_far_a_long_backfill_is_is_told(
     instance.jobs.wait(workspace.copy("many").id)
     pace = Pace(instance.engine, threads=1, rows_per_second=100_000)
     pace.settings = {**pace.settings, "max_block_size": 5_000}  # the pace is kept from block to block
-    monkeypatch.setattr(workspace._deployer._applier, "_pace", pace)
+    monkeypatch.setattr(workspace.deployments._deployer._applier, "_pace", pace)
     monkeypatch.setattr("clickpipe.deploy.backfill.progress._EVERY", 0.02)
     told: list[str] = []
     workspace.deploy({**KEYED, "many.pipe": many}, progress=told.append)
@@ -118,11 +118,12 @@ STOPPED = """
         if workspace.live is None:
             workspace.deploy(files)
             instance.jobs.wait(workspace.copy("many").id)
-            prepared = workspace.prepare(keyed)
-            deployment, filling = workspace.start(prepared), threading.Event()
+            prepared = workspace.deployments.prepare(keyed)
+            deployment, filling = workspace.deployments.start(prepared), threading.Event()
 
             def work(report):
-                workspace.apply(deployment, prepared, lambda text: filling.set() if "copying" in text else None)
+                tell = lambda text: filling.set() if "copying" in text else None
+                workspace.deployments.apply(deployment, prepared, tell)
                 return {}
 
             job = instance.jobs.submit(workspace.id, "deployment", "2", work)

@@ -82,7 +82,7 @@ def test_the_check_refuses_a_forward_query_that_no_table_helps(
     ],
 )
 def test_a_refusal_names_the_place(deployed: Workspace, text: str, place: tuple[int, int], reason: str) -> None:
-    (error,) = deployed.prepare({"events.datasource": text}).plan.errors
+    (error,) = deployed.deployments.prepare({"events.datasource": text}).plan.errors
     assert (error.line, error.column) == place
     assert reason in error.message
     assert error.as_dict()["line"] == place[0]
@@ -111,16 +111,16 @@ def test_a_column_whose_values_would_be_lost_is_dropped_only_if_that_is_allowed(
     workspace.deploy({"events.datasource": schema.format(before)})
     path = "p" if "$.p`" in before else "plan"
     changed = schema.format(after) if after else schema.replace(",\n    {}", "")
-    assert workspace.prepare({"events.datasource": changed}).plan.errors == ()  # nothing would be lost
+    assert workspace.deployments.prepare({"events.datasource": changed}).plan.errors == ()  # nothing would be lost
     workspace.ingest("events", [{"id": "a", path: "pro"}])
     for files in ({"events.datasource": changed}, {"events.datasource": changed + 'ENGINE_PARTITION_KEY "id"\n'}):
-        plan = workspace.prepare(files).plan
+        plan = workspace.deployments.prepare(files).plan
         (error,) = plan.errors
         assert error.message.startswith("The values of 'plan' in 1 rows would be lost with the column.")
         assert "--allow-destructive-operations" in error.message
         assert (error.line, error.column) == (2, 5)
         assert (f"FORWARD_QUERY >\n    {query}\n" in error.message) is bool(query)
-        assert workspace.prepare(files, allow_destructive=True).plan.errors == ()
+        assert workspace.deployments.prepare(files, allow_destructive=True).plan.errors == ()
     if query:
         workspace.deploy({"events.datasource": f"{changed}FORWARD_QUERY >\n    {query}\n"})
         assert workspace.sql("SELECT user_plan FROM events") == [{"user_plan": "pro"}]
@@ -144,12 +144,12 @@ def test_a_column_with_nothing_but_null_is_dropped(workspace: Workspace, type_: 
     workspace.deploy({"events.datasource": schema(type_)})
     workspace.ingest("events", [{"id": "a", "other": ""}, {"id": "b", "other": "", "gone": None}])
     for files in ({"events.datasource": changed}, {"events.datasource": changed + 'ENGINE_PARTITION_KEY "id"\n'}):
-        assert workspace.prepare(files).plan.errors == ()
+        assert workspace.deployments.prepare(files).plan.errors == ()
     both = {"events.datasource": "SCHEMA >\n    id String\nENGINE_SORTING_KEY id\n"}
-    (error,) = workspace.prepare(both).plan.errors  # texts that are empty are values
+    (error,) = workspace.deployments.prepare(both).plan.errors  # texts that are empty are values
     assert error.message.startswith("The values of 'other' in 2 rows would be lost")
     workspace.ingest("events", [{"id": "a", "other": "", "gone": value}])
-    (error,) = workspace.prepare({"events.datasource": changed}).plan.errors
+    (error,) = workspace.deployments.prepare({"events.datasource": changed}).plan.errors
     assert error.message.startswith("The values of 'gone' in 3 rows would be lost")
 
 
@@ -157,11 +157,11 @@ def test_a_value_that_comes_while_a_drop_is_planned_stops_it(workspace: Workspac
     schema = "SCHEMA >\n    id String{}\nENGINE_SORTING_KEY id\n".format
     workspace.deploy({"events.datasource": schema(",\n    gone Nullable(String)")})
     workspace.ingest("events", [{"id": "a"}])
-    prepared = workspace.prepare({"events.datasource": schema("")})
+    prepared = workspace.deployments.prepare({"events.datasource": schema("")})
     assert prepared.plan.errors == ()
     workspace.ingest("events", [{"id": "b", "gone": "x"}])
     with pytest.raises(ClickpipeError, match="'gone' got a value while this deployment was planned"):
-        workspace.apply(workspace.start(prepared), prepared)
+        workspace.deployments.apply(workspace.deployments.start(prepared), prepared)
     assert workspace.sql("SELECT gone FROM events WHERE id = 'b'") == [{"gone": "x"}]
 
 
@@ -208,7 +208,7 @@ def test_a_classic_view_keeps_its_derived_target(workspace: Workspace) -> None:
     rows = [{"id": "a", "hits": 2}, {"id": "b", "hits": 1}]
     assert workspace.query("read") == rows
     assert workspace.deploy(files).is_empty
-    workspace.live = workspace._deployer.restore()  # as after a start
+    workspace.deployments.restore()  # as after a start
     assert workspace.query("read") == rows
     assert workspace.deploy(files).is_empty
 
@@ -236,6 +236,6 @@ def test_no_type_takes_something_of_a_value_without_a_word(
         workspace.deploy({"events.datasource": schema.format(before)})
         workspace.ingest("events", [{"id": "a", "v": value}])
         change = {"events.datasource": schema.format(after)}
-        errors = workspace.prepare(change, allow_destructive=True).plan.errors
+        errors = workspace.deployments.prepare(change, allow_destructive=True).plan.errors
         assert ["1 rows do not fit the new type" in error.message for error in errors] == [True] * refused
-        workspace.truncate("events")
+        workspace.data.truncate("events")

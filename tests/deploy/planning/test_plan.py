@@ -38,7 +38,7 @@ def deployed(instance: Instance) -> Iterator[Workspace]:
 
 def plan(workspace: Workspace, change: Mapping[str, str | None], *, allow_destructive: bool = False) -> Plan:
     files = {name: text for name, text in {**FILES, **change}.items() if text is not None}
-    return workspace.prepare(files, allow_destructive=allow_destructive).plan
+    return workspace.deployments.prepare(files, allow_destructive=allow_destructive).plan
 
 
 def data_steps(found: Plan) -> list[tuple[Category, str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -52,20 +53,24 @@ def test_rows_reach_both_once_and_there_is_a_way_back(
     history = 1 if files is FORWARD else factor[1]  # what views made before is kept where only their source changed
     assert staged_sums(deployed) == [7 * factor[0], history + 6 * factor[1], history + 6 * factor[2]]
     before = staged_sums(deployed)
-    deployed.promote(number)
-    assert (deployed.live is not live, deployed.staging(), deployed.previous()) == (True, None, live)
+    deployed.deployments.promote(number)
+    assert (deployed.live is not live, deployed.deployments.staging(), deployed.deployments.previous()) == (
+        True,
+        None,
+        live,
+    )
     assert sums(deployed) == before
     send(deployed, "d", 8)
     after = sums(deployed)
     assert after[0] - before[0] == 8
     assert after[1] - before[1] == after[2] - before[2] == 8 * (2 if files is DOUBLED else 1)
     assert live is not None
-    deployed.promote(live.deployment_id)
+    deployed.deployments.promote(live.deployment_id)
     assert deployed.live is live
     assert sums(deployed) == [15, 15, 15]
     send(deployed, "e", 16)
     assert sums(deployed) == [31, 31, 31]
-    deployed.discard(number)
+    deployed.deployments.discard(number)
     send(deployed, "f", 32)
     assert sums(deployed) == [63, 63, 63]
     assert Tables(engine, deployed.database).existing() == set(live.physical.objects)
@@ -76,9 +81,9 @@ def test_the_forward_query_of_the_older_has_no_say(workspace: Workspace) -> None
     workspace.deploy(FORWARD)
     wider = {**FORWARD, "events.datasource": EVENTS.replace("n Int32", "n Int64,\n    tag String DEFAULT ''")}
     older = workspace.queries.live().deployment_id
-    workspace.promote(stage(workspace, wider))
+    workspace.deployments.promote(stage(workspace, wider))
     send(workspace, "b", 2)
-    workspace.promote(older)
+    workspace.deployments.promote(older)
     assert sums(workspace) == [2, 2, 2]
 
 
@@ -88,8 +93,8 @@ def test_staging_is_discarded_and_leaves_nothing(engine: Engine, instance: Insta
     with pytest.raises(ClickpipeError, match=f"Deployment {number} waits in staging"):
         deployed.deploy(KEYED)
     with pytest.raises(ClickpipeError, match="There is no deployment 99"):
-        deployed.promote(99)
-    deployed.discard(number)
+        deployed.deployments.promote(99)
+    deployed.deployments.discard(number)
     found = instance.catalog.deployment(deployed.id, number)
     assert found is not None
     assert found.status is DeploymentStatus.DELETED
@@ -114,36 +119,54 @@ def test_bad_rows_reach_both_quarantines(deployed: Workspace) -> None:
     assert staged(deployed, "SELECT id, n FROM events_quarantine") == '{"id":"x","n":"many"}'
 
 
+def test_a_standby_is_outdated_even_if_that_cannot_be_written(
+    instance: Instance, deployed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = stage(deployed, WIDER)
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(instance.catalog, "set_outdated", fail)
+        deployed.data.truncate("events")  # what was asked for is done
+    with pytest.raises(ClickpipeError, match="rows of events were replaced or deleted"):
+        deployed.deployments.promote(number)
+    deployed.deployments.discard(number)
+    again = stage(deployed, WIDER)
+    deployed.deployments.promote(again)
+
+
 @pytest.mark.parametrize("change", ["truncate", "delete", "copy"])
 def test_what_is_done_to_whole_tables_is_not_passed_on(instance: Instance, deployed: Workspace, change: str) -> None:
     kept = {**WIDER, "kept.datasource": WIDER["events.datasource"]}
     number = stage(deployed, kept)
     if change == "truncate":
-        deployed.truncate("events")
+        deployed.data.truncate("events")
     elif change == "delete":
-        deployed.delete_rows("events", "id = 'a'")
+        deployed.data.delete_rows("events", "id = 'a'")
     else:
         job = deployed.copy("copy")
         instance.jobs.wait(job.id)
     name = "kept" if change == "copy" else "events"
     with pytest.raises(ClickpipeError, match=f"rows of {name} were replaced or deleted") as caught:
-        deployed.promote(number)
+        deployed.deployments.promote(number)
     assert caught.value.status == 409
-    deployed.discard(number)
-    deployed.promote(stage(deployed, kept))
+    deployed.deployments.discard(number)
+    deployed.deployments.promote(stage(deployed, kept))
 
 
 def test_what_both_share_is_never_outdated(deployed: Workspace) -> None:
     number = stage(deployed, DOUBLED)
-    deployed.truncate("kept")
-    deployed.promote(number)
+    deployed.data.truncate("kept")
+    deployed.deployments.promote(number)
 
 
 def test_a_deployment_behind_live_goes_with_the_next(engine: Engine, deployed: Workspace) -> None:
-    deployed.promote(stage(deployed, WIDER))
-    assert deployed.previous() is not None
+    deployed.deployments.promote(stage(deployed, WIDER))
+    assert deployed.deployments.previous() is not None
     deployed.deploy(KEYED, allow_destructive=True)
-    assert deployed.previous() is None
+    assert deployed.deployments.previous() is None
     live = deployed.queries.live()
     assert Tables(engine, deployed.database).existing() == set(live.physical.objects)
 
@@ -176,9 +199,9 @@ def test_a_writer_and_a_reader_notice_nothing(deployed: Workspace) -> None:
         for files in (WIDER, KEYED, WIDER):
             first = deployed.queries.live().deployment_id
             number = stage(deployed, files)
-            deployed.promote(number)
-            deployed.promote(first)
-            deployed.promote(number)
+            deployed.deployments.promote(number)
+            deployed.deployments.promote(first)
+            deployed.deployments.promote(number)
     finally:
         stop.set()
         for thread in threads:
@@ -202,14 +225,14 @@ RUN = """
             setattr(getattr(importlib.import_module(module), owner), name, lambda *_, **__: os._exit(9))
         if step == "stage":
             workspace.ingest("events", [{"id": "a", "n": 1}])
-            prepared = workspace.prepare(wider)
-            workspace.stage(workspace.start(prepared), prepared)
+            prepared = workspace.deployments.prepare(wider)
+            workspace.deployments.stage(workspace.deployments.start(prepared), prepared)
         workspace.ingest("events", [{"id": step, "n": 1}])
         if step == "promote":
-            workspace.promote(workspace.staging().deployment_id)
+            workspace.deployments.promote(workspace.deployments.staging().deployment_id)
         if step == "rollback":
-            workspace.promote(workspace.previous().deployment_id)
-        beside = workspace.staging() or workspace.previous()
+            workspace.deployments.promote(workspace.deployments.previous().deployment_id)
+        beside = workspace.deployments.staging() or workspace.deployments.previous()
         sums = [workspace.sql(f"SELECT sum(n) AS s FROM {t}")[0]["s"] for t in ("events", "sums")]
         print(beside.deployment_id, *sums)
 """
