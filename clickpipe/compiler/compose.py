@@ -38,8 +38,8 @@ def _without_secrets(binder: Binder) -> Iterator[None]:
     try:
         yield
     except ClickpipeError as error:
-        if binder.told:
-            error.message = redact(error.message, binder.told.values(), parts=False)
+        if binder.used_secrets:
+            error.message = redact(error.message, binder.used_secrets.values(), parts=False)
             error.args = (error.message,)
         raise
 

@@ -33,7 +33,7 @@ class KnownNames:
         return frozenset(self._project.data_sources.keys() | self._project.pipes.keys())
 
     @property
-    def told(self) -> frozenset[str]:
+    def listed(self) -> frozenset[str]:
         """Return all columns: what is checked is told to who deploys."""
         return self.columns
 
@@ -60,10 +60,10 @@ class PipeNames:
     @cached_property
     def columns(self) -> frozenset[str]:
         """Return the columns of the data sources, and every alias in the pipes' SQL."""
-        return self._every.columns if self._seen[1] else self.told
+        return self._every.columns if self._seen[1] else self.listed
 
     @cached_property
-    def told(self) -> frozenset[str]:
+    def listed(self) -> frozenset[str]:
         """Return those of what the texts name: which others `table()` may read, callers are not told."""
         sources, pipes = self._seen[0]
         return _columns(self._project, sources, pipes)

@@ -56,7 +56,7 @@ _TITLES = {
     "CP2008": "node is not used",
     "CP2009": "service data source not served yet",
     "CP2010": "data source not in the project",
-    "CP3001": "template cannot be read",
+    "CP3001": "template cannot be parsed",
     "CP3002": "unknown template function",
     "CP3003": "wrong template call",
     "CP3004": "template fails with its default values",

@@ -53,7 +53,7 @@ class _Any(Collection[str]):
 class _OwnNames:
     """Names that a template may use: any in the caller's own; inside pipes, what their own templates may."""
 
-    columns = tables = told = _Any()
+    columns = tables = listed = _Any()
 
     def __init__(self, live: Live) -> None:
         self._compiled = live.compiled

@@ -1,4 +1,4 @@
-"""Templated SQL to query programs: parameters, bound SQL. The only room that knows jinja2."""
+"""Compiles templated SQL to query programs with parameters and bound values. The only package that imports jinja2."""
 
 from clickpipe.template.binding import SECRET_NAMES, Binder, BoundSQL
 from clickpipe.template.branches import Sample, sample

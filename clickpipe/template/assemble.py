@@ -1,8 +1,8 @@
-"""What a template's run gave, put together to SQL text: the author's stretches, and placeholders for values.
+"""Assembles the SQL from the output of a template run: the author's text, and placeholders for values.
 
-A value inside a quoted text of the author's (`'%{{String(q)}}%'`) becomes part of it without entering the SQL: the
-text is written as `concat('%', {q:String}, '%')`. Where quotes open and close is read from the author's stretches
-alone, so it depends on the branches that ran, never on values.
+A value inside a quoted string of the author's (`'%{{String(q)}}%'`) becomes part of the string without entering the
+SQL: it is written as `concat('%', {q:String}, '%')`. Where quotes open and close is read from the author's text alone,
+so it depends on the branches that ran, never on values.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from clickpipe.template.shape import Stretch
 from clickpipe.template.values import MOST, MOST_PIECES, NOTHING, Binding, Fragment, Pieces, Setting, Text, typed
 
 _OPENS = re.compile(r"--|#[ !]|/\*|['`\"]")
-# Behind these ClickHouse's grammar takes a literal only, never a parameter.
-_IN_TYPE = r"(?:::\s*|\bAS\s+)[A-Z]\w*\s*\((?:[\w\s,(]|\([\w\s,]*\)|'[^']*')*"  # among a type's arguments
+# After these, ClickHouse's grammar accepts only a literal, never a parameter.
+_IN_TYPE = r"(?:::\s*|\bAS\s+)[A-Z]\w*\s*\((?:[\w\s,(]|\([\w\s,]*\)|'[^']*')*"  # inside the arguments of a type
 _AND_TEXTS = rf"\b(?:COLLATE|ESCAPE|COLUMNS\s*\()\s*|{_IN_TYPE}"
 _LITERAL_ONLY = re.compile(rf"(?:\bSAMPLE(?:\s+\S+\s+OFFSET)?\s*|{_AND_TEXTS})$", re.IGNORECASE)
 _TEXT_ONLY = re.compile(rf"(?:\b(?:DATE|TIMESTAMP|INTERVAL)\s*|{_AND_TEXTS})$", re.IGNORECASE)  # before a quote
@@ -31,7 +31,7 @@ _BEHIND_INTERVAL = re.compile(r"\bINTERVAL\s*$", re.IGNORECASE)
 _UNITS = "NANOSECOND|MICROSECOND|MILLISECOND|SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR"
 _INTERVAL = re.compile(rf"\s*(?P<number>-?\d{{1,18}})\s+(?P<unit>(?:{_UNITS})S?)\s*\Z", re.IGNORECASE | re.ASCII)
 _LOOK_BACK, _MOST_BEFORE = 80, 400  # characters
-_PIECE = MOST // MOST_PIECES  # what a piece counts, as characters
+_PIECE = MOST // MOST_PIECES  # the cost of a piece, in characters
 _ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
 )
@@ -45,16 +45,16 @@ _CLOSES = {
 
 @dataclass(slots=True)
 class Part:
-    """A part of rendered SQL: its text, where it came from in the template, how much of the text is the author's."""
+    """A part of rendered SQL: its text, its offset in the template, and how many of its characters are the author's."""
 
     text: str
     offset: int
     length: int
-    literal: bool = False  # a value stands in it, as a literal
+    literal: bool = False  # contains a value as a literal
 
 
 def assemble(pieces: Sequence[Any], stretches: Sequence[Stretch], binder: Binder) -> list[Part]:
-    """Return the parts of the SQL in order. Raises TemplateError for a value where none can stand."""
+    """Return the parts of the SQL in order. Raises TemplateError for a value where none is allowed."""
     return _Assembly(stretches, binder).parts_of(pieces)
 
 
@@ -63,12 +63,12 @@ class _Assembly:
         self._stretches = stretches
         self._binder = binder
         self._parts: list[Part] = []
-        self._last = 0  # the template's offset behind the newest stretch
-        self._quote = ""  # the quote that is open
-        self._comment = ""  # what ends the comment that is open
-        self._opened: Part | None = None  # ends with the quote that is open, which holds no value yet
-        self._joined = False  # a value was put into the text that is open
-        self._left = MOST  # characters, and pieces, that may be put out
+        self._last = 0  # offset in the template after the latest stretch
+        self._quote = ""  # the open quote
+        self._comment = ""  # what ends the open comment
+        self._opened: Part | None = None  # ends with the open quote, which holds no value yet
+        self._joined = False  # a value was added to the open string
+        self._left = MOST  # characters, and pieces, that may still be output
 
     def parts_of(self, pieces: Sequence[Any]) -> list[Part]:
         self._add(pieces)
@@ -99,7 +99,7 @@ class _Assembly:
 
     def _text(self, text: str) -> None:
         if self._quote:
-            message = "a name cannot be part of a quoted text or name"
+            message = "a name cannot be used inside a quoted string or name"
             raise TemplateError(message)
         self._parts.append(Part(text, self._last, 0))
 
@@ -115,7 +115,7 @@ class _Assembly:
             self._parts.append(Part(placeholder, self._last, 0))
             return
         if self._quote != "'":
-            message = f"a value cannot be part of a name in {self._quote}; use column() for names"
+            message = f"a value cannot be used inside a name quoted with {self._quote}; use column() for names"
             raise TemplateError(message)
         if not self._joined and self._opened is not None:  # the quote is the last character of its part
             head = self._opened
@@ -135,13 +135,13 @@ class _Assembly:
         return not self._comment and _BEHIND_INTERVAL.search(before) is not None
 
     def _interval(self, value: str, number: int, unit: str) -> None:
-        """Write `INTERVAL {{String(step, '1 hour')}}`: the number is bound, the unit is one of ClickHouse's words."""
+        """Write `INTERVAL {{String(step, '1 hour')}}`: bind the number, and write the unit as ClickHouse's keyword."""
         name = getattr(getattr(value, "binding", None) or value, "name", "interval")
         placeholder, _ = self._binder.bind(typed(number, Binding(name, "Int64", f"{number} of an interval")))
         self._parts.append(Part(f"{placeholder} {unit}", self._last, 0, literal=True))
 
     def _literal_only(self) -> bool:
-        """Tell whether a value stands where ClickHouse takes a literal; inside of a text, the text has to be one."""
+        """Return whether ClickHouse accepts only a literal here; inside a string, whether the string has to be one."""
         if self._quote not in {"", "'"} or self._comment or self._joined:
             return False
         before = ""
@@ -158,7 +158,7 @@ class _Assembly:
     def _spend(self, characters: int) -> None:
         self._left -= characters
         if self._left < 0:
-            message = f"the template gives more than {MOST} characters of SQL, or {MOST // _PIECE} pieces"
+            message = f"the template produces more than {MOST} characters of SQL, or {MOST // _PIECE} pieces"
             raise TemplateError(message)
 
     def _stretch(self, stretch: Stretch) -> None:
@@ -187,7 +187,7 @@ class _Assembly:
         self._author(text, start, len(text), offset)
 
     def _inside(self, text: str, at: int, start: int, offset: int) -> tuple[int, int]:
-        """Go on to where the open quote closes, if it does; return where, and what was not added yet."""
+        """Continue to the end of the open quote, if any; return the position, and where pending text starts."""
         match = _CLOSES[self._quote].match(text, at)
         assert match is not None  # noqa: S101 - the pattern takes an empty text
         if match["end"] is None:
@@ -207,7 +207,7 @@ class _Assembly:
 
 
 def _literal(value: Any, *, quoted: bool) -> str:
-    """Return a value as ClickHouse writes it; a text without its quotes where it stands inside of some."""
+    """Return a value as a ClickHouse literal; a string without its quotes if it is already inside some."""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, int | Decimal):
@@ -215,7 +215,7 @@ def _literal(value: Any, *, quoted: bool) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return repr(float(value))
     if not isinstance(value, str):
-        message = f"a value of type {type(value).__name__} cannot stand here"
+        message = f"a value of type {type(value).__name__} cannot be used here"
         raise TemplateError(message)
     escaped = str(value).translate(_ESCAPES)
     return f"'{escaped}'" if quoted else escaped

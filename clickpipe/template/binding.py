@@ -1,4 +1,4 @@
-"""Values to query parameters. The one place where a value meets SQL text, and it never enters it."""
+"""Binds values to query parameters. The only place where values meet SQL text, which they never enter."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from clickpipe.template.values import (
     TypedStr,
 )
 
-SECRET_NAMES = "secret_"  # noqa: S105 - what the names of bound secrets begin with
-_MOST_DIGITS = 100  # of a decimal number that a template makes
-_LONG = 4  # characters of a secret that does not stand in a value by chance
+SECRET_NAMES = "secret_"  # noqa: S105 - prefix of the names of bound secrets
+_MOST_DIGITS = 100  # of a decimal number computed by a template
+_LONG = 4  # shortest secret that is unlikely to appear in a value by chance
 _TYPED = frozenset({TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList})
 
 
@@ -43,9 +43,8 @@ class BoundSQL:
 class Binder:
     """Collects the parameters and settings of one request; the nodes of a pipe share one.
 
-    The names it gives depend on the calls that ran, never on their values, so equal branches give
-    equal SQL text. `names` are what templates may put into SQL as names, `secret` gives what `tb_secret`
-    asks for.
+    The names it assigns depend on the calls that ran, never on their values, so that equal branches give equal SQL
+    text. `names` are the names that templates may put into SQL; `secret` returns the value that `tb_secret` asks for.
     """
 
     def __init__(self, names: Names = NO_NAMES, secret: Secrets = no_secret) -> None:
@@ -54,23 +53,23 @@ class Binder:
         self.settings: dict[str, str | int] = {}
         self.names = names
         self.secret = secret
-        self.told: dict[str, str] = {}  # the secrets that were asked for, by name
+        self.used_secrets: dict[str, str] = {}  # the secrets used so far, by name
         self._names: dict[Binding, tuple[str, str]] = {}
-        self._numbers: dict[str, int] = {}  # the next one behind a name that is taken
+        self._numbers: dict[str, int] = {}  # the next suffix for a name that is taken
 
     def ask(self, name: str) -> str | None:
-        """Return a secret's value, None where there is none of the name; what is made of it is a secret, too."""
+        """Return a secret's value, or None if it does not exist. Values derived from it are treated as secret, too."""
         value = self.secret(name)
         if value:
-            self.told[name] = value
+            self.used_secrets[name] = value
         return value
 
     def placeholder(self, value: Any) -> str:
-        """Return the `{name:Type}` that stands for a value, and keep the value under that name."""
+        """Return the `{name:Type}` placeholder of a value, and store the value under that name."""
         return self.bind(value)[0]
 
     def bind(self, value: Any) -> tuple[str, str]:
-        """Return the placeholder of a value and its ClickHouse type."""
+        """Return a value's placeholder and its ClickHouse type."""
         if type(value) in _TYPED:
             binding = value.binding
             known = self._names.get(binding)
@@ -86,11 +85,13 @@ class Binder:
         return _standing(name, type_), type_
 
     def _wanted(self, value: ParamValue, name: str) -> str:
-        """Return the name for a value: that of a secret where one stands in it."""
-        if not self.told or name.startswith(SECRET_NAMES):
+        """Return the parameter name for a value; a secret's name if the value contains one."""
+        if not self.used_secrets or name.startswith(SECRET_NAMES):
             return name
         items = value if isinstance(value, list) else [value]
-        held = any(len(s) >= _LONG and s in item for s in self.told.values() for item in items if isinstance(item, str))
+        held = any(
+            len(s) >= _LONG and s in item for s in self.used_secrets.values() for item in items if isinstance(item, str)
+        )
         return f"{SECRET_NAMES}part" if held else name
 
     def _free(self, wanted: str) -> str:
@@ -103,16 +104,16 @@ class Binder:
 
 
 def _standing(name: str, type_: str) -> str:
-    """Return what stands for a parameter in SQL.
+    """Return a parameter's expression in SQL.
 
-    A secret has an alias: ClickHouse calls a column without a name by its text, with the values of parameters in it.
+    A secret gets an alias: ClickHouse names a column without one after its text, including the values of parameters.
     """
     placeholder = f"{{{name}:{type_}}}"
     return f"({placeholder} AS `__{name}`)" if name.startswith(SECRET_NAMES) else placeholder
 
 
 def _plain(value: Any) -> ParamValue:
-    """Return a value without what is remembered of it; decimal numbers as text, which loses no digit."""
+    """Return a plain value without its binding; decimal numbers as text, to keep every digit."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, int):
@@ -123,7 +124,7 @@ def _plain(value: Any) -> ParamValue:
 
 
 def _untyped(value: Any) -> tuple[ParamValue, str]:
-    """Return value and type for what is not a typed call: a bare name, arithmetic, a list."""
+    """Return value and type for anything but a typed call: a bare name, arithmetic, a list."""
     if isinstance(value, bool):
         return int(value), "UInt8"
     if isinstance(value, int):

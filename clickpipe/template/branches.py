@@ -1,8 +1,8 @@
-"""Which values a template has to be rendered with so that every branch of it is seen.
+"""Finds the values with which a template has to be rendered to cover all of its branches.
 
-Only what conditions look at is varied: each such parameter is left out, given, and given the values that it is
-compared with. All combinations are tried up to a limit, beyond it so many that every two values meet. What cannot be
-reached (a parameter that is missing or refused on the way) is left out; of those that take the same way, one is kept.
+Only parameters used in conditions are varied: each is omitted, given, and given the values that it is compared with.
+All combinations are tried up to a limit; beyond it, enough to cover every pair of values. Values that cannot be
+rendered (a parameter is missing or refused) are dropped, and of those that take the same path, one is kept.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from clickpipe.template.values import Fragment, Pieces
 
 MISTAKES = (JinjaError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _MOST_COMBINATIONS = 512
-_MOST_VALUES = 10  # of one parameter
+_MOST_VALUES = 10  # per parameter
 _ANOTHER = "another value"
-_DOCUMENTATION = frozenset({"description", "example", "format"})  # keywords that say nothing of values
-_MOST_STEPS = 100_000  # of loops and macros, in all renderings of one template together
+_DOCUMENTATION = frozenset({"description", "example", "format"})  # keywords that do not restrict values
+_MOST_STEPS = 100_000  # of loops and macros, in all renderings of one template
 _MOMENTS = ("2023-01-01 00:00:00", "2023-01-01 06:00:00", "2023-01-04 00:00:00", "2024-03-01 00:00:00")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Values that lead through a template one way.
+    """Values that take one path through a template.
 
-    `stretches` are the numbers of the author's stretches on it, `also` other values that lead the same way.
+    `stretches` are the numbers of the author's stretches on that path, `also` other values that take the same path.
     """
 
     values: Mapping[str, str]
@@ -48,7 +48,7 @@ class Sample:
 
 
 class _Anything:
-    """Names among which every name is: which way a template goes does not depend on names."""
+    """A collection that contains every name: the path through a template does not depend on names."""
 
     def __contains__(self, _name: object) -> bool:
         return True
@@ -67,7 +67,7 @@ _ANYTHING = _Anything()
 class _AnyNames:
     columns: Any = _ANYTHING
     tables: Any = _ANYTHING
-    told: Any = ()
+    listed: Any = ()
     any_enum: bool = False
 
     def inside(self, pipe: str) -> _AnyNames:
@@ -77,13 +77,13 @@ class _AnyNames:
 
 @dataclass(slots=True)
 class _Budget:
-    """The steps that looking for the ways through one template may still take."""
+    """The steps left for exploring the paths through one template."""
 
     steps: int = _MOST_STEPS
 
 
 def _run(text: str, values: Mapping[str, str], budget: _Budget) -> list[Any]:
-    """Return what a shape's program puts out for texts of parameters; raises what its expressions raise."""
+    """Return the output of a shape's program for parameters given as text. Raises whatever its expressions raise."""
     compiled = program(text)
     state = Run(_AnyNames(), lambda _: "x", compiled.constants)
     try:
@@ -93,7 +93,7 @@ def _run(text: str, values: Mapping[str, str], budget: _Budget) -> list[Any]:
 
 
 def sample(parameter: Parameter) -> str:
-    """Return a text that a parameter may have."""
+    """Return an example value of a parameter, as text."""
     if parameter.enum:
         return parameter.enum[0]
     refused = {value for value, _ in parameter.odd}
@@ -105,7 +105,7 @@ def sample(parameter: Parameter) -> str:
 
 @lru_cache(maxsize=KEPT)
 def controls(text: str) -> Mapping[str, tuple[str, ...]]:
-    """Return the parameters that a shape's conditions look at, and values that make a difference to them."""
+    """Return the parameters that a shape's conditions use, each with the values that make a difference."""
     parameters = {p.name: p for p in known_parameters(text) or ()}
     tree = parse(text)
     found: dict[str, dict[str, None]] = {}
@@ -126,7 +126,7 @@ def controls(text: str) -> Mapping[str, tuple[str, ...]]:
         parameter = parameters[name]
         values.update(dict.fromkeys(parameter.enum))
         if parameter.type == "String" and not parameter.enum and len(values) > 1:
-            values[_ANOTHER] = None  # the sample may be what it is compared with
+            values[_ANOTHER] = None  # the sample may be the value that it is compared with
         if parameter.type == "Boolean" or parameter.type.startswith(("Int", "UInt")):
             values.update({"0": None, "1": None})
     return {
@@ -136,7 +136,7 @@ def controls(text: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def _near(constant: str, type_: str) -> Iterable[str]:
-    """Return a constant, and for numbers those beside it: a comparison may be of any kind."""
+    """Return a constant and, for integers, its neighbours, to cover any kind of comparison."""
     if type_.startswith(("Int", "UInt")) and constant.lstrip("-").isdigit():
         return (constant, str(int(constant) - 1), str(int(constant) + 1))
     return (constant,)
@@ -152,7 +152,7 @@ def _conditions(tree: nodes.Template) -> Iterator[nodes.Node]:
 
 
 def _variables(tree: nodes.Template, parameters: Iterable[str]) -> Mapping[str, set[str]]:
-    """Return for each name the parameters that it stands for: a variable for those it was made of."""
+    """Map each name to the parameters that it depends on: itself, or those that a variable is computed from."""
     meant = {name: {name} for name in parameters}
     for assign in tree.find_all(nodes.Assign):
         made_of = _names(assign.node, meant)
@@ -166,14 +166,14 @@ def _names(node: nodes.Node, meant: Mapping[str, set[str]]) -> list[str]:
 
 
 def _constants(node: nodes.Node) -> Iterator[Any]:
-    told = {id(k.value) for k in _within(node, nodes.Keyword) if k.key in _DOCUMENTATION}
+    documentation = {id(k.value) for k in _within(node, nodes.Keyword) if k.key in _DOCUMENTATION}
     for constant in _within(node, nodes.Const):
-        if isinstance(constant.value, str | int | float) and id(constant) not in told:
+        if isinstance(constant.value, str | int | float) and id(constant) not in documentation:
             yield constant.value
 
 
 def _within(node: nodes.Node, kind: Any) -> Iterator[Any]:
-    """Yield the nodes of a kind in an expression, itself included."""
+    """Yield the nodes of a kind in an expression, including itself."""
     if isinstance(node, kind):
         yield node
     yield from node.find_all(kind)
@@ -181,7 +181,7 @@ def _within(node: nodes.Node, kind: Any) -> Iterator[Any]:
 
 @lru_cache(maxsize=KEPT)
 def explore(text: str) -> tuple[Sample, ...]:
-    """Return values for each way through a shape: first with as few given as may be, then with all."""
+    """Return values for each path through a shape: first with as few parameters as possible, then with all."""
     every = {p.name: sample(p) for p in known_parameters(text) or ()}
     varied = controls(text)
     found: dict[tuple[Any, ...], list[Mapping[str, str]]] = {}
@@ -190,7 +190,7 @@ def explore(text: str) -> tuple[Sample, ...]:
     budget = _Budget()
     for start in starts:
         if budget.steps < 0:
-            break  # its loops are long: what was seen has to do
+            break  # long loops: make do with the paths found so far
         reached = _reach(text, start, every, budget)
         if reached is not None:
             values, pieces = reached
@@ -205,7 +205,7 @@ def _stretches(way: Iterable[str]) -> frozenset[int]:
 def _reach(
     text: str, start: Mapping[str, str | None], every: Mapping[str, str], budget: _Budget
 ) -> tuple[Mapping[str, str], list[Any]] | None:
-    """Return the values with those added that the way needs, and what is put out; None where there is no way."""
+    """Return the values, with those added that the path requires, and the output; None if the path is unreachable."""
     values = {name: value for name, value in start.items() if value is not None}
     while True:
         try:
@@ -221,7 +221,7 @@ def _reach(
 
 
 def _flat(pieces: Iterable[Any]) -> Iterator[str]:
-    """Yield what a way puts out: marks of the author's text, names, and a sign for each value."""
+    """Yield the output of a path: marks of the author's text, names, and a symbol for each value."""
     for piece in pieces:
         value = piece.value if type(piece) is Emitted else piece
         if type(piece) is str:
@@ -236,7 +236,7 @@ def _flat(pieces: Iterable[Any]) -> Iterator[str]:
 
 
 def _rows(options: Sequence[Sequence[str | None]]) -> Iterable[Sequence[str | None]]:
-    """Return combinations of one option of each: all of them, or so many that each two options meet."""
+    """Return combinations of one option each: all of them or, if these are too many, enough to cover every pair."""
     if not options:
         return []
     return product(*options) if prod(map(len, options)) <= _MOST_COMBINATIONS else _pairwise(options)
@@ -265,6 +265,6 @@ def _met(
     place: int,
     option: str | None,
 ) -> int:
-    """Count the pairs that an option would close."""
+    """Count the pairs that an option would cover."""
     pairs = ((p, v, place, option) if p < place else (place, option, p, v) for p, v in row.items())
     return sum(pair in open_pairs for pair in pairs)

@@ -1,4 +1,4 @@
-"""Differences between two moments, as whole numbers: `day_diff` and the `date_diff_in_…` functions."""
+"""Differences between two points in time, in whole units: `day_diff` and the `date_diff_in_…` functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clickpipe.template.given import of_parameter
 
 _DAY = "%Y-%m-%d"
 _SECOND = "%Y-%m-%d %H:%M:%S"
-_EXAMPLE = datetime(2023, 1, 1)  # noqa: DTZ001 - of no zone
+_EXAMPLE = datetime(2023, 1, 1)  # noqa: DTZ001 - without a time zone
 DAYS = frozenset({"day_diff", "date_diff_in_days"})
 
 
@@ -23,7 +23,7 @@ def _difference(seconds: int, form: str) -> Callable[..., int | None]:
         second: Any,
         date_format: str = form,
         backup_date_format: str | None = None,
-        none_if_error: bool = False,  # noqa: FBT001, FBT002 - the signature that authors know
+        none_if_error: bool = False,  # noqa: FBT001, FBT002 - the documented signature
     ) -> int | None:
         forms = [date_format, *([backup_date_format] if backup_date_format else [])]
         try:
@@ -42,7 +42,7 @@ def _moment(value: Any, forms: list[str]) -> datetime:
         raise MissingParameter([getattr(value, "_undefined_name", None) or "value"])
     for form in forms:
         try:
-            return datetime.strptime(str(value), form)  # noqa: DTZ007 - two moments of one zone, whichever it is
+            return datetime.strptime(str(value), form)  # noqa: DTZ007 - both are in the same time zone, whichever it is
         except ValueError:
             continue
     message = f"invalid date '{value}': expected {' or '.join(forms)}"

@@ -1,4 +1,4 @@
-"""What a template asks for: its parameters, read from its syntax tree without running it."""
+"""Finds a template's parameters in its syntax tree, without running it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clickpipe.template.types import TYPES, a_value_of, validate, validate_items
 
 _RESERVED = {"format", "q", "self", "super"}
 _MISSING = object()
-_DECLARING = {*TYPED_CALLS, *NAMING, "split_to_array"}  # calls that say something about a parameter
+_DECLARING = {*TYPED_CALLS, *NAMING, "split_to_array"}  # calls that declare something about a parameter
 _MORE_KEYWORDS = {
     "Decimal": frozenset({"scale"}),
     "split_to_array": frozenset({"separator"}),
@@ -31,10 +31,10 @@ _MORE_KEYWORDS = {
 class Parameter:
     """One parameter of a query function, as the template's calls declare it.
 
-    `type` is the dialect's name (`Int32`, `Array(String)`); `required` is True when a call has no
-    default and runs when nothing is given; `default` is the Python constant of the call, or None;
-    `typed` is False for a bare name; `also` are other types that the same template declares it with; `odd` are
-    defaults, choices and examples that are not of the type, or no day or time, each with what is wrong with it.
+    `type` is the dialect's name (`Int32`, `Array(String)`); `required` is True if a call without a default runs when
+    nothing is given; `default` is the call's default as a Python constant, or None; `typed` is False for a bare name;
+    `also` are other types that the same template declares it with; `odd` are pairs of a default, choice or example that
+    does not fit the type, or is no valid date or time, and what is wrong with it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Parameter:
 
 
 def taken_by(parameter: Parameter) -> str:
-    """Return what a parameter takes, in words; an example is the author's, or one of the type."""
+    """Describe what values a parameter takes, with the author's example or one of the type."""
     of = parameter.type.removeprefix("Array(").removesuffix(")")
     one = '{"a": 1}' if of == "JSON" else TYPES[of].sample
     refused = {value for value, _ in parameter.odd}
@@ -62,7 +62,7 @@ def taken_by(parameter: Parameter) -> str:
 
 
 def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter], list[Diagnostic]]:
-    """Return the parameters in order of appearance, and what is wrong with the calls."""
+    """Return the parameters in order of appearance, and diagnostics about the calls."""
     local = _assigned(tree)
     found: dict[str, Parameter] = {}
     diagnostics: list[Diagnostic] = []
@@ -90,7 +90,7 @@ def find_parameters(tree: nodes.Template, source: Word) -> tuple[list[Parameter]
     return list(found.values()), diagnostics
 
 
-# What reads other templates, and tags that make a text of what is put out: values in it could not be bound.
+# Tags that read other templates, or turn output into text: values in that text could not be bound.
 _FORBIDDEN: dict[type[nodes.Node], str] = {
     nodes.Block: "block",
     nodes.Extends: "extends",
@@ -103,16 +103,16 @@ _FORBIDDEN: dict[type[nodes.Node], str] = {
 
 
 def forbidden_tags(tree: nodes.Template, source: Word) -> Iterator[Diagnostic]:
-    """Report tags that are jinja's but not the dialect's."""
+    """Report jinja tags that the dialect does not have."""
     for node in tree.find_all(tuple(_FORBIDDEN)):
         tag = _FORBIDDEN[type(node)]
         yield problem(source, "CP3001", f"{tag} is forbidden", node.lineno, tag, "use if, for, while, set and macro")
 
 
 def _assigned(tree: nodes.Template) -> set[str]:
-    """Return the names that the template itself sets: loops, `set`, macros and their arguments."""
+    """Return the names that the template sets itself: loop variables, `set`, macros and their arguments."""
     names = {n.name for n in tree.find_all(nodes.Name) if n.ctx in {"store", "param"}}
-    for assign in tree.find_all(nodes.Assign):  # {% set limit = Int32(limit, 10) %} is about a parameter
+    for assign in tree.find_all(nodes.Assign):  # {% set limit = Int32(limit, 10) %} declares a parameter
         target = assign.target
         if isinstance(target, nodes.Name) and any(n.name == target.name for n in assign.node.find_all(nodes.Name)):
             names.discard(target.name)
@@ -120,7 +120,7 @@ def _assigned(tree: nodes.Template) -> set[str]:
 
 
 def _moments(call: nodes.Call, local: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield the parameters of which a call takes the difference, with the type that their texts have to be of."""
+    """Yield the parameters passed to a date difference, with the type that their values must have."""
     if isinstance(call.node, nodes.Name) and call.node.name in DATE_FUNCTIONS:
         type_ = "Date" if call.node.name in DAYS else "DateTime"
         yield from ((a.name, type_) for a in call.args[:2] if isinstance(a, nodes.Name) and a.name not in local)
@@ -182,14 +182,14 @@ def _declared(call: nodes.Call, function: str, name: str) -> Parameter:
 
 
 def _odd(type_: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield a value that a declaration gives, with what is wrong with it, where something is."""
+    """Yield a declared value together with what is wrong with it, if anything."""
     item = type_.removeprefix("Array(").removesuffix(")")
     if item not in TYPES or value == "":
         return
     try:
         (validate if item == type_ else validate_items)(TYPES[item], value)
     except ValueError:
-        yield str(value), f"is no {type_}"
+        yield str(value), f"is not a valid {type_}"
         return
     for text in str(value).split(",") if "Date" in item else ():
         if odd := odd_moment(text.strip()):
@@ -197,7 +197,7 @@ def _odd(type_: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _with(known: Parameter, other: Parameter) -> Parameter:
-    """Return a parameter that is declared twice: the first declaration counts, later ones add what it lacks."""
+    """Merge two declarations of a parameter: the first one wins, later ones add what it lacks."""
     also = known.also if other.type in {known.type, *known.also} else (*known.also, other.type)
     texts = {k: getattr(known, k) or getattr(other, k) for k in ("description", "enum", "example", "format")}
     odd = tuple(dict.fromkeys((*known.odd, *other.odd)))
@@ -205,7 +205,7 @@ def _with(known: Parameter, other: Parameter) -> Parameter:
 
 
 def _wrong_keyword(call: nodes.Call, function: str) -> tuple[str, str, str] | None:
-    """Return what is wrong with a keyword that the function does not know: message, word, hint."""
+    """Return (message, word, hint) for the first keyword that the function does not have, or None."""
     allowed = KEYWORDS | _MORE_KEYWORDS.get(function, frozenset())
     for keyword in call.kwargs:
         if keyword.key not in allowed:
@@ -215,7 +215,7 @@ def _wrong_keyword(call: nodes.Call, function: str) -> tuple[str, str, str] | No
 
 
 def odd_arrays(tree: nodes.Template, source: Word) -> Iterator[Diagnostic]:
-    """Warn of arrays whose item type is not one: their items are texts."""
+    """Warn of arrays with an unknown item type: their items are strings."""
     for call in tree.find_all(nodes.Call):
         if not isinstance(call.node, nodes.Name) or call.node.name != "Array" or len(call.args) <= 1:
             continue
@@ -227,12 +227,12 @@ def odd_arrays(tree: nodes.Template, source: Word) -> Iterator[Diagnostic]:
         values = [value.strip().strip("'\"") for value in str(item).split(",")]
         enum = f", enum={values!r}" if len(values) > 1 or str(item)[:1] in "'\"" else ""
         hint = did_you_mean(str(item), TYPES) or f"write Array({name}, 'String'{enum})"
-        message = f"'{item}' is not a type: the items of the array are texts"
+        message = f"'{item}' is not a type: the items of the array are strings"
         yield replace(problem(source, "CP3008", message, call.lineno, str(item), hint), severity=Severity.WARNING)
 
 
 def _constant(node: nodes.Expr) -> Any:
-    """Return the value of a constant expression; None for one that is computed."""
+    """Return the value of a constant expression, or None if it is computed."""
     try:
         return node.as_const()
     except nodes.Impossible:
@@ -246,7 +246,7 @@ def _reserved(name: str, source: Word) -> Diagnostic:
 
 
 def problem(source: Word, code: str, message: str, lineno: int, word: str, hint: str = "") -> Diagnostic:
-    """Return a diagnostic at the first whole `word` on or after template line `lineno`."""
+    """Return a diagnostic at the first whole `word` on or after line `lineno` of the template."""
     start = _line_start(source.text, lineno)
     places: Iterator[re.Match[str]] = re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", source.text) if word else iter(())
     at = next((m.start() for m in places if m.start() >= start), -1)

@@ -1,4 +1,4 @@
-"""jinja2, taught the dialect: `{% end %}`, `<<Call(...)>>`, typed output, a sandbox. jinja2 lives in this room."""
+"""Configures jinja2 for the dialect: `{% end %}`, `<<Call(...)>>`, typed output, a sandbox."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ from clickpipe.template.values import (
 )
 
 _PLAIN = frozenset({TypedStr, TypedInt, TypedFloat, TypedDecimal, TypedList, Raw, Fragment, Setting, int, float, bool})
-MARK = "\0"  # before the number of a stretch of the author's text
-_OWN = "_clickpipe_"  # before the names of what is put into a template's program
+MARK = "\0"  # precedes the number of a stretch of the author's text
+_OWN = "_clickpipe_"  # prefix of the names that are added to a template's program
 _COUNTED, _SET, _GET, _JOIN, _MADE, _PARAMETER = (
     f"{_OWN}{name}" for name in ("counted", "set", "get", "join", "made", "parameter")
 )
-_CALLED = {f"{_OWN}{name}": function for name, function in FUNCTIONS.items()}  # whatever a request calls parameters
+_CALLED = {f"{_OWN}{name}": function for name, function in FUNCTIONS.items()}  # even if a parameter has the name
 OWN = (_COUNTED, _SET, _GET, _JOIN, _MADE, _PARAMETER, ENDLESS, *_CALLED)  # functions that any program may call
 _NO_WORDS = frozenset({"data", "whitespace", "comment", "comment_begin", "comment_end", "raw_begin", "raw_end"})
 
 
 class Emitted:
-    """A text that an expression in `{{ }}` gave: in what a template puts out, other texts are marks."""
+    """A string produced by an expression in `{{ }}`; plain strings in a template's output are marks."""
 
     __slots__ = ("value",)
 
     def __init__(self, value: str) -> None:
-        """Keep the text."""
+        """Keep the string."""
         self.value = value
 
 
 def emit(value: Any) -> Any:
-    """Return what an expression gave, on its way to the binder. Raises TemplateError where there is nothing."""
+    """Pass an expression's value on to the binder. Raises TemplateError if there is none."""
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -85,7 +85,7 @@ def emit(value: Any) -> Any:
 
 @cache
 def environment() -> Sandbox:
-    """Return the one environment; it holds no state of a template."""
+    """Return the shared environment; it holds no state of any template."""
     extensions = [EndTag, While, LoopControlExtension]
     env = Sandbox(extensions=extensions, keep_trailing_newline=True, autoescape=False, cache_size=0)
     env.globals.clear()
@@ -102,20 +102,20 @@ def environment() -> Sandbox:
 
 
 def _parameter(name: str, found: Any) -> Any:
-    """Return the parameter of a function's name: what stands under it, unless that is the function."""
+    """Return the parameter that has a function's name, undefined if the name still refers to the function."""
     return environment().undefined(name=name) if found is FUNCTIONS[name] else found
 
 
 def _bounded_range(*args: int) -> range:
     numbers = range(*args)
-    if len(numbers) > 10_000:  # noqa: PLR2004 - the sandbox's own order of size
+    if len(numbers) > 10_000:  # noqa: PLR2004 - same order of magnitude as the sandbox's own limit
         message = "range() is limited to 10000 items"
         raise TemplateError(message)
     return numbers
 
 
 def data_offsets(source: str) -> list[int]:
-    """Return where each stretch of plain text starts, in the order jinja's parser meets them."""
+    """Return the start of each stretch of plain text, in the order in which jinja's parser meets them."""
     offsets = []
     at = 0
     for _, kind, part in environment().lexer.tokeniter(source, None):
@@ -128,25 +128,25 @@ def data_offsets(source: str) -> list[int]:
 
 
 def has_more_words(sql: str, most: int) -> bool:
-    """Tell whether the tags of a template have more words and signs than that."""
+    """Return whether the tags of a template have more than `most` words and symbols."""
     try:
         words = (kind for _, kind, _ in environment().lexer.tokeniter(normalise(sql), None) if kind not in _NO_WORDS)
         return sum(1 for _ in islice(words, most + 1)) > most
     except TemplateSyntaxError:
-        return False  # the parser tells
+        return False  # parsing will report it
 
 
 def parse(source: str) -> nodes.Template:
-    """Parse normalised text; raises jinja2.TemplateSyntaxError."""
+    """Parse normalised text. Raises jinja2.TemplateSyntaxError."""
     if _OWN in source:
-        message = f"names that start with {_OWN} are taken"
+        message = f"names that start with {_OWN} are reserved"
         raise TemplateSyntaxError(message, source.count("\n", 0, source.index(_OWN)) + 1)
     try:
         return environment().parse(source)
     except RecursionError:
         message = "brackets or tags are nested too deeply"
         raise TemplateSyntaxError(message, 1) from None
-    except ValueError:  # of Python's, for a number of thousands of digits
+    except ValueError:  # from Python, for a number with thousands of digits
         message = "a number is too large"
         raise TemplateSyntaxError(message, 1) from None
     except TemplateSyntaxError as error:
@@ -154,7 +154,7 @@ def parse(source: str) -> nodes.Template:
 
 
 def build(source: str) -> Template:
-    """Compile normalised text to a template that yields, for the author's text, marks of its stretches' numbers."""
+    """Compile normalised text to a template that outputs marks (with their numbers) for the author's stretches."""
     env = environment()
     tree = parse(source)
     number = 0
@@ -174,21 +174,21 @@ def build(source: str) -> Template:
         loop.iter = _call(_COUNTED, loop.iter)
     try:
         code = env.compile(tree)
-    except (SyntaxError, RecursionError) as error:  # what Python refuses of the program that jinja writes
+    except (SyntaxError, RecursionError) as error:  # raised by Python for the code that jinja generates
         message = error.msg if isinstance(error, SyntaxError) else "brackets or tags are nested too deeply"
         raise TemplateSyntaxError(message, 1) from None
     return Template.from_code(env, code, env.globals)
 
 
 class _Rewritten(NodeTransformer):
-    """Has `~` bounded, and variables kept by the run instead of by jinja's scopes."""
+    """Rewrites a syntax tree so that `~` is bounded, and the run keeps the variables instead of jinja's scopes."""
 
     def __init__(self, variables: frozenset[str], local: frozenset[str]) -> None:
         self._variables = variables
         self._local = local
 
     def visit_Macro(self, node: nodes.Macro) -> nodes.Node:  # noqa: N802
-        """Leave a macro its own variables."""
+        """Leave a macro's own variables alone."""
         outside, self._variables = self._variables, frozenset()
         self.generic_visit(node)
         self._variables = outside
@@ -199,7 +199,7 @@ class _Rewritten(NodeTransformer):
         return _call(_JOIN, *node.nodes)
 
     def _written(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> nodes.Node:
-        """Have a list with more in it than constants weighed."""
+        """Weigh a list literal, unless it consists of constants only."""
         self.generic_visit(node)
         inner = node.find_all(nodes.Expr)
         constant = all(isinstance(n, nodes.Const | nodes.List | nodes.Tuple | nodes.Dict) for n in inner)
@@ -215,18 +215,18 @@ class _Rewritten(NodeTransformer):
         return node
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
-        """Name the dialect's own functions directly, where nothing else in the template has the name."""
+        """Call the dialect's own functions directly, unless the template uses the name for something else."""
         called = node.node
         name = called.name if isinstance(called, nodes.Name) else ""
         if name and name not in self._variables:
-            node.node = nodes.Const(None)  # the function's name is not that of a parameter
+            node.node = nodes.Const(None)  # keep the function's name from being taken for a parameter's
         self.generic_visit(node)
         node.node = called if isinstance(node.node, nodes.Const) else node.node
         plain = node.dyn_args is None and node.dyn_kwargs is None and not any(iskeyword(k.key) for k in node.kwargs)
         if plain and name in DIRECT and name not in self._local:
             node.node = nodes.ImportedName(f"{functions.__name__}.{name}", lineno=node.lineno)
         elif name in FUNCTIONS and name not in self._local:
-            node.node = nodes.Name(f"{_OWN}{name}", "load", lineno=node.lineno)  # a parameter may have its name
+            node.node = nodes.Name(f"{_OWN}{name}", "load", lineno=node.lineno)  # a parameter may have the same name
         return node
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802
@@ -238,10 +238,10 @@ class _Rewritten(NodeTransformer):
 
 
 def _lasting_variables(tree: nodes.Template) -> frozenset[str]:
-    """Return the names that `{% set %}` gives, in a template that gives some inside of a loop, or to lists.
+    """Return the names set by `{% set %}`, if the template sets any inside a loop, or sets lists.
 
-    jinja forgets these where the loop ends; Python does not (and lists are weighed). The names of loops themselves
-    are not among them.
+    jinja forgets these at the end of the loop; Python does not (and lists are weighed). Loop variables are not
+    included.
     """
     inside = any(loop.find(nodes.Assign) for loop in tree.find_all(nodes.For))
     lists = (nodes.List, nodes.Tuple, nodes.Dict)

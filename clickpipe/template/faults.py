@@ -1,4 +1,4 @@
-"""What is wrong with a template that cannot be read, and where."""
+"""Reports what is wrong with a template that cannot be parsed, and where."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from clickpipe.template.source import normalise
 
 _ABOUT = re.compile(r"block for (\w+)|Extra {% (\w+) %}|'(else) if'|^(\w+) is forbidden")  # the word to point at
 _PIECE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\w+|[^\w\s]", re.ASCII)
-_LONG = 20_000  # characters: reading it takes some 20 ms, and it is read several times
+_LONG = 20_000  # characters: parsing this takes some 20 ms, and happens several times
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _NO_COMMA = "expected token ','"
 
 
 def faults(source: Word) -> list[Diagnostic]:
-    """Tell what is wrong with a template: its text is read as it is, so that lines are right."""
+    """Return what is wrong with a template, parsed without its shape's shortcuts so that line numbers are right."""
     text = normalise(source.text)
     try:
         tree = parse(text)
@@ -35,19 +35,19 @@ def faults(source: Word) -> list[Diagnostic]:
 
 
 def _fault(source: Word, text: str, error: TemplateSyntaxError) -> Diagnostic:
-    message = error.message or "template cannot be read"
+    message = error.message or "the template cannot be parsed"
     word = _ABOUT.search(message)
-    told = problem(source, "CP3001", message, error.lineno, word[word.lastindex or 0] if word else "")
+    found = problem(source, "CP3001", message, error.lineno, word[word.lastindex or 0] if word else "")
     place = None if word else _place(text, error)
     if place is not None:
-        told = replace(told, span=source.span.sub(*place))
-    return replace(told, hint="is a comma missing before it?") if message.startswith(_NO_COMMA) else told
+        found = replace(found, span=source.span.sub(*place))
+    return replace(found, hint="is a comma missing before it?") if message.startswith(_NO_COMMA) else found
 
 
 def _place(text: str, error: TemplateSyntaxError) -> tuple[int, int] | None:
-    """Return where the word stands at which reading stops: the first with which a template that ends there does, too.
+    """Return the span of the word at which parsing stops: the first after which a cut-off template fails the same.
 
-    None where no word of the line does, and in very long templates.
+    Returns None if no word of the line qualifies, and for very long templates.
     """
     if len(text) > _LONG:
         return None
@@ -59,7 +59,7 @@ def _place(text: str, error: TemplateSyntaxError) -> tuple[int, int] | None:
 
 
 def _stops(beginning: str, error: TemplateSyntaxError) -> bool:
-    """Tell whether reading stops in a template's beginning, its brackets closed, as it does in all of it."""
+    """Return whether parsing a truncated template, with its brackets closed, fails in the same way as the whole."""
     tag = max(beginning.rfind("{%"), beginning.rfind("{{"))
     closing: list[str] = []
     for piece in _PIECE.findall(beginning, tag + 2):

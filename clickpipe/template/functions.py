@@ -1,4 +1,4 @@
-"""The functions a template may call. A new function is a new entry in `FUNCTIONS`."""
+"""The functions that a template may call. To add one, add an entry to `FUNCTIONS`."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ from clickpipe.template.values import (
 
 _BINDINGS, _COMPUTED = 4_096, count()
 _COLUMN = re.compile(r"[A-Za-z_][\w.]*\Z", re.ASCII)
-# What a typed call may say beside the value and the default; all but `defined` and `enum` only document.
+# Keywords of a typed call besides the default; all but `defined` and `enum` are documentation only.
 KEYWORDS = frozenset({"default", "description", "required", "enum", "example", "format", "defined", "type", "values"})
 
 
 class _Bindings:
-    """The bindings of a type's calls, by the parameter and the author's default."""
+    """Caches the bindings of a type's calls by parameter name and default."""
 
     def __init__(self, type_: str) -> None:
         self._type = type_
@@ -73,7 +73,7 @@ class _Bindings:
             return _binding(value, default, self._type)
         known = self._known.get((name, default))
         if known is None:
-            if len(self._known) > _BINDINGS:  # defaults may be computed from what requests say
+            if len(self._known) > _BINDINGS:  # defaults may be computed from request values
                 self._known.clear()
             known = self._known[(name, default)] = _binding(value, default, self._type)
         return known
@@ -103,14 +103,14 @@ def _typed_call(type_: ParamType) -> Callable[..., TypedValue | Nothing]:
             check_enum(enum, given, value)
         return typed(parsed, bindings.of(value, default))
 
-    call.type_name = type_.name  # type: ignore[attr-defined]  # so that Array() can take the function for its type
+    call.type_name = type_.name  # type: ignore[attr-defined]  # lets Array() accept the function as its item type
     return call
 
 
 def _decimal(value: Any = NONE, default: Any = NONE, *, scale: Any = DECIMAL_SCALE, **more: Any) -> Any:
-    """`Decimal(x, default, scale=10)`: a number with so many digits behind the point."""
+    """`Decimal(x, default, scale=10)`: a number with `scale` digits after the decimal point."""
     if not isinstance(scale, int) or not 0 <= scale < DECIMAL_DIGITS:
-        message = f"scale is a number from 0 to {DECIMAL_DIGITS - 1}"
+        message = f"scale takes a whole number from 0 to {DECIMAL_DIGITS - 1}"
         raise TemplateError(message)
     type_ = ParamType("Decimal", f"Decimal({DECIMAL_DIGITS}, {scale})", decimal(scale), "1")
     return _typed_call(type_)(value, default, **more)
@@ -119,7 +119,7 @@ def _decimal(value: Any = NONE, default: Any = NONE, *, scale: Any = DECIMAL_SCA
 def _array(
     value: Any = NONE, of: Any = "String", default: Any = NONE, *, defined: bool = True, **documentation: Any
 ) -> TypedValue | Nothing:
-    """`Array(x, 'Int32', default)`: a comma-separated text or a repeated parameter."""
+    """`Array(x, 'Int32', default)`: a comma-separated string or a repeated parameter."""
     type_ = TYPES.get(getattr(of, "type_name", of), TYPES["String"])  # also the bare name: Array(x, Int32)
     if not defined and default is NONE and is_missing(value):
         return NOTHING
@@ -130,7 +130,7 @@ def _array(
 
 
 def _json(value: Any = NONE, default: Any = NONE, **_documentation: Any) -> Any:
-    """`JSON(x, default)`: what the text holds, as Python values."""
+    """`JSON(x, default)`: the parsed JSON, as Python values."""
     given = value_or_default(value, default)
     if not isinstance(given, str):
         return given
@@ -164,12 +164,12 @@ _COMPARISONS = {
 
 
 def _sql_and(**conditions: Any) -> Fragment:
-    """`sql_and(a=String(x, defined=False), b__in=Array(y, defined=False))`: those that are given, joined by `and`."""
+    """`sql_and(a=String(x, defined=False), b__in=Array(y, defined=False))`: the given conditions, joined by `and`."""
     parts: list[Any] = []
     for name, value in conditions.items():
         column, _, suffix = name.partition("__")
         if not _COLUMN.match(column):
-            message = f"'{column}' is no name of a column"
+            message = f"'{column}' is not a column name"
             raise TemplateError(message)
         if suffix not in _COMPARISONS:
             message = f"operand {suffix} not supported"
@@ -181,14 +181,14 @@ def _sql_and(**conditions: Any) -> Fragment:
 
 
 def _sql_unescape(text: Any, what: str = "") -> Any:
-    """Give the text back: values are bound, and nothing in them is escaped."""
+    """Return the value unchanged: values are bound, so nothing in them is escaped."""
     del what
     return text
 
 
 @pass_context
 def _secret(context: Context, name: Any = NONE, default: Any = NONE) -> TypedValue:
-    """`tb_secret('name', default)`: a value that the server keeps."""
+    """`tb_secret('name', default)`: a secret stored on the server."""
     key = str(parameter_name(name) if isinstance(name, Undefined) or hasattr(name, "name") else name)
     value = run_of(context).secret(key)
     if value is None:
@@ -200,7 +200,7 @@ def _secret(context: Context, name: Any = NONE, default: Any = NONE) -> TypedVal
 
 
 def _binding(value: Any, default: Any, type_: str) -> Binding:
-    """Return the binding of a call: those of one parameter with one default share it, computed values never do."""
+    """Return the binding of a call. Calls with the same parameter and default share one; computed values never do."""
     if isinstance(value, Raw | RawList | Undefined) or value is None:
         return Binding(parameter_name(value), type_, "" if default is NONE else repr(default))
     return Binding(parameter_name(value), type_, f"computed {next(_COMPUTED)}")
@@ -243,7 +243,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sum": charged(total),
 }
 
-# Functions that need nothing of the run: templates call them by importing them from here.
+# Functions that do not depend on the run: compiled templates import them from here.
 DIRECT = frozenset(name for name, function in FUNCTIONS.items() if not hasattr(function, "jinja_pass_arg"))
 
 

@@ -29,7 +29,7 @@ def _name(value: Any, default: Any) -> str:
 
 
 def _quoted(quote: _Quote, what: str, name: str, value: Any, default: Any, known: tuple[Any, ...]) -> Text:
-    """Return a name as SQL text. Raises UnknownName, which tells the parameter and what it takes."""
+    """Return a name as SQL text. Raises UnknownName, which names the parameter and what it takes."""
     try:
         return quote(name, *known)
     except names.UnknownName as error:
@@ -57,13 +57,13 @@ def _call(quote: _Quote, what: str) -> Callable[..., Fragment]:
 def _columns(
     context: Context, value: Any = _NONE, default: Any = _NONE, function: Any = None, **_more: Any
 ) -> Fragment:
-    """`columns(x, 'a,b', 'sum')`: names separated by commas, each in the function's brackets."""
+    """`columns(x, 'a,b', 'sum')`: comma-separated names, each wrapped in a call of the function."""
     if default is _NONE and (value is None or value is _NONE or isinstance(value, Undefined)):
         message = "Missing columns() default value, use `columns(column_names, 'default_column_name')`"
         raise MissingName(getattr(value, "_undefined_name", None) or "value", message)
     run = run_of(context)
     if function is not None and not (_FUNCTION.match(str(function)) and str(function) in run.constants):
-        message = "the function of columns() is a name that the template gives as a text"
+        message = "the function of columns() must be written in the template as a string, such as 'sum'"
         raise TemplateError(message)
     own = [] if default is _NONE else [part.strip() for part in str(default).split(",")]
     given = value if isinstance(value, list) else _name(value, default).split(",")

@@ -1,4 +1,4 @@
-"""Texts in the form of a date that name no day of the calendar, or no time of day."""
+"""Finds strings that look like a date or time but are none, or lie outside a type's range."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _RANGES = {
 
 
 def is_zero(text: str) -> bool:
-    """Tell whether a text is the zero date, `0000-00-00`, with or without a time."""
+    """Return whether a string is the zero date, `0000-00-00`, with or without a time."""
     return text.startswith("0000") and not text.strip("0-: .T")
 
 
 def odd_moment(text: str) -> str:
-    """Return what is wrong with a text in the form of a date or a time; '' for others, and for ClickHouse's zero."""
+    """Return what is wrong with a string that looks like a date or time; '' for other strings and the zero date."""
     moment = _MOMENT.match(text)
     if moment is None or is_zero(text):
         return ""
     try:
         date(int(moment["year"]), int(moment["month"]), int(moment["day"]))
     except ValueError:
-        return "is no day of the calendar"
+        return "is not a valid date"
     hour, minute, second = (int(moment[part] or 0) for part in ("hour", "minute", "second"))
-    return "" if hour < 24 and minute < 60 and second < 60 else "is no time of day"  # noqa: PLR2004 - a day's parts
+    return "" if hour < 24 and minute < 60 and second < 60 else "is not a valid time"  # noqa: PLR2004 - a day's parts
 
 
 def out_of_range(type_: str, text: str) -> str:
-    """Return the days that a type of ClickHouse holds, where the day of a text that names one is beyond; else ''."""
+    """Return the range of days of a ClickHouse type (`1970-01-01 to 2149-06-06`) if a date lies outside it; else ''."""
     name = type_.partition("(")[0]
     moment = _MOMENT.match(text)
     if name not in _RANGES or moment is None or is_zero(text) or odd_moment(text):

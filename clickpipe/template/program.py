@@ -1,4 +1,4 @@
-"""A node's SQL as a program: parameters in, SQL text with placeholders and bound values out."""
+"""A node's SQL as a program: takes parameters, returns SQL text with placeholders and bound values."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from clickpipe.template.source import normalise
 from clickpipe.template.types import SAMPLE_TEXT, TYPES
 from clickpipe.template.values import Fragment, Nothing, Pieces, Setting
 
-_ITEMS = re.compile(r"\bArray\s*\(\s*\w+\s*,\s*['\"]?([^'\"),\s]*)")  # what an array is declared to be of
-_LAID_OUT = {Fragment, Nothing, Pieces, Setting}  # values that are more, or less, than one placeholder
-_PATHS = 1_000  # ways through a template that are remembered
+_ITEMS = re.compile(r"\bArray\s*\(\s*\w+\s*,\s*['\"]?([^'\"),\s]*)")  # the declared item type of an array
+_LAID_OUT = {Fragment, Nothing, Pieces, Setting}  # values that become more, or less, than one placeholder
+_PATHS = 1_000  # paths through a template to remember
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of rendered SQL that came from one place of the author's text."""
+    """A stretch of rendered SQL that came from one place in the author's text."""
 
     rendered: int
     source: int
@@ -42,14 +42,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Rendered SQL that knows where in the author's file each part stands."""
+    """Rendered SQL that maps each part to its place in the author's file."""
 
     text: str
     source: Word
     segments: tuple[Segment, ...]
 
     def locate(self, offset: int, length: int = 1) -> Span:
-        """Return the author's span for a place in the rendered text (the nearest before it)."""
+        """Return the author's span for a position in the rendered text (the nearest before it)."""
         best = Segment(0, 0, 0)
         for segment in self.segments:
             if segment.rendered > offset:
@@ -62,27 +62,27 @@ class Rendered:
 
 @dataclass(frozen=True)
 class TemplateProgram:
-    """The SQL of one node. Without a leading `%` it is plain text with no parameters."""
+    """The SQL of one node. Without a leading `%` it is plain text without parameters."""
 
     source: Word
     _declared: tuple[Parameter, ...] = ()
     _shape: Shape | None = None
-    _texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # the author's, by their marks
+    _texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # the author's, by mark
     _plain: set[tuple[str | None, ...]] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def is_template(self) -> bool:
-        """Tell whether the SQL has a leading `%`."""
+        """Return whether the SQL has a leading `%`."""
         return self._shape is not None
 
     @property
     def is_quick(self) -> bool:
-        """Tell whether a render costs no more than its text and values are long: no loops, macros and the like."""
+        """Return whether rendering takes time linear in the text and values: no loops, macros and the like."""
         return self._shape is None or is_quick(self._shape.text)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Return the parameters; `required` are those whose call runs when nothing is given."""
+        """Return the parameters; those whose call runs when nothing is given are `required`."""
         if self._shape is None or not any(p.required for p in self._declared):
             return self._declared
         ways = explore(self._shape.text)
@@ -92,8 +92,8 @@ class TemplateProgram:
     def render(self, values: Mapping[str, Any], binder: Binder) -> str:
         """Return the SQL text for these parameter values; the values go to `binder`.
 
-        Raises MissingParameter, TemplateError or AuthorError: the caller's mistake, status 400
-        (or what `custom_error` says).
+        Raises MissingParameter, TemplateError or AuthorError for mistakes of the caller: status 400 (or that of
+        `custom_error`).
         """
         if self._shape is None:
             return self.source.text
@@ -109,14 +109,14 @@ class TemplateProgram:
         return "".join(texts)
 
     def _joined(self, pieces: Sequence[Any], binder: Binder) -> str:
-        """Join the pieces of a path whose values all stand outside of quotes."""
+        """Join the pieces of a path whose values are all outside quotes."""
         texts = self._texts
         bind = binder.bind
         return "".join([texts[p] if type(p) is str else bind(p.value if type(p) is Emitted else p)[0] for p in pieces])
 
     def _note(self, path: tuple[str | None, ...], texts: Sequence[str]) -> None:
-        """Remember a path on which nothing stands but the author's text and placeholders."""
-        assert self._shape is not None  # noqa: S101 - a path is a template's
+        """Remember a path that consists only of the author's text and placeholders."""
+        assert self._shape is not None  # noqa: S101 - only templates have paths
         if any(text.startswith(("concat('", "', ")) for text in texts):
             return
         for mark in path:
@@ -126,14 +126,14 @@ class TemplateProgram:
         self._plain.add(path)
 
     def _assembled(self, pieces: Sequence[Any], binder: Binder) -> list[Part]:
-        assert self._shape is not None  # noqa: S101 - the callers look
+        assert self._shape is not None  # noqa: S101 - callers check
         try:
             return assemble(pieces, self._shape.stretches, binder)
         except TemplateError as error:
             error.line = self._shape.line(1, self.source.text)
             raise
-        except MISTAKES as error:  # of a value: lists within lists within lists
-            raise TemplateError(redact(str(error), binder.told.values(), parts=False)) from error
+        except MISTAKES as error:  # about a value, such as deeply nested lists
+            raise TemplateError(redact(str(error), binder.used_secrets.values(), parts=False)) from error
 
     def bind(self, **values: Any) -> BoundSQL:
         """Return this node's own SQL, bound."""
@@ -142,7 +142,7 @@ class TemplateProgram:
         return BoundSQL(text, binder.params, binder.settings)
 
     def trace(self, values: Mapping[str, Any], binder: Binder) -> Rendered:
-        """Render as `render` does, keeping where each stretch came from (slower: for checks)."""
+        """Render like `render`, and keep where each stretch came from (slower: for checks)."""
         if self._shape is None:
             text = self.source.text
             return Rendered(text, self.source, (Segment(0, 0, len(text)),))
@@ -161,15 +161,15 @@ class TemplateProgram:
         try:
             return compiled.run(values, run)
         except ClickpipeError as error:
-            raise self._told(template, error, values, binder.told.values() if binder else ()) from None
+            raise self._told(template, error, values, binder.used_secrets.values() if binder else ()) from None
         except MISTAKES as error:
-            told = binder.told.values() if binder else ()
+            told = binder.used_secrets.values() if binder else ()
             raise self._at(template, error, TemplateError(redact(str(error), told, parts=False))) from error
 
     def _told(
         self, template: Template, error: ClickpipeError, values: Mapping[str, Any], secrets: Collection[str]
     ) -> ClickpipeError:
-        """Return what a caller is told of an error, without secrets, and with the template's line."""
+        """Return an error as shown to the caller: without secrets, and with the template's line."""
         if secrets:
             error.message = redact(error.message, secrets, parts=False)
             error.args = (error.message,)
@@ -183,7 +183,7 @@ class TemplateProgram:
         return self._at(template, error, error) if isinstance(error, TemplateError) else error
 
     def _at(self, template: Template, cause: BaseException, error: TemplateError) -> TemplateError:
-        """Give `error` the template's line that `cause` came from."""
+        """Set `error`'s line to the template's line that `cause` came from."""
         trace = cause.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == template.filename and self._shape is not None:
@@ -193,11 +193,11 @@ class TemplateProgram:
         return error
 
     def samples(self) -> Sequence[Sample]:
-        """Return values to check the SQL with, for each way through it: first as few as may be given."""
+        """Return values to check the SQL with, for each path through it; the first has as few as possible."""
         return explore(self._shape.text) if self._shape is not None else (Sample({}, frozenset()),)
 
     def fault(self, names: Names) -> TemplateError | None:
-        """Return what stops the template when as little is given as may be: a mistake of its author's."""
+        """Return the error that stops the template when as little as possible is given: its author's mistake."""
         values: dict[str, str] = {}
         every = self.every_sample()
         while self._shape is not None:
@@ -206,28 +206,28 @@ class TemplateProgram:
             except MissingParameter as error:
                 more = {n: every[n] for n in error.needed if n in every and n not in values}
                 if not more:
-                    # a variable that some branch sets: its value is asked of the caller
+                    # a variable that only some branches set: the caller has to give its value
                     return None if every.keys().isdisjoint(error.needed) else error
                 values |= more
             except UnknownName:
-                break  # a name that is asked of the caller
+                break  # the caller has to give the name
             except TemplateError as error:
                 return error
             except ClickpipeError:
-                break  # the author's own error(): there is no SQL to check
+                break  # the author's own error(): no SQL to check
             else:
                 break
         return None
 
     def odd_values(self) -> Iterator[Diagnostic]:
-        """Warn of defaults, choices and examples that calls refuse, or that name no day or time."""
+        """Warn of defaults, choices and examples that calls refuse, or that are no valid date or time."""
         for parameter in self._declared:
             for value, odd in parameter.odd:
                 message = f"'{value}' {odd}: the parameter '{parameter.name}' takes {taken_by(parameter)}"
                 yield replace(problem(self.source, "CP3004", message, 1, value), severity=Severity.WARNING)
 
     def conditions(self) -> Collection[str]:
-        """Return the parameters that decide which way is taken."""
+        """Return the parameters that decide which path is taken."""
         return controls(self._shape.text).keys() if self._shape is not None else ()
 
     def every_sample(self) -> Mapping[str, str]:
@@ -240,19 +240,20 @@ class TemplateProgram:
             yield from (*parameter.enum, *([parameter.example] if parameter.example else ()))
 
     def required_samples(self) -> Mapping[str, str]:
-        """Return a value for each parameter that has no default."""
+        """Return a value for each parameter without a default."""
         return {p.name: sample(p) for p in self.parameters if p.required}
 
 
 def compile_template(source: Word, *, most: int = 0) -> tuple[TemplateProgram | None, list[Diagnostic]]:
-    """Compile a node's SQL. Returns None where it cannot be read, with the reasons.
+    """Compile a node's SQL. Returns None and the reasons if it cannot be parsed.
 
-    `most` is how many words and signs its tags may have, where it is a caller's: compiling one takes some time.
+    `most` limits the words and symbols in the tags of a caller's template, which would take time to compile; 0 is no
+    limit.
     """
     if not source.text.lstrip().startswith("%"):
         return TemplateProgram(source), _forgotten_percent(source)
     if most and has_more_words(source.text, most):
-        return None, [problem(source, "CP3001", f"the tags have more than {most} words and signs", 1, "")]
+        return None, [problem(source, "CP3001", f"the tags have more than {most} words and symbols", 1, "")]
     shape = template_shape(source.text)
     parameters = known_parameters(shape.text)
     if parameters is not None:
@@ -268,10 +269,10 @@ def _remarks(source: Word) -> list[Diagnostic]:
 
 
 def _forgotten_percent(source: Word) -> list[Diagnostic]:
-    """`{{ }}` in SQL without the leading `%` is not evaluated: say so, it is never meant."""
+    """Report `{{ }}` in SQL without a leading `%`: it is not evaluated, which is never intended."""
     at = source.text.find("{{")
     if at < 0:
         return []
-    hint = "start the node's SQL with a line that holds only %"
+    hint = "start the node's SQL with a line that contains only %"
     span = source.span.sub(at, at + 2)
     return [Diagnostic("CP3007", "{{ }} is evaluated only in a template", span, hint=hint)]

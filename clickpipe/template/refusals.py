@@ -1,4 +1,4 @@
-"""An author's own errors: `error`, `custom_error`."""
+"""Errors that authors raise in templates: `error`, `custom_error`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _STATUSES = (200, *range(400, 600))
 
 
 def error(message: Any = "") -> None:
-    """`error('text')`: the text, with status 400."""
+    """`error('text')`: stop with this message and status 400."""
     raise AuthorError(text(message))
 
 
 def custom_error(message: Any = "", code: Any = 400) -> None:
-    """`custom_error(object, code)`: the object as it can be written in JSON."""
+    """`custom_error(object, code)`: stop with this JSON object and status."""
     status = whole(code)
     if status not in _STATUSES:
-        message = f"custom_error() answers with 200, or a status from {_STATUSES[1]} to {_STATUSES[-1]}"
+        message = f"custom_error() takes the status 200, or one from {_STATUSES[1]} to {_STATUSES[-1]}"
         raise TemplateError(message)
     payload = None
     if isinstance(message, dict):

@@ -1,4 +1,4 @@
-"""One run of a template: what its calls may look at, what it set, and how much it may do."""
+"""One run of a template: the names and secrets it may use, its variables, and its budget."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from clickpipe.template.errors import TemplateError
 from clickpipe.template.names import NO_NAMES, Names
 from clickpipe.template.values import weight
 
-ANY_ENUM: ContextVar[bool] = ContextVar("any_enum", default=False)  # while a run takes what `enum=` does not list
-RUN = "\0run"  # where a run lies among a template's variables: no template can write this name
+ANY_ENUM: ContextVar[bool] = ContextVar("any_enum", default=False)  # set while a run accepts values outside `enum=`
+RUN = "\0run"  # the key of the run among a template's variables: no template can write this name
 MOST_STEPS = 20_000
 MOST_SECONDS = 2.0
 
-Secrets = Callable[[str], str | None]  # a secret's value by its name
+Secrets = Callable[[str], str | None]  # returns a secret's value by its name
 
 
 def no_secret(_name: str) -> None:
-    """Know no secret."""
+    """Return None: there are no secrets."""
 
 
 @dataclass(slots=True)
 class Run:
-    """The names that may become SQL, the secrets there are, the variables, and the steps of loops and macros so far.
+    """The names that may become SQL, the secrets, the variables, and the steps of loops and macros so far.
 
-    `constants` are the texts in the template's own tags.
+    `constants` are the strings in the template's own tags.
     """
 
     names: Names = NO_NAMES
@@ -39,10 +39,10 @@ class Run:
     constants: Collection[str] = frozenset()
     variables: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
-    until: float = 0.0  # of this thread's own time: set at the first step
+    until: float = 0.0  # in CPU time of this thread: set at the first step
 
     def step(self, weight: int = 0) -> None:
-        """Count a step, and more for what weighs more. Raises TemplateError after too many, or too long: it ends."""
+        """Count a step, plus more for heavier work. Raises TemplateError after too many steps, or too much time."""
         now = time.thread_time()
         if not self.until:
             self.until = now + MOST_SECONDS
@@ -58,13 +58,13 @@ class Run:
 def run_of(context: Context) -> Run:
     """Return the run that a context belongs to."""
     found = context.resolve(RUN)
-    assert isinstance(found, Run)  # noqa: S101 - each program is run with one
+    assert isinstance(found, Run)  # noqa: S101 - each program runs with one
     return found
 
 
 @pass_context
 def counted(context: Context, items: Iterable[Any]) -> Iterator[Any]:
-    """Give the items of a loop, each counted as a step."""
+    """Yield the items of a loop, counting each as a step."""
     run = run_of(context)
     for item in items:
         run.step()
@@ -73,7 +73,7 @@ def counted(context: Context, items: Iterable[Any]) -> Iterator[Any]:
 
 @pass_context
 def endless(context: Context) -> Iterator[int]:
-    """Give the rounds of a `while`, each counted as a step."""
+    """Yield the rounds of a `while`, counting each as a step."""
     run = run_of(context)
     while True:
         run.step()
@@ -82,7 +82,7 @@ def endless(context: Context) -> Iterator[int]:
 
 @pass_context
 def set_variable(context: Context, name: str, value: Any) -> None:
-    """Keep what `{% set %}` says in a template with loops or lists: it lasts to the template's end, as in Python."""
+    """Set a variable (`{% set %}`) for the rest of the template, as in Python; used if it has loops or lists."""
     run = run_of(context)
     if isinstance(value, list | tuple | dict):
         run.step(weight(value))
@@ -91,5 +91,5 @@ def set_variable(context: Context, name: str, value: Any) -> None:
 
 @pass_context
 def get_variable(context: Context, name: str, otherwise: Any) -> Any:
-    """Return a variable, or what its name means where nothing was set yet: a parameter."""
+    """Return a variable or, if it is not set yet, what its name refers to otherwise: a parameter."""
     return run_of(context).variables.get(name, otherwise)

@@ -1,4 +1,4 @@
-"""What a template's expressions may do: known methods of plain values, results of bounded size, no way out."""
+"""Restricts a template's expressions to known methods of plain values and results of bounded size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clickpipe.template.errors import TemplateError
 from clickpipe.template.run import run_of
 from clickpipe.template.values import MOST, Pieces, concat, weight
 
-_MOST_BITS, _MOST_DIGITS = 4_096, 100  # of a number, behind its point
+_MOST_BITS, _MOST_DIGITS = 4_096, 100  # in a number; after its decimal point
 _METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
         (
@@ -61,10 +61,10 @@ TESTS = frozenset(
 
 
 class _Generator(NativeCodeGenerator):
-    """Writes calls of the dialect's own functions (nodes of imported names) as plain calls: they need no guard."""
+    """Generates plain calls for the dialect's own functions (imported names), which need no guard."""
 
     def visit_Const(self, node: nodes.Const, frame: Frame) -> None:  # noqa: N802
-        """Write a number that Python has no literal for as a call."""
+        """Write infinity and NaN, which have no literal in Python, as a call."""
         infinite = isinstance(node.value, float) and not math.isfinite(node.value)
         self.write(f"float('{node.value}')") if infinite else super().visit_Const(node, frame)
 
@@ -81,22 +81,22 @@ class _Generator(NativeCodeGenerator):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """jinja2's sandbox with an allow-list of methods, and limits on what an operation may make."""
+    """jinja2's sandbox with an allow-list of methods, and limits on the size of results."""
 
-    # Expressions reach the output as objects, not as text: the binder turns them into parameters.
+    # Expressions reach the output as objects, not as strings: the binder turns them into parameters.
     code_generator_class = _Generator
     concat = staticmethod(concat)  # type: ignore[assignment]  # what a macro puts out stays apart, too
     intercepted_binops = frozenset({"+", "*", "**", "%", "/", "//"})
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ARG002 - jinja2 asks so
-        """Allow the methods of plain values that are known to be harmless, and what loops tell of themselves."""
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ARG002 - jinja2's signature
+        """Allow harmless methods of plain values, and the attributes of `loop`."""
         for kind, methods in _METHODS.items():
             if isinstance(obj, kind):
                 return attr in methods
         return type(obj).__name__ == "LoopContext" and attr in _LOOP
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Do an operation whose result has a bounded size."""
+        """Apply a binary operator, with a result of bounded size."""
         if isinstance(left, int | float) and isinstance(right, int | float):
             return _number(operator, left, right)
         if operator == "%" and isinstance(left, str):
@@ -111,7 +111,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a function; methods of texts only where the result has a bounded size."""
+        """Call a function; string methods only if the result has a bounded size."""
         if isinstance(function, Macro):
             run_of(context).step(sum(map(weight, (*args, *kwargs.values()))))
         elif isinstance(function, BuiltinMethodType) and isinstance(function.__self__, str):
@@ -122,7 +122,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return context.call(function, *args, **kwargs)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Refuse `format`: widths make texts of any size."""
+        """Refuse `format`: a width could make a string of any size."""
         if isinstance(value, BuiltinMethodType) and value.__name__ in {"format", "format_map"}:
             message = "format() is not allowed; join texts with ~"
             raise SecurityError(message)
@@ -130,7 +130,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def text(value: Any = "") -> str:
-    """Return a value as text, as `str()` does, where that is not too long."""
+    """Return a value as a string like `str()`, if it is not too long."""
     if isinstance(value, Pieces):
         return str(value)  # raises
     _bounded(weight(value))
@@ -138,7 +138,7 @@ def text(value: Any = "") -> str:
 
 
 def in_json(value: Any) -> Any:
-    """Return what stands in JSON for a value that it has no form for. Raises TemplateError for functions."""
+    """Convert a value that JSON cannot represent. Raises TemplateError for functions."""
     if isinstance(value, Undefined):
         return None
     if isinstance(value, Decimal):
@@ -148,7 +148,7 @@ def in_json(value: Any) -> Any:
 
 
 def rounded(value: Any, digits: Any = None) -> Any:
-    """Round a number, as `round()` does, where that many digits can be meant."""
+    """Round a number like `round()`, with a limited number of digits."""
     if digits is None:
         return round(value)
     number = int(digits)
@@ -159,7 +159,7 @@ def rounded(value: Any, digits: Any = None) -> Any:
 
 
 def round_filter(value: Any, precision: Any = 0, method: str = "common") -> float:
-    """Round as jinja2's filter does."""
+    """Round like jinja2's filter."""
     if method == "common":
         return float(rounded(value, precision))
     scale = 10 ** min(max(int(precision), 0), _MOST_DIGITS)
@@ -168,7 +168,7 @@ def round_filter(value: Any, precision: Any = 0, method: str = "common") -> floa
 
 
 def whole(value: Any = 0, base: Any = 10) -> int:
-    """Return a value as a whole number, as `int()` does, of a bounded size."""
+    """Return a value as an integer like `int()`, of a bounded size."""
     if isinstance(value, Decimal) and value.is_finite() and value.adjusted() > _MOST_BITS // 4:
         message = "a number is too large"
         raise TemplateError(message)
@@ -176,7 +176,7 @@ def whole(value: Any = 0, base: Any = 10) -> int:
 
 
 def whole_filter(value: Any, default: Any = 0, base: Any = 10) -> Any:
-    """Return a value as a whole number, or the default, as jinja2's filter does."""
+    """Return a value as an integer, or the default, like jinja2's filter."""
     try:
         return whole(value, base)
     except (TypeError, ValueError, OverflowError):
@@ -187,7 +187,7 @@ def whole_filter(value: Any, default: Any = 0, base: Any = 10) -> Any:
 
 
 def charged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function, or filter, whose calls count as steps by what they are given."""
+    """Return a function or filter that counts steps for its arguments when called."""
     asked = getattr(function, "jinja_pass_arg", None)
 
     @pass_context
@@ -202,7 +202,7 @@ def charged(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @pass_context
 def made(context: Context, items: Any) -> Any:
-    """Return a list that a template writes, weighed: lists of the same lists over and over grow without end."""
+    """Return a list literal of a template, weighed: lists of the same lists could grow without bound."""
     _bounded(weight(items))
     run_of(context).step(weight(items, letters=False))
     return items
@@ -210,24 +210,24 @@ def made(context: Context, items: Any) -> Any:
 
 @pass_context
 def join(context: Context, *parts: Any) -> str:
-    """Join texts as `~` does."""
+    """Join strings like `~`."""
     texts = [text(part) for part in parts]
     _spend(context, sum(len(t) for t in texts))
     return "".join(texts)
 
 
 def join_filter(items: Iterable[Any], separator: str = "") -> str:
-    """Join the items' texts, as jinja2's filter does."""
+    """Join the items' strings, like jinja2's filter."""
     texts = [text(item) for item in items]
     _bounded(sum(len(t) + len(separator) for t in texts))
     return separator.join(texts)
 
 
 def total(numbers: Iterable[Any], start: Any = 0) -> Any:
-    """Add numbers, as `sum()` does."""
+    """Add numbers like `sum()`."""
     for number in numbers:
         if not isinstance(number, int | float | Decimal):
-            message = "sum() adds numbers"
+            message = "sum() takes only numbers"
             raise TemplateError(message)
         start = start + number
     return start
@@ -253,19 +253,19 @@ def _number(operator_: str, left: float, right: float) -> Any:
 
 
 def _spend(context: Context, size: int) -> None:
-    """Count making a text or list of a size as steps. Raises TemplateError when it is too long, or was too much."""
+    """Count the creation of a string or list of this size as steps. Raises TemplateError if it exceeds a limit."""
     _bounded(size)
     run_of(context).step(size // 5)
 
 
 def _bounded(size: int) -> None:
     if size > MOST:
-        message = f"a text or list is longer than {MOST} characters or items"
+        message = f"a string or list is longer than {MOST} characters or items"
         raise TemplateError(message)
 
 
 def _size(method: BuiltinMethodType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """Return how long a text the method may make, at most."""
+    """Return the maximum length of the string that a method may create."""
     own = str(method.__self__)
     values = [*args, *kwargs.values()]
     if method.__name__ == "replace":
@@ -273,7 +273,7 @@ def _size(method: BuiltinMethodType, args: tuple[Any, ...], kwargs: dict[str, An
         return (len(own) + 1) * max(1, new)
     if method.__name__ == "join":
         if not values or not isinstance(values[0], list | tuple | dict | str):
-            message = "join() takes a list of texts"
+            message = "join() takes a list of strings"
             raise TemplateError(message)
         return sum(len(part) + len(own) for part in values[0] if isinstance(part, str))
     return len(own)

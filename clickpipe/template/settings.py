@@ -1,4 +1,4 @@
-"""Functions that ask for settings of the query: they give no SQL, and nothing that is not listed here."""
+"""Functions that request settings for the query: they add no SQL, and allow only the settings listed here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clickpipe.template.values import Setting
 _MOST_THREADS = 64
 _LIMITS = ("max_execution_time", "max_memory_usage", "max_rows_to_read", "max_result_rows", "max_result_bytes")
 _CACHED = {"5s": 5, "1m": 60, "5m": 300, "30m": 1_800, "1h": 3_600}
-# ClickHouse's setting for a feature; none for the analyzer, which is always on and cannot be switched off any more.
+# ClickHouse's setting for a feature; '' for the analyzer, which can no longer be switched off.
 _SWITCHES: Mapping[str, str] = {
     "analyzer": "",
     "parallel_replicas": "enable_parallel_replicas",
@@ -31,7 +31,7 @@ def _limit(name: str) -> Callable[[Any], Setting]:
     def call(number: Any) -> Setting:
         most = int(number)
         if most < 1:
-            message = f"{name}() takes a whole number from 1"
+            message = f"{name}() takes a whole number of at least 1"
             raise TemplateError(message)
         return Setting(((name, most),))
 
@@ -39,7 +39,7 @@ def _limit(name: str) -> Callable[[Any], Setting]:
 
 
 def _cache_ttl(time: Any) -> Setting:
-    """Have ClickHouse keep the result for a while; never that of a query with now() or the like in it."""
+    """Have ClickHouse cache the result for a while, unless the query has non-deterministic functions such as now()."""
     if str(time) not in _CACHED:
         message = f"cache_ttl() takes one of {', '.join(_CACHED)}"
         raise TemplateError(message)
@@ -48,7 +48,7 @@ def _cache_ttl(time: Any) -> Setting:
 
 
 def _backend_hint(_hint: Any = None) -> Setting:
-    """Take a hint for another database's router: there is none here."""
+    """Accept and ignore a hint for Tinybird's router."""
     return Setting(())
 
 

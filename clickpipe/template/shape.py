@@ -1,7 +1,7 @@
-"""Templates that differ in their plain text only share one parse and one compiled program.
+"""Templates that differ only in their plain text share one parse and one compiled program.
 
-What is read of a template (its parameters) and its control flow depend on the tags alone: the shape is the
-template with one line end for each stretch of plain text between them.
+Parameters and control flow depend on the tags alone: the shape is the template with each stretch of plain text between
+them replaced by one line end.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from clickpipe.template.settings import SETTING_FUNCTIONS
 from clickpipe.template.source import normalise
 from clickpipe.template.values import raw
 
-# A tag without a delimiter inside of it. What does not consist of these and plain text is a shape of its own.
+# A tag without a delimiter inside. A template with anything else but these and plain text is its own shape.
 _TAG = re.compile(r"\{\{(?![-+])[^{}%#\0]*(?<![-+])\}\}|\{%(?![-+])[^{}%#\0]*(?<![-+])%\}")
 _DELIMITER = re.compile(r"\{[{%#]|[}%#]\}|[\0\r]|^\}|\{\Z")
 _RAW = re.compile(r"\{%\s*raw\b")
 KEPT = 4096
-# Code can be generated for trees of these; for others (an unknown filter) only trying tells.
+# Code generation always succeeds for trees of these nodes; for others (an unknown filter) we have to try.
 _CERTAIN = frozenset(
     {
         *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.Name, nodes.Const, nodes.Call),
@@ -42,7 +42,7 @@ _CERTAIN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Plain text of the author's, and its offset in the template."""
+    """Plain text of the author's, with its offset in the template."""
 
     text: str
     offset: int
@@ -50,14 +50,14 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A template's shape, and what of its own it fills in: `tags` are (offset in the shape, in the template)."""
+    """A template's shape, and the text that it leaves out; `tags` are (offset in the shape, offset in the template)."""
 
     text: str
     stretches: tuple[Stretch, ...]
     tags: tuple[tuple[int, int], ...] = ()
 
     def line(self, line: int, source: str) -> int:
-        """Return the template's line for a line of the shape."""
+        """Map a line of the shape to a line of the template."""
         if not self.tags:
             return line
         start = 0
@@ -69,7 +69,7 @@ class Shape:
 
 
 def template_shape(sql: str) -> Shape:
-    """Take a node's SQL apart."""
+    """Return the shape of a node's SQL."""
     source = normalise(sql)
     parts: list[str] = []
     stretches: list[Stretch] = []
@@ -97,14 +97,14 @@ def _stretches(source: str) -> tuple[Stretch, ...]:
         offsets = data_offsets(source)
         texts = [text for _, kind, text in environment().lexer.tokeniter(source, None) if kind == "data" and text]
     except JinjaError:
-        return ()  # parsing it tells what is wrong
-    assert len(texts) == len(offsets)  # noqa: S101 - one walk over the same tokens
+        return ()  # parsing will report what is wrong
+    assert len(texts) == len(offsets)  # noqa: S101 - both walk over the same tokens
     return tuple(Stretch(text, offset) for text, offset in zip(texts, offsets, strict=True))
 
 
 @lru_cache(maxsize=KEPT)
 def known_parameters(text: str) -> tuple[Parameter, ...] | None:
-    """Return the parameters of a shape; None where something is wrong with it, or cannot be read."""
+    """Return the parameters of a shape; None if it has errors or cannot be parsed."""
     word = Word(text, Span("", 0, len(text)))
     try:
         tree = parse(text)
@@ -117,20 +117,20 @@ def known_parameters(text: str) -> tuple[Parameter, ...] | None:
 
 
 def _repeats(node: nodes.Node) -> bool:
-    """Tell whether a call gives a keyword twice, which Python refuses."""
+    """Return whether a call repeats a keyword, which Python refuses."""
     return isinstance(node, nodes.Call) and len({k.key for k in node.kwargs}) < len(node.kwargs)
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A shape's program: `constants` are the texts in its tags, `functions` those that it names, by name."""
+    """A shape's program; `constants` are the strings in its tags, `functions` the functions that it uses, by name."""
 
     template: Template
     constants: frozenset[str]
     functions: Mapping[str, Any]
 
     def run(self, values: Mapping[str, Any], run: Run) -> list[Any]:
-        """Return what the program puts out for values of parameters; raises what its expressions raise."""
+        """Return the output of the program for parameter values. Raises whatever its expressions raise."""
         scope = {**self.functions, RUN: run}
         for name, value in values.items():
             if value is not None:
@@ -145,7 +145,7 @@ class Compiled:
             ANY_ENUM.reset(token)
 
 
-# What templates may be made of whose run takes no longer than their text and values are long.
+# Nodes of templates that run in time linear in their text and values.
 _QUICK = frozenset(
     {
         *(
@@ -167,7 +167,7 @@ _QUICK_CALLS = frozenset({*TYPED_CALLS, *NAMING, *SETTING_FUNCTIONS, "defined", 
 
 @lru_cache(maxsize=KEPT)
 def is_quick(text: str) -> bool:
-    """Tell whether a shape's program has no loops, macros, filters and the like: it costs what its text is long."""
+    """Return whether a shape's program runs in linear time: no loops, macros, filters and the like."""
     tree = parse(text)
     every = [tree, *tree.find_all(nodes.Node)]
     calls = (node.node for node in every if isinstance(node, nodes.Call))

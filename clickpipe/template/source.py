@@ -1,4 +1,4 @@
-"""A template's text before jinja2 reads it: the dialect's own forms, and Python's that there are not."""
+"""Prepares a template's text for jinja2: translates the dialect's own syntax, and reports unsupported Python syntax."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COMPREHENSION = re.compile(r"[\[({][^\[\](){}]*\bfor\s+\w+(?:\s*,\s*\w+)*\s+in\
 
 
 def normalise(sql: str) -> str:
-    """Return the text jinja reads, its offsets the same: the leading `%` blanked, `<<Call()>>` as `{{Call()}}`."""
+    """Return the text for jinja, with the same offsets: the leading `%` blanked, `<<Call()>>` as `{{Call()}}`."""
     start = len(sql) - len(sql.lstrip())
     body = f"{sql[:start]} {sql[start + 1 :]}" if sql[start : start + 1] == "%" else sql
     if "<<" in body:
@@ -26,17 +26,17 @@ def normalise(sql: str) -> str:
 
 
 def _and(tag: re.Match[str]) -> str:
-    """Take `&` between conditions for what is meant: of jinja's operators `*` binds and decides alike."""
+    """Replace `&` between conditions by `*`, the jinja operator that binds and evaluates alike."""
     return _QUOTED_OR_AND.sub(lambda m: "*" if m[0] == "&" else m[0], tag[0]) if "&" in tag[0] else tag[0]
 
 
 def pythonic(source: str) -> TemplateSyntaxError | None:
-    """Say what to write instead of the two forms of Python's that there are not."""
+    """Return an error that says what to write instead of f-strings and comprehensions, if there are any."""
     for tag in _TAG.finditer(source):
         if _F_STRING.search(tag[0]):
             message = "f-strings are not known here; join texts with ~: 'a' ~ x ~ 'b'"
         elif not tag[0].startswith("{% for") and _COMPREHENSION.search(tag[0]):
-            message = "comprehensions are not known here; use a {% for %} loop"
+            message = "comprehensions are not supported; use a {% for %} loop"
         else:
             continue
         return TemplateSyntaxError(message, source.count("\n", 0, tag.start()) + 1)

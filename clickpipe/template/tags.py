@@ -1,4 +1,4 @@
-"""The dialect's tags that jinja2 does not have: `{% end %}` for any block, `{% while %}`."""
+"""Tags of the dialect that jinja2 does not have: `{% end %}` for any block, `{% while %}`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TAGS = "if, elif, else, for, while, set, macro, call, break, continue, comment,
 
 
 class EndTag(Extension):
-    """Turns `{% end %}` into the tag that closes the innermost open block."""
+    """Replaces `{% end %}` by the tag that closes the innermost open block."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         """Pass the tokens on, tag by tag."""
@@ -47,7 +47,7 @@ class EndTag(Extension):
         elif word == "end":
             if not open_blocks:
                 _fail("Extra {% end %} block", line)
-            tag[1:-1] = [Token(line, "name", f"end{open_blocks.pop()[0]}")]  # `{% end if %}` is taken too
+            tag[1:-1] = [Token(line, "name", f"end{open_blocks.pop()[0]}")]  # `{% end if %}` is accepted, too
         elif word.startswith("end"):
             if not open_blocks or open_blocks[-1][0] != word.removeprefix("end"):
                 _fail(f"Extra {{% {word} %}} block", line)
@@ -62,12 +62,12 @@ def _fail(message: str, line: int) -> None:
 
 
 class While(Extension):
-    """`{% while condition %} … {% end %}`: a loop without an end that a broken condition leaves."""
+    """`{% while condition %} … {% end %}`: an endless loop that breaks when the condition is false."""
 
     tags = {"while"}  # noqa: RUF012 - as jinja2 declares it
 
     def parse(self, parser: Parser) -> nodes.Node:
-        """Return the loop."""
+        """Parse the tag to a loop."""
         line = next(parser.stream).lineno
         condition = parser.parse_expression()
         body = parser.parse_statements(("name:endwhile",), drop_needle=True)

@@ -1,6 +1,6 @@
-"""The types a template call may declare: how each validates a text and how it binds.
+"""The types that a template call may declare: how each validates a string, and how it binds.
 
-A new type is a new entry in `TYPES`. Rules: reference of the dialect, summed up in docs/templates.md.
+To add a type, add an entry to `TYPES`. docs/templates.md describes the rules of the dialect.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _integer(bits: int, *, signed: bool) -> Callable[[str], int]:
 
 
 def decimal(scale: int) -> Callable[[str], Decimal]:
-    """Return the parser of decimal numbers with so many digits behind the point."""
+    """Return a parser of decimal numbers with at most `scale` digits after the decimal point."""
 
     def parse(text: str) -> Decimal:
         try:
@@ -86,7 +86,7 @@ def _matching(pattern: str) -> Callable[[str], str]:
 
 
 def _day(pattern: str) -> Callable[[str], str]:
-    """Return the parser of texts that match and begin with a day of the calendar, or ClickHouse's zero date."""
+    """Return a parser of strings that match the pattern and start with a valid date, or ClickHouse's zero date."""
     matches = _matching(pattern)
 
     def parse(text: str) -> str:
@@ -99,8 +99,8 @@ def _day(pattern: str) -> Callable[[str], str]:
 
 
 DECIMAL_DIGITS, DECIMAL_SCALE = 38, 10
-_SMALLEST = 1_000  # digits behind a point: zeros at the end are no value
-SAMPLE_TEXT = "x"  # what a String parameter is checked with, when nothing says what it holds
+_SMALLEST = 1_000  # digits after the decimal point: a long tail of zeros is refused
+SAMPLE_TEXT = "x"  # the value to check a String parameter with, if nothing says what it contains
 _UUID = re.compile(r"[0-9a-f]{32}\Z")
 _DATE = r"\d\d\d\d-\d\d-\d\d\Z"
 _DATETIME = r"\d\d\d\d.?\d\d.?\d\d[T ]\d\d:\d\d:\d\d"
@@ -136,7 +136,7 @@ def a_value_of(type_name: str, example: object) -> str:
 
 
 def agree(one: str, other: str) -> bool:
-    """Tell whether a text can be of two types, as calls declare them (`Int32`, `Array(String)`)."""
+    """Return whether some string is valid for both types, given as calls declare them (`Int32`, `Array(String)`)."""
     first, second = (TYPES.get(name.removeprefix("Array(").removesuffix(")")) for name in (one, other))
     return first is None or second is None or _takes(first, second.sample) or _takes(second, first.sample)
 
@@ -150,9 +150,9 @@ def _takes(type_: ParamType, text: str) -> bool:
 
 
 def validate(type_: ParamType, value: Any) -> ParsedValue:
-    """Return the value that the text (or Python default) `value` stands for.
+    """Parse `value`, a string or a Python default.
 
-    Raises ValueError with the text of the original's error when it is not one.
+    Raises ValueError with Tinybird's message if it is invalid.
     """
     text = str(int(value)) if isinstance(value, bool) else str(value)
     try:
@@ -162,7 +162,7 @@ def validate(type_: ParamType, value: Any) -> ParsedValue:
 
 
 def validate_items(type_: ParamType, value: Any) -> list[ParsedValue]:
-    """Return the list that a comma-separated text, or a list of texts, stands for; raises ValueError."""
+    """Parse a comma-separated string, or a list of strings, to a list. Raises ValueError."""
     items = value if isinstance(value, list | tuple) else str(value).split(",")
     if len(items) == 1 and isinstance(value, list) and "," in str(items[0]):
         items = str(items[0]).split(",")

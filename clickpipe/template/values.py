@@ -1,8 +1,8 @@
 """Typed template values: what a typed call such as `Int32(x, 5)` returns.
 
-Inside `{% %}` they are plain Python values (`Int32(x, 5) > 3` compares numbers); inside `{{ }}` they
-become ClickHouse query parameters, bound with the type whose behaviour equals the literal the
-original renders (dates as strings: see docs/templates.md).
+Inside `{% %}` they are plain Python values (`Int32(x, 5) > 3` compares numbers); inside `{{ }}` they become ClickHouse
+query parameters, bound with the type that behaves like the literal that Tinybird renders (dates as strings: see
+docs/templates.md).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from clickpipe.template.errors import TemplateError
 
-MOST = 1_000_000  # characters of a text, items of a list
-MOST_PIECES = 100_000  # that a template puts out: stretches of its text, and values
+MOST = 1_000_000  # characters of a string, items of a list
+MOST_PIECES = 100_000  # that a template may output: stretches of its text, and values
 
-ParamValue = str | int | float | list[Any]  # what is bound
-ParsedValue = ParamValue | Decimal  # what a template sees
+ParamValue = str | int | float | list[Any]  # bound values
+ParsedValue = ParamValue | Decimal  # values in template expressions
 
 
 class Binding:
@@ -30,7 +30,7 @@ class Binding:
     __slots__ = ("_hash", "key", "name", "type")
 
     def __init__(self, name: str, type_: str, key: str) -> None:
-        """Keep the three, and their hash: it is asked for with every value."""
+        """Keep the three, and their hash, which is needed for every value."""
         self.name = name
         self.type = type_
         self.key = key
@@ -50,14 +50,14 @@ class Binding:
 
 
 class Raw(str):
-    """A request parameter as it came, which remembers its name."""
+    """A request parameter as received, with its name."""
 
     __slots__ = ("name",)
     name: str
 
 
 class RawList(list[str]):
-    """A request parameter given several times, which remembers its name."""
+    """A request parameter given several times, with its name."""
 
     __slots__ = ("name",)
     name: str
@@ -71,13 +71,13 @@ class TypedStr(str):
 
 
 class TypedInt(int):
-    """An integer with its binding; arithmetic gives a plain int."""
+    """An integer with its binding; arithmetic returns a plain int."""
 
     binding: Binding
 
 
 class TypedFloat(float):
-    """A float with its binding; arithmetic gives a plain float."""
+    """A float with its binding; arithmetic returns a plain float."""
 
     __slots__ = ("binding",)
     binding: Binding
@@ -91,43 +91,43 @@ class TypedList(list[Any]):
 
 
 class TypedDecimal(Decimal):
-    """A decimal number with its binding; arithmetic gives a plain Decimal."""
+    """A decimal number with its binding; arithmetic returns a plain Decimal."""
 
     __slots__ = ("binding",)
     binding: Binding
 
 
 class Text(str):
-    """SQL text that was made of names which were found, or of an author's own words: the only kind that is no value."""
+    """SQL text built from verified names or the author's own words: the only kind of string that is not a value."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A piece of SQL that a call gives: `Text` stands as it is, everything else is a value to bind."""
+    """A piece of SQL that a call returns: `Text` is used as it is, everything else is a value to bind."""
 
     parts: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """ClickHouse settings that a call such as `max_threads(4)` asks for; it gives no SQL."""
+    """ClickHouse settings that a call such as `max_threads(4)` requests; adds no SQL."""
 
     values: tuple[tuple[str, str | int], ...]
 
 
 class Pieces(list[Any]):
-    """What a macro or a `{% set %}` block put out: it can be put out again, and nothing else."""
+    """The output of a macro or a `{% set %}` block: it can only be output again."""
 
     def __str__(self) -> str:
-        """Refuse: joined to a text, its values could not be bound."""
-        message = "the output of a macro or a set block can only be put out: {{ name }}"
+        """Refuse: once joined to a string, its values could not be bound."""
+        message = "the output of a macro or a set block can only be used as {{ name }}"
         raise TemplateError(message)
 
 
 class Nothing:
-    """A parameter that was not given to a call with `defined=False`."""
+    """A parameter that was not given, in a call with `defined=False`."""
 
     __slots__ = ()
 
@@ -150,17 +150,17 @@ _WRAPPERS: dict[type, Callable[[Any], TypedValue]] = {
 
 
 def typed(value: ParsedValue, binding: Binding) -> TypedValue:
-    """Return the value as its typed kind."""
+    """Return the value as its typed class."""
     wrapped = _WRAPPERS[type(value)](value)
     wrapped.binding = binding
     return wrapped
 
 
 def raw(name: str, value: object) -> Raw | RawList | None:
-    """Return what a caller sent as the text (or texts) that template calls validate.
+    """Return a request value as the string (or strings) that template calls validate.
 
-    Python values are written as a request would write them: True as `1`, a datetime with a blank,
-    a list as several texts; None is no value at all.
+    Python values are converted as a request would send them: True as `1`, a datetime with a space, a list as several
+    strings. None means that there is no value.
     """
     if value is None:
         return None
@@ -180,18 +180,18 @@ def _text(value: object) -> str:
 
 
 def concat(parts: Iterable[Any]) -> Pieces:
-    """Return what a macro or block put out, in one row. Raises TemplateError when it is too much."""
+    """Return the output of a macro or block as one list. Raises TemplateError if it is too long."""
     found = Pieces()
     for part in parts:
         found += part if type(part) is Pieces else (part,)
         if len(found) > MOST_PIECES:
-            message = f"a template puts out at most {MOST_PIECES} pieces"
+            message = f"a template may produce at most {MOST_PIECES} pieces"
             raise TemplateError(message)
     return found
 
 
 def weight(value: Any, *, letters: bool = True) -> int:
-    """Return how many characters and items a value has, with all lists in it; counting ends above `MOST`."""
+    """Return the number of characters and items of a value, nested lists included; counting stops above `MOST`."""
     found = 0
     stack = [value]
     while stack and found <= MOST:

@@ -48,7 +48,7 @@ def deployed(workspace: Workspace) -> Workspace:
 def test_an_error_lists_what_the_query_can_see(deployed: Workspace, name: str, sort: str, there_are: str) -> None:
     with pytest.raises(ClickpipeError) as caught:
         deployed.query(name, sort=sort)
-    told = f"; there are: {there_are}: the parameter 'sort' takes the name of a column, such as id"
+    told = f"; expected one of: {there_are}: the parameter 'sort' takes the name of a column, such as id"
     assert caught.value.message.endswith(told)
 
 
@@ -59,7 +59,7 @@ def test_sql_over_a_pipe_is_told_no_more(deployed: Workspace, name: str) -> None
         options = QueryOptions(values={"sort": "nope"}, filters=filters)
         with pytest.raises(ClickpipeError) as caught:
             asyncio.run(deployed.queries.sql(f"SELECT * FROM {name}", options, lambda *_: None))
-        assert "'nope' does not exist; there are: id: the parameter 'sort' takes" in caught.value.message
+        assert "'nope' does not exist; expected one of: id: the parameter 'sort' takes" in caught.value.message
 
 
 @pytest.mark.parametrize(
