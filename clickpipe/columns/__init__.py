@@ -1,4 +1,4 @@
-"""What a column takes: its type taken apart, the values that texts are for it, and an event that fits."""
+"""Which values a column accepts: parses its type, converts strings to it in SQL, and makes example events."""
 
 from clickpipe.columns.example import document_of, example_event, sample, taken
 from clickpipe.columns.times import number_by_its_looks

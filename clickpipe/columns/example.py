@@ -1,4 +1,4 @@
-"""An event that fits a data source, to show a newcomer what to send."""
+"""Makes an example event for a data source, to show what to send."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from clickpipe.columns.types import enum_names, holder, named_field, numbers, plain, split_arguments
 from clickpipe.project import Column, DataSource, Each, Key, Step, parse_jsonpath
 
-_LONG = 100  # characters: FixedString takes shorter texts
+_LONG = 100  # characters: FixedString accepts shorter strings
 _BY_TYPE: dict[str, Any] = {
     "Bool": True,
     "UUID": "61f0c404-5cb3-11e7-907b-a6006ad3dba0",
@@ -32,20 +32,21 @@ _BY_START: dict[str, Any] = {
 
 
 def example_event(source: DataSource) -> dict[str, Any]:
-    """Return a JSON document with a value for each column at its jsonpath (at its name, where none has a path)."""
+    """Return a JSON object with a value for each column, at its jsonpath (or at its name, if no column has a path)."""
     return document_of(taken(source), lambda column: sample(column.type, column.name))
 
 
 def taken(source: DataSource) -> list[Column]:
-    """Return the columns that take something from an event."""
+    """Return the columns that are filled from events."""
     with_paths = any(c.jsonpath for c in source.columns)
     return [c for c in source.columns if c.jsonpath is not None or not with_paths]
 
 
 def document_of(columns: Iterable[Column], value_of: Callable[[Column], Any]) -> dict[str, Any]:
-    """Return a document with each column's value where its path takes it from; `value_of` gives None for none.
+    """Return a document with each column's value at its path; `value_of` returns None to leave one out.
 
-    What other paths lead through is an object, or a list of one, whatever the column that takes it whole.
+    Where other paths pass through a column's own path, there is an object, or a list of one, instead of the column's
+    value.
     """
     document: dict[str, Any] = {}
     paths = [(parse_jsonpath(c.jsonpath) if c.jsonpath else (Key(c.name),), c) for c in columns]
@@ -62,10 +63,10 @@ def document_of(columns: Iterable[Column], value_of: Callable[[Column], Any]) ->
 
 
 def put(document: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
-    """Put a value where the path takes it from; `[:]` stands for an array with one element."""
+    """Put a value at a path; `[:]` stands for an array with one element."""
     step, rest = steps[0], steps[1:]
     if isinstance(step, Each):
-        return  # the event itself is an object, so `$[:]` takes nothing from it
+        return  # the event itself is an object, so `$[:]` matches nothing in it
     depth = 0
     while rest and isinstance(rest[0], Each):
         depth, rest = depth + 1, rest[1:]
@@ -85,7 +86,7 @@ def put(document: dict[str, Any], steps: tuple[Step, ...], value: Any) -> None:
 
 
 def sample(type_: str, name: str) -> Any:
-    """Return a value of a type, as JSON has it; texts are made of `name`."""
+    """Return a value of a type, as parsed JSON; strings are derived from `name`."""
     own = plain(type_)
     if own in _BY_TYPE:
         return _BY_TYPE[own]

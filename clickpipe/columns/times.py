@@ -1,7 +1,7 @@
-"""Dates and times: SQL that parses a text as one, NULL where it is none. Rules: docs/ingestion.md.
+"""SQL that parses a string as a date or time, or returns NULL if it is none. Rules: docs/ingestion.md.
 
-ClickHouse's best-effort parser reads few digits as a day of this year, and a bare time as one of today: what it makes
-of such a text depends on when it is read. They are kept from it.
+ClickHouse's best-effort parser reads a few digits as a day of this year, and a bare time as one of today: the result
+would depend on when it runs. Such strings are excluded.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from clickpipe.sql import quote_literal
 _DATETIME = re.compile(r"^DateTime(?:\(\s*('[^']*')\s*\))?$")
 _DATETIME64 = re.compile(r"^DateTime64\(\s*(\d+)\s*(?:,\s*('[^']*')\s*)?\)$")
 _LAST_DAY = 2**16 - 1
-_DAYS = (-25_567, 120_529)  # of Date32: 1900 to 2299
-_FEW_DIGITS = r"'^[+-]?[0-9]{1,8}([.][0-9]*)?$'"  # a number that is seconds, whatever its size
+_DAYS = (-25_567, 120_529)  # range of Date32: 1900 to 2299
+_FEW_DIGITS = r"'^[+-]?[0-9]{1,8}([.][0-9]*)?$'"  # a number, to be read as seconds regardless of its size
 _CUT_DAY = r"'^[+-]?[0-9]{1,6}[.]'"
-_CALENDAR = r"'^([0-9]{4}|[0-9]{6}|[0-9]{8})$'"  # a text: year, month, day
-_PLAIN = r"'^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-'"  # most of what comes; other dates are looked at
+_CALENDAR = r"'^([0-9]{4}|[0-9]{6}|[0-9]{8})$'"  # a string: year, month, day
+_PLAIN = r"'^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-'"  # most values; other dates are examined further
 _YEAR = r"'^[0-9]{9,}([.]|$)|(^|[ /.,]|[0-9A-Za-z]-)[0-9]{4}|[0-9]{1,2}[/.-][0-9]{1,2}[/.-][0-9]{2}'"
-_BEFORE_A_DATE = r"'^ *[0-9]{1,2}:|^[^0-9]*0000'"  # a time without one, and the zero date
+_BEFORE_A_DATE = r"'^ *[0-9]{1,2}:|^[^0-9]*0000'"  # a time without a date, and the zero date
 
 
 def number_by_its_looks(raw: str) -> str:
-    """Return SQL that tells whether a text is a number and not a calendar date, where its quotes are not known."""
+    """Return SQL for whether an unquoted value is a number rather than a calendar date."""
     return f"NOT match({raw}, {_CALENDAR})"
 
 
 def time_of(own: str, raw: str, number: str) -> str | None:
-    """Return SQL for a text as a Date, Date32, DateTime or DateTime64; None for another type.
+    """Return SQL that converts a string to Date, Date32, DateTime or DateTime64; None for another type.
 
-    `number` is SQL that tells whether the text is a JSON number.
+    `number` is an SQL condition: whether the value is a JSON number.
     """
     if match := _DATETIME.match(own):
         zone = f", {match[1]}" if match[1] else ""
@@ -51,9 +51,9 @@ def time_of(own: str, raw: str, number: str) -> str | None:
 
 
 def _moment(raw: str, number: str, scale: str, zone: str) -> str:
-    """Return SQL that parses a text by best effort where its date is told, as seconds where it is a number.
+    """Return SQL that parses a string by best effort if it contains a date, or as seconds if it is a number.
 
-    ClickHouse plans each function of a statement for 0.03 ms or more: the fewer, the better for a small insert.
+    ClickHouse takes at least 0.03 ms to plan each function of a statement: fewer functions make small inserts faster.
     """
     parsed = f"parseDateTime64BestEffortOrNull({raw}, {scale}{zone})"
     seconds = f"CAST(toDecimal64OrNull({raw}, 9), {quote_literal(f'Nullable(DateTime64({scale}{zone}))')})"

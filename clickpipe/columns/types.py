@@ -1,4 +1,4 @@
-"""The text of a column's type: taken apart, without the wrappers around it."""
+"""Parses the text of a column's type, without the wrappers around it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIELD = re.compile(r"^(?:`([^`]+)`|([A-Za-z_]\w*))\s+(\S.*)$", re.DOTALL)
 _NAME = re.compile(r"^([A-Za-z][A-Za-z0-9]*+(?: [A-Za-z]++)*+)\s*+(\(.*\))?$", re.DOTALL)
 _NUMBER, _DIGITS = re.compile(r"[0-9]+"), 10
 _WITH_ARGUMENTS = ("Decimal", "FixedString", "DateTime", "Enum", "JSON", "Time")
-# Other names of types, in upper case, and the names whose case does not matter (system.data_type_families).
+# Aliases of types, in upper case, and names that are case-insensitive (system.data_type_families).
 _ALIASES = {
     **{
         name.upper(): name
@@ -71,7 +71,7 @@ def base(type_: str) -> str:
 
 
 def _canonical(text: str) -> str:
-    """Return a type by the name that ClickHouse keeps it under: `Boolean` is Bool, `VARCHAR(255)` String."""
+    """Return a type by ClickHouse's canonical name: `Boolean` is Bool, `VARCHAR(255)` is String."""
     match = _NAME.match(text)
     name = _ALIASES.get(match[1].upper()) if match else None
     if match is None or name is None:
@@ -80,7 +80,7 @@ def _canonical(text: str) -> str:
 
 
 def plain(type_: str) -> str:
-    """Return `base` with Nested and the geo types as the arrays and tuples that they are."""
+    """Return `base` with Nested and geo types expanded to arrays and tuples."""
     own = base(type_)
     if match := _NESTED.match(own):
         return f"Array(Tuple({match[1]}))"
@@ -88,35 +88,35 @@ def plain(type_: str) -> str:
 
 
 def holder(own: str) -> tuple[str, list[str]] | None:
-    """Return kind and arguments of an Array, a Map or a Tuple; None for another type."""
+    """Return kind and arguments of an Array, Map or Tuple; None for another type."""
     match = _HOLDER.match(own)
     return (match[1], split_arguments(match[2])) if match else None
 
 
 def nested_fields(type_: str) -> list[str]:
-    """Return the names of a Nested type's fields; none for another type."""
+    """Return the field names of a Nested type; [] for another type."""
     match = _NESTED.match(base(type_))
     return [named_field(part)[0] for part in split_arguments(match[1])] if match else []
 
 
 def is_array(type_: str) -> bool:
-    """Tell whether a missing value is an empty array."""
+    """Return whether a missing value becomes an empty array."""
     return plain(type_).startswith("Array(")
 
 
 def is_nullable(type_: str) -> bool:
-    """Tell whether a type takes NULL."""
+    """Return whether a type accepts NULL."""
     return re.match(r"^\s*(LowCardinality\(\s*)?Nullable\(", type_) is not None or base(type_).startswith(_NULL_WITHIN)
 
 
 def named_field(argument: str) -> tuple[str, str]:
-    """Return name ('' without one) and type of a tuple's element."""
+    """Return name ('' if unnamed) and type of a tuple's element."""
     match = _FIELD.match(argument)
     return (match[1] or match[2], match[3]) if match else ("", argument)
 
 
 def quoted_names(own: str) -> list[str]:
-    """Return the names of an Enum type, in quotes as they are written."""
+    """Return the names of an Enum type as written, in quotes."""
     return _ENUM_NAME.findall(own)
 
 
@@ -126,7 +126,7 @@ def enum_names(own: str) -> list[str]:
 
 
 def numbers(type_: str, most: int) -> list[int]:
-    """Return the whole numbers in a type, none above `most`: ClickHouse has not seen it yet, perhaps."""
+    """Return the integers in a type, capped at `most`: ClickHouse may not have checked it yet."""
     return [min(int(digits), most) if len(digits) < _DIGITS else most for digits in _NUMBER.findall(type_)]
 
 

@@ -1,7 +1,7 @@
-"""Whether a text is a value of a type, and which one: one judgement, as SQL. Rules: docs/ingestion.md.
+"""SQL that decides whether a string is a value of a type, and converts it. Rules: docs/ingestion.md.
 
-Each text is parsed once, strictly; what fails does not fit. A new type is a new entry in `_scalar`, or in `judge` when
-it holds others.
+Each string is parsed once, strictly; if that fails, it does not fit. To add a type, add an entry to `_scalar`, or to
+`judge` if it contains other types.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _WHOLE_ONLY = re.compile(r"^(?:Array\(|Nullable\(|LowCardinality\(|U?Int\d+|Bool
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """SQL of a value on its way, each Nullable(String) unless told.
+    """SQL of an incoming value; each expression is Nullable(String) unless stated otherwise.
 
     `text` is the value as text: a JSON string without its quotes, objects and arrays as JSON. `json` is the value as
-    JSON; '' where that is not known. `number` (a condition) tells whether it is a JSON number.
+    JSON; '' if unknown. `number` is a condition: whether it is a JSON number.
     """
 
     text: str
@@ -44,9 +44,9 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """SQL: the value as `type`, and whether the text is one; where it is not, the value means nothing.
+    """SQL of the value as `type`, and of whether it fits; the value is meaningless if it does not.
 
-    With `nullable` the value is NULL exactly where the text is none, and `fits` says so.
+    With `nullable`, the value is NULL exactly if it does not fit, and `fits` tests for that.
     """
 
     value: str
@@ -56,12 +56,12 @@ class Judgement:
 
 
 def takes_json(type_: str) -> bool:
-    """Tell whether a type's values depend on how JSON has them: 1 and "1" are two."""
+    """Return whether a type distinguishes JSON representations: 1 and "1" are different values."""
     return _ANY_JSON.match(base(type_)) is not None
 
 
 def judge(type_: str, raw: Raw) -> Judgement:
-    """Return the judgement of a text that is not NULL."""
+    """Return the judgement of a string that is not NULL."""
     own = plain(type_)
     if own == "String":
         return Judgement(f"assumeNotNull({raw.text})", "1", own)
@@ -75,7 +75,7 @@ def judge(type_: str, raw: Raw) -> Judgement:
 
 
 def _scalar(own: str, raw: Raw) -> str:
-    """Return SQL that parses a text as a type that holds no other: NULL where it is none."""
+    """Return SQL that parses a string as a type without nested types; NULL if it fails."""
     text = raw.text
     if (time := time_of(own, text, raw.number)) is not None:
         return time
@@ -87,23 +87,23 @@ def _scalar(own: str, raw: Raw) -> str:
         return f"CAST({short}, {quote_literal(f'Nullable({own})')})"
     if own.startswith("Interval"):  # its own accurate cast raises an error
         return f"CAST(accurateCastOrNull({text}, 'Int64'), {quote_literal(f'Nullable({own})')})"
-    if own.startswith("Decimal"):  # ClickHouse reads over a second point: 1.2.3 would be 1.23
+    if own.startswith("Decimal"):  # ClickHouse ignores a second point: 1.2.3 would become 1.23
         text = f"if(countSubstrings({text}, '.') > 1, NULL, {text})"
-    if own == "UInt8":  # where projects keep booleans
+    if own == "UInt8":  # projects store booleans in it
         text = f"multiIf({text} = 'true', '1', {text} = 'false', '0', {text})"
     return f"accurateCastOrNull({text}, {quote_literal(own)})"
 
 
 def _any_json(own: str, raw: Raw) -> Judgement:
-    """Return the judgement of a type that takes several: ClickHouse's JSON type picks, as JSONEachRow does.
+    """Return the judgement of a type with alternatives: ClickHouse's JSON type picks one, as JSONEachRow does.
 
-    Where it is laxer (it cuts fractions off, and takes lists for tuples with names) the value does not fit.
+    Where that is too lenient (it drops fractions, and accepts lists for named tuples) the value does not fit.
     """
     json = f"if(isNull({raw.text}), 'null', assumeNotNull({raw.json or raw.text}))"
-    json = f"if(isValidJSON({json}), {json}, toJSONString({json}))"  # a text of which the quotes are not known
+    json = f"if(isValidJSON({json}), {json}, toJSONString({json}))"  # a string of which the quotes are unknown
     members = split_arguments(own[len("Variant(") : -1]) if own.startswith("Variant(") else []
     value = _picked(json, own)
-    if "Bool" in members and len(members) > 1:  # it would take every number
+    if "Bool" in members and len(members) > 1:  # it would match every number
         others = f"Variant({', '.join(member for member in members if member != 'Bool')})"
         value = f"if({json} IN ('true', 'false'), {value}, CAST({_picked(json, others)}, {quote_literal(own)}))"
     fits = [f"({json} = 'null' OR isNotNull({value}))"]
@@ -127,7 +127,7 @@ def _picked(json: str, own: str) -> str:
 
 
 def _points(json: str, value: str) -> str:
-    """Return SQL that tells whether all of a document is pairs of numbers in lists, and a geometry has no more."""
+    """Return SQL for whether a document consists of lists of number pairs only, and a geometry has as many."""
     pairs = quote_literal(r"\[[^\[\],{}]+,[^\[\],{}]+\]")
     rest = f"replaceRegexpAll({json}, {pairs}, '')"
     as_many = f"countSubstrings(ifNull(toString({value}), ''), ',') = countSubstrings({json}, ',')"
@@ -149,13 +149,13 @@ def _pair(type_: str, raw: Raw) -> str:
 
 
 def _variable(raw: Raw) -> str:
-    """Return a lambda's variable that the SQL around it does not use."""
+    """Return a lambda variable that the surrounding SQL does not use."""
     used = [int(number) for number in _VARIABLE.findall(raw.text + raw.json)]
     return f"x{max(used, default=0) + 1}"
 
 
 def _element(type_: str, sql: str) -> tuple[str, Raw]:
-    """Return what JSONExtract is asked for, '' for the JSON itself, and an element of the answer."""
+    """Return the type to pass to JSONExtract ('' to extract raw JSON), and the extracted element."""
     if not _SEES_QUOTES.search(type_):
         return "Nullable(String)", Raw(sql)
     return "", Raw(f"JSONExtract({sql}, 'Nullable(String)')", f"toNullable({sql})", f"NOT startsWith({sql}, '\"')")
@@ -185,7 +185,7 @@ def _map(arguments: list[str], raw: Raw) -> tuple[str, str]:
 
 
 def _tuple(arguments: list[str], raw: Raw) -> tuple[str, str]:
-    """By name from an object, by place from a list with as many elements. An object has each name once at most."""
+    """Match elements by name from an object, without duplicate names, or by position from a list of the same length."""
     document = f"ifNull({raw.text}, '')"
     kind, fields = f"JSONType({document})", [named_field(argument) for argument in arguments]
     pairs = [_pair(field[1], _field(document, number, *field)) for number, field in enumerate(fields, 1)]

@@ -1,4 +1,4 @@
-"""Datafiles: text to syntax tree with spans. The only room that knows lark."""
+"""Parses datafiles to syntax trees with spans. The only package that imports lark."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the formatter only when it is used."""
+    """Import the formatter lazily."""
     if name in {"FormatSQL", "format_datafile"}:
         from clickpipe.datafile import format as formatter
 

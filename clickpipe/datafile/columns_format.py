@@ -1,4 +1,4 @@
-"""The formatter's part for SCHEMA blocks: one column a line, its parts in one order, comments where they were."""
+"""Formats SCHEMA blocks: one column per line, its parts in a fixed order, comments where they were."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WORD_AT_0 = re.compile(r"\n[A-Za-z_]")
 
 @dataclass(slots=True)
 class _Row:
-    """A column's line, the comment lines above it, the comment at its end."""
+    """A column's line, the comment lines above it, and the comment at its end."""
 
     text: str
     above: list[str] = field(default_factory=list)
     behind: str = ""
 
     def add(self, comment: str) -> None:
-        """Put a comment at the line's end, above the column when there is one already."""
+        """Add a comment at the end of the line, or above the column if there already is one."""
         if self.behind:
             self.above.append(comment)
         else:
@@ -33,17 +33,17 @@ class _Row:
 
 
 def comment_starts(text: str) -> set[int]:
-    """Return where the comments in a SCHEMA or INDEXES block start."""
+    """Return the offsets of the comments in a SCHEMA or INDEXES block."""
     return {start for start, _ in _comments(text)}
 
 
 def has_open_quote(text: str) -> bool:
-    """Tell whether a quote in a SCHEMA or INDEXES block closes only behind it, if at all."""
+    """Return whether a quote in a SCHEMA or INDEXES block is not closed inside it."""
     return re.search("['`]", _QUOTED_OR_COMMENT.sub("", text)) is not None
 
 
 def format_columns(block: Word) -> list[str] | None:
-    """Return a SCHEMA block's lines, not indented; None where its columns cannot be told apart."""
+    """Return the lines of a SCHEMA block without indentation; None if its columns cannot be separated."""
     rows: list[_Row] = []
     below: list[str] = []
     parts = split_columns(block.text)
@@ -81,16 +81,16 @@ def _lines(rows: list[_Row], below: list[str]) -> Iterator[str]:
 
 
 def _column_text(part: str) -> str | None:
-    """Return a column as it is printed; None for what is not one, or one that only looks like it."""
+    """Return a column as formatted text; None if the part is not a column, or only looks like one."""
     columns, diagnostics = parse_schema(Word(part, Span("", 0, len(part))))
     if len(columns) != 1 or has_errors(diagnostics):
         return None
     column = columns[0]
     quoted = part[column.name.span.start - 1 : column.name.span.start] == "`"
-    if not quoted and "'" in column.name.text:  # quotes in names hide where literals and comments begin
+    if not quoted and "'" in column.name.text:  # quotes in names hide where literals and comments start
         return None
     text = " ".join(_parts(column, quoted=quoted))
-    return None if _WORD_AT_0.search(text) else text  # without its comment, such a line could be a directive's
+    return None if _WORD_AT_0.search(text) else text  # without its comment, such a line could be read as a directive
 
 
 def _parts(column: ColumnDef, *, quoted: bool) -> Iterator[str]:
@@ -106,5 +106,5 @@ def _parts(column: ColumnDef, *, quoted: bool) -> Iterator[str]:
 
 
 def _comments(text: str) -> list[tuple[int, str]]:
-    """Return where each comment starts, and its text."""
+    """Return the offset and text of each comment."""
     return [(m.start("comment"), m["comment"].strip()) for m in _QUOTED_OR_COMMENT.finditer(text) if m["comment"]]

@@ -1,6 +1,6 @@
-"""The directives of each kind of datafile: what each takes. A new directive is a new line here.
+"""The directives of each kind of datafile, with their arguments. To add a directive, add a line here.
 
-Which there are, and which of them are Classic: reference of the language, summed up in docs/datafiles.md.
+docs/datafiles.md describes them, and which ones belong to Tinybird Classic.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from clickpipe.diagnostics import Diagnostic, Severity, Span, did_you_mean
 
 
 class Form(Enum):
-    """How a directive takes its argument."""
+    """The form of a directive's argument."""
 
     VALUE = auto()  # the rest of the line is one value, quoted or not
     WORDS = auto()  # several words, each quoted or not
     BLOCK = auto()  # a block only
     EITHER = auto()  # a value or a block
-    FREE = auto()  # a value or a block of prose: `#` is text
+    FREE = auto()  # a value, or a block of prose in which `#` has no meaning
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One directive: its name, the form of its argument, the values it takes.
+    """One directive: its name, the form of its argument, the values it accepts.
 
-    `deprecated` says what to write today where the directive is taken with a warning, `refused` where it
-    is an error.
+    `deprecated` says what to write instead of a directive that causes a warning, `refused` of one that is an error.
     """
 
     name: str
@@ -48,7 +47,7 @@ _COMMON = (
     Directive("DESCRIPTION", Form.FREE, example="DESCRIPTION What this is for"),
     Directive("TAGS", Form.EITHER, example='TAGS "web, events"'),
     Directive("INCLUDE", Form.WORDS, (1, 50), repeats=True, example='INCLUDE "shared/kafka.incl" "TOPIC=events"'),
-    Directive("VERSION", deprecated="deployments take the place of versions: remove the line"),
+    Directive("VERSION", deprecated="deployments replace versions: remove the line"),
 )
 _TOKEN = Directive("TOKEN", Form.WORDS, (2, 2), repeats=True, example='TOKEN "my_token" READ')
 
@@ -201,7 +200,7 @@ DIRECTIVES: dict[Kind, dict[str, Directive]] = {
 
 
 def not_a_directive(word: str, kind: Kind, span: Span) -> Diagnostic:
-    """Return the diagnostic for a line that starts with no directive of this kind of file."""
+    """Return the diagnostic for a line that does not start with a directive of this kind of file."""
     other = next((k for k, table in DIRECTIVES.items() if k is not kind and word.upper() in table), None)
     hint = did_you_mean(word, DIRECTIVES[kind]) or "is a line of a block not indented?"
     if other is not None:
@@ -210,7 +209,7 @@ def not_a_directive(word: str, kind: Kind, span: Span) -> Diagnostic:
 
 
 def taken_with_a_word(directive: Directive, span: Span) -> Diagnostic | None:
-    """Return the warning for a deprecated directive, the error for a refused one, None for the others."""
+    """Return the warning for a deprecated directive, the error for a refused one, None for others."""
     if directive.refused:
         return Diagnostic("CP1010", f"{directive.name} is not supported", span, hint=directive.refused)
     if directive.deprecated:

@@ -1,6 +1,6 @@
-"""The formatter: a datafile's statements in their canonical order and layout, the author's texts as they are.
+"""Formats datafiles: statements in their canonical order and layout, the author's texts unchanged.
 
-SQL keeps every byte but the indentation of whole lines, and that too where a literal or a comment spans lines.
+Only the indentation of whole lines of SQL changes, and not even that if a literal or comment spans lines.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SPANS_LINES = re.compile(rf"{_LITERAL}|--[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _COMMENT = re.compile(r"--|/\*|//|#")
 _SELECT = re.compile(r"\s*(?:\(|(?:SELECT|WITH)\b)", re.IGNORECASE)
 _SQL = frozenset({"SQL", "FORWARD_QUERY", "IMPORT_QUERY"})
-_LISTS = frozenset({"SCHEMA", "INDEXES"})  # comments in these blocks are comments; in others they are text
+_LISTS = frozenset({"SCHEMA", "INDEXES"})  # `#` starts a comment in these blocks only; elsewhere it is text
 
 
 def format_datafile(file: str, text: str, format_sql: FormatSQL | None = None) -> tuple[str | None, list[Diagnostic]]:
-    """Return the formatted text, or None with the errors for which the file is left alone.
+    """Return the formatted text, or None and the errors because of which the file stays unchanged.
 
-    `format_sql` is asked for a new text of each SQL block that has neither a template nor a comment; where it
-    has none, it returns None. Raises ValueError for a file of another ending.
+    `format_sql` is called with each SQL block that contains no template and no comment; it returns the new text, or
+    None to keep the block. Raises ValueError for an unknown file extension.
     """
     kind = Kind(file.rsplit(".", 1)[-1])
     statements, _ = scan(file, text, kind)
@@ -44,14 +44,14 @@ def format_datafile(file: str, text: str, format_sql: FormatSQL | None = None) -
 
 
 def _errors(file: str, text: str, statements: Sequence[Statement]) -> list[Diagnostic]:
-    """Return what is wrong with the file by itself: what an INCLUDE brings is not known here."""
+    """Return the errors of the file itself; without those that an INCLUDE could resolve."""
     unknown = {"CP1002", "CP1006", "CP1012"} if any(s.directive == "INCLUDE" for s in statements) else set()
     _, diagnostics = parse_datafile(file, text)
     return [d for d in diagnostics if d.severity is Severity.ERROR and d.code not in unknown]
 
 
 def _pieces(text: str, statements: Sequence[Statement], format_sql: FormatSQL | None) -> tuple[list[Piece], list[str]]:
-    """Return the statements' pieces, and the comment lines behind the last one."""
+    """Return the statements as pieces, and the comment lines after the last one."""
     pieces = []
     at = 1 if text.startswith("\ufeff") else 0
     for statement in statements:
@@ -67,7 +67,7 @@ def _pieces(text: str, statements: Sequence[Statement], format_sql: FormatSQL | 
 
 
 def _end(text: str, statement: Statement) -> int:
-    """Return where a statement's text ends: with its block, or with its line."""
+    """Return where a statement ends: at the end of its block, or of its line."""
     if statement.block is not None:
         return statement.block.span.start + len(_own(statement))
     newline = text.find("\n", statement.keyword.span.end)
@@ -75,7 +75,7 @@ def _end(text: str, statement: Statement) -> int:
 
 
 def _own(statement: Statement) -> str:
-    """Return a block's text; comments at column 0 behind columns or indexes belong to what follows."""
+    """Return a block's text, without comments at column 0 after columns or indexes, which belong to what follows."""
     body = statement.block.text if statement.block is not None else ""
     if statement.directive not in _LISTS:
         return body
@@ -103,7 +103,7 @@ def _statement(text: str, statement: Statement, end: int, format_sql: FormatSQL 
         body = _formatted(body, format_sql)
     lines = _columns(statement, body) if statement.directive == "SCHEMA" else _indented(statement.directive, body)
     opening = text[statement.keyword.span.end : statement.block.span.start].strip()
-    if lines is None and text[statement.block.span.start - 1] == ">":  # it begins on the directive's line
+    if lines is None and text[statement.block.span.start - 1] == ">":  # it starts on the directive's line
         yield f"{keyword} >{body.rstrip()}"
         return
     yield f"{keyword} {opening}"
@@ -118,7 +118,7 @@ def _columns(statement: Statement, body: str) -> list[str] | None:
 
 
 def _formatted(sql: str, format_sql: FormatSQL) -> str:
-    """Return a SELECT as `format_sql` puts it; as it is where that would lose a template or a comment."""
+    """Return a SELECT formatted by `format_sql`; unchanged if it contains a template or a comment."""
     bare = _LITERALS.sub("''", sql)
     if _SELECT.match(sql) is None or "{{" in bare or "{%" in bare or _COMMENT.search(bare) is not None:
         return sql
@@ -128,7 +128,7 @@ def _formatted(sql: str, format_sql: FormatSQL) -> str:
 
 
 def _indented(directive: str, body: str) -> list[str] | None:
-    """Return a block's lines, indented by four; None where a literal or a comment of its SQL spans lines."""
+    """Return a block's lines, indented by four; None if a literal or comment in its SQL spans lines."""
     if directive in {*_SQL, *_LISTS} and any("\n" in m.group() for m in _SPANS_LINES.finditer(body)):
         return None
     kept = [(line if directive in _SQL else line.rstrip()) if line.strip() else "" for line in body.split("\n")]
@@ -137,6 +137,6 @@ def _indented(directive: str, body: str) -> list[str] | None:
 
 
 def _without_empty(lines: list[str]) -> list[str]:
-    """Return the lines from the first one that says something."""
+    """Return the lines without empty ones at the start."""
     first = next((n for n, line in enumerate(lines) if line.strip()), len(lines))
     return lines[first:]

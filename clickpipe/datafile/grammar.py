@@ -1,4 +1,4 @@
-"""The grammar of SCHEMA blocks (`schema.lark`) at work. Imported when a block needs it: lark takes time to start."""
+"""Parses SCHEMA blocks with the grammar `schema.lark`. Imported on demand: lark takes time to load."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MENDS = {
     "PROJECTION": "leave it out",
 }
 
-MISSING_COMMA = "a comma is missing behind this column"
+MISSING_COMMA = "a comma is missing after this column"
 
 _DEEPEST = 200
 _BRACKETS = re.compile(r"'(?:[^'\\]|\\.)*+'|`[^`\n]*+`|[()\[\]]", re.DOTALL)
@@ -47,7 +47,7 @@ _NEXT_COLUMN = re.compile(
     r"(?=[ \t]*+(?:[(,\n]|`json:|--|#|\Z)|[ \t]++(?:DEFAULT|CODEC)\b)",
     re.ASCII,
 )
-# Words that an expression goes on with, in another line.
+# Words with which an expression may continue on the next line.
 _GOES_ON = frozenset(
     {
         *("AND", "OR", "NOT", "XOR", "IS", "IN", "LIKE", "ILIKE", "REGEXP", "BETWEEN", "GLOBAL", "DIV", "MOD", "AS"),
@@ -55,7 +55,7 @@ _GOES_ON = frozenset(
     }
 )
 
-_Part = tuple[str, int, int]  # what a clause is, start, end
+_Part = tuple[str, int, int]  # kind of clause, start, end
 
 
 @v_args(meta=True)
@@ -108,7 +108,7 @@ def _parser() -> Lark:
 
 
 def parse_columns(block: Word) -> list[ColumnDef] | Diagnostic:
-    """Return the columns of a block, or what is wrong where the grammar stops."""
+    """Return the columns of a block, or the diagnostic where the grammar stops."""
     if (deep := _too_deep(block.text)) is not None:
         message = f"brackets are nested more than {_DEEPEST} deep"
         return Diagnostic("CP1101", message, block.span.sub(deep, deep + 1), hint="use fewer levels")
@@ -121,7 +121,7 @@ def parse_columns(block: Word) -> list[ColumnDef] | Diagnostic:
 
 
 def _too_deep(text: str) -> int | None:
-    """Return where brackets are nested deeper than a tree of them is read; None if nowhere."""
+    """Return the offset at which brackets are nested too deeply to be parsed, or None."""
     depth = 0
     for match in _BRACKETS.finditer(text):
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(match.group(), 0)
@@ -131,7 +131,7 @@ def _too_deep(text: str) -> int | None:
 
 
 def _behind_a_default(text: str) -> int | None:
-    """Return where the comma is missing between a DEFAULT and the column in the next line, which reads as its rest."""
+    """Return where a comma is missing after a DEFAULT, whose expression would swallow the column on the next line."""
     depth, end, default = 0, 0, False
     for word in _WORDS.finditer(text):
         if word["comment"]:
@@ -148,18 +148,18 @@ def _behind_a_default(text: str) -> int | None:
 
 
 def _comma_is_missing(part: Word, end: int) -> Diagnostic:
-    hint = "write one column a line, with a comma between two"
+    hint = "write one column per line, with a comma after each but the last"
     return Diagnostic("CP1101", MISSING_COMMA, part.span.sub(end - 1, end), hint=hint)
 
 
 def _explain(error: UnexpectedInput, part: Word) -> Diagnostic:
-    """Turn lark's error into a sentence that says what to write."""
+    """Turn lark's error into a diagnostic that says what to write."""
     if isinstance(error, UnexpectedEOF) or (isinstance(error, UnexpectedToken) and error.token.type == "$END"):
         at = len(part.text.rstrip())
         span = part.span.sub(max(0, at - 1), at)
         hint = "a column is: name Type `json:$.path` DEFAULT value; is a bracket not closed?"
         return Diagnostic("CP1101", "the column ends too early", span, hint=hint)
-    at = error.pos_in_stream or 0  # type: ignore[redundant-expr]  # lark says int, and gives None
+    at = error.pos_in_stream or 0  # type: ignore[redundant-expr]  # lark declares int, but returns None
     found = re.compile(r"`[^`\n]*`|\w+|\S").match(part.text, at)
     word = found.group() if found else ""
     span = part.span.sub(at, at + max(1, len(word)))

@@ -1,4 +1,4 @@
-"""`INCLUDE "path" "NAME=value" …`: the statements of another file in place of the line, `$NAME` put in."""
+"""`INCLUDE "path" "NAME=value" …`: inserts the statements of another file, with `$NAME` replaced."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class _Expansion:
 def expand_includes(
     file: str, statements: Sequence[Statement], kind: Kind, texts: Mapping[str, str]
 ) -> tuple[list[Statement], dict[str, str], list[Diagnostic]]:
-    """Return the statements with every INCLUDE replaced by what it names among `texts`.
+    """Return the statements with every INCLUDE replaced by the file from `texts` that it names.
 
-    A path is meant from the file that includes, else from the project's folder. Also returns the included
-    texts by the name their spans carry, and what is wrong.
+    A path is relative to the including file or, failing that, to the project's folder. Also returns the included texts
+    by the name in their spans, and the diagnostics.
     """
     state = _Expansion(kind, texts)
     return _expand(state, file, statements, (file,)), state.included, state.diagnostics
@@ -55,15 +55,15 @@ def _include(state: _Expansion, file: str, words: Sequence[Word], stack: tuple[s
     target = _find(state.texts, file, path.text)
     if target is None:
         known = [name for name in state.texts if name.endswith(".incl")]
-        hint = did_you_mean(path.text, known) or "the path is meant from this file's folder, or from the project's"
+        hint = did_you_mean(path.text, known) or "paths are relative to this file's folder, or to the project's"
         if variable := _VARIABLE.search(path.text):
             hint = f"set {variable[1] or variable[2]} in the environment"
         return state.refuse(f"the file '{path.text}' is not in the project", path, hint)
     if target in stack:
-        return state.refuse(f"files include each other in a circle: {' -> '.join([*stack, target])}", path, "break it")
+        return state.refuse(f"files include each other: {' -> '.join([*stack, target])}", path, "remove an INCLUDE")
     state.followed += 1
     if state.followed > _MOST:
-        return state.refuse(f"more than {_MOST} includes in one file", path, "files that include many times over?")
+        return state.refuse(f"more than {_MOST} includes in one file", path, "do files include others many times over?")
     values: dict[str, str] = {}
     for word in assignments:
         name, equals, value = word.text.partition("=")
@@ -74,7 +74,7 @@ def _include(state: _Expansion, file: str, words: Sequence[Word], stack: tuple[s
         values[name.strip()] = value
     text = _VARIABLE.sub(lambda m: values.get(m[1] or m[2], m[0]), state.texts[target])
     name = target
-    if text != state.texts[target]:  # its lines are not those of the file: a text of its own
+    if text != state.texts[target]:  # its lines differ from those of the file: show it as a text of its own
         name = f"{target} ({', '.join(f'{k}={v}' for k, v in values.items())})"
     state.included[name] = text
     statements, diagnostics = scan(name, text, state.kind)

@@ -1,4 +1,4 @@
-"""The formatter's part for the order: which directive stands where, and where a blank line stands between them."""
+"""Arranges the directives of a formatted datafile: their order, and the blank lines between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import groupby
 
 from clickpipe.datafile.syntax import Kind
 
-# Directives in the order of their groups; a blank line stands between groups. A final `*` stands for any ending.
+# Directives in the order of their groups; groups are separated by a blank line. A final `*` matches any ending.
 _GROUPS: dict[Kind, tuple[tuple[str, ...], ...]] = {
     Kind.DATASOURCE: (
         ("VERSION",),
@@ -32,9 +32,9 @@ _SORTED = "ENGINE_"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A statement as it will be printed, and the comment lines that stand before it.
+    """A formatted statement, and the comment lines before it.
 
-    `swallows`: it is a block to which a comment behind it would belong.
+    `swallows` if it is a block that would absorb a comment after it.
     """
 
     directive: str
@@ -46,7 +46,7 @@ class Piece:
 def arrange(kind: Kind, pieces: Sequence[Piece], rest: Sequence[str]) -> list[list[str]]:
     """Return the lines of each group, in order; `rest` are the comment lines at the end.
 
-    A comment that would come to stand behind a block that swallows it goes before that block.
+    A comment that would follow a block that swallows it is moved before that block.
     """
     groups = list(_pipe(pieces) if kind is Kind.PIPE else _grouped(_GROUPS[kind], pieces))
     flat = [piece for group in groups for piece in group]
@@ -61,7 +61,7 @@ def arrange(kind: Kind, pieces: Sequence[Piece], rest: Sequence[str]) -> list[li
 
 
 def _pipe(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
-    """Yield the groups of the head, then of each node; nothing passes an INCLUDE, which may bring nodes."""
+    """Yield the groups of the head, then of each node; nothing moves past an INCLUDE, which may contain nodes."""
     in_node = False
     for includes, found in groupby(pieces, lambda piece: piece.directive == "INCLUDE"):
         if includes:
@@ -79,7 +79,7 @@ def _pipe(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
 def _part(pieces: Sequence[Piece], *, in_node: bool) -> Iterator[list[Piece]]:
     groups = list(_grouped(_NODE_GROUPS if in_node else _GROUPS[Kind.PIPE], pieces))
     if len(groups) > 1 and [p.directive for p in groups[0]] == ["NODE"]:
-        groups[:2] = [[*groups[0], *groups[1]]]  # SQL follows a NODE that has nothing else
+        groups[:2] = [[*groups[0], *groups[1]]]  # SQL directly follows a NODE that has nothing else
     yield from groups
 
 
@@ -94,7 +94,7 @@ def _grouped(groups: Sequence[Sequence[str]], pieces: Sequence[Piece]) -> Iterat
 
 
 def _place(groups: Sequence[Sequence[str]], directive: str) -> tuple[int, int]:
-    """Return the group and the place in it."""
+    """Return the number of a directive's group, and its rank in the group."""
     for exact in (True, False):
         for number, group in enumerate(groups):
             for rank, name in enumerate(group):

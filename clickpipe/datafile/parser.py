@@ -1,4 +1,4 @@
-"""One datafile: text to syntax tree, with everything that is wrong in it."""
+"""Parses one datafile to a syntax tree, with diagnostics of everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _BEFORE_NODES = {"DESCRIPTION", "TAGS", "TOKEN", "VERSION", "CACHE"}
 
 
 def parse_datafile(file: str, text: str, texts: Mapping[str, str] | None = None) -> tuple[Datafile, list[Diagnostic]]:
-    """Parse a datafile by its ending (`.datasource`, `.pipe`, `.connection`).
+    """Parse a datafile of the kind given by its extension (`.datasource`, `.pipe`, `.connection`).
 
-    `file` is the path shown in diagnostics, `texts` are the project's files, for INCLUDE. Returns the tree
-    (of what could be read) and all diagnostics; raises ValueError for another ending.
+    `file` is the path shown in diagnostics; `texts` are the project's files by path, for INCLUDE. Returns the tree of
+    what could be parsed, and all diagnostics. Raises ValueError for another extension.
     """
     kind = Kind(file.rsplit(".", 1)[-1])
     statements, diagnostics = scan(file, text, kind)
@@ -76,15 +76,15 @@ def _nodes(
 def _last_of_each(
     statements: Sequence[Statement], kind: Kind, diagnostics: list[Diagnostic], once: Collection[str] = ()
 ) -> list[Statement]:
-    """Return the statements, of a directive that may be given once (`once` names more of them) the last; warn of it."""
+    """Keep the last statement of each directive that may be given only once (`once`: further ones); warn of others."""
     last: dict[str, Statement] = {}
     for statement in statements:
         name = statement.directive
         if DIRECTIVES[kind][name].repeats and name not in once:
             continue
         if (first := last.get(name)) is not None:
-            related = (Related("this one does not count", first.keyword.span),)
-            message = f"{name} is given twice: the last one counts"
+            related = (Related("this one is ignored", first.keyword.span),)
+            message = f"{name} is given twice: the last one is used"
             place = statement.keyword.span
             diagnostics.append(Diagnostic("CP1006", message, place, Severity.WARNING, "keep one of them", related))
         last[name] = statement

@@ -1,7 +1,7 @@
-"""SCHEMA blocks of plain columns (name, type, jsonpath, a simple DEFAULT), split by one pattern.
+"""Splits SCHEMA blocks of plain columns (name, type, jsonpath, a simple DEFAULT) with a single pattern.
 
-The same columns as by the grammar, of which each type's text is asked once: most blocks hold nothing else, and
-few types. A block with anything else is left to the grammar.
+Returns the same columns as the grammar, faster; each distinct type is parsed only once. Blocks with anything else are
+left to the grammar.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SIZE = re.compile(r"\d+|'[\w/+-]+'", re.ASCII)
 
 
 def plain_type(text: str) -> TypeExpr | None:
-    """Return a type of names, numbers and texts, read by itself; None for all others, which the grammar reads."""
+    """Parse a type of names, numbers and strings; None for other types, which need the grammar."""
     found = _type(text, 0)
     return found if found is not None and found.span.end == len(text) else None
 
@@ -57,7 +57,7 @@ def _type(text: str, start: int) -> TypeExpr | None:
 
 
 def plain_columns(block: Word, type_of: Callable[[str], TypeExpr | None]) -> list[ColumnDef] | None:
-    """Return the columns of a block, or None when it is not a plain one; `type_of` reads a type by itself."""
+    """Return the columns of a block, or None if it is not plain; `type_of` parses the text of a type."""
     columns: list[ColumnDef] = []
     at = 0
     while at < len(block.text):
@@ -79,6 +79,6 @@ def _part(block: Word, match: re.Match[str], group: str) -> Word | None:
 
 
 def _moved(type_: TypeExpr, block: Word, by: int) -> TypeExpr:
-    """Return a type that was read by itself as it stands in the block."""
+    """Return a separately parsed type with its spans moved to its place in the block."""
     span = block.span.sub(by + type_.span.start, by + type_.span.end)
     return TypeExpr(type_.name, type_.text, span, tuple(_moved(a, block, by) for a in type_.arguments))

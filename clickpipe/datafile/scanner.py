@@ -1,8 +1,8 @@
-"""Text to statements. Never fails: what it cannot place becomes a diagnostic, and it goes on.
+"""Splits text into statements. Never fails: whatever it cannot place becomes a diagnostic, and scanning continues.
 
-The rules are those of `docs/datafiles.md`: one directive a line, in any letter case; `#` starts a
-comment outside blocks; `DIRECTIVE >` opens a block, which ends at the first line that is not
-indented and starts with a directive of this kind of file.
+The rules are in docs/datafiles.md: one directive per line, in upper or lower case; `#` starts a comment outside blocks;
+`DIRECTIVE >` opens a block, which ends at the first line that is not indented and starts with a directive of this kind
+of file.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class _Scan:
 
 
 def scan(file: str, text: str, kind: Kind) -> tuple[list[Statement], list[Diagnostic]]:
-    """Return the statements of a datafile and what could not be read of it."""
+    """Return the statements of a datafile, and diagnostics of what could not be scanned."""
     state = _Scan(file, text, DIRECTIVES[kind])
     return list(_statements(state, kind)), state.diagnostics
 
 
 def _lines(text: str, start: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of each line from `start`, line ends left out."""
+    """Yield the (start, end) of each line from `start` on, without line ends."""
     length = len(text)
     while start < length:
         newline = text.find("\n", start)
@@ -93,7 +93,7 @@ def _unknown(state: _Scan, kind: Kind, start: int, end: int) -> None:
 
 
 def _block(state: _Scan, first: int, end: int) -> tuple[Word, int]:
-    """Return the block that starts after `>` at `first`, and where to read on."""
+    """Return the block that starts after `>` at `first`, and where to continue."""
     text = state.text
     same_line = text[first:end].strip()
     start = first if same_line and not same_line.startswith("#") else min(end + 1, len(text))
@@ -108,7 +108,7 @@ def _block(state: _Scan, first: int, end: int) -> tuple[Word, int]:
 
 
 def _ends_word(text: str, at: int, end: int) -> bool:
-    """Tell whether a directive's name ends here: `type(x)` or `filter.x` in a body is not one."""
+    """Return whether a directive's name ends here; `type(x)` and `filter.x` in a body are not directives."""
     return at >= end or text[at].isspace() or text[at] == ">"
 
 
@@ -151,7 +151,7 @@ def _on_line(state: _Scan, directive: Directive, keyword: Word, start: int, end:
 
 
 def _without_comment(text: str, start: int, end: int) -> int:
-    """Return where the line's value ends, a trailing `# comment` outside quotes left out."""
+    """Return where the line's value ends, before a trailing `# comment` outside quotes."""
     quote = ""
     for at in range(start, end):
         char = text[at]
@@ -165,10 +165,10 @@ def _without_comment(text: str, start: int, end: int) -> int:
 
 
 def _unquote(state: _Scan, start: int, end: int) -> Word:
-    """Return the value without the pair of quotes around the whole of it."""
+    """Return the value without quotes, if one pair encloses all of it."""
     text = state.text[start:end]
     if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]:
-        inside = _TEMPLATE.sub("", text[1:-1])  # a template call has quotes of its own
+        inside = _TEMPLATE.sub("", text[1:-1])  # a template call has its own quotes
         if text[0] not in inside:
             return state.word(start + 1, end - 1)
     return state.word(start, end)

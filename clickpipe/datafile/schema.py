@@ -1,4 +1,4 @@
-"""SCHEMA blocks: text to column definitions. Plain ones are split by a pattern, the others read by the grammar."""
+"""Parses SCHEMA blocks to column definitions: plain ones by a pattern, others by the grammar."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clickpipe.diagnostics import Diagnostic, Related, Span, Word
 
 
 def parse_schema(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
-    """Return the columns of a SCHEMA block; one diagnostic for each column that cannot be read."""
+    """Return the columns of a SCHEMA block, and a diagnostic for each column that cannot be parsed."""
     diagnostics: list[Diagnostic] = []
     columns: list[ColumnDef] | Diagnostic = plain_columns(block, read_type) or by_grammar(block)
     if isinstance(columns, Diagnostic):
@@ -20,15 +20,15 @@ def parse_schema(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
 
 
 def by_grammar(block: Word) -> list[ColumnDef] | Diagnostic:
-    """Return the columns as the grammar reads them, or what is wrong where it stops."""
-    from clickpipe.datafile.grammar import parse_columns  # when it is needed: lark takes time to start
+    """Return the columns parsed by the grammar, or the diagnostic where it stops."""
+    from clickpipe.datafile.grammar import parse_columns  # on demand: lark takes time to load
 
     return parse_columns(block)
 
 
 @lru_cache(maxsize=4096)
 def read_type(text: str) -> TypeExpr | None:
-    """Return a type read by itself, None for what is not one; its spans count from its start."""
+    """Parse the text of a type; None if it is not one. Spans are relative to the text."""
     if (plain := plain_type(text)) is not None:
         return plain
     columns = by_grammar(Word(f"x {text}", Span("", -2, len(text))))
@@ -36,7 +36,7 @@ def read_type(text: str) -> TypeExpr | None:
 
 
 def _column_by_column(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
-    """Read on after a mistake: split at the commas outside brackets and parse each part alone."""
+    """Recover from a mistake: split at the commas outside brackets, and parse each part separately."""
     columns: list[ColumnDef] = []
     diagnostics: list[Diagnostic] = []
     for start, end in split_columns(block.text):
@@ -49,7 +49,7 @@ def _column_by_column(block: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
 
 
 def _without_commas(part: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
-    """Read what stands between two commas: more than one column, where one is missing."""
+    """Parse the text between two commas: several columns, if a comma is missing."""
     from clickpipe.datafile.grammar import MISSING_COMMA
 
     found = by_grammar(part)
@@ -59,7 +59,7 @@ def _without_commas(part: Word) -> tuple[list[ColumnDef], list[Diagnostic]]:
         return [], [found]
     at = found.span.end - part.span.start
     before, rest = (Word(part.text[a:b], part.span.sub(a, b)) for a, b in ((0, at), (at, len(part.text))))
-    first, wrong = _without_commas(before)  # a comma is found missing behind a DEFAULT first, wherever others are
+    first, wrong = _without_commas(before)  # one missing after a DEFAULT is found first, wherever others are
     columns, diagnostics = _without_commas(rest)
     return [*first, *columns], [*wrong, found, *diagnostics]
 
@@ -73,7 +73,7 @@ def _without_comments(text: str) -> str:
 
 
 def split_columns(text: str) -> list[tuple[int, int]]:
-    """Return where the parts between the commas outside brackets stand, the empty one behind a last comma too."""
+    """Return (start, end) of the parts between commas outside brackets, with an empty one after a final comma."""
     parts: list[tuple[int, int]] = []
     depth = start = 0
     for match in _TOKEN.finditer(text):
@@ -85,7 +85,7 @@ def split_columns(text: str) -> list[tuple[int, int]]:
         elif mark == "," and depth == 0:
             parts.append((start, match.start()))
             start = match.end()
-    if depth:  # a bracket that is never closed: each further line that ends with a comma is a column
+    if depth:  # a bracket is never closed: treat each further line that ends with a comma as a column
         for match in _LINE_END.finditer(text, start):
             parts.append((start, match.start()))
             start = match.end()

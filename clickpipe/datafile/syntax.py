@@ -1,4 +1,4 @@
-"""The syntax tree of a datafile: what was written, and where."""
+"""The syntax tree of a datafile: what is written, and where."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clickpipe.diagnostics import Span, Word
 
 
 class Kind(StrEnum):
-    """The kinds of datafile, named by their file endings."""
+    """The kinds of datafile, named after their file extensions."""
 
     DATASOURCE = "datasource"
     PIPE = "pipe"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypeExpr:
-    """A column type as written, with the outermost type's name apart."""
+    """A column type as written, with the name of its outermost type."""
 
     name: str
     text: str
@@ -28,7 +28,7 @@ class TypeExpr:
 
     @property
     def nullable(self) -> bool:
-        """Tell whether the type takes NULL (`Nullable(T)`, also inside `LowCardinality`)."""
+        """Return whether the type accepts NULL (`Nullable(T)`, also inside `LowCardinality`)."""
         if self.name == "LowCardinality" and self.arguments:
             return self.arguments[0].nullable
         return self.name == "Nullable"
@@ -47,11 +47,10 @@ class ColumnDef:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One directive with what follows it.
+    """One directive and its argument.
 
-    `directive` is its canonical name (upper case); `words` are the arguments of a directive that
-    takes several; `value` is the rest of the line as one value; `block` is the text after `>`,
-    exactly as written.
+    `directive` is its canonical name (upper case); `words` are the arguments of a directive that takes several; `value`
+    is the rest of the line as one value; `block` is the text after `>`, exactly as written.
     """
 
     directive: str
@@ -62,13 +61,13 @@ class Statement:
 
     @property
     def argument(self) -> Word:
-        """Return the value, or the block, or an empty word at the directive itself."""
+        """Return the value, the block, or else an empty word at the directive itself."""
         return self.value or self.block or Word("", self.keyword.span)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeClause:
-    """A `NODE` of a pipe with the statements that belong to it."""
+    """A `NODE` of a pipe with its statements."""
 
     name: Word
     statements: tuple[Statement, ...]
@@ -76,7 +75,7 @@ class NodeClause:
 
 @dataclass(frozen=True, slots=True)
 class DataSourceFile:
-    """A `.datasource` file; `columns` is None where it has no readable SCHEMA."""
+    """A `.datasource` file; `columns` is None if it has no readable SCHEMA."""
 
     file: str
     text: str
@@ -98,7 +97,7 @@ class PipeFile:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFile:
-    """A `.connection` file. `included`, here and above, are the texts that INCLUDE brought in, by the name shown."""
+    """A `.connection` file. Here and above, `included` are the texts inserted by INCLUDE, by displayed name."""
 
     file: str
     text: str

@@ -1,4 +1,4 @@
-"""`$NAME` and `${NAME}` in values: replaced by the environment's, left alone where it has none."""
+"""Replaces `$NAME` and `${NAME}` in values by environment variables; unknown names stay unchanged."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PROSE = {"DESCRIPTION"}
 
 
 def expand_variables(file: str, text: str, environment: Mapping[str, str]) -> str:
-    """Return a datafile's text with the variables in its values replaced; blocks (SQL, SCHEMA) are left alone.
+    """Return a datafile's text with the variables in its values replaced, but not those in blocks (SQL, SCHEMA).
 
-    `file` tells the kind by its ending; a text of another ending is returned as it is.
+    The extension of `file` determines the kind; a text of another kind is returned unchanged.
     """
     kind = next((k for k in Kind if file.endswith(f".{k.value}")), None)
     if kind is None or "$" not in text or not any((m[1] or m[2]) in environment for m in _VARIABLE.finditer(text)):
@@ -31,5 +31,5 @@ def expand_variables(file: str, text: str, environment: Mapping[str, str]) -> st
 
 def _values(statement: Statement) -> tuple[Word, ...]:
     if statement.directive == "INCLUDE":
-        return statement.words[:1]  # the path; the variables behind it are INCLUDE's own
+        return statement.words[:1]  # the path; the variables after it belong to INCLUDE itself
     return (*statement.words, *([statement.value] if statement.value else []))

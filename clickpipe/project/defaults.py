@@ -84,7 +84,7 @@ def _odd_within(type_: str, default: Word) -> Diagnostic | None:
 def _odd_date(type_: str, text: str) -> tuple[bool, str]:
     """Tell whether ClickHouse refuses a text in the form of a date, and what is wrong with it ('' where nothing is)."""
     odd, holds = odd_moment(text), out_of_range(type_, text)
-    if type_.startswith("DateTime") and (is_zero(text) or odd.endswith("calendar")):
+    if type_.startswith("DateTime") and (is_zero(text) or odd.endswith(" date")):
         return True, odd
     if odd:
         return False, f"{odd}: ClickHouse makes another {type_} of it"

@@ -8,6 +8,6 @@ def test_includes_that_include_ever_more_end() -> None:
     _, diagnostics = parse_datafile("a.datasource", "INCLUDE i0.incl\n", texts)
     assert {d.message for d in diagnostics} <= {
         "more than 500 includes in one file",
-        "TAGS is given twice: the last one counts",
+        "TAGS is given twice: the last one is used",
     }
     assert len([d for d in diagnostics if d.code == "CP1012"]) < 1000
