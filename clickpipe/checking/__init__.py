@@ -1,7 +1,6 @@
-"""Checks a folder of datafiles on an engine of its own; checks what a change touches, and keeps the rest.
+"""Checks a folder of datafiles with its own engine; rechecks only what a change affects.
 
-What does the work is imported when it is asked for: like all that is compiled, it stays, and looking for garbage
-in it takes time.
+The implementation is imported lazily: compiled objects stay in memory, and garbage collection would scan them.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ __all__ = ["check_changes", "check_folder", "load"]
 
 
 def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: ProjectRules = DEFAULT_RULES) -> CheckResult:
-    """Check the files of a project folder, and keep what was found for the next time.
+    """Check the files of a project folder, and store the result for the next time.
 
-    The result is that of a whole check by these rules.
+    The result is the same as that of a full check with these rules.
     """
     with _no_garbage_collection():
         from clickpipe.checking import changes
@@ -33,9 +32,9 @@ def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: Proje
 
 
 def check_folder(path: str | Path, rules: ProjectRules | None = None) -> CompiledProject:
-    """Compile a project folder on an engine in memory. Look at `.diagnostics`: nothing is raised for them.
+    """Compile a project folder with an in-memory engine. Mistakes are in `.diagnostics`, not raised.
 
-    Without `rules` those of its settings hold.
+    Without `rules`, those from the folder's settings apply.
     """
     with _no_garbage_collection():
         from clickpipe.checking.whole import compile_alone
@@ -47,8 +46,8 @@ def check_folder(path: str | Path, rules: ProjectRules | None = None) -> Compile
 def load(path: str | Path) -> CompiledProject:
     """Compile a project folder and return it.
 
-    `load("shop").endpoints["top_products"].bind(limit=5)` gives SQL text and parameters. Raises
-    ProjectError, with every diagnostic, when the project has errors.
+    `load("shop").endpoints["top_products"].bind(limit=5)` returns SQL text and parameters. Raises ProjectError with all
+    diagnostics if the project has errors.
     """
     from clickpipe.diagnostics import ProjectError, has_errors
 

@@ -18,7 +18,7 @@ from clickpipe.project import load_files, read_texts
 
 
 def check_changes(root: Path, files: Mapping[str, bytes | OSError], rules: ProjectRules) -> CheckResult:
-    """Check the files, and keep what was found: see `clickpipe.checking.check_changes`."""
+    """Check the files, and store the result: see `clickpipe.checking.check_changes`."""
     store = RecordStore(root)
     texts, unreadable = read_texts(files)
     known = None if unreadable else store.load()
@@ -82,6 +82,6 @@ def _digest(text: str) -> str:
 
 
 def _counts(files: Iterable[str]) -> tuple[int, int]:
-    """Return how many data sources and pipes there are."""
+    """Return the numbers of data sources and pipes."""
     suffixes = Counter(PurePosixPath(file).suffix for file in files)
     return suffixes[".datasource"], suffixes[".pipe"]

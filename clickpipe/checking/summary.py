@@ -1,4 +1,4 @@
-"""A project at a glance: what is in it, how much of it type-checks, what it needs from its server."""
+"""Summarises a project: its resources, how many of them type-check, what it needs from its server."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class ProjectSummary:
-    """`resources` by kind: how many there are, and how many of them nothing is told of.
+    """`resources` by kind: (total, number without diagnostics about types).
 
-    `errors` and `warnings` are counted by code. The rest are the names that the project needs its server to have:
-    connections, secrets, table functions that copies read, and data sources that are not in the project.
+    `errors` and `warnings` are counted by code. The others are names that the server must have: connections, secrets,
+    table functions read by copies, and data sources that are not in the project.
     """
 
     resources: Mapping[str, tuple[int, int]]
@@ -41,7 +41,7 @@ class ProjectSummary:
     missing: tuple[str, ...]
 
     def needs(self) -> dict[str, tuple[str, ...]]:
-        """Return what the project needs, by kind."""
+        """Return what the project needs from its server, by kind."""
         return {
             "connections": self.connections,
             "secrets": self.secrets,
@@ -51,18 +51,18 @@ class ProjectSummary:
 
 
 def summarise(compiled: CompiledProject) -> ProjectSummary:
-    """Return what there is to say of a compiled project."""
+    """Summarise a compiled project."""
     project = compiled.project
-    told = {d.span.file for d in compiled.diagnostics if d.severity is Severity.ERROR or d.code.startswith("CP4")}
+    flagged = {d.span.file for d in compiled.diagnostics if d.severity is Severity.ERROR or d.code.startswith("CP4")}
     kinds = {name: compiled.endpoints.keys() if kind is PipeKind.ENDPOINT else () for name, kind in _KINDS}
     counted: dict[str, tuple[int, int]] = {
-        "data sources": _counted([source.file for source in compiled.data_sources.values()], told)
+        "data sources": _counted([source.file for source in compiled.data_sources.values()], flagged)
     }
     for label, kind in _KINDS:
         pipes = [p for p in project.pipes.values() if p.name in kinds[label] or p.kind is kind]
         if kind is PipeKind.DEFAULT:
             pipes = [p for p in pipes if p.name not in compiled.endpoints]
-        counted[label] = _counted([pipe.file for pipe in pipes], told)
+        counted[label] = _counted([pipe.file for pipe in pipes], flagged)
     texts = [(pipe, node.program.source.text) for pipe in project.pipes.values() for node in pipe.nodes]
     options = [s.connector for s in project.data_sources.values()] + [p.export for p in project.pipes.values()]
     secrets = {name for _, text in texts for name in _SECRET.findall(text)}
@@ -82,22 +82,22 @@ def summarise(compiled: CompiledProject) -> ProjectSummary:
     )
 
 
-def _counted(files: list[str], told: set[str]) -> tuple[int, int]:
-    return len(files), sum(file not in told for file in files)
+def _counted(files: list[str], flagged: set[str]) -> tuple[int, int]:
+    return len(files), sum(file not in flagged for file in files)
 
 
 def lines_of(summary: ProjectSummary, has: Mapping[str, frozenset[str]] | None = None) -> list[str]:
-    """Return a summary as lines; `has` are the names that a server has, by kind, where one was asked."""
-    lines = ["What is in it:"]
+    """Return a summary as lines; `has` are the names that exist on a server, by kind, if one was asked."""
+    lines = ["Resources:"]
     lines += [f"  {total:>4} {kind}, {good} type-check completely" for kind, (total, good) in summary.resources.items()]
     for title, found in (("Errors", summary.errors), ("Warnings", summary.warnings)):
         if found:
             lines.append(f"{title}:")
             lines += [f"  {number:>4} {code} {CODES[code].title}" for code, number in found.items()]
-    lines.append("What it needs from its server:")
+    lines.append("Needed on the server:")
     needed = [(kind, name) for kind, names in summary.needs().items() for name in names]
     for kind, name in needed:
-        known = "" if has is None or kind not in has else ": there" if name in has[kind] else ": NOT there"
+        known = "" if has is None or kind not in has else ": found" if name in has[kind] else ": MISSING"
         lines.append(f"  {_ONE[kind]} {name}{known}")
     return lines if needed else [*lines, "  nothing"]
 

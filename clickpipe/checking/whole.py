@@ -1,4 +1,4 @@
-"""Compiling a project on an engine in memory."""
+"""Compiles a project on an in-memory engine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.engine import EmbeddedEngine, reader_on, throwaway
 from clickpipe.project import Project
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has a name of its own and this user's rights
-_ENOUGH = 1 << 28  # bytes; containers have 64 MB there unless told otherwise
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder created in it has a unique name, and this user's permissions
+_ENOUGH = 1 << 28  # bytes; containers have 64 MB there by default
 
 
 def compile_alone(project: Project, rules: ProjectRules = DEFAULT_RULES) -> CompiledProject:
-    """Compile a project on an engine that is made for it, and gone afterwards with all its tables."""
+    """Compile a project on a temporary engine."""
     engine = EmbeddedEngine(workers=max(2, os.cpu_count() or 1), scratch=_in_memory())
     try:
         compiled = compile_project(project, throwaway(engine), rules)
@@ -29,7 +29,7 @@ def compile_alone(project: Project, rules: ProjectRules = DEFAULT_RULES) -> Comp
 
 
 def _parse_alone(texts: Sequence[str]) -> list[str | CheckFailure]:
-    """Parse statements that a check did not meet: calls may lead to more texts than were checked."""
+    """Parse statements that the check did not see: calls may produce more texts than were checked."""
     engine = EmbeddedEngine(workers=1)
     try:
         return reader_on(engine).parse(texts)
@@ -38,7 +38,7 @@ def _parse_alone(texts: Sequence[str]) -> list[str | CheckFailure]:
 
 
 def _in_memory() -> Path | None:
-    """Return a folder whose files lie in memory: ClickHouse writes some for each table, though they stay empty."""
+    """Return a RAM-backed folder, as ClickHouse writes some files for each table even if it stays empty; else None."""
     with contextlib.suppress(OSError):
         if shutil.disk_usage(_MEMORY).free > _ENOUGH and os.access(_MEMORY, os.W_OK):
             return _MEMORY

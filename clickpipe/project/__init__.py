@@ -1,4 +1,4 @@
-"""A folder of datafiles to a Project: resources by name."""
+"""Reads a folder of datafiles as a Project: resources by name."""
 
 from clickpipe.folder import ENDINGS, datafile_paths, project_folders
 from clickpipe.project.build import load_files, load_folder, load_texts

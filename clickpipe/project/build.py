@@ -1,4 +1,4 @@
-"""File texts to a Project: parse every file, turn statements into resources, collect what is wrong."""
+"""Builds a Project from file texts: parses every file, turns statements into resources, collects diagnostics."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from clickpipe.project.files import read_folder
 from clickpipe.project.model import Connection, DataSource, Pipe, Project, names_of
 from clickpipe.project.pipe import build_pipe
 
-# What a file lacks is not told where a line of it cannot be read: that line may be the one.
+# Not reported for a file with a line that cannot be read: that line may be the missing one.
 _MISSING = {"CP1105", "CP1202", "CP1203", "CP1301", "CP1303", "CP1304"}
-_PARSED = (".datasource", ".pipe", ".connection")  # .incl files are read where they are included
+_PARSED = (".datasource", ".pipe", ".connection")  # .incl files are read when they are included
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _SHARED = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$")  # of another workspace: its name, a dot
 
 
 def load_folder(root: Path) -> Project:
-    """Read a project folder. Nothing is raised for what is wrong in it: see `Project.diagnostics`."""
+    """Read a project folder. Raises nothing for mistakes in it: see `Project.diagnostics`."""
     return load_files(*read_folder(root))
 
 
 def load_files(texts: Mapping[str, str], unreadable: Sequence[Diagnostic]) -> Project:
-    """Build the project of a folder from what `read_folder` gave."""
+    """Build a folder's project from the result of `read_folder`."""
     if not texts and not unreadable:
         message = "no datafiles found: a project has .datasource and .pipe files"
         hint = "run `clickpipe init` to start one here"
@@ -49,9 +49,9 @@ def load_files(texts: Mapping[str, str], unreadable: Sequence[Diagnostic]) -> Pr
 def load_texts(
     texts: Mapping[str, str], diagnostics: Iterable[Diagnostic] = (), elsewhere: Collection[str] = ()
 ) -> Project:
-    """Build a project from file texts by relative path; other files than datafiles are ignored.
+    """Build a project from file texts by relative path; files that are not datafiles are ignored.
 
-    Where the texts are not all of the project's, `elsewhere` are the other files.
+    If `texts` are only part of the project, `elsewhere` are the names of its other files.
     """
     state = _Loading(texts, list(diagnostics))
     shown = dict(texts)
@@ -86,7 +86,7 @@ class _Loading:
 
 
 def _add(state: _Loading, name: str, tree: Datafile) -> list[Diagnostic]:
-    if isinstance(tree, ConnectionFile):  # a name space of its own: SQL does not name connections
+    if isinstance(tree, ConnectionFile):  # its own namespace: SQL does not name connections
         connection, problems = build_connection(name, tree)
         if connection is not None:
             state.connections[name] = connection
@@ -115,7 +115,7 @@ def _same_text(state: _Loading, first: DataSource | Pipe, second: DataSource | P
 
 
 def _unknown_connections(state: _Loading, elsewhere: Collection[str]) -> Iterator[Diagnostic]:
-    """Warn of connections that no file defines: they have to exist where the project is deployed."""
+    """Warn of connections that no file defines: they must already exist on the server."""
     uses = [s.connector for s in state.data_sources.values()] + [p.export for p in state.pipes.values()]
     for options in uses:
         for word in connection_names(options):
@@ -127,7 +127,7 @@ def _unknown_connections(state: _Loading, elsewhere: Collection[str]) -> Iterato
 
 
 def _quarantine_names(data_sources: Mapping[str, DataSource]) -> list[Diagnostic]:
-    """Find data sources with the name that another one's quarantine has."""
+    """Report data sources that have the name of another one's quarantine."""
     taken = {f"{name}_quarantine": source for name, source in data_sources.items()}
     return [
         _used_twice(data_sources[name], Related("the name of this data source's quarantine", taken[name].span))

@@ -1,4 +1,4 @@
-"""What data sources and pipes share: description, tags, tokens."""
+"""What data sources and pipes have in common: description, tags, tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clickpipe.project.model import Grant
 
 
 def description(statements: Iterable[Statement]) -> str:
-    """Return the DESCRIPTION, its block's indentation removed; '' when there is none."""
+    """Return the DESCRIPTION without the indentation of its block, or ''."""
     for statement in statements:
         if statement.directive == "DESCRIPTION":
             return textwrap.dedent(statement.argument.text).strip()
@@ -31,19 +31,19 @@ def listed(statements: Iterable[Statement], directive: str) -> tuple[str, ...]:
 
 
 def version(statements: Iterable[Statement]) -> str:
-    """Return Classic's VERSION, '' when there is none."""
+    """Return the VERSION of Tinybird Classic, or ''."""
     return next((s.argument.text.strip() for s in statements if s.directive == "VERSION"), "")
 
 
 def is_cron(text: str) -> bool:
-    """Tell whether a text is a cron expression."""
-    from croniter import croniter  # few projects have one to read
+    """Return whether a string is a cron expression."""
+    from croniter import croniter  # slow to import, rarely needed
 
     return bool(croniter.is_valid(text))
 
 
 def never_comes(text: str) -> bool:
-    """Tell whether no time is meant by a cron expression: 30 February."""
+    """Return whether a cron expression never matches, such as one for 30 February."""
     from croniter import CroniterError, croniter
 
     try:
@@ -54,7 +54,7 @@ def never_comes(text: str) -> bool:
 
 
 def grants(statements: Iterable[Statement], allowed: tuple[str, ...]) -> tuple[list[Grant], list[Diagnostic]]:
-    """Return the TOKEN lines; `allowed` are the permissions this kind of file knows."""
+    """Return the TOKEN lines; `allowed` are the permissions for this kind of file."""
     found: list[Grant] = []
     diagnostics: list[Diagnostic] = []
     for statement in statements:

@@ -1,4 +1,4 @@
-"""Connections, and what data sources and sinks take from or send to: which directives belong together."""
+"""Connections, and the options of data sources and sinks that use them: which directives belong together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clickpipe.project.secrets import find_secrets
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Directives that make one thing: it is there when `sign` is, and then needs all of one of `needs`."""
+    """Directives that belong together: if any starts with `sign`, all of one of `needs` are required."""
 
     what: str
     sign: str
@@ -58,7 +58,7 @@ CONNECTIONS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "dynamodb": (("DYNAMODB_ARN", "DYNAMODB_REGION"),),
     "postgres": (("PG_HOST", "PG_DATABASE", "PG_USER", "PG_PASSWORD"),),
 }
-# What only sinks to files look at, and the values it takes there; () for any.
+# Options of file sinks only, and their allowed values; () for any.
 _FILE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "EXPORT_FORMAT": ("csv", "ndjson", "parquet"),
     "EXPORT_COMPRESSION": (),
@@ -70,19 +70,19 @@ _IMPORT_SCHEDULES = ("@once", "@on-demand", "@auto")
 
 
 def source_options(statements: Sequence[Statement]) -> tuple[dict[str, Word], list[Diagnostic]]:
-    """Return the KAFKA_*, IMPORT_* and PG_* values of a data source, and what is missing or wrong among them."""
+    """Return the KAFKA_*, IMPORT_* and PG_* values of a data source, and diagnostics about them."""
     options = _options(statements, ("KAFKA_", "IMPORT_", "PG_"))
     diagnostics = [d for group in _SOURCES for d in _incomplete(group, statements, options)]
     schedule = options.get("IMPORT_SCHEDULE")
     classic = "IMPORT_SERVICE" in options
     if schedule is not None and not classic and schedule.text not in _IMPORT_SCHEDULES:
         message = f"IMPORT_SCHEDULE takes one of: {', '.join(_IMPORT_SCHEDULES)}"
-        diagnostics.append(Diagnostic("CP1008", message, schedule.span, hint="for files as they come: @auto"))
+        diagnostics.append(Diagnostic("CP1008", message, schedule.span, hint="to import files as they arrive: @auto"))
     return options, diagnostics
 
 
 def sink_options(statements: Sequence[Statement], keyword: Span) -> tuple[dict[str, Word], list[Diagnostic]]:
-    """Return the EXPORT_* values of a sink, and what is missing or wrong among them."""
+    """Return the EXPORT_* values of a sink, and diagnostics about them."""
     options = _options(statements, ("EXPORT_",))
     if "EXPORT_KAFKA_TOPIC" in options and "EXPORT_BUCKET_URI" in options:
         span = options["EXPORT_KAFKA_TOPIC"].span
@@ -91,13 +91,13 @@ def sink_options(statements: Sequence[Statement], keyword: Span) -> tuple[dict[s
     diagnostics = list(_incomplete(_SINKS[0], statements, options, keyword))
     schedule = options.get("EXPORT_SCHEDULE")
     if schedule is not None and schedule.text.lower() != "@on-demand" and not is_cron(schedule.text):
-        message = f"EXPORT_SCHEDULE '{schedule.text}' cannot be read"
+        message = f"EXPORT_SCHEDULE '{schedule.text}' is not a valid schedule"
         hint = 'write a cron expression (UTC) such as "0 1 * * *", or @on-demand'
         diagnostics.append(Diagnostic("CP1305", message, schedule.span, hint=hint))
     kafka = "EXPORT_KAFKA_TOPIC" in options
     for name, word in options.items():
         if kafka and name in _FILE_OPTIONS:
-            message = f"{name} means nothing for Kafka"
+            message = f"{name} has no effect for Kafka"
             diagnostics.append(Diagnostic("CP1011", message, word.span, Severity.WARNING, "remove the line"))
         elif not kafka and (choices := _FILE_OPTIONS.get(name, ())) and word.text.lower() not in choices:
             message = f"{name} takes one of: {', '.join(choices)}"
@@ -106,12 +106,12 @@ def sink_options(statements: Sequence[Statement], keyword: Span) -> tuple[dict[s
 
 
 def connection_names(options: Mapping[str, Word]) -> list[Word]:
-    """Return the connections that the options of a data source or a sink name."""
+    """Return the connections named in the options of a data source or sink."""
     return [word for option, word in options.items() if option.endswith("_CONNECTION_NAME")]
 
 
 def build_connection(name: str, tree: ConnectionFile) -> tuple[Connection | None, list[Diagnostic]]:
-    """Return the connection of a file, or None where it has no type, and the problems."""
+    """Return a file's connection (None if it has no valid type), and diagnostics."""
     secrets, diagnostics = find_secrets(tree.statements)
     type_ = next((s.argument for s in tree.statements if s.directive == "TYPE"), None)
     if type_ is None:
@@ -142,7 +142,7 @@ def _options(statements: Sequence[Statement], prefixes: tuple[str, ...]) -> dict
 def _incomplete(
     group: _Group, statements: Sequence[Statement], options: Mapping[str, Word], keyword: Span | None = None
 ) -> list[Diagnostic]:
-    """Tell what a group lacks: of the needs that it comes nearest to."""
+    """Report the directives that a group lacks, for whichever of its `needs` is closest to complete."""
     sign = next((s.keyword.span for s in statements if s.directive.startswith(group.sign)), keyword)
     if sign is None or not (missing := _missing(group.needs, options)):
         return []

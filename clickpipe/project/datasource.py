@@ -1,4 +1,4 @@
-"""`.datasource` trees to DataSource resources."""
+"""Builds DataSource resources from `.datasource` trees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clickpipe.project.kafka_columns import KAFKA_COLUMNS, KAFKA_HEADERS, is_kaf
 from clickpipe.project.model import Column, DataSource, Index
 from clickpipe.project.secrets import find_secrets
 
-# What connectors store besides the schema's columns: name, type, default.
+# Columns that connectors add to the schema: name, type, default.
 _DYNAMODB_COLUMNS = (
     ("_record", "Nullable(String)", "NULL"),
     ("_old_record", "Nullable(String)", "NULL"),
@@ -28,7 +28,7 @@ _DYNAMODB_COLUMNS = (
 
 
 def build_data_source(name: str, tree: DataSourceFile) -> tuple[DataSource | None, list[Diagnostic]]:
-    """Return the data source of a file, or None where there is no readable schema, and the problems."""
+    """Return a file's data source (None if it has no readable schema), and diagnostics."""
     statements = tree.statements
     if tree.columns is None:
         return None, _no_schema(tree)
@@ -77,7 +77,7 @@ def _no_schema(tree: DataSourceFile) -> list[Diagnostic]:
 def _column(definition: ColumnDef) -> tuple[Column | None, list[Diagnostic]]:
     if definition.type is None and definition.default is None:
         message = f"column '{definition.name.text}' has no type"
-        hint = "write name Type, for example: id String (a DEFAULT may stand for the type)"
+        hint = "write name Type, for example: id String (a DEFAULT may replace the type)"
         return None, [Diagnostic("CP1101", message, definition.name.span, hint=hint)]
     default, remark = definition.default, None
     if default is not None and definition.type is not None:
@@ -105,7 +105,7 @@ def _check_jsonpath(path: Word | None) -> list[Diagnostic]:
 
 
 def _hidden_columns(file: str, columns: Sequence[Column], connector: Mapping[str, Word]) -> Iterator[Column]:
-    """Yield the columns that a connector adds to those of the schema."""
+    """Yield the columns that a connector adds to the schema."""
     added: tuple[tuple[str, str, str], ...] = ()
     if is_kafka(connector):
         headers = connector.get("KAFKA_STORE_HEADERS")
@@ -126,7 +126,7 @@ def _indexes(statements: Sequence[Statement]) -> tuple[list[Index], list[Diagnos
 
 
 def _forward_query(statements: Sequence[Statement]) -> tuple[Word | None, list[Diagnostic]]:
-    """Return the FORWARD_QUERY: the SELECT of a list of expressions, with nothing behind it."""
+    """Return the FORWARD_QUERY: a SELECT of expressions, with no further clauses."""
     block = next((s.block for s in statements if s.directive == "FORWARD_QUERY" and s.block), None)
     if block is None:
         return None, []
@@ -134,6 +134,6 @@ def _forward_query(statements: Sequence[Statement]) -> tuple[Word | None, list[D
     query = Word(block.text.strip(), block.span.sub(start, start + len(block.text.strip())))
     if re.match(r"(?i)select\b", query.text):
         return query, []
-    hint = "write the columns of the new schema over those of the live one: SELECT id, toUInt64(amount) AS amount"
+    hint = "select the new schema's columns from those of the live one: SELECT id, toUInt64(amount) AS amount"
     span = query.span.sub(0, len(query.text.split("\n", 1)[0]))
     return None, [Diagnostic("CP1008", "FORWARD_QUERY takes a SELECT", span, hint=hint)]

@@ -1,7 +1,7 @@
 """Defaults that a column's type cannot hold: `DateTime DEFAULT ''`, `Date DEFAULT '2026-02-31'`.
 
-What such a line meant in practice is the type's zero value; it is taken as that, with a warning. Days that ClickHouse
-makes others of (the 31st of February is the 3rd of March to it, for a Date) are left to it, with a warning too.
+In practice, Tinybird used the type's zero value for them; so do we, with a warning. Invalid dates that ClickHouse
+converts to another day (31 February becomes 3 March, for a Date) are left to it, with a warning, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LITERAL = re.compile(r"^'((?:[^'\\]|\\.|'')*)'$", re.DOTALL)
 _NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 _DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{8}|\d{1,5}"
 _TIME = r"\d+(\.\d+)?|(\d{4}-\d{1,2}-\d{1,2}|\d{8})([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?"
-# By the start of a type's name: the form of texts that it holds, and how its zero is written.
+# By prefix of the type's name: the pattern of strings that it accepts, and its zero value.
 _FORMS: tuple[tuple[str, str, str], ...] = (
     ("DateTime64", _TIME, "0"),
     ("DateTime", _TIME, "0"),
@@ -39,7 +39,7 @@ _FORMS: tuple[tuple[str, str, str], ...] = (
 
 
 def fitting_default(type_: str, default: Word) -> tuple[Word, Diagnostic | None]:
-    """Return a column's default, the type's zero value in place of a text that the type cannot hold, with a warning."""
+    """Return a column's default, or its type's zero value and a warning if the type cannot hold the default."""
     literal = _LITERAL.match(default.text.strip())
     if literal is None:
         return default, _odd_within(type_, default)
@@ -57,12 +57,12 @@ def fitting_default(type_: str, default: Word) -> tuple[Word, Diagnostic | None]
     if not refused and bare.startswith("Date"):
         refused, odd = _odd_date(bare, literal[1])
         if odd and not refused:
-            hint = "write a time that the type can hold, or none: DEFAULT 0"
+            hint = "write a time that the type can hold, or DEFAULT 0 for none"
             return default, Diagnostic("CP1107", f"{default.text} {odd}", default.span, Severity.WARNING, hint)
     if not refused:
         return default, None
     zero = "NULL" if nullable else form[2]
-    message = f"{default.text} is no {bare}: the default is taken as the type's zero value"
+    message = f"{default.text} is not a valid {bare}: the type's zero value is used instead"
     hint = f"write DEFAULT {zero}"
     return Word(f"defaultValueOfTypeName({_quoted(type_)})", default.span), Diagnostic(
         "CP1107", message, default.span, Severity.WARNING, hint
@@ -70,25 +70,25 @@ def fitting_default(type_: str, default: Word) -> tuple[Word, Diagnostic | None]
 
 
 def _odd_within(type_: str, default: Word) -> Diagnostic | None:
-    """Return a warning for the first text of an expression, `['2026-13-01']`, that would be a date and is none."""
+    """Return a warning for the first string in an expression (`['2026-13-01']`) that looks like a date but is none."""
     if "Date" not in type_:
         return None
     for text in _TEXT.finditer(default.text):
         odd = odd_moment(text[1])
         if odd:
-            hint = "write a date that the calendar has: ClickHouse refuses this one, or makes another of it"
+            hint = "write a date that exists: ClickHouse refuses this one, or reads it as another"
             return Diagnostic("CP1107", f"{text[0]} {odd}", default.span, Severity.WARNING, hint)
     return None
 
 
 def _odd_date(type_: str, text: str) -> tuple[bool, str]:
-    """Tell whether ClickHouse refuses a text in the form of a date, and what is wrong with it ('' where nothing is)."""
+    """Return whether ClickHouse refuses a string that looks like a date, and what is wrong with it ('' if nothing)."""
     odd, holds = odd_moment(text), out_of_range(type_, text)
     if type_.startswith("DateTime") and (is_zero(text) or odd.endswith(" date")):
         return True, odd
     if odd:
-        return False, f"{odd}: ClickHouse makes another {type_} of it"
-    return False, f"is not within {holds}: ClickHouse makes the nearest {type_} of it" if holds else ""
+        return False, f"{odd}: ClickHouse reads it as another {type_}"
+    return False, f"is outside {holds}: ClickHouse uses the nearest {type_}" if holds else ""
 
 
 def _quoted(text: str) -> str:

@@ -1,6 +1,6 @@
-"""The engines of data sources: their arguments and keys, checked against the columns before ClickHouse is asked.
+"""The engines of data sources: their arguments and keys, checked against the columns without ClickHouse.
 
-A new engine is a new entry in `ENGINES`.
+To add an engine, add an entry to `ENGINES`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _MERGE_TREE_KEYS = frozenset({"PARTITION_KEY", "SORTING_KEY", "PRIMARY_KEY", "SA
 
 @dataclass(frozen=True, slots=True)
 class EngineRules:
-    """The `ENGINE_*` options that an engine must have, those it may have besides, and whether it is a MergeTree."""
+    """An engine's required and optional `ENGINE_*` options, and whether it is a MergeTree."""
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     merge_tree: bool = True
 
     def allowed(self) -> frozenset[str]:
-        """Return all options it takes."""
+        """Return all options that the engine accepts."""
         return frozenset({*self.required, *self.optional}) | (_MERGE_TREE_KEYS if self.merge_tree else frozenset())
 
 
@@ -50,9 +50,9 @@ _PREFIX = re.compile(r"^(Replicated|Shared)(?=\w*MergeTree$)", re.IGNORECASE)
 
 
 def build_engine(file: str, statements: Sequence[Statement]) -> tuple[TableEngine, list[Diagnostic]]:
-    """Return the engine that ENGINE and ENGINE_* statements describe (MergeTree where none is named), and remarks.
+    """Return the engine described by ENGINE and ENGINE_* statements (default: MergeTree), and diagnostics.
 
-    `ReplicatedX` is X: replication is the server's business.
+    `ReplicatedX` means X: replication is up to the server.
     """
     named = next((s.argument for s in statements if s.directive == "ENGINE"), None)
     options = {s.directive.removeprefix("ENGINE_"): s.argument for s in statements if s.directive.startswith("ENGINE_")}
@@ -64,14 +64,14 @@ def build_engine(file: str, statements: Sequence[Statement]) -> tuple[TableEngin
     remarks = []
     if known == "ReplacingMergeTree" and "VERSION" in options:
         word = options.pop("VERSION")
-        message = "ENGINE_VERSION means nothing for ReplacingMergeTree: the row that came last is kept"
+        message = "ENGINE_VERSION has no effect for ReplacingMergeTree: the last inserted row is kept"
         hint = "write ENGINE_VER to keep the row with the highest version, or remove the line"
         remarks.append(Diagnostic("CP1011", message, word.span, Severity.WARNING, hint))
     return TableEngine(Word(known, named.span), options), remarks
 
 
 def check_engine(engine: TableEngine, columns: Iterable[Column]) -> list[Diagnostic]:
-    """Check an engine's name, options and keys against the columns."""
+    """Check an engine's name, options and keys against the columns; return diagnostics."""
     rules = ENGINES.get(engine.name.text)
     if rules is None:
         known = ", ".join(ENGINES)
@@ -85,7 +85,7 @@ def check_engine(engine: TableEngine, columns: Iterable[Column]) -> list[Diagnos
             diagnostics.append(Diagnostic("CP1202", message, engine.name.span, hint=f"add ENGINE_{option} <column>"))
     for option, word in engine.options.items():
         if option not in rules.allowed():
-            message = f"{engine.name.text} takes no ENGINE_{option}"
+            message = f"{engine.name.text} does not take ENGINE_{option}"
             hint = "remove the line, or choose another engine"
             diagnostics.append(Diagnostic("CP1002", message, word.span, hint=hint))
     by_name = {c.name: c for c in columns}
@@ -118,7 +118,7 @@ def _key(option: str, word: Word, columns: Mapping[str, Column]) -> list[Diagnos
 
 
 def _not_sortable(column: Column, span: Span) -> list[Diagnostic]:
-    related = (Related("the column is here", column.span),)
+    related = (Related("the column is defined here", column.span),)
     if column.nullable:
         message = f"Sorting key contains nullable column '{column.name}'"
         hint = "remove Nullable(...) from the column's type (give it a DEFAULT), or leave it out of the key"
@@ -131,7 +131,7 @@ def _not_sortable(column: Column, span: Span) -> list[Diagnostic]:
 
 
 def _version_in_key(engine: TableEngine) -> list[Diagnostic]:
-    """ReplacingMergeTree keeps the newest of the rows with equal keys: the version cannot be part of the key."""
+    """Report a version in the sorting key: of rows with equal keys, ReplacingMergeTree keeps the highest version."""
     version = engine.options.get("VER")
     key = engine.options.get("SORTING_KEY")
     if version is None or key is None:

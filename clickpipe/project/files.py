@@ -1,4 +1,4 @@
-"""A folder on disk to file texts."""
+"""Reads a folder on disk as file texts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from clickpipe.folder import read_datafiles
 
 
 def read_folder(root: Path, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[Diagnostic]]:
-    """Return the texts of the datafiles below `root` by relative path (with `/`), and what is unreadable.
+    """Return the texts of the datafiles below `root` by relative path (with `/`), and diagnostics of unreadable files.
 
-    `$NAME` in values is what `environment` has under that name.
+    `$NAME` in values is replaced from `environment`.
     """
     return read_texts(read_datafiles(root), environment)
 
@@ -22,7 +22,7 @@ def read_folder(root: Path, environment: Mapping[str, str] = os.environ) -> tupl
 def read_texts(
     files: Mapping[str, bytes | OSError], environment: Mapping[str, str] = os.environ
 ) -> tuple[dict[str, str], list[Diagnostic]]:
-    """Return the texts that `read_folder` gives for files that were read already."""
+    """Return the same as `read_folder`, for files that are already read."""
     texts: dict[str, str] = {}
     diagnostics: list[Diagnostic] = []
     for name, data in files.items():
@@ -37,5 +37,5 @@ def read_texts(
 
 
 def decode(data: bytes) -> str:
-    """Return a file's text with line ends as LF (offsets in diagnostics count in it)."""
+    """Decode UTF-8 and normalise line ends to LF (offsets in diagnostics count on that). Raises UnicodeDecodeError."""
     return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")

@@ -1,4 +1,4 @@
-"""INDEXES blocks: data skipping indexes, one a line."""
+"""Parses INDEXES blocks: data skipping indexes, one per line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORM = "an index is: name expression TYPE type(arguments) GRANULARITY number"
 
 
 def parse_indexes(block: Word) -> tuple[list[Index], list[Diagnostic]]:
-    """Return the indexes of a block (or of one line), and what cannot be read."""
+    """Return the indexes of a block (or a single line), and diagnostics of those that cannot be parsed."""
     found: list[Index] = []
     diagnostics: list[Diagnostic] = []
     for line in _lines(block):
@@ -23,7 +23,7 @@ def parse_indexes(block: Word) -> tuple[list[Index], list[Diagnostic]]:
         name = _NAME.match(text)
         type_ = _type(text, name.end()) if name else None
         if name is None or type_ is None:
-            diagnostics.append(Diagnostic("CP1206", "the index cannot be read", line.span, hint=_FORM))
+            diagnostics.append(Diagnostic("CP1206", "the index cannot be parsed", line.span, hint=_FORM))
             continue
         if type_["kind"].lower() not in TYPES:
             span = line.span.sub(*type_.span("kind"))
@@ -36,7 +36,7 @@ def parse_indexes(block: Word) -> tuple[list[Index], list[Diagnostic]]:
 
 
 def _granularity(line: str) -> tuple[str, int]:
-    """Return a line without its GRANULARITY, and that: 1 where it has none."""
+    """Split a line into the part before GRANULARITY, and the granularity (default: 1)."""
     words = line.rsplit(None, 2)
     if len(words) == 3 and words[1].upper() == "GRANULARITY" and words[2].isdecimal():  # noqa: PLR2004 - split in three
         return words[0].rstrip(), int(words[2])
@@ -44,7 +44,7 @@ def _granularity(line: str) -> tuple[str, int]:
 
 
 def _type(text: str, start: int) -> re.Match[str] | None:
-    """Return the first TYPE behind an expression that what follows to the end of the text is the type of."""
+    """Return the first TYPE after an expression for which the rest of the text is a valid type."""
     for match in _TYPE.finditer(text, start):
         whole = match.end() == len(text) if match["open"] is None else text.endswith(")")
         if whole and match.start() > start:

@@ -1,4 +1,4 @@
-"""jsonpaths of a schema: text to steps. What they take from an event: docs/ingestion.md."""
+"""Parses the jsonpaths of a schema to steps. docs/ingestion.md describes what they extract from an event."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Step = Key | Each
 
 
 class JsonpathError(ValueError):
-    """A jsonpath that cannot be read; `offset` is where in it."""
+    """A jsonpath that cannot be parsed; `offset` is the position in characters."""
 
     def __init__(self, message: str, offset: int) -> None:
         """Keep the message and the character offset."""
@@ -33,7 +33,7 @@ class JsonpathError(ValueError):
 
 
 def parse_jsonpath(path: str) -> tuple[Step, ...]:
-    """Return the steps of `$.a.b[:].c`; () is the whole document. Raises JsonpathError for another form."""
+    """Parse a jsonpath such as `$.a.b[:].c` to steps; () is the whole document. Raises JsonpathError."""
     if not path.startswith("$"):
         message = f"a jsonpath starts with $, this is '{path}'"
         raise JsonpathError(message, 0)
@@ -42,7 +42,7 @@ def parse_jsonpath(path: str) -> tuple[Step, ...]:
     while at < len(path):
         match = _STEP.match(path, at)
         if match is None:
-            message = f"the jsonpath '{path}' cannot be read from '{path[at:]}'"
+            message = f"the jsonpath '{path}' is not valid from '{path[at:]}' on"
             raise JsonpathError(message, at)
         name = match.group(1) or match.group(2) or match.group(3) or ""
         steps.append(Each() if match.group(4) else Key(name))

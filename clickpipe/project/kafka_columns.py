@@ -1,4 +1,4 @@
-"""The columns that a Kafka data source has in addition to its schema: a message's metadata."""
+"""The columns for a message's metadata, which a Kafka data source has in addition to its schema."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NAMES = frozenset(name for name, _, _ in (*KAFKA_COLUMNS, KAFKA_HEADERS))
 
 
 def is_kafka(connector: Mapping[str, Word]) -> bool:
-    """Tell whether a data source with these options reads a Kafka topic."""
+    """Return whether a data source with these options reads a Kafka topic."""
     return any(option.startswith("KAFKA_") for option in connector)
 
 
 def is_of_message(source: DataSource, column: Column) -> bool:
-    """Tell whether a column holds a message's metadata: it needs no jsonpath."""
+    """Return whether a column contains a message's metadata and so needs no jsonpath."""
     return column.name in _NAMES and column.jsonpath is None and is_kafka(source.connector)

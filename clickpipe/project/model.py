@@ -1,4 +1,4 @@
-"""The resources of a project: data sources, pipes, nodes. Frozen data with the places they come from."""
+"""The resources of a project: data sources, pipes, nodes. Frozen data with source positions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TableEngine:
     options: Mapping[str, Word]
 
     def option(self, name: str) -> str:
-        """Return `ENGINE_<name>` as text, '' when it is not given."""
+        """Return `ENGINE_<name>` as text, or '' if it is not given."""
         word = self.options.get(name)
         return word.text.strip() if word else ""
 
@@ -59,7 +59,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that a file names, and the default it gives (None: it has to exist)."""
+    """A secret used in a file, and its default (None: it must be set)."""
 
     name: str
     default: str | None
@@ -68,7 +68,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection to another system; `options` are its directives' values, secrets not put in."""
+    """A connection to another system; `options` are the values of its directives, with secrets not filled in."""
 
     name: str
     file: str
@@ -81,11 +81,11 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """A data source: a table with a schema, fed by events, files, views or copies.
+    """A data source: a table with a schema, fed by events, files, materialized views or copies.
 
-    `connector` are its KAFKA_*, IMPORT_* and PG_* values; `forward_query` carries rows over to a new schema;
-    `version` is Classic's, by which `<name>__v<version>` means it too; `derived` tells that types of it were
-    found by ClickHouse, not written.
+    `connector` are its KAFKA_*, IMPORT_* and PG_* values; `forward_query` converts rows to a new schema; `version` is
+    that of Tinybird Classic, where `<name>__v<version>` is another name for it; `derived` means that ClickHouse
+    determined some of its types.
     """
 
     name: str
@@ -107,12 +107,12 @@ class DataSource:
 
     @property
     def quarantine_time(self) -> str:
-        """Return the quarantine's column with the time a row came in: not one of the data source's own."""
+        """Return the name of the quarantine's column for the time of arrival, which no own column has."""
         return "c__insertion_date" if self.column("insertion_date") else "insertion_date"
 
     @property
     def ingestible(self) -> bool:
-        """Tell whether events can be sent to it: not where it holds aggregate states."""
+        """Return whether events can be sent to it: not if it stores aggregate states."""
         states = [c.type for c in self.columns if "AggregateFunction(" in c.type]
         return bool(self.columns) and not any(
             "AggregateFunction(" in type_.replace("SimpleAggregateFunction(", "") for type_ in states
@@ -124,7 +124,7 @@ class DataSource:
 
 
 class PipeKind(StrEnum):
-    """What a pipe is for, named as the clients name it; `default` is a plain, reusable query."""
+    """The purpose of a pipe, named as clients name it; `default` is a plain, reusable query."""
 
     DEFAULT = "default"
     ENDPOINT = "endpoint"
@@ -145,10 +145,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Pipe:
-    """A pipe; `output` is the node it publishes (the typed one, else the last).
+    """A pipe; `output` is the node that it publishes (the one with a TYPE, else the last).
 
-    `untyped` tells that no node has a TYPE; `engine` is that of a target which a Classic materialized node
-    defines itself; `export` are a sink's EXPORT_* values; `version` is Classic's.
+    `untyped` means that no node has a TYPE; `engine` is that of the target, if a Classic materialized node defines it;
+    `export` are a sink's EXPORT_* values; `version` is that of Tinybird Classic.
     """
 
     name: str
@@ -176,11 +176,11 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """All resources of a folder by name, the files' texts, and what is wrong with them so far.
+    """All resources of a folder by name, the texts of its files, and the diagnostics so far.
 
-    `files` are the texts of the files alone, `sources` also those that INCLUDE made of them; `included` names
-    these by the file they are part of. `elsewhere` are files of the folder that were left out: a
-    misspelt name may have meant what they define.
+    `files` are the texts of the files themselves; `sources` also contain the texts expanded by INCLUDE, and `included`
+    the names of these by the file that they are part of. `elsewhere` are files of the folder that were not loaded: a
+    misspelt name may refer to something in them.
     """
 
     data_sources: Mapping[str, DataSource]
@@ -193,11 +193,11 @@ class Project:
     elsewhere: Collection[str] = ()
 
     def names_elsewhere(self, *endings: str) -> list[str]:
-        """Return the names of the resources that files with these endings define, of those left out."""
+        """Return the names of resources defined by files that were not loaded and have these extensions."""
         return names_of(self.elsewhere, endings)
 
     def canonical(self, name: str) -> str:
-        """Return the resource that a name means: `events__v2` is `events` when that has VERSION 2 or is Classic."""
+        """Resolve a resource's name: `events__v2` is `events`, if that has VERSION 2 in Tinybird Classic."""
         if name in self.data_sources or name in self.pipes:
             return name
         base, mark, version = name.rpartition("__v")
@@ -208,7 +208,7 @@ class Project:
         return name
 
     def undefined_targets(self) -> dict[str, Pipe]:
-        """Return the materialized pipes that define their target by an ENGINE of their own, by the target's name."""
+        """Return the materialized pipes that define their target with their own ENGINE, by the target's name."""
         return {
             pipe.target.text: pipe
             for pipe in self.pipes.values()
@@ -220,5 +220,5 @@ class Project:
 
 
 def names_of(files: Iterable[str], endings: tuple[str, ...]) -> list[str]:
-    """Return the names that files with one of these endings give to what they define."""
+    """Return the names of the resources in files with one of these extensions."""
     return [resource_name(file) for file in files if file.endswith(endings)]

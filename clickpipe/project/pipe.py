@@ -1,4 +1,4 @@
-"""`.pipe` trees to Pipe resources, with the rules of nodes and types."""
+"""Builds Pipe resources from `.pipe` trees, by the rules for nodes and types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NODE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 def build_pipe(name: str, tree: PipeFile) -> tuple[Pipe | None, list[Diagnostic]]:
-    """Return the pipe of a file, or None where no node of it can be read, and the problems."""
+    """Return a file's pipe (None if a node cannot be read), and diagnostics."""
     found, diagnostics = _grants(tree)
     nodes: list[Node] = []
     for clause in tree.nodes:
@@ -110,7 +110,7 @@ def _node(clause: NodeClause) -> tuple[Node | None, list[Diagnostic]]:
 
 
 def _trim(sql: Word) -> Word:
-    """Leave out white space around the SQL and a final `;`."""
+    """Strip white space around the SQL and a final `;`."""
     start = len(sql.text) - len(sql.text.lstrip())
     end = len(sql.text.rstrip())
     while end > start and sql.text[end - 1] in "; \t\n":
@@ -131,7 +131,7 @@ def _same_names(nodes: list[Node]) -> list[Diagnostic]:
 
 
 def _published(tree: PipeFile) -> tuple[tuple[NodeClause, PipeKind] | None, list[Diagnostic]]:
-    """Return the node with a TYPE and its kind, and what is wrong with it."""
+    """Return the node with a TYPE and its kind, and diagnostics about it."""
     typed: list[tuple[NodeClause, PipeKind, Statement]] = []
     for node in tree.nodes:
         statement = next((s for s in node.statements if s.directive == "TYPE"), None)
@@ -144,7 +144,7 @@ def _published(tree: PipeFile) -> tuple[tuple[NodeClause, PipeKind] | None, list
     for _, _, other in typed[1:]:
         related = (Related("the first one", statement.keyword.span),)
         message = "Multiple non-standard nodes in pipe. There can only be one"
-        hint = "move one of the nodes into a pipe of its own"
+        hint = "move one of the nodes to another pipe"
         diagnostics.append(Diagnostic("CP1302", message, other.keyword.span, related=related, hint=hint))
     needed = _TARGETS.get(kind)
     given = {s.directive for s in node.statements}
@@ -156,7 +156,7 @@ def _published(tree: PipeFile) -> tuple[tuple[NodeClause, PipeKind] | None, list
 
 
 def _schedule(statement: Statement | None) -> tuple[str, list[Diagnostic]]:
-    """Return the cron text of COPY_SCHEDULE ('' for on demand)."""
+    """Return the cron expression of COPY_SCHEDULE ('' for on demand), and diagnostics."""
     if statement is None or statement.argument.text.lower() == "@on-demand":
         return "", []
     text = statement.argument.text
@@ -164,5 +164,5 @@ def _schedule(statement: Statement | None) -> tuple[str, list[Diagnostic]]:
     if readable and not never_comes(text):
         return text, []
     hint = 'write a cron expression (UTC) such as "0 1 * * *", or @on-demand'
-    message = f"COPY_SCHEDULE '{text}' never comes" if readable else f"COPY_SCHEDULE '{text}' cannot be read"
+    message = f"COPY_SCHEDULE '{text}' {'never runs' if readable else 'is not a valid schedule'}"
     return "", [Diagnostic("CP1305", message, statement.argument.span, hint=hint)]

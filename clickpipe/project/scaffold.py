@@ -1,4 +1,4 @@
-"""The files of a new project: an example small enough to throw away, with data and a test."""
+"""The files of a new project: a small example with data and a test."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _GITIGNORE = """\
 
 _SETTINGS = """\
 # Settings of this project; docs/settings.md lists them all.
-broken_branches = "error"  # a branch of a template that cannot work fails `clickpipe check`, and a deployment
+broken_branches = "error"  # a broken branch of a template fails `clickpipe check` and deployments
 # port = 7181
 # data_dir = ".clickpipe"
 """
 
 _DATASOURCE = """\
 DESCRIPTION >
-    One row for each page that a visitor looked at.
+    One row per page view.
     Send rows with POST /v0/events?name=page_views.
 
 TOKEN "ingest" APPEND
@@ -39,7 +39,7 @@ ENGINE_SORTING_KEY timestamp, visitor
 
 _PIPE = """\
 DESCRIPTION >
-    The pages that were looked at most.
+    The most viewed pages.
 
 TOKEN "read" READ
 
@@ -48,7 +48,7 @@ SQL >
     %
     SELECT path, count() AS views, uniq(visitor) AS visitors
     FROM page_views
-    WHERE timestamp >= {{DateTime(since, '2020-01-01 00:00:00', description='Views from this moment on')}}
+    WHERE timestamp >= {{DateTime(since, '2020-01-01 00:00:00', description='Views since this time')}}
     {% if defined(country) %}
       AND country = {{String(country, description='Views from this country only')}}
     {% end %}
@@ -173,12 +173,12 @@ _CI = {"github": {".github/workflows/clickpipe.yml": _WORKFLOW}, "gitlab": {".gi
 
 
 def scaffold_files(*, example: bool = True, ci: str = "") -> dict[str, str]:
-    """Return the files of a new project by relative path; `ci` is the system whose pipeline is among them."""
+    """Return the files of a new project by relative path; `ci` (github, gitlab) adds that system's pipeline."""
     return {**_BASE, **(_EXAMPLE if example else {}), **_CI.get(ci, {})}
 
 
 def scaffold(folder: Path, files: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Write files that do not exist yet; return the names written, and those left as they were. Raises OSError."""
+    """Write the files that do not exist yet; return the names written, and those kept. Raises OSError."""
     written: list[str] = []
     kept: list[str] = []
     for name, text in files.items():

@@ -1,4 +1,4 @@
-"""`{{ tb_secret("NAME", "default") }}` in data source and connection files: which secrets a project needs."""
+"""Finds `{{ tb_secret("NAME", "default") }}` in data source and connection files: the secrets that a project needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECRET = re.compile(r"""^\s*tb_secret\(\s*(["'])(?P<name>\w+)\1\s*(?:,\s*(["'])
 
 
 def find_secrets(statements: Iterable[Statement]) -> tuple[list[Secret], list[Diagnostic]]:
-    """Return the secrets that values name, and calls of anything else: only secrets are known there."""
+    """Return the secrets used in values, and diagnostics of other calls, which are not supported there."""
     found: list[Secret] = []
     diagnostics: list[Diagnostic] = []
     for statement in statements:
@@ -33,7 +33,7 @@ def find_secrets(statements: Iterable[Statement]) -> tuple[list[Secret], list[Di
 
 
 def fill_secrets(text: str, secret: Callable[[str], str | None]) -> str:
-    """Return a value with its secrets put in. Raises ClickpipeError for one that is not set and has no default."""
+    """Return a value with its secrets filled in. Raises ClickpipeError for one that is not set and has no default."""
 
     def value(call: re.Match[str]) -> str:
         match = _SECRET.match(call[1])
@@ -42,7 +42,7 @@ def fill_secrets(text: str, secret: Callable[[str], str | None]) -> str:
         found = secret(match["name"])
         found = match["default"] if found is None else found
         if found is None:
-            message = f"The secret '{match['name']}' is not set: `clickpipe secret set {match['name']}`."
+            message = f"The secret '{match['name']}' is not set: run `clickpipe secret set {match['name']}`."
             raise ClickpipeError(message, code="missing_secret")
         return found
 

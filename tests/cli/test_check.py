@@ -72,8 +72,8 @@ def test_the_summary(run: Run, tmp_path: Path, server: str) -> None:
     ):
         assert line in found.out
     asked = run("check", "--summary", "--host", server, "--token", ADMIN_TOKEN, tmp_path)
-    assert "  secret KEY: NOT there" in asked.out
-    assert "  the setting copy_sources with s3: NOT there" in asked.out
+    assert "  secret KEY: MISSING" in asked.out
+    assert "  the setting copy_sources with s3: MISSING" in asked.out
     shown = json.loads(run("check", "--summary", "--json", tmp_path).out)
     assert shown["resources"]["endpoints"] == {"total": 2, "complete": 1}
     assert (shown["secrets"], shown["missing"]) == (["KEY"], ["crm.people"])

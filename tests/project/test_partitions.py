@@ -13,12 +13,12 @@ SCHEMA = "SCHEMA >\n    id UUID,\n    tenant LowCardinality(String),\n    n UInt
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("at", "'at' makes one for each moment: up to 31,536,000 a year"),
-        ("id", "'id' makes one for each value of a UUID"),
-        ("toStartOfHour(at)", "'toStartOfHour(at)' makes 8,760 a year"),
-        ("(toYYYYMM(at), toStartOfMinute(at))", "'toStartOfMinute(at)' makes 525,600 a year"),
-        ("tuple(tenant, cityHash64(id))", "'cityHash64(id)' makes one for each value"),
-        ("toYYYYMM(at), `id`", "'`id`' makes one for each value of a UUID"),
+        ("at", "'at' creates one per moment: up to 31,536,000 a year"),
+        ("id", "'id' creates one per value of a UUID"),
+        ("toStartOfHour(at)", "'toStartOfHour(at)' creates 8,760 a year"),
+        ("(toYYYYMM(at), toStartOfMinute(at))", "'toStartOfMinute(at)' creates 525,600 a year"),
+        ("tuple(tenant, cityHash64(id))", "'cityHash64(id)' creates one per value"),
+        ("toYYYYMM(at), `id`", "'`id`' creates one per value of a UUID"),
         ("toYYYYMM(at)", ""),
         ("toDate(at)", ""),
         ("(tenant, toYYYYMMDD(at))", ""),
