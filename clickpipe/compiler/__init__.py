@@ -1,4 +1,4 @@
-"""Project to CompiledProject: names, types, DDL, query functions. Knows no HTTP, no clock, no files."""
+"""Compiles a Project to a CompiledProject: names, types, DDL, query functions. Uses no HTTP, no clock, no files."""
 
 from clickpipe.compiler.changes import compile_changes
 from clickpipe.compiler.checker import Checker, CheckFailure, ResultColumn

@@ -1,7 +1,7 @@
-"""Questions to ClickHouse about composed SELECTs. None of them reaches its analyzer unjudged.
+"""Asks ClickHouse about composed SELECTs, each of which is validated first.
 
-The analyzer opens what a statement reads, and tells of it in errors: a project from elsewhere would read files of the
-host with them. So each text is one SELECT over the scratch tables that were put into it, or it is not asked.
+The analyzer opens what a statement reads, and reveals it in errors: an untrusted project could read files of the host.
+So each text must be a single SELECT over the scratch tables that were put into it, or it is not sent.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Answer = list[ResultColumn] | CheckFailure | None
 
 
 class Questions:
-    """Asks each statement once. `sources` are the table functions that copies may read."""
+    """Asks about each statement once. `sources` are the table functions that copies may read."""
 
     def __init__(self, checker: Checker, sources: Collection[str] = ()) -> None:
-        """Start with nothing asked."""
+        """Start with an empty cache."""
         self._checker = checker
         self._sources = sources
         self._judged: dict[str, CheckFailure | None] = {}
@@ -34,32 +34,32 @@ class Questions:
         return self._columns[statement.key]
 
     def refusal(self, statement: Statement) -> Answer:
-        """Return why ClickHouse refuses a SELECT; anything else where it does not."""
+        """Return why ClickHouse refuses a SELECT; anything else if it accepts it."""
         if statement.key in self._columns:
             return self._columns[statement.key]
         self.ask_refusals([statement])
         return self._refusals[statement.key]
 
     def ask_columns(self, statements: Iterable[Statement]) -> None:
-        """Ask for the columns of several together."""
+        """Fetch the columns of several statements in one request."""
         new = self._new(statements, self._columns)
         answers = self._checker.describe_all([(s.sql, s.params) for s in new])
         self._columns.update(zip((s.key for s in new), answers, strict=True))
 
     def ask_refusals(self, statements: Iterable[Statement]) -> None:
-        """Ask what is wrong with several together."""
+        """Fetch the errors of several statements in one request."""
         new = self._new(statements, self._refusals)
         answers = self._checker.refusals([(s.sql, s.params) for s in new])
         self._refusals.update(zip((s.key for s in new), answers, strict=True))
 
     def with_params(self, statement: Statement, params: Mapping[str, Any]) -> Answer:
-        """Return the columns of a statement that was asked before, for other parameters."""
+        """Return the columns of a statement that was asked about before, with other parameters."""
         if (refused := self._judged[statement.sql]) is not None:
             return refused
         return self._checker.describe(statement.sql, params)
 
     def _new(self, statements: Iterable[Statement], known: dict[tuple[str, str], Answer]) -> list[Statement]:
-        """Return those that are to be asked, each once; those that are refused unasked are answered."""
+        """Return the statements that still have to be sent, each once; those refused without asking are answered."""
         new = list({s.key: s for s in statements if s.key not in known}.values())
         self._judge(new)
         refused = {s.key: self._judged[s.sql] for s in new if self._judged[s.sql] is not None}
@@ -81,7 +81,7 @@ class Questions:
         if isinstance(asked, CheckFailure):
             return asked
         if not is_as_meant(statement.composed, composed):
-            message = "this query cannot be put together with what it reads: ClickHouse reads the result in another way"
+            message = "this query cannot be combined with what it reads: ClickHouse would parse the result differently"
             return CheckFailure(_NOT_ALLOWED, message)
         tables = set(tables_of(statement.composed))
         refusal = check_statement(composed, tables, sources=self._sources)

@@ -1,4 +1,4 @@
-"""What is wrong with some calls of a node only: how bad it is, and when it happens."""
+"""Errors that only some calls of a node run into: their severity, and the condition under which they occur."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from clickpipe.compiler.graph import NodeInfo
 from clickpipe.compiler.severity import severity
 from clickpipe.diagnostics import Diagnostic, Severity
 
-_MOST = 5  # problems told of one node
-_MOST_TRIED = 24  # parameters that are left out or added to learn which of them decide
+_MOST = 5  # problems to report per node
+_MOST_TRIED = 24  # parameters to leave out or add when looking for the deciding ones
 
-Again = Callable[[Mapping[str, str]], str | None]  # what is wrong with a node for other values, None for nothing
+Again = Callable[[Mapping[str, str]], str | None]  # returns what is wrong with a node for other values, or None
 
 
 def of_all_calls(
     info: NodeInfo, problems: Sequence[Diagnostic | None], again: Again, *, strict: bool = False
 ) -> list[Diagnostic]:
-    """Return what to tell of a node, given what is wrong with each of its variants, the simplest call's first.
+    """Return the diagnostics of a node, given the problem of each of its variants, starting with the simplest call.
 
-    Where no variant works, the first problem is told as it is; else each with the condition that leads to it.
-    `again` tells what is wrong with the node for other values.
+    If no variant works, the first problem is reported as it is; otherwise each with the condition under which it
+    occurs. `again` returns the node's problem for other values.
     """
     failing = [n for n, problem in enumerate(problems) if problem is not None]
     if len(failing) == len(problems):
@@ -30,7 +30,7 @@ def of_all_calls(
     told: dict[tuple[str, str, int], tuple[int, Diagnostic]] = {}
     for number in sorted(failing, key=lambda n: len(info.variants[n].values)):
         problem = problems[number]
-        assert problem is not None  # noqa: S101 - it is among the failing
+        assert problem is not None  # noqa: S101 - it is among the failing ones
         found = replace(problem, severity=severity(info, problems, number, strict=strict))
         key = (problem.code, problem.message, problem.span.start)
         if key not in told or (told[key][1].severity is Severity.WARNING and found.severity is Severity.ERROR):
@@ -43,10 +43,9 @@ def of_all_calls(
 
 
 def condition(info: NodeInfo, number: int, alike: Collection[int], again: Again | None = None) -> str:
-    """Say when a variant is taken: with as few parameters as tell it from those that are not `alike`.
+    """Say when a variant is used, with as few parameters as distinguish it from those that are not `alike`.
 
-    With `again` only those count without which something else is wrong, or nothing. Returns `, when ...`, or nothing
-    where there is nothing to tell.
+    With `again`, only parameters that change the problem count. Returns `, when ...`, or '' if there is nothing to say.
     """
     names = [name for name in info.node.program.conditions() if any(name in v.values for v in info.variants)]
     own = min((info.variants[number].values, *info.variants[number].also), key=len)
@@ -95,7 +94,7 @@ def _same(values: Mapping[str, str], own: Mapping[str, str], name: str, *, exact
 
 
 def _phrase(name: str, value: str | None, written: str, *, exact: bool) -> str:
-    """Say what a parameter is; a value that is not in the author's text is not shown."""
+    """Describe a parameter's value; one that is not in the author's text is not shown."""
     if value is None:
         return f"`{name}` is not given"
     if not exact:

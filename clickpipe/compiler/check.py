@@ -1,4 +1,4 @@
-"""Every node before ClickHouse's own analyzer, on empty tables; its errors become diagnostics in the author's file."""
+"""Type-checks every node with ClickHouse's analyzer on empty tables; its errors become diagnostics in the files."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from clickpipe.diagnostics import Diagnostic, Severity, has_errors
 from clickpipe.project import PipeKind, Project
 from clickpipe.sql import Reader, Syntax, table_functions
 
-_CALLS = 8  # that are tried before none is said to work
-_SYNTAX = "Syntax error"  # told of the author's own text, by check_statements
+_CALLS = 8  # to try before concluding that none works
+_SYNTAX = "Syntax error"  # in the author's own text, which `Readable` reports
 
 
 def check_nodes(
@@ -36,9 +36,10 @@ def check_nodes(
     readable: Readable,
     rules: ProjectRules,
 ) -> tuple[dict[Key, list[ResultColumn]], list[Diagnostic]]:
-    """Type-check every node in every rendering; nodes that read a failed one are left out.
+    """Type-check every node in every rendering, except nodes that read a failed one.
 
-    Returns the columns of what pipes publish.
+    Returns the columns of the pipes' published nodes, by (pipe, node), and diagnostics. Adds the nodes that fail to
+    `failed`.
     """
     types: dict[Key, list[ResultColumn]] = {}
     diagnostics: list[Diagnostic] = []
@@ -64,7 +65,7 @@ def _left_out(info: NodeInfo, failed: Collection[Key]) -> bool:
 
 
 def _outside_of_copies(graph: Graph, info: NodeInfo) -> list[Diagnostic]:
-    """Report a node that is no copy's and reads a copy pipe's own SELECT, where that reads another system."""
+    """Report a node outside copy pipes that reads a copy pipe's SELECT, if that reads another system."""
     if info.pipe.kind is PipeKind.COPY:
         return []
     for read in graph.reachable(info.pipe, info.node)[1:]:
@@ -79,7 +80,7 @@ def _outside_of_copies(graph: Graph, info: NodeInfo) -> list[Diagnostic]:
 
 
 class _NodeCheck:
-    """Asks ClickHouse about nodes: for columns where a pipe publishes them, else only whether it takes the SELECT."""
+    """Checks nodes with ClickHouse: asks for columns of published nodes, and only for errors of others."""
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class _NodeCheck:
         self._labels = enum_labels(project)
 
     def ask_ahead(self, infos: Iterable[NodeInfo]) -> None:
-        """Ask about all nodes together."""
+        """Check all nodes in one request."""
         columns: list[Statement] = []
         refusals: list[Statement] = []
         for info in infos:
@@ -110,7 +111,7 @@ class _NodeCheck:
         self._questions.ask_refusals(refusals)
 
     def node(self, info: NodeInfo) -> tuple[list[ResultColumn] | None, list[Diagnostic]]:
-        """Return the node's columns if its pipe publishes them, and what is wrong with it."""
+        """Return the node's columns if its pipe publishes them, and diagnostics."""
         columns: list[ResultColumn] | None = None
         problems: list[Diagnostic | None] = []
         asked: list[Variant] = []
@@ -140,7 +141,7 @@ class _NodeCheck:
         return columns, told_now or [*self._differences(seen, problems), *self._inner_ways(info)]
 
     def _differences(self, info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic]:
-        """Warn where the node's columns depend on which branches are taken: of strict projects only."""
+        """Warn if the node's columns depend on the branches taken; only for strictly checked projects."""
         if self._rules.lenient or not info.variants or not _publishes(info, info.variants[0]):
             return []
         shapes = [[n for n in numbers if problems[n] is None] for numbers in self._statements.shapes(info)]
@@ -161,11 +162,11 @@ class _NodeCheck:
         return []
 
     def _inner_ways(self, info: NodeInfo) -> list[Diagnostic]:
-        """Report what is wrong where parameters give a node below other columns than those checked so far."""
+        """Report errors that occur when parameters give a node further down columns other than those checked so far."""
         found: list[Diagnostic] = []
         for way in self._statements.inner_ways(info):
             if any(self._readable.problem(way.inner, way.inner.variants[n]) is not None for n in way.numbers):
-                continue  # it is told of the inner node
+                continue  # reported for the inner node
             failures: list[CheckFailure] = []
             for statement in itertools.islice(self._statements.through(info, way), _CALLS):
                 answer = self._settled(self._questions.refusal(statement), statement)
@@ -187,7 +188,7 @@ class _NodeCheck:
         return self._settled(ask(statement), statement)
 
     def _settled(self, answer: Answer, statement: Statement) -> Answer:
-        """Return an answer; one that is about values of ours is that with others, or None."""
+        """Return an answer; if it is about made-up values, the answer for others, or None."""
         if not isinstance(answer, CheckFailure):
             return answer
 
@@ -199,23 +200,23 @@ class _NodeCheck:
 
 def _diagnostic(variant: Variant, failure: CheckFailure) -> Diagnostic:
     if failure.name == "ACCESS_DENIED" and isinstance(variant.syntax, Syntax):
-        # chdb takes a table that there is not for a file: only behind IN can such a name come to it
+        # chdb takes an unknown table for a file; only after IN can such a name get there
         name = next((table.name for table in variant.syntax.tables if table.in_operator), "")
         failure = replace(failure, message=f"Unknown expression identifier `{name}`")
     return Diagnostic("CP4002", clean(failure.message), place_in_sql(variant, failure.message), hint=hint_of(failure))
 
 
 def _difference(first: Sequence[ResultColumn], other: Sequence[ResultColumn]) -> str:
-    """Say how other columns differ from the first."""
+    """Describe how other columns differ from the first."""
     ours, theirs = {c.name: c.type for c in first}, {c.name: c.type for c in other}
     found = [
         f"`{name}` is {type_} instead of {ours[name]}"
         for name, type_ in theirs.items()
         if ours.get(name) not in (None, type_)
     ]
-    found += [f"there is `{name}`" for name in theirs if name not in ours]
+    found += [f"`{name}` is added" for name in theirs if name not in ours]
     found += [f"`{name}` is missing" for name in ours if name not in theirs]
-    return ", ".join(found[:4]) or "their order is another"
+    return ", ".join(found[:4]) or "their order differs"
 
 
 def _publishes(info: NodeInfo, variant: Variant) -> bool:

@@ -1,4 +1,4 @@
-"""What the compiler asks of ClickHouse, and what it is answered."""
+"""The compiler's interface to ClickHouse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class ResultColumn:
-    """A column that a query function returns: name and ClickHouse type."""
+    """A column that a query function returns: its name and ClickHouse type."""
 
     name: str
     type: str
@@ -17,7 +17,7 @@ class ResultColumn:
 
 @dataclass(frozen=True, slots=True)
 class CheckFailure:
-    """What ClickHouse said against a statement: its error's name, the message, the byte offset if known."""
+    """Why ClickHouse refused a statement: the error's name, its message, the byte offset if known."""
 
     name: str
     message: str
@@ -25,7 +25,7 @@ class CheckFailure:
 
 
 class Checker(Protocol):
-    """ClickHouse's analyzer on empty tables; every method returns a failure instead of raising."""
+    """ClickHouse's analyzer on empty tables. Every method returns a failure instead of raising it."""
 
     def create(self, ddl: str) -> CheckFailure | None:
         """Run a CREATE TABLE in the scratch database."""
@@ -40,7 +40,7 @@ class Checker(Protocol):
         ...
 
     def describe(self, sql: str, params: Mapping[str, Any]) -> list[ResultColumn] | CheckFailure:
-        """Return the columns a SELECT gives."""
+        """Return the columns of a SELECT."""
         ...
 
     def create_all(self, statements: Sequence[str]) -> list[CheckFailure | None]:
@@ -48,15 +48,15 @@ class Checker(Protocol):
         ...
 
     def syntax_all(self, statements: Sequence[str]) -> list[str | CheckFailure]:
-        """Return what `syntax` does for each statement."""
+        """Return the result of `syntax` for each statement."""
         ...
 
     def describe_all(
         self, statements: Sequence[tuple[str, Mapping[str, Any]]]
     ) -> list[list[ResultColumn] | CheckFailure]:
-        """Return what `describe` does for each SELECT."""
+        """Return the result of `describe` for each SELECT."""
         ...
 
     def refusals(self, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> list[CheckFailure | None]:
-        """Return the failure that `describe` gives for each SELECT, or None: faster, where columns do not matter."""
+        """Return the failure that `describe` would return for each SELECT, or None; faster if columns don't matter."""
         ...

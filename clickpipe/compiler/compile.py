@@ -1,4 +1,4 @@
-"""Project -> CompiledProject: names bound, every node typed, everything wrong reported together."""
+"""Compiles a Project: resolves names, types every node, and reports all errors together."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from clickpipe.sql import Reader, quote_literal
 
 
 def compile_project(project: Project, checker: Checker, rules: ProjectRules = DEFAULT_RULES) -> CompiledProject:
-    """Compile and check a project. Look at `.diagnostics`: with an error among them it is not to be deployed.
+    """Compile and check a project. If `.diagnostics` contains an error, it must not be deployed.
 
-    `rules` are what the settings say about projects.
+    `rules` are the project rules from the settings.
     """
     reader = Reader(checker.syntax_all)
     project = infer_types(project, type_of_default(checker))
     broken = _files_with_errors(project, project.diagnostics)
     sources = [s for s in project.data_sources.values() if s.file not in broken]
-    with ThreadPoolExecutor(1) as meanwhile:  # ClickHouse makes tables while nodes are rendered
+    with ThreadPoolExecutor(1) as meanwhile:  # ClickHouse creates tables while nodes are rendered
         tables = meanwhile.submit(create_tables, checker, sources)
         graph, diagnostics = build_graph(project, reader)
         diagnostics = [*project.diagnostics, *diagnostics, *tables.result()]
@@ -67,7 +67,7 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = DE
 
 
 def _fed_by_events(compiled: CompiledProject) -> list[DataSource]:
-    """Return the data sources that no view and no copy writes to."""
+    """Return the data sources that no materialized view and no copy writes to."""
     written = {view.target for view in compiled.views.values()} | {copy.target for copy in compiled.copies.values()}
     return [s for s in compiled.data_sources.values() if s.ingestible and s.name not in written]
 
@@ -78,7 +78,7 @@ def restore_project(
     columns: Mapping[str, Sequence[ResultColumn]],
     rules: ProjectRules = DEFAULT_RULES,
 ) -> CompiledProject:
-    """Compile a project that was checked before; `columns` is what `CompiledProject.learned` gave then."""
+    """Compile a project that was checked before; `columns` is the result of `CompiledProject.learned` from then."""
     project = restore_targets(project, columns)
     graph, diagnostics = build_graph(project, reader)
     types = {(p.name, p.output.name): list(columns.get(p.name, ())) for p in project.pipes.values()}
@@ -87,22 +87,22 @@ def restore_project(
 
 
 def _files_with_errors(project: Project, diagnostics: Iterable[Diagnostic]) -> set[str]:
-    """Return the files with an error in them, or in what they include."""
+    """Return the files with an error, in themselves or in what they include."""
     wrong = {d.span.file for d in diagnostics if d.severity is Severity.ERROR}
     return wrong | {file for file, names in project.included.items() if not wrong.isdisjoint(names)}
 
 
 def _has_error(info: NodeInfo, diagnostics: Iterable[Diagnostic]) -> bool:
-    """Tell whether one of the errors is in the node's SQL."""
+    """Return whether one of the errors is in the node's SQL."""
     source = info.node.program.source.span
     places = (d.span for d in diagnostics if d.severity is Severity.ERROR)
     return any(p.file == source.file and source.start <= p.start <= source.end for p in places)
 
 
 def _failed(project: Project, graph: Graph, diagnostics: Sequence[Diagnostic], missing: Collection[str]) -> set[Key]:
-    """Return the nodes that already have an error, or read what has one or is `missing`.
+    """Return the nodes that already have an error, or that read something that has one or is `missing`.
 
-    What ClickHouse would say of them adds nothing.
+    ClickHouse's errors about them would add nothing.
     """
     broken = {resource_name(file) for file in _files_with_errors(project, diagnostics)}
     failed = graph.by_key.keys() - {(info.pipe.name, info.node.name) for info in graph.nodes}
@@ -164,7 +164,7 @@ def _check_targets(
 
 
 def _casts(checker: Checker, given: str, target: str) -> bool:
-    """Ask ClickHouse whether values of one type become values of the other; states of count() with any argument."""
+    """Return whether ClickHouse can convert one type to the other; states of count() convert with any argument."""
     none, into = (quote_literal(t) for t in (f"Array({given})", target))
     sql = f"SELECT CAST(arrayJoin(CAST([], {none})), {into}) AS value"
     return not isinstance(checker.describe(sql, {}), CheckFailure)

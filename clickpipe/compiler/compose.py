@@ -1,7 +1,7 @@
-"""Nodes, pipes and data sources put together into one SELECT, by splicing at offsets.
+"""Composes nodes, pipes and data sources to one SELECT, by splicing at offsets.
 
-A name in SQL means, in this order: a node of the same pipe (not the node itself), a pipe, a data
-source or its quarantine table.
+A name in SQL refers to, in this order: a node of the same pipe (other than the node itself), a pipe, a data source or
+its quarantine table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Tables = Callable[[str], str | None]
 
 @contextmanager
 def _without_secrets(binder: Binder) -> Iterator[None]:
-    """Raise what is raised inside without secrets that the templates asked for: a name may have been made of one."""
+    """Remove secrets used by templates from exceptions raised in the block: a name may contain one."""
     try:
         yield
     except ClickpipeError as error:
@@ -45,14 +45,15 @@ def _without_secrets(binder: Binder) -> Iterator[None]:
 
 
 class Composer:
-    """Writes the SELECT of a pipe or node over tables."""
+    """Composes the SELECT of a pipe or node over tables."""
 
     def __init__(
         self, project: Project, reader: Reader[Any], tables: Tables | None, within: Collection[str] = ()
     ) -> None:
-        """Read SQL with `reader`; `tables` gives a table's quoted name, None where there is no such table.
+        """Parse SQL with `reader`; `tables` returns a table's quoted name, or None if it does not exist.
 
-        Without `tables` data sources keep their names. Those `within` are read by themselves wherever they are read.
+        Without `tables`, data sources keep their names. Those in `within` are read as sub-queries of their own
+        everywhere.
         """
         self._within = within
         self._project = project
@@ -60,11 +61,11 @@ class Composer:
         self._tables = tables
 
     def pipe(self, pipe: Pipe, values: Mapping[str, Any], binder: Binder) -> Composition:
-        """Return the SQL of what the pipe publishes, its parameters bound in `binder`."""
+        """Return the SQL of what the pipe publishes; its parameters are bound in `binder`."""
         return self.node(pipe, pipe.output, values, binder)
 
     def node(self, pipe: Pipe, node: Node, values: Mapping[str, Any], binder: Binder) -> Composition:
-        """Return the SQL of one node with all it reads spliced in."""
+        """Return the SQL of one node, with everything it reads spliced in."""
         names, binder.names = binder.names, binder.names.inside(pipe.name)
         try:
             text = node.program.render(values, binder)
@@ -81,13 +82,13 @@ class Composer:
         binder: Binder,
         apart: Collection[str] | None = None,
     ) -> Composition:
-        """Return rendered SQL, as it was read where it was, with its tables replaced; `pipe` and `node` give the scope.
+        """Return rendered or parsed SQL with its tables replaced; names are resolved in `pipe` and `node`.
 
-        With `apart`, the names of data sources, these and all pipes are read by themselves: no condition of the SQL is
-        evaluated before their own are.
+        With `apart` (names of data sources), these and all pipes are read as sub-queries of their own: no condition of
+        the SQL is evaluated before their own conditions.
 
-        Raises ClickpipeError for what ClickHouse cannot read, a table that nothing has, and a name that would change
-        what a spliced query means.
+        Raises ClickpipeError for SQL that ClickHouse cannot parse, an unknown table, and a name that would change the
+        meaning of a spliced query.
         """
         with _without_secrets(binder):
             syntax = sql if isinstance(sql, Syntax) else self._read(sql)
@@ -123,11 +124,11 @@ class Composer:
         return Composition(splice(syntax, written.get), syntax, found)
 
     def _without_final(self, syntax: Syntax) -> tuple[Syntax, frozenset[TableReference]]:
-        """Return a statement without FINAL, which goes with a table, and the tables that it stood behind."""
+        """Return a statement without FINAL, and the tables that it applied to."""
         text, numbers = without_final(syntax)
         cut = self._read(text)
         if not same_but_final(syntax.tree, cut.tree):
-            message = "FINAL stands where it cannot be told which table it is for: write it behind the table's name."
+            message = "It is unclear which table FINAL applies to: write it after the table's name."
             raise ClickpipeError(message, code="not_allowed")
         return cut, frozenset(cut.tables[number] for number in numbers)
 
@@ -150,9 +151,7 @@ class Composer:
             message = f"[Error] {syntax.message} (SYNTAX_ERROR)"
             raise ClickpipeError(message, code="syntax_error", headers={"X-DB-Exception-Code": "62"})
         if syntax.unplaced:
-            message = (
-                f"It cannot be told where this query names the table '{syntax.unplaced}': write it in another way."
-            )
+            message = f"The name of the table '{syntax.unplaced}' cannot be located in this query: rewrite it."
             raise ClickpipeError(message, code="not_allowed")
         return syntax
 
@@ -167,7 +166,7 @@ class Composer:
             return None  # the statement check refuses it
         known = qualified(table.name) if is_service(table) else self._project.canonical(table.full_name)
         name = self._tables(known)
-        if name is None and table.use is not Use.IN:  # behind IN it may be a column
+        if name is None and table.use is not Use.IN:  # after IN it may be a column
             names = [("DATASOURCES", source) for source in self._project.data_sources]
             names += [("PIPES", pipe) for pipe in self._project.pipes]
             message = f"Resource '{table.full_name}' not found"
@@ -176,14 +175,14 @@ class Composer:
 
 
 def is_service(reference: TableReference) -> bool:
-    """Tell whether a name is that of a service data source."""
+    """Return whether a name is a service data source's."""
     return reference.database == DATABASE and reference.name in SERVICE_SOURCES
 
 
 def resolve(project: Project, pipe: Pipe | None, node: Node | None, name: str) -> tuple[Pipe, Node] | None:
-    """Return the node that a bare name means, or None when it is not a node or pipe.
+    """Return the node that a bare name refers to, or None if it is neither a node nor a pipe.
 
-    In SQL about a pipe that is none of its nodes (a caller's own), `_` and the pipe's name mean what it publishes.
+    In SQL about a pipe that is none of its nodes (a caller's own), `_` and the pipe's name refer to what it publishes.
     """
     if pipe is not None and node is None and name in {"_", pipe.name}:
         return pipe, pipe.output
@@ -198,12 +197,10 @@ def resolve(project: Project, pipe: Pipe | None, node: Node | None, name: str) -
 
 
 def _keep_apart(outer: Syntax, inner: Composition, node: Node) -> None:
-    """Refuse a lambda's name that is a function's in a spliced query: ClickHouse would call the lambda there."""
+    """Refuse a lambda with the name of a function that a spliced query calls: ClickHouse would call the lambda."""
     if outer.lambdas and (names := outer.lambdas & _functions(inner)):
         name = min(names)
-        message = (
-            f"The lambda '{name}' would take the place of the function {name}() in '{node.name}': give it another name."
-        )
+        message = f"The lambda '{name}' would replace the function {name}() in '{node.name}': give it another name."
         raise ClickpipeError(message, code="not_allowed")
 
 

@@ -1,4 +1,4 @@
-"""Parameters that one call gives two types: a request has one value for both."""
+"""Finds parameters that are declared with two types: a request has one value for both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clickpipe.template import agree
 
 
 def conflicting_types(graph: Graph, project: Project) -> list[Diagnostic]:
-    """Warn of parameters with two types that no value can be of, in what one pipe reads, at the second place."""
+    """Warn of parameters with two types that no value can satisfy, within one pipe and what it reads."""
     found: dict[tuple[str, int], Diagnostic] = {}
     for pipe in project.pipes.values():
         first: dict[str, tuple[str, Span]] = {}
@@ -20,9 +20,9 @@ def conflicting_types(graph: Graph, project: Project) -> list[Diagnostic]:
             for name, type_, place in _declarations(info):
                 known, at = first.setdefault(name, (type_, place))
                 if known != type_ and not agree(known, type_):
-                    message = f"the parameter '{name}' is {type_} here and {known} in another place"
+                    message = f"the parameter '{name}' is {type_} here and {known} elsewhere"
                     related = (Related(f"{known} here", at),)
-                    hint = "give it one type: a value has to be of both, and clients see the first"
+                    hint = "use one type: values must be valid for both, and clients see only the first"
                     warning = Diagnostic("CP3009", message, place, Severity.WARNING, hint, related)
                     found.setdefault((place.file, place.start), warning)
     return list(found.values())

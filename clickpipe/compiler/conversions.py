@@ -1,7 +1,7 @@
-"""What becomes of values that a view or a copy writes into columns of other types.
+"""Determines what happens to values that a view or copy writes to columns of another type.
 
-ClickHouse converts them without a word where it can: numbers wrap, fractions are cut; and refuses a row in the middle
-of an insert where it cannot. `conversion` tells which, by the two types alone.
+ClickHouse converts them silently if it can (numbers wrap, fractions are cut), or else refuses a row in the middle of an
+insert. `conversion` tells which from the two types alone.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ _TIMES = {"Date": 0, "Date32": 1, "DateTime": 2, "DateTime64": 3}
 _PARSED = frozenset({"UUID", "IPv4", "IPv6", "Bool", "Float32", "Float64", "BFloat16", *_TIMES})
 
 
-_ROUNDED = "digits are cut, and large values are infinite"
+_ROUNDED = "digits are lost, and large values become infinite"
 _NARROWER = {
     ("Float64", "Float32"): _ROUNDED,
     ("Float64", "BFloat16"): _ROUNDED,
     ("Float32", "BFloat16"): _ROUNDED,
-    ("IPv6", "IPv4"): "a row with an address that is none of IPv4 is refused",
+    ("IPv6", "IPv4"): "a row with an address that is not IPv4 is refused",
 }
 
 
 def lossy_column(
     source: DataSource, target: str, pipe: Pipe, column: ResultColumn, span: Span, rules: ProjectRules
 ) -> Diagnostic | None:
-    """Return what is told of a query's column whose values the target, of a type, alters or refuses.
+    """Return a diagnostic if the target's type alters or refuses values of the query's column, or None.
 
-    A warning, unless the project is checked strictly; nothing for those of the setting `lossy_columns`: `pipe.column`,
-    `pipe`, or `*`.
+    A warning, or an error in strictly checked projects; nothing for columns in the setting `lossy_columns`:
+    `pipe.column`, `pipe`, or `*`.
     """
     loss = conversion(column.type, target)
     if not loss or not {"*", pipe.name, f"{pipe.name}.{column.name}"}.isdisjoint(rules.lossy_columns):
         return None
     definition = source.column(column.name)
-    places = (Related("the column is here", definition.span),) if definition else ()
+    places = (Related("the column is defined here", definition.span),) if definition else ()
     message = f"column '{column.name}' is {column.type} in the query and {target} in '{source.name}': {loss}"
     mend = mended("…", column.type, target)
     hint = (
         f"write {mend} AS {column.name} in the query, or "
-        f"`{column.name} {column.type}` in {source.file}; lossy_columns in clickpipe.toml allows it"
+        f"`{column.name} {column.type}` in {source.file}; or allow it with lossy_columns in clickpipe.toml"
     )
     return Diagnostic("CP4006", message, span, Severity.WARNING if rules.lenient else Severity.ERROR, hint, places)
 
 
 def conversion(given: str, target: str) -> str:
-    """Return what happens to values of one type in a column of another; '' when each stays what it is.
+    """Describe what happens to values of one type in a column of another; '' if all are kept unchanged.
 
-    Types whose conversion is not known here, aggregate states among them, are taken to fit.
+    Conversions that are not known here, such as those of aggregate states, are assumed to be lossless.
     """
     given, target = _unwrapped(given), _unwrapped(target)
     if given == target:
@@ -83,7 +83,7 @@ def _plain(given: str, target: str) -> str:
     if {name, into} <= _HOLDING:
         return next(filter(None, starmap(conversion, _elements(arguments, wanted))), "") if name == into else ""
     if name in {"Dynamic", "Variant"}:
-        return "a row with a value that cannot be read as one is refused" if into not in {"Variant", "JSON"} else ""
+        return "a row with a value that cannot be converted is refused" if into not in {"Variant", "JSON"} else ""
     if name in {"Enum8", "Enum16"}:
         return _enum(given, target, into)
     if name in {"String", "FixedString"}:
@@ -94,7 +94,7 @@ def _plain(given: str, target: str) -> str:
 
 
 def _elements(given: list[str], wanted: list[str]) -> list[tuple[str, str]]:
-    """Return the types of two arrays', maps' or tuples' elements, each with the one that it becomes."""
+    """Pair the element types of two arrays, maps or tuples."""
     ours, theirs = ([_NAMED.match(element) for element in of] for of in (given, wanted))
     if None in ours or None in theirs:
         unnamed = (
@@ -116,24 +116,24 @@ def _enum(given: str, target: str, into: str) -> str:
 def _text(name: str, arguments: list[str], into: str, wanted: list[str]) -> str:
     if into == "FixedString":
         longer = name == "String" or int(arguments[0]) > int(wanted[0])
-        return f"a row with a text of more than {wanted[0]} bytes is refused" if longer else ""
+        return f"a row with a string of more than {wanted[0]} bytes is refused" if longer else ""
     if into.startswith("Enum"):
-        return "a row with a text that is none of its values is refused"
+        return "a row with a string that is not one of its values is refused"
     if into == "JSON":
-        return "a row with a text that is no JSON object is refused"
+        return "a row with a string that is not a JSON object is refused"
     if _INTEGER.match(into) or into.startswith("Decimal") or into in _PARSED:
-        return "a row with a text that cannot be read as one is refused"
+        return "a row with a string that cannot be converted is refused"
     return ""
 
 
 def _time(name: str, arguments: list[str], into: str, wanted: list[str]) -> str:
     if into == "DateTime64":
         finer = name == "DateTime64" and int(arguments[0]) > int(wanted[0])
-        return "finer fractions of a second are cut" if finer else ""
+        return "finer fractions of a second are lost" if finer else ""
     if name == "DateTime64" and into == "DateTime":
-        return "fractions of a second are cut, and years before 1970 or after 2105 wrap"
+        return "fractions of a second are lost, and years before 1970 or after 2105 wrap"
     if name in {"DateTime", "DateTime64"} and into in {"Date", "Date32"}:
-        return "the time of the day is cut"
+        return "the time of day is lost"
     return "days before 1970 or after 2149 wrap" if (name, into) == ("Date32", "Date") else ""
 
 
@@ -142,16 +142,16 @@ def _number(given: str, target: str) -> str:
         return _NARROWER[given, target]
     ours, theirs = _range(given), _range(target)
     if target == "Date" and ours is not None and not (ours[0] >= 0 and ours[1] < 2**16):
-        return "numbers that are no day of a Date are taken for Unix times"
+        return "numbers outside the days of a Date are read as Unix times"
     if ours is not None and theirs is not None:
-        return "" if theirs[0] <= ours[0] and ours[1] <= theirs[1] else f"values beyond {target} wrap"
+        return "" if theirs[0] <= ours[0] and ours[1] <= theirs[1] else f"values outside {target} wrap"
     before, after = _decimal(given), _decimal(target)
     is_float = given in {"Float32", "Float64", "BFloat16"}
     if theirs is not None and (is_float or before):
-        return "fractions are cut, and large values wrap"
+        return "fractions are lost, and large values wrap"
     if after and (is_float or before):
         whole, digits = before or (76, 76)
-        cut = "further digits are cut" if digits > after[1] else ""
+        cut = "further digits are lost" if digits > after[1] else ""
         return _joined(cut, "a row with a larger value is refused" if whole > after[0] and before else "")
     if after and ours is not None:
         return "a row with a larger value is refused" if len(str(max(ours[1], -ours[0]))) > after[0] else ""
@@ -171,7 +171,7 @@ def _range(type_: str) -> tuple[int, int] | None:
 
 
 def _decimal(type_: str) -> tuple[int, int] | None:
-    """Return the digits of a Decimal before and behind its point."""
+    """Return the number of digits of a Decimal before and after the point."""
     name, arguments = _parts(type_)
     if name == "Decimal":
         precision, scale = int(arguments[0]), int(arguments[1] if len(arguments) > 1 else 0)
@@ -182,7 +182,7 @@ def _decimal(type_: str) -> tuple[int, int] | None:
 
 
 def mended(name: str, given: str, target: str) -> str:
-    """Return an expression that says what becomes of the values that do not fit."""
+    """Return an expression that handles the values that do not fit explicitly."""
     (ours_null, ours), (null, plain) = (_nullable(_unwrapped(type_)) for type_ in (given, target))
     (source, of), (head, arguments) = _parts(ours), _parts(plain)
     quoted = "'" + plain.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -205,7 +205,7 @@ def mended(name: str, given: str, target: str) -> str:
 
 
 def _of_elements(name: str, head: str, given: list[str], wanted: list[str]) -> str:
-    """Return an expression for each element of an array, map or tuple: no cast of these as wholes leaves a choice."""
+    """Return an expression that converts each element of an array, map or tuple: casting the whole leaves no choice."""
     pairs = _elements(given, wanted)
     if head == "Array":
         each = "y" if name == "x" else "x"
@@ -234,7 +234,7 @@ def _nullable(type_: str) -> tuple[bool, str]:
 
 
 def _parts(type_: str) -> tuple[str, list[str]]:
-    """Return a type's name and its arguments: `Map(String, Array(Int8))` has two."""
+    """Return a type's name and arguments: `Map(String, Array(Int8))` has two."""
     match = _HEAD.match(type_.strip())
     if match is None:
         return type_, []

@@ -1,4 +1,4 @@
-"""Data sources to CREATE TABLE statements, and to the fingerprint that names their physical tables."""
+"""Generates CREATE TABLE statements for data sources, and the fingerprints that name their physical tables."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from types import MappingProxyType
 from clickpipe.project import Column, DataSource, TableEngine
 from clickpipe.sql import MeantColumn, MeantTable, quote_identifier
 
-# How many inserts back a repeated one is still recognised (exactly-once after a crash).
+# The number of recent inserts among which a repeated one is recognised (exactly-once after a crash).
 DEDUPLICATION_WINDOW = 10_000
 
 
 def column_ddl(column: Column, type_: str | None = None) -> str:
-    """Return a column as it stands in CREATE TABLE, with its own type or another."""
+    """Return a column's definition for CREATE TABLE, with its own type or another."""
     default = f" DEFAULT {column.default.text}" if column.default else ""
     codec = f" {column.codec}" if column.codec else ""
     return f"{quote_identifier(column.name)} {type_ or column.type}{default}{codec}"
@@ -23,7 +23,7 @@ def column_ddl(column: Column, type_: str | None = None) -> str:
 def table_ddl(source: DataSource, table: str, types: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the CREATE TABLE of a data source; `table` is the quoted, qualified physical name.
 
-    `types` are written in place of some columns' own.
+    `types` replace the types of some columns.
     """
     lines = [column_ddl(c, types.get(c.name)) for c in source.columns]
     lines += [
@@ -35,7 +35,7 @@ def table_ddl(source: DataSource, table: str, types: Mapping[str, str] = Mapping
 
 
 def meant_table(source: DataSource) -> MeantTable:
-    """Return what `table_ddl` asks ClickHouse for."""
+    """Return what the statement of `table_ddl` should contain, to compare with its parsed form."""
     engine = source.engine
     merge_tree = engine.name.text.endswith("MergeTree")
     clauses = {"SORTING_KEY"} if merge_tree else set()
@@ -58,7 +58,7 @@ def meant_table(source: DataSource) -> MeantTable:
     )
 
 
-# What stands in an engine's brackets, by ENGINE_* option; a list of columns has brackets of its own.
+# The arguments of an engine, by ENGINE_* option; a list of columns has its own brackets.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "ReplacingMergeTree": ("VER", "IS_DELETED"),
     "SummingMergeTree": ("COLUMNS",),
@@ -96,7 +96,7 @@ def _merge_tree_clauses(engine: TableEngine) -> list[str]:
 
 
 def _settings(engine: TableEngine) -> list[str]:
-    """Return the author's settings and ours, where the author says nothing of them."""
+    """Return the author's settings, and our defaults for settings that the author does not mention."""
     own = engine.option("SETTINGS")
     ours = {}
     if engine.name.text.endswith("MergeTree"):
@@ -107,7 +107,7 @@ def _settings(engine: TableEngine) -> list[str]:
 
 
 def _key(expression: str) -> str:
-    """Return a key in brackets; nothing at all is `tuple()`."""
+    """Return a key in brackets; `tuple()` if it is empty."""
     text = expression.strip()
     if not text or text == "tuple()":
         return "tuple()"
@@ -115,5 +115,5 @@ def _key(expression: str) -> str:
 
 
 def fingerprint(*parts: str) -> str:
-    """Return a short stable name for what the parts describe: 12 hex digits."""
+    """Return a short stable hash of the parts: 12 hex digits."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
-"""What files leave out and ClickHouse knows.
+"""Fills in what files leave out and ClickHouse can determine.
 
-Types of columns that have only a DEFAULT, and the target data sources that Classic materialized nodes define
-by an ENGINE of their own: their columns are those of the SELECT.
+These are the types of columns that have only a DEFAULT, and the target data sources that Classic materialized nodes
+define with their own ENGINE, whose columns are those of the SELECT.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clickpipe.template import Binder
 
 
 def infer_types(project: Project, type_of: Callable[[DataSource, Column], str]) -> Project:
-    """Give each column without a type what `type_of` says."""
+    """Set the type of each column without one to the result of `type_of`."""
     sources = {}
     for source in project.data_sources.values():
         if any(not c.type for c in source.columns):
@@ -31,7 +31,7 @@ def infer_types(project: Project, type_of: Callable[[DataSource, Column], str]) 
 
 
 def type_of_default(checker: Checker) -> Callable[[DataSource, Column], str]:
-    """Return a function that asks ClickHouse; where it refuses, creating the table tells why."""
+    """Return a function that asks ClickHouse for a default's type; an invalid default is reported with its table."""
 
     def ask(_: DataSource, column: Column) -> str:
         text = column.default.text if column.default else "NULL"
@@ -53,9 +53,9 @@ def derive_targets(
 ) -> tuple[Project, list[Diagnostic], set[str]]:
     """Add the data sources that materialized nodes define, and create them empty.
 
-    A view may read the target of another, so they are taken in the order in which that works out. Also returns
-    the targets of those whose SELECT has an error, which the check of the node tells. `read` are the tables that
-    nodes read.
+    A view may read the target of another, so they are resolved repeatedly until none is left that can be. Also returns
+    the targets of nodes with an error in their SELECT, which the node's check reports. `read` are the tables that nodes
+    read.
     """
     diagnostics: list[Diagnostic] = []
     waiting = project.undefined_targets()
@@ -75,7 +75,7 @@ def derive_targets(
 
 
 def restore_targets(project: Project, columns: Mapping[str, Sequence[ResultColumn]]) -> Project:
-    """Add what `derive_targets` and `infer_types` found when the project was checked."""
+    """Add what `derive_targets` and `infer_types` determined when the project was checked."""
     known = {name: {c.name: c.type for c in found} for name, found in columns.items()}
     project = infer_types(project, lambda source, column: known.get(source.name, {}).get(column.name, "String"))
     targets = project.undefined_targets().items()
@@ -95,7 +95,7 @@ def _describe(
 
 
 def _target(name: str, pipe: Pipe, columns: Iterable[ResultColumn]) -> tuple[DataSource, list[Diagnostic]]:
-    assert pipe.engine is not None  # noqa: S101 - this is what makes it one
+    assert pipe.engine is not None  # noqa: S101 - this is what makes it a target
     span = pipe.output.span
     made = [Column(c.name, c.type, c.type.startswith("Nullable("), span) for c in columns]
     source = DataSource(name, pipe.file, span, tuple(made), pipe.engine, pipe.description, derived=True)

@@ -1,4 +1,4 @@
-"""ClickHouse's messages in an author's words: what is wrong, where in the file, how to mend it."""
+"""Translates ClickHouse's errors for authors: what is wrong, where in the file, how to fix it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ _FAILED_AT = re.compile(
     r"failed at position \d+ \(((?:(?!failed at position ).)*?)\)( \(line \d+, col \d+\))?:.*", re.DOTALL
 )
 _EXPECTED = re.compile(r"\. Expected one of: .*$", re.DOTALL)
-# What older versions of ClickHouse took, and what to write.
+# What older versions of ClickHouse accepted, and what to write instead.
 _NEWER_ENGINE = (
     (
         re.compile(r"is not allowed in ORDER BY keys, because its values are not comparable"),
-        "ClickHouse does not sort by aggregate states any more: leave it out of ORDER BY, or sort by "
-        "finalizeAggregation(…)",
+        "ClickHouse no longer sorts by aggregate states: leave it out of ORDER BY, or sort by finalizeAggregation(…)",
     ),
     (
         re.compile(r"Aggregate function .* is found in (WHERE|PREWHERE)", re.DOTALL),
@@ -41,7 +40,7 @@ _FUNCTION = re.compile(r"function (\w+)")
 
 
 def clean(message: str) -> str:
-    """Return ClickHouse's message without its view of our statement and the guesses (they go to the hint)."""
+    """Remove ClickHouse's view of our statement, and its guesses (which go to the hint), from its message."""
     text = _MAYBE.sub("", _EXPECTED.sub("", _AVAILABLE.sub("", message)))
     text = _IN_SCOPE.sub("", text).replace("expression or table expression identifier", "expression identifier")
     text = _FAILED_AT.sub(r"unexpected '\1'", text)
@@ -49,7 +48,7 @@ def clean(message: str) -> str:
 
 
 def hint_of(failure: CheckFailure) -> str:
-    """Return what ClickHouse guesses was meant, or expected."""
+    """Return what ClickHouse guesses was meant, or what it expected."""
     match = _MAYBE.search(failure.message)
     if match:
         return f"did you mean {match[1].strip('[]')}?"
@@ -58,7 +57,7 @@ def hint_of(failure: CheckFailure) -> str:
 
 
 def expected(message: str) -> str:
-    """Return the first few words that the parser expected; '' when the message lists none."""
+    """Return the first few words that the parser expected; '' if the message lists none."""
     _, found, listed = message.partition("Expected one of: ")
     if not found:
         return ""
@@ -67,7 +66,7 @@ def expected(message: str) -> str:
 
 
 def place_in_sql(variant: Variant, message: str) -> Span:
-    """Find the word the message is about in the author's SQL; else the whole first line."""
+    """Return the span of the word in the author's SQL that the message is about; else the whole first line."""
     text = variant.rendered.text
     head = _IN_SCOPE.sub("", message)
     for word in [*_QUOTED.findall(head), *_FUNCTION.findall(head)]:
@@ -80,7 +79,7 @@ def place_in_sql(variant: Variant, message: str) -> Span:
 
 
 def place_in_schema(source: DataSource, message: str) -> Span:
-    """Find the column or index the message is about; else the first column."""
+    """Return the span of the column or index that the message is about; else the first column."""
     for word in _QUOTED.findall(message):
         column = source.column(word)
         if column is not None:

@@ -1,4 +1,4 @@
-"""FORWARD_QUERYs, as far as they can be judged without the table that they will read."""
+"""Checks FORWARD_QUERYs, as far as possible without the table that they will read."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from clickpipe.sql import check, read_tree
 
 _HINT = "write a SELECT of the new columns, without FROM: SELECT * EXCEPT (plan), plan AS user_plan"
 
-# Errors that have nothing to do with which columns there are.
+# Errors that do not depend on the table's columns.
 _WHATEVER_THE_TABLE = frozenset({"UNKNOWN_FUNCTION", "NUMBER_OF_ARGUMENTS_DOESNT_MATCH"})
 
 
 def check_forward_queries(checker: Checker, project: Project, rules: ProjectRules) -> Iterator[Diagnostic]:
-    """Yield what is wrong with FORWARD_QUERYs: no SELECT, a FROM of its own, columns that the schema does not have.
+    """Yield what is wrong with FORWARD_QUERYs: not a SELECT, a FROM of its own, columns that the schema does not have.
 
-    One that has done its work may stay when the schema goes on: names are warnings, unless the project is checked
-    strictly. Whether the columns that they read exist is known when they are deployed: the table before has them.
+    One that has done its job may stay when the schema moves on, so unknown names are warnings, unless the project is
+    checked strictly. Only at deployment is it known whether the columns that they read exist: in the previous table.
     """
     found = [(s, s.forward_query) for s in project.data_sources.values() if s.forward_query is not None]
     trees = checker.syntax_all([query.text for _, query in found])
@@ -42,13 +42,13 @@ def _syntax(query: Word, failure: CheckFailure) -> Diagnostic:
     start = len(query.text.encode()[:at].decode(errors="ignore"))
     end = min(len(query.text), start + 1)
     span = query.span.sub(min(start, end - 1), end) if query.text else query.span
-    return Diagnostic("CP4001", f"FORWARD_QUERY cannot be read: {_said(failure)}", span, hint=_HINT)
+    return Diagnostic("CP4001", f"FORWARD_QUERY cannot be parsed: {_said(failure)}", span, hint=_HINT)
 
 
 def _columns(checker: Checker, source: DataSource, query: Word, tree: str, severity: Severity) -> Iterator[Diagnostic]:
     selects = read_tree(tree).get("list_of_selects", {}).get("children", [{}])
     if len(selects) > 1 or selects[0].get("tables"):
-        message = "FORWARD_QUERY reads the table before, and nothing else: it has no FROM"
+        message = "FORWARD_QUERY must have no FROM: it always reads the previous table"
         yield Diagnostic("CP4003", message, _word(query, "FROM"), hint=_HINT)
         return
     described = checker.describe(f"{query.text}\nFROM {checker.table(source.name)}", {})
@@ -57,10 +57,10 @@ def _columns(checker: Checker, source: DataSource, query: Word, tree: str, sever
             named = re.search(r"[`'\u2018](\w+)[`'\u2019]|function (\w+)", described.message)
             place = _word(query, (named[1] or named[2]) if named else "")
             yield Diagnostic("CP4002", f"FORWARD_QUERY: {_said(described)}", place, hint=_HINT)
-        return  # it reads columns that the schema has no more: those of the table before
+        return  # it reads columns that only the previous table has
     for column in described:
         if source.column(column.name) is None:
-            message = f"FORWARD_QUERY gives '{column.name}', which the schema does not have"
+            message = f"FORWARD_QUERY returns '{column.name}', which is not in the schema"
             yield Diagnostic("CP4005", message, _word(query, column.name), severity, _HINT)
 
 

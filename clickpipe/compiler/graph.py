@@ -1,4 +1,4 @@
-"""Who reads whom: unknown names, circles, and the order in which nodes can be checked."""
+"""The dependency graph of nodes: unknown names, cycles, and the order in which nodes are checked."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from clickpipe.project import Node, Pipe, PipeKind, Project
 from clickpipe.sql import Reader, Syntax, TableReference
 from clickpipe.template import SAMPLE_TEXT, Binder, Rendered, Sample, problem
 
-_INTERVAL = "1 hour"  # the one text that SQL reads as more than a literal: behind INTERVAL
+_INTERVAL = "1 hour"  # the only string with a meaning in SQL beyond a literal: after INTERVAL
 
 Key = tuple[str, str]  # pipe, node
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One rendering of a node, the values it was rendered with, and the stretches of the template in it.
+    """One rendering of a node, the values it was rendered with, and the template's stretches in it.
 
-    `also` are other values that give the same text. `syntax` is how ClickHouse reads it, or what it has against it.
+    `also` are other values with the same result. `syntax` is its parsed form, or ClickHouse's error.
     """
 
     rendered: Rendered
@@ -40,7 +40,7 @@ class Variant:
 class NodeInfo:
     """A node with its renderings and what it reads.
 
-    `names` are as its SQL has them, `remarks` tell of those that are not served.
+    `names` are those in its SQL, `remarks` are warnings about names that are not served.
     """
 
     pipe: Pipe
@@ -54,16 +54,16 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All nodes of a project by key; `nodes` has each after the nodes it reads.
+    """All nodes of a project by key; `nodes` has each node after those that it reads.
 
-    Those in circles are left out, and those that read them: they cannot be put together.
+    It leaves out nodes in cycles, and those that read them: they cannot be composed.
     """
 
     nodes: tuple[NodeInfo, ...]
     by_key: Mapping[Key, NodeInfo]
 
     def reachable(self, pipe: Pipe, node: Node) -> list[NodeInfo]:
-        """Return the node's info and that of every node it reads, itself first."""
+        """Return the info of the node and of every node that it reads, directly or not; itself first."""
         seen: dict[Key, NodeInfo] = {}
         stack = [(pipe.name, node.name)]
         while stack:
@@ -77,7 +77,7 @@ class Graph:
 
 
 def build_graph(project: Project, reader: Reader[CheckFailure]) -> tuple[Graph, list[Diagnostic]]:
-    """Render every node, resolve what it reads, order the nodes; report templates that fail, and circles."""
+    """Render every node, resolve what it reads, and sort the nodes; report failing templates and cycles."""
     diagnostics: list[Diagnostic] = []
     rendered: list[tuple[Pipe, Node, list[Variant]]] = []
     for pipe, node, variants, problems in render_nodes(project):
@@ -91,12 +91,12 @@ def build_graph(project: Project, reader: Reader[CheckFailure]) -> tuple[Graph, 
     for pipe, node, variants in rendered:
         read = [_read(replace(v, syntax=known[v.rendered.text]), node, names, reader) for v in variants]
         by_key[(pipe.name, node.name)] = _inspect(tables, pipe, node, read)
-    ordered, circles = _order(by_key)
-    return Graph(tuple(ordered), by_key), diagnostics + circles
+    ordered, cycles = _order(by_key)
+    return Graph(tuple(ordered), by_key), diagnostics + cycles
 
 
 def _read(variant: Variant, node: Node, names: KnownNames, reader: Reader[CheckFailure]) -> Variant:
-    """Return a rendering that was read; where a made-up text does not fit the grammar, with one that does."""
+    """Return a rendering with parsed SQL; if the made-up strings do not parse, with one that does."""
     if isinstance(variant.syntax, Syntax) or SAMPLE_TEXT not in variant.values.values():
         return variant
     values = {name: _INTERVAL if value == SAMPLE_TEXT else value for name, value in variant.values.items()}
@@ -108,7 +108,7 @@ def _read(variant: Variant, node: Node, names: KnownNames, reader: Reader[CheckF
 
 
 def render_nodes(project: Project) -> Iterator[tuple[Pipe, Node, list[Variant], list[Diagnostic]]]:
-    """Yield every node with its renderings, not read yet, and what is wrong with its template."""
+    """Yield every node with its renderings, not parsed yet, and the diagnostics of its template."""
     known = KnownNames(project)
     for pipe in project.pipes.values():
         for node in pipe.nodes:
@@ -116,7 +116,7 @@ def render_nodes(project: Project) -> Iterator[tuple[Pipe, Node, list[Variant], 
 
 
 def publish_untyped(project: Project, graph: Graph) -> Project:
-    """Make endpoints of Classic pipes: no node has a TYPE, and a token reads the pipe, or nothing else does."""
+    """Publish Classic pipes without any TYPE as endpoints, if a token reads them or no other pipe does."""
     read = {pipe.name for info in graph.by_key.values() for pipe, _ in info.reads_nodes if pipe.name != info.pipe.name}
     published = {
         name for name, pipe in project.pipes.items() if pipe.untyped and (name not in read or _has_reader(pipe))
@@ -133,27 +133,25 @@ def _has_reader(pipe: Pipe) -> bool:
 
 
 def unused_nodes(graph: Graph, project: Project) -> list[Diagnostic]:
-    """Warn of nodes that neither are what their pipe publishes nor are read on the way to it."""
+    """Warn of nodes that their pipe neither publishes nor reads on the way to that."""
     found = []
     for pipe in project.pipes.values():
         used = {info.node.name for info in graph.reachable(pipe, pipe.output) if info.pipe.name == pipe.name}
         for node in pipe.nodes:
             if node.name not in used:
-                message = (
-                    f"node '{node.name}' is not used: '{pipe.output.name}', which the pipe publishes, does not read it"
-                )
+                message = f"node '{node.name}' is not used: the published node '{pipe.output.name}' does not read it"
                 hint = "remove the node, or read it"
                 found.append(Diagnostic("CP2008", message, node.span, Severity.WARNING, hint))
     return found
 
 
 def sample_secret(_name: str) -> str:
-    """Return what stands for a secret when SQL is checked."""
+    """Return the placeholder for a secret when SQL is checked."""
     return SAMPLE_TEXT
 
 
 def _variants(node: Node, names: KnownNames) -> tuple[list[Variant], list[Diagnostic]]:
-    """Render a node each way that its conditions lead; report what stops it where as little is given as may be."""
+    """Render a node for each path of its conditions; report what stops it with as few parameters as possible."""
     program = node.program
     diagnostics: list[Diagnostic] = []
     if (fault := program.fault(names)) is not None:
@@ -172,7 +170,7 @@ def _variants(node: Node, names: KnownNames) -> tuple[list[Variant], list[Diagno
 def render_variant(
     node: Node, names: KnownNames, values: Mapping[str, str], sample: Sample | None = None
 ) -> Variant | None:
-    """Render a node with some values, not read yet; None where that does not work: a name is asked of the caller."""
+    """Render a node with some values, without parsing it; None if it fails because the caller has to give a name."""
     binder = Binder(names, sample_secret)
     with contextlib.suppress(ClickpipeError):
         rendered = node.program.trace(values, binder)
@@ -204,13 +202,13 @@ def _inspect(tables: TableNames, pipe: Pipe, node: Node, variants: Sequence[Vari
 
 def _not_served(rendered: Rendered, reference: TableReference) -> Diagnostic:
     span = rendered.locate(reference.start, reference.end - reference.start)
-    message = f"the service data source '{qualified(reference.name)}' is not served yet"
-    hint = "its columns are checked; calls of what reads it are refused"
+    message = f"the service data source '{qualified(reference.name)}' is not available yet"
+    hint = "its columns are checked, but calls of pipes that read it are refused"
     return Diagnostic("CP2009", message, span, Severity.WARNING, hint)
 
 
 def _order(by_key: Mapping[Key, NodeInfo]) -> tuple[list[NodeInfo], list[Diagnostic]]:
-    """Sort so that what a node reads comes first; a circle is reported once, with its path."""
+    """Sort nodes after those that they read; each cycle is reported once, with its path."""
     done: dict[Key, NodeInfo] = {}
     diagnostics: list[Diagnostic] = []
     left: set[Key] = set()
@@ -222,9 +220,9 @@ def _order(by_key: Mapping[Key, NodeInfo]) -> tuple[list[NodeInfo], list[Diagnos
         if info is None:
             return
         if key in path:
-            circle = path[path.index(key) :]
-            left.update(circle)
-            diagnostics.append(_circle(by_key, [*circle, key]))
+            cycle = path[path.index(key) :]
+            left.update(cycle)
+            diagnostics.append(_cycle(by_key, [*cycle, key]))
             return
         for pipe, node in info.reads_nodes:
             visit((pipe.name, node.name), (*path, key))
@@ -238,8 +236,8 @@ def _order(by_key: Mapping[Key, NodeInfo]) -> tuple[list[NodeInfo], list[Diagnos
     return list(done.values()), diagnostics
 
 
-def _circle(by_key: Mapping[Key, NodeInfo], path: Iterable[Key]) -> Diagnostic:
+def _cycle(by_key: Mapping[Key, NodeInfo], path: Iterable[Key]) -> Diagnostic:
     keys = list(path)
     shown = " -> ".join(f"{pipe}.{node}" for pipe, node in keys)
     span = by_key[keys[0]].node.span
-    return Diagnostic("CP2004", f"nodes read each other in a circle: {shown}", span, hint="break the circle")
+    return Diagnostic("CP2004", f"nodes read each other in a cycle: {shown}", span, hint="break the cycle")

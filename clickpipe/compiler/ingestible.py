@@ -1,4 +1,4 @@
-"""Whether events can be written to a data source: each column's type is asked to take an example of itself."""
+"""Checks whether events can be written to a data source: converts an example of each column's type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
-# Tests hold that these take their examples; only others are asked about.
+# Tests prove that these accept their examples; only other types are checked.
 _KNOWN = re.compile(
     r"(?:String|FixedString|U?Int\d+|B?Float\d+|Decimal\d*|Date(?:32|Time|Time64)?|Time(?:64)?|Bool|UUID|IPv[46]"
     r"|Enum(?:8|16)?|JSON|Dynamic)(?:\(|$)"
@@ -20,7 +20,7 @@ _KNOWN = re.compile(
 
 
 def check_ingestion(checker: Checker, sources: Iterable[DataSource]) -> list[Diagnostic]:
-    """Report the columns that take a part of an event, and have a type that nothing can be written to."""
+    """Report columns that are filled from events but have a type to which nothing can be written."""
     asked = [column for source in sources for column in taken(source) if not _is_known(column.type)]
     types = sorted({column.type for column in asked})
     answers = checker.describe_all([(_question(type_), {}) for type_ in types])
@@ -36,7 +36,7 @@ def _is_known(type_: str) -> bool:
 
 
 def _question(type_: str) -> str:
-    """Return a SELECT that ClickHouse refuses unless a type takes its example: constants are worked out at once."""
+    """Return a SELECT that ClickHouse refuses unless the type accepts its example: it evaluates constants early."""
     value = sample(type_, "x")
     text = json.dumps(value) if takes_json(type_) or not isinstance(value, str) else value
     raw = f"CAST({quote_literal(text)}, 'Nullable(String)')"

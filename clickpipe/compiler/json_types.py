@@ -1,4 +1,4 @@
-"""Types `JSON(…)` with arguments: ClickHouse's tree of a CREATE has no form for them, so they are judged apart."""
+"""Types `JSON(…)` with arguments, which ClickHouse's syntax tree of a CREATE cannot represent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _MARKS = frozenset(".,()=")
 
 
 def plain_types(source: DataSource) -> dict[str, str]:
-    """Return the types that have a `JSON(…)` in them, by column, with `JSON` in its place.
+    """Return the types that contain `JSON(…)`, by column, reduced to plain `JSON`.
 
-    One whose arguments hold more than names, types, numbers and texts stays as it is.
+    A type with arguments other than names, types, numbers and strings is left out.
     """
     found = {}
     for column in source.columns:
@@ -42,7 +42,7 @@ def _plain(type_: str) -> str:
 
 
 def _close(type_: str, opening: int) -> int | None:
-    """Return the number of the token that closes a bracket; None where something odd stands between."""
+    """Return the index of the token that closes a bracket; None if there is anything unexpected before it."""
     every = list(tokens(type_))
     depth = 0
     for number in range(opening, len(every)):

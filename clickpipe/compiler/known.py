@@ -1,4 +1,4 @@
-"""The names of a project that templates may put into SQL: `column(x)`, `table(x)`."""
+"""The names of a project that templates may put into SQL with `column(x)` and `table(x)`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import cached_property
 from clickpipe.project import Pipe, Project
 
 _WORD = re.compile(r"\w+")
-_ANY_TABLE = re.compile(r"\b(?:table|symbol)\s*\(", re.IGNORECASE)  # what a template reads then is not told by its text
+_ANY_TABLE = re.compile(r"\b(?:table|symbol)\s*\(", re.IGNORECASE)  # can read tables that the text does not name
 _ALIAS = re.compile(r"\bAS\s+(?:`([^`\n]+)`|([A-Za-z_]\w*))", re.IGNORECASE)
 
 
 class KnownNames:
-    """Columns of data sources and what SQL calls its results; data sources and pipes. Looked up when asked for."""
+    """Columns of data sources and aliases in SQL; data sources and pipes. Computed on first use."""
 
     def __init__(self, project: Project, *, any_enum: bool = False) -> None:
         """Keep the project; `any_enum`: see `ProjectRules`."""
@@ -34,42 +34,42 @@ class KnownNames:
 
     @property
     def listed(self) -> frozenset[str]:
-        """Return all columns: what is checked is told to who deploys."""
+        """Return all columns: whoever deploys may see them."""
         return self.columns
 
     def inside(self, pipe: str) -> KnownNames:
-        """Return the same for each pipe."""
+        """Return the same names for every pipe."""
         del pipe
         return self
 
     def of(self, pipe: Pipe) -> PipeNames:
-        """Return the names that a pipe's SQL can see: errors tell its callers of no others."""
+        """Return the names visible to a pipe's SQL; errors reveal only these to its callers."""
         if pipe.name not in self._of:
             self._of[pipe.name] = PipeNames(self, self._project, pipe)
         return self._of[pipe.name]
 
 
 class PipeNames:
-    """Columns of what a pipe reads, through other pipes too, by the words in their SQL; data sources and pipes."""
+    """Columns of what a pipe reads, directly or through pipes, by the words in their SQL; data sources and pipes."""
 
     def __init__(self, every: KnownNames, project: Project, pipe: Pipe) -> None:
-        """Keep them: names are looked up when asked for."""
+        """Names are computed on first use."""
         self._every, self._project, self._pipe = every, project, pipe
         self.any_enum = every.any_enum
 
     @cached_property
     def columns(self) -> frozenset[str]:
-        """Return the columns of the data sources, and every alias in the pipes' SQL."""
+        """Return the columns that templates may use."""
         return self._every.columns if self._seen[1] else self.listed
 
     @cached_property
     def listed(self) -> frozenset[str]:
-        """Return those of what the texts name: which others `table()` may read, callers are not told."""
+        """Return the columns of tables named in the texts; callers may not know what else `table()` can read."""
         sources, pipes = self._seen[0]
         return _columns(self._project, sources, pipes)
 
     def inside(self, pipe: str) -> PipeNames:
-        """Return the same for each pipe that it reads."""
+        """Return the same names for every pipe that it reads."""
         del pipe
         return self
 

@@ -1,4 +1,4 @@
-"""What a project compiles to."""
+"""The result of compiling a project."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clickpipe.template import Binder, BoundSQL, Parameter, Secrets, no_secret
 
 @dataclass(frozen=True, slots=True)
 class BoundQuery(BoundSQL):
-    """SQL with its parameters, and what its text was composed of."""
+    """SQL with its parameters, and the composition of its text."""
 
     composed: Composition = field(kw_only=True)
 
@@ -41,8 +41,8 @@ class QueryFunction:
     def bind(self, **values: Any) -> BoundQuery:
         """Return SQL over the data sources' own names, with the values as query parameters.
 
-        Raises TemplateError (MissingParameter, a value that is not of its type) or what the pipe's
-        author raises with `error()`.
+        Raises TemplateError (such as MissingParameter, or for a value of the wrong type), or what the pipe's author
+        raises with `error()`.
         """
         return self.bind_to(None, values)
 
@@ -53,9 +53,9 @@ class QueryFunction:
         secret: Secrets = no_secret,
         within: Collection[str] = (),
     ) -> BoundQuery:
-        """Return SQL over physical tables; `tables` gives the quoted name for a data source's name.
+        """Return SQL over physical tables; `tables` returns the quoted name for a data source's name.
 
-        `within`: see `Composer`.
+        `within` is described at `Composer`.
         """
         binder = Binder(self._names.of(self._pipe), secret)
         composed = Composer(self._project, self._reader, tables, within).pipe(self._pipe, values, binder)
@@ -64,7 +64,7 @@ class QueryFunction:
 
 @dataclass(frozen=True, slots=True)
 class MaterializedView:
-    """A materialized pipe: rows of `source`, as they arrive, go through the query into `target`."""
+    """A materialized pipe: rows of `source` pass through the query into `target` as they arrive."""
 
     name: str
     source: str
@@ -74,7 +74,7 @@ class MaterializedView:
 
 @dataclass(frozen=True, slots=True)
 class CopyPipe:
-    """A copy pipe: run on demand or by `schedule` (cron, UTC), its rows append to or replace `target`."""
+    """A copy pipe: run on demand or on `schedule` (cron, UTC); appends its rows to `target`, or replaces them."""
 
     name: str
     target: str
@@ -86,10 +86,10 @@ class CopyPipe:
 
 @dataclass(frozen=True, slots=True)
 class CompiledProject:
-    """A project that was checked: data sources, query functions, views and copies by name.
+    """A checked project: data sources, query functions, views and copies by name.
 
-    `known_names` are what its templates may put into SQL, `reader` reads SQL, `rules` are what the project is held to;
-    `names` tells of each file what it defines and reads.
+    `known_names` are the names that its templates may put into SQL, `reader` parses SQL, `rules` are the rules it was
+    checked by; `names` are what each file defines and reads.
     """
 
     project: Project
@@ -104,7 +104,7 @@ class CompiledProject:
     names: Mapping[str, FileNames] = field(default_factory=dict)
 
     def learned(self) -> dict[str, list[ResultColumn]]:
-        """Return what only ClickHouse could tell, for `restore_project`: columns of endpoints and derived tables."""
+        """Return what only ClickHouse can determine, for `restore_project`: columns of endpoints, derived tables."""
         found = {name: list(endpoint.columns) for name, endpoint in self.endpoints.items()}
         for source in self.data_sources.values():
             if source.derived:
@@ -112,6 +112,6 @@ class CompiledProject:
         return found
 
     def fingerprint(self) -> str:
-        """Return a stable name for the project's whole text."""
+        """Return a stable hash of all the project's text."""
         texts = self.project.files
         return fingerprint(*(part for file in sorted(texts) for part in (file, texts[file])))

@@ -1,4 +1,4 @@
-"""What each file defines and what it reads, by name: what has to be checked again when a file changes."""
+"""The names that each file defines and reads, to find what to check again when a file changes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from clickpipe.diagnostics import Diagnostic
 from clickpipe.project import DataSource, Pipe, Project, connection_names, load_texts, resource_name
 from clickpipe.sql import Kind, tokens
 
-INCLUDED = ".incl"  # every file that includes reads this name, every .incl file defines it
+INCLUDED = ".incl"  # read by every file with an INCLUDE, defined by every .incl file
 
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
-    """The names that a file defines, and those it reads: of data sources and pipes, `@name` of connections."""
+    """The names that a file defines, and those it reads: data sources and pipes, connections as `@name`."""
 
     defines: frozenset[str]
     reads: frozenset[str]
@@ -29,7 +29,7 @@ def file_names(project: Project, graph: Graph) -> dict[str, FileNames]:
 
 
 def _file_names(project: Project, named: Iterable[tuple[Pipe, str]]) -> dict[str, FileNames]:
-    """Return the names of each file; `named` are pipes with each name that may be a table's in their SQL."""
+    """Return the names of each file; `named` are pairs of a pipe and a name in its SQL that may be a table."""
     reads: dict[str, set[str]] = {file: set() for file in project.files}
     defines: dict[str, set[str]] = {file: _defined(file) for file in project.files}
     for source in project.data_sources.values():
@@ -51,9 +51,9 @@ def _file_names(project: Project, named: Iterable[tuple[Pipe, str]]) -> dict[str
 
 
 def changed_names(texts: Mapping[str, str], files: Collection[str]) -> dict[str, FileNames]:
-    """Return the names of some of the files with these texts; each may include any of the others.
+    """Return the names of some of the files, given all texts; each may include any of the others.
 
-    ClickHouse is not asked: what a file reads is every name in its SQL, those of columns and functions too.
+    Works without ClickHouse: every name in its SQL counts as read, even those of columns and functions.
     """
     project = load_texts({file: text for file, text in texts.items() if file in files or file.endswith(INCLUDED)})
     named = (
@@ -66,7 +66,7 @@ def changed_names(texts: Mapping[str, str], files: Collection[str]) -> dict[str,
 
 
 def _names_in(sql: str) -> set[str]:
-    """Return the names in SQL text, those that hold a dot too, and its texts: joinGet names tables in one."""
+    """Return the names in SQL, qualified ones too, and its strings: joinGet names tables in a string."""
     found: set[str] = set()
     before = ""
     for token in tokens(sql):
@@ -81,7 +81,7 @@ def _names_in(sql: str) -> set[str]:
 
 
 def owners(included: Mapping[str, Collection[str]], diagnostic: Diagnostic) -> set[str]:
-    """Return the file that a diagnostic is about, and those that include its place; `included` tells what files do."""
+    """Return a diagnostic's file, and the files that include it; `included` maps files to what they include."""
     place = diagnostic.span.file
     return {place, *(file for file, names in included.items() if place in names)}
 
@@ -106,7 +106,7 @@ def _with_quarantine(name: str) -> set[str]:
 
 
 def _meant(name: str) -> set[str]:
-    """Return the names of what a name may mean: `events__v2` is also `events` with VERSION 2."""
+    """Return the names that a name may refer to: `events__v2` is also `events` with VERSION 2."""
     base, mark, version = name.rpartition("__v")
     return {name, base} if mark and version.isdigit() else {name}
 
@@ -116,7 +116,7 @@ def affected(
 ) -> set[str]:
     """Return the files to check again: those `changed`, those that read what changed, and the `doubtful` ones.
 
-    `known` are all files' names as they were when they were last checked, `gone` files that there are no more.
+    `known` are the names of all files when they were last checked, `gone` are files that no longer exist.
     """
     names = {name for file in (*changed, *gone) if file in known for name in known[file].defines}
     names |= {name for new in changed.values() for name in new.defines}
@@ -133,7 +133,7 @@ def affected(
 
 
 def needed(names: Mapping[str, FileNames], files: Iterable[str]) -> set[str]:
-    """Return the files with all that they read, directly or not; includes can be needed by any."""
+    """Return the files and all that they read, directly or indirectly; any file may need included ones."""
     owners: dict[str, list[str]] = {}
     for file, own in names.items():
         for name in own.defines:

@@ -1,4 +1,4 @@
-"""A node of a pipe by itself: its parameters, and its SQL over the data sources' own names."""
+"""A single node of a pipe: its parameters, and its SQL over the data sources' own names."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from clickpipe.template import Binder, BoundSQL, Parameter
 
 
 def node_parameters(compiled: CompiledProject, pipe: Pipe, node: Node) -> list[Parameter]:
-    """Return the parameters of a node and of all that it reads."""
+    """Return the parameters of a node and of everything it reads."""
     return list(parameters(build_graph(compiled.project, compiled.reader)[0], pipe, node))
 
 
 def bind_node(compiled: CompiledProject, pipe: Pipe, node: Node, values: Mapping[str, Any]) -> BoundSQL:
-    """Return the SQL of a node with what it reads, and what is bound in it; a secret is shown as a sample.
+    """Return the SQL of a node with what it reads, and its parameters; secrets are replaced by a sample.
 
     Raises what its template raises.
     """

@@ -1,7 +1,7 @@
-"""What copies read elsewhere, by table functions such as `s3(…)`: a check opens none of it.
+"""Checks copies that read other systems with table functions such as `s3(…)`, without opening any of them.
 
-In the SQL that ClickHouse types, a call with the structure of its rows as a text (`'id String, n Int32'`) stands for an
-empty table of that structure. Of other calls the columns are known only when the copy runs.
+In the SQL that ClickHouse types, an empty table replaces each call that gives the structure of its rows as a string
+(`'id String, n Int32'`). The columns of other calls are only known when the copy runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STRUCTURE = re.compile(r"^'\s*[`\"]?\w+[`\"]?\s+[A-Z]\w*[\s,('].*$|^'\s*\w+\s+[
 
 
 def without_sources(sql: str) -> str | None:
-    """Return SQL in which an empty table stands for each such call; None where the columns of one are not known."""
+    """Replace each such call in SQL by an empty table; None if the columns of one are unknown."""
     parts: list[str] = []
     at = 0
     for start, end in _calls(sql):
@@ -30,7 +30,7 @@ def without_sources(sql: str) -> str | None:
 
 
 def _calls(sql: str) -> Iterator[tuple[int, int]]:
-    """Yield where each call starts and ends, outside of texts and comments."""
+    """Yield the (start, end) of each call outside strings and comments."""
     at = 0
     while (call := _CALL.search(sql, at)) is not None:
         skipped = next((m for m in _PART.finditer(sql, at) if m.end() > call.start()), None)

@@ -1,4 +1,4 @@
-"""What a pipe is made of with the pipes that it reads: its parameters, and what it costs to render it."""
+"""Properties of a pipe together with the pipes that it reads: its parameters, and the cost of rendering it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from clickpipe.project import Pipe
 
 
 def parameters_read(compiled: CompiledProject, pipe: str) -> frozenset[str]:
-    """Return the names of the parameters of a pipe and of all that it reads; none for a pipe that there is not."""
+    """Return the names of the parameters of a pipe and of all that it reads; empty for an unknown pipe."""
     programs = (node.program for read in _read(compiled, pipe) for node in read.nodes)
     return frozenset(parameter.name for program in programs for parameter in program.parameters)
 
 
 def is_quick(compiled: CompiledProject, pipe: str) -> bool:
-    """Tell whether rendering a pipe, with all that it reads, costs no more than its text and values are long."""
+    """Return whether rendering a pipe and all that it reads takes time linear in text and values."""
     return all(node.program.is_quick for read in _read(compiled, pipe) for node in read.nodes)
 
 

@@ -1,4 +1,4 @@
-"""Each rendering of a node by itself: that it is one SELECT, of what it may read, over names that there are."""
+"""Checks that each rendering of a node is a single SELECT that reads only known names it is allowed to read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from clickpipe.sql import Reader, Refusal, Syntax, check as check_statement, tab
 
 
 class Readable:
-    """Tells what is wrong with renderings before ClickHouse is asked for their types."""
+    """Finds what is wrong with renderings before ClickHouse types them."""
 
     def __init__(self, project: Project, reader: Reader[CheckFailure], rules: ProjectRules) -> None:
-        """Judge the nodes of a project by these rules."""
+        """Check the nodes of a project by these rules."""
         self._tables = TableNames(project)
         self._names = KnownNames(project)
         self._shared = frozenset(name for name in project.data_sources if "." in name)
@@ -31,7 +31,7 @@ class Readable:
         self._found: dict[int, tuple[Variant, Diagnostic | None]] = {}  # by the variant's id
 
     def check(self, nodes: Iterable[NodeInfo]) -> list[Diagnostic]:
-        """Report what is wrong with nodes: each once, with the condition that leads to it."""
+        """Report each problem of the nodes once, with the condition under which it occurs."""
         diagnostics: list[Diagnostic] = []
         for info in nodes:
             problems = [self.problem(info, variant) for variant in info.variants]
@@ -41,13 +41,13 @@ class Readable:
                 return problem.message if problem is not None else None
 
             told = of_all_calls(info, problems, again, strict=not self._rules.lenient)
-            if told and told[0] == problems[0]:  # of the simplest call all is told
+            if told and told[0] == problems[0]:  # report everything that is wrong with the simplest call
                 told += list(self._unknown(info, info.variants[0]))[1:]
             diagnostics += [*told, *info.remarks, *self._sources(info)]
         return diagnostics
 
     def problem(self, info: NodeInfo, variant: Variant) -> Diagnostic | None:
-        """Return what is wrong with one rendering: it cannot be read, may not be run, or names what is not there."""
+        """Return what is wrong with one rendering: it does not parse, is not allowed, or names something unknown."""
         known = self._found.get(id(variant))
         if known is None:
             known = self._found[id(variant)] = (variant, self._judged(info, variant))
@@ -59,10 +59,10 @@ class Readable:
             offset = character(variant.rendered.text, syntax.offset) if syntax.offset is not None else 0
             place = variant.rendered.locate(offset)
             return Diagnostic("CP4001", clean(syntax.message), place, hint=expected(syntax.message))
-        assert syntax is not None  # noqa: S101 - the graph's renderings are read
+        assert syntax is not None  # noqa: S101 - the graph's renderings are parsed
         if syntax.unplaced:
-            message = f"it cannot be told where this query names the table '{syntax.unplaced}'"
-            return Diagnostic("CP4001", message, variant.rendered.locate(0), hint="write it in another way")
+            message = f"the name of the table '{syntax.unplaced}' cannot be located in this query"
+            return Diagnostic("CP4001", message, variant.rendered.locate(0), hint="rewrite the query")
         sources = COPY_SOURCES if info.pipe.kind is PipeKind.COPY else ()
         missing = next(self._unknown(info, variant), None)
         elsewhere = {table.full_name for table in syntax.tables if table.database} if missing is not None else ()
@@ -80,14 +80,14 @@ class Readable:
         return self.problem(info, replace(variant, syntax=self._reader.read(variant.rendered.text)))
 
     def _sources(self, info: NodeInfo) -> list[Diagnostic]:
-        """Tell which settings a copy needs on its server: a project alone does not know them."""
+        """Report the settings that a copy needs on its server, which the project itself cannot know."""
         if info.pipe.kind is not PipeKind.COPY:
             return []
         trees = [(v, v.syntax.tree) for v in info.variants if isinstance(v.syntax, Syntax)]
         for variant, tree in trees:
             for name in table_functions(tree):
                 if name in COPY_SOURCES and name not in self._rules.copy_sources:
-                    message = f"'{name}' is read only where the server's setting copy_sources names it"
+                    message = f"'{name}' can be read only if the server's setting copy_sources lists it"
                     hint = f'set copy_sources = "{name}" on the server'
                     severity = Severity.ERROR if self._rules.on_server else Severity.WARNING
                     return [Diagnostic("CP4004", message, _word(variant, name), severity, hint)]
@@ -95,17 +95,17 @@ class Readable:
 
 
 def _refused(refusal: Refusal, variant: Variant) -> Diagnostic:
-    """Tell in the author's file why a rendering is not one SELECT that reads what it may."""
+    """Report in the author's file why a rendering is not a SELECT that reads only what it may."""
     code = "CP4003" if refusal.statement else "CP4004"
-    hint = "what SQL may read: data sources, pipes, nodes, and the functions listed in docs/datafiles.md"
+    hint = "SQL may read data sources, pipes, nodes, and the functions listed in docs/datafiles.md"
     if refusal.statement:
-        hint = "a node is one SELECT; tables are changed by deployments, events and copies"
+        hint = "a node is a single SELECT; only deployments, events and copies change tables"
     elif (source := refusal.word.lower()) in COPY_SOURCES:
-        hint = f'copy pipes may read it where the setting copy_sources names it: copy_sources = "{source}"'
+        hint = f'copy pipes may read it if the setting copy_sources lists it: copy_sources = "{source}"'
     return Diagnostic(code, refusal.message, _word(variant, refusal.word), hint=hint)
 
 
 def _word(variant: Variant, word: str) -> Span:
-    """Return the place of a word in a rendering, else its start."""
+    """Return the span of a word in a rendering, else its start."""
     at = max(0, variant.rendered.text.lower().find(word.lower())) if word else 0
     return variant.rendered.locate(at, len(word) or 1)

@@ -1,8 +1,8 @@
-"""Whether a refusal is the author's mistake, or comes from a value that the check made up.
+"""Decides whether ClickHouse refuses a statement because of the author's mistake, or of a value that the check made up.
 
-A parameter without a default is checked with a value of ours. What ClickHouse says of such a value is never told: other
-values are tried, of the kinds that SQL reads texts and numbers as. What is refused alike whatever the value is the
-author's mistake.
+A parameter without a default is checked with a made-up value. ClickHouse's errors about such a value are never
+reported: other values are tried, of the kinds that SQL accepts as strings and numbers. A statement that is refused in
+the same way for any value is the author's mistake.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _TEXTS = (
     *("127.0.0.1", "{}", "[]", "a", "true", "1.5", "2023-01-01 00:00:00.000", "202301", "en", "sum", "100", "2023"),
 )
 _NUMBERS = (0, 2, 10, 100, 3600, 2023, 202301)
-# Errors about values, in the words of their names: never told of values that are not the author's.
+# Errors about values, by name: never reported about values that are not the author's.
 _ABOUT_VALUES = re.compile(
     r"^(CANNOT_(PARSE|CONVERT|READ)|UNKNOWN_ELEMENT_OF_ENUM|VALUE_IS_OUT_OF_RANGE|ARGUMENT_OUT_OF_BOUND|ILLEGAL_DIVISION"
     r"|DECIMAL_OVERFLOW|INCORRECT_DATA|TOO_LARGE|PARAMETER_OUT_OF_BOUND|SIZES_OF_ARRAYS)"
 )
 _ENUM = re.compile(r"Enum(?:8|16)?\(\s*'((?:[^'\\]|\\.)*)'")
-_LABELS = 12  # labels of enums that are tried
+_LABELS = 12  # labels of enums to try
 
 Answer = list[ResultColumn] | CheckFailure | None
 Describe = Callable[[str, Mapping[str, Any]], Answer]
@@ -40,18 +40,18 @@ def enum_labels(project: Project) -> tuple[str, ...]:
 
 
 class Samples:
-    """Looks for values that ClickHouse takes."""
+    """Looks for values that ClickHouse accepts."""
 
     def __init__(self, describe: Describe, labels: Sequence[str] = ()) -> None:
-        """Ask with `describe`; `labels` are tried beside the usual texts."""
+        """Ask with `describe`; `labels` are tried in addition to the usual strings."""
         self._describe = describe
         self._texts = (*_TEXTS, *labels)
 
     def settle(self, sql: str, params: Mapping[str, Any], refused: CheckFailure, ours: Sequence[str]) -> Answer:
-        """Return the answer to a statement that was refused: with values that fit, else the author's mistake.
+        """Return the answer to a refused statement: with values that fit, or else the author's mistake.
 
-        `ours` are the parameters whose values were made up. Returns None where nothing that was tried fits, and every
-        refusal was about the values.
+        `ours` are the parameters with made-up values. Returns None if nothing that was tried fits, and every error was
+        about the values.
         """
         if not ours:
             return refused
@@ -72,9 +72,9 @@ class Samples:
             yield {name: _instead(params[name], text, _NUMBERS[number % len(_NUMBERS)]) for name in ours}
 
     def _one_by_one(self, sql: str, params: Mapping[str, Any], refused: CheckFailure, ours: Sequence[str]) -> Answer:
-        """Look for values of parameters that mean different things: one fits when the refusal is another then."""
+        """Find values for parameters with different meanings, one by one: a value fits if the error changes."""
         given, answer = dict(params), refused
-        open_names = list(ours)  # those of which no value is known to fit
+        open_names = list(ours)  # those without a value known to fit
         while open_names:
             before = _without_values(answer.message, given, ours)
             for name, (number, text) in ((n, t) for n in open_names for t in enumerate(self._texts)):
@@ -100,12 +100,12 @@ def _instead(value: Any, text: str, number: int) -> Any:
 
 
 def _mentions(message: str, values: Mapping[str, Any], ours: Iterable[str]) -> bool:
-    """Tell whether a message shows a value of ours."""
+    """Return whether a message contains a made-up value."""
     return _without_values(message, values, ours) != clean(message)
 
 
 def _without_values(message: str, values: Mapping[str, Any], ours: Iterable[str]) -> str:
-    """Return a message with a sign in place of the values that are ours."""
+    """Return a message with made-up values replaced by `?`."""
     text = clean(message)
     items = [i for name in ours for i in (values[name] if isinstance(values[name], list) else [values[name]])]
     for item in sorted({str(item) for item in items}, key=len, reverse=True):

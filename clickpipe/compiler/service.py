@@ -1,7 +1,7 @@
 """Service data sources: `tinybird.…` tables about the workspace itself, with their columns.
 
-Their names are known and their columns typed, so that pipes that read them compile. Reference: the sets of
-columns that the published client's package documents.
+Their names and types are known, so that pipes that read them compile. The columns are those that the published client's
+package documents.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SERVICE_SOURCES: dict[str, str] = {
 }
 
 
-# Those that a server writes; the others are typed, and not served yet.
+# Those that a server fills; the others have types, but are not available yet.
 SERVED = frozenset(
     {
         "block_log",
@@ -73,7 +73,7 @@ SERVED = frozenset(
 
 
 def qualified(name: str) -> str:
-    """Return a service data source's name as SQL has it."""
+    """Return the name of a service data source in SQL."""
     return f"{DATABASE}.{name}"
 
 

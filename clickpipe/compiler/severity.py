@@ -1,7 +1,7 @@
-"""Which findings about a node are errors: the one rule, docs/diagnostics.md#errors-and-warnings.
+"""Which problems of a node are errors; see docs/diagnostics.md#errors-and-warnings.
 
-An error is what makes a resource unusable however it is called, and what its simplest call meets: no optional
-parameter given, each required one with a value that fits. All else is a warning.
+An error is a problem that makes a resource unusable however it is called, or that its simplest call meets: no optional
+parameters, and a valid value for each required one. Anything else is a warning.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from clickpipe.diagnostics import Diagnostic, Severity
 
 
 def severity(info: NodeInfo, problems: Sequence[Diagnostic | None], number: int, *, strict: bool) -> Severity:
-    """Return how bad it is that one variant of a node has a problem, given what is wrong with each.
+    """Return the severity of one variant's problem, given the problems of all variants of a node.
 
-    With `strict` (`broken_branches = "error"`), a branch that works in no rendering is an error too.
+    With `strict` (`broken_branches = "error"`), a branch that works in no rendering is an error, too.
     """
     problem = problems[number]
     if problem is None or problem.severity is Severity.WARNING:

@@ -1,4 +1,4 @@
-"""The SELECTs that a node is checked with: its renderings, with all they read spliced in."""
+"""The SELECTs that check a node: its renderings, with all they read spliced in."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.sql import Composition, Syntax, columns_part
 from clickpipe.template import SECRET_NAMES, Binder
 
-_NUMBERED = re.compile(r"_\d+$")  # what the binder puts behind a name that is taken
+_NUMBERED = re.compile(r"_\d+$")  # the binder's suffix for a name that is taken
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A SELECT to be checked: its SQL and parameters, what it is composed of, and which values the check made up."""
+    """A SELECT to check: its SQL and parameters, its composition, and the parameters with made-up values."""
 
     sql: str
     params: Mapping[str, Any]
@@ -30,13 +30,13 @@ class Statement:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Return what is the same for statements with equal answers."""
+        """Return a key that is equal for statements with equal answers."""
         return self.sql, repr(self.params)
 
 
 @dataclass(frozen=True, slots=True)
 class InnerWay:
-    """Renderings (`numbers`, `simplest` among them) of a node below another that give columns of their own."""
+    """Renderings (`numbers`, `simplest` among them) of a node further down that return columns of their own."""
 
     inner: NodeInfo
     numbers: Sequence[int]
@@ -44,10 +44,10 @@ class InnerWay:
 
 
 class Statements:
-    """Puts SELECTs together, each once."""
+    """Composes SELECTs, each once."""
 
     def __init__(self, composer: Composer, names: KnownNames, graph: Graph) -> None:
-        """Keep what they are made of."""
+        """Keep what the SELECTs are composed from."""
         self._composer = composer
         self._names = names
         self._graph = graph
@@ -55,14 +55,14 @@ class Statements:
         self._shapes: dict[tuple[Key, int], list[list[int]]] = {}
 
     def of(self, info: NodeInfo, variant: Variant) -> Statement | None:
-        """Return a rendering's; None where what it reads ends in an `error()` of its author's, or is not known."""
+        """Return a rendering's SELECT; None if something it reads raises `error()`, or is unknown."""
         known = self._made.get(id(variant))
         if known is None:
             known = self._made[id(variant)] = (variant, self.with_values(info, variant.values))
         return known[1]
 
     def shapes(self, info: NodeInfo) -> list[list[int]]:
-        """Return the numbers of a node's variants, those together that give the same columns."""
+        """Group the numbers of a node's variants by the columns that they return."""
         key = ((info.pipe.name, info.node.name), len(info.variants))
         if key not in self._shapes:
             parts: dict[str, list[int]] = {}
@@ -73,14 +73,14 @@ class Statements:
         return self._shapes[key]
 
     def inner_ways(self, info: NodeInfo) -> Iterator[InnerWay]:
-        """Yield the ways of nodes below that `of` does not see: it takes each inner node's first."""
+        """Yield the variants of nodes further down that `of` does not cover, as it uses the first variant of each."""
         for inner in self._graph.reachable(info.pipe, info.node)[1:]:
             for numbers in self.shapes(inner):
                 if 0 not in numbers:
                     yield InnerWay(inner, numbers, min(numbers, key=lambda n: len(inner.variants[n].values)))
 
     def through(self, info: NodeInfo, way: InnerWay) -> Iterator[Statement]:
-        """Yield the node's SELECTs for calls that lead that way, the simplest first."""
+        """Yield the node's SELECTs for calls that use these variants, the simplest first."""
         leading = way.inner.variants[way.simplest].values
         for variant in info.variants:
             own = {**info.node.program.required_samples(), **variant.values, **leading}
@@ -89,7 +89,7 @@ class Statements:
                 yield made
 
     def with_values(self, info: NodeInfo, own: Mapping[str, str]) -> Statement | None:
-        """Return the node's SELECT for values of its parameters, as `of` does."""
+        """Return the node's SELECT for values of its parameters, like `of`."""
         below = self._graph.reachable(info.pipe, info.node)
         programs = [read.node.program for read in below]
         every = {name: value for program in programs for name, value in program.every_sample().items()}
@@ -97,7 +97,7 @@ class Statements:
         for samples in (needed, every):
             with contextlib.suppress(ClickpipeError):
                 binder = Binder(self._names, sample_secret)
-                text = info.node.program.render(own, binder)  # first: its own placeholders get their names
+                text = info.node.program.render(own, binder)  # first, so that its own placeholders keep their names
                 given = {**samples, **own}
                 composed = self._composer.text(text, info.pipe, info.node, given, binder)
                 sql = without_sources(composed.text)
@@ -108,7 +108,7 @@ class Statements:
 
 
 def _made_up(name: str, value: Any, given: Collection[str], chosen: Collection[str]) -> bool:
-    """Tell whether a bound value was made up: it was given by the check, and is none that the author lists."""
+    """Return whether the check made up a bound value: it provided it, and the author does not list it."""
     if name.startswith(SECRET_NAMES):
         return True
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What names in a project's SQL may mean, and what is told of those that mean nothing."""
+"""Resolves table names in a project's SQL, and reports those that are unknown."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from clickpipe.sql import Syntax, TableReference, Use
 from clickpipe.template import Rendered
 
 QUARANTINE_SUFFIX = "_quarantine"
-_FEW, _ALIKE = 3, 0.8  # letters that two names differ in length by, and how like they are, where one is a typo
+_FEW, _ALIKE = 3, 0.8  # maximum difference in length, and minimum similarity, of a typo
 _VERSION = re.compile(r"__?v\d+$")
 _NOT_SHARED = frozenset({"system", "information_schema", DATABASE})
 
 
 class TableNames:
-    """What names in a project's SQL may mean."""
+    """Resolves table names in a project's SQL."""
 
     def __init__(self, project: Project) -> None:
-        """Take the names of data sources, their quarantines, and files that could not be read."""
+        """Collect the names of data sources, their quarantines, and files that could not be read."""
         self.project = project
         unread = {
             resource_name(f) for f in project.files if f.endswith((".datasource", ".pipe"))
@@ -33,12 +33,12 @@ class TableNames:
         self._tables = unread | bases | {f"{base}{QUARANTINE_SUFFIX}" for base in bases}
 
     def table(self, reference: TableReference) -> str | None:
-        """Return the data source (or quarantine) that a name means, None where it means none."""
+        """Return the data source (or quarantine) that a name refers to, or None."""
         name = self.project.canonical(reference.full_name)
         return name if name in self._tables else None
 
     def on(self, checker: Checker) -> Tables:
-        """Return the scratch tables of a checker, for those names that the project has."""
+        """Return a function that returns the checker's scratch table for a name of the project."""
 
         def table(name: str) -> str | None:
             known = name in self._tables or name.removeprefix(f"{DATABASE}.") in SERVICE_SOURCES
@@ -47,7 +47,7 @@ class TableNames:
         return table
 
     def unknown(self, pipe: Pipe, node: Node, rendered: Rendered, syntax: Syntax) -> Iterator[Diagnostic]:
-        """Report the names in a rendering that nothing has."""
+        """Report the unknown names in a rendering."""
         for reference in syntax.tables:
             known = (
                 is_service(reference)
@@ -55,7 +55,7 @@ class TableNames:
                 or self.table(reference) is not None
                 or reference.use is Use.IN  # it may be a column
             )
-            if not known and reference.database.lower() not in _NOT_SHARED:  # of those the statement check tells
+            if not known and reference.database.lower() not in _NOT_SHARED:  # the statement check reports those
                 yield self._unknown(pipe, rendered, reference)
 
     def _unknown(self, pipe: Pipe, rendered: Rendered, reference: TableReference) -> Diagnostic:
@@ -69,7 +69,7 @@ class TableNames:
             return Diagnostic("CP2003", message, span, hint=hint)
         if (other := next((p for p in self.project.pipes.values() if p.node(reference.name)), None)) is not None:
             message = f"'{reference.name}' is a node of the pipe '{other.name}': other pipes cannot read it"
-            hint = f"read {other.name}, which gives its last node or the one with a TYPE"
+            hint = f"read {other.name}: it returns the node with a TYPE, or its last node"
             return Diagnostic("CP2003", message, span, hint=hint)
         message = f"'{reference.full_name}' is not in the project"
         hint = f"add datasources/{reference.full_name}.datasource with its columns, or a pipe or node of that name"
@@ -77,7 +77,7 @@ class TableNames:
 
 
 def _is_typo(name: str, hint: str) -> bool:
-    """Tell whether a name is the one that `hint` suggests but for a letter or two, not one of another version."""
+    """Return whether a name differs from the hint's suggestion by a letter or two, and not by a version."""
     meant = hint.split("'")[1]
     same = SequenceMatcher(None, name, meant).ratio()
     return abs(len(name) - len(meant)) < _FEW and same > _ALIKE and not _VERSION.search(name)

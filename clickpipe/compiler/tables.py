@@ -1,4 +1,4 @@
-"""The tables that nodes are checked on: data sources, quarantines and service data sources, created empty."""
+"""The tables for checking nodes: data sources, quarantines and service data sources, created empty."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from clickpipe.sql import Refusal, check_create, quote_identifier, quote_literal
 
 SERVICE_NAMES = frozenset(qualified(name) for name in SERVICE_SOURCES)
 _QUARANTINE_COLUMNS = frozenset({"c__error_column", "c__error", "c__import_id", "insertion_date"})
-_LONG_NAME = 100  # a table's file has its name in it, and file systems have limits
+_LONG_NAME = 100  # a table's file contains its name, and file systems have limits
 
 
 def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagnostic]:
-    """Create each data source empty; report what ClickHouse refuses at the column or key it names."""
+    """Create each data source empty; report errors at the column or key that they mention."""
     wanted = [(source, table_ddl(source, checker.table(source.name))) for source in sources]
     diagnostics = []
     made: list[tuple[DataSource, str]] = []
@@ -39,7 +39,7 @@ def create_tables(checker: Checker, sources: Iterable[DataSource]) -> list[Diagn
 
 
 def _place(source: DataSource, refusal: Refusal) -> Span:
-    """Return the option, column or index that a refusal is about; else the data source."""
+    """Return the span of the option, column or index that a refusal is about; else of the data source."""
     words = (*source.engine.options.values(), *(c.default for c in source.columns if c.default))
     places = [(word.text, word.span) for word in words]
     places += [(f"{index.expression} {index.type}", index.span) for index in source.indexes]
@@ -47,7 +47,7 @@ def _place(source: DataSource, refusal: Refusal) -> Span:
 
 
 def create_quarantines(checker: Checker, sources: Iterable[DataSource], read: Collection[str]) -> list[Diagnostic]:
-    """Create the quarantine tables that are `read`, and those that could be refused; report what ClickHouse refuses."""
+    """Create the quarantine tables that are `read` or may be refused; report ClickHouse's errors."""
     wanted = [
         (source, table_ddl_quarantine(source, checker.table(f"{source.name}{QUARANTINE_SUFFIX}")))
         for source in sources
@@ -57,7 +57,7 @@ def create_quarantines(checker: Checker, sources: Iterable[DataSource], read: Co
 
 
 def check_types(checker: Checker, sources: Iterable[DataSource], known: Collection[Diagnostic]) -> list[Diagnostic]:
-    """Report types that ClickHouse does not know in data sources that have an error of another kind already."""
+    """Report unknown types in data sources that already have an error of another kind."""
     told = {(d.span.file, d.span.start) for d in known}
     columns = [(source, c) for source in sources for c in source.columns if (c.span.file, c.span.start) not in told]
     answers = checker.describe_all([(f"SELECT CAST([], {quote_literal(f'Array({c.type})')})", {}) for _, c in columns])
@@ -75,7 +75,7 @@ def _refused(checker: Checker, source: DataSource, failure: CheckFailure) -> Dia
 
 
 def _refused_alone(checker: Checker, source: DataSource, failure: CheckFailure) -> Span | None:
-    """Return the first column that ClickHouse refuses by itself for the same reason; None where there is none."""
+    """Return the first column that ClickHouse refuses on its own for the same reason, or None."""
     columns = source.columns
     if failure.name == "SYNTAX_ERROR":
         alone = [f"CREATE TABLE t ({column_ddl(c)}) ENGINE = Memory" for c in columns]
@@ -105,7 +105,7 @@ def _create(checker: Checker, tables: Sequence[tuple[DataSource, str]]) -> list[
 
 
 def _doubtful(source: DataSource) -> bool:
-    """Tell whether ClickHouse may refuse a quarantine table whose data source it takes: two columns of one name."""
+    """Return whether a quarantine table may be refused though its data source is not (column names, long name)."""
     return len(source.name) > _LONG_NAME or any(c.name in _QUARANTINE_COLUMNS for c in source.columns)
 
 

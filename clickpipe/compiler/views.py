@@ -1,4 +1,4 @@
-"""Materialized views and copies: their queries against their target data sources."""
+"""Checks materialized views and copies: their queries against their target data sources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SIMPLE = re.compile(r"^SimpleAggregateFunction\(\w+,\s*+(.*)\)$")
 def build_views(
     project: Project, graph: Graph, reader: Reader[CheckFailure]
 ) -> tuple[dict[str, MaterializedView], list[Diagnostic]]:
-    """Return the materialized views: source (the left-most data source), target, query."""
+    """Return the materialized views: source (the left-most data source), target, query; and diagnostics."""
     views: dict[str, MaterializedView] = {}
     diagnostics: list[Diagnostic] = []
     whole = {(info.pipe.name, info.node.name) for info in graph.nodes}
@@ -36,7 +36,7 @@ def build_views(
         if pipe.kind is not PipeKind.MATERIALIZED or pipe.target is None:
             continue
         if pipe.engine is not None and pipe.target.text in project.undefined_targets():
-            continue  # its SELECT has an error, which is told already
+            continue  # its SELECT has an error that is already reported
         if (problem := _target_exists(project, pipe)) is not None:
             diagnostics.append(problem)
             continue
@@ -47,11 +47,11 @@ def build_views(
             diagnostics.append(Diagnostic("CP3005", message, span, hint=hint))
             continue
         if (pipe.name, pipe.output.name) not in whole:
-            continue  # it is in a circle, or reads one
+            continue  # it is in a cycle, or reads one
         if any(_SECRET.search(info.node.program.source.text) for info in graph.reachable(pipe, pipe.output)):
-            message = "a materialized view reads no secret: ClickHouse keeps its SELECT as it is, for all to see"
+            message = "a materialized view cannot use secrets: its definition would contain them in plain text"
             span = pipe.output.program.source.span.sub(0, 1)
-            hint = "take what needs the secret into an endpoint or a copy that reads the view's target"
+            hint = "use the secret in an endpoint or copy that reads the view's target"
             diagnostics.append(Diagnostic("CP3005", message, span, hint=hint))
             continue
         if (problem := _renders(project, reader, pipe)) is not None:
@@ -67,18 +67,18 @@ def build_views(
 
 
 def _renders(project: Project, reader: Reader[CheckFailure], pipe: Pipe) -> Diagnostic | None:
-    """Tell what stops a view's SELECT when nothing is given, as when rows arrive."""
+    """Report what stops a view's SELECT without parameters, as when rows arrive."""
     try:
         Composer(project, reader, None).pipe(pipe, {}, Binder())
     except ClickpipeError as error:
         span = pipe.output.program.source.span.sub(0, 1)
-        hint = "what a view reads must render without parameters: it runs when rows arrive"
+        hint = "everything that a view reads must render without parameters: it runs when rows arrive"
         return Diagnostic("CP3004", error.message, span, hint=hint)
     return None
 
 
 def build_copies(project: Project, graph: Graph) -> tuple[dict[str, CopyPipe], list[Diagnostic]]:
-    """Return the copy pipes; a scheduled one must have a default for every parameter."""
+    """Return the copy pipes, and diagnostics; a scheduled one must have a default for every parameter."""
     copies: dict[str, CopyPipe] = {}
     diagnostics: list[Diagnostic] = []
     for pipe in project.pipes.values():
@@ -101,7 +101,7 @@ def build_copies(project: Project, graph: Graph) -> tuple[dict[str, CopyPipe], l
 
 
 def parameters(graph: Graph, pipe: Pipe, node: Node | None = None) -> tuple[Parameter, ...]:
-    """Return the parameters of a pipe (or of one of its nodes): its own, then those of what it reads."""
+    """Return the parameters of a pipe (or of one of its nodes), followed by those of what it reads."""
     found: dict[str, Parameter] = {}
     for info in graph.reachable(pipe, node or pipe.output):
         for parameter in info.node.program.parameters:
@@ -110,7 +110,7 @@ def parameters(graph: Graph, pipe: Pipe, node: Node | None = None) -> tuple[Para
 
 
 def trigger(graph: Graph, project: Project, pipe: Pipe) -> str | None:
-    """Return the data source whose inserts run the view: the left-most one of its query."""
+    """Return the data source whose inserts run the view: the left-most one in its query."""
     key: Key = (pipe.name, pipe.output.name)
     seen: set[Key] = set()
     while key not in seen:
@@ -139,7 +139,7 @@ def check_target(
 ) -> list[Diagnostic]:
     """Compare a query's columns with its target's; `canonical` are the target's types as ClickHouse writes them.
 
-    `casts` tells whether ClickHouse takes values of one type for those of another, aggregate states too.
+    `casts` returns whether ClickHouse can convert values of one type to another, including aggregate states.
     """
     diagnostics = []
     for column in columns:
@@ -152,7 +152,7 @@ def check_target(
             diagnostics.append(Diagnostic("CP4005", message, span, related=related, hint=hint))
         elif not _fits(column.type, target) and not casts(column.type, target):
             definition = source.column(column.name)
-            places = (Related("the column is here", definition.span),) if definition else ()
+            places = (Related("the column is defined here", definition.span),) if definition else ()
             message = f"column '{column.name}' is {column.type} in the query and {target} in '{source.name}'"
             hint = _mending(column, target, source.file)
             diagnostics.append(Diagnostic("CP4006", message, span, related=places, hint=hint))
@@ -161,7 +161,7 @@ def check_target(
     given = {c.name for c in columns}
     for definition in source.columns:
         if definition.name not in given and _AGGREGATE.search(definition.type):
-            message = f"the query gives no column '{definition.name}' for the data source '{source.name}'"
+            message = f"the query does not return the column '{definition.name}' of the data source '{source.name}'"
             diagnostics.append(
                 Diagnostic("CP4005", message, pipe.output.span, related=(Related("the column", definition.span),))
             )
@@ -169,7 +169,7 @@ def check_target(
 
 
 def _fits(given: str, target: str) -> bool:
-    """Tell whether a column can be stored for sure: equal types, numbers in a number, anything plain in a String."""
+    """Return whether a column can surely be stored: equal types, any number in a number, any plain type in a String."""
     given, target = (_SIMPLE.sub(r"\1", text) for text in (given, target))
     if given == target:
         return True
@@ -180,14 +180,14 @@ def _fits(given: str, target: str) -> bool:
 
 
 def _mending(column: ResultColumn, target: str, file: str) -> str:
-    """Return how a query's column and its target's type are brought together."""
+    """Return a hint on how to reconcile a query's column with its target's type."""
     declared = f"write `{column.name} {column.type}` in {file}"
     wanted, given = _STATE.match(target), _STATE.match(column.type)
     if wanted and not given:
-        return f"write {wanted[1]}State(…) AS {column.name} in the query: the column holds states, -Merge reads them"
+        return f"write {wanted[1]}State(…) AS {column.name} in the query: it stores states, to be read with -Merge"
     if given and not wanted:
         held = "values, not states" if target.startswith("SimpleAggregateFunction(") else "values"
-        return f"{declared}, or {given[1]}(…) AS {column.name} in the query: the column holds {held}"
+        return f"{declared}, or {given[1]}(…) AS {column.name} in the query: the column stores {held}"
     return declared
 
 
@@ -198,7 +198,7 @@ def _column_span(pipe: Pipe, name: str) -> Span:
 
 
 def _target_exists(project: Project, pipe: Pipe) -> Diagnostic | None:
-    assert pipe.target is not None  # noqa: S101 - the callers look
+    assert pipe.target is not None  # noqa: S101 - callers check
     if project.canonical(pipe.target.text) in project.data_sources:
         return None
     hint = (

@@ -111,9 +111,9 @@ def test_a_spliced_query_stays_as_its_author_wrote_it(inner: str, compiled: Comp
         ("SELECT id FROM absent", "Resource 'absent' not found"),
         ("SELECT id FROM evnts", "Resource 'evnts' not found"),
         ("SELECT joinGet('absent', 'price', 'a')", "Resource 'absent' not found"),
-        ("WITH (x -> x) AS hex SELECT h FROM low", "The lambda 'hex' would take the place of the function hex() in 'n': give it another name."),
-        ("SELECT arrayMap((x -> x) AS hex, [1]), h FROM low", "The lambda 'hex' would take"),
-        ("SELECT * FROM (WITH (x -> x) AS hex SELECT h FROM (SELECT h FROM low))", "The lambda 'hex' would take"),
+        ("WITH (x -> x) AS hex SELECT h FROM low", "The lambda 'hex' would replace the function hex() in 'n': give it another name."),
+        ("SELECT arrayMap((x -> x) AS hex, [1]), h FROM low", "The lambda 'hex' would replace"),
+        ("SELECT * FROM (WITH (x -> x) AS hex SELECT h FROM (SELECT h FROM low))", "The lambda 'hex' would replace"),
         ("SELECT (", "[Error] Syntax error"),
     ],
 )  # fmt: skip

@@ -98,7 +98,7 @@ def test_a_project_says_itself_what_may_be_lost() -> None:
             "AggregateFunction(sum, Int32)",
             "sum(n)",
             "Int64",
-            "write sumState(…) AS x in the query: the column holds states, -Merge reads them",
+            "write sumState(…) AS x in the query: the column stores states, -Merge reads them",
         ),
         (
             "AggregateFunction(sum, Int64)",
@@ -118,7 +118,7 @@ def test_a_project_says_itself_what_may_be_lost() -> None:
             "sumState(n)",
             "AggregateFunction(sum, Int32)",
             "write `x AggregateFunction(sum, Int32)` in sums.datasource, or sum(…) AS x in the query: "
-            "the column holds values, not states",
+            "the column stores values, not states",
         ),
         ("Array(String)", "sum(n)", "Int64", "write `x Int64` in sums.datasource"),
     ],
