@@ -1,4 +1,4 @@
-"""The configuration object, read once (`clickpipe.toml`, environment, flags); secrets; where a server listens."""
+"""Configuration, read once (`clickpipe.toml`, environment, flags); secrets; the address of a running server."""
 
 from clickpipe.config.address import ServerAddress, find_address, publish_address, withdraw_address
 from clickpipe.config.key import Cipher, is_encrypted, load_cipher

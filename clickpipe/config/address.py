@@ -1,4 +1,4 @@
-"""Where the server that holds a data folder listens: `server.json` in it, for commands on the same machine."""
+"""The address of the server that uses a data folder, for local commands: `server.json` in that folder."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class ServerAddress:
 
 
 def publish_address(data_dir: Path, address: ServerAddress, cipher: Cipher | None = None) -> None:
-    """Write the address into the data folder, readable by its owner only, the token encrypted."""
+    """Write the address to the data folder, readable only by its owner, with the token encrypted."""
     if cipher is not None:
         address = ServerAddress(address.url, cipher.encrypt(address.token))
     partial = data_dir / f"{_FILE}.new"
-    partial.unlink(missing_ok=True)  # one left behind would keep its mode
+    partial.unlink(missing_ok=True)  # a leftover file would keep its mode
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(asdict(address), file)
@@ -37,14 +37,15 @@ def publish_address(data_dir: Path, address: ServerAddress, cipher: Cipher | Non
 
 
 def withdraw_address(data_dir: Path) -> None:
-    """Remove the address: the server has stopped."""
+    """Remove the address when the server stops."""
     (data_dir / _FILE).unlink(missing_ok=True)
 
 
 def find_address(data_dir: Path, encryption_key: str = "") -> ServerAddress | None:
-    """Return what the last server wrote (it may have been killed since), or None: also where its key is not here.
+    """Return the address of the last server (which may have been killed since); None if there is none, or no key.
 
-    None for a server elsewhere: the file may be one that came with a project, and tokens and files are sent there.
+    Also None for the address of another machine: the file may have come with a project, and we send tokens and files
+    there.
     """
     with contextlib.suppress(OSError, ValueError, TypeError, ClickpipeError):
         found = ServerAddress(**json.loads((data_dir / _FILE).read_text(encoding="utf-8")))
@@ -58,13 +59,13 @@ def find_address(data_dir: Path, encryption_key: str = "") -> ServerAddress | No
 
 
 def _is_here(url: str) -> bool:
-    """Tell whether a URL is of this machine: a socket can listen on its address. Raises ValueError for no URL."""
+    """Return whether a URL's address is of this machine, by binding to it. Raises ValueError for an invalid URL."""
     host = urlsplit(url).hostname or ""
     if host in {"localhost", socket.gethostname()}:
         return True
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.inet_pton(family, host)  # a name is not asked for: who answers could be anybody
+        socket.inet_pton(family, host)  # no look-up of names: anybody could answer
         with socket.socket(family, socket.SOCK_STREAM) as tried:
             tried.bind((host, 0))
     except OSError:

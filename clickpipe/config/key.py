@@ -1,6 +1,7 @@
-"""The key by which tokens are encrypted at rest: it does not lie in the data folder, so a copy of that tells none.
+"""The key that encrypts tokens at rest. It is not in the data folder, so a copy of that reveals no token.
 
-It is made of the setting `encryption_key`, else read from `~/.config/clickpipe/key`, made at the first start.
+It is derived from the setting `encryption_key` or else read from `~/.config/clickpipe/key`, which the first start
+creates.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ class Cipher:
         self._aes = AESGCM(key)
 
     def encrypt(self, text: str) -> str:
-        """Return the text encrypted, marked as such; another each time."""
+        """Return the text encrypted and marked as such; the result differs each time."""
         nonce = secrets.token_bytes(_NONCE)
         return _MARK + base64.b64encode(nonce + self._aes.encrypt(nonce, text.encode(), None)).decode()
 
     def decrypt(self, text: str) -> str:
-        """Return what was encrypted; a text without the mark as it is. Raises ClickpipeError for another key's."""
+        """Decrypt a text; one without the mark is returned unchanged. Raises ClickpipeError if the key is wrong."""
         if not is_encrypted(text):
             return text
         from cryptography.exceptions import InvalidTag
@@ -44,21 +45,21 @@ class Cipher:
             return self._aes.decrypt(data[:_NONCE], data[_NONCE:], None).decode()
         except InvalidTag:
             message = (
-                "The tokens of this data folder were encrypted with another key: set encryption_key to what it was, "
-                "or bring back the file that it lay in (~/.config/clickpipe/key)."
+                "The tokens in this data folder are encrypted with another key: set encryption_key to its old value, "
+                "or restore the key file (~/.config/clickpipe/key)."
             )
             raise ClickpipeError(message, code="wrong_key") from None
 
 
 def is_encrypted(text: str) -> bool:
-    """Tell whether a text was made by a Cipher."""
+    """Return whether a text was encrypted by a Cipher."""
     return text.startswith(_MARK)
 
 
 def load_cipher(encryption_key: str, *, make: bool = True) -> Cipher | None:
-    """Return what encrypts tokens, by the setting `encryption_key` or the key file (made when absent, if `make`).
+    """Return the cipher for tokens, from the setting `encryption_key` or the key file (created if `make`).
 
-    None where there is no key and none can be kept: that is logged.
+    Returns None, and logs why, if there is no key and none can be stored.
     """
     if encryption_key:
         derived = hashlib.scrypt(encryption_key.encode(), salt=b"clickpipe tokens", n=2**14, r=8, p=1, dklen=_BYTES)
@@ -68,12 +69,12 @@ def load_cipher(encryption_key: str, *, make: bool = True) -> Cipher | None:
         return Cipher(_read(path) if path.exists() or not make else _make(path))
     except (OSError, ValueError) as error:
         if make:
-            _LOGGER.warning("tokens are not encrypted: the key %s cannot be kept (%s); set encryption_key", path, error)
+            _LOGGER.warning("tokens are not encrypted: no access to key file %s (%s); set encryption_key", path, error)
         return None
 
 
 def key_file() -> Path:
-    """Return where the key lies that was made here."""
+    """Return the path of the key file."""
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(home) / "clickpipe" / "key"
 
@@ -91,7 +92,7 @@ def _make(path: Path) -> bytes:
     key = secrets.token_bytes(_BYTES)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:  # another process was first
+    except FileExistsError:  # another process created it first
         return _read(path)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(base64.b64encode(key).decode() + "\n")

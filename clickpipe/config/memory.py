@@ -1,15 +1,15 @@
-"""How much memory there is: the machine's, or the container's where that is less."""
+"""The available memory: the machine's or, if less, the container's."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of control groups, in both their versions
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of control groups, versions 2 and 1
 
 
 def available_memory(groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return bytes of memory; what `groups`, the folder of control groups, allows at most."""
+    """Return the available memory in bytes; `groups` is the folder of control groups."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for name in _LIMITS:
         try:

@@ -1,4 +1,4 @@
-"""What a project is held to when it is compiled, where that is a choice of the settings."""
+"""Rules for compiling a project that the settings can change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 SETTINGS_FILE = "clickpipe.toml"
 
-# The table functions that only copy pipes may read, and ClickHouse's name of the source that each needs a grant on.
+# Table functions that only copy pipes may read, and the name of the source that ClickHouse requires a grant on.
 COPY_SOURCES = {
     "azureblobstorage": "AZURE",
     "deltalake": "S3",
@@ -24,11 +24,12 @@ COPY_SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class ProjectRules:
-    """`lenient`: branches that cannot work are warnings. `copy_sources`: what copies may read, in lower case.
+    """Rules for compiling a project.
 
-    `any_enum`: a value that is not among a parameter's `enum=` is taken. `lossy_columns` of views and copies may take
-    values that they alter or refuse. `on_server`: the rules are those of the server that the project is deployed to; a
-    project alone does not know what its server allows. `no_kafka` tells why no topic is read here; '' where they are.
+    `lenient`: broken branches are only warnings. `copy_sources`: table functions that copies may read, in lower case.
+    `any_enum`: values outside a parameter's `enum=` are accepted. `lossy_columns`: columns of views and copies that may
+    receive values that their types alter or refuse. `on_server`: these are the rules of the server that the project is
+    deployed to; without it, they are unknown. `no_kafka`: why no topic is read here, or ''.
     """
 
     lenient: bool = True
@@ -39,15 +40,15 @@ class ProjectRules:
     no_kafka: str = ""
 
     def key(self) -> str:
-        """Return a text that is another one for other rules."""
+        """Return a text that differs for different rules."""
         flags = f"{int(self.lenient)}{int(self.any_enum)}{int(self.on_server)}"
         return f"{flags}:{','.join(sorted(self.copy_sources))}:{','.join(sorted(self.lossy_columns))}:{self.no_kafka}"
 
 
 def with_project(rules: ProjectRules, text: str) -> ProjectRules:
-    """Return a server's rules with what a project's own `clickpipe.toml` says of how strict it is to be checked.
+    """Return a server's rules with the strictness settings from a project's own `clickpipe.toml`.
 
-    Nothing else of that file counts on a server, and nothing of one that cannot be read.
+    Other settings in that file are ignored on a server, and so is a file that cannot be parsed.
     """
     try:
         settings = tomllib.loads(text)
@@ -64,7 +65,7 @@ def with_project(rules: ProjectRules, text: str) -> ProjectRules:
 
 
 def names_of(text: str) -> frozenset[str]:
-    """Return the names in a setting that lists some, with commas between them."""
+    """Split a comma-separated setting into names."""
     return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 

@@ -1,7 +1,7 @@
-"""Secrets that templates ask for with `tb_secret`, beside those that a server keeps.
+"""Secrets for `tb_secret` from outside the server's own store.
 
-They are environment variables `CLICKPIPE_SECRET_<name>`; and in development what a project's `.env` and `.env.local`
-say.
+They come from environment variables `CLICKPIPE_SECRET_<name>` and, in development, from a project's `.env` and
+`.env.local`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ ENV_FILES = (".env", ".env.local")
 
 
 def environment_secret(name: str) -> str | None:
-    """Return a secret's value, None where it is not set."""
+    """Return a secret's value, or None if it is not set."""
     return os.environ.get(f"{PREFIX}{name}")
 
 
 def folder_secrets(root: Path) -> dict[str, str]:
-    """Return what `.env` and `.env.local` (which wins) of a project's folder say.
+    """Return the variables in `.env` and `.env.local` (which wins) of a project's folder.
 
-    Raises UnicodeDecodeError, ClickpipeError for one that is a link out of the project.
+    Raises UnicodeDecodeError, and ClickpipeError for a link out of the project.
     """
     found = [require_inside(root, path) for name in ENV_FILES if (path := root / name).is_file()]
     if not found:

@@ -1,4 +1,4 @@
-"""Settings with their defaults, and where they are read from."""
+"""The settings with their defaults, and where they are read from."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class KeyOfProject(str):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every limit and address. Set in `clickpipe.toml` by these names, or as `CLICKPIPE_<NAME>` in the environment.
+    """All limits and addresses. Set in `clickpipe.toml` by these names, or as `CLICKPIPE_<NAME>` in the environment.
 
-    Sizes are bytes, times seconds.
+    Sizes are in bytes, times in seconds.
     """
 
     host: str = "127.0.0.1"
@@ -107,11 +107,11 @@ class Settings:
     log_requests: str = "errors"
 
     def fail_fast_names(self) -> frozenset[str]:
-        """Return the data sources that refuse a request with a row that does not fit; `*` stands for all."""
+        """Return the data sources that refuse a request if any of its rows does not fit; `*` means all."""
         return frozenset(name.strip() for name in self.fail_fast.split(",") if name.strip())
 
     def rules(self, *, on_server: bool = False) -> ProjectRules:
-        """Return what projects are held to; `on_server`: these are the settings of the server they run on."""
+        """Return the rules for projects; `on_server` if these are the settings of the server that runs them."""
         sources = frozenset(name.strip().lower() for name in self.copy_sources.split(",") if name.strip())
         lenient, any_enum = self.broken_branches == "warning", self.enum_values == "ignore"
         no_kafka = self.no_kafka if on_server else ""
@@ -119,7 +119,7 @@ class Settings:
 
     @property
     def no_kafka(self) -> str:
-        """Why no Kafka data source reads its topic here, and what to do; '' where they do."""
+        """Return why no Kafka data source reads its topic here, and what to do; '' if they do."""
         if self.kafka == "off":
             return "the server's setting kafka is off (`clickpipe dev` reads topics with --with-connections)"
         if find_spec("confluent_kafka") is None:
@@ -128,9 +128,9 @@ class Settings:
 
 
 def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Return the settings for a project folder; `flags` that are not None win over all else.
+    """Return the settings for a project folder; `flags` that are not None override all others.
 
-    Raises ClickpipeError for an unknown name or a value that is not of its type.
+    Raises ClickpipeError for an unknown name or a value of the wrong type.
     """
     values: dict[str, Any] = {}
     path = (folder or Path()) / SETTINGS_FILE
@@ -140,20 +140,20 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
             values["encryption_key"] = KeyOfProject(values["encryption_key"])
     for field in fields(Settings):
         text = os.environ.get(f"CLICKPIPE_{field.name.upper()}")
-        if text is not None and field.name != "host":  # CLICKPIPE_HOST is the URL that the client commands use
+        if text is not None and field.name != "host":  # CLICKPIPE_HOST is the URL that client commands use
             values[field.name] = _convert(field.name, text, f"CLICKPIPE_{field.name.upper()}")
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
     settings = Settings(**values)
     for name, choices in _CHOICES.items():
         if getattr(settings, name) not in choices:
-            message = f"{name} is {' or '.join(choices)}, not {getattr(settings, name)!r}"
+            message = f"{name} must be {' or '.join(choices)}, not {getattr(settings, name)!r}"
             raise ClickpipeError(message, code="bad_settings")
     if bool(settings.tls_certificate) != bool(settings.tls_key):
-        message = "tls_certificate and tls_key go together: files in PEM form"
+        message = "set both tls_certificate and tls_key (files in PEM format), or neither"
         raise ClickpipeError(message, code="bad_settings")
     for source in settings.rules().copy_sources:
         if source not in COPY_SOURCES:
-            message = f"copy_sources names {source!r}; there are {', '.join(COPY_SOURCES)}"
+            message = f"copy_sources contains {source!r}, but only {', '.join(COPY_SOURCES)} are supported"
             raise ClickpipeError(message, code="bad_settings")
     return settings
 

@@ -1,4 +1,4 @@
-"""Where in the text, what is wrong, and how to mend it; and the one error base for callers' mistakes."""
+"""Diagnostics (what is wrong, where in the text, how to fix it), and the base class of errors caused by users."""
 
 from clickpipe.diagnostics.codes import CODES, CodeInfo
 from clickpipe.diagnostics.errors import ClickpipeError, ProjectError, UnknownResource

@@ -1,4 +1,4 @@
-"""The one error base for what a caller did wrong. Anything else that is raised is a bug."""
+"""The base class of errors caused by callers. Any other exception is a bug."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ DOCS = "https://github.com/clickpipe/clickpipe/blob/main/docs/"
 
 
 class ClickpipeError(Exception):
-    """A mistake of the caller's, fit to be shown: message, HTTP status, machine-readable code.
+    """A caller's mistake, with a message that can be shown, an HTTP status and a machine-readable code.
 
-    `status` is the HTTP status a server answers with (`reference`: the statuses published clients
-    expect); `code` names the kind of mistake; `documentation` is a URL to read on; `payload` replaces
-    the `error` text in the JSON body when the author of a pipe wants an object there (`custom_error`); `headers` go
-    with the answer.
+    `status` is the HTTP status of the response (those that published clients expect); `code` identifies the kind of
+    mistake; `documentation` is a URL with more information; `payload` replaces the `error` text in the JSON body when
+    the author of a pipe wants an object there (`custom_error`); `headers` are added to the response.
     """
 
     def __init__(
@@ -40,9 +39,9 @@ class ClickpipeError(Exception):
 
 
 class UnknownResource(ClickpipeError):
-    """A name that a workspace does not have; `known` are those that it has, each with its kind.
+    """A name that a workspace does not have; `known` are (kind, name) pairs of those that it has.
 
-    The message suggests none of them: a name is told to those alone who may know it (`suggesting`).
+    The message itself suggests none of them: callers may only learn names that they have access to (`suggesting`).
     """
 
     def __init__(self, message: str, name: str, known: Iterable[tuple[str, str]], *, status: int, code: str) -> None:
@@ -52,17 +51,17 @@ class UnknownResource(ClickpipeError):
         self._known = tuple(known)
 
     def suggesting(self, may_know: Callable[[str, str], bool]) -> UnknownResource:
-        """Return the error with the nearest name of those that its caller may know, by kind and name."""
+        """Return the error with the most similar name among those that its caller may know."""
         hint = did_you_mean(self._name, (name for kind, name in self._known if may_know(kind, name)))
         message = self.message + (f": {hint}" if hint else "")
         return UnknownResource(message, self._name, (), status=self.status, code=self.code)
 
 
 class ProjectError(ClickpipeError):
-    """A project that does not compile; carries every diagnostic and the texts they point into."""
+    """A project that does not compile, with all diagnostics and the texts they refer to."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic], sources: Sources) -> None:
-        """Sum the errors up in the message; the diagnostics tell the rest."""
+        """Use the first error and the number of others as the message."""
         errors = [d for d in diagnostics if d.severity == "error"]
         first = errors[0] if errors else diagnostics[0]
         where = sources.position(first.span)

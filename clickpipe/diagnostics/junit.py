@@ -1,4 +1,4 @@
-"""Diagnostics as JUnit XML: CI systems show each as a failed test of its file."""
+"""Renders diagnostics as JUnit XML, which CI systems show as one test per file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CONTROL = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
 
 
 def render_junit(diagnostics: Iterable[Diagnostic], sources: Sources) -> str:
-    """Return a test suite with a case for each file: failed by its errors, else passed (warnings as output)."""
+    """Return a test suite with a case for each file: failed if it has errors, else passed, with warnings as output."""
     by_file: dict[str, list[Diagnostic]] = {file: [] for file in sorted(sources.texts)}
     for diagnostic in diagnostics:
         by_file.setdefault(diagnostic.span.file, []).append(diagnostic)
@@ -24,7 +24,7 @@ def render_junit(diagnostics: Iterable[Diagnostic], sources: Sources) -> str:
 def _case(file: str, found: list[Diagnostic], sources: Sources) -> str:
     errors = [d for d in found if d.severity is Severity.ERROR]
     warnings = [d for d in found if d.severity is not Severity.ERROR]
-    from xml.sax.saxutils import quoteattr  # brings urllib with it
+    from xml.sax.saxutils import quoteattr  # imports urllib, too
 
     name = quoteattr(_clean(file))
     parts = []

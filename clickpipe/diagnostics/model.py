@@ -1,4 +1,4 @@
-"""Span, Diagnostic and the texts that spans point into."""
+"""Diagnostics, spans, and the texts that spans refer to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """A stretch of a file: character offsets, `start` inclusive, `end` exclusive."""
+    """A range of characters in a file: `start` inclusive, `end` exclusive."""
 
     file: str
     start: int
@@ -23,7 +23,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A piece of text as it is meant (quotes removed) and where it stands (quotes left out)."""
+    """A piece of text without its quotes, and its span, also without the quotes."""
 
     text: str
     span: Span
@@ -34,7 +34,7 @@ class Word:
 
 
 class Severity(StrEnum):
-    """How bad a finding is. Only errors stop a build."""
+    """The severity of a diagnostic. Only errors stop a build."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -42,7 +42,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """A second place that explains a diagnostic ("first defined here")."""
+    """Another place that explains a diagnostic ("first defined here")."""
 
     message: str
     span: Span
@@ -50,7 +50,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: a stable code, a short message, where it is, and how to mend it."""
+    """One problem: a stable code, a short message, its place, and how to fix it."""
 
     code: str
     message: str
@@ -94,7 +94,7 @@ class SourceText:
         return min(start + max(0, column - 1), len(self.text))
 
     def line(self, number: int) -> str:
-        """Return the line with this number (from 1), without its line end; '' when there is none."""
+        """Return the line with this number (from 1), without its line end; '' if there is none."""
         if not 1 <= number <= len(self._starts):
             return ""
         start = self._starts[number - 1]
@@ -104,13 +104,13 @@ class SourceText:
 
 @dataclass(slots=True)
 class Sources:
-    """The texts of a project by file name (relative, with `/`), for turning offsets into lines."""
+    """The texts of a project by file name (relative, with `/`), to convert offsets to lines."""
 
     texts: Mapping[str, str] = field(default_factory=dict)
     _index: dict[str, SourceText] = field(default_factory=dict)
 
     def source(self, file: str) -> SourceText:
-        """Return the indexed text of `file` (an empty one when the file is not known)."""
+        """Return the indexed text of `file`, or an empty one if the file is unknown."""
         found = self._index.get(file)
         if found is None:
             found = self._index[file] = SourceText(self.texts.get(file, ""))
@@ -122,11 +122,11 @@ class Sources:
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
-    """Tell whether any of the diagnostics is an error."""
+    """Return whether any of the diagnostics is an error."""
     return any(d.severity is Severity.ERROR for d in diagnostics)
 
 
 def sort_diagnostics(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Return the diagnostics without repeats, by file and place."""
+    """Return the diagnostics without duplicates, sorted by file and position."""
     unique = dict.fromkeys(diagnostics)
     return sorted(unique, key=lambda d: (d.span.file, d.span.start, d.code, d.message))

@@ -1,4 +1,4 @@
-"""What is left out of everything that is shown: values of secrets and tokens, in errors, plans, logs and URLs."""
+"""Removes the values of secrets and tokens from everything that is shown: errors, plans, logs and URLs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote_plus
 
 HIDDEN = "***"
-_LONG = 8  # characters of a secret that do not stand in a text by chance: a part of so many is hidden, too
-_SHORT = 4  # characters of one that is hidden as it is written alone
-_TOKEN = re.compile(r"(?<![\w-])(?:ey[\w-]{6,}+\.[\w-]{2,}+\.[\w-]*+|p\.[\w-]{30,}+)")  # signed, or made here
+_LONG = 8  # shortest part of a secret that is unlikely to appear by chance, and is hidden as well
+_SHORT = 4  # secrets shorter than this are hidden only as written
+_TOKEN = re.compile(r"(?<![\w-])(?:ey[\w-]{6,}+\.[\w-]{2,}+\.[\w-]*+|p\.[\w-]{30,}+)")  # signed, or made by clickpipe
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#@\s'\"]++@")
 _NAMED = re.compile(r"\b((?:token|password|user|x-amz-signature|sig|signature)=)[^&\s'\"]++", re.IGNORECASE)
 _BEARER = re.compile(r"\b((?:bearer|basic)\s++)[\w.~+/=-]{8,}", re.IGNORECASE)
 _MAY_NAME = re.compile(r"token|password|user|%", re.IGNORECASE)
-_SHORTEST = 12  # characters of what is hidden by its form
-_LEFT_OUT = frozenset({"token", "password", "user"})  # of a URL's query
+_SHORTEST = 12  # minimum length of what is hidden by its form
+_LEFT_OUT = frozenset({"token", "password", "user"})  # parameters removed from a URL's query
 _CLICKHOUSE = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
 )
 
 
 def redact(text: str, secrets: Iterable[str] = (), *, parts: bool = True, urls: bool = False) -> str:
-    """Return a text with *** for each of the secrets, however it is escaped, with `parts` also for long parts of them.
+    """Return a text with *** instead of each secret, however it is escaped; with `parts`, also of long parts of them.
 
-    What has the form of a token is hidden whichever it is; with `urls` also what stands where URLs have credentials.
+    Anything that looks like a token is hidden, too; with `urls`, also credentials in URLs.
     """
     for secret in sorted({secret for secret in secrets if secret}, key=len, reverse=True):
         text = _without(text, secret, parts=parts)
@@ -38,7 +38,7 @@ def redact(text: str, secrets: Iterable[str] = (), *, parts: bool = True, urls: 
 
 
 def redact_query(query: str) -> str:
-    """Return a URL's query without its tokens and passwords, however named, and wherever they stand."""
+    """Return a URL's query without tokens and passwords, whatever their names or positions."""
     if _MAY_NAME.search(query):
         parts = query.split("&")
         left = (part for part in parts if unquote_plus(part.partition("=")[0]).strip().lower() not in _LEFT_OUT)
@@ -49,13 +49,13 @@ def redact_query(query: str) -> str:
 
 
 def _without_tokens(part: str) -> str:
-    """Return a parameter of a URL's query without tokens in its value; without the value where one is escaped."""
+    """Replace tokens in a parameter of a URL's query; its whole value if a token in it is escaped."""
     part = _TOKEN.sub(HIDDEN, part)
     return f"{part.partition('=')[0][:_SHORTEST]}={HIDDEN}" if _TOKEN.search(unquote_plus(part)) else part
 
 
 def redact_parameters(values: Mapping[str, str]) -> dict[str, str]:
-    """Return parameters with *** for those by whose names a URL's query has tokens and passwords."""
+    """Return parameters with *** for values that are tokens or passwords by their names."""
     return {
         name: HIDDEN if name.strip().lower() in _LEFT_OUT else redact(value) if len(value) >= _SHORTEST else value
         for name, value in values.items()
@@ -63,7 +63,7 @@ def redact_parameters(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _without(text: str, secret: str, *, parts: bool) -> str:
-    """Return a text with *** for a secret."""
+    """Return a text with *** instead of a secret."""
     for form in _forms(secret):
         text = _replaced(text, form)
         if parts and len(form) > _LONG and len(text) >= _LONG:
@@ -72,7 +72,7 @@ def _without(text: str, secret: str, *, parts: bool) -> str:
 
 
 def _replaced(text: str, form: str) -> str:
-    """Return a text with *** for a form of a secret, in any case: ClickHouse lowers names before it shows them."""
+    """Return a text with *** instead of a form of a secret, ignoring case: ClickHouse lower-cases some names."""
     if len(form) < _SHORT:
         return text.replace(form, HIDDEN)
     low, wanted = _folded(text), _folded(form)
@@ -85,7 +85,7 @@ def _replaced(text: str, form: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """Return a text in lower case, letter by letter: it is as long."""
+    """Return a text in lower case, letter by letter, to keep its length."""
     low = text.lower()
     if len(low) == len(text):
         return low
@@ -93,7 +93,7 @@ def _folded(text: str) -> str:
 
 
 def _forms(secret: str) -> list[str]:
-    """Return how a secret may stand in a text, the longest first."""
+    """Return the forms that a secret may take in a text, the longest first."""
     escaped = secret.translate(_CLICKHOUSE)
     forms = {
         secret,
@@ -108,7 +108,7 @@ def _forms(secret: str) -> list[str]:
 
 
 def _without_parts(text: str, secret: str) -> str:
-    """Return a text with *** for each stretch of it that is a long part of a secret: messages cut values short."""
+    """Return a text with *** instead of long parts of a secret, as messages truncate values."""
     shown, secret = text, _folded(secret)
     text = _folded(text)
     parts = {secret[at : at + _LONG] for at in range(len(secret) - _LONG + 1)}

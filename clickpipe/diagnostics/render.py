@@ -1,4 +1,4 @@
-"""Diagnostics as text for a terminal, as JSON, and as annotations of GitHub Actions."""
+"""Renders diagnostics as text for a terminal, as JSON, and as annotations for GitHub Actions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RED, _YELLOW, _BLUE, _BOLD, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[
 
 
 class _Paint:
-    """Wraps words in ANSI colours, or leaves them alone."""
+    """Wraps text in ANSI colours, or leaves it unchanged."""
 
     def __init__(self, *, color: bool) -> None:
         self._color = color
@@ -22,7 +22,7 @@ class _Paint:
 
 
 def render_text(diagnostics: Sequence[Diagnostic], sources: Sources, *, color: bool = False) -> str:
-    """Return the diagnostics as a person reads them: place, line, caret, hint; ends without a newline."""
+    """Return the diagnostics for people: place, line, caret, hint; without a final newline."""
     paint = _Paint(color=color)
     return "\n\n".join(_one(d, sources, paint) for d in diagnostics)
 
@@ -43,7 +43,7 @@ def _one(diagnostic: Diagnostic, sources: Sources, paint: _Paint) -> str:
 
 
 def _excerpt(span: Span, sources: Sources, paint: _Paint, tone: str) -> list[str]:
-    """Return the line the span starts in, with carets below it."""
+    """Return the line in which the span starts, with carets below it."""
     source = sources.source(span.file)
     at = source.position(span.start)
     text = source.line(at.line)
@@ -56,7 +56,7 @@ def _excerpt(span: Span, sources: Sources, paint: _Paint, tone: str) -> list[str
 
 
 def as_dict(diagnostic: Diagnostic, sources: Sources) -> dict[str, Any]:
-    """Return one diagnostic as plain data, with lines and columns counted from 1."""
+    """Return a diagnostic as plain data, with lines and columns counted from 1."""
     return {
         "code": diagnostic.code,
         "severity": diagnostic.severity.value,
@@ -80,7 +80,7 @@ def _place(span: Span, sources: Sources) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any], sources: Sources) -> Diagnostic:
-    """Return the diagnostic that `as_dict` made plain data of, over the same texts."""
+    """Return the diagnostic from the output of `as_dict`, over the same texts."""
     related = tuple(Related(r["message"], _span(r, sources)) for r in data["related"])
     severity = Severity(data["severity"])
     return Diagnostic(data["code"], data["message"], _span(data, sources), severity, data["hint"], related)
@@ -93,7 +93,7 @@ def _span(place: Mapping[str, Any], sources: Sources) -> Span:
 
 
 def render_github(diagnostics: Iterable[Diagnostic], sources: Sources) -> str:
-    """Return the diagnostics as workflow commands: GitHub Actions shows them at their lines of a pull request."""
+    """Return the diagnostics as workflow commands, which GitHub Actions shows at their lines in a pull request."""
     lines = []
     for diagnostic in diagnostics:
         place = _place(diagnostic.span, sources)

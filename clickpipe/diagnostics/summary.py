@@ -1,4 +1,4 @@
-"""Many diagnostics made few: what is missing is told once, at the top; how many there are by code and file."""
+"""Condenses many diagnostics: missing data sources once each, at the top; counts by code and file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLACES, _FILES = 3, 10
 
 
 def merge_missing(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Return the diagnostics with each data source that is missing told once, first, with some of its places."""
+    """Return the diagnostics with each missing data source reported once, first, with some of its places."""
     found = list(diagnostics)
     missing: dict[str, list[Diagnostic]] = {}
     for diagnostic in found:
@@ -26,7 +26,7 @@ def merge_missing(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
         others = [d for d in places if d is not first]
         if others:
             more = len(others) - _PLACES
-            related = [Related("read here too", d.span) for d in others[:_PLACES]]
+            related = [Related("also read here", d.span) for d in others[:_PLACES]]
             where = f" (read in {len(places)} places)"
             hint = f"{first.hint}; and {more} more places" if more > 0 else first.hint
             first = replace(first, message=f"{message}{where}", related=tuple(related), hint=hint)

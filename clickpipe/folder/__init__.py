@@ -1,4 +1,4 @@
-"""The files of a project folder, and what was found out about them before. Imports nothing that takes time."""
+"""The files of a project folder, and cached results about them. Imports nothing slow."""
 
 from clickpipe.folder.cache import CheckCache, CheckResult
 from clickpipe.folder.paths import ENDINGS, datafile_paths, project_folders, read_datafiles

@@ -1,4 +1,4 @@
-"""Results of checks by folder state, in `.clickpipe/cache` of the project.
+"""Caches check results by folder state, in `.clickpipe/cache` of the project.
 
 `index.json` names the entries, the newest first, each with the digest of its payload file, made with a key of the
 user's (`seal.py`). Files are replaced, never written in place; whatever is missing, broken, made by others or of
@@ -26,7 +26,7 @@ _MISTAKES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check says: the diagnostics with the texts they point into, and how many resources there are."""
+    """The result of a check: diagnostics, the texts that they refer to, and the numbers of resources."""
 
     diagnostics: tuple[Diagnostic, ...]
     sources: Sources
@@ -35,10 +35,10 @@ class CheckResult:
 
 
 class CheckCache:
-    """The results kept for one project folder. Nothing is raised for what the disk does."""
+    """The cached results of one project folder. Errors of the file system are never raised."""
 
     def __init__(self, root: Path) -> None:
-        """Look into the folder's cache; it is made when something is stored."""
+        """Use the folder's cache, which is created on the first `store`."""
         self._folder = cache_folder(root)
 
     def load(self, state: str) -> CheckResult | None:
@@ -51,7 +51,7 @@ class CheckCache:
         return None
 
     def store(self, state: str, result: CheckResult) -> None:
-        """Keep a result, and let go of the oldest."""
+        """Store a result, and remove the oldest."""
         payload = json.dumps(_encode(result), ensure_ascii=False).encode(errors="surrogatepass")
         with contextlib.suppress(OSError):
             sealed = seal(state.encode(), payload)
@@ -102,7 +102,7 @@ def encode_diagnostic(diagnostic: Diagnostic) -> dict[str, Any]:
 
 
 def decode_diagnostic(data: Mapping[str, Any]) -> Diagnostic:
-    """Return the diagnostic that `encode_diagnostic` wrote. Raises KeyError, TypeError or ValueError for other data."""
+    """Return the diagnostic from `encode_diagnostic`. Raises KeyError, TypeError or ValueError for other data."""
     related = tuple(Related(r["message"], Span(**r["span"])) for r in data["related"])
     return Diagnostic(
         data["code"], data["message"], Span(**data["span"]), Severity(data["severity"]), data["hint"], related

@@ -1,4 +1,4 @@
-"""How the cache's files are written: replaced as a whole, so that a reader sees the old or the new one."""
+"""Writes cache files atomically, so that readers see either the old or the new one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LEFT_BEHIND_SECONDS = 3600
 
 
 def cache_folder(root: Path) -> Path:
-    """Return where a project's cache lies."""
+    """Return the path of a project's cache."""
     return root / ".clickpipe" / "cache"
 
 
 def make_folder(folder: Path) -> None:
-    """Make a cache folder that git leaves alone, and remove what a killed process left in it.
+    """Create a cache folder that git ignores, and remove leftovers of killed processes from it.
 
-    Raises OSError, also for one behind a link: a project that brought it could have any folder written to and cleared.
+    Raises OSError, also if it is behind a link: an untrusted project could have any folder written to and cleared.
     """
     if any(path.is_symlink() for path in (folder, folder.parent)):
         raise OSError(errno.ELOOP, "it is a link", str(folder))
@@ -33,7 +33,7 @@ def make_folder(folder: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file under another name, then rename it."""
+    """Write to a temporary file, then rename it."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix="new-")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""Which files below a folder are a project's."""
+"""Finds the files of a project below a folder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 ENDINGS = (".datasource", ".pipe", ".connection", ".incl")
 _AT_ONCE = 1 << 16
-_NO_DATAFILE = OSError(errno.EPERM, "it is a link to a file that is no datafile")
+_NO_DATAFILE = OSError(errno.EPERM, "it is a link to a file that is not a datafile")
 _SKIPPED = {"node_modules", "venv", "__pycache__", "dist", "build"}
 _SETTINGS = "clickpipe.toml"
-_NOT_DEPLOYED = {"playgrounds", "explorations"}  # of the project itself: what people try out there is not part of it
+_NOT_DEPLOYED = {"playgrounds", "explorations"}  # in the project's root: for experiments only, not part of the project
 
 
 def project_folders(root: Path) -> Iterator[Path]:
-    """Yield `root` and the folders below it, sorted; hidden ones, virtual environments and builds left out.
+    """Yield `root` and the folders below it, sorted; without hidden ones, virtual environments and builds.
 
-    Of `vendor` only the data sources of other workspaces count: `vendor/<workspace>/datasources`. A folder below with a
-    `clickpipe.toml` of its own is another project.
+    In `vendor`, only data sources of other workspaces count: `vendor/<workspace>/datasources`. A folder with its own
+    `clickpipe.toml` is another project.
     """
     for folder, folders, files in os.walk(root):
         path = Path(folder)
@@ -44,7 +44,7 @@ def datafile_paths(root: Path) -> Iterator[Path]:
 
 
 def read_datafiles(root: Path) -> dict[str, bytes | OSError]:
-    """Return the bytes of the datafiles by relative path (with `/`), or why one cannot be read."""
+    """Return the bytes of the datafiles by relative path (with `/`), or the error if one cannot be read."""
     found: dict[str, bytes | OSError] = {}
     for folder in project_folders(root):
         with os.scandir(folder) as entries:
@@ -60,7 +60,7 @@ def read_datafiles(root: Path) -> dict[str, bytes | OSError]:
 
 
 def _read(path: str) -> bytes:
-    """Read a file: for thousands of small ones, what opens a file object takes as long as reading does."""
+    """Read a file; opening a file object would double the time for thousands of small files."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         parts = []
@@ -76,5 +76,5 @@ def _is_datafile(entry: os.DirEntry[str]) -> bool:
 
 
 def _leads_elsewhere(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a link to what is no datafile: what is read is shown in errors, and deployed."""
+    """Return whether an entry links to something other than a datafile: contents appear in errors, and are deployed."""
     return entry.is_symlink() and not os.path.realpath(entry.path).endswith(ENDINGS)

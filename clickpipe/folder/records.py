@@ -1,4 +1,4 @@
-"""What the last check found out about each file: `.clickpipe/cache/files.json`."""
+"""Stores the last check's results for each file: `.clickpipe/cache/files.json`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WHAT = b"records of files"
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A file as it was checked: a digest of its text, the names it defines and reads, the texts it includes."""
+    """A checked file: the digest of its text, the names it defines and reads, the texts it includes."""
 
     digest: str
     defines: tuple[str, ...]
@@ -30,7 +30,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """A folder's files by relative path, all that was said of them, and the key of the rules they were checked by."""
+    """A folder's files by relative path, all their diagnostics, and the key of the rules they were checked by."""
 
     files: Mapping[str, FileRecord]
     diagnostics: tuple[Diagnostic, ...]
@@ -38,14 +38,14 @@ class Records:
 
 
 class RecordStore:
-    """The records kept for one project folder. Nothing is raised for what the disk does."""
+    """The stored records of one project folder. Errors of the file system are never raised."""
 
     def __init__(self, root: Path) -> None:
-        """Look into the folder's cache; it is made when something is stored."""
+        """Use the folder's cache, which is created on the first `store`."""
         self._path = cache_folder(root) / "files.json"
 
     def load(self) -> Records | None:
-        """Return the records: None where they are of other versions, or the file is not as it was written."""
+        """Return the records; None if they are from other versions, or the file is damaged."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             digest, _, body = self._path.read_bytes().partition(b"\n")
             if is_sealed(digest.decode(), _WHAT, body):
@@ -56,7 +56,7 @@ class RecordStore:
         return None
 
     def store(self, records: Records) -> None:
-        """Keep records in place of those that were."""
+        """Replace the stored records."""
         data = {
             "code": code_state(),
             "rules": records.rules,

@@ -1,4 +1,4 @@
-"""A project folder's content as a short text: equal texts, equal answers of the compiler."""
+"""Hashes the content of a project folder: equal hashes mean equal compiler results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-# What else decides about the answer; clickpipe's own code is looked at too, for those who work on it.
+# Packages that affect the result; clickpipe's own code counts as well, for its developers.
 _METADATA = re.compile(r"(clickpipe|chdb_core|jinja2|lark|croniter)-.*\.dist-info$", re.IGNORECASE)
 _VARIABLE = re.compile(rb"\$\{?(\w+)")
 
 
 def folder_state(files: Mapping[str, bytes | OSError], environment: Mapping[str, str] = os.environ) -> str:
-    """Return a hash of the datafiles' names and bytes, the variables they name, and the versions that read them."""
+    """Return a hash of the datafiles' names and bytes, the variables they use, and the versions that parse them."""
     state = hashlib.sha256()
     for part in _parts(files, environment):
         state.update(len(part).to_bytes(8, "little"))
@@ -27,7 +27,7 @@ def folder_state(files: Mapping[str, bytes | OSError], environment: Mapping[str,
 
 @cache
 def code_state() -> str:
-    """Return a hash of the versions that read a project."""
+    """Return a hash of the versions that parse a project."""
     return hashlib.sha256("\n".join(_versions()).encode(errors="surrogateescape")).hexdigest()
 
 
@@ -48,7 +48,7 @@ def _parts(files: Mapping[str, bytes | OSError], environment: Mapping[str, str])
 
 
 def _versions() -> Iterator[str]:
-    """Yield what is installed, by the names of its metadata folders: importlib.metadata takes longer than all else."""
+    """Yield what is installed, by the names of metadata folders; importlib.metadata is slower than all the rest."""
     for folder in sys.path:
         with contextlib.suppress(OSError), os.scandir(folder or ".") as found:
             yield from sorted(entry.name for entry in found if _METADATA.match(entry.name))

@@ -1,4 +1,4 @@
-"""A compiled project as text for others: an OpenAPI document, typed clients. Pure: CompiledProject in, text out."""
+"""Generates an OpenAPI document and typed clients from a CompiledProject. Pure functions that return text."""
 
 from clickpipe.generate.openapi import openapi_document
 from clickpipe.generate.python import python_client

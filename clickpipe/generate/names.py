@@ -1,4 +1,4 @@
-"""Names in generated code: of types, of attributes, in comments."""
+"""Names in generated code: types, attributes, comments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 
 def type_names(names: Iterable[str]) -> dict[str, str]:
-    """Return a name in PascalCase for each name, all of them different."""
+    """Map each name to a unique name in PascalCase."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
@@ -24,10 +24,10 @@ def type_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text is a number as Python, TypeScript and JSON write it: any other is no code of ours."""
+    """Return whether a string is a number in Python, TypeScript and JSON; nothing else may become code."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def one_line(text: str) -> str:
-    """Return a text with its line breaks and blanks made one blank."""
+    """Return a text with all white space collapsed to single spaces."""
     return " ".join(text.split())

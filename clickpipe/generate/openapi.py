@@ -1,4 +1,4 @@
-"""OpenAPI 3.1: each endpoint with its parameters and the rows it answers."""
+"""OpenAPI 3.1: each endpoint with its parameters and the rows that it returns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clickpipe.template import Parameter
 
 _NUMBERS = {"type": "integer", "minimum": 0}
 _ERROR = {
-    "description": "What was wrong with the call.",
+    "description": "The error.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 
@@ -46,7 +46,7 @@ def _get(endpoint: QueryFunction) -> dict[str, Any]:
 
 
 def _post(endpoint: QueryFunction) -> dict[str, Any]:
-    """Return the other way to call it, for parameters that are too long for a URL."""
+    """Return the POST operation, for parameters that are too long for a URL."""
     properties = {p.name: parameter_schema(p) for p in endpoint.parameters}
     required = [p.name for p in endpoint.parameters if p.required]
     schema = {"type": "object", "properties": properties, **({"required": required} if required else {})}
@@ -105,7 +105,7 @@ def _parameter_type(name: str) -> dict[str, Any]:
 
 
 def _as(choice: str, schema: dict[str, Any]) -> Any:
-    """Return a choice as the value that it is of its type."""
+    """Convert a choice to a value of its type."""
     if schema.get("type") in {"integer", "number"}:
         try:
             return json.loads(choice)

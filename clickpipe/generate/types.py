@@ -1,4 +1,4 @@
-"""ClickHouse types as the server's JSON prints their values, and parameters' types as requests send them."""
+"""ClickHouse types as JSON in responses, and parameter types as sent in requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What a value is in JSON."""
+    """The kind of a JSON value."""
 
     INTEGER = "integer"
     NUMBER = "number"
@@ -24,7 +24,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JSONType:
-    """A type of JSON values; `format` is what JSON Schema calls a kind of strings or numbers."""
+    """A type of JSON values; `format` is JSON Schema's format of strings or numbers."""
 
     kind: Kind
     items: tuple[JSONType, ...] = ()
@@ -58,7 +58,7 @@ _PLAIN = {
 
 
 def json_type(text: str) -> JSONType:
-    """Return how values of a ClickHouse type stand in the server's JSON."""
+    """Return the JSON type of a ClickHouse type's values in responses."""
     text = text.strip()
     name = _NAME.match(text)
     if name is None:
@@ -111,7 +111,7 @@ def items_of(type_: str) -> tuple[str, bool]:
 
 
 def _split(text: str) -> list[str]:
-    """Split at the commas outside of brackets and quotes."""
+    """Split at the commas outside brackets and quotes."""
     parts, depth, start = [], 0, 0
     for mark in re.finditer(r"'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.)*`|[(),]", text):
         if mark[0] == "(":

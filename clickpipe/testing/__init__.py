@@ -1,4 +1,4 @@
-"""Tests of a project: `tests/*.yaml` and `*.test`, run against its fixtures in a workspace that is thrown away."""
+"""Runs a project's tests (`tests/*.yaml` and `*.test`) against its fixtures, in a temporary workspace."""
 
 from clickpipe.testing.cases import CommandTest, EndpointTest, QualityTest, SkippedTest, Test, read_tests
 from clickpipe.testing.run import Outcome, project_in_memory, run_test, run_tests

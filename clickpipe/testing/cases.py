@@ -1,8 +1,8 @@
-"""Tests of a project, as its files in `tests/` say.
+"""Reads the tests of a project from the files in `tests/`.
 
 `<pipe>.yaml` is a list of `{name, description, parameters, expected_result, expected_http_status, tolerance}`. Classic
-projects have two other kinds: data quality checks, lists of `<name>: {sql: …}` whose SELECT has to return nothing; and
-`<name>.test`, a command with what it prints in `<name>.test.result`.
+projects have two other kinds: data quality checks, lists of `<name>: {sql: …}` whose SELECT must return nothing; and
+`<name>.test`, a command with its expected output in `<name>.test.result`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from clickpipe.diagnostics.errors import DOCS
 
 _KEYS = ("name", "description", "parameters", "expected_result", "expected_http_status", "tolerance")
 _QUALITY_KEYS = ("sql", "max_bytes_read", "max_time", "description", "pipe")
-_COMMANDS = "of .test files `tb pipe data … --format CSV` and `tb sql … --format CSV` are run"
+_COMMANDS = "only the commands `tb pipe data … --format CSV` and `tb sql … --format CSV` of .test files are run"
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointTest:
-    """One call of an endpoint and what it has to answer.
+    """One call of an endpoint and its expected response.
 
-    `expected` is the NDJSON body, or for a `status` of 400 and above the text of `error`. Numbers may differ by
-    `tolerance`, relative to the larger.
+    `expected` is the NDJSON body or, for a `status` of 400 and above, the text of `error`. Numbers may differ by
+    `tolerance`, relative to the larger one.
     """
 
     pipe: str
@@ -45,7 +45,7 @@ class EndpointTest:
 
 @dataclass(frozen=True, slots=True)
 class QualityTest:
-    """A SELECT that has to return nothing. `pipe` is what its file is named after."""
+    """A SELECT that must return nothing. `pipe` is the name of its file."""
 
     pipe: str
     file: str
@@ -55,7 +55,7 @@ class QualityTest:
 
 @dataclass(frozen=True, slots=True)
 class CommandTest:
-    """A Classic command: a call of `endpoint`, or `sql`, and the CSV that it has to print."""
+    """A Classic command: a call of `endpoint`, or `sql`, and the CSV that it must print."""
 
     pipe: str
     file: str
@@ -80,7 +80,7 @@ Test = EndpointTest | QualityTest | CommandTest | SkippedTest
 
 
 def read_tests(root: Path) -> Iterator[Test]:
-    """Yield the tests of the project in `root`, by file and in order. Raises ClickpipeError for a broken file."""
+    """Yield the tests of the project in `root`, in order of files. Raises ClickpipeError for an invalid file."""
     folder = root / "tests"
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("*.test")]):
         file = require_inside(root, path).relative_to(root).as_posix()
@@ -98,20 +98,20 @@ def _entries(path: Path, file: str) -> list[Any]:
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark
         place = f"{file}:{at.line + 1}:{at.column + 1}" if at else file
-        raise _broken(f"{place}: the YAML cannot be read: {error.problem}") from None
+        raise _broken(f"{place}: the YAML cannot be parsed: {error.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _broken(f"{file}: the file cannot be read: {error}") from None
     if found is None:
         return []
     if not isinstance(found, list):
-        raise _broken(f"{file}: a test file is a list of tests: each begins with `- name: …`")
+        raise _broken(f"{file}: a test file is a list of tests, each starting with `- name: …`")
     return found
 
 
 def _test(pipe: str, file: str, number: int, entry: Any) -> Test:
     where = f"{file}: test {number}"
     if isinstance(entry, dict) and "pipe" in entry and isinstance(entry.get("tests"), list):
-        reason = "regression tests compare two releases: clickpipe compares with what a test expects"
+        reason = "regression tests of two releases are not supported: write down the expected result"
         return SkippedTest(pipe, file, f"regression of {entry['pipe']}", reason)
     if isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict):
         ((name, said),) = entry.items()
@@ -121,9 +121,9 @@ def _test(pipe: str, file: str, number: int, entry: Any) -> Test:
     _check_keys(entry, _KEYS, where)
     status, tolerance = entry.get("expected_http_status", 200), entry.get("tolerance", 0)
     if type(status) is not int:
-        raise _broken(f"{where}: expected_http_status is a number, this is {status!r}")
+        raise _broken(f"{where}: expected_http_status must be a number, not {status!r}")
     if type(tolerance) not in {int, float} or not 0 <= tolerance < 1:
-        raise _broken(f"{where}: tolerance is a number from 0 up to 1, like 0.001, this is {tolerance!r}")
+        raise _broken(f"{where}: tolerance must be a number from 0 up to 1, such as 0.001, not {tolerance!r}")
     return EndpointTest(
         pipe,
         file,
@@ -139,7 +139,7 @@ def _test(pipe: str, file: str, number: int, entry: Any) -> Test:
 def _quality(pipe: str, file: str, where: str, name: str, said: Mapping[str, Any]) -> QualityTest:
     _check_keys(said, _QUALITY_KEYS, where)
     if not said.get("sql"):
-        raise _broken(f"{where} needs `sql`: a SELECT that has to return nothing")
+        raise _broken(f"{where} needs `sql`: a SELECT that must return nothing")
     return QualityTest(pipe, file, name, str(said["sql"]))
 
 
@@ -151,7 +151,7 @@ def _check_keys(entry: Mapping[str, Any], keys: tuple[str, ...], where: str) -> 
 
 
 def _command(path: Path, file: str) -> Test:
-    """Return the test of a .test file; one that does something else is skipped."""
+    """Return the test in a .test file; a SkippedTest for other commands."""
     name = path.stem
     try:
         words = shlex.split(path.read_text(encoding="utf-8"), comments=True)
@@ -172,7 +172,7 @@ def _command(path: Path, file: str) -> Test:
 
 
 def _parameters(query: str) -> dict[str, str | list[str]]:
-    """Return a query string's parameters (what stands before a `?` is left out); a repeated one is a list."""
+    """Parse a query string, ignoring everything up to a `?`; a repeated parameter becomes a list."""
     found: dict[str, str | list[str]] = {}
     for name, value in parse_qsl(query.split("?", 1)[-1].strip(), keep_blank_values=True):
         before = found.get(name)

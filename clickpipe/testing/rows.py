@@ -1,4 +1,4 @@
-"""Rows compared as data: order counts as far as the query's ORDER BY decides it, numbers within a tolerance."""
+"""Compares rows as data: order matters as far as the query's ORDER BY determines it, numbers have a tolerance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 def ndjson_rows(text: str) -> list[Row] | None:
-    """Return the rows of NDJSON; None where it is something else."""
+    """Return the rows of NDJSON; None if it is something else."""
     try:
         rows = [json.loads(line) for line in text.splitlines() if line.strip()]
     except ValueError:
@@ -43,9 +43,9 @@ def _cell(text: str) -> Any:
 def difference(
     expected: Sequence[Row], found: Sequence[Row], keys: Sequence[str | int] | None, tolerance: float = 0.0
 ) -> str:
-    """Return '' where rows are the same, else what differs, as lines with - and +.
+    """Return '' for equal rows, else the differences as lines with - and +.
 
-    `keys` are the columns (or their numbers from 1) that the query orders by; None: every place counts.
+    `keys` are the columns (or their numbers from 1) that the query orders by; None: the whole order matters.
     """
     places = _matches(expected, found, tolerance)
     matched = [place for place in places if place is not None]
@@ -57,11 +57,11 @@ def difference(
     ordered = [_order(row, keys) for row in expected], [_order(row, keys) for row in found]
     if all(same(a, b, tolerance) for a, b in zip(*ordered, strict=True)):
         return ""
-    return f"the rows are the same, their order is not\n{_lines(expected, found)}"
+    return f"the rows are the same, but in another order\n{_lines(expected, found)}"
 
 
 def _order(row: Row, keys: Sequence[str | int] | None) -> list[Any]:
-    """Return the values that decide a row's place, as far as the row has them."""
+    """Return the values that determine a row's position, as far as the row contains them."""
     if keys is None:
         return [row]
     values, found = list(row.values()), []
@@ -78,7 +78,7 @@ def _order(row: Row, keys: Sequence[str | int] | None) -> list[Any]:
 
 
 def _matches(expected: Sequence[Row], found: Sequence[Row], tolerance: float) -> list[int | None]:
-    """Return for each expected row the place of an equal one, each taken once."""
+    """Return the position of an equal row for each expected one, using each position once."""
     if not tolerance:
         places: dict[str, list[int]] = {}
         for place, row in enumerate(found):
@@ -97,7 +97,7 @@ def _matches(expected: Sequence[Row], found: Sequence[Row], tolerance: float) ->
 
 
 def same(one: Any, other: Any, tolerance: float) -> bool:
-    """Tell whether two JSON values are the same: 1 and 1.0 are, and floats that differ by less than `tolerance`."""
+    """Return whether two JSON values are equal: 1 and 1.0 are, and numbers within the relative `tolerance`."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key], tolerance) for key in one)
     if isinstance(one, list) and isinstance(other, list):

@@ -1,4 +1,4 @@
-"""Running tests: one workspace in memory, the project's fixtures in it, several tests at once."""
+"""Runs tests in a workspace in memory that contains the project's fixtures, several at once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from clickpipe.testing.cases import CommandTest, EndpointTest, QualityTest, Skip
 from clickpipe.testing.rows import csv_rows, difference, ndjson_rows, text_difference, tsv_rows
 
 _AT_ONCE = 4
-_SHOWN = 5  # rows of a data quality test that found some
+_SHOWN = 5  # rows to show if a data quality check finds some
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A test that ran: `problem` is '' when it passed, else what differs, over several lines; `got` is the answer."""
+    """The outcome of a test: `problem` is '' if it passed, else the differences; `got` is the actual response."""
 
     test: Test
     problem: str = ""
@@ -36,10 +36,10 @@ class Outcome:
 def run_tests(
     root: Path, only: Collection[str] = (), progress: Progress = lambda _: None, *, exact: bool = False
 ) -> Iterator[Outcome]:
-    """Yield the outcome of each test of the project in `root`, in order; `only` names the pipes to test (none: all).
+    """Yield the outcome of each test of the project in `root`, in order; `only` names the pipes to test (empty: all).
 
-    `exact` compares texts, byte by byte. Raises ProjectError for a project with errors, ClickpipeError for a test file
-    that cannot be read.
+    `exact` compares text byte by byte. Raises ProjectError for a project with errors, ClickpipeError for an invalid
+    test file.
     """
     found = list(read_tests(root))
     tests = [t for t in found if not only or t.pipe in only]
@@ -56,12 +56,12 @@ def run_tests(
 
 @contextmanager
 def project_in_memory(root: Path, progress: Progress = lambda _: None) -> Iterator[Instance]:
-    """Give an instance in memory with the project in `root` and its fixtures; views fill from them, copies do not run.
+    """Yield an in-memory instance of the project in `root` with its fixtures; views fill from them, copies do not run.
 
-    Rows do not grow old there: TTLs are left out. Raises ProjectError.
+    TTLs are left out, so that rows do not expire. Raises ProjectError.
     """
     progress("starting an engine in memory")
-    settings = Settings(query_threads=1, workers=_AT_ONCE)  # one thread: rows of equal keys come in one order
+    settings = Settings(query_threads=1, workers=_AT_ONCE)  # one thread: rows with equal keys keep their order
     with Instance(None, settings) as instance:
         workspace = instance.default
         workspace.local_secrets = folder_secrets(root)
@@ -83,7 +83,7 @@ def _ageless(engine: TableEngine) -> TableEngine:
 
 
 def run_test(workspace: Workspace, test: Test, *, exact: bool = False) -> Outcome:
-    """Run a test and compare. A file without a pipe of its name is skipped, as published clients do."""
+    """Run a test and compare its result. A file without a pipe of its name is skipped, as published clients do."""
     if isinstance(test, SkippedTest):
         return Outcome(test, test.reason, skipped=True)
     if isinstance(test, QualityTest):
@@ -99,7 +99,7 @@ def run_test(workspace: Workspace, test: Test, *, exact: bool = False) -> Outcom
 
 
 def _answer(workspace: Workspace, test: EndpointTest) -> tuple[str, int]:
-    """Return what a call gives; of a pipe that is no endpoint its rows, as TSV unless NDJSON is expected."""
+    """Return a call's response; the rows of a pipe that is no endpoint, as TSV unless NDJSON is expected."""
     try:
         if test.pipe in workspace.queries.live().compiled.endpoints:
             return workspace.endpoint(test.pipe, test.parameters, FORMATS["ndjson"]).body.decode(), 200
@@ -113,9 +113,9 @@ def _answer(workspace: Workspace, test: EndpointTest) -> tuple[str, int]:
 def _problem(workspace: Workspace, test: EndpointTest, body: str, status: int, *, exact: bool) -> str:
     if status != test.status:
         return f"expected status {test.status}, got {status}: {body.strip()[:1000]}"
-    if status >= 400:  # noqa: PLR2004 - HTTP's errors
+    if status >= 400:  # noqa: PLR2004 - HTTP errors
         expected, said = test.expected.strip(), body.strip()
-        told_more = expected and said.startswith(f"{expected}: the ")  # than the original: of a parameter
+        told_more = expected and said.startswith(f"{expected}: the ")  # more than Tinybird's
         return "" if told_more else text_difference(expected, said)
     endpoint = test.pipe in workspace.queries.live().compiled.endpoints
     rows = ndjson_rows if endpoint or body.lstrip().startswith("{") else tsv_rows
@@ -126,7 +126,7 @@ def _problem(workspace: Workspace, test: EndpointTest, body: str, status: int, *
 
 
 def _keys(workspace: Workspace, pipe: str, parameters: object) -> tuple[str | int, ...] | None:
-    """Return what an endpoint's rows are ordered by, with these parameters; nothing orders those of other pipes."""
+    """Return the columns that order an endpoint's rows, with these parameters; other pipes have no order."""
     live = workspace.queries.live()
     if pipe not in live.compiled.endpoints:
         return ()
@@ -147,7 +147,7 @@ def _run_quality(workspace: Workspace, test: QualityTest) -> Outcome:
     if not rows:
         return Outcome(test)
     more = [f"… and {len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
-    return Outcome(test, "\n".join(["it has to return nothing, and returns", *rows[:_SHOWN], *more]))
+    return Outcome(test, "\n".join(["it must return nothing, but returns", *rows[:_SHOWN], *more]))
 
 
 def _run_command(workspace: Workspace, test: CommandTest, *, exact: bool) -> Outcome:

@@ -1,4 +1,4 @@
-"""Writing what endpoints answer into their tests: in place, the rest of a file as it is."""
+"""Writes actual responses into tests, leaving the rest of the file unchanged."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OK = 200
 
 
 def updated(text: str, number: int, got: str, status: int) -> str:
-    """Return a test file's text with test `number` (from 0) expecting `got`, a body or an error's text."""
+    """Return a test file's text with `got` (a body, or an error's text) expected by test `number` (from 0)."""
     document = yaml.compose(text)
-    assert isinstance(document, yaml.SequenceNode)  # noqa: S101 - it was read as a list
+    assert isinstance(document, yaml.SequenceNode)  # noqa: S101 - it was parsed as a list
     entry = document.value[number]
     places = {key.value: (key.start_mark.index, value.end_mark.index) for key, value in entry.value}
     indent = entry.start_mark.column
@@ -28,13 +28,13 @@ def updated(text: str, number: int, got: str, status: int) -> str:
     edits = [(*places.get(name, (last, last)), f"{name}: {value}", name in places) for name, value in values.items()]
     for start, end, line, is_there in sorted(edits, key=lambda edit: edit[:2], reverse=True):
         kept = text[:end].rstrip()
-        blank = text[len(kept) : end]  # what a block of lines ends with
+        blank = text[len(kept) : end]  # the end of a block of lines
         text = (text[:start] if is_there else f"{kept}\n{' ' * indent}") + line + blank + text[end:]
     return text
 
 
 def update_file(root: Path, file: str, changes: Mapping[int, tuple[str, int]]) -> None:
-    """Write what was got (body and status) into the tests of a file, by their number."""
+    """Write actual bodies and statuses into the tests of a file, by number."""
     path = require_inside(root, root / file)
     text = path.read_text(encoding="utf-8")
     for number, (got, status) in changes.items():
@@ -43,7 +43,7 @@ def update_file(root: Path, file: str, changes: Mapping[int, tuple[str, int]]) -
 
 
 def add_test(root: Path, test: EndpointTest, query: str) -> None:
-    """Append a test to its pipe's file, made when absent; `query` are its parameters as a query string."""
+    """Append a test to its pipe's file, creating the file if needed; `query` are its parameters as a query string."""
     path = require_inside(root, root / "tests" / f"{test.pipe}.yaml")
     path.parent.mkdir(exist_ok=True)
     before = path.read_text(encoding="utf-8").rstrip() + "\n\n" if path.exists() else ""
@@ -56,7 +56,7 @@ def add_test(root: Path, test: EndpointTest, query: str) -> None:
 
 
 def _block(text: str, indent: int) -> str:
-    """Return a text as YAML, below a key that stands at `indent`."""
+    """Return a text as a YAML value for a key indented by `indent`."""
     if not text.strip():
         return "''\n"
     if not text.endswith("\n") or text.startswith((" ", "\t")):

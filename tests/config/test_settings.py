@@ -49,13 +49,13 @@ def test_the_variable_of_the_client_commands_is_not_the_address_to_listen_on(
     [
         ("prot = 1", "'prot' is not a setting: did you mean 'port'?"),
         ("zzz = 1", "'zzz' is not a setting"),
-        ('port = "x"', "port is to be of type int, this is 'x'"),
-        ("port = [1]", "port is to be of type int, this is [1]"),
-        ("port = 1.5", "port is to be of type int, this is 1.5"),
-        ("port = true", "port is to be of type int, this is True"),
-        ("host = 1", "host is to be of type str, this is 1"),
-        ("[host]", "host is to be of type str, this is {}"),
-        ('deploy_wait_seconds = "soon"', "deploy_wait_seconds is to be of type float, this is 'soon'"),
+        ('port = "x"', "port must be of type int, not 'x'"),
+        ("port = [1]", "port must be of type int, not [1]"),
+        ("port = 1.5", "port must be of type int, not 1.5"),
+        ("port = true", "port must be of type int, not True"),
+        ("host = 1", "host must be of type str, not 1"),
+        ("[host]", "host must be of type str, not {}"),
+        ('deploy_wait_seconds = "soon"', "deploy_wait_seconds must be of type float, not 'soon'"),
         ("port =", "Invalid value"),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, message: str)
     [
         ({"broken_branches": "maybe"}, "broken_branches is error or warning, not 'maybe'"),
         ({"enum_values": "warning"}, "enum_values is error or ignore, not 'warning'"),
-        ({"copy_sources": "s3, file"}, "copy_sources names 'file'; there are azureblobstorage, deltalake,"),
+        ({"copy_sources": "s3, file"}, "copy_sources contains 'file', but only azureblobstorage, deltalake,"),
     ],
 )
 def test_a_value_that_is_no_choice_is_told_with_the_choices(
@@ -93,4 +93,4 @@ def test_a_mistake_in_the_environment_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("CLICKPIPE_PORT", "high")
     with pytest.raises(ClickpipeError) as caught:
         load_settings(tmp_path)
-    assert caught.value.message == "CLICKPIPE_PORT: port is to be of type int, this is 'high'"
+    assert caught.value.message == "CLICKPIPE_PORT: port must be of type int, not 'high'"

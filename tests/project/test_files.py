@@ -93,6 +93,6 @@ def test_links_to_datafiles_are_read_and_others_are_not(tmp_path: Path) -> None:
         (tmp_path / "project" / name).symlink_to(target)
     texts, unreadable = read_folder(tmp_path / "project")
     assert sorted(texts) == ["a.datasource", "b.datasource", "c.datasource"]
-    reason = "the file cannot be read: it is a link to a file that is no datafile"
+    reason = "the file cannot be read: it is a link to a file that is not a datafile"
     assert [(d.span.file, d.message) for d in unreadable] == [(f, reason) for f in ("d.pipe", "e.incl", "f.pipe")]
     assert [path.name for path in datafile_paths(tmp_path / "project")] == sorted(texts)

@@ -107,7 +107,7 @@ def test_they_run(root: Path, run_python: RunPython) -> None:
     """Rows that are older than their TTL are there too."""
     found = json.loads(run_python(RUN, root).stdout)
     assert found["no-negative-hits"] == found["since"] == ["", False]
-    assert found["few-hits"] == ['it has to return nothing, and returns\n{"day":"2023-01-03","hits":3}', False]
+    assert found["few-hits"] == ['it must return nothing, but returns\n{"day":"2023-01-03","hits":3}', False]
     assert "nothing" in found["broken"][0]
     assert found["sum"][0].splitlines()[-2:] == ['-{"s": 7}', '+{"s": 6}']
     assert [name for name, (_, skipped) in found.items() if skipped] == ["none", "regression of .*", "shell"]

@@ -108,8 +108,8 @@ def test_what_a_file_says(tmp_path: Path) -> None:
             "- name: a\n- name: b\n  parameter: x",
             "test 2: 'parameter' is not a key of a test: did you mean 'parameters'?",
         ),
-        ("- name: a\n  expected_http_status: bad", "expected_http_status is a number, this is 'bad'"),
-        ("- name: a\n  tolerance: much", "tolerance is a number from 0 up to 1, like 0.001, this is 'much'"),
+        ("- name: a\n  expected_http_status: bad", "expected_http_status must be a number, not 'bad'"),
+        ("- name: a\n  tolerance: much", "tolerance must be a number from 0 up to 1, such as 0.001, not 'much'"),
     ],
 )
 def test_a_broken_file_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
