@@ -1,4 +1,4 @@
-"""The HTTP server: one module for each API family, thin. The only room that knows starlette and uvicorn."""
+"""The HTTP server: one thin module per API family. The only package that imports starlette and uvicorn."""
 
 from clickpipe.server.app import create_app
 from clickpipe.server.listen import listening

@@ -1,4 +1,4 @@
-"""The application: routes and what wraps them."""
+"""The ASGI application: routes and middleware."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class _Number(IntegerConvertor):
-    """A number that the catalog can have: a path with a longer one leads nowhere."""
+    """A number that fits the catalog: longer ones in a path match no route."""
 
     regex = "[0-9]{1,18}"
 
 
 class _Ending(StringConvertor):
-    """What stands behind the last dot: found in one step, where `[^/]+` is tried behind each of 60,000 dots."""
+    """The part after the last dot, matched in linear time, where `[^/]+` would try each of 60,000 dots."""
 
     regex = "[^/.]++"
 
@@ -182,7 +182,7 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
 
 
 def route(method: str, path: str, endpoint: _Endpoint) -> Route:
-    """Return a route that is found in time that grows with a path's length."""
+    """Return a route whose pattern matches in time linear in the path's length."""
     return Route(path.replace("{format}", "{format:ending}"), endpoint, methods=[method])
 
 
@@ -199,4 +199,4 @@ def create_app(instance: Instance) -> ASGIApp:
     plain = [route for route in routes if "{" not in route.path]
     direct = Direct(app, plain, [route for route in routes if route.endpoint is call_endpoint])
     packed = Compression(direct, instance.settings.compress_min_bytes)
-    return GeneralRules(packed, instance, paths)  # around Starlette's own error handling: its answers have the headers
+    return GeneralRules(packed, instance, paths)  # outermost: its error responses get headers, too

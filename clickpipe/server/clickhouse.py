@@ -1,7 +1,7 @@
-"""ClickHouse's HTTP interface, to read: for Grafana, Metabase, clickhouse-connect and what else speaks to ClickHouse.
+"""ClickHouse's HTTP interface, read-only: for Grafana, Metabase, clickhouse-connect and other ClickHouse clients.
 
-The password is a token; the same wall as everywhere stands before the SQL. What ClickHouse's clients expect of the
-answer is told in ClickHouse's documentation of its HTTP interface.
+The password is a token, and SQL passes the same checks as everywhere. ClickHouse's documentation of its HTTP interface
+describes what its clients expect of responses.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from clickpipe.server.clickhouse_wire import (
     general_headers,
     password,
 )
-from clickpipe.server.context import Caller, caller_with, instance_of, told_to
+from clickpipe.server.context import Caller, caller_with, for_caller, instance_of
 from clickpipe.server.framing import framed
 from clickpipe.server.metadata import shown_counts
 from clickpipe.server.observed import observed, unless_gone
@@ -59,19 +59,19 @@ async def ping(_request: Request) -> Response:
 
 
 async def clickhouse_query(request: Request) -> Response:
-    """Answer `GET|POST /?query=`: one SELECT in the format it asks for, errors as ClickHouse writes them."""
+    """Answer `GET|POST /?query=`: one SELECT in the format it asks for, errors in ClickHouse's form."""
     if request.method != "POST" and "query" not in request.query_params:
-        return Response("Ok.\n", headers=TEXT)  # as ClickHouse answers who looks whether it is there
+        return Response("Ok.\n", headers=TEXT)  # ClickHouse's answer to a client that checks whether it is up
     who = None
     try:
         who = caller_with(request, password(request))
-        who.require_any("DATASOURCES:READ", "PIPES:READ")  # who may read nothing runs nothing
+        who.require_any("DATASOURCES:READ", "PIPES:READ")  # without any read scope, nothing runs
         asked = await asked_of(request)
         if not asked.sql.strip():
             return Response("Ok.\n", headers=TEXT)
         return await _answer(request, who, asked)
     except ClickpipeError as error:
-        return error_answer(request, told_to(request, error), known=who is not None)
+        return error_answer(request, for_caller(request, error), known=who is not None)
 
 
 def _shown(request: Request, who: Caller) -> Shown:

@@ -1,4 +1,4 @@
-"""What goes over the wire of ClickHouse's HTTP interface: a request's parts, and errors as its clients read them."""
+"""The wire format of ClickHouse's HTTP interface: the parts of a request, and errors as its clients read them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from clickpipe.server.parameters import body_too_large, read_body
 TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
 _QUERY_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
-# ClickHouse's numbers and names of mistakes that are found before it is asked.
+# ClickHouse's numbers and names for errors that are found before it is asked.
 _CODES = {
     "bad_parameter": (457, "BAD_QUERY_PARAMETER"),
     "body_too_large": (307, "TOO_MANY_BYTES"),
@@ -57,14 +57,14 @@ _STATUS = {"UNKNOWN_TABLE": 404, "UNKNOWN_DATABASE": 404}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: its SQL, and its parameters, of the address and of a form."""
+    """A request: its SQL, and its parameters from the URL and the form."""
 
     sql: str
     params: Mapping[str, str]
 
 
 async def asked_of(request: Request) -> Asked:
-    """Read a request. Raises ClickpipeError: 400 for a body that cannot be read, 413 for one that is too large."""
+    """Read a request. Raises ClickpipeError: 400 for an unreadable body, 413 for one that is too large."""
     limit = instance_of(request).settings.max_body_bytes
     params = dict(request.query_params)
     if is_multipart(request):
@@ -73,22 +73,22 @@ async def asked_of(request: Request) -> Asked:
     body = await read_body(request, limit)
     encoding = request.headers.get("content-encoding", "").strip().lower()
     unpack = partial(unframed, body, limit) if params.get("decompress") == "1" else None
-    body = await beside(len(body), unpack or partial(decompress, body, encoding, limit))
+    body = await unless_short(len(body), unpack or partial(decompress, body, encoding, limit))
     text = "\n".join(filter(None, (params.get("query", ""), body.decode("utf-8", errors="replace"))))
     return Asked(text, params)
 
 
 async def _form(request: Request, limit: int) -> dict[str, str]:
-    # The limit is that of all parts together: each is held in memory.
+    # The limit is for all parts together: they are held in memory.
     async with multipart(request, limit, body_too_large(limit), files=1, fields=1_000, part=limit) as form:
         if any(isinstance(value, UploadFile) for value in form.values()):
-            message = "External tables (files in the form) are not offered here"
+            message = "External tables (files in the form) are not supported"
             raise ClickpipeError(message, code="unsupported_encoding")
         return {name: str(value) for name, value in form.items()}
 
 
 def password(request: Request) -> str:
-    """Return what is sent as ClickHouse's password, in one of its three places."""
+    """Return ClickHouse's password from one of the three places where clients send it."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
@@ -101,7 +101,7 @@ def password(request: Request) -> str:
 
 
 def general_headers(request: Request) -> dict[str, str]:
-    """Return the headers that every answer has."""
+    """Return the headers of every response."""
     given = request.query_params.get("query_id", "")
     return {
         "X-ClickHouse-Query-Id": given if _QUERY_ID.fullmatch(given) else request.scope["state"]["request_id"],
@@ -111,7 +111,7 @@ def general_headers(request: Request) -> dict[str, str]:
 
 
 def error_answer(request: Request, error: ClickpipeError, *, known: bool) -> Response:
-    """Return an error as ClickHouse writes it; `known` tells whether the caller's token is one."""
+    """Return an error in ClickHouse's form; `known` if the caller's token is valid."""
     number, name, message = _parts(error, known=known)
     headers = {**TEXT, **general_headers(request), **error.headers, "X-ClickHouse-Exception-Code": str(number)}
     text = f"Code: {number}. DB::Exception: {message} ({name})\n"
@@ -121,7 +121,7 @@ def error_answer(request: Request, error: ClickpipeError, *, known: bool) -> Res
 def _parts(error: ClickpipeError, *, known: bool) -> tuple[int, str, str]:
     message = without_physical_names(error.message).removeprefix("[Error] ").strip()
     code = error.headers.get("X-DB-Exception-Code", "")
-    if code:  # ClickHouse's own, with its name behind the message
+    if code:  # ClickHouse's own error, with its name after the message
         name = error.code.upper()
         return int(code), name, _sentence(message.removesuffix(f"({name})"))
     number, name = _CODES.get(error.code, _OTHERWISE) if known else _NO_TOKEN
@@ -134,12 +134,12 @@ def _sentence(message: str) -> str:
 
 
 def exception_tag() -> str:
-    """Return what marks an error behind the beginning of a result (`X-ClickHouse-Exception-Tag`)."""
+    """Return the marker of an error after the start of a result (`X-ClickHouse-Exception-Tag`)."""
     return secrets.token_hex(8)
 
 
 def exception_block(error: EngineError, tag: str) -> bytes:
-    """Return an error as ClickHouse puts it behind the rows that are sent already."""
+    """Return an error as ClickHouse appends it to rows that are already sent."""
     number, name, message = _parts(failure(error), known=True)
     text = f"Code: {number}. DB::Exception: {message} ({name})\n".encode()
     mark = f"\r\n__exception__\r\n{tag}\r\n".encode()

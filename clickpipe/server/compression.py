@@ -1,4 +1,4 @@
-"""Compression of answers by what the client accepts (`Accept-Encoding`): zstd, gzip, lz4; streams part by part."""
+"""Compresses responses as the client accepts (`Accept-Encoding`): zstd, gzip, lz4; streams part by part."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clickpipe.concurrency import in_thread
 
-_LONGEST = 1_000  # bytes of an `Accept-Encoding` that are read
-_LARGE = 100_000  # bytes from which on they are compressed beside the event loop
+_LONGEST = 1_000  # bytes of an `Accept-Encoding` to read
+_LARGE = 100_000  # bytes above which compression runs outside the event loop
 _TEXT = ("application/geo+json", "application/json", "application/x-ndjson", "application/xml", "text/")
 _PACKS_WELL = (
     *_TEXT,
     "application/octet-stream",
     "application/vnd.msgpack",
-)  # others compress by themselves
+)  # others are already compressed
 
 
 class _Encoder(Protocol):
-    """What compresses a body part by part: a part can be read before the next is there."""
+    """Compresses a body part by part: each part can be read before the next one is available."""
 
     def part(self, data: bytes) -> bytes:
-        """Return a part."""
+        """Return a compressed part."""
         ...
 
     def end(self) -> bytes:
-        """Return what closes the body."""
+        """Return the end of the body."""
         ...
 
 
@@ -75,13 +75,13 @@ class _Lz4:
         return bytes(self._head + self._object.flush())
 
 
-# In the order of preference where a client likes them equally.
+# In order of preference if a client accepts them equally.
 _ENCODERS: Mapping[str, Callable[[], _Encoder]] = {"zstd": _Zstd, "gzip": _Gzip, "lz4": _Lz4}
 
 
-@lru_cache(maxsize=256)  # clients send few of them
+@lru_cache(maxsize=256)  # clients send only a few different ones
 def accepted(header: str) -> str:
-    """Return the encoding to send by an `Accept-Encoding`; '' for none."""
+    """Return the encoding for an `Accept-Encoding` header; '' for none."""
     weights: dict[str, float] = {}
     for one in header.lower().split(","):
         name, _, weight = one.partition(";")
@@ -90,7 +90,7 @@ def accepted(header: str) -> str:
     found = {
         name: weights.get("x-gzip" if name == "gzip" and name not in weights else name, rest) for name in _ENCODERS
     }
-    found["lz4"] = weights.get("lz4", 0.0)  # no name that is registered: only for who says it
+    found["lz4"] = weights.get("lz4", 0.0)  # not a registered name: only if listed explicitly
     best = max(found, key=lambda name: found[name])
     return best if found[best] > 0 else ""
 
@@ -106,7 +106,7 @@ def _weight(text: str) -> float:
 
 
 class Compression:
-    """ASGI middleware: compresses bodies of `least` bytes and more; 0 compresses none."""
+    """ASGI middleware: compresses bodies of at least `least` bytes; 0 turns it off."""
 
     def __init__(self, app: ASGIApp, least: int) -> None:
         """Wrap the application."""
@@ -133,17 +133,17 @@ class Compression:
 
 
 class _Sender:
-    """What one answer is sent through."""
+    """Sends one response compressed."""
 
-    def __init__(self, send: Send, name: str, least: int, told: dict[str, str]) -> None:
-        self._send, self._name, self._least, self._told = send, name, least, told
+    def __init__(self, send: Send, name: str, least: int, headers: dict[str, str]) -> None:
+        self._send, self._name, self._least, self._headers = send, name, least, headers
         self._start: Message | None = None
         self._encoder: _Encoder | None = None
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start" and _may_pack(message, self._least):
-            self._start = message  # held back: its length is that of the compressed body
+            self._start = message  # held back until the length of the compressed body is known
             return
         if self._start is not None and kind == "http.response.body":
             start, self._start = self._start, None
@@ -170,15 +170,15 @@ class _Sender:
             del headers["content-length"]
         else:
             headers["content-length"] = str(len(body))
-            self._tell(time.perf_counter() - began)
+            self._add_timing(time.perf_counter() - began)
         if (etag := headers.get("etag", "")).startswith('"'):
             headers["etag"] = f"W/{etag}"  # other bytes with the same meaning
         await self._send(start)
         await self._send({**message, "body": body})
 
-    def _tell(self, seconds: float) -> None:
-        if "Server-Timing" in self._told:
-            self._told["Server-Timing"] += f", compress;dur={seconds * 1000:.2f}"
+    def _add_timing(self, seconds: float) -> None:
+        if "Server-Timing" in self._headers:
+            self._headers["Server-Timing"] += f", compress;dur={seconds * 1000:.2f}"
 
     async def _part(self, message: Message) -> bytes:
         data = message.get("body", b"")
@@ -187,13 +187,13 @@ class _Sender:
         return await in_thread(self._encoded, data, end=not message.get("more_body", False))
 
     def _encoded(self, data: bytes, *, end: bool) -> bytes:
-        assert self._encoder is not None  # noqa: S101 - asked of answers that are compressed
+        assert self._encoder is not None  # noqa: S101 - only called for compressed responses
         body = self._encoder.part(data) if data else b""
         return body + self._encoder.end() if end else body
 
 
 def _may_pack(start: Message, least: int) -> bool:
-    """Tell whether an answer is compressed for who takes it; `Content-Encoding: identity` says no, and is not sent."""
+    """Return whether a response may be compressed; `Content-Encoding: identity` forbids it, and is removed."""
     kind = own = length = b""
     for name, value in start["headers"]:
         if name == b"content-type":

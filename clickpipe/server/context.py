@@ -1,4 +1,4 @@
-"""What every route needs of a request: the instance, the token, the workspace, the parameters."""
+"""What every route needs from a request: the instance, the token, the workspace, the parameters."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from clickpipe.server.parameters import Values, header, of_pipe, one, output_set
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the token and the workspace it belongs to."""
+    """The caller: its token and the workspace that it belongs to."""
 
     token: Token
     workspace: Workspace
 
     def require(self, scope: str, resource: str = "", given: str = "") -> None:
-        """Raise 403 unless the token has the scope; it names the resource as the caller did."""
+        """Raise ClickpipeError 403 unless the token has the scope; the error names the resource as the caller did."""
         require(self.token, scope, resource, given)
 
     def require_any(self, *scopes: str) -> None:
-        """Raise 403 unless the token has one of the scopes, for any resource."""
+        """Raise ClickpipeError 403 unless the token has one of the scopes, for any resource."""
         if not any(allows(self.token, scope) for scope in scopes) and not any(
             granted.startswith(f"{scope}:") for granted in self.token.scopes for scope in scopes
         ):
             require(self.token, scopes[0])
 
     def options(self, values: Values, output: OutputFormat = FORMATS["json"], pipeline: str = "") -> QueryOptions:
-        """Return what a query of this caller's is run with. Raises ClickpipeError 400 for settings of the output."""
+        """Return the options for this caller's queries. Raises ClickpipeError 400 for invalid output settings."""
         given = of_pipe(values)
         return QueryOptions(
             output,
@@ -64,23 +64,23 @@ class Caller:
         return self.workspace.staging_data
 
     def may_read(self, kind: str, name: str) -> None:
-        """Raise 403 unless the token may read a `DATASOURCES`, `PIPES` or `SERVICE` (data source) of this name."""
+        """Raise ClickpipeError 403 unless the token may read this `DATASOURCES`, `PIPES` or `SERVICE` resource."""
         if kind == "SERVICE":
             self.require("WORKSPACE:READ_ALL")
         else:
             self.require(f"{kind}:READ", name)
 
     def may_read_beside(self, written: str, kind: str, name: str) -> None:
-        """Raise 403 unless a condition on rows of the data source `written` may read another resource.
+        """Raise ClickpipeError 403 unless a condition on rows of `written` may read another resource.
 
-        Who may write to a data source may ask for its rows: deleting tells of them. Filters and fixed parameters do
-        not hold in conditions.
+        Whoever may write to a data source may also query its rows in conditions, as deleting reveals them. Filters and
+        fixed parameters do not apply in conditions.
         """
         if kind == "DATASOURCES" and (name == written or allows(self.token, "DATASOURCES:CREATE", name)):
             return
         self.may_read(kind, name)
         if self.token.is_limited:
-            message = f"A condition that reads '{name}' is not for a token that may read some rows only."
+            message = f"A token with row filters cannot use a condition that reads '{name}'."
             raise forbidden(message)
 
 
@@ -91,14 +91,14 @@ def instance_of(request: Request) -> Instance:
 
 
 def caller(request: Request) -> Caller:
-    """Return who asks. Raises 403 for a missing or unknown token, 429 where it, or its address, asks too often."""
+    """Return the caller. Raises ClickpipeError 403 for a missing or unknown token, 429 above a rate limit."""
     scheme, _, value = header(request, b"authorization").partition(" ")
     given = value.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
     return caller_with(request, given)
 
 
 def caller_with(request: Request, given: str) -> Caller:
-    """Return who asks with this token's value. Raises as `caller` does."""
+    """Return the caller with this token. Raises like `caller`."""
     instance = instance_of(request)
     told = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)
@@ -113,21 +113,21 @@ def caller_with(request: Request, given: str) -> Caller:
 
 
 def _still(instance: Instance, given: str, token: Token) -> None:
-    """Raise 403 where a token that was looked at is none any more, or may do less than it might."""
+    """Raise ClickpipeError 403 if a token was revoked, or its rights were reduced, since it was checked."""
     if not keeps(token, instance.tokens.find(given)):
-        message = "The token may do less than when this request began: send it again."
+        message = "The token's rights changed during this request: send it again."
         raise forbidden(message)
 
 
 async def require_condition(request: Request, who: Caller, live: Live, written: str, condition: str) -> None:
-    """Raise ClickpipeError 400 for what is no condition on rows of `written`, 403 for one that reads too much."""
+    """Raise ClickpipeError 400 for an invalid condition on rows of `written`, 403 for one that reads too much."""
     if condition:
         allowed = partial(who.may_read_beside, written)
         await in_thread(compose_condition, instance_of(request).engine, live, condition, allowed)
 
 
-def told_to(request: Request, error: ClickpipeError) -> ClickpipeError:
-    """Return an error as its caller is told it: with the nearest name of those that the token may know."""
+def for_caller(request: Request, error: ClickpipeError) -> ClickpipeError:
+    """Return an error as shown to its caller: suggesting only names that the token may know."""
     token = request.scope["state"].get("token")
     if not isinstance(error, UnknownResource) or token is None:
         return error
@@ -135,5 +135,5 @@ def told_to(request: Request, error: ClickpipeError) -> ClickpipeError:
 
 
 def flag(request: Request, name: str) -> bool:
-    """Return a yes/no query parameter."""
+    """Return a boolean query parameter."""
     return request.query_params.get(name, "").lower() in {"1", "true", "yes"}

@@ -14,7 +14,7 @@ from clickpipe.server.shapes import text_response
 
 
 async def list_data_sources(request: Request) -> JSONResponse:
-    """Answer with the data sources that the token may read; `attrs` names the keys to send."""
+    """Answer `GET /v0/datasources` with those that the token may read; `attrs` selects the keys to send."""
     who = caller(request)
     live = who.workspace.live
     if live is None:
@@ -27,7 +27,7 @@ async def list_data_sources(request: Request) -> JSONResponse:
 
 
 async def get_data_source(request: Request) -> Response:
-    """Answer `GET /v0/datasources/<name or id>`, and with its datafile where `.datasource` stands behind the name."""
+    """Answer `GET /v0/datasources/<name or id>`, or with its datafile for `<name>.datasource`."""
     who = caller(request)
     live = who.workspace.queries.live()
     given: str = request.path_params["name"]
@@ -52,8 +52,7 @@ async def get_data_source(request: Request) -> Response:
 async def get_dependencies(request: Request) -> JSONResponse:
     """Answer `GET /v0/dependencies`: the data sources that views fill from others, with the pipes that do.
 
-    `datasource` names where to begin, `recursive` goes on from what it fills; `pipe` and `match` (a part of a name)
-    narrow it down.
+    `datasource` selects the source, `recursive` follows what it fills; `pipe` and `match` (part of a name) filter.
     """
     who = caller(request)
     who.require("WORKSPACE:READ_ALL")

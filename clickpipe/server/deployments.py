@@ -1,4 +1,4 @@
-"""Deployments: `POST /v1/deploy`, `GET /v1/deployments…`, in the shapes that published clients poll."""
+"""Deployments: `POST /v1/deploy`, `GET /v1/deployments…`, in the shapes that published clients expect."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SEED = {"id": "0", "status": "data_ready", "live": True, "created_at": "2000-01
 
 
 async def post_deploy(request: Request) -> JSONResponse:
-    """Compile, plan, and unless `check=true` apply the whole project in the request; it is live with `auto_promote`.
+    """Answer `POST /v1/deploy`: compile and plan the project in the request, and apply it unless `check=true`.
 
-    Without, it waits in staging, beside the live deployment.
+    With `auto_promote` it becomes live; without, it waits in staging, next to the live deployment.
     """
     who = caller(request)
     who.require("WORKSPACE:DEPLOY")
@@ -60,9 +60,9 @@ async def post_deploy(request: Request) -> JSONResponse:
 
 
 async def post_build(request: Request) -> JSONResponse:
-    """Answer `POST /v1/build`: the workspace is what the request's files say, at once; for development.
+    """Answer `POST /v1/build`: apply the project in the request immediately; for development.
 
-    Data sources whose files are gone go with their rows.
+    Data sources whose files are gone are removed with their rows.
     """
     who = caller(request)
     who.require("WORKSPACE:DEPLOY")
@@ -114,7 +114,7 @@ async def _project_files(request: Request) -> dict[str, str]:
 
 
 async def _apply(request: Request, who: Caller, deployment: Deployment, prepared: Prepared, *, promoted: bool) -> None:
-    """Apply as a job; wait for it a little, so that most deployments are done when the reply is sent."""
+    """Apply as a job; wait a little, so that most deployments are complete when the response is sent."""
     instance, workspace = instance_of(request), who.workspace
 
     def work(report: Report) -> Mapping[str, Any]:
@@ -139,7 +139,7 @@ async def _apply(request: Request, who: Caller, deployment: Deployment, prepared
 
 
 def _errors(error: ProjectError) -> list[dict[str, str]]:
-    """Return each error with its file; the text has line and column."""
+    """Return each error with its file; the text starts with line and column."""
     found = []
     for diagnostic in error.diagnostics:
         if diagnostic.severity == "error":
@@ -174,9 +174,9 @@ def _reply(deployment: Deployment) -> dict[str, Any]:
 
 
 async def list_deployments(request: Request) -> JSONResponse:
-    """Answer `GET /v1/deployments`: oldest first; only when asked for, deleted ones, and what is kept for a while.
+    """Answer `GET /v1/deployments`, oldest first; deleted and kept ones only if requested.
 
-    Published clients wait until one that was replaced is listed no more.
+    Published clients wait until a replaced deployment is no longer listed.
     """
     who = caller(request)
     who.require("WORKSPACE:DEPLOY")
@@ -191,7 +191,7 @@ async def list_deployments(request: Request) -> JSONResponse:
 
 
 async def get_deployment(request: Request) -> JSONResponse:
-    """Answer `GET /v1/deployments/<id>`, also for deleted ones."""
+    """Answer `GET /v1/deployments/<id>`, even for a deleted one."""
     who = caller(request)
     who.require("WORKSPACE:DEPLOY")
     number = request.path_params["id"]
@@ -205,7 +205,7 @@ async def get_deployment(request: Request) -> JSONResponse:
 
 
 async def promote_deployment(request: Request) -> JSONResponse:
-    """Answer `POST /v1/deployments/<id>/set-live`: staging becomes live; or the previous one, to roll back."""
+    """Answer `POST /v1/deployments/<id>/set-live`: promote staging, or roll back to the previous deployment."""
     who = caller(request)
     who.require("WORKSPACE:DEPLOY")
     number = request.path_params["id"]
@@ -215,7 +215,7 @@ async def promote_deployment(request: Request) -> JSONResponse:
 
 
 async def delete_deployment(request: Request) -> JSONResponse:
-    """Answer `DELETE /v1/deployments/<id>`: discard staging, or what was live before."""
+    """Answer `DELETE /v1/deployments/<id>`: discard staging, or the previous deployment."""
     who = caller(request)
     who.require("WORKSPACE:DEPLOY")
     number = request.path_params["id"]

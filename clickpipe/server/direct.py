@@ -1,4 +1,4 @@
-"""The shortest way to the routes that are called most: past Starlette's layers, with the same answers and errors."""
+"""A fast path for the most frequently called routes, past Starlette's layers, with the same responses and errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from clickpipe.server.middleware import on_bug, on_clickpipe_error, on_http_erro
 
 
 class Direct:
-    """ASGI: finds a route by method and path in one step.
+    """ASGI application that finds a route by method and path in one step.
 
-    Each of Starlette's layers wraps `send` once more: without them a small request takes a quarter less. What is not
-    found here is the application's to answer: other methods, unknown paths, and what is called rarely.
+    Each of Starlette's layers wraps `send` again: without them, a small request takes a quarter less time. Anything
+    that is not found here (other methods, unknown paths, rarely called routes) is left to the application.
     """
 
     def __init__(self, app: Starlette, plain: Iterable[Route], patterns: Iterable[Route]) -> None:
-        """Answer `plain` routes, which have no parameters, and those of `patterns`; all others through `app`."""
+        """Serve `plain` routes, without parameters, and those of `patterns`; leave all others to `app`."""
         self._app = app
         self._plain = {(method, route.path): route.endpoint for route in plain for method in route.methods or ()}
         self._patterns = tuple((route.methods or set(), route.path_regex, route.endpoint) for route in patterns)
@@ -68,7 +68,7 @@ class Direct:
 
 
 async def _told(request: Request, error: Exception) -> Any:
-    """Return what is answered to a caller's mistake; None for a bug."""
+    """Return the response to a caller's mistake; None for a bug."""
     if isinstance(error, ClickpipeError):
         return await on_clickpipe_error(request, error)
     return await on_http_error(request, error) if isinstance(error, HTTPException) else None

@@ -14,21 +14,21 @@ from clickpipe.runtime import LiveData, StagingData
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.parameters import flag, header, query, read_body
 
-_LARGE = 100_000  # bytes from which on a body is taken apart beside the event loop
+_LARGE = 100_000  # bytes above which a body is parsed outside the event loop
 _COUNTS = b'{"successful_rows":%d,"quarantined_rows":%d}'
 
 
 async def post_events(request: Request) -> Response:
-    """Take NDJSON or one JSON object, whatever the Content-Type; answer when the rows are durable (202).
+    """Accept NDJSON or a single JSON object, whatever the Content-Type; answer 202 when the rows are durable.
 
-    With `wait=true` when they are readable too (200), or when that takes long (202); the counts are exact in both.
-    With `__tb__deployment=staging` they are for the deployment in staging only.
+    With `wait=true`, answer 200 when they can be queried, or 202 if that takes long; the counts are exact in both
+    cases. With `__tb__deployment=staging`, they are only written to the deployment in staging.
     """
     who = caller(request)
     asked = query(request)
     name = asked.get("name", "")
     if not name:
-        message = "The query parameter 'name' is missing: the data source that the events are for."
+        message = "The query parameter 'name' is missing: the data source to write to."
         raise ClickpipeError(message, code="missing_name")
     who.require("DATASOURCES:APPEND", name)
     data = who.data(asked)

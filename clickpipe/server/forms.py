@@ -1,4 +1,4 @@
-"""Forms with files (`multipart/form-data`): one function reads them all, at a cost that grows with their length."""
+"""Reads all forms with files (`multipart/form-data`), in time linear in their length."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LONGEST = 1_000  # characters of a Content-Type
 
 
 def is_multipart(request: Request) -> bool:
-    """Tell whether the body is a form in parts."""
+    """Return whether the body is a multipart form."""
     return request.headers.get("content-type", "").startswith("multipart/form-data")
 
 
 def charset_of(request: Request) -> str:
-    """Return the charset that the Content-Type names, '' where it names none."""
+    """Return the charset in the Content-Type, or ''."""
     return _options(request).get(b"charset", b"").decode("latin-1")
 
 
@@ -38,16 +38,16 @@ def _options(request: Request) -> dict[bytes, bytes]:
 async def multipart(
     request: Request, limit: int, too_large: ClickpipeError, *, files: int, fields: int, part: int = 1 << 20
 ) -> AsyncIterator[FormData]:
-    """Give the parts of a form, of `part` bytes each at most, unless they are files; none of another kind of body.
+    """Yield the parts of a form (none for another kind of body); parts that are not files have at most `part` bytes.
 
-    Raises `too_large` for a body of more than `limit` bytes, ClickpipeError 400 for a charset that forms are not in.
+    Raises `too_large` for a body of more than `limit` bytes, and ClickpipeError 400 for an unknown charset.
     """
     if not is_multipart(request):
         yield FormData()
         return
-    charset = charset_of(request)  # Starlette would take any codec of Python's
+    charset = charset_of(request)  # Starlette would accept any of Python's codecs
     if charset and not is_charset(charset):
-        message = f"The charset '{charset[:50]}' of the form is not known: send it in UTF-8."
+        message = f"The charset '{charset[:50]}' of the form is unknown: send it in UTF-8."
         raise ClickpipeError(message, code="unknown_charset")
     whole = limited(request, limit, too_large)
     async with whole.form(max_files=files, max_fields=fields, max_part_size=part) as form:

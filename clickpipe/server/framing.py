@@ -1,7 +1,7 @@
-"""ClickHouse's own compression of answers (`compress=1`) and of requests (`decompress=1`), as JDBC and Go ask for it.
+"""ClickHouse's own compression of responses (`compress=1`) and requests (`decompress=1`), used by JDBC and Go.
 
-Blocks, each with a checksum: CityHash128 (of ClickHouse's version) of what follows; 0x82 for LZ4; the block's length
-with these nine bytes, and its length before; the block. Numbers are little-endian.
+A sequence of blocks, each with a checksum: CityHash128 (ClickHouse's version) of what follows; 0x82 for LZ4; the size
+of the compressed block with these nine bytes, and its original size; the block. Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CHECKSUM, _HEAD = 16, 9
 
 
 def framed(data: bytes) -> bytes:
-    """Return bytes as blocks of up to 1 MiB."""
+    """Return data as blocks of up to 1 MiB."""
     import lz4.block
     from clickhouse_cityhash.cityhash import CityHash128
 
@@ -32,7 +32,7 @@ def framed(data: bytes) -> bytes:
 
 
 def unframed(data: bytes, limit: int) -> bytes:
-    """Return the bytes that blocks hold. Raises ClickpipeError: 400 for broken ones, 413 for more than `limit`."""
+    """Return the data in blocks. Raises ClickpipeError: 400 for invalid ones, 413 for more than `limit` bytes."""
     parts: list[bytes] = []
     size = at = 0
     while at < len(data):
@@ -74,5 +74,5 @@ def _block(data: bytes, at: int, end: int, method: int, plain: int) -> bytes:
 
 
 def _broken() -> ClickpipeError:
-    message = "The body is not in ClickHouse's compressed form (decompress=1)"
+    message = "The body is not in ClickHouse's compressed format (decompress=1)"
     return ClickpipeError(message, code="broken_body")

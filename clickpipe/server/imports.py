@@ -1,4 +1,4 @@
-"""Files in, rows out: `POST /v0/datasources`, `/v1/datasources/<name>/append|replace|delete`, `…/truncate`."""
+"""Imports of files: `POST /v0/datasources`, `/v1/datasources/<name>/append|replace|delete`, `…/truncate`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import FORMATS, Dialect, Replacing
 from clickpipe.runtime import Upload
-from clickpipe.server.context import Caller, caller, flag, instance_of, require_condition, told_to
+from clickpipe.server.context import Caller, caller, flag, for_caller, instance_of, require_condition
 from clickpipe.server.forms import charset_of, is_multipart, multipart
 from clickpipe.server.jobs import ended, started
 from clickpipe.server.observed import unless_gone
@@ -37,11 +37,11 @@ _TRUE = {"1", "true", "yes"}
 _FIELDS = {"name", "mode", "url", "format", "charset", "csv_header", "replace_condition", "allow_missing_columns"}
 _FIELDS |= {"dialect_header", "dialect_delimiter", "dialect_escapechar", "replace_truncate_when_empty", "token"}
 _COUNT = re.compile(r"[0-9]{1,6}")
-_MOST_AROUND = 100_000  # bytes of a form around the file in it
+_MOST_AROUND = 100_000  # bytes of a form besides the file in it
 
 
 async def post_datasources(request: Request) -> Response:
-    """Append to or replace a data source (`mode`), from the body, a multipart file, or `url` (as a job then)."""
+    """Append to or replace a data source (`mode`) from the body, a multipart file, or `url` (then as a job)."""
     who = caller(request)
     who.require_any("DATASOURCES:APPEND", "DATASOURCES:CREATE")
     fields, request = await form_or_file(request, _FIELDS)
@@ -50,13 +50,13 @@ async def post_datasources(request: Request) -> Response:
     if mode not in _MODES:
         raise _deployments_only()
     if not name:
-        message = "The query parameter 'name' is missing: the data source that the rows are for."
+        message = "The query parameter 'name' is missing: the data source to write to."
         raise ClickpipeError(message, code="missing_name")
     try:
         job, fetched = await _start(request, who, name, mode, values)
     except ClickpipeError as error:
-        if error.code == "not_found":  # here the original says that it will not make one
-            raise _deployments_only(told_to(request, error).message) from None
+        if error.code == "not_found":  # Tinybird answers here that it will not create it
+            raise _deployments_only(for_caller(request, error).message) from None
         raise
     told = started(request, who, job)
     if fetched:
@@ -70,7 +70,7 @@ def _deployments_only(reason: str = "") -> ClickpipeError:
 
 
 async def post_rows(request: Request) -> Response:
-    """Start a job that appends or replaces: `POST /v1/datasources/<name>/append|replace`."""
+    """Answer `POST /v1/datasources/<name>/append|replace`: start a job that appends or replaces."""
     mode = request.url.path.rstrip("/").rpartition("/")[2]
     who, name = caller(request), request.path_params["name"]
     who.require(_scope(mode), name)
@@ -92,7 +92,7 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
     default = "csv" if request.url.path.startswith("/v0/") else "ndjson"
     format_ = values.get("format") or _BY_TYPE.get(kind, default)
     if format_ not in FORMATS:
-        message = f"The format is {', '.join(FORMATS)}, not '{format_}'."
+        message = f"The format must be one of {', '.join(FORMATS)}, not '{format_}'."
         raise ClickpipeError(message, code="unknown_format")
     instance = instance_of(request)
     path = instance.upload_path(str(uuid.uuid4()))
@@ -126,7 +126,7 @@ def _replacing(values: dict[str, str]) -> Replacing:
 
 
 async def _save(request: Request, path: Path, limit: int, encoding: str) -> str:
-    """Write the body, or the file part of a form, to a file; return its encoding. Raises 413 and 400."""
+    """Save the body, or the file part of a form; return its encoding. Raises ClickpipeError 413 and 400."""
     if is_multipart(request):
         async with multipart(request, limit + _MOST_AROUND, _too_large(limit), files=1, fields=100) as form:
             part = next((value for value in form.values() if isinstance(value, UploadFile)), None)
@@ -156,24 +156,24 @@ def _by_name(name: str) -> str:
 
 
 async def _result(request: Request, who: Caller, job: Job) -> Mapping[str, Any]:
-    """Wait for a job; return its result. Raises ClickpipeError when it failed, was cancelled, or the server stops."""
+    """Wait for a job; return its result. Raises ClickpipeError if it failed, was cancelled, or the server stops."""
     instance = instance_of(request)
     await ended(request, job)
     found = instance.catalog.jobs.get(who.workspace.id, job.id)
-    assert found is not None  # noqa: S101 - jobs are kept
+    assert found is not None  # noqa: S101 - just created
     if found.status == "error":
         raise ClickpipeError(found.error, code="import_failed" if job.kind == "import" else "job_failed")
     if found.status == "cancelled":
         message = f"The job {job.id} was cancelled."
         raise ClickpipeError(message, status=409, code="job_cancelled")
     if found.status != "done":
-        message = f"The server stops. The job {job.id} goes on when it is started again."
+        message = f"The server is stopping. The job {job.id} continues after a restart."
         raise ClickpipeError(message, status=503, code="stopping")
     return found.result
 
 
 async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str, Any]:
-    """Wait for an import and return what published clients read of it. Raises ClickpipeError when it failed."""
+    """Wait for an import and return the response for published clients. Raises ClickpipeError if it failed."""
     result = await _result(request, who, job)
     bad = result.get("quarantine_rows", 0)
     invalid = result.get("invalid_lines", 0)
@@ -193,7 +193,7 @@ async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str
 
 
 async def post_delete(request: Request) -> Response:
-    """Delete rows by `delete_condition`: counted by `dry_run`, as a job, or (v1 with `wait`) at once."""
+    """Delete rows by `delete_condition`: only count them (`dry_run`), as a job, or at once (v1 with `wait`)."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
     values = {**dict(request.query_params), **await form_values(request)}
@@ -223,11 +223,11 @@ async def post_truncate(request: Request) -> Response:
 
 
 async def get_quarantine(request: Request) -> Response:
-    """Tell why rows of a data source are in quarantine, with counts and a row of each kind."""
+    """Return why rows of a data source are in quarantine, with counts and an example row for each reason."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:READ", name)
     if name in who.token.filters:
-        message = f"The quarantine of '{name}' is not for a token that may read some of its rows only."
+        message = f"A token that is limited to some rows of '{name}' cannot read its quarantine."
         raise forbidden(message)
     limit = request.query_params.get("limit", "100")
     found = await in_thread(
@@ -237,7 +237,7 @@ async def get_quarantine(request: Request) -> Response:
 
 
 async def post_replay(request: Request) -> Response:
-    """Start a job that moves the rows of a quarantine that fit now into the data source."""
+    """Start a job that moves quarantined rows that now fit into the data source."""
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
     job = await in_thread(who.data(request.query_params).replay_quarantine, name)
@@ -245,7 +245,7 @@ async def post_replay(request: Request) -> Response:
 
 
 async def get_rejected(request: Request) -> Response:
-    """List segments of the log that were kept aside."""
+    """List segments of the log that were rejected and kept."""
     who = caller(request)
     who.require("ADMIN")
     found = await in_thread(instance_of(request).ingester.rejected, who.workspace.id)
@@ -253,7 +253,7 @@ async def get_rejected(request: Request) -> Response:
 
 
 async def post_rejected(request: Request) -> Response:
-    """Insert segments again that were kept aside: all, or those of the data source `name`."""
+    """Insert rejected segments again: all, or those of the data source `name`."""
     who = caller(request)
     who.require("ADMIN")
     ingester, name = instance_of(request).ingester, request.query_params.get("name", "")
@@ -261,7 +261,7 @@ async def post_rejected(request: Request) -> Response:
 
 
 async def post_rebuild(request: Request) -> Response:
-    """Start a job that makes the target of a materialized view anew."""
+    """Start a job that rebuilds the target of a materialized view."""
     who, name = caller(request), request.path_params["name"]
     who.require("PIPES:CREATE", name)
     job = await in_thread(who.workspace.jobs.rebuild, name)
@@ -269,7 +269,7 @@ async def post_rebuild(request: Request) -> Response:
 
 
 async def post_analyze(request: Request) -> Response:
-    """Tell what columns a file has: the body (its beginning is enough, all of Parquet), a part of a form, or `url`."""
+    """Return the columns of a file: the body (its start suffices, except for Parquet), a form part, or `url`."""
     who = caller(request)
     who.require("DATASOURCES:CREATE")
     instance = instance_of(request)

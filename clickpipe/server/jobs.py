@@ -1,4 +1,4 @@
-"""Jobs: those who start one may ask for it, and those who may see all."""
+"""Jobs, for callers that started them and for those that may see all."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ALL = "WORKSPACE:READ_ALL"
 
 
 def started(request: Request, who: Caller, job: Job) -> dict[str, Any]:
-    """Note that a job is its caller's; return it as the jobs API sends it."""
+    """Record the caller as the job's owner; return the job as the jobs API sends it."""
     instance_of(request).catalog.jobs.give_to(job.id, who.token.maker)
     return job_reply(request, job)
 
 
 def job_reply(request: Request, job: Job) -> dict[str, Any]:
-    """Return a job as the jobs API sends it, with its whole URL."""
+    """Return a job as the jobs API sends it, with its full URL."""
     reply: dict[str, Any] = {
         "id": job.id,
         "job_id": job.id,
@@ -44,14 +44,14 @@ def job_reply(request: Request, job: Job) -> dict[str, Any]:
 
 
 async def ended(request: Request, job: Job, seconds: float | None = None) -> None:
-    """Wait until a job has ended, or for so many seconds; no thread waits meanwhile."""
+    """Wait until a job has ended, or for `seconds`, without blocking a thread."""
     running = instance_of(request).jobs.running(job.id)
     if running is not None:
         await asyncio.wait([result_of(running)], timeout=seconds)
 
 
 async def list_jobs(request: Request) -> JSONResponse:
-    """Answer `GET /v0/jobs`: the newest first."""
+    """Answer `GET /v0/jobs`, newest first."""
     who = caller(request)
     who.require(_ALL)
     jobs = instance_of(request).catalog.jobs.newest(who.workspace.id)
@@ -66,7 +66,7 @@ async def list_jobs(request: Request) -> JSONResponse:
 
 
 async def get_job(request: Request) -> JSONResponse:
-    """Answer `GET /v0/jobs/<id>`: to the token that started it, and to who may list all."""
+    """Answer `GET /v0/jobs/<id>` to the token that started it, and to tokens that may list all jobs."""
     return JSONResponse(job_reply(request, _job(request, caller(request))))
 
 
@@ -79,7 +79,7 @@ async def cancel_job(request: Request) -> JSONResponse:
 
 
 async def retry_job(request: Request) -> JSONResponse:
-    """Answer `POST /v0/jobs/<id>/retry`: a new job that does the same."""
+    """Answer `POST /v0/jobs/<id>/retry`: start a new job that does the same."""
     who = caller(request)
     who.require(ADMIN)
     job = await in_thread(who.workspace.jobs.retry, _job(request, who))
@@ -87,15 +87,15 @@ async def retry_job(request: Request) -> JSONResponse:
 
 
 def _job(request: Request, who: Caller) -> Job:
-    """Return the job that is asked for.
+    """Return the requested job.
 
-    Raises ClickpipeError 404, for another token's job too: who may not see all is not told which there are.
+    Raises ClickpipeError 404, even if it exists but belongs to another token, so as not to reveal which jobs exist.
     """
     given, sees_all = request.path_params["id"], allows(who.token, _ALL)
     job = instance_of(request).catalog.jobs.get(who.workspace.id, given)
     if job is None or not (sees_all or job.maker == who.token.maker):
         message = f"The job '{given}' does not exist"
         if not sees_all:
-            message += f", or another token started it: that one may ask for it, and those with {_ALL}"
+            message += f", or another token started it: only that token, and tokens with {_ALL}, can see it"
         raise ClickpipeError(message, status=404, code="not_found")
     return job

@@ -1,4 +1,4 @@
-"""The sockets of a server, taken before anything is opened or deployed: a port that is taken is found first."""
+"""The sockets of a server, opened before anything else, so that a port in use is reported early."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from clickpipe.diagnostics import ClickpipeError
 
 @contextmanager
 def listening(settings: Settings) -> Iterator[list[socket.socket]]:
-    """Give the sockets of an address, that of ClickHouse's clients last; they are closed at the end.
+    """Yield the listening sockets, the one for ClickHouse clients last, and close them at the end.
 
-    Port 0 takes a free one. Raises ClickpipeError when an address cannot be taken.
+    Port 0 picks a free one. Raises ClickpipeError if an address cannot be used.
     """
     with ExitStack() as opened:
         ports = [settings.port, *([settings.clickhouse_port] if settings.clickhouse_port else [])]
@@ -33,9 +33,9 @@ def _listen(host: str, port: int, name: str) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             hint = f"Is another clickpipe running? Use {name}."
         elif error.errno == errno.EACCES:
-            hint = f"Ports below 1024 are often root's. Use {name}."
+            hint = f"Ports below 1024 often need root. Use {name}."
         else:
-            hint = "The host is an address of this machine: 127.0.0.1, or 0.0.0.0 for all."
+            hint = "The host must be an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all."
         message = f"Cannot listen on {host}:{port}: {error.strerror}. {hint}"
         raise ClickpipeError(message, status=503, code="address_in_use") from None
     return listener

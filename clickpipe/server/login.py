@@ -1,4 +1,4 @@
-"""`tb login`: a page that asks for a token, and what the command line asks for behind it."""
+"""`tb login`: a page that asks for a token, and the requests of the command line behind it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.server.context import caller_with, instance_of
 from clickpipe.server.parameters import read_body
 
-_COMMAND_LINE = "http://localhost:49160/"  # where `tb login` waits for the browser to come back
+_COMMAND_LINE = "http://localhost:49160/"  # where `tb login` waits for the browser's redirect
 _CODE = re.compile(r"[A-Z0-9]{8}")
 _MOST_BYTES = 10_000
 _HEADERS = {
@@ -36,12 +36,12 @@ input, button {{ font: inherit; padding: .4rem .6rem; width: 100%; box-sizing: b
 
 
 async def get_login(request: Request) -> Response:
-    """Answer `GET /api/cli-login`: the page; to a command line (`cliCode`, `code`) the tokens that were approved."""
+    """Answer `GET /api/cli-login`: the page or, for the command line (`cliCode`, `code`), the approved tokens."""
     given = request.query_params
     logins = instance_of(request).logins
     if (code := given.get("cliCode", "")) or ((code := given.get("code", "")) and given.get("method") != "code"):
         instance_of(request).address_requests.take(request.client.host if request.client else "")
-        tokens = logins.take(code) if request.method == "GET" else None  # HEAD takes nothing away
+        tokens = logins.take(code) if request.method == "GET" else None  # HEAD does not consume them
         if tokens is None:
             message = "Nobody has approved this login yet: open the page in a browser."
             raise ClickpipeError(message, status=404, code="not_approved")
@@ -50,7 +50,7 @@ async def get_login(request: Request) -> Response:
 
 
 async def post_login(request: Request) -> Response:
-    """Answer `POST /api/cli-login`: approve a login, with an admin token that the form holds."""
+    """Answer `POST /api/cli-login`: approve a login, with the admin token from the form."""
     body = await read_body(request, _MOST_BYTES)
     given = dict(parse_qsl(body.decode(errors="replace")))
     try:
@@ -63,7 +63,7 @@ async def post_login(request: Request) -> Response:
     if given.get("method") == "code":
         code = given.get("code", "").replace("-", "")
         if not _CODE.fullmatch(code):
-            return _form(given, "The code of the command line has eight letters and digits.", 400)
+            return _form(given, "The code shown by the command line has eight letters and digits.", 400)
         logins.approve(tokens, code)
         return _page("Logged in", "<p>Go back to the command line.</p>")
     back = {"code": logins.approve(tokens), "workspace": given.get("workspace", ""), "region": "local"}
@@ -71,20 +71,20 @@ async def post_login(request: Request) -> Response:
 
 
 async def get_logged_in(_request: Request) -> Response:
-    """Answer the page that the command line sends the browser to at last."""
+    """Answer with the page to which the command line finally sends the browser."""
     return _page("Logged in", "<p>Go back to the command line.</p>")
 
 
 def _tokens(request: Request, given: Mapping[str, str]) -> dict[str, str]:
-    """Return what the command line gets for a token. Raises ClickpipeError 403, 404 for an unknown workspace."""
+    """Return the command line's tokens. Raises ClickpipeError 403, or 404 for an unknown workspace."""
     value = given.get("token", "").strip()
     who, workspaces = caller_with(request, value), instance_of(request).workspaces
     if not allows(who.token, ADMIN):
-        message = "This is not an admin token: `clickpipe token ls` shows them."
+        message = "This is not an admin token: `clickpipe token ls` lists those."
         raise forbidden(message)
     own, name = who.workspace, given.get("workspace", "")
     found = own if name in {"", own.name, own.id} else None
-    if found is None and own is not instance_of(request).default:  # nor is it told which others there are
+    if found is None and own is not instance_of(request).default:  # which others exist is not revealed
         message = f"This is a token of the workspace '{own.name}'."
         raise forbidden(message)
     found = found or workspaces.named(name)
@@ -97,10 +97,10 @@ def _form(given: Mapping[str, str], error: str = "", status: int = 200) -> Respo
     fields = "".join(f'<input type="hidden" name="{name}" value="{escape(kept[name])}">' for name in kept)
     told = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
     code = given.get("code", "").replace("-", "") if given.get("method") == "code" else ""
-    shown = f"<p>Code: <code>{escape(f'{code[:4]}-{code[4:8]}')}</code>. Go on only if your command line shows it.</p>"
+    shown = f"<p>Code: <code>{escape(f'{code[:4]}-{code[4:8]}')}</code>. Continue only if your command line has it.</p>"
     body = f"""{told}<form method="post" action="/api/cli-login">{fields}{shown if code else ""}
 <label>Admin token of this server<input type="password" name="token" required autofocus autocomplete="off"></label>
-<button>Log the command line in</button></form><p>`clickpipe token ls` shows it.</p>"""
+<button>Log the command line in</button></form><p>`clickpipe token ls` lists it.</p>"""
     return _page("Log the command line in", body, status)
 
 

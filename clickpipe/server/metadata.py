@@ -1,4 +1,4 @@
-"""Pipes and data sources as published clients read them (names of keys, and which stand there, are theirs)."""
+"""Pipes and data sources in the shapes of published clients (which keys there are, and their names)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clickpipe.compiler import QueryFunction
 from clickpipe.project import DataSource, Pipe, PipeKind, TableEngine
 from clickpipe.server.context import Caller
 
-# What is sent, and nothing else, when columns are asked for: clients read these into types with just these fields.
+# The only keys to send when columns are requested: clients parse these into types with exactly these fields.
 _WITH_COLUMNS = ("id", "name", "columns", "engine", "indexes", "new_columns_detected", "quarantine_rows")
 
 
@@ -27,13 +27,13 @@ _Resource = TypeVar("_Resource", bound=_Named)
 
 
 def find(resources: Mapping[str, _Resource], workspace: str, kind: str, given: str) -> _Resource | None:
-    """Return the resource of a name, or of an id; None when there is none."""
+    """Return the resource with a name or id, or None."""
     by_id = (r for r in resources.values() if resource_id(workspace, kind, r.name) == given)
     return resources.get(given) or next(by_id, None)
 
 
 def asked_keys(request: Request, name: str) -> list[str]:
-    """Return the keys that a request asks for (`attrs=id,name`); none is all."""
+    """Return the keys that a request selects (`attrs=id,name`); [] means all."""
     return [key.strip() for key in request.query_params.get(name, "").split(",") if key.strip()]
 
 
@@ -53,7 +53,7 @@ def moment(who: Caller) -> Moment:
 def pipe_reply(
     who: Caller, live: Live, pipe: Pipe, now: Moment, attrs: Iterable[str] = (), node_attrs: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return a pipe. `attrs`: just these keys and `url`; of nodes just `node_attrs`, and none without."""
+    """Return a pipe. `attrs` selects its keys (plus `url`), `node_attrs` those of nodes (omitted without it)."""
     function = live.compiled.endpoints.get(pipe.name)
     created = now.created
     parameters = _parameters(function)
@@ -132,7 +132,7 @@ def data_source_reply(
     now: Moment,
     attrs: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return a data source; `counts` are rows and bytes by name. `attrs`: just these keys, with `id` and `name`."""
+    """Return a data source; `counts` are (rows, bytes) by name. `attrs` selects keys, plus `id` and `name`."""
     absent = (None, None) if who.token.filters else (0, 0)
     known = shown_counts(who, counts)
     rows, size = known.get(source.name, absent)
@@ -177,15 +177,15 @@ def data_source_reply(
 
 
 def shown_counts(who: Caller, counts: Mapping[str, tuple[int, int]]) -> Mapping[str, tuple[int, int]]:
-    """Return rows and bytes without those of data sources of which the caller may read some rows only.
+    """Return (rows, bytes) by name, or {} for a caller limited to some rows.
 
-    Views tell of the rows they were made of: such a caller sees those of no data source.
+    The counts of views would reveal the rows that they were made from, so such a caller sees none.
     """
     return {} if who.token.filters else counts
 
 
 def with_engine_details(reply: dict[str, Any]) -> dict[str, Any]:
-    """Return a data source as its own route sends it: the engine's keys by both of their names."""
+    """Return a data source as its own route sends it: the engine's keys under both of their names."""
     own = {name.removeprefix("engine_"): value for name, value in reply["engine"].items()}
     return {**reply, "engine": {**reply["engine"], **own}}
 
@@ -200,7 +200,7 @@ def _engine(engine: TableEngine) -> dict[str, str]:
 
 
 def _used_by(who: Caller, live: Live, name: str) -> list[dict[str, str]]:
-    """Return the pipes that read a data source, of those that the caller may know of."""
+    """Return the pipes that read a data source, among those that the caller may know."""
     names, pipes = live.compiled.names, live.compiled.project.pipes.values()
     reading = (p.name for p in pipes if p.file in names and name in names[p.file].reads)
     return [

@@ -1,4 +1,4 @@
-"""What holds for every route: both slash forms, CORS, one shape for errors."""
+"""Rules for all routes: trailing slashes, CORS, request ids, one shape for errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.diagnostics.errors import DOCS
 from clickpipe.observe import request_id
 from clickpipe.runtime import Instance
-from clickpipe.server.context import told_to
+from clickpipe.server.context import for_caller
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -38,25 +38,25 @@ _PREFLIGHT = {
     f"Range, X-Request-Id, {_CLICKHOUSE}",
     "Access-Control-Max-Age": "86400",
 }
-_STOPPING = "graceful shutdown"  # what uvicorn says when it has waited for a request long enough
+_STOPPING = "graceful shutdown"  # uvicorn's message when it stops waiting for a request
 _STOPS = JSONResponse(
-    {"error": "The server stops before there is an answer: whether what was asked for is done is not known."},
+    {"error": "The server is stopping before it could answer: the request may or may not have been carried out."},
     status_code=503,
     headers={"retry-after": "1"},
 )
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}", re.ASCII)
 
-_NO_SNIFF = (b"x-content-type-options", b"nosniff")  # rows hold what anybody sent: no browser is to see a page in them
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")  # rows are untrusted: browsers must not render them as a page
 
 _Headers = list[tuple[bytes, bytes]]
 
 
 class GeneralRules:
-    """ASGI middleware: a trailing slash is the same path, OPTIONS is answered, CORS, ids, counts and the log."""
+    """ASGI middleware: trailing slashes, OPTIONS, CORS, request ids, metrics and the request log."""
 
     def __init__(self, app: ASGIApp, instance: Instance, paths: Mapping[object, str]) -> None:
-        """Wrap the application; `paths` are those of routes, by what answers them."""
+        """Wrap the application; `paths` maps endpoints to the paths of their routes."""
         self._app = app
         self._metrics = instance.metrics
         self._body_seconds = instance.settings.request_body_seconds
@@ -73,7 +73,7 @@ class GeneralRules:
         path = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
-        headers = dict(reversed(scope["headers"]))  # of a name that is repeated, the first
+        headers = dict(reversed(scope["headers"]))  # the first one of a repeated name
         given = headers.get(b"x-request-id", b"")
         name = given.decode() if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
         began = time.perf_counter()
@@ -109,10 +109,9 @@ class GeneralRules:
             self._tell(scope, status, time.perf_counter() - began)
 
     def _in_time(self, receive: Receive, state: Mapping[str, Any]) -> Receive:
-        """Return what receives a body; it raises ClickpipeError 408 where nothing more of it comes for too long.
+        """Return a `receive` that raises ClickpipeError 408 if no more of the body arrives for too long.
 
-        A body may take hours. At its end it raises ClickpipeError 403 where the token, which was looked at before, was
-        taken away meanwhile.
+        A body may take hours. At its end, ClickpipeError 403 is raised if the token was revoked in the meantime.
         """
         whole = False
 
@@ -124,7 +123,7 @@ class GeneralRules:
                 async with asyncio.timeout(self._body_seconds or None):
                     message = await receive()
             except TimeoutError:
-                told = f"Nothing more of the body has come for {self._body_seconds:g} seconds."
+                told = f"No more of the body has arrived for {self._body_seconds:g} seconds."
                 raise ClickpipeError(told, status=408, code="body_too_slow") from None
             whole = not message.get("more_body", False)
             if whole and message["type"] == "http.request" and (still := state.get("token_again")) is not None:
@@ -149,26 +148,26 @@ class GeneralRules:
         if status >= self._logged:
             client = scope.get("client")
             fields = {"status": status, "ms": round(seconds * 1000, 1), "client": client[0] if client else ""}
-            level = logging.ERROR if status >= 500 else logging.INFO  # noqa: PLR2004 - ours or theirs
-            path = scope["path"] if "token" not in route else route  # a token may be in the path of these
+            level = logging.ERROR if status >= 500 else logging.INFO  # noqa: PLR2004 - our error or the client's
+            path = scope["path"] if "token" not in route else route  # the path of these may contain a token
             _LOGGER.log(level, "%s %s", method, path, extra={"fields": fields})
 
 
 def error_response(error: ClickpipeError) -> JSONResponse:
-    """Return the one shape of errors: `{"error", "documentation"}` (an author's `custom_error` object as it is)."""
+    """Return the common shape of errors: `{"error", "documentation"}`, or the object of an author's `custom_error`."""
     body: Any = error.payload or {"error": without_physical_names(error.message), "documentation": error.documentation}
     headers = {**({"Retry-After": "1"} if error.status in {429, 503} else {}), **error.headers}
     return JSONResponse(body, status_code=error.status, headers=headers)
 
 
 async def on_clickpipe_error(request: Request, error: Exception) -> Response:
-    """Answer a caller's mistake."""
+    """Respond to a caller's mistake."""
     assert isinstance(error, ClickpipeError)  # noqa: S101 - registered for this class only
-    return error_response(told_to(request, error))
+    return error_response(for_caller(request, error))
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:
-    """Answer what Starlette refuses: unknown paths and methods, broken requests."""
+    """Respond to requests that Starlette refuses: unknown paths and methods, malformed requests."""
     status = getattr(error, "status_code", 500)
     detail = {404: "Not found: there is no such route", 405: "Method not allowed on this route"}.get(
         status, str(getattr(error, "detail", "")) or "The request cannot be read"
@@ -177,7 +176,7 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
-    """Answer a bug of ours: the log tells it, the caller gets a number to ask about."""
+    """Respond to a bug: the details go to the log, the caller gets the request id."""
     name = request.scope.get("state", {}).get("request_id", "")
     _LOGGER.error("request %s failed", name, exc_info=error)
     message = f"Internal error. The server's log has the details under request id {name}."

@@ -1,4 +1,4 @@
-"""Health, metrics and what else is small."""
+"""Health, metrics and other small routes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def get_health(_request: Request) -> JSONResponse:
 
 
 async def get_ready(request: Request) -> JSONResponse:
-    """Answer `GET /v0/ready` without a token: 200 when requests can be answered, else 503 with the reason."""
+    """Answer `GET /v0/ready` without a token: 200 if the server can handle requests, else 503 with the reason."""
     instance = instance_of(request)
     reason = await in_thread(instance.not_ready)
     status: dict[str, Any] = {"status": "not ready", "error": reason} if reason else {"status": "ready"}
@@ -38,7 +38,7 @@ async def get_metrics(request: Request) -> Response:
         who = caller(request)
         who.require("WORKSPACE:READ_ALL")
         if who.workspace is not instance.default:
-            message = "Metrics are of the whole server: they are for tokens of its default workspace."
+            message = "Metrics cover the whole server: they need a token of its default workspace."
             raise forbidden(message)
     return Response(await in_thread(instance.metrics.text), media_type=CONTENT_TYPE)
 
@@ -49,18 +49,18 @@ async def get_version(_request: Request) -> Response:
 
 
 async def list_regions(_request: Request) -> JSONResponse:
-    """Answer `GET /v0/regions`, which published clients ask for without a token: there is one server, this one."""
+    """Answer `GET /v0/regions`, which published clients call without a token: there are no regions."""
     return JSONResponse({"regions": []})
 
 
 async def list_connectors(request: Request) -> JSONResponse:
-    """Answer `GET /v0/connectors`: connections are read and checked, none runs yet."""
+    """Answer `GET /v0/connectors`: connections are checked, but none runs yet."""
     caller(request)
     return JSONResponse({"connectors": []})
 
 
 async def get_example(request: Request) -> Response:
-    """Answer `GET /examples/query.http`: the URL of a call, of what the request says, without looking at any of it."""
+    """Answer `GET /examples/query.http`: the URL of the described call; nothing is checked."""
     given = request.query_params
     rest = {name: value for name, value in given.items() if name not in {"pipe", "format", "from"} and value}
     name, ending = given.get("pipe", ""), given.get("format") or "json"

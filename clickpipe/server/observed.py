@@ -1,4 +1,4 @@
-"""Queries of callers, told of: how long each took, what it read, how it ended."""
+"""Records callers' queries: their duration, what they read, and how they ended."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ async def observed(
     run: Callable[[], Awaitable[Answer]],
     values: Mapping[str, str | list[str]],
 ) -> Answer:
-    """Run a caller's query and tell of it, also in `Server-Timing`; `values` are its parameters.
+    """Run a caller's query and record it, in `Server-Timing` as well; `values` are its parameters.
 
-    Raises what `run` does.
+    Raises whatever `run` raises.
     """
     started = time.perf_counter()
     log = instance_of(request).query_log

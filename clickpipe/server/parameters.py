@@ -1,4 +1,4 @@
-"""What a request says: parameters in the query string, in a POST's form or JSON object; its body."""
+"""Reads requests: parameters from the query string, from a POST's form or JSON object; the body."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Settings
 from clickpipe.query import OUTPUT_SETTINGS
 
-# Sent by published clients with any request, or with a meaning of their own; never parameters of a pipe.
+# Sent by published clients with any request, or with their own meaning; never parameters of a pipe.
 _NOT_PARAMETERS = {"token", "from", "cli_version", "debug", "release_replacements", "q", "explain", "pipeline"}
-_FIELDS = 10_000  # of a form
-_SHORT = 1_000  # bytes of a query string that is remembered
+_FIELDS = 10_000  # per form
+_SHORT = 1_000  # longest query string to cache, in bytes
 _YES, _NO = {"1", "true", "yes"}, {"0", "false", "no"}
 
 Values = dict[str, str | list[str]]
 
 
 def query_values(request: Request) -> Values:
-    """Return the query string's parameters; a repeated one is a list."""
+    """Return the query string's parameters; a repeated one as a list."""
     text = request.scope["query_string"]
     return _collected(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
 
 
 def query(request: Request) -> Mapping[str, str]:
-    """Return the query string's parameters; the last of one that is repeated. Events say the same again and again."""
+    """Return the query string's parameters; the last value of a repeated one. Cached, as events repeat them."""
     text = request.scope["query_string"]
     return _query(text) if len(text) < _SHORT else dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
 
@@ -44,7 +44,7 @@ def _query(text: bytes) -> Mapping[str, str]:
 
 
 async def posted_values(request: Request) -> Values:
-    """Return the parameters of the query string and of a POST's body, which wins: a form, or a JSON object.
+    """Return the parameters of the query string and of a POST's body (form or JSON object), which overrides it.
 
     Raises ClickpipeError 400 for another body, 413 for one that is too large.
     """
@@ -52,11 +52,11 @@ async def posted_values(request: Request) -> Values:
     if request.method != "POST":
         return found
     body = (await read_body(request, request.app.state.instance.settings.max_body_bytes)).strip()
-    return found | await beside(len(body), partial(body_values, body, request.headers.get("content-type", "")))
+    return found | await unless_short(len(body), partial(body_values, body, request.headers.get("content-type", "")))
 
 
 def body_values(body: bytes, content_type: str) -> Values:
-    """Return the parameters in a body. Raises ClickpipeError 400 where it is neither a form nor a JSON object."""
+    """Return the parameters in a body. Raises ClickpipeError 400 if it is neither a form nor a JSON object."""
     if not body:
         return {}
     if "json" in content_type or body[:1] == b"{":
@@ -72,7 +72,7 @@ def _from_json(body: bytes) -> Values:
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
-        message = 'The body is not a JSON object with the parameters, like {"limit": 10}.'
+        message = 'The body is not a JSON object with the parameters, such as {"limit": 10}.'
         raise ClickpipeError(message, code="broken_body") from None
     return {
         name: [_text(item) for item in value] if isinstance(value, list) else _text(value)
@@ -93,7 +93,7 @@ def _collected(pairs: Iterable[tuple[str, str]]) -> Values:
 
 
 def of_pipe(values: Values) -> Values:
-    """Return those that are a pipe's parameters."""
+    """Return only the parameters of a pipe."""
     return {
         name: value
         for name, value in values.items()
@@ -102,38 +102,38 @@ def of_pipe(values: Values) -> Values:
 
 
 def header(request: Request, name: bytes) -> str:
-    """Return a header (its name in lower case), '' where it is absent: `GeneralRules` has them at hand."""
+    """Return a header (name in lower case), or ''; `GeneralRules` has parsed them already."""
     return str(request.scope["state"]["given"].get(name, b""), "latin-1")
 
 
 def one(values: Mapping[str, str | list[str]], name: str) -> str:
-    """Return a parameter that is given once: the last where it is repeated, '' where it is absent or an empty list."""
+    """Return a single parameter: the last value if repeated, '' if absent or an empty list."""
     value = values.get(name) or ""
     return value[-1] if isinstance(value, list) else value
 
 
 def flag(values: Mapping[str, str | list[str]], name: str) -> bool:
-    """Tell whether a yes/no parameter is a yes."""
+    """Return whether a boolean parameter is true."""
     return one(values, name).lower() in _YES
 
 
 def output_settings(values: Mapping[str, str | list[str]]) -> Settings:
-    """Return the settings of the output that a caller asks for. Raises ClickpipeError 400 unless each is 0 or 1."""
+    """Return the output settings that a caller requests. Raises ClickpipeError 400 unless each is 0 or 1."""
     found: dict[str, int] = {}
     for name in OUTPUT_SETTINGS:
         if name in values:
             text = one(values, name).lower()
             if text not in _YES | _NO:
-                message = f"'{name}' is 0 or 1, not '{text[:100]}'."
+                message = f"'{name}' must be 0 or 1, not '{text[:100]}'."
                 raise ClickpipeError(message, code="bad_parameter")
             found[name] = int(text in _YES)
     return found
 
 
 async def form_values(request: Request) -> dict[str, str]:
-    """Return the fields of a form; nothing of a body of another kind. Raises ClickpipeError 400 and 413.
+    """Return the fields of a form; {} for another kind of body. Raises ClickpipeError 400 and 413.
 
-    Call it once, and after the token was looked at.
+    Call it only once, and after checking the token.
     """
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return {}
@@ -141,17 +141,17 @@ async def form_values(request: Request) -> dict[str, str]:
     try:
         text = body.decode(errors="replace")
         read = partial(parse_qsl, text, keep_blank_values=True, max_num_fields=_FIELDS)
-        return dict(await beside(len(body), read))
+        return dict(await unless_short(len(body), read))
     except ValueError:
         message = f"The form has more than {_FIELDS} fields."
         raise ClickpipeError(message, code="broken_body") from None
 
 
 async def form_or_file(request: Request, names: Container[str]) -> tuple[dict[str, str], Request]:
-    """Return a form's fields and the request whose body is still to be read.
+    """Return a form's fields, and the request with a body that can still be read.
 
-    `curl --data-binary @rows.csv` says that its body is a form too. It is one when it starts with one of `names`;
-    anything else is left unread, as the file. Raises ClickpipeError 400 and 413, as `form_values` does.
+    `curl --data-binary @rows.csv` declares its body as a form, too. It counts as one if it starts with one of `names`;
+    anything else remains unread, as the file. Raises ClickpipeError 400 and 413, like `form_values`.
     """
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return {}, request
@@ -170,7 +170,7 @@ async def form_or_file(request: Request, names: Container[str]) -> tuple[dict[st
 
 
 def limited(request: Request, limit: int, too_large: ClickpipeError) -> Request:
-    """Return the request; to read more of its body than `limit` bytes raises `too_large`."""
+    """Return the request, which raises `too_large` when more than `limit` bytes of its body are read."""
     size = 0
 
     async def receive() -> Message:
@@ -185,13 +185,13 @@ def limited(request: Request, limit: int, too_large: ClickpipeError) -> Request:
 
 
 def body_too_large(limit: int) -> ClickpipeError:
-    """Return what is answered to a body of more than `limit` bytes."""
+    """Return the error for a body of more than `limit` bytes."""
     message = f"The body is larger than {limit} bytes. Send less at once, or raise max_body_bytes."
     return ClickpipeError(message, status=413, code="body_too_large")
 
 
 async def read_body(request: Request, limit: int, count: Callable[[int], None] = lambda _: None) -> bytes:
-    """Return the request's body; `count` is told of its bytes. Raises 413 when it is longer than `limit` bytes."""
+    """Return the request's body; `count` is called with its bytes. Raises ClickpipeError 413 above `limit` bytes."""
     chunks: list[bytes] = []
     size = 0
     more = True

@@ -33,7 +33,7 @@ async def call_endpoint(request: Request) -> Response:
         return _datafile(who, name)
     output = FORMATS.get(ending)
     if output is None:
-        message = f"The format '{ending}' is not known: use {', '.join(FORMATS)}"
+        message = f"The format '{ending}' is unknown: use one of {', '.join(FORMATS)}"
         raise ClickpipeError(message, status=404, code="unknown_format")
     who.require("PIPES:READ", name)
     request.scope["state"]["headers"] |= instance_of(request).endpoint_requests.take((who.workspace.id, name))
@@ -57,7 +57,7 @@ async def call_endpoint(request: Request) -> Response:
 
 
 def _reply(answer: Answer, output: OutputFormat) -> Response:
-    headers = {"Cache-Control": "private, no-cache"}  # keep it, and ask whether it is still right
+    headers = {"Cache-Control": "private, no-cache"}  # clients may keep it, but must revalidate
     headers |= {"ETag": answer.etag} if answer.etag else {}
     headers |= {"X-Cache": answer.source} if answer.source else {}
     headers |= {"Age": str(int(answer.age))} if answer.source == "HIT" else {}
@@ -67,7 +67,7 @@ def _reply(answer: Answer, output: OutputFormat) -> Response:
 
 
 def _datafile(who: Caller, name: str) -> Response:
-    """Answer `GET /v0/pipes/<name>.pipe`: the text is for who may see the whole project, not for who may call."""
+    """Answer `GET /v0/pipes/<name>.pipe`, only for tokens that may see the whole project."""
     who.require("WORKSPACE:READ_ALL")
     project = who.workspace.queries.live().compiled.project
     pipe = project.pipes.get(name)
@@ -78,7 +78,7 @@ def _datafile(who: Caller, name: str) -> Response:
 
 
 async def list_pipes(request: Request) -> JSONResponse:
-    """Answer `GET /v0/pipes`: the pipes that the token may read; `attrs` and `node_attrs` name the keys to send."""
+    """Answer `GET /v0/pipes`: the pipes that the token may read; `attrs` and `node_attrs` select keys."""
     who = caller(request)
     live = who.workspace.live
     pipes = live.compiled.project.pipes.values() if live else ()
@@ -117,7 +117,7 @@ async def _explain(request: Request, who: Caller, name: str, values: Values) -> 
 
 
 async def get_openapi(request: Request) -> JSONResponse:
-    """Answer `GET /v0/pipes/openapi.json`: the endpoints that the token may read."""
+    """Answer `GET /v0/pipes/openapi.json`, with the endpoints that the token may read."""
     who = caller(request)
     live = who.workspace.live
     endpoints = live.compiled.endpoints if live else {}
@@ -127,7 +127,7 @@ async def get_openapi(request: Request) -> JSONResponse:
 
 
 async def pause_copy(request: Request) -> JSONResponse:
-    """Answer `POST /v0/pipes/<name>/copy/pause`: its schedule starts no run until it is resumed."""
+    """Answer `POST /v0/pipes/<name>/copy/pause`: its schedule starts no runs until resumed."""
     return _paused(request, paused=True)
 
 
@@ -177,7 +177,7 @@ async def post_population(request: Request) -> JSONResponse:
     except ValueError:
         part = 0.0
     if not 0 < part <= 1:
-        message = f"'populate_subset' is a part of 1, like 0.1, not '{subset[:50]}'."
+        message = f"'populate_subset' must be a fraction up to 1, such as 0.1, not '{subset[:50]}'."
         raise ClickpipeError(message, code="bad_parameter")
     wanted = Population(pipe.name, flag(given, "truncate"), one(given, "populate_condition"), part)
     live = who.workspace.queries.live()

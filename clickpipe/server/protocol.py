@@ -1,4 +1,4 @@
-"""HTTP as uvicorn reads it: errors in JSON where a request cannot be read, bounds on what comes before its body."""
+"""HTTP as parsed by uvicorn, with JSON errors for malformed requests, and limits on what comes before the body."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from clickpipe.diagnostics.errors import DOCS
 
-MAX_URL = 65_535  # bytes: the parser of URLs can read no more
+MAX_URL = 65_535  # bytes: the URL parser's own limit
 MAX_HEADERS = 262_144  # bytes of all headers of a request
 _REASONS = {400: "Bad Request", 414: "URI Too Long", 431: "Request Header Fields Too Large"}
 
 
 class TooLong(ValueError):
-    """A URL or headers are longer than is read."""
+    """The URL or the headers are too long."""
 
 
 class JsonErrors(HttpToolsProtocol):
     """One connection."""
 
     _header_bytes = 0
-    _head_bytes = 0  # received of a request whose headers are not all there: of one header without an end, too
+    _head_bytes = 0  # received so far for a request with incomplete headers, even of a single endless header
     _reads_head = True
     _timer: asyncio.TimerHandle | None = None
-    head_seconds = 30.0  # until all headers of a request have come
+    head_seconds = 30.0  # time for all headers of a request to arrive
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin a connection."""
+        """Start a connection."""
         super().connection_made(transport)
         self._await_head()
 
@@ -52,7 +52,7 @@ class JsonErrors(HttpToolsProtocol):
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Take what was sent."""
+        """Process received data."""
         if self._reads_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -67,39 +67,39 @@ class JsonErrors(HttpToolsProtocol):
         return cycle is None or cycle.response_complete
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start a request."""
         self._header_bytes = self._head_bytes = 0
-        self._reads_head = True  # its time is counted where one reading does not bring all of its headers
+        self._reads_head = True  # the clock runs only if the headers do not arrive in one read
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Go on with the body."""
+        """Continue with the body."""
         self._reads_head = False
         if self._timer is not None:
             self._stop_waiting()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """End the body: who has all of it before it is asked for needs no clock to wait for more."""
+        """End the body: if it is complete before it is read, no timeout is needed."""
         super().on_message_complete()
         self.scope["state"]["whole"] = True
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the URL. Raises TooLong."""
+        """Handle part of the URL. Raises TooLong."""
         super().on_url(url)
         if len(self.url) > MAX_URL:
             raise TooLong
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. Raises TooLong."""
+        """Handle a header. Raises TooLong."""
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADERS:
             raise TooLong
         super().on_header(name, value)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text
-        """Answer what cannot be read, and end the connection."""
-        status, message = 400, "This is not an HTTP/1.1 request that can be read."
+        """Respond to a malformed request, and close the connection."""
+        status, message = 400, "This is not a valid HTTP/1.1 request."
         if len(getattr(self, "url", b"")) > MAX_URL:
             status = 414
             message = f"The URL is longer than {MAX_URL} bytes: send the parameters in the body of a POST."

@@ -1,7 +1,7 @@
-"""Results in pieces, for programs that read a file's end first: HEAD and `Range`, as for Parquet over HTTP.
+"""Results in pieces, for programs that read the end of a file first: HEAD and `Range`, as for Parquet over HTTP.
 
-The pieces have to be of one result, so it is held for a while. A HEAD runs the query; what `Range` asks for behind it
-is cut out of that result.
+All pieces must come from the same result, so it is kept for a while. HEAD runs the query; subsequent `Range` requests
+are cut from that result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RANGE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})", re.ASCII)
 
 
 def asks_for_a_piece(request: Request) -> bool:
-    """Tell whether a request is HEAD, or GET with a `Range`."""
+    """Return whether a request is HEAD, or GET with a `Range`."""
     method = request.method
     return method == "HEAD" or (method == "GET" and bool(header(request, b"range")))
 
@@ -33,7 +33,7 @@ def asks_for_a_piece(request: Request) -> bool:
 async def piece(
     request: Request, who: Caller, run: Callable[[], Awaitable[Answer]], headers: Mapping[str, str]
 ) -> Response:
-    """Answer HEAD, or a `Range` of a result: 206, 416, or 200 for a range that is none. Raises what `run` does."""
+    """Answer HEAD, or a `Range` of a result: 206, 416, or 200 for an invalid range. Raises whatever `run` raises."""
     held = instance_of(request).held
     key = (who.token.reader, request.scope["path"], request.scope["query_string"])
     wanted = _etag(request.headers.get("if-match", "") or request.headers.get("if-range", ""))
@@ -44,7 +44,7 @@ async def piece(
         found = await _result(run, headers, held.most)
         held.hold(key, found)
     if "if-match" in request.headers and wanted and found.etag != wanted:
-        message = "The result has changed since: ask for it from its beginning."
+        message = "The result has changed in the meantime: request it again from the start."
         raise ClickpipeError(message, status=412, code="changed")
     return _cut(request, found, changed=bool(wanted) and found.etag != wanted)
 
@@ -55,14 +55,14 @@ async def _result(run: Callable[[], Awaitable[Answer]], headers: Mapping[str, st
         result = await in_thread(_whole, answer.result, most)
     except EngineError as error:
         raise failure(error) from error
-    etag = f'"{hashlib.sha256(result.body).hexdigest()[:32]}"'  # of the bytes: pieces are put together
+    etag = f'"{hashlib.sha256(result.body).hexdigest()[:32]}"'  # of the bytes, as clients combine the pieces
     return HeldResult(result.body, etag, headers)
 
 
 def _whole(result: QueryResult, most: int) -> QueryResult:
-    """Return a result with the rest in its body. Raises ClickpipeError 413 for one of more bytes, EngineError.
+    """Return a result with all of it in its body. Raises ClickpipeError 413 above `most` bytes, EngineError.
 
-    ClickHouse's own limit counts a column whose value is the same in all rows once.
+    ClickHouse's own limit counts a constant column only once.
     """
     parts = [result.body]
     if result.more is not None:
@@ -71,7 +71,7 @@ def _whole(result: QueryResult, most: int) -> QueryResult:
             while (part := result.more.take()) is not None:
                 size += len(part)
                 if size > most:
-                    message = f"The result has more than {most} bytes: ask for it whole, without Range or HEAD."
+                    message = f"The result has more than {most} bytes: request all of it, without Range or HEAD."
                     raise ClickpipeError(message, status=413, code="result_too_large")
                 parts.append(part)
         finally:

@@ -1,4 +1,4 @@
-"""Results of queries as responses: whole, or part by part."""
+"""Query results as responses: whole, or part by part."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def body_response(
     encode: Callable[[bytes], bytes] = _as_it_is,
     ending: Callable[[EngineError], bytes] | None = None,
 ) -> Response:
-    """Return a result: whole, or part by part, no faster than the client reads it; `encode` is done to each part.
+    """Return a result: whole, or part by part, no faster than the client reads it; `encode` is applied to each part.
 
-    `ending` gives what is sent of an error behind the first part, before the connection ends.
+    `ending` returns what to send for an error after the first part, before the connection is closed.
     """
     if result.more is None:
         return Response(encode(result.body), media_type=content_type, headers=headers)
@@ -37,7 +37,7 @@ def body_response(
 
 
 class _InParts(Response):
-    """A result part by part. An error ends the connection: who reads sees that the result is not whole."""
+    """A result part by part. An error closes the connection, so that the client notices the missing rest."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class _InParts(Response):
         pouring, leaving = asyncio.create_task(self._pour(send)), asyncio.create_task(_gone(receive))
         try:
             await asyncio.wait({pouring, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not pouring.done():  # nobody reads any more: uvicorn's send says nothing of it
+            if not pouring.done():  # the client is gone, which uvicorn's send does not report
                 self._more.close()
                 pouring.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -73,15 +73,15 @@ class _InParts(Response):
                 part = await in_thread(self._more.take)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except EngineError as error:
-            _LOGGER.warning("a result was cut off: %s", error.name or error.code)
+            _LOGGER.warning("a result was truncated: %s", error.name or error.code)
             if self._ending is not None:
                 told = self._encode(self._ending(error))
                 await send({"type": "http.response.body", "body": told, "more_body": True})
         except OSError:
-            pass  # the client has gone away
+            pass  # the client is gone
 
 
 async def _gone(receive: Receive) -> None:
-    """Return when the client has gone away."""
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

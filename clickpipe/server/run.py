@@ -1,4 +1,4 @@
-"""Serving an instance over a socket."""
+"""Serves an instance over a socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that says when it listens, and when it stops: before it waits for what requests wait for."""
+    """A uvicorn server with callbacks for when it listens, and for when it stops, before it waits for requests."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
@@ -41,10 +41,10 @@ class _Server(uvicorn.Server):
 
 
 def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callable[[str], None]) -> bool:
-    """Serve until SIGINT or SIGTERM on what `listening` gave; `ready` is called with the URL once it answers.
+    """Serve until SIGINT or SIGTERM on the sockets from `listening`; `ready` is called with the URL once it answers.
 
-    Returns True where it ended by itself, to be started anew: statements go on that ClickHouse does not end. The log
-    has no URLs: they may carry tokens.
+    Returns True if it stopped to be restarted, because statements keep running that ClickHouse does not end. The log
+    contains no URLs, as they may carry tokens.
     """
     settings = instance.settings
     set_up_logs(settings.log_level, settings.log_format)
@@ -72,7 +72,7 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
     def watch() -> None:
         while not over.wait(1.0):
             if _is_stuck(instance):
-                _LOGGER.error("statements go on though they were ended: the server starts anew")
+                _LOGGER.error("cancelled statements keep running: the server restarts")
                 again.set()
                 server.should_exit = True
                 return
@@ -80,7 +80,7 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
     threading.Thread(target=watch, name="watch", daemon=True).start()
     with _sigterm_as_sigint():
         try:
-            with contextlib.suppress(KeyboardInterrupt):  # raised again by uvicorn, after its shutdown
+            with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
                 server.run(sockets=list(listeners))
         finally:
             over.set()
@@ -88,9 +88,9 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
 
 
 def _collect_less() -> None:
-    """Leave what is there at the start out of garbage collection, and collect a tenth as often.
+    """Exclude what exists at the start from garbage collection, and collect a tenth as often.
 
-    What requests make is free when they end; looking for cycles in it was an eighth of the event loop's time.
+    What requests create is freed when they end; looking for cycles in it took an eighth of the event loop's time.
     """
     gc.collect()
     gc.freeze()
@@ -98,11 +98,11 @@ def _collect_less() -> None:
 
 
 def _is_stuck(instance: Instance) -> bool:
-    """Tell whether statements go on that only another process gets rid of, and nobody innocent would mind the restart.
+    """Return whether statements keep running that only a new process gets rid of, and a restart is justified.
 
-    That is so if more of the server's own go on than may, or one for too long; if workspaces have some, more of them
-    than there are workers (whatever it is, it is nothing that one of them does); or if every workspace has one, for too
-    long. A workspace alone is refused more, and stops nobody.
+    It is if too many of the server's own statements keep running, or one for too long; if more workspaces than there
+    are workers have any (no single one causes that); or if every workspace has one that runs for too long. A single
+    workspace's further queries are refused, so it blocks nobody else.
     """
     longest: dict[str, float] = {}
     for owner, seconds in instance.engine.stuck():
@@ -116,7 +116,7 @@ def _is_stuck(instance: Instance) -> bool:
 
 @contextmanager
 def serve_in_thread(instance: Instance) -> Iterator[str]:
-    """Serve on a free port of this machine as long as the context lasts; gives the URL."""
+    """Serve on a free local port while the context lasts; yields the URL."""
     config = uvicorn.Config(
         create_app(instance), port=0, http=JsonErrors, lifespan="off", log_config=None, log_level="warning"
     )
@@ -134,7 +134,7 @@ def serve_in_thread(instance: Instance) -> Iterator[str]:
 
 @contextmanager
 def _sigterm_as_sigint() -> Iterator[None]:
-    """Have SIGTERM, which uvicorn re-raises too, leave the time to close what is open."""
+    """Treat SIGTERM, which uvicorn re-raises too, as SIGINT, to leave time to close everything."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Shapes that several routes send."""
+"""Shapes shared by several routes."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from starlette.responses import Response
 
 
 def text_response(text: str) -> Response:
-    """Return a datafile: published clients expect the type without a charset."""
+    """Return a datafile as a response: published clients expect the type without a charset."""
     return Response(text.encode(), headers={"Content-Type": "text/plain"})

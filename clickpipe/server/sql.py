@@ -23,11 +23,11 @@ from clickpipe.server.results import body_response
 async def query_sql(request: Request) -> Response:
     """Run one SELECT over what the token may read: `q=`, or the body of a POST (SQL, a form, a JSON object)."""
     who = caller(request)
-    who.require_any("DATASOURCES:READ", "PIPES:READ")  # who may read nothing runs nothing
+    who.require_any("DATASOURCES:READ", "PIPES:READ")  # without any read scope, nothing runs
     values = query_values(request)
     if request.method == "POST":
         body = await read_body(request, instance_of(request).settings.max_body_bytes)
-        values |= await beside(len(body), partial(_posted, body, request.headers.get("content-type", "")))
+        values |= await unless_short(len(body), partial(_posted, body, request.headers.get("content-type", "")))
     text = one(values, "q")
     if not text.strip():
         message = "The query parameter 'q' is missing: the SQL to run."
@@ -48,7 +48,7 @@ async def query_sql(request: Request) -> Response:
 
 
 def _posted(body: bytes, content_type: str) -> Values:
-    """Return what a body says: a form or a JSON object with a `q` (published clients send either), else it is SQL."""
+    """Return the parameters of a body: a form or JSON object with `q` (clients send either), or else plain SQL."""
     with contextlib.suppress(ClickpipeError):
         values = body_values(body.strip(), content_type)
         if "q" in values or not values:

@@ -55,20 +55,20 @@ async def get_token(request: Request) -> JSONResponse:
 
 
 async def post_token(request: Request) -> JSONResponse:
-    """Answer `POST /v0/tokens`: a static token; with `expiration_time` a signed one (JWT)."""
+    """Answer `POST /v0/tokens`: create a static token or, with `expiration_time`, a signed one (JWT)."""
     who = caller(request)
     who.require("TOKENS")
     body = await _body(request)
     name = str(request.query_params.get("name") or body.get("name") or "")
     if not name:
-        message = "The query parameter 'name' is missing: what the token is called."
+        message = "The query parameter 'name' is missing: the token's name."
         raise ClickpipeError(message, code="missing_name")
     limits = limits_of(body.get("limits") or {})
     expiration = request.query_params.get("expiration_time") or body.get("expiration_time")
     if expiration is not None:
         scopes = body.get("scopes")
         if not isinstance(scopes, list) or not scopes:
-            message = 'A JWT needs a body like {"scopes": [{"type": "PIPES:READ", "resource": "top_pages"}]}.'
+            message = 'A JWT needs a body such as {"scopes": [{"type": "PIPES:READ", "resource": "top_pages"}]}.'
             raise ClickpipeError(message, code="missing_scopes")
         grants = [grant_of_object(given) for given in scopes]
         await _check_filters(request, who, grants)
@@ -78,14 +78,14 @@ async def post_token(request: Request) -> JSONResponse:
     grants, granted = await _granted(request, who, body)
     catalog = instance_of(request).catalog
     if any(t.name == name for t in catalog.tokens.all(who.workspace.id)):
-        message = f"A token of the name '{name}' exists. PUT /v0/tokens/{name} changes its scopes."
+        message = f"A token with the name '{name}' exists. PUT /v0/tokens/{name} changes its scopes."
         raise ClickpipeError(message, status=409, code="exists")
     made = _put(request, who, name, granted, limits, _expiry(request, body), "api")
     return JSONResponse({**_shown(made), **_warnings(who, grants)})
 
 
 async def put_token(request: Request) -> JSONResponse:
-    """Answer `PUT /v0/tokens/<name>`: what it may do from now on."""
+    """Answer `PUT /v0/tokens/<name>`: replace its scopes."""
     who = caller(request)
     found = _managed(request, who)
     body = await _body(request)
@@ -100,7 +100,7 @@ async def put_token(request: Request) -> JSONResponse:
 
 
 async def delete_token(request: Request) -> JSONResponse:
-    """Answer `DELETE /v0/tokens/<name>`; a JWT in its place is revoked."""
+    """Answer `DELETE /v0/tokens/<name>`; a JWT instead of a name is revoked."""
     who = caller(request)
     instance, given = instance_of(request), request.path_params["name"]
     if is_jwt(given):
@@ -111,7 +111,7 @@ async def delete_token(request: Request) -> JSONResponse:
         return JSONResponse({"ok": True})
     found = _managed(request, who)
     if found.origin == "default":
-        message = f"'{found.name}' cannot be removed. POST /v0/tokens/{found.id}/refresh gives it another value."
+        message = f"'{found.name}' cannot be removed. POST /v0/tokens/{found.id}/refresh gives it a new value."
         raise ClickpipeError(message, status=409, code="default_token")
     instance.catalog.tokens.delete(found.id)
     instance.tokens.refresh()
@@ -119,12 +119,12 @@ async def delete_token(request: Request) -> JSONResponse:
 
 
 async def refresh_token(request: Request) -> JSONResponse:
-    """Answer `POST /v0/tokens/<name>/refresh`: another value, the one before is refused from now on."""
+    """Answer `POST /v0/tokens/<name>/refresh`: set a new value; the old one is refused from now on."""
     who = caller(request)
     found = _managed(request, who)
     instance = instance_of(request)
     if found.name == ADMIN_TOKEN and instance.settings.admin_token:
-        message = "The admin token is set by the setting admin_token: change it there, and restart."
+        message = "The admin token comes from the setting admin_token: change it there, and restart."
         raise ClickpipeError(message, status=409, code="set_elsewhere")
     instance.catalog.tokens.set_value(found.id, new_token_value())
     instance.tokens.refresh()
@@ -168,13 +168,13 @@ def _managed(request: Request, who: Caller) -> Token:
     if found is None:
         raise _unknown(request.path_params["name"])
     if not _may_see(who, found):
-        message = f"Only a token with the scope ADMIN manages '{found.name}'."
+        message = f"Only a token with the scope ADMIN can manage '{found.name}'."
         raise forbidden(message)
     return found
 
 
 def _may_see(who: Caller, token: Token) -> bool:
-    """Tell whether a caller may know a token's value: it would gain ADMIN by it otherwise."""
+    """Return whether a caller may see a token's value, which must not give it ADMIN rights that it lacks."""
     return ADMIN not in token.scopes or allows(who.token, ADMIN)
 
 
@@ -182,11 +182,11 @@ async def _granted(request: Request, who: Caller, body: dict[str, Any]) -> tuple
     grants: list[Grant] = [grant_of_text(text) for text in request.query_params.getlist("scope")]
     listed = body.get("scopes") or []
     if not isinstance(listed, list):
-        message = "'scopes' is a list."
+        message = "'scopes' must be a list."
         raise ClickpipeError(message, code="bad_scope")
     grants += [grant_of_object(given) for given in listed]
     if not grants:
-        message = "The query parameter 'scope' is missing: `scope=PIPES:READ:top_pages`, as often as there are scopes."
+        message = "The query parameter 'scope' is missing: `scope=PIPES:READ:top_pages`, repeated for each scope."
         raise ClickpipeError(message, code="missing_scopes")
     if any(g.type == ADMIN for g in grants):
         who.require(ADMIN)
@@ -195,13 +195,13 @@ async def _granted(request: Request, who: Caller, body: dict[str, Any]) -> tuple
 
 
 def _warnings(who: Caller, grants: Sequence[Grant]) -> dict[str, list[str]]:
-    """Return remarks on a token that reads more than its filters say; nothing where there are none."""
+    """Return warnings about a token that can read more than its filters suggest; {} if there are none."""
     found = uncovered(grants, who.workspace.live.compiled) if who.workspace.live else []
     return {"warnings": found} if found else {}
 
 
 async def _check_filters(request: Request, who: Caller, grants: Sequence[Grant]) -> None:
-    """Raise ClickpipeError 400 for a filter that is no condition over its data source."""
+    """Raise ClickpipeError 400 for a filter that is not a valid condition on its data source."""
     live, engine = who.workspace.live, instance_of(request).engine
     projects = [found.compiled for found in (live, who.workspace.deployments.staging()) if found is not None]
     require_known(grants, projects)
@@ -219,7 +219,7 @@ async def _body(request: Request) -> dict[str, Any]:
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
-        message = 'The body is a JSON object like {"scopes": [{"type": "PIPES:READ", "resource": "top_pages"}]}.'
+        message = 'The body must be a JSON object like {"scopes": [{"type": "PIPES:READ", "resource": "top_pages"}]}.'
         raise ClickpipeError(message, code="broken_body") from None
 
 
@@ -233,7 +233,7 @@ def _expiry(request: Request, body: dict[str, Any]) -> float:
         return 0.0
     found = _seconds(given)
     if found <= time.time():
-        message = "'expires_at' is in the past: it is seconds since 1970, like 1790000000."
+        message = "'expires_at' is in the past: give it in seconds since 1970, such as 1790000000."
         raise ClickpipeError(message, code="bad_expiration")
     return found
 
@@ -243,8 +243,8 @@ def _seconds(given: Any) -> float:
         found = float(given)
     except (TypeError, ValueError):
         found = -1.0
-    if not 0 < found < 1e11:  # noqa: PLR2004 - milliseconds since 1970 are more
-        message = f"'{str(given)[:50]}' is not a time: seconds since 1970, like 1790000000."
+    if not 0 < found < 1e11:  # noqa: PLR2004 - milliseconds since 1970 are larger
+        message = f"'{str(given)[:50]}' is not a time: give it in seconds since 1970, such as 1790000000."
         raise ClickpipeError(message, code="bad_expiration")
     return found
 

@@ -1,4 +1,4 @@
-"""Secrets: `/v0/variables`, as published clients call them. No route gives a value back."""
+"""Secrets: `/v0/variables`, as published clients call them. No route returns a value."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ async def get_variable(request: Request) -> JSONResponse:
 
 
 async def post_variable(request: Request) -> JSONResponse:
-    """Answer `POST /v0/variables`: a new one, or another value for it; a form or JSON with `name` and `value`."""
+    """Answer `POST /v0/variables`: create or replace one; a form or JSON with `name` and `value`."""
     who = _admin(request)
     values = query_values(request) | body_values(await _body(request), request.headers.get("content-type", ""))
     name = one(values, "name")
     if not _NAME.fullmatch(name):
-        message = f"'{name[:50]}' is not a secret's name: letters, digits and _, as in tb_secret('name')."
+        message = f"'{name[:50]}' is not a valid name for a secret: use letters, digits and _, as in tb_secret('name')."
         raise ClickpipeError(message, code="bad_name")
     _put(request, who, name, values)
     return JSONResponse(_shown(_found(request, who, name, "")))
 
 
 async def put_variable(request: Request) -> JSONResponse:
-    """Answer `PUT /v0/variables/<name>`: another value."""
+    """Answer `PUT /v0/variables/<name>`: set a new value."""
     who = _admin(request)
     name = request.path_params["name"]
     _found(request, who, name, "Variable not found")
@@ -72,7 +72,7 @@ async def _body(request: Request) -> bytes:
 
 def _put(request: Request, who: Caller, name: str, values: dict[str, Any]) -> None:
     if "value" not in values:
-        message = "The parameter 'value' is missing: what the secret is from now on."
+        message = "The parameter 'value' is missing: the secret's new value."
         raise ClickpipeError(message, code="missing_value")
     instance_of(request).catalog.secrets.put(who.workspace.id, name, one(values, "value"))
 

@@ -1,4 +1,4 @@
-"""Workspaces and their previews, as published clients ask for them before they do anything."""
+"""Workspaces and their previews, in the shapes of published clients."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from clickpipe.server.context import Caller, caller, flag, instance_of
 from clickpipe.server.jobs import started
 from clickpipe.server.parameters import form_values
 
-# What `data` says of the rows that a preview begins with; published clients know the last_ and all_partitions.
+# Values of `data`: the rows that a preview starts with; published clients know last_ and all_partitions.
 _ROWS = {"": Rows.NONE, "none": Rows.NONE, "last_partition": Rows.LAST, "all_partitions": Rows.ALL, "all": Rows.ALL}
-_TEST_PREFIX, _TEST_SECONDS = "Tinybird_Local_Test_", 3600.0  # `tb test` makes one each time, and leaves it
+_TEST_PREFIX, _TEST_SECONDS = "Tinybird_Local_Test_", 3600.0  # `tb test` creates one each time, and leaves it behind
 _LOCAL = {"127.0.0.1", "::1", "[::1]", "localhost"}
 _HOST = re.compile(r"([A-Za-z0-9.]+|\[::1\])(?::\d{1,5})?")
-# What pages in a browser and proxies send, and programs of this machine do not (node sends sec-fetch-mode, alone).
+# Headers of browsers and proxies that local programs do not send (node sends sec-fetch-mode, on its own).
 _BROWSERS = ("origin", "referer", "sec-fetch-site", "sec-fetch-dest", "sec-fetch-user")
 _PROXIES = (
     "via",
@@ -49,10 +49,10 @@ async def get_workspace(request: Request) -> JSONResponse:
 
 
 async def list_workspaces(request: Request) -> JSONResponse:
-    """Answer `GET /v0/user/workspaces` and `GET /v1/user/workspaces`: those that the token may know of.
+    """Answer `GET /v0/user/workspaces` and `GET /v1/user/workspaces`: those that the token may know.
 
-    An admin token of the default workspace knows all, another one its own workspace; their previews too
-    `with_environments`, these alone with `only_environments`.
+    An admin token of the default workspace sees all, any other its own workspace; `with_environments` adds their
+    previews, `only_environments` lists only these.
     """
     who, instance = caller(request), instance_of(request)
     previews = flag(request, "with_environments") or flag(request, "only_environments")
@@ -92,13 +92,13 @@ def _user(who: Caller) -> dict[str, Any]:
 
 
 async def get_auth(request: Request) -> JSONResponse:
-    """Answer `GET /v0/auth`: the token is one."""
+    """Answer `GET /v0/auth`: whether the token is valid."""
     who = caller(request)
     return JSONResponse({"is_valid": True, "is_user": allows(who.token, ADMIN)})
 
 
 async def post_workspace(request: Request) -> JSONResponse:
-    """Answer `POST /v1/workspaces`: make a workspace, empty. For an admin token of the default workspace."""
+    """Answer `POST /v1/workspaces`: create an empty workspace, with an admin token of the default workspace."""
     who, instance = caller(request), instance_of(request)
     _require_default(instance, who)
     name = (await _values(request)).get("name", "")
@@ -110,7 +110,7 @@ async def post_workspace(request: Request) -> JSONResponse:
 async def delete_workspace(request: Request) -> JSONResponse:
     """Answer `DELETE /v1/workspaces/<id or name>`: remove it with its rows.
 
-    For an admin token of the default workspace, or of its own.
+    Needs an admin token of the default workspace, or of the workspace itself.
     """
     who, instance = caller(request), instance_of(request)
     who.require("ADMIN")
@@ -125,16 +125,16 @@ async def delete_workspace(request: Request) -> JSONResponse:
 def _require_default(instance: Instance, who: Caller) -> None:
     who.require("ADMIN")
     if who.workspace is not instance.default:
-        message = "Workspaces are made and removed with an admin token of the default workspace."
+        message = "Creating and removing workspaces needs an admin token of the default workspace."
         raise forbidden(message)
 
 
 async def _values(request: Request) -> dict[str, str]:
-    """Return the parameters, of the address and of a form."""
+    """Return the parameters from the URL and the form."""
     return {**await form_values(request), **request.query_params}
 
 
-# Previews: `environments` and branches to published clients
+# Previews, which published clients call `environments` or branches
 
 
 async def list_previews(request: Request) -> JSONResponse:
@@ -163,17 +163,17 @@ async def get_preview(request: Request) -> JSONResponse:
 
 
 async def post_preview(request: Request) -> JSONResponse:
-    """Answer `POST /v0/environments` and `POST /v1/environments`: start a job that makes a preview.
+    """Answer `POST /v0/environments` and `POST /v1/environments`: start a job that creates a preview.
 
-    It begins as the workspace is now; `data` tells with which of its rows: `all` (shared, not copied),
-    `last_partition`, or, without, none.
+    It starts as a copy of the workspace; `data` selects its rows: `all` (shared, not copied), `last_partition`, or
+    none.
     """
     who, instance = caller(request), instance_of(request)
     who.require("ADMIN")
     values, main = await _values(request), _main(instance, who)
     name, data = values.get("name", ""), values.get("data", "")
     if data not in _ROWS:
-        message = f"'data' is all, last_partition or none, not '{data[:100]}'."
+        message = f"'data' must be all, last_partition or none, not '{data[:100]}'."
         raise ClickpipeError(message, code="bad_data")
     instance.workspaces.require_free(name, main.id)
 
@@ -196,7 +196,7 @@ async def delete_preview(request: Request) -> JSONResponse:
 
 
 def _main(instance: Instance, who: Caller) -> Workspace:
-    """Return the workspace that previews are of. Raises 403 for a preview's own tokens: they reach nothing else."""
+    """Return the workspace of the previews. Raises ClickpipeError 403 for a preview's own tokens."""
     if who.workspace.parent:
         name = instance.workspace(who.workspace.parent).name
         message = f"This is a token of the preview '{who.workspace.name}': use an admin token of '{name}'."
@@ -215,22 +215,22 @@ def _preview(instance: Instance, who: Caller, name: str) -> Workspace:
 
 
 def _is_of_others(header: str) -> bool:
-    """Tell whether a header is one of a page in a browser, or of a proxy before the server."""
+    """Return whether a header is typical of browsers or proxies."""
     name = header.lower().replace("_", "-")
     return name.startswith((*_BROWSERS, *_PROXIES)) or "forward" in name or name.endswith(("-ip", "-host", "-client"))
 
 
 async def get_local_tokens(request: Request) -> JSONResponse:
-    """Answer `GET /tokens`, by which `tb` in local mode learns the admin token, where the setting allows it.
+    """Answer `GET /tokens`, where `tb` in local mode gets the admin token, if the setting allows it.
 
-    To programs of this machine only, never to a page in a browser.
+    Only for programs on this machine, never for a page in a browser.
     """
     instance = instance_of(request)
     host = _HOST.fullmatch(request.headers.get("host", ""))
     client = request.client.host if request.client else ""
-    others = request.scope["http_version"] == "1.0" or any(map(_is_of_others, request.headers))  # 1.0: of nginx
+    others = request.scope["http_version"] == "1.0" or any(map(_is_of_others, request.headers))  # nginx uses 1.0
     if instance.settings.local_tokens != "on" or others or host is None or not {host[1], client} <= _LOCAL:
-        message = "Tokens are told to programs of this machine only, where the setting local_tokens is on."
+        message = "Tokens are revealed only to programs on this machine, and only if the setting local_tokens is on."
         raise forbidden(message)
     instance.workspaces.keep_local_tokens()
     value = instance.workspaces.admin_token(instance.default).value

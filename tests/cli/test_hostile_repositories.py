@@ -111,7 +111,7 @@ def test_a_datafile_of_another_project_is_not_formatted(
     before = other.read_bytes()
     (project / "pipes/linked.pipe").symlink_to(other)
     assert run("fmt") == 1
-    assert "leads out of the project" in capsys.readouterr().err
+    assert "is a link to a file outside the project" in capsys.readouterr().err
     assert other.read_bytes() == before
 
 

@@ -152,7 +152,7 @@ def test_a_port_that_is_taken_is_found_before_anything_is_opened_or_deployed(
     monkeypatch.delenv("CLICKPIPE_CLICKHOUSE_PORT")
     for host in ("192.0.2.1", "nowhere.invalid"):
         told = run("serve", "--data-dir", tmp_path / "other", "--host", host).err
-        assert ("Cannot listen on" in told, "The host is an address of this machine" in told) == (True, True)
+        assert ("Cannot listen on" in told, "The host must be an address of this machine" in told) == (True, True)
 
 
 def test_kill_9_loses_neither_the_deployment_nor_an_event(tmp_path: Path, run: Run) -> None:

@@ -98,7 +98,7 @@ def test_a_project_says_itself_what_may_be_lost() -> None:
             "AggregateFunction(sum, Int32)",
             "sum(n)",
             "Int64",
-            "write sumState(…) AS x in the query: the column stores states, -Merge reads them",
+            "write sumState(…) AS x in the query: it stores states, to be read with -Merge",
         ),
         (
             "AggregateFunction(sum, Int64)",
@@ -111,7 +111,7 @@ def test_a_project_says_itself_what_may_be_lost() -> None:
             "sumState(n)",
             "AggregateFunction(sum, Int32)",
             "write `x AggregateFunction(sum, Int32)` in sums.datasource, or sum(…) AS x in the query: "
-            "the column holds values",
+            "the column stores values",
         ),
         (
             "SimpleAggregateFunction(sum, Int64)",

@@ -70,8 +70,8 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, message: str)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"broken_branches": "maybe"}, "broken_branches is error or warning, not 'maybe'"),
-        ({"enum_values": "warning"}, "enum_values is error or ignore, not 'warning'"),
+        ({"broken_branches": "maybe"}, "broken_branches must be error or warning, not 'maybe'"),
+        ({"enum_values": "warning"}, "enum_values must be error or ignore, not 'warning'"),
         ({"copy_sources": "s3, file"}, "copy_sources contains 'file', but only azureblobstorage, deltalake,"),
     ],
 )

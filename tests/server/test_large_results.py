@@ -78,7 +78,7 @@ def test_a_result_that_breaks_off_is_seen_to(
     with caplog.at_level(logging.WARNING), pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"{url}/v0/pipes/large.csv?rows=100000000&fault=5000000", headers=bearer, timeout=60)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("clickpipe")]
-    assert ours == ["a result was cut off: FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"]
+    assert ours == ["a result was truncated: FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"]
     assert "secret" not in caplog.text
     assert "Traceback" not in caplog.text
 

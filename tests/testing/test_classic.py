@@ -73,7 +73,7 @@ def test_what_is_read(root: Path) -> None:
     assert isinstance(found["sum"], CommandTest)
     skipped = {name: t.reason for name, t in found.items() if isinstance(t, SkippedTest)}
     assert skipped.keys() == {"regression of .*", "shell", "none"}
-    assert "`tb sql … --format CSV` are run" in skipped["shell"]
+    assert "`tb sql … --format CSV` of .test files are run" in skipped["shell"]
     assert "cannot be read" in skipped["none"]
 
 

@@ -20,9 +20,9 @@ A, B, C = {"k": 1, "v": "a"}, {"k": 1, "v": "b"}, {"k": 2, "v": "c"}
         ([A, B, C], [B, A, C], (1,), []),
         ([A, B, C], [C, A, B], (), []),  # no ORDER BY
         ([A, B, C], [B, A, C], ("other",), []),  # by what the result does not have
-        ([A, B, C], [C, A, B], ("k",), ["the rows are the same, their order is not"]),
-        ([A, B], [B, A], None, ["the rows are the same, their order is not"]),
-        ([A, B], [B, A], ("k", "v"), ["the rows are the same, their order is not"]),
+        ([A, B, C], [C, A, B], ("k",), ["the rows are the same, but in another order"]),
+        ([A, B], [B, A], None, ["the rows are the same, but in another order"]),
+        ([A, B], [B, A], ("k", "v"), ["the rows are the same, but in another order"]),
         ([A, B], [A], ("k",), ['-{"k": 1, "v": "b"}']),
         ([A], [A, C], ("k",), ['+{"k": 2, "v": "c"}']),
         ([A, A], [A, B], ("k",), ['-{"k": 1, "v": "a"}', '+{"k": 1, "v": "b"}']),

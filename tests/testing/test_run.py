@@ -31,7 +31,10 @@ def endpoint_test(expected: str, rows: str = "2", status: int = 200, pipe: str =
         (endpoint_test("", rows="0"), ""),
         (endpoint_test("Template Syntax Error: Error validating 'x' to type Int32", rows="x", status=400), ""),
         (endpoint_test('{"n":0,"x":0,"s":"a/b"}'), '+{"n": 1, "x": 1, "s": "a/b"}'),
-        (endpoint_test('{"n":1,"x":1,"s":"a/b"}\n{"n":0,"x":0,"s":"a/b"}'), "their order is not"),  # it is ordered by n
+        (
+            endpoint_test('{"n":1,"x":1,"s":"a/b"}\n{"n":0,"x":0,"s":"a/b"}'),
+            "but in another order",
+        ),  # it is ordered by n
         (endpoint_test("", rows="x"), "expected status 200, got 400"),
         (endpoint_test("", status=400), "expected status 400, got 200"),
         (endpoint_test("another text", rows="x", status=400), "-another text"),
