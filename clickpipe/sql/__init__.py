@@ -1,4 +1,4 @@
-"""Reading SQL without changing it: the tables it names, by offset; statement checks."""
+"""Reads SQL without changing it: the tables that it names, by offset; statement checks."""
 
 from clickpipe.sql.apart import is_read_apart, read_apart, reads_apart, same_but_final, without_final
 from clickpipe.sql.create import MeantColumn, MeantTable, check_create, is_view_of, unclosed

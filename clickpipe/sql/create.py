@@ -1,7 +1,7 @@
-"""A data source's CREATE TABLE: what ClickHouse reads in it has to be what was meant, and nothing else.
+"""Checks that ClickHouse reads a data source's CREATE TABLE as intended.
 
-Its columns' defaults, keys and settings are an author's text. None of it can end what it stands in (`is_closed`), and
-ClickHouse's tree of the whole is compared with what was asked for: the table, its columns, its engine and clauses.
+Defaults, keys and settings are the author's text. None of it may escape its place (`unclosed`), and the table, columns,
+engine and clauses in ClickHouse's tree are compared with what was asked for.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from clickpipe.sql.tree import read_tree
 
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 _FALSE: tuple[Any, ...] = (None, False, "", [], {})
-# What a column, an index and an engine may have in ClickHouse's tree, beside what was asked for.
+# Keys that a column, an index and the statement may have in ClickHouse's tree.
 _COLUMN_KEYS = frozenset({"type", "name", "data_type"})
 _INDEX_KEYS = frozenset({"type", "name", "granularity", "expression", "index_type"})
 _CREATE_KEYS = frozenset({"type", "database", "table", "database_ast", "table_ast", "columns_list", "storage"})
-# The sizes in types of indexes, by their place among the arguments, and the most that they may be.
+# Sizes in types of indexes, by position of the argument, with their maximum.
 _LARGEST = {
     "ngrambf_v1": {1: 1 << 24, 2: 64},  # bytes of a filter, functions
     "tokenbf_v1": {0: 1 << 24, 1: 64},
@@ -49,9 +49,9 @@ class MeantColumn:
 
 @dataclass(frozen=True, slots=True)
 class MeantTable:
-    """A table as it was asked for; `texts` are an author's words in it, by what they are called in messages.
+    """A table as it was asked for; `texts` are the author's texts in it, by their names in messages.
 
-    `clauses` are the names of the ENGINE_* options that it has, `indexes` names with granularities.
+    `clauses` are the names of its ENGINE_* options, `indexes` are (name, granularity).
     """
 
     columns: Sequence[MeantColumn]
@@ -62,16 +62,17 @@ class MeantTable:
 
 
 def check_create(tree: str, meant: MeantTable) -> Refusal | None:
-    """Judge the syntax tree of a CREATE TABLE; None where it is what was meant.
+    """Check the syntax tree of a CREATE TABLE; return None if it matches `meant`.
 
-    Its defaults, keys, indexes and TTLs run with inserts and merges, so they may call what a SELECT may call.
+    Its defaults, keys, indexes and TTLs run during inserts and merges, so they may only call functions that a SELECT
+    may call.
     """
     for what, text in (meant.texts or {}).items():
         if (reason := unclosed(text)) is not None:
             return Refusal(f"{what} has {reason}.", text)
     root = read_tree(tree)
     if root["type"] != "CreateQuery" or _keys(root) - _CREATE_KEYS:
-        return Refusal("A data source's definition is a table with columns and an engine, and nothing else.")
+        return Refusal("A data source's definition can only be a table with columns and an engine.")
     columns = root.get("columns_list", {})
     storage = root.get("storage", {})
     found = [
@@ -84,7 +85,7 @@ def check_create(tree: str, meant: MeantTable) -> Refusal | None:
 
 
 def unclosed(text: str) -> str | None:
-    """Return why a text could say something of what stands around it: a comment, an open quote or bracket; or None."""
+    """Return why a text could affect what follows it (a comment, an open quote or bracket), or None."""
     opened: list[str] = []
     at = 0
     last = ""
@@ -118,32 +119,30 @@ def _children(node: Mapping[str, Any], key: str) -> list[Any]:
 
 def _columns(listed: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
     if _keys(listed) - {"type", "columns", "indices"}:
-        yield Refusal("A data source has columns and indexes, and nothing else in its schema.")
+        yield Refusal("A data source's schema can only have columns and indexes.")
     found = _children(listed, "columns")
     if [column.get("name") for column in found] != [column.name for column in meant.columns]:
-        yield Refusal("The schema gives other columns than it names.")
+        yield Refusal("The columns that ClickHouse reads differ from those in the schema.")
         return
     for column, wanted in zip(found, meant.columns, strict=True):
         allowed = _COLUMN_KEYS
         allowed |= {"default_specifier", "default_expression"} if wanted.default else set()
         allowed |= {"codec"} if wanted.codec else set()
         if _keys(column) - allowed or column.get("default_specifier", "DEFAULT") != "DEFAULT":
-            yield Refusal(
-                f"The column '{wanted.name}' has a type, a DEFAULT and a CODEC, and nothing else.", wanted.name
-            )
+            yield Refusal(f"The column '{wanted.name}' can only have a type, a DEFAULT and a CODEC.", wanted.name)
 
 
 def _indexes(listed: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
     found = _children(listed, "indices")
     if len(found) != len(meant.indexes) or not all(map(_is_meant, found, meant.indexes)):
-        yield Refusal("The indexes are others than those that are named.")
+        yield Refusal("The indexes that ClickHouse reads differ from those in the file.")
     for index in found:
         if _keys(index) - _INDEX_KEYS:
-            yield Refusal(f"The index '{index.get('name')}' has an expression and a type, and nothing else.")
+            yield Refusal(f"The index '{index.get('name')}' can only have an expression and a type.")
 
 
 def _is_meant(index: Mapping[str, Any], meant: tuple[str, int]) -> bool:
-    """Tell whether an index is the one of this name and granularity; ClickHouse sets that of a text index itself."""
+    """Return whether an index has this name and granularity; ClickHouse sets the granularity of text indexes itself."""
     name, granularity = meant
     is_text = index.get("index_type", {}).get("name") == "text"
     return index.get("name") == name and (is_text or index.get("granularity") == granularity)
@@ -151,23 +150,23 @@ def _is_meant(index: Mapping[str, Any], meant: tuple[str, int]) -> bool:
 
 def _engine(storage: Mapping[str, Any], meant: MeantTable) -> Iterator[Refusal]:
     if storage.get("engine", {}).get("name") != meant.engine:
-        yield Refusal(f"The engine is another one than {meant.engine}.", meant.engine)
+        yield Refusal(f"The engine that ClickHouse reads is not {meant.engine}.", meant.engine)
     wanted = {_CLAUSES[name] for name in meant.clauses}
     if _keys(storage) - {"type", "engine"} != wanted:
         more = _keys(storage) - {"type", "engine"} - wanted
-        said = ", ".join(sorted(name for name, key in _CLAUSES.items() if key in more)) or "more than its options say"
-        yield Refusal(f"The engine has {said}, which no ENGINE_ line gives.")
+        said = ", ".join(sorted(name for name, key in _CLAUSES.items() if key in more)) or "further clauses"
+        yield Refusal(f"The engine has {said}, which is not in any ENGINE_ line.")
     if (refusal := check_settings(storage.get("settings", {"type": ""}), "table_settings")) is not None:
         yield refusal
     for element in _children(storage, "ttl_table"):
         if element.get("mode") == "MOVE" or element.get("destination_name"):
-            yield Refusal("ENGINE_TTL deletes, aggregates or recompresses rows; it moves none.", "TO")
+            yield Refusal("ENGINE_TTL can delete, aggregate or recompress rows, but not move them.", "TO")
 
 
 def _computed(listed: Mapping[str, Any], storage: Mapping[str, Any]) -> Iterator[Refusal]:
-    """Judge all that is computed with rows, wherever it stands: what ClickHouse can put into a tree, it can run.
+    """Check every expression computed with rows, anywhere in the tree: ClickHouse may run whatever it contains.
 
-    Only the names of engines, codecs and types of indexes are no functions; these are compared with lists.
+    Only the names of engines, codecs and index types are not functions; these are compared with lists.
     """
     named: set[int] = {id(storage.get("engine"))}
     for index in _children(listed, "indices"):
@@ -189,19 +188,17 @@ def _is_codec(node: Mapping[str, Any]) -> bool:
 
 
 def _filters(type_: Mapping[str, Any]) -> Iterator[Refusal]:
-    """Refuse indexes that take much memory for each granule or row, however few rows there are."""
+    """Refuse indexes that take much memory per granule or row, even with few rows."""
     kind = str(type_.get("name", "")).lower()
     for at, most in _LARGEST.get(kind, {}).items():
         given = _children(type_, "arguments")[at : at + 1]
         value = given[0].get("value", {}).get("value") if given else 0
         if not isinstance(value, int | str) or not str(value).isdecimal() or int(value) > most:
-            yield Refusal(
-                f"The {_PLACES[at]} argument of {kind} is a number up to {most}: others need memory, too.", kind
-            )
+            yield Refusal(f"The {_PLACES[at]} argument of {kind} can be at most {most}: memory is shared.", kind)
 
 
 def is_view_of(tree: str, select: str) -> bool:
-    """Tell whether the tree of a CREATE is a materialized view into a table, with just this SELECT's tree."""
+    """Return whether the tree of a CREATE is a materialized view into a table with exactly this SELECT's tree."""
     root = read_tree(tree)
     allowed = {"type", "database", "table", "database_ast", "table_ast", "is_materialized_view", "select", "targets"}
     own = {key: value for key, value in root.get("select", {}).items() if value not in _FALSE}

@@ -1,7 +1,7 @@
-"""The wall before user SQL: one read-only SELECT that reads only what it was given.
+"""The statement check for users' SQL: a single read-only SELECT that reads only what it is allowed to.
 
-It judges ClickHouse's own syntax tree, the JSON that `parseQueryToJSON` gives, never the SQL text
-(rules: docs/security.md). The engine behind it has no grants on files or the network.
+It checks ClickHouse's own syntax tree, the JSON from `parseQueryToJSON`, never the SQL text (rules: docs/security.md).
+The engine itself has no grants on files or the network.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ ALLOWED_TABLE_FUNCTIONS = frozenset(
     {"generaterandom", "null", "numbers", "numbers_mt", "values", "view", "zeros", "zeros_mt"}
 )
 ALLOWED_SYSTEM_TABLES = frozenset({"system.functions", "system.numbers", "system.one"})
-_PLAIN = frozenset({"UInt64", "Int64", "Float64", "String", "Bool"})  # what ClickHouse calls the values of settings
+_PLAIN = frozenset({"UInt64", "Int64", "Float64", "String", "Bool"})  # types of setting values
 _STRUCTURES = frozenset({"generaterandom", "null", "values"})
 _COMPUTED_COLUMN = re.compile(r"\b(alias|default|ephemeral|materialized)\b", re.IGNORECASE)
 _SELECTS = frozenset({"SelectWithUnionQuery", "SelectIntersectExceptQuery", "SelectQuery"})
-_PARTS = _SELECTS | {"TablesInSelectQuery", "SetQuery"}  # the only kinds in a SELECT that are called queries
+_PARTS = _SELECTS | {"TablesInSelectQuery", "SetQuery"}  # the only nodes in a SELECT whose type ends with Query
 
 _Node = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a statement is not run: a sentence, and the word in the SQL that it is about; the name behind FORMAT."""
+    """Why a statement is refused: a sentence, the word in the SQL that it is about, and the name after FORMAT."""
 
     message: str
     word: str = ""
@@ -42,11 +42,10 @@ class Refusal:
 def check(
     tree: str, tables: Collection[str], *, settings: bool = True, sources: Collection[str] = ()
 ) -> Refusal | None:
-    """Judge the syntax tree of one statement, as `Engine.syntax_tree` gives it.
+    """Check the syntax tree of one statement, as returned by `Engine.syntax_tree`; return None if it may run.
 
-    `tables` are the names it may read, as `database.table`; `settings` tells whether it may have a
-    SETTINGS clause, which wins over the limits of the query; `sources` are table functions, in lower case, that it may
-    read beside those that make rows of nothing. Returns None when the statement may run.
+    `tables` are the names it may read, as `database.table`; `settings` is whether it may have a SETTINGS clause, which
+    overrides the limits of the query; `sources` are further table functions, in lower case, that it may read.
     """
     root = read_tree(tree)
     if root["type"] not in _SELECTS:
@@ -75,9 +74,9 @@ def table_functions(tree: str) -> list[str]:
 
 
 def judge_part(node: _Node) -> Refusal | None:
-    """Judge a node of an expression that reads no table: not by a name either, behind IN or in joinGet."""
+    """Check a node of an expression that must not read any table, not even by a name after IN or in joinGet."""
     if node["type"] in _SELECTS or node["type"] == "Subquery":
-        return Refusal("A data source's definition cannot hold a query.", "SELECT")
+        return Refusal("A data source's definition cannot contain a query.", "SELECT")
     if node["type"] == "Function" and (name := _named_table(node)):
         return Refusal(f"A data source's definition cannot read a table: '{name}'.", name)
     return _judge(node, ())
@@ -97,25 +96,25 @@ def nodes(root: _Node) -> Iterator[_Node]:
 
 
 def _lambdas(root: _Node) -> frozenset[str]:
-    """Return the names that a statement gives to functions of its own: `WITH (x -> x + 1) AS f`."""
+    """Return the names of a statement's own functions: `WITH (x -> x + 1) AS f`."""
     named = (node.get("alias", "") for node in nodes(root) if node["type"] == "Function" and node["name"] == "lambda")
     return frozenset(name for name in named if name)
 
 
 def check_settings(node: _Node, list_: str) -> Refusal | None:
-    """Judge a SETTINGS clause: plain values, within bounds, for settings of a list of `sql/allowed`."""
+    """Check a SETTINGS clause: plain values, within bounds, for settings in a list of `sql/allowed`."""
     if not set(node) <= {"type", "changes"}:
-        return Refusal("SETTINGS take names and plain values.", "SETTINGS")
+        return Refusal("SETTINGS can only have names and plain values.", "SETTINGS")
     for change in node.get("changes", ()):
         name = str(change.get("name", ""))
         value = change.get("value", {})
         if name not in names(list_):
             return Refusal(f"The setting '{name}' is not allowed.", name)
         if value.get("field_type") not in _PLAIN:
-            return Refusal(f"The setting '{name}' takes a number or a text.", name)
+            return Refusal(f"The setting '{name}' takes a number or a string.", name)
         most = bounds(list_).get(name)
         if most is not None and not _is_within(value.get("value"), most):
-            return Refusal(f"The setting '{name}' is a number up to {most}: others wait as long.", name)
+            return Refusal(f"The setting '{name}' can be at most {most}.", name)
     return None
 
 
@@ -154,11 +153,11 @@ def _function(name: str, own: Collection[str] = ()) -> Refusal | None:
     if is_refused_function(name):
         return Refusal(f"The function '{name}' is not allowed.", name)
     hint = did_you_mean(name, names("functions"))
-    return Refusal(f"The function '{name}' is not known" + (f": {hint}" if hint else "."), name)
+    return Refusal(f"The function '{name}' is unknown" + (f": {hint}" if hint else "."), name)
 
 
 def _table_function(function: _Node, sources: Collection[str]) -> Refusal | None:
-    """Only those that make rows of nothing, with a structure of plain columns; and the `sources`."""
+    """Allow only functions that read no data, with a structure of plain columns, and the `sources`."""
     shown = function["name"]
     name = shown.lower()
     if name in sources:
@@ -173,7 +172,7 @@ def _table_function(function: _Node, sources: Collection[str]) -> Refusal | None
     plain = bool(value) or (first["type"] == "Function" and first["name"] == "tuple")
     structure = str(value["value"]) if value.get("field_type") == "String" else ""
     if not plain or _COMPUTED_COLUMN.search(structure):
-        return Refusal(f"'{shown}' takes a plain structure: names and types in one text.", shown)
+        return Refusal(f"'{shown}' takes a plain structure: names and types in one string.", shown)
     return None
 
 
@@ -186,7 +185,7 @@ def _table(node: _Node, tables: Collection[str]) -> Refusal | None:
 
 
 def _in_function(function: _Node, tables: Collection[str]) -> Refusal | None:
-    """`x IN name` reads a table when the name is one."""
+    """Check `x IN name`, which reads a table if the name is one."""
     arguments = _arguments(function)
     if len(arguments) > 1 and arguments[1]["type"] == "Identifier":
         return _table(arguments[1], tables)
@@ -194,20 +193,20 @@ def _in_function(function: _Node, tables: Collection[str]) -> Refusal | None:
 
 
 def _join_function(function: _Node, tables: Collection[str]) -> Refusal | None:
-    """`joinGet('name', …)` reads a table that it names first, as a text or as a name."""
+    """Check `joinGet('name', …)`, which reads the table named by its first argument, a string or an identifier."""
     arguments = _arguments(function)
     first: _Node = arguments[0] if arguments else {"type": ""}
     if first["type"] == "Identifier":
         return _table(first, tables)
     value: _Node = first.get("value", {})
     if first["type"] != "Literal" or value.get("field_type") != "String":
-        return Refusal(f"'{function['name']}' takes the name of a data source as a text.", function["name"])
+        return Refusal(f"'{function['name']}' takes the name of a data source as a string.", function["name"])
     parts = value["value"].split(".")
     return _table({"name_parts": parts}, tables) if len(parts) > 1 else None
 
 
 def _named_table(function: _Node) -> str:
-    """Return what a function may read a table by, '' for none: whatever stands behind IN and is no list of values."""
+    """Return the name by which a function may read a table, or '': anything after IN that is not a list of values."""
     name, arguments = function["name"], _arguments(function)
     if name.lower() in JOIN_FUNCTIONS:
         return str(name)

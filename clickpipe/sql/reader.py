@@ -1,7 +1,7 @@
-"""SQL text read by ClickHouse's own parser: which tables it names, and where.
+"""Parses SQL with ClickHouse's own parser: which tables it names, and where.
 
-ClickHouse's tree has no offsets. Where a name stands once, the lexer knows its place; elsewhere the text is parsed a
-second time with each name that may be a table's replaced by one of its own, and the tree tells which of them are.
+ClickHouse's tree has no offsets. If a name occurs once, the lexer finds its position; otherwise the text is parsed
+again with a unique mark in place of each name that may be a table's, and the tree shows which marks are tables.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from clickpipe.sql.tree import read_tree
 
 _Failure = TypeVar("_Failure")
 _MARK = "cp_mark_{}_"
-_KEPT = 32_000_000  # characters of texts and trees that a reader keeps
+_KEPT = 32_000_000  # characters of texts and trees to cache
 _BEFORE_A_TABLE = frozenset({"FROM", "JOIN", "IN", ",", "("})
 
 
 class Reader(Generic[_Failure]):
-    """Reads statements with ClickHouse's parser, each text once.
+    """Parses statements with ClickHouse's parser, each text once.
 
-    `parse` returns for each text its tree as JSON, or what the parser has against it.
+    `parse` returns for each text its tree as JSON, or the parser's error.
     """
 
     def __init__(self, parse: Callable[[Sequence[str]], list[str | _Failure]]) -> None:
-        """Start with nothing read."""
+        """Start with an empty cache."""
         self.parse = parse
         self._known: dict[str, Syntax | _Failure] = {}
         self._size = 0
 
     def read(self, text: str) -> Syntax | _Failure:
-        """Read one statement."""
+        """Parse one statement."""
         return self.read_all([text])[0]
 
     def read_all(self, texts: Sequence[str]) -> list[Syntax | _Failure]:
-        """Read statements, those that are not known yet together."""
+        """Parse statements; those that are not cached in one request."""
         known = self._known
         new = list(dict.fromkeys(text for text in texts if text not in known))
         found = dict(zip(new, self._read(new, self.parse(new)), strict=True)) if new else {}
@@ -48,9 +48,9 @@ class Reader(Generic[_Failure]):
         return result
 
     def read_beside(self, text: str, other: str) -> tuple[Syntax | _Failure, str]:
-        """Read one statement; return the tree of another text too, '' where it was not worth it, or has none.
+        """Parse one statement; also return the tree of another text, or '' if it was not needed or does not parse.
 
-        ClickHouse is asked once for both.
+        Both are parsed in one query.
         """
         if text in self._known or not other:
             return self.read(text), ""
@@ -77,7 +77,7 @@ class Reader(Generic[_Failure]):
             found.append(syntax)
             if ways:
                 unclear[number] = ways
-        for again in range(2):  # first with all names marked, then with those only that stand where a table may
+        for again in range(2):  # first with all names marked, then only those at places for tables
             asked = [(number, ways[again]) for number, ways in unclear.items() if len(ways) > again]
             answers = self.parse([way.text for _, way in asked]) if asked else ()
             for (number, way), answer in zip(asked, answers, strict=True):
@@ -90,7 +90,7 @@ class Reader(Generic[_Failure]):
 
 
 def _first_look(text: str, tree: str) -> tuple[Syntax, list[_Marked]]:
-    """Return what a tree tells by itself, and the texts to parse when that is not enough."""
+    """Return what a tree reveals on its own, and the texts to parse if that is not enough."""
     uses, names = table_uses(root := read_tree(tree))
     if not uses:
         return Syntax(text, tree), []
@@ -123,7 +123,7 @@ def _stands_for_a_table(every: Sequence[Token], number: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Marked:
-    """A text in which some tokens are replaced by marks; `by_mark` tells which token each stands for."""
+    """A text in which some tokens are replaced by marks; `by_mark` maps marks to the numbers of their tokens."""
 
     text: str
     every: Sequence[Token]
@@ -142,7 +142,7 @@ class _Marked:
         return cls("".join([*parts, text[at:]]), every, by_mark)
 
     def placed(self, syntax: Syntax, tree: str) -> Syntax | None:
-        """Return the statement with its tables' places; None when this tree does not tell them."""
+        """Return the statement with the positions of its tables; None if this tree does not reveal them."""
         root = read_tree(syntax.tree)
         try:
             uses, names = table_uses(root, read_tree(tree))
@@ -188,5 +188,5 @@ def _placed(
 
 
 def _stretch(every: Sequence[Token], number: int, length: int) -> tuple[int, int]:
-    """Return the offsets of a name of so many parts, `.` between them."""
+    """Return the offsets of a name with this number of parts, separated by dots."""
     return every[number].start, every[number + 2 * (length - 1)].end

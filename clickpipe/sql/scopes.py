@@ -1,7 +1,7 @@
-"""Where a SELECT names tables, in ClickHouse's own syntax tree, and what each name means there.
+"""Finds where a SELECT names tables, in ClickHouse's own syntax tree, and what each name refers to.
 
-A bare name is a CTE where one of that name is visible, in its own SELECT or one around it; behind IN it may also be an
-alias of any SELECT around it. Whatever is left is a table.
+A bare name is a CTE if one with that name is visible, in its own SELECT or an enclosing one; after IN it may also be an
+alias of an enclosing SELECT. Everything else is a table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NO_NODE: _Node = {}
 
 
 class Use(Enum):
-    """How a table is named: in FROM or JOIN, behind IN, or as an argument of joinGet (as a text, or as a name)."""
+    """How a table is named: in FROM or JOIN, after IN, or as an argument of joinGet (as a string, or an identifier)."""
 
     FROM = "from"
     IN = "in"
@@ -30,9 +30,9 @@ class Use(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A table's name in a tree: its parts, its alias, and the node that has it (with the like of a second tree).
+    """A table's name in a tree: its parts, its alias, and its node (with the corresponding node of a second tree).
 
-    `repeated`: a table before it in the same FROM goes by the same name.
+    `repeated` means that an earlier table in the same FROM has the same name.
     """
 
     use: Use
@@ -44,13 +44,13 @@ class Named:
 
     @property
     def shown(self) -> str:
-        """Return the name that it goes by."""
+        """Return the name by which the statement refers to it."""
         return self.alias or self.parts[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Qualified:
-    """A name such as `events.id` whose table has another alias there; `length`: of how many parts its qualifier is."""
+    """A name such as `events.id` whose table has a different alias; `length`: number of parts of its qualifier."""
 
     table: Named
     length: int
@@ -62,7 +62,7 @@ class Qualified:
 class _Scope:
     outer: _Scope | None
     ctes: frozenset[str]
-    select: _Node | None = None  # whose aliases it has
+    select: _Node | None = None  # with its aliases
     tables: list[Named] = field(default_factory=list)
 
     def has_cte(self, name: str) -> bool:
@@ -74,14 +74,14 @@ class _Scope:
 
 
 class ShapesDiffer(ValueError):
-    """Two trees that were to be alike are not."""
+    """Two trees that should have the same shape do not."""
 
 
 def table_uses(root: _Node, marked: _Node | None = None) -> tuple[list[Named], list[Qualified]]:
     """Return the tables that a statement names, in the order of its tree, and names qualified by them.
 
-    `marked` is the tree of the same statement with other names; its nodes are given beside those of `root`. Raises
-    ShapesDiffer when it has another form.
+    `marked` is the tree of the same statement with other names; its nodes are returned along with those of `root`.
+    Raises ShapesDiffer if it has another shape.
     """
     tables: list[Named] = []
     names: list[tuple[_Node, _Node, _Scope, int]] = []
@@ -106,7 +106,7 @@ def table_uses(root: _Node, marked: _Node | None = None) -> tuple[list[Named], l
 
 
 def main_table(root: _Node) -> _Node | None:
-    """Return the TableIdentifier of the left-most table of a SELECT: the one whose inserts run a materialized view."""
+    """Return the TableIdentifier of the left-most table of a SELECT, whose inserts run a materialized view."""
     ctes: dict[str, _Node] = {}
     current: Any = root
     while True:
@@ -132,14 +132,14 @@ def main_table(root: _Node) -> _Node | None:
 
 
 def named_lambdas(root: _Node) -> frozenset[str]:
-    """Return the aliases of lambdas: ClickHouse takes them for functions of that name, in sub-queries too."""
+    """Return the aliases of lambdas, which ClickHouse uses as functions of that name, in sub-queries too."""
     return frozenset(
         node["alias"] for node, _, _ in _walk(root, root) if node["type"] == "Function" and _is_lambda(node)
     )
 
 
 def functions(root: _Node) -> frozenset[str]:
-    """Return the names of all functions that a statement calls, as it writes them."""
+    """Return the names of all functions that a statement calls, as written."""
     return frozenset(
         name
         for node, _, _ in _walk(root, root)
@@ -153,7 +153,7 @@ def _is_lambda(node: _Node) -> bool:
 
 
 def _argument(node: _Node, other: _Node, scope: _Scope) -> Iterator[Named]:
-    """Yield the table that a function's argument names: `x IN name`, `joinGet('name', …)`."""
+    """Yield the table named by a function's argument: `x IN name`, `joinGet('name', …)`."""
     arguments = node.get("arguments", _NO_NODE).get("children", ())
     beside = other.get("arguments", _NO_NODE).get("children", ())
     name = node["name"].lower()
@@ -170,7 +170,7 @@ def _argument(node: _Node, other: _Node, scope: _Scope) -> Iterator[Named]:
 
 
 def _qualified(node: _Node, other: _Node, scope: _Scope, behind: int) -> Iterator[Qualified]:
-    """Yield a name that is qualified by a table's own name where the table has another; `behind`: parts that follow."""
+    """Yield a name that is qualified by a table's own name if it has an alias; `behind`: number of parts after it."""
     parts = _parts(node)
     here: _Scope | None = scope
     while here is not None and len(parts) > behind:
@@ -190,7 +190,7 @@ def _parts(node: _Node) -> tuple[str, ...]:
 
 
 def _walk(root: _Node, marked: _Node) -> Iterator[tuple[_Node, _Node, _Scope]]:
-    """Yield the nodes of two like trees side by side, in the order of the text, with the SELECT around each."""
+    """Yield the nodes of two similar trees in parallel, in the order of the text, with the enclosing scope."""
     stack: list[tuple[Any, Any, _Scope]] = [(root, marked, _Scope(None, frozenset()))]
     while stack:
         node, other, scope = stack.pop()
@@ -214,12 +214,12 @@ def _walk(root: _Node, marked: _Node) -> Iterator[tuple[_Node, _Node, _Scope]]:
 
 
 def _inside(node: _Node, scope: _Scope) -> _Scope:
-    """Return the scope in which a node's children stand."""
+    """Return the scope of a node's children."""
     kind = node.get("type")
     if kind == "SelectQuery":
         return _Scope(scope, _cte_names(node), node)
     if kind == "SelectWithUnionQuery":
-        # ClickHouse gives the first SELECT's WITH to all others of a UNION (enable_global_with_statement).
+        # In a UNION, the first SELECT's WITH applies to all others (enable_global_with_statement).
         selects: Sequence[_Node] = node.get("list_of_selects", _NO_NODE).get("children", ())
         if len(selects) > 1 and selects[0]["type"] == "SelectQuery" and "with" in selects[0]:
             return _Scope(scope, _cte_names(selects[0]), selects[0]["with"])
@@ -227,7 +227,7 @@ def _inside(node: _Node, scope: _Scope) -> _Scope:
 
 
 def _with_elements(clause: Any, beside: Any, scope: _Scope, *, recursive: bool) -> Iterator[tuple[Any, Any, _Scope]]:
-    """Yield what a WITH holds, last first: a CTE sees all others, and itself only when it is recursive."""
+    """Yield the elements of a WITH, last first: a CTE sees all others, and itself only if it is recursive."""
     elements, others = clause.get("children", ()), beside.get("children", ())
     if len(elements) != len(others):
         raise ShapesDiffer
@@ -245,7 +245,7 @@ def _cte_names(select: _Node) -> frozenset[str]:
 
 
 def _aliases(root: Any) -> Iterator[str]:
-    """Yield the aliases in a SELECT, without those of SELECTs in it."""
+    """Yield the aliases in a SELECT, without those in nested SELECTs."""
     stack = list(root.values())
     while stack:
         node = stack.pop()

@@ -1,11 +1,11 @@
-"""SQL that fails for no row: what is asked with it alone, no row answers with an error.
+"""Finds SQL that cannot fail for any row, so that errors reveal nothing about rows.
 
-Two judgements, from one list of functions (`allowed/unfailing.txt`). `conditions_may_fail` judges authors' conditions
-over columns whose types are known. `may_fail` judges a caller's SQL as a whole, over pipes.
+There are two checks, based on one list of functions (`allowed/unfailing.txt`). `conditions_may_fail` checks authors'
+conditions over columns of known types. `may_fail` checks a caller's whole SQL, over pipes.
 
-ClickHouse evaluates a condition on a partition key, on an index or in PREWHERE before a row filter, for rows of all.
-Where it cannot fail, that changes nothing that a caller is told; where it may, its failure tells of rows that are
-there. Functions that are not listed may fail.
+ClickHouse evaluates conditions on a partition key, on an index or in PREWHERE before a row filter, for all rows. If
+they cannot fail, callers notice nothing; if they can, a failure reveals that rows exist. Functions that are not listed
+may fail.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from clickpipe.sql.tree import read_tree
 
 _Node = Mapping[str, Any]
 _CONDITIONS = ("prewhere", "where", "having", "qualify", "on_expression")
-_PATTERNS = frozenset({"like", "notlike", "ilike", "notilike", "match"})  # which fails for a bad pattern
-_KEYED = frozenset({"arrayelement", "tupleelement", "splitbychar", "splitbystring"})  # which fail for a bad second
+_PATTERNS = frozenset({"like", "notlike", "ilike", "notilike", "match"})  # fail for an invalid pattern
+_KEYED = frozenset({"arrayelement", "tupleelement", "splitbychar", "splitbystring"})  # fail for a bad second one
 _LOGICAL = frozenset({"and", "or", "not", "xor"})
-_SUMS = frozenset({"plus", "minus"})  # of times they may overflow
+_SUMS = frozenset({"plus", "minus"})  # with times, they may overflow
 _READS = frozenset({"Identifier", "Asterisk", "QualifiedAsterisk", "Subquery", "QueryParameter"})
 _READS |= {"ColumnsRegexpMatcher", "ColumnsListMatcher", "QualifiedColumnsRegexpMatcher", "QualifiedColumnsListMatcher"}
 _NAMING = ("aliases", "column_aliases", "cte_aliases")
@@ -35,9 +35,9 @@ _TIME = re.compile(r"(?:(?:Nullable|LowCardinality)\()*(?:Date|Date32|DateTime|D
 
 
 def conditions_may_fail(trees: Iterable[str], types: Mapping[str, Collection[str]]) -> bool:
-    """Tell whether any condition in the trees of SELECTs may fail for some row.
+    """Return whether any condition in the trees of SELECTs may fail for some row.
 
-    `types` are those that columns of a name have; a name that is not among them, nor an alias, may be anything.
+    `types` are those of the columns, by name; a name that is neither there nor an alias may be anything.
     """
     read = [read_tree(tree) for tree in trees]
     return _Judge(read, types).may_fail()
@@ -59,7 +59,7 @@ class _Judge:
 
     def _fails(self, node: _Node, within: frozenset[str]) -> bool:
         kind = node["type"]
-        if kind in {"Literal", "QueryParameter", "Subquery"}:  # what a sub-query says is judged for itself
+        if kind in {"Literal", "QueryParameter", "Subquery"}:  # sub-queries are checked separately
             return False
         if kind == "Identifier":
             return self._column_fails(node, within)
@@ -78,13 +78,13 @@ class _Judge:
         return not known or any(self._fails(argument, within) for argument in arguments)
 
     def _suits(self, name: str, arguments: Sequence[_Node]) -> bool:
-        """Tell whether a function fails for no values of its arguments' types."""
+        """Return whether a function cannot fail for any values of its arguments' types."""
         types = {type_ for argument in arguments for type_ in self._types_in(argument, frozenset())}
         several = sum(not _is_constant(argument) for argument in arguments) > 1
         if several and any("Enum" in type_ for type_ in types):
-            return False  # a text beside it may be none of its values
+            return False  # a string compared with it may be none of its values
         if name in _SUMS and any(map(_TIME.match, types)):
-            return False  # behind the last one that there is
+            return False  # beyond the range of the type
         return name in unfailing("plain")
 
     def _types_in(self, node: _Node, within: frozenset[str]) -> Iterator[str]:
@@ -106,7 +106,7 @@ class _Judge:
         return name not in within and any(self._fails(_unnamed(one, name), inner) for one in meant)
 
     def _is_time(self, node: _Node, within: frozenset[str]) -> bool:
-        """Tell whether it is made of times, from which times are made without fail."""
+        """Return whether a node consists of times, and converts them without failing."""
         if _is_constant(node):
             return True
         if node["type"] == "Identifier":
@@ -120,12 +120,12 @@ class _Judge:
 
 
 def _unnamed(node: _Node, name: str) -> _Node:
-    """Return what an alias stands for; a column that is called so again, as what it is in its table."""
+    """Return the expression of an alias; a column with its own name as alias counts as the table's column."""
     return {"type": "Literal"} if node["type"] == "Identifier" and _name(node) == name else node
 
 
 def _name(node: _Node) -> str:
-    """Return the last part of a column's name: the first ones are a table's."""
+    """Return the last part of a column's name, without the table."""
     return str((node.get("name_parts") or [node.get("name", "")])[-1])
 
 
@@ -135,7 +135,7 @@ def _arguments(node: _Node) -> list[_Node]:
 
 
 def _is_constant(node: _Node) -> bool:
-    """Tell whether an expression has the same value for all rows: it fails always, or never."""
+    """Return whether an expression is the same for all rows, so that it fails always or never."""
     return not any(
         inner["type"] not in {"Literal", "QueryParameter", "Function", "ExpressionList"}
         or (inner["type"] == "Function" and _PER_ROW.match(inner["name"]))
@@ -153,9 +153,9 @@ def _outside_of_queries(node: _Node) -> Iterator[_Node]:
 
 @lru_cache(maxsize=256)
 def may_fail(tree: str, *, decimals: bool, times: bool) -> bool:
-    """Tell whether something in a SELECT's syntax tree may raise an error for one row and not for another.
+    """Return whether something in a SELECT's tree may raise an error for one row but not for another.
 
-    `decimals` and `times` tell whether columns may be decimals, or dates and times.
+    `decimals` and `times`: whether columns may be decimals, or dates and times.
     """
     every = list(nodes(read_tree(tree)))
     made = frozenset(_made(every))
@@ -168,7 +168,7 @@ def may_fail(tree: str, *, decimals: bool, times: bool) -> bool:
 
 
 def _made(every: list[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the names that the query gives: they are of no columns."""
+    """Yield the names that the query itself defines, which are not columns."""
     for node in every:
         if node.get("alias"):
             yield str(node["alias"])

@@ -1,7 +1,7 @@
-"""Composed SQL against what it was made of: only tables may differ.
+"""Verifies that composed SQL differs from its parts only in tables.
 
-Splicing goes by offsets in text. That ClickHouse reads the result as meant is not taken on trust: the tree of the
-composed text has to be the author's, with each table replaced by what was put there, and nothing else.
+Splicing replaces text at offsets. To be sure that ClickHouse parses the result as intended, the tree of the composed
+text must be the author's, with each table replaced by what was put there, and no other difference.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _UNION = "SelectWithUnionQuery"
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A statement whose tables are replaced: `text` is the result, `syntax` is what the author wrote.
+    """A statement with replaced tables: `text` is the result, `syntax` is what the author wrote.
 
-    `tables` gives for each table that is replaced the parts of a table's name, or another composition.
+    `tables` maps each replaced table to the parts of a table's name, or to another composition.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Composition:
 
 
 def is_as_meant(composition: Composition, tree: str) -> bool:
-    """Tell whether the tree of a composed text is the author's with exactly its tables replaced."""
+    """Return whether the tree of a composed text is the author's with exactly its tables replaced."""
     if not composition.tables:
         return composition.text == composition.syntax.text and tree.strip() == composition.syntax.tree.strip()
     return _Comparison().same(composition, read_tree(tree))
@@ -40,7 +40,7 @@ def is_as_meant(composition: Composition, tree: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What stands for an author's nodes, by their ids: tables, and names that are qualified by a table's own name."""
+    """The replacements of an author's nodes, by id: tables, and names qualified by a table's own name."""
 
     tables: Mapping[int, tuple[TableReference, tuple[str, ...] | Composition]]
     names: Mapping[int, Qualifier]
@@ -48,7 +48,7 @@ class _Expected:
 
 @lru_cache(maxsize=512)
 def _places(text: str) -> tuple[_Node, tuple[int, ...], tuple[int, ...]]:
-    """Return a tree, and the ids of its nodes that name tables, and of those that are qualified by one's own name."""
+    """Return a tree, the ids of its nodes that name tables, and of those qualified by a table's own name."""
     tree = read_tree(text)
     uses, names = table_uses(tree)
     return tree, tuple(id(use.node) for use in uses), tuple(id(name.node) for name in names)
@@ -94,7 +94,7 @@ class _Comparison:
         return self._rest(written, found, (), expected)
 
     def _rest(self, written: _Node, found: _Node, without: Sequence[str], expected: _Expected) -> bool:
-        """Compare all that nodes hold but some keys."""
+        """Compare everything in two nodes except some keys."""
         if {*written} - {*without} != {*found} - {*without}:
             return False
         self._stack.extend(
@@ -139,7 +139,7 @@ def _has_parts(node: _Node, parts: Sequence[str]) -> bool:
 
 
 def _unwrapped(node: Any) -> Any:
-    """Return a query without the unions of one that brackets make."""
+    """Return a query without unions of a single query, which brackets create."""
     while isinstance(node, dict) and node.get("type") == _UNION:
         children = node.get("list_of_selects", {}).get("children", ())
         if len(children) != 1 or children[0].get("type") != _UNION:

@@ -40,7 +40,7 @@ LOSSY = [  # given, target, a value, what is told; the value is another one then
     ("String", "UUID", "'bad'", "a row with a string that cannot be converted is refused"),
     ("String", "Enum8('a' = 1)", "'bad'", "a row with a string that is not one of its values is refused"),
     ("String", "Nullable(Enum8('a' = 1))", "'bad'", "a row with a string that is not one of its values is refused"),
-    ("Nullable(String)", "Enum8('it\\'s' = 1)", "'bad'", "a row with a NULL is refused, and a row with a string that is"),
+    ("Nullable(String)", "Enum8('it\\'s' = 1)", "'bad'", "a row with a NULL is refused, and a row with a string that"),
     ("String", "FixedString(2)", "'bad'", "a row with a string of more than 2 bytes is refused"),
     ("FixedString(3)", "FixedString(2)", "'bad'", "a row with a string of more than 2 bytes is refused"),
     ("Enum8('a' = 1, 'b' = 2)", "Enum8('a' = 1)", "'b'", "a row with 'b' is refused"),

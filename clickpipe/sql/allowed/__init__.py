@@ -1,6 +1,7 @@
-"""What SQL and data sources may name of ClickHouse: functions, settings of queries and of tables, by allow-lists.
+"""Allow-lists for SQL and data sources: functions, settings of queries and of tables.
 
-The lists are files beside this one, made from the functions and settings of the pinned ClickHouse and read by people.
+The lists are files in this folder, generated from the functions and settings of the pinned ClickHouse and reviewed by
+people.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
-# What may follow the name of an aggregate function, each again and again.
+# Suffixes of aggregate functions, which can be combined repeatedly.
 _COMBINATORS = (
     *("argmax", "argmin", "array", "distinct", "foreach", "if", "map", "merge", "null", "ordefault", "ornull"),
     *("resample", "simplestate", "state", "tuple"),
@@ -30,13 +31,13 @@ def names(list_: str) -> frozenset[str]:
 
 @cache
 def bounds(list_: str) -> Mapping[str, int]:
-    """Return the most that settings in a list may be, for those that have a bound."""
+    """Return the maximum values of the settings in a list that have one."""
     return {name: int(most[0]) for name, *most in map(str.split, _lines(list_)) if most}
 
 
 @cache
 def unfailing(where: str) -> frozenset[str]:
-    """Return the functions that do not fail for a row where that is said of them (see `unfailing.txt`)."""
+    """Return the functions that cannot fail for a row in this context (see `unfailing.txt`)."""
     words = (line.split() for line in _lines("unfailing"))
     return frozenset(name for name, *places in words if where in places)
 
@@ -48,7 +49,7 @@ def _lines(list_: str) -> list[str]:
 
 @lru_cache(maxsize=10_000)
 def is_function(name: str) -> bool:
-    """Tell whether SQL may call a function, also an aggregate function with combinators."""
+    """Return whether SQL may call a function, including aggregate functions with combinators."""
     known = names("functions")
     waiting = [name.lower()]
     while waiting:
@@ -60,6 +61,6 @@ def is_function(name: str) -> bool:
 
 
 def is_refused_function(name: str) -> bool:
-    """Tell whether a function is one that ClickHouse has and SQL may not call."""
+    """Return whether a function exists in ClickHouse, but SQL may not call it."""
     lower = name.lower()
     return lower.startswith("__") or lower in names("functions_refused")
