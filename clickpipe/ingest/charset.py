@@ -29,7 +29,7 @@ def in_utf8(stream: IO[bytes], charset: str) -> IO[bytes]:
         stream.read(2)
     decoder = _codec(name)
     if decoder is None:
-        message = f"The charset '{charset}' is not known: send utf-8, iso-8859-1, windows-1252 or another of Python's."
+        message = f"The charset '{charset}' is unknown: send utf-8, iso-8859-1, windows-1252 or another of Python's."
         raise ClickpipeError(message, code="unknown_charset")
     if decoder.name == "utf-8":
         return stream

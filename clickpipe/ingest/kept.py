@@ -1,9 +1,9 @@
-"""Rows, and what views make of them, kept until all of it is written.
+"""Keeps rows, and what views make of them, in memory until all of it is written.
 
-A view that may judge the same rows in two ways (`uncertain.py`) is asked once: what it takes before the table has a
-row, it might refuse after. So rows go into a copy of the table and of every target first, in memory, with the same
-views between them. What lies there then is written, each table on its own and without its views, which have done their
-part.
+A view that may decide differently about the same rows (`uncertain.py`) is asked only once: rows that it accepts before
+the table has them might be refused after. So rows first go into copies of the table and of every target, in memory,
+connected by the same views. The contents of these are then written, each table separately and without its views, which
+have done their part.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # so that the blocks of sever
 
 
 class Kept:
-    """A copy of one data source's table, and of all that views make of its rows, in memory."""
+    """A copy of one data source's table, and of everything that views make of its rows, in memory."""
 
     def __init__(self, engine: Engine, live: Live, data_source: str, owner: str) -> None:
-        """Make it for what is live in the workspace `owner`. Raises EngineError."""
+        """Create it for the live deployment of the workspace `owner`. Raises EngineError."""
         self._engine = engine
         self._probe = Probe(engine, live, data_source, f"{owner}_kept", keeps=True)
         self._tables = {name: live.physical.tables[name] for name in self._probe.names}
         self._in_pieces = self._used = False
 
     def take(self, statement: str, settings: Settings | None = None) -> EngineError | None:
-        """Keep the rows of an insert, and nothing else; return by which error they are refused.
+        """Keep the rows of an insert, and nothing else; return the error if they are refused.
 
-        Raises EngineError for one that passes.
+        Raises EngineError for a temporary error.
         """
         sql, how = retarget(statement, self._probe.table), {**ONE_BLOCK, **(settings or {})}
         return self._take(lambda: execute_patiently(self._engine, sql, how))
 
     def take_values(self, columns: str, rows: bytes) -> EngineError | None:
-        """Keep rows as `Engine.insert` takes them, as `take` does."""
+        """Keep rows in the form that `Engine.insert` takes, like `take`."""
         return self._take(lambda: patiently(lambda: self._engine.insert(self._probe.table, columns, rows, {})))
 
     def _take(self, insert: Callable[[], None]) -> EngineError | None:
@@ -57,10 +57,10 @@ class Kept:
     def gather(
         self, piece: Callable[[int, int], str], rows: int, *, again: bool, settings: Settings | None = None
     ) -> list[Refused]:
-        """Keep so many rows, but for those that are refused alone; return these.
+        """Keep these rows except those that are refused on their own; return the refused ones.
 
-        `piece` gives the insert of some. `again`: all of them were taken before, so none is refused for good. Raises
-        EngineError for an error that passes, and for a row that is refused again.
+        `piece(first, end)` returns the insert of a range of rows. With `again`, all of them were accepted before, so
+        none is refused for good. Raises EngineError for a temporary error, and for a row that is refused again.
         """
         self.clear()
         for name in self._tables:
@@ -92,17 +92,17 @@ class Kept:
                 raise error
 
     def _put_by(self) -> None:
-        """Put what is kept beside the pieces before it."""
+        """Add what is kept to the pieces collected before."""
         for name in self._tables:
             copy = self._probe.copy_of(name)
             self._engine.execute(f"INSERT INTO {_gathered(copy)} SELECT * FROM {copy}", output="Null")
 
     def refused_by(self, error: EngineError) -> tuple[str, str]:
-        """Return which resource an error is of, a view or the data source, and why."""
+        """Return the resource (a view or the data source) that an error comes from, and the reason."""
         return self._probe.refused_by(error)
 
     def write(self, token: str) -> None:
-        """Write all that is kept; with the same token again, it is done once. Raises EngineError."""
+        """Write everything that is kept; repeating it with the same token has no effect. Raises EngineError."""
         for number, (name, table) in enumerate(self._tables.items()):
             copy = self._probe.copy_of(name)
             settings: Settings = {
@@ -116,7 +116,7 @@ class Kept:
         self.clear()
 
     def clear(self) -> None:
-        """Keep nothing. Raises EngineError."""
+        """Discard what is kept. Raises EngineError."""
         if self._used:
             for name in self._tables:
                 self._engine.execute(f"TRUNCATE TABLE {self._probe.copy_of(name)}", output="Null")
@@ -126,11 +126,11 @@ class Kept:
         self._used = self._in_pieces = False
 
     def drop(self) -> None:
-        """Remove it. Raises EngineError."""
+        """Remove the tables. Raises EngineError."""
         self.clear()
         self._probe.drop()
 
 
 def _gathered(copy: str) -> str:
-    """Return the table beside a copy that holds the rows of several pieces."""
+    """Return the table that collects the rows of several pieces for a copy."""
     return f"{copy[:-1]}_gathered`"

@@ -1,15 +1,15 @@
-"""The write-ahead log: segments on disk, one for each insert.
+"""The write-ahead log: segments on disk, each of which is one insert.
 
-Requests are appended to a data source's open segment and synced, many with one sync; a segment is closed before its
-rows are inserted, and removed after. Its name is the insert's deduplication token, so a segment that is found after a
-crash can be inserted again: what was already there stays there once.
+Requests are appended to a data source's open segment and synced, many per sync; a segment is sealed before its rows are
+inserted, and removed afterwards. Its name is the insert's deduplication token, so a segment found after a crash can be
+inserted again without duplicates.
 
-Layout: `<folder>/<workspace>/<data source>/<number>.wal` (`log_file.py`). `<number>.refused` beside it is JSON: which
-of its rows go to quarantine because a view or the table refuses them, and why.
+Layout: `<folder>/<workspace>/<data source>/<number>.wal` (`log_file.py`). Next to it, `<number>.refused` is JSON: which
+rows go to quarantine because a view or the table refuses them, and why.
 
-A segment that is inserted stays until the file system has written out what ClickHouse wrote (`settle`), and until it is
-known that it took all of it: a machine that loses power, or a full disk, has the rows then, or the segment is inserted
-again.
+An inserted segment stays until the file system has written out ClickHouse's files (`settle`), and until ClickHouse is
+known to have stored all of it: after a power loss, or on a full disk, either the rows are there or the segment is
+inserted again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class WriteAheadLog:
     """All segments below one folder. Methods may be called from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Use `folder`, made when absent."""
+        """Use `folder`, creating it if needed."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
@@ -67,7 +67,7 @@ class WriteAheadLog:
         return opened
 
     def write(self, workspace: str, data_source: str, records: Sequence[Record]) -> Segment:
-        """Write records as a segment of their own and return when they are on disk. Raises OSError."""
+        """Write records as their own segment, and return when they are on disk. Raises OSError."""
         opened = self.open(workspace, data_source)
         try:
             opened.append(records)
@@ -79,26 +79,26 @@ class WriteAheadLog:
         return opened.segment
 
     def remove(self, segment: Segment) -> None:
-        """Forget a segment whose rows are in the engine, on disk. Raises OSError."""
+        """Remove a segment whose rows are on the engine's disk. Raises OSError."""
         segment.path.unlink(missing_ok=True)
         _refused(segment).unlink(missing_ok=True)
 
     def inserted(self, segment: Segment, since: Look) -> None:
-        """Forget a segment whose rows are in the engine as soon as they are on disk there.
+        """Remove a segment whose rows are in the engine, as soon as they are on disk there.
 
-        `since` is a look at the engine's disk from before the insert.
+        `since` is the result of `Engine.look` from before the insert.
         """
         with self._lock:
             self._inserted.append((segment, since))
 
     def settle(self, engine: Engine, again: Callable[[Sequence[Segment]], object], workspace: str = "") -> bool:
-        """Have all that was written so far on disk, then forget the segments that are inserted.
+        """Flush everything written so far to disk, then remove the inserted segments.
 
-        `again` gets those that are to be inserted again: not all that was written got to the disk, and the engine has
-        taken it out. Returns whether there were any. With a workspace, the removal of its segments is on disk too when
-        this returns. Raises OSError, and EngineError while something damaged cannot be taken out.
+        `again` is called with the segments to insert again: not all of their data reached the disk, and the engine has
+        removed it. Returns whether there were any. With a workspace, the removal of its segments is also on disk when
+        this returns. Raises OSError, and EngineError while something damaged cannot be removed.
         """
-        with self._settling:  # what another thread is about to remove, or to insert again, is not left out
+        with self._settling:  # segments that another thread is removing, or inserting again, must not be missed
             with self._lock:
                 found, self._inserted = self._inserted, []
             try:
@@ -120,7 +120,7 @@ class WriteAheadLog:
         return bool(lost)
 
     def check_when_removed(self, segment: Segment) -> None:
-        """Keep a segment aside where bytes behind its records cannot be read, when it is inserted."""
+        """Keep a segment, when it is inserted, if bytes after its records cannot be read."""
         self._to_check.add(segment)
 
     def _remove_read(self, segment: Segment) -> None:
@@ -131,16 +131,16 @@ class WriteAheadLog:
         self._to_check.discard(segment)
         if rest is not None:
             level = logging.INFO if rest.suffix == ".torn" else logging.WARNING
-            _LOGGER.log(level, "a segment of the log that cannot be read to its end is kept in %s", rest)
+            _LOGGER.log(level, "a segment of the log with an unreadable end is kept in %s", rest)
 
     def set_aside(self, segment: Segment) -> Path:
-        """Keep a segment that cannot be inserted out of the way of recovery; return where it is now."""
+        """Move a segment that cannot be inserted out of the way of recovery; return its new path."""
         path = segment.path.with_suffix(".rejected")
         segment.path.rename(path)
         return path
 
     def write_refused(self, segment: Segment, found: object) -> None:
-        """Keep, durably, what of a segment goes to quarantine. Raises OSError."""
+        """Store durably which rows of a segment go to quarantine. Raises OSError."""
         path = _refused(segment)
         beside = path.with_suffix(".new")
         try:
@@ -155,30 +155,30 @@ class WriteAheadLog:
         sync_folder(path.parent)
 
     def read_refused(self, segment: Segment) -> object | None:
-        """Return what `write_refused` kept of a segment, None if nothing was."""
+        """Return what `write_refused` stored for a segment, or None."""
         with contextlib.suppress(FileNotFoundError):
             return json.loads(_refused(segment).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
         return None
 
     def rejected(self, workspace: str) -> list[Segment]:
-        """Return the segments of a workspace that were kept aside, the oldest first."""
+        """Return a workspace's rejected segments, oldest first."""
         found = [Segment(workspace, p.parent.name, p) for p in (self._folder / workspace).glob("*/*.rejected")]
         return sorted(found, key=lambda s: s.path.name)
 
     def take_back(self, segment: Segment) -> Segment:
-        """Give a segment that was kept aside its place in the log again; its token is what it was. Raises OSError."""
+        """Move a rejected segment back into the log, with the same token as before. Raises OSError."""
         path = segment.path.with_suffix(".wal")
         segment.path.rename(path)
         return Segment(segment.workspace, segment.data_source, path)
 
     def forget(self, workspace: str) -> None:
-        """Remove all that is there of a workspace that is gone."""
+        """Remove all segments of a removed workspace."""
         with self._lock:
             self._inserted = [one for one in self._inserted if one[0].workspace != workspace]
         shutil.rmtree(self._folder / workspace, ignore_errors=True)
 
     def unfinished(self) -> list[Segment]:
-        """Return the segments that a stopped server left, oldest first; leftovers of others are removed."""
+        """Return the segments left by a stopped server, oldest first; remove other leftovers."""
         for path in self._folder.glob("*/*/*.new"):
             path.unlink()
         for path in self._folder.glob("*/*/*.refused"):
@@ -188,15 +188,15 @@ class WriteAheadLog:
         return sorted(found, key=lambda s: s.path.name)
 
     def sync(self, workspace: str) -> None:
-        """Make the removal of a workspace's segments as durable as their writing was."""
+        """Make the removal of a workspace's segments durable."""
         for folder in (self._folder / workspace).glob("*/"):
             sync_folder(folder)
 
     def set_rest_aside(self, segment: Segment) -> Path | None:
-        """Forget a segment whose records are in the engine; keep it where bytes behind them cannot be read.
+        """Remove a segment whose records are in the engine, or move it away if bytes after them cannot be read.
 
-        Returns where it is then: `*.torn` when it ends within a record, as after a crash of the process that wrote
-        what nobody was told of, else `*.rejected`: it is damaged.
+        Returns the new path: `*.torn` if it ends within a record, as after a crash while writing an unacknowledged one,
+        else `*.rejected`: it is damaged.
         """
         suffix = unread_suffix(segment)
         if not suffix:
@@ -204,7 +204,7 @@ class WriteAheadLog:
             return None
         path = segment.path.with_suffix(suffix)
         segment.path.rename(path)
-        if suffix == ".torn":  # another is taken back, and what was decided of its rows holds then
+        if suffix == ".torn":  # a rejected one may be taken back, with the same decisions about its rows
             _refused(segment).unlink(missing_ok=True)
         return path
 

@@ -1,7 +1,7 @@
-"""A file of the log: records, appended and synced, and read up to the first that is torn.
+"""A file of the log: records that are appended and synced, and read up to the first incomplete one.
 
-A magic line, then records of (crc32, length, name length) as little-endian integers, the name, the lines. The name is
-the import id, and behind a line feed, where the source has one, the position behind the lines (`position.py`).
+A magic line, then records: (crc32, length, name length) as little-endian integers, the name, the lines. The name is the
+import id, followed by a line feed and the position after the lines if the source has positions (`position.py`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from clickpipe.ingest.position import Position, Positions, furthest, read_name, 
 
 _MAGIC = b"clickpipe-wal-1\n"
 _HEADER = struct.Struct("<IIH")
-_AT_ONCE = 1 << 20  # bytes that are written by one call
+_AT_ONCE = 1 << 20  # bytes to write per call
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request's lines, and the position of its source behind them."""
+    """The lines of one request, and the position of its source after them."""
 
     import_id: str
     lines: bytes
@@ -30,7 +30,7 @@ class Record:
 
     @property
     def name(self) -> bytes:
-        """Return what it is called in the log."""
+        """Return the record's name in the log."""
         return record_name(self.import_id, self.position).encode()
 
 
@@ -49,28 +49,28 @@ class Segment:
 
 
 class OpenSegment:
-    """A segment that takes records. One thread at a time uses it."""
+    """A segment that accepts records. Used by one thread at a time."""
 
     def __init__(self, segment: Segment) -> None:
-        """Make the file, with nothing in it. Raises OSError."""
+        """Create the file, empty. Raises OSError."""
         self.segment = segment
         self._file = segment.path.open("xb", buffering=0)
         self._size = 0
 
     @property
     def size(self) -> int:
-        """Return its bytes."""
+        """Return its size in bytes."""
         return self._size
 
     def rewind(self, size: int) -> None:
-        """Take back what was appended behind `size` bytes; it is off the disk when this returns. Raises OSError."""
+        """Truncate the segment to `size` bytes; it is truncated on disk when this returns. Raises OSError."""
         os.ftruncate(self._file.fileno(), size)
         self._file.seek(size)
         self._size = size
         os.fsync(self._file.fileno())
 
     def append(self, records: Sequence[Record]) -> None:
-        """Write records and return when they are on disk. Raises OSError: then none of them is in the segment."""
+        """Write records, and return when they are on disk. If this raises OSError, none of them is in the segment."""
         parts = [] if self._size else [_MAGIC]
         for record in records:
             name = record.name
@@ -81,25 +81,25 @@ class OpenSegment:
     def _write(self, parts: Sequence[bytes]) -> None:
         size = sum(map(len, parts))
         try:
-            for part in [b"".join(parts)] if size <= _AT_ONCE else parts:  # each write lets other threads go first
+            for part in [b"".join(parts)] if size <= _AT_ONCE else parts:  # lets other threads run between writes
                 view = memoryview(part)
                 while view:
                     view = view[self._file.write(view) :]
             os.fsync(self._file.fileno())
         except OSError:
-            # what reading a segment finds behind a torn record is not looked at, so nothing may follow this one
+            # readers ignore everything after an incomplete record, so nothing may follow this one
             os.ftruncate(self._file.fileno(), self._size)
             self._file.seek(self._size)
             raise
         self._size += size
 
     def close(self) -> None:
-        """Take no more."""
+        """Close the file."""
         self._file.close()
 
 
 def read_records(segment: Segment) -> Iterator[Record]:
-    """Yield a segment's records up to the first that is torn or damaged."""
+    """Yield a segment's records up to the first incomplete or damaged one."""
     data = segment.path.read_bytes()
     if not data.startswith(_MAGIC):
         return
@@ -116,14 +116,14 @@ def read_records(segment: Segment) -> Iterator[Record]:
 
 
 def read_positions(segment: Segment) -> Positions:
-    """Return how far the sources are of a segment's lines, behind them."""
+    """Return the positions of the sources after a segment's lines."""
     return furthest(record.position for record in read_records(segment))
 
 
 def unread_suffix(segment: Segment) -> str:
-    """Tell what is behind the records that can be read: '' nothing, `.torn` a part of one, `.rejected` damage.
+    """Return what follows the readable records: '' for nothing, `.torn` for part of a record, `.rejected` for damage.
 
-    A process that crashed while it wrote what nobody was told of leaves a part of a record.
+    A process that crashed while writing an unacknowledged record leaves part of it.
     """
     data = segment.path.read_bytes()
     if _MAGIC.startswith(data):

@@ -1,10 +1,10 @@
-"""How a data source's events become rows, as statements that ClickHouse runs.
+"""Generates the statements by which ClickHouse turns a data source's events into rows.
 
     lines -> staged (in memory: texts and values of columns, whether all fit) -> the data source
-                                                                              -> its quarantine
+                                                                             -> its quarantine
 
-`staged` holds what is logged and not inserted yet, so each line is parsed once, and counted there. It has nothing that
-the log has not.
+`staged` contains what is logged but not inserted yet, so that each line is parsed, and counted, only once. It contains
+nothing that is not in the log.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from clickpipe.ingest.messages import IS_REFUSED, REFUSAL
 from clickpipe.project import DataSource, is_kafka
 from clickpipe.sql import quote_identifier
 
-STAGED = "clickpipe_staged"  # the database of all staged lines
-# Rows of CSV say themselves what they are.
+STAGED = "clickpipe_staged"  # the database of all staging tables
+# Rows of CSV state themselves what is wrong with them.
 _OF_CSV = "match(__line, '^a row (of [0-9]+ fields where|with bytes that) ')"
 _BROKEN = f"[('', if({_OF_CSV}, __line, concat('the line is not a JSON object: ', __line)))]"
 _UNFIT = "'a row does not fit'"
 _MARK = "{lines}"
-# Behind an insert whose rows are in several blocks: what one thread sorts is one. Tokens are made by blocks.
+# Appended to an insert whose rows are in several blocks: sorting with one thread returns one. Tokens are per block.
 IN_ONE_BLOCK = "\nORDER BY __import_id"
 
 
 @dataclass(frozen=True, slots=True)
 class RowMapping:
-    """The statements of one data source's ingestion: make the table, insert its good rows, and its bad ones.
+    """The statements that ingest into one data source: create the staging table, insert good rows, quarantine others.
 
-    `reasons` selects an import id and what is wrong with one of its rows, for those of `ids` that have a bad one.
+    `reasons` selects the import id and the error of one unfitting row, for those of `ids` that have any.
     """
 
     table: str
@@ -51,49 +51,49 @@ class RowMapping:
     _leans: re.Pattern[bytes] | None = None
 
     def settings(self, lines: Iterable[bytes]) -> Settings:
-        """Return the settings with which lines are staged, so that no row's values depend on another row."""
+        """Return the settings for staging lines, which keep a row's values from depending on other rows."""
         return settings_apart(self._leans, lines)
 
     def good_of(self, rows: str, into: str = "") -> str:
-        """Return the statement that inserts the rows that fit of `rows`: SQL of a table like the staged one."""
+        """Return the statement that inserts the fitting rows of `rows`: SQL that reads as a staging table."""
         statement = self.good.replace(f"FROM {self.table} ", f"FROM {rows} ")
         if not into:
             return statement
         return f"INSERT INTO {into} {statement[statement.index('(') :]}"
 
     def refused_of(self, rows: str) -> str:
-        """Return the statement that puts rows into quarantine that fit, and are refused behind.
+        """Return the statement that quarantines rows that fit but were refused later.
 
-        `rows` is SQL of a table like the staged one, with `__where` and `__why`.
+        `rows` is SQL that reads as a staging table, with `__where` and `__why`.
         """
         return self._refused.replace(_MARK, rows)
 
     def fill(self, lines: str) -> str:
-        """Return the statement that stages lines; `lines` is SQL of a table (import_id, document)."""
+        """Return the statement that stages lines; `lines` is SQL that reads as a table (import_id, document)."""
         return self._fill.replace(_MARK, lines)
 
     def direct(self, lines: str) -> str:
-        """Return the statement that inserts lines without staging them; it fails where one does not fit.
+        """Return the statement that inserts lines without staging them; it fails if any does not fit.
 
-        `lines` is SQL of a table as for `fill`.
+        `lines` is SQL that reads as a table, as for `fill`.
         """
         return self._direct.replace(_MARK, lines)
 
     @property
     def count(self) -> str:
-        """Return the SELECT of how many staged lines of each import id fit and do not; `ids` are those asked for."""
+        """Return the SELECT of the numbers of fitting and unfitting staged lines by import id (parameter `ids`)."""
         counts = "SELECT __import_id, countIf(__ok), countIf(NOT __ok)"
         return f"{counts} FROM {self.table} WHERE __import_id IN {{ids:Array(String)}} GROUP BY __import_id"
 
     @property
     def count_all(self) -> str:
-        """Return the SELECT of how many staged lines fit and do not: a third of the time of `count`."""
+        """Return the SELECT of the numbers of fitting and unfitting staged lines; three times as fast as `count`."""
         return f"SELECT countIf(__ok), countIf(NOT __ok) FROM {self.table}"
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The statements of a replay: count what fits now, all rows, and hash them; insert what fits; keep the others."""
+    """The statements of a replay: count fitting rows, count and hash all; insert fitting rows; keep the others."""
 
     count: str
     good: str
@@ -111,7 +111,7 @@ def build_mapping(
 ) -> RowMapping:
     """Return the statements for a data source of a workspace (`owner`) and its quoted physical tables.
 
-    `quoted`: values come as texts, whatever they are. `texts` are those of lines of JSON, if not given.
+    With `quoted`, all values are strings, whatever their type. `texts` defaults to those of JSON lines.
     """
     texts = texts or texts_of(source)
     fields = fields_of(source, texts, quoted=quoted)
@@ -153,7 +153,7 @@ def build_mapping(
 
 
 def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -> Replay:
-    """Return the statements by which rows of a quarantine that fit now are moved; `beside` takes its place."""
+    """Return the statements that move quarantined rows that now fit; `beside` replaces the quarantine."""
     fields = fields_of(source)
     texts = ", ".join(f"{quote_identifier(f.column.name)} AS {f.raw}" for f in fields)
     judged = "".join(f", {f.select}" for f in fields if f.parsed)
@@ -182,9 +182,9 @@ def _map(fields: list[Field], texts: Texts | CsvTexts, refused: Iterable[str]) -
 
 
 def _all_fit(fields: list[Field], texts: Texts | CsvTexts, refused: Iterable[str]) -> str:
-    """Return SQL that tells whether a line is a JSON object whose values fit; none where one of `refused` holds.
+    """Return SQL for whether a line is a JSON object whose values fit and none of `refused` holds.
 
-    Texts come of valid JSON only, so it is parsed again only where no text tells.
+    Values are extracted from valid JSON only, so a line is parsed again only if no value proves that it is valid.
     """
     no_object = "__line != '{}'" if isinstance(texts, CsvTexts) else "NOT startsWith(__line, '{')"
     fit = _none_of(no_object, *refused, *unfitting(fields))
@@ -195,5 +195,5 @@ def _all_fit(fields: list[Field], texts: Texts | CsvTexts, refused: Iterable[str
 
 
 def _none_of(*conditions: str) -> str:
-    """Return SQL that holds where no condition does: as one function, which is planned soonest."""
+    """Return SQL that is true if no condition holds: a single function, which is fastest to plan."""
     return f"NOT ({' OR '.join(conditions)})"

@@ -1,4 +1,4 @@
-"""Believable rows for a data source, by the columns' names and types; the same for the same seed."""
+"""Generates plausible rows for a data source from the names and types of its columns; repeatable by seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from clickpipe.columns import (
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import Column, DataSource
 
-_DAYS = 30  # that times lie in
+_DAYS = 30  # range of generated times
 _NULL = 0.05
 _WORDS: dict[tuple[str, ...], Sequence[str]] = {
     ("country", "country_code"): ("US", "GB", "DE", "FR", "ES", "IN", "BR", "CA", "NL", "JP"),
@@ -53,20 +53,20 @@ _WORDS: dict[tuple[str, ...], Sequence[str]] = {
 }
 _BY_NAME = {name: words for names, words in _WORDS.items() for name in names}
 _PATHS = ("/", "/pricing", "/docs", "/blog", "/cart", "/product/1", "/product/2", "/product/3", "/about")
-_LONG, _BITS, _DIGITS = 100, 256, 76  # characters of a FixedString, which takes shorter ones; ClickHouse's widest
+_LONG, _BITS, _DIGITS = 100, 256, 76  # maximum length of a FixedString, bits and digits
 _ITEMS = ("red", "green", "blue", "new", "sale")
 
 
 def mock_rows(source: DataSource, rows: int, seed: int, until: datetime) -> Iterator[dict[str, Any]]:
-    """Return JSON documents that the data source takes whole; times lie in the month before `until`, ascending.
+    """Return JSON documents that fit the data source; times are ascending, within the month before `until`.
 
-    Raises ClickpipeError for a data source that a materialized view fills, and for what is no type.
+    Raises ClickpipeError for a data source that a materialized view fills, and for an invalid type.
     """
     if not source.ingestible:
-        message = f"The data source '{source.name}' holds aggregate states: a materialized view fills it."
+        message = f"The data source '{source.name}' stores aggregate states: only a materialized view can fill it."
         raise ClickpipeError(message, code="not_ingestible")
     columns = taken(source)
-    tried = _Maker(random.Random(seed), 1, until)  # noqa: S311 - believable, not secret
+    tried = _Maker(random.Random(seed), 1, until)  # noqa: S311 - plausible, not secret
     tried.next_row(0)
     for column in columns:
         tried.value_of(column)
@@ -80,7 +80,7 @@ def _rows(maker: _Maker, columns: list[Column], rows: int) -> Iterator[dict[str,
 
 
 class _Maker:
-    """What a row's values have in common: its time, its user, and that user's session."""
+    """What a row's values share: its time, its user, and the user's session."""
 
     def __init__(self, rng: random.Random, rows: int, until: datetime) -> None:
         self.random = rng
@@ -89,7 +89,7 @@ class _Maker:
         self._users = max(3, rows // 8)
 
     def next_row(self, number: int) -> None:
-        """Go on to the next row: later than the one before, more by day than by night."""
+        """Start the next row: later than the one before, with more rows by day than by night."""
         share = (number + self.random.random()) / self._rows
         day, part = divmod(share * _DAYS, 1)
         hours = 24 * (part - math.sin(2 * math.pi * part) / (2 * math.pi) * 0.8)
@@ -98,23 +98,23 @@ class _Maker:
         self.session = f"s{self.user}-{int(day)}"
 
     def value_or_none(self, column: Column) -> Any:
-        """Return a value of a column, now and then None for one that may be NULL."""
+        """Return a value of a column, or now and then None if it accepts NULL."""
         if is_nullable(column.type) and self.random.random() < _NULL:
             return None
         return self.value_of(column)
 
     def value_of(self, column: Column) -> Any:
-        """Return a value of a column. Raises ClickpipeError for what is no type."""
+        """Return a value of a column. Raises ClickpipeError for an invalid type."""
         try:
             return self.value(column.type, column)
         except (ValueError, IndexError, RecursionError):
             message = (
-                f"There is no value of the type {column.type[:100]} of column '{column.name}': see `clickpipe check`."
+                f"There is no example of type {column.type[:100]} for column '{column.name}': see `clickpipe check`."
             )
             raise ClickpipeError(message, code="bad_type") from None
 
     def value(self, type_: str, column: Column) -> Any:
-        """Return a value of a type, as JSON has it."""
+        """Return a value of a type, as parsed JSON."""
         own = plain(type_)
         kind, bracket, inside = own.partition("(")
         if kind == "Variant":
@@ -128,7 +128,7 @@ class _Maker:
         return next((make(self, own, column.name.lower()) for start, make in _MAKERS if own.startswith(start)), "x")
 
     def skewed(self, words: Sequence[Any]) -> Any:
-        """Return one of some words, the first most often."""
+        """Return one of the words, the first ones most often."""
         return words[min(int(self.random.paretovariate(1.0)) - 1, len(words) - 1)]
 
     def text(self, _own: str, name: str) -> str:
@@ -198,7 +198,7 @@ class _Maker:
         return moment.strftime("%Y-%m-%d" if own.startswith("Date") and "Time" not in own else "%Y-%m-%d %H:%M:%S")
 
     def boolean(self, *_: str) -> bool:
-        return self.random.random() < 0.3  # noqa: PLR2004 - more often not
+        return self.random.random() < 0.3  # noqa: PLR2004 - usually false
 
     def document(self, *_: str) -> dict[str, Any]:
         return {"variant": self.skewed(("a", "b")), "step": self.random.randint(1, 5)}

@@ -1,4 +1,4 @@
-"""Which rows an insert is refused for, by looking at parts of it, and at parts of those."""
+"""Finds the rows for which an insert is refused, by trying parts of it, and parts of those."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Self
 
 from clickpipe.engine import owner, work_for
 
-_FAN = 4  # parts that a refused range is split into
-_FEW, _MANY = 16, 32  # rows of a piece, pieces: when all of them are refused, so are many of their rows
+_FAN = 4  # parts to split a refused range into
+_FEW, _MANY = 16, 32  # rows per piece, number of pieces: if all of these are refused, so are many of their rows
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A row that a view or the table does not take: its number, which of them, and what ClickHouse says."""
+    """A row that a view or the table refuses: its number, which of them, and ClickHouse's message."""
 
     row: int
     where: str
@@ -24,10 +24,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """What becomes of an insert that was refused: the rows for quarantine, and how the others are written.
+    """How to deal with a refused insert: the rows for quarantine, and how to write the others.
 
-    `pieces` are ranges of rows that are taken each on its own; none when all others are taken together. `once`: what
-    views make of the others is written without asking them again (`kept.py`).
+    `pieces` are ranges of rows that are accepted only on their own; empty if all others are accepted together. `once`
+    means that what views make of the others is written without running them again (`kept.py`).
     """
 
     refused: tuple[Refused, ...]
@@ -35,12 +35,12 @@ class Narrowed:
     once: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as the log keeps it."""
+        """Return it in the form in which the log stores it."""
         return asdict(self)
 
     @classmethod
     def of(cls, kept: Any) -> Self:
-        """Return what `as_dict` gave."""
+        """Return the object from the output of `as_dict`."""
         refused, pieces = (Refused(**one) for one in kept["refused"]), ((a, b) for a, b in kept["pieces"])
         return cls(tuple(refused), tuple(pieces), kept.get("once", False))
 
@@ -48,11 +48,11 @@ class Narrowed:
 def narrow(
     look: Callable[[int, int], tuple[str, str] | None], rows: int, at_once: int = 1
 ) -> tuple[list[Refused], list[tuple[int, int]]]:
-    """Return the rows that are refused on their own, and the ranges of those that are not.
+    """Return the rows that are refused on their own, and the ranges of accepted rows.
 
-    `look` tells of a range (first row, the one behind the last) by whom it is refused and why, None when it is taken;
-    so many threads call it at once. All rows together are known to be refused. A few of many rows are found with few
-    looks; where most are refused each row is looked at once, with half as many looks more at most.
+    `look(first, end)` returns by whom a range is refused and why, or None; up to `at_once` threads call it
+    concurrently. All rows together are known to be refused. A few bad rows among many are found with few calls; if most
+    are refused, each row is tried once, with at most half as many further calls.
     """
     refused: list[Refused] = []
     taken: list[tuple[int, int]] = []
@@ -75,11 +75,11 @@ def narrow(
 
 
 def _pieces(first: int, end: int, fan: int) -> list[tuple[int, int]]:
-    """Split a range into `fan` parts, or (1) its rows."""
+    """Split a range into `fan` parts, or into single rows if `fan` is 1."""
     size = 1 if fan == 1 else max(1, -(-(end - first) // fan))
     return [(at, min(end, at + size)) for at in range(first, end, size)]
 
 
 def _is_dense(refused: int, looked_at: int, size: int) -> bool:
-    """Tell whether so many of the pieces are refused that looking at each row costs least."""
+    """Return whether so many pieces are refused that trying each row is cheapest."""
     return (size <= _FEW and refused == looked_at >= _MANY) or (size <= _FAN and 2 * refused > looked_at)

@@ -1,4 +1,4 @@
-"""Staged rows by their numbers, so that some of them can be named."""
+"""Numbers staged rows, so that individual rows can be addressed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from clickpipe.engine import Engine, EngineError, Params, Settings
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.writes import ONE_BLOCK, ONE_THREAD, retarget
 
-_FEW = 16  # rows that are inserted as values: planning an INSERT of a SELECT takes longer than one of values
-_MOST_BYTES = 8 << 20  # of values that are held
-_LOOKED_AT = 20  # looks at few rows before it is worth their while to fetch values
-# Of these, values may have a type of their own, which a text does not tell.
+_FEW = 16  # rows to insert as values: planning an INSERT with a SELECT takes longer
+_MOST_BYTES = 8 << 20  # of values to keep
+_LOOKED_AT = 20  # tries of few rows after which fetching values pays off
+# Values of these may have types of their own, which their text does not show.
 _UNTOLD = re.compile(r"\b(?:Variant|Dynamic|JSON|Object|AggregateFunction|Nothing)\b")
 
 
 class Prepared:
-    """Rows that fit, their values in a table, in order; methods may be called by several threads."""
+    """Rows that fit, with their values, in a table, in order. Methods may be called from several threads."""
 
     def __init__(self, engine: Engine, table: str, into: str) -> None:
-        """Read `table` (numbers in `__row`, and the columns of `into`: the beginning of an insert)."""
+        """Read `table` (numbers in `__row`, and the columns in `into`, which is the start of an insert)."""
         self._engine, self._table, self._into = engine, table, into
         body = engine.execute(f"SELECT __row FROM {table} ORDER BY __row", output="TSV").body
         self.numbers = [int(number) for number in body.split()]
@@ -33,18 +33,18 @@ class Prepared:
         self._rows: list[str] | None = None
 
     def insert(self, first: int, end: int, into: str) -> tuple[str, Settings]:
-        """Return the insert of some rows, by their places among all, into a table. Raises EngineError."""
+        """Return the statement that inserts a range of rows, by position, into a table. Raises EngineError."""
         if (values := self._values(first, end)) is not None:
             return f"INSERT INTO {into} ({self._columns}) VALUES {values}", {}
         return retarget(self.some(first, end), into), ONE_BLOCK
 
     def some(self, first: int, end: int) -> str:
-        """Return the insert of some rows into their own table."""
+        """Return the statement that inserts a range of rows into their own table."""
         low, high = (self.numbers[first], self.numbers[end - 1]) if first < end else (1, 0)
         return f"{self._into}) SELECT * EXCEPT __row FROM {self._table} WHERE __row >= {low} AND __row <= {high}"
 
     def _values(self, first: int, end: int) -> str | None:
-        """Return a few rows as ClickHouse writes values; None where they are to be selected."""
+        """Return a few rows as SQL values; None if they have to be selected."""
         if not 0 < end - first <= _FEW:
             return None
         with self._lock:
@@ -56,7 +56,7 @@ class Prepared:
         return ",".join(self._rows[first:end]) if self._rows else None
 
     def _fetched(self) -> list[str]:
-        """Return all rows as texts, none where they do not stand for their values exactly. Raises EngineError."""
+        """Return all rows as text; [] if that would not represent their values exactly. Raises EngineError."""
         types = json.loads(self._engine.execute(f"DESCRIBE {self._table}", output="JSONCompact").body)["data"]
         size = int(self._engine.execute(f"SELECT sum(byteSize(*)) FROM {self._table}", output="TSV").body)
         if size > _MOST_BYTES or any(_UNTOLD.search(type_) for _, type_, *_ in types):
@@ -71,7 +71,7 @@ class Prepared:
             self._engine.execute(f"INSERT INTO {again} (__row, {self._columns}) VALUES {numbered}", output="Null")
             hashed = "SELECT groupBitXor(sipHash64(*)), count() FROM "
             found = {self._engine.execute(hashed + table, output="TSV").body for table in (again, self._table)}
-        except (EngineError, ValueError):  # bytes that are no text, types without a hash
+        except (EngineError, ValueError):  # bytes that are not text, types without a hash
             return []
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {again}")
@@ -80,9 +80,9 @@ class Prepared:
 
 @contextmanager
 def prepared(engine: Engine, mapping: RowMapping, rows: str, params: Params | None = None) -> Iterator[Prepared]:
-    """Give those of `rows` that fit, in order; `rows` is SQL of a table with numbered rows.
+    """Yield the fitting rows of `rows`, in order; `rows` is SQL that reads as a table with numbered rows.
 
-    Their values lie in a table: so what is looked at often is not worked out each time.
+    Their values are stored in a table, so that they are computed only once.
     """
     prepared = f"{mapping.table[:-1]}_prepared`"
     drop = f"DROP TABLE IF EXISTS {prepared}"
@@ -99,9 +99,9 @@ def prepared(engine: Engine, mapping: RowMapping, rows: str, params: Params | No
 
 @contextmanager
 def numbered_rows(engine: Engine, mapping: RowMapping) -> Iterator[tuple[str, int]]:
-    """Give a copy of what is staged with the numbers of the rows, in the order of their lines, and how many there are.
+    """Yield a copy of the staged rows, numbered in the order of their lines, and their count.
 
-    The same lines have the same numbers whenever they are staged.
+    The same lines always get the same numbers.
     """
     table = f"{mapping.table[:-1]}_numbered`"
     drop = f"DROP TABLE IF EXISTS {table}"

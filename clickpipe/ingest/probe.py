@@ -1,9 +1,9 @@
-"""Whether views and table take some rows, asked before any of them is written.
+"""Tests whether views and table accept rows before any of them is written.
 
-ClickHouse writes an insert to the table before it asks the views behind it: one that refuses leaves rows in the table
-that the view never saw. So the rows of a table with views are first sent through a copy of it that keeps nothing: Null
-tables with the columns of the table and of every target, connected by the same SELECTs. What passes there is inserted.
-They work out the keys too, as the table would.
+ClickHouse writes an insert to the table before it runs the views: if one refuses, the table has rows that the view
+never saw. So the rows of a table with views are first sent through a copy that stores nothing: Null tables with the
+columns of the table and of every target, connected by the same SELECTs. Rows that pass are inserted. The copies also
+compute the keys, as the table would.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from clickpipe.template import Binder
 
 _LOGGER = logging.getLogger(__name__)
 PROBES = "clickpipe_probes"  # the database of all copies
-# Of a table whose rows are appended elsewhere: no merge changes in which blocks they are read. PLAIN stands behind a
-# CREATE TABLE: rows as they are, whatever the engine of the table that they are for.
+# For tables whose rows are copied elsewhere later: merges must not change the blocks in which they are read. PLAIN
+# follows a CREATE TABLE: it keeps rows unchanged, whatever the engine of their target.
 UNMERGED = "max_bytes_to_merge_at_max_space_in_pool = 1"
 PLAIN = f" ENGINE = MergeTree ORDER BY tuple() SETTINGS {UNMERGED}"
 
 
 class Probe:
-    """A copy of one data source's table, and of all that views make of its rows, that keeps nothing.
+    """A copy of one data source's table, and of everything that views make of its rows, which stores nothing.
 
-    `names` are the data sources that it has copies of, the one that the rows go into first.
+    `names` are the data sources that it has copies of, starting with the one that rows are inserted into.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Probe:
         beside: str = "",
         only: str = "",
     ) -> None:
-        """Make it for what is live in the workspace `owner`; without `views`, of the table alone.
+        """Create it for the live deployment of the workspace `owner`; without `views`, for the table alone.
 
-        `only`: of the views, this one and those that its rows come through.
+        `only` restricts the views to this one and those that feed it.
 
         `keeps`: its tables keep the rows, in memory. With `beside`, tables on disk keep what the views make: each has
         the name of the table that a view writes to, with this behind it. Raises EngineError.
@@ -71,14 +71,14 @@ class Probe:
         self._make()
 
     def copy_of(self, resource: str) -> str:
-        """Return the quoted copy of a data source's table."""
+        """Return the quoted name of the copy of a data source's table."""
         return (
             self._beside.get(resource) or f"{quote_identifier(PROBES)}.{quote_identifier(f'{self._prefix}_{resource}')}"
         )
 
     @property
     def beside(self) -> dict[str, str]:
-        """Return the tables on disk with what views made, and the table that each is for."""
+        """Return the tables on disk that contain what views produced, with the table that each is for."""
         return {copy: self._live.physical.tables[name] for name, copy in sorted(self._beside.items())}
 
     def _make(self) -> None:
@@ -106,11 +106,11 @@ class Probe:
         except EngineError as error:
             if not checked or is_passing(error):
                 raise
-            _LOGGER.info("keys of '%s' are not looked at before an insert: %s", source.name, error.message)
+            _LOGGER.info("keys of '%s' are not checked before an insert: %s", source.name, error.message)
             self._engine.execute(f"{head}){store}")
 
     def _select(self, view: MaterializedView) -> str:
-        """Return a view's SELECT that is run by the copy of its source; what it reads besides is read as it is."""
+        """Return a view's SELECT over the copy of its source; other tables are read as they are."""
         compiled, live = self._live.compiled, self._live
         binder = Binder()
         composer = Composer(
@@ -121,12 +121,12 @@ class Probe:
         return inline(composer.pipe(view.pipe, {}, binder).text, binder.params)
 
     def refused_by(self, error: EngineError) -> tuple[str, str]:
-        """Return which resource an error of a statement into `table` is of, a view or the data source, and why."""
+        """Return the resource (a view or the data source) that an error of an insert comes from, and the reason."""
         return self._views.get(refusing_view(error), self._source), reason_of(error)
 
     @contextmanager
     def only(self, error: EngineError) -> Iterator[Probe]:
-        """Give one of who refused rows alone: an insert into it takes less time. Raises EngineError."""
+        """Yield a probe of only the resource that refused rows, as inserts into it are faster. Raises EngineError."""
         where, _ = self.refused_by(error)
         through = _through(self._behind, where)
         if len(through) == len(self._behind):
@@ -140,7 +140,7 @@ class Probe:
             probe.drop()
 
     def drop(self) -> None:
-        """Remove it, but for what is `beside`. Raises EngineError."""
+        """Remove the copies, except those from `beside`. Raises EngineError."""
         names = [f"{quote_identifier(PROBES)}.{quote_identifier(name)}" for name in self._views]
         names += [self.copy_of(name) for name in self.names if name not in self._beside]
         for name in names:
@@ -148,7 +148,7 @@ class Probe:
 
 
 def _through(views: list[MaterializedView], name: str) -> list[MaterializedView]:
-    """Return a view and those that its rows come through, none for another name."""
+    """Return a view and those that feed it; [] if `name` is not a view."""
     wanted, before = {name}, 0
     while len(wanted) != before:
         before = len(wanted)
@@ -158,7 +158,7 @@ def _through(views: list[MaterializedView], name: str) -> list[MaterializedView]
 
 
 def _checked(source: DataSource) -> Iterator[str]:
-    """Yield what a table works out of a row beside its columns, as SQL of a number: a row may be refused for that."""
+    """Yield what a table computes besides its columns, as SQL for a number: rows may be refused because of it."""
     engine = source.engine
     for key in ("PARTITION_KEY", "SORTING_KEY", "SAMPLING_KEY"):
         if "(" in (sql := engine.option(key)) and sql != "tuple()":

@@ -1,4 +1,4 @@
-"""Quarantines: why rows were kept out."""
+"""The reasons why rows are in quarantine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clickpipe.sql import quote_identifier
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A kind of fault: the column ('' for a line that is no JSON object), how many rows have it, one of them."""
+    """A kind of error: the column ('' if the line is not a JSON object), the number of rows, one example."""
 
     column: str
     reason: str
@@ -23,11 +23,11 @@ class Reason:
     row: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return it as a JSON object."""
         return asdict(self)
 
 
-# What differs from row to row is taken out of the text: the value, the line.
+# Parts that differ from row to row (the value, the line) are removed from the text.
 _REASONS = """
 SELECT column, reason, count(), toString(max(moment)), leftUTF8(any(text), 1000), any(kept) FROM (
     SELECT fault.1 AS column, fault.2 AS text, moment, kept, multiIf(
@@ -43,7 +43,7 @@ SELECT column, reason, count(), toString(max(moment)), leftUTF8(any(text), 1000)
 
 
 def reasons(engine: Engine, live: Live, name: str, limit: int = 100) -> list[Reason]:
-    """Return the reasons for which rows of a data source are in quarantine, the most frequent first."""
+    """Return the reasons why rows of a data source are in quarantine, most frequent first."""
     source = live.compiled.data_sources[name]
     names = [c.name for c in source.columns]
     sql = _REASONS.format(

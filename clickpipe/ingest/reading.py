@@ -1,4 +1,4 @@
-"""How much of requests is in memory while they come in."""
+"""Limits the memory used by incoming requests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Reading:
     """Counts the bytes of requests that are being read. Methods may be called from any thread."""
 
     def __init__(self, most: int, segments: Segments, pools: Pools) -> None:
-        """Refuse more than `most` bytes of several, those together that are being read and that wait in `segments`.
+        """Allow at most `most` bytes of several requests, being read or waiting in `segments`, in total.
 
-        An owner of workspaces leaves half of it to others, where there are some in `pools`.
+        An owner of workspaces may use only half of that if `pools` has other owners.
         """
         self._most = most
         self._segments = segments
@@ -37,7 +37,7 @@ class Reading:
             raise overloaded()
 
     def _waiting_of(self, workspace: str) -> int:
-        """Return how many bytes wait of a workspace and its previews."""
+        """Return the waiting bytes of a workspace and its previews."""
         owner, every = self._pools.owner, list(self._segments.waiting_of.items())
         return sum(size for other, size in every if owner(other) == owner(workspace))
 
@@ -46,9 +46,9 @@ class Reading:
 
     @contextmanager
     def reading(self, workspace: str) -> Iterator[Callable[[int], None]]:
-        """Give a function that counts bytes of a request while they come in, until its lines are submitted.
+        """Yield a function that counts the bytes of a request as they arrive, until its lines are submitted.
 
-        It raises ClickpipeError 503 when too much is in memory: a request that comes alone may be of any size.
+        It raises ClickpipeError 503 if too much is in memory; a request that comes alone may be of any size.
         """
         own, owner = 0, self._pools.owner(workspace)
 
@@ -75,6 +75,6 @@ class Reading:
 
 
 def overloaded() -> ClickpipeError:
-    """Return the 503 of a server that has too much to write."""
-    message = "Too much is waiting to be written. Please send it again in a moment."
+    """Return the 503 error for a server with too much to write."""
+    message = "Too much data is waiting to be written. Please send it again in a moment."
     return ClickpipeError(message, status=503, code="overloaded")

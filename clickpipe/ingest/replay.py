@@ -1,8 +1,8 @@
-"""Rows of a quarantine that fit now, moved into their data source: each once, also when it is cut off.
+"""Moves quarantined rows that now fit into their data source, each exactly once, even if interrupted.
 
-What a replay is about to do lies in two tables beside the quarantine before it writes a row: a copy of the quarantine
-whose rows have numbers, and the numbers of those that a view or the table refuses. A replay that finds them goes on
-with it first: views are not asked anew which rows they take.
+Before it writes a row, a replay stores its plan in two tables next to the quarantine: a copy of the quarantine with
+numbered rows, and the numbers of those that a view or the table refuses. A replay that finds such tables completes that
+plan first, without asking views again which rows they accept.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _HASH = "sipHash128(toString(tuple({columns})))"
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What a replay is about to do: how many rows fit, the numbers of those that are refused, its insert's token.
+    """The plan of a replay: the number of fitting rows, the numbers of refused ones, the insert's token.
 
-    `once`: what views make of the others is written without asking them again. `uuid` is the quarantine's, which
-    another table takes the place of at the end.
+    With `once`, what views make of the others is written without running them again. `uuid` is the quarantine's, which
+    another table replaces at the end.
     """
 
     good: int
@@ -53,7 +53,7 @@ def replay(
     forwarding: Forwarding = NO_FORWARDING,
     tell: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> dict[str, int]:
-    """Move the rows of a quarantine that fit now into the data source; return how many, and how many are left.
+    """Move quarantined rows that now fit into the data source; return how many were moved, and how many are left.
 
     Rows that a view or the table refuses stay, as do lines that were no JSON: their columns were never known. Nothing
     may write to the quarantine meanwhile. A replay that was cut off is ended first. `forwarding` is asked whether
@@ -78,20 +78,20 @@ class _Replaying:
         self._apart = settings_apart(leans(source))
 
     def go_on(self) -> int:
-        """End a replay that was cut off, and return how many rows it moved; 0 where there was none."""
+        """Complete an interrupted replay, and return how many rows it moved; 0 if there was none."""
         exists = self._engine.storage.exists
         decided = self._read() if exists(self._numbered) and exists(self._decided) else None
         if decided is None:
             return 0
         with self._kept() as kept:
-            again = kept if decided.once else None  # None too where others' views, since, are to see the rows
+            again = kept if decided.once else None  # also None if other deployments' views are to see the rows now
             if again is not None and self._uuid() == decided.uuid:
                 self._take_again(again)
             self._carry_out(decided, again)
         return decided.good - len(decided.refused)
 
     def run(self, tell: Callable[[Sequence[str]], None]) -> dict[str, int]:
-        """Replay what is in quarantine; return how many rows were moved, and are left."""
+        """Replay the quarantine; return how many rows were moved, and how many are left."""
         fitting = self._statements(self._quarantine).count
         body = self._engine.execute(fitting, output="JSONCompact", settings=self._apart).body
         good, rows = map(int, json.loads(body)["data"][0][:2])
@@ -107,8 +107,8 @@ class _Replaying:
         return {"rows": good - len(refused), "left": rows - good + len(refused)}
 
     def _carry_out(self, decided: _Decided, kept: Kept | None) -> None:
-        """Move rows; done twice, it is as if it were done once."""
-        if self._uuid() == decided.uuid:  # else all is done but for what is to be removed
+        """Move the rows; repeating it has no effect."""
+        if self._uuid() == decided.uuid:  # else only the clean-up is left
             self._insert(decided, kept)
             self._exchange()
         self._engine.storage.drop((self._decided, self._numbered, self._beside))
@@ -130,7 +130,7 @@ class _Replaying:
             execute_patiently(self._engine, statement, settings)
 
     def _exchange(self) -> None:
-        """Put what stays in quarantine in its place: rows that do not fit, that are refused, and that came since."""
+        """Replace the quarantine by the rows that stay: unfitting ones, refused ones, and newly arrived ones."""
         engine, beside = self._engine, self._beside
         engine.storage.drop([beside])
         engine.storage.create_like(beside, self._quarantine)
@@ -142,7 +142,7 @@ class _Replaying:
         engine.storage.swap(self._quarantine, beside)
 
     def _newer(self) -> str:
-        """Return the SELECT of rows in quarantine that were not there when the replay began."""
+        """Return the SELECT of quarantined rows that arrived after the replay began."""
         columns = [*(c.name for c in self._source.columns), "c__error_column", "c__error", "c__import_id"]
         hashed = _HASH.format(columns=", ".join(map(quote_identifier, [*columns, self._source.quarantine_time])))
         nth = f"{hashed} AS __hash, row_number() OVER (PARTITION BY __hash) AS __nth"
@@ -158,12 +158,12 @@ class _Replaying:
         return f"SELECT arrayJoin(refused) FROM {self._decided}"
 
     def _taken(self, where: str = "1") -> str:
-        """Return SQL of a table of the rows that are not refused."""
+        """Return SQL that reads as a table of the rows that are not refused."""
         taken = f"{where} AND __row NOT IN ({self._refused_rows})"
         return f"(SELECT * EXCEPT __row FROM {self._numbered} WHERE {taken})"
 
     def _number(self) -> None:
-        """Make a copy of the quarantine whose rows have numbers."""
+        """Create a copy of the quarantine with numbered rows."""
         self._engine.storage.drop((self._decided, self._numbered))
         sql = f"SELECT *, rowNumberInAllBlocks() AS __row FROM {self._quarantine}"
         create = f"CREATE TABLE {self._numbered} ENGINE = MergeTree ORDER BY __row AS {sql}"
@@ -193,7 +193,7 @@ class _Replaying:
 
     @contextmanager
     def _kept(self) -> Iterator[Kept | None]:
-        """Give a copy that keeps rows, where views may judge them in two ways and no others are to get them."""
+        """Yield a copy that keeps rows if views may decide differently about them and no other views get them."""
         engine, live, name = self._engine, self._live, self._source.name
         once = is_uncertain(engine, live, name) and has_only_own_views(engine, live, name)
         kept = Kept(engine, live, name, f"replay_{self._owner}") if once else None
@@ -204,7 +204,7 @@ class _Replaying:
                 kept.drop()
 
     def _asked(self, kept: Kept | None, rows: int) -> list[int]:
-        """Return the numbers of the rows that fit, and that a view or the table refuses. Raises EngineError."""
+        """Return the numbers of the fitting rows that a view or the table refuses. Raises EngineError."""
         if kept is None:
             return self._refused(rows)
 
@@ -216,7 +216,7 @@ class _Replaying:
         return [one.row for one in kept.gather(some, rows, again=False, settings=self._apart)]
 
     def _take_again(self, kept: Kept) -> None:
-        """Keep the rows that were taken before. Raises EngineError."""
+        """Keep the rows that were accepted before. Raises EngineError."""
         rows = self._engine.storage.count(self._numbered)
 
         def some(first: int, end: int) -> str:

@@ -1,4 +1,4 @@
-"""Segments of the log made rows, and those answered who wait for it."""
+"""Inserts segments of the log, and answers the requests that wait for them."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, St
 from clickpipe.ingest.writer import Writer
 from clickpipe.observe import IngestionLog
 
-_PATIENCE = 10.0  # seconds until one that waits is told that its rows are durable, and not readable yet
+_PATIENCE = 10.0  # seconds until a waiting request is told that its rows are durable, but cannot be queried yet
 
 
 class Segments:
-    """Inserts the segments of channels; a channel is used by one thread at a time."""
+    """Inserts the segments of channels; each channel is used by one thread at a time."""
 
     def __init__(self, writer: Writer, state: threading.Condition, recorder: IngestionLog | None) -> None:
-        """Insert by `writer`; `state` is told when requests are answered, `told` of each of them."""
+        """Insert with `writer`; `state` is notified when requests are answered, `recorder` counts them."""
         self._writer = writer
         self._state = state
         self._recorder = recorder
-        self.waiting_bytes = 0  # of requests that are not answered
+        self.waiting_bytes = 0  # of unanswered requests
         self.waiting_of: Counter[str] = Counter()  # the same by workspace
 
     def wait(self, workspace: str, size: int) -> None:
-        """Count the bytes of a request that is to be answered (the caller holds the lock)."""
+        """Count the bytes of a request to be answered. The caller must hold the lock."""
         self.waiting_bytes += size
         self.waiting_of[workspace] += size
 
     def without_faulty(self, channel: Channel, batch: Sequence[Ingestion]) -> list[Ingestion]:
         """Refuse requests with a line that does not fit; return the others.
 
-        Those of a source are not refused: it would send them again without end.
+        Requests with a position are not refused: their source would send them again and again.
         """
         asked = [request for request in batch if request.position is None]
         faults = self._writer.screen(channel, asked) if asked else {}
@@ -47,14 +47,14 @@ class Segments:
         return [r for r in batch if r.import_id not in faults]
 
     def logged(self, channel: Channel, batch: Sequence[Ingestion], counts: Mapping[str, IngestResult]) -> None:
-        """Answer those who wait for no more than the log."""
+        """Answer the requests that wait only for the log."""
         assert channel.open is not None  # noqa: S101 - the writer opened it
         found = [(r, counts.get(r.import_id, IngestResult(0, 0))) for r in batch]
         channel.open.waiting += [one for one in found if one[0].wait]
         self.answer(channel, [one for one in found if not one[0].wait])
 
     def insert(self, channel: Channel) -> None:
-        """Insert the open segment, unless what made an earlier insert fail is still there: it waits behind it then."""
+        """Insert the open segment, unless earlier inserts are failing: then it waits behind them."""
         batch, channel.open = channel.open, None
         if batch is None:
             return
@@ -72,13 +72,13 @@ class Segments:
                     channel.staging.stale = True
                 channel.sealed.append(batch)
             else:
-                self._writer.empty(channel)  # behind the answers: those who have one send the next lines meanwhile
+                self._writer.empty(channel)  # after the answers: clients send the next lines meanwhile
             channel.inserting = None
             with self._state:
-                self._state.notify_all()  # the clock: there is something to be tried again
+                self._state.notify_all()  # the clock: there is something to retry
 
     def insert_sealed(self, channel: Channel, *, all_of_them: bool = False) -> None:
-        """Try those again whose time has come, the oldest first; the others wait while what stops one stops all."""
+        """Retry the segments that are due, oldest first; stop if the cause affects all of them."""
         stopped = False
         for batch in tuple(channel.sealed):
             if stopped or (not all_of_them and batch.again_at > time.monotonic()):
@@ -86,7 +86,7 @@ class Segments:
                 continue
             channel.inserting = batch
             try:
-                with suppress(ClickpipeError):  # its data source is gone: the log tells, and what it keeps
+                with suppress(ClickpipeError):  # its data source is gone: the log reports and keeps it
                     self._insert_now(channel, batch, first=False)
             finally:
                 channel.inserting = None
@@ -95,10 +95,10 @@ class Segments:
             else:
                 channel.sealed.remove(batch)
         with self._state:
-            self._state.notify_all()  # the clock: there may be something to be tried again
+            self._state.notify_all()  # the clock: there may be something to retry
 
     def insert_all(self, channels: Iterable[Channel]) -> None:
-        """Insert all that is logged of channels, as far as it can be now."""
+        """Insert everything that is logged for the channels, as far as possible now."""
         for channel in channels:
             self.insert_sealed(channel, all_of_them=True)
             with suppress(ClickpipeError):
@@ -121,13 +121,13 @@ class Segments:
             self.answer(channel, results)
 
     def _waiting_for(self, batch: Batch) -> list[tuple[Ingestion, IngestResult]]:
-        """Take those who wait for a segment to be inserted."""
+        """Return the requests that wait for a segment to be inserted, and clear the list."""
         with self._state:
             found, batch.waiting = batch.waiting, []
         return found
 
     def answer(self, channel: Channel, results: Sequence[tuple[Ingestion, IngestResult]]) -> None:
-        """Answer requests; with ClickpipeError 422 those of which no row could be written."""
+        """Answer requests; those of which no row could be written with ClickpipeError 422."""
         self._release(channel.workspace, [request for request, _ in results])
         for request, found in results:
             if found.refused:
@@ -142,7 +142,7 @@ class Segments:
                 self._recorder.request(channel.workspace, channel.data_source, request.size, **counts)
 
     def fail(self, channel: Channel, batch: Sequence[Ingestion], error: BaseException) -> None:
-        """Answer those of the requests with an error that are not answered yet."""
+        """Answer those requests that are not answered yet with an error."""
         unanswered = [r for r in batch if not r.done.done()]
         self._release(channel.workspace, unanswered)
         for request in unanswered:
@@ -151,15 +151,15 @@ class Segments:
                 self._recorder.request(channel.workspace, channel.data_source, request.size, error_requests=1)
 
     def _release(self, workspace: str, requests: Sequence[Ingestion]) -> None:
-        """Make room, before the answer: the next request may follow at once."""
+        """Free their bytes, before the answer, as the next request may follow at once."""
         with self._state:
             self.wait(workspace, -sum(r.size for r in requests))
             self._state.notify_all()
 
     def answer_late(self, channel: Channel, now: float) -> float | None:
-        """Tell those who wait for long that their rows are durable; return the seconds until the next is to be told.
+        """Tell requests that have waited for long that their rows are durable; return seconds until the next is due.
 
-        The caller holds the lock.
+        The caller must hold the lock.
         """
         left = []
         for batch in channel.batches():
@@ -170,6 +170,6 @@ class Segments:
         return min(left, default=None)
 
     def answer_durable(self, channel: Channel, batch: Batch) -> None:
-        """Tell those who wait for a segment that its rows are durable, and not readable yet."""
+        """Tell the requests that wait for a segment that its rows are durable, but cannot be queried yet."""
         found = self._waiting_for(batch)
         self.answer(channel, [(request, replace(result, readable=False)) for request, result in found])

@@ -1,4 +1,4 @@
-"""What was inserted is made durable, so that its segments may leave the log."""
+"""Makes inserted rows durable, so that their segments can leave the log."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.log_file import Segment
 
 _LOGGER = logging.getLogger(__name__)
-_SECONDS = 5.0  # writing out all that is not on the device yet takes from what is to be there now
+_SECONDS = 5.0  # flushing everything to the device slows down current writes
 
 
 class Settler:
     """Settles a log every few seconds. Methods may be called from any thread."""
 
     def __init__(self, engine: Engine, log: WriteAheadLog, again: Callable[[Sequence[Segment]], object]) -> None:
-        """Start at once; `again` gets the segments that are to be inserted again."""
+        """Start at once; `again` is called with segments that have to be inserted again."""
         self._engine = engine
         self._log = log
         self._again = again
@@ -34,14 +34,14 @@ class Settler:
                 _LOGGER.exception("the log could not be settled")
 
     def settle(self, workspace: str = "") -> bool:
-        """Settle now; with a workspace, its segments are gone from the disk when this returns, if it can be written.
+        """Settle now; with a workspace, its segments are removed from disk when this returns, if possible.
 
-        Returns whether some are to be inserted again, now or as soon as what is damaged can be taken out.
+        Returns whether some have to be inserted again, now or once the damaged data can be removed.
         """
         try:
             return self._log.settle(self._engine, self._again, workspace)
         except (OSError, EngineError, RuntimeError) as error:  # RuntimeError: the engine is closed
-            _LOGGER.warning("segments of the log that are inserted cannot be removed yet: %s", error)
+            _LOGGER.warning("inserted segments of the log cannot be removed yet: %s", error)
             return isinstance(error, EngineError)
 
     def close(self) -> None:

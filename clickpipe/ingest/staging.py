@@ -1,4 +1,4 @@
-"""Lines staged in ClickHouse: parsed once, into a table in memory, where they are counted and inserted from."""
+"""Stages lines in ClickHouse: parses them once, into a table in memory, to count and insert them from there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Stager:
-    """Stages lines of channels; a channel is used by one thread at a time."""
+    """Stages the lines of channels; each channel is used by one thread at a time."""
 
     def __init__(self, engine: Engine, log: WriteAheadLog, workspaces: Registry) -> None:
         """Stage through `engine`; `workspaces` knows what is live."""
@@ -36,7 +36,7 @@ class Stager:
         engine.storage.create_database(STAGED, "Memory")
 
     def takes(self, workspace: str, data_source: str) -> bool:
-        """Tell whether there is a data source that events can be written to."""
+        """Return whether there is a data source that accepts events."""
         live = self._live(workspace)
         return live is not None and live.takes_events(data_source)
 
@@ -68,7 +68,7 @@ class Stager:
     def _found(self, channel: Channel) -> Live:
         live = self._live(channel.workspace)
         if live is None or not live.takes_events(channel.data_source):
-            message = f"The data source '{channel.data_source}' does not exist any more."
+            message = f"The data source '{channel.data_source}' no longer exists."
             raise ClickpipeError(message, status=404, code="not_found")
         return live
 
@@ -77,13 +77,13 @@ class Stager:
         return build_mapping(live.compiled.data_sources[name], owner, tables[name], tables[f"{name}_quarantine"])
 
     def probe(self, channel: Channel, staging: Staging) -> Probe:
-        """Return the copy of table and views that tells who refuses rows. Raises EngineError."""
+        """Return the copy of table and views that tells which of them refuse rows. Raises EngineError."""
         if staging.probe is None:
             staging.probe = Probe(self._engine, staging.live, channel.data_source, channel.workspace)
         return staging.probe
 
     def is_uncertain(self, channel: Channel, staging: Staging) -> bool:
-        """Tell whether views may judge the same rows in two ways. Raises EngineError."""
+        """Return whether views may decide differently about the same rows. Raises EngineError."""
         if staging.uncertain is None:
             staging.uncertain = is_uncertain(self._engine, staging.live, channel.data_source)
         return staging.uncertain
@@ -91,7 +91,7 @@ class Stager:
     def kept(self, channel: Channel, staging: Staging) -> Kept | None:
         """Return the copy of table and views in which rows are kept until they are written.
 
-        None where other views than those of the live deployment are to get the rows too. Raises EngineError.
+        Returns None if views outside the live deployment get the rows, too. Raises EngineError.
         """
         if not has_only_own_views(self._engine, staging.live, channel.data_source):
             return None
@@ -100,14 +100,14 @@ class Stager:
         return staging.kept
 
     def try_stage(self, staging: Staging, lines: Sequence[tuple[str, bytes]]) -> bool:
-        """Stage lines behind those that are; tell whether that is what is staged now."""
+        """Stage lines after those already staged; return whether the staging table is complete."""
         if staging.stale:
             return False
         staging.empty = False
         try:
             self.stage(staging.mapping, lines)
             staging.blocks += 1
-        except Failure as error:  # it is told whoever waits, and tried again from the log
+        except Failure as error:  # waiting requests get the error, and staging is retried from the log
             _LOGGER.warning("lines could not be staged in %s: %s", staging.mapping.table, error)
             return False
         return True
@@ -119,7 +119,7 @@ class Stager:
             self._engine.execute(mapping.fill(source), output="Null", settings=settings)
 
     def stage_again(self, segment: Segment, staging: Staging) -> None:
-        """Stage what the log has, and nothing else. Raises EngineError, OSError."""
+        """Stage exactly what is in the log. Raises EngineError, OSError."""
         self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
         staging.stale, staging.empty = True, False
         self._stage_segment(segment, staging.mapping)
@@ -127,7 +127,7 @@ class Stager:
 
     @contextmanager
     def staged_apart(self, channel: Channel, staging: Staging, segment: Segment) -> Iterator[RowMapping]:
-        """Give the mapping of a table with the lines of one segment alone. Raises EngineError, OSError."""
+        """Yield the mapping of a table with the lines of a single segment. Raises EngineError, OSError."""
         mapping = self._mapping(channel, staging.live, f"{channel.workspace}_again")
         self._engine.execute(mapping.create)
         try:
@@ -143,7 +143,7 @@ class Stager:
             self.stage(mapping, lines)
 
     def counts(self, mapping: RowMapping, ids: Sequence[str], *, alone: bool = False) -> dict[str, IngestResult]:
-        """Return how many staged lines of each import id fit and do not; `alone`: nothing else is staged."""
+        """Return the numbers of fitting and unfitting staged lines by import id; `alone` if nothing else is staged."""
         if alone:
             body = self._engine.execute(mapping.count_all, output="JSONCompact", settings={"max_threads": 1}).body
             ((good, bad),) = json.loads(body)["data"]
@@ -152,11 +152,11 @@ class Stager:
         return {name: IngestResult(int(good), int(bad)) for name, good, bad in json.loads(body)["data"]}
 
     def reasons(self, mapping: RowMapping, ids: Sequence[str]) -> dict[str, str]:
-        """Return what is wrong with a staged line, for import ids that have one. Raises EngineError."""
+        """Return what is wrong with a staged line, for the import ids that have such lines. Raises EngineError."""
         return dict(json.loads(self._engine.execute(mapping.reasons, {"ids": ids}, output="JSONCompact").body)["data"])
 
     def empty(self, channel: Channel) -> None:
-        """Have nothing staged, after what was is inserted."""
+        """Clear the staging table after an insert."""
         staging = channel.staging
         if staging is None or staging.empty:
             return
@@ -164,5 +164,5 @@ class Stager:
             self._engine.execute(f"TRUNCATE TABLE {staging.mapping.table}", output="Null")
             staging.empty, staging.blocks = True, 0
         except EngineError:
-            _LOGGER.exception("what is staged in %s is not removed", staging.mapping.table)
+            _LOGGER.exception("staged rows in %s could not be removed", staging.mapping.table)
             staging.stale = True

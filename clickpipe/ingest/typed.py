@@ -1,7 +1,7 @@
-"""Columns of a file that has types of its own, as a data source's: which values fit as they are.
+"""Maps the typed columns of a file to those of a data source, as far as their values fit unchanged.
 
-What is said here to fit is stored as ClickHouse casts it. A file with a column of which that is not known, and rows
-with a value that does not fit, go the way of JSON lines, where each value is judged.
+Values that fit by these rules are stored as ClickHouse casts them. Files with a column for which there is no rule, and
+rows with a value that does not fit, are imported as JSON lines, where each value is checked.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _INTEGER = re.compile(r"(U?)Int(8|16|32|64)")
 _TIME = re.compile(r"DateTime(?:64\((\d++).*|\(.*)?")
 _DECIMAL = re.compile(r"Decimal(32|64|128|256)?\((?:(\d+),\s*)?(\d+)\)")
 _DIGITS = {"32": 9, "64": 18, "128": 38, "256": 76}
-_EXACT = 2**53  # whole numbers up to which a Float64 has them all
-# From and until when a time has the same meaning in all types of times, zero dates and clamped ones left out.
+_EXACT = 2**53  # largest integer up to which a Float64 represents all
+# Range in which a time has the same meaning in all types, without zero dates and clamped ones.
 _FIRST, _LAST = "1970-01-02 00:00:00", "2106-02-07 00:00:00"
 
 
 @dataclass(frozen=True, slots=True)
 class TypedColumns:
-    """The statements by which rows of a file become rows of a data source.
+    """The statements that turn rows of a file into rows of a data source.
 
     `fit` is an SQL condition that holds for rows whose values fit.
     """
@@ -37,16 +37,16 @@ class TypedColumns:
     _values: str
 
     def counts(self, table: str) -> str:
-        """Return the SELECT of how many rows a table has, and how many of them do not fit."""
+        """Return the SELECT of a table's number of rows, and of those that do not fit."""
         return f"SELECT count(), countIf(NOT ({self.fit})) FROM {table}"
 
     def insert(self, table: str, into: str) -> str:
-        """Return the statement that inserts rows of a table of which all fit."""
+        """Return the statement that inserts the rows of a table, all of which fit."""
         return f"INSERT INTO {into} ({self._into}) SELECT {self._values} FROM {table}"
 
 
 def typed_columns(source: DataSource, file: Sequence[tuple[str, str]]) -> TypedColumns | None:
-    """Return how a file's columns (names and types) become a data source's; None where they go as JSON lines."""
+    """Map a file's columns (names and types) to a data source's; None if they have to go as JSON lines."""
     types = dict(file)
     values: dict[str, str] = {}
     fit: list[str] = []
@@ -83,7 +83,7 @@ def _type(column: Column) -> str:
 
 
 def _conditions(column: Column, type_: str, value: str) -> list[str] | None:
-    """Return SQL conditions under which a value fits; None where that is not known."""
+    """Return SQL conditions under which a value fits; None if there is no rule."""
     found = _fit(base(column.type), base(type_), value)
     if found is None or not is_nullable(type_):
         return found
@@ -93,7 +93,7 @@ def _conditions(column: Column, type_: str, value: str) -> list[str] | None:
 
 
 def _fit(own: str, given: str, value: str) -> list[str] | None:
-    """Return SQL conditions under which a value of a type is one of another, for types without NULL."""
+    """Return SQL conditions under which a value of one type is valid in another; both without NULL."""
     if own == given and own in _SAME:
         return []
     if own == "Date" and given == "Date32":
@@ -133,7 +133,7 @@ def _decimals(own: str, given: str, _value: str) -> list[str] | None:
 
 
 def _digits(decimal: re.Match[str]) -> tuple[int, int]:
-    """Return of how many digits a Decimal is, and how many of them are behind the point."""
+    """Return a Decimal's number of digits, and how many of them are after the point."""
     return _DIGITS[decimal[1]] if decimal[1] else int(decimal[2] or 10), int(decimal[3])
 
 

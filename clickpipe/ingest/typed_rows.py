@@ -1,4 +1,4 @@
-"""Rows with types of their own, into a table as they are; as JSON lines where not all of them fit."""
+"""Inserts rows that have types as they are, or as JSON lines if not all of them fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 
 _LOGGER = logging.getLogger(__name__)
-# Numbers that JSON's readers could cut go as texts; whole ones they read as they are.
+# Numbers that JSON parsers could truncate are written as strings; integers are parsed completely.
 _AS_JSON: Settings = {
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_quote_decimals": 1,
@@ -32,9 +32,9 @@ _AS_JSON: Settings = {
 
 @dataclass(frozen=True, slots=True)
 class TypedRows:
-    """Rows in ClickHouse's Native format: one block of columns, whose names and types `structure` has.
+    """Rows in ClickHouse's Native format: one block of columns, whose names and types are in `structure`.
 
-    `columns` is how they become a data source's; None where they go as lines.
+    `columns` maps them to a data source's columns; None if they have to go as lines.
     """
 
     data: bytes
@@ -43,9 +43,9 @@ class TypedRows:
 
 
 def typed_parts(file: ParquetFile, source: DataSource) -> Iterator[TypedRows]:
-    """Yield the rows of a file for a data source. Raises ClickpipeError when it cannot be read further.
+    """Yield the rows of a file for a data source. Raises ClickpipeError if the rest cannot be read.
 
-    Where a part ends hangs on the file alone: after a stop, an import goes on with the part behind.
+    Part boundaries depend only on the file, so that an interrupted import can continue with the next part.
     """
     structure = ", ".join(f"{quote_identifier(name)} {type_}" for name, type_ in file.columns)
     columns = typed_columns(source, file.columns)
@@ -54,16 +54,16 @@ def typed_parts(file: ParquetFile, source: DataSource) -> Iterator[TypedRows]:
 
 
 class LoadedRows:
-    """Typed rows in a table in memory."""
+    """Typed rows in an in-memory table."""
 
     def __init__(self, engine: Engine, table: str, columns: TypedColumns | None) -> None:
-        """Know a table that is filled."""
+        """Use a table that is already filled."""
         self._engine, self._table, self._columns = engine, table, columns
 
     def insert(self, into: str, token: str, probe: Callable[[], Probe] | None) -> int:
-        """Insert the rows if all fit, and return how many they are; 0 where they are to go as lines.
+        """Insert the rows if all fit, and return their number; 0 if they have to go as lines.
 
-        `probe` gives the copy of table and views that is asked first. What is inserted is found again by its token.
+        `probe` returns the copy of table and views to test first. The token makes the insert idempotent.
         """
         if self._columns is None:
             return 0
@@ -79,7 +79,7 @@ class LoadedRows:
             self._engine.execute(statement, output="Null", settings=once)
         except EngineError as error:
             if is_passing(error):
-                _LOGGER.warning("a part of a file could not be inserted at once: %s", error)
+                _LOGGER.warning("a part of a file could not be inserted directly: %s", error)
             return 0
         return rows
 
@@ -91,7 +91,7 @@ class LoadedRows:
 
 @contextmanager
 def loaded(engine: Engine, owner: str, rows: TypedRows) -> Iterator[LoadedRows]:
-    """Give rows in a table whose name begins with `owner`, gone at the end. Raises EngineError."""
+    """Yield the rows in a temporary table with the prefix `owner`. Raises EngineError."""
     table = f"{quote_identifier(STAGED)}.{quote_identifier(f'{owner}_typed')}"
     engine.execute(f"DROP TABLE IF EXISTS {table}")
     engine.execute(f"CREATE TABLE {table} ({rows.structure}) ENGINE = Memory")

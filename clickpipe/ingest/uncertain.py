@@ -1,4 +1,4 @@
-"""Views that may refuse rows which they took a moment before: what they make of a row hangs on more than the row."""
+"""Finds views that may refuse rows which they accepted before, as their result depends on more than the row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clickpipe.template import Binder
 
 
 def views_behind(live: Live, data_source: str) -> Iterator[MaterializedView]:
-    """Yield the views that an insert into a data source runs, also through the targets of others, once each."""
+    """Yield the views that an insert into a data source runs, directly or through other targets, once each."""
     views = live.compiled.views.values()
     seen: set[str] = set()
     waiting = [data_source]
@@ -28,7 +28,7 @@ def views_behind(live: Live, data_source: str) -> Iterator[MaterializedView]:
 
 
 def has_views(live: Live, data_source: str) -> bool:
-    """Tell whether an insert into a data source runs any view."""
+    """Return whether an insert into a data source runs any view."""
     return any(view.source == data_source for view in live.compiled.views.values())
 
 
@@ -39,11 +39,11 @@ def has_joins(live: Live, data_source: str) -> bool:
 
 
 def is_uncertain(engine: Engine, live: Live, data_source: str) -> bool:
-    """Tell whether a view behind a data source may judge the same rows in two ways.
+    """Return whether a view of a data source may decide differently about the same rows.
 
-    So it is with functions that are not deterministic (`rand()`, `now()`, `dictGet()`), here or in a DEFAULT of a table
-    that views read, and with SELECTs that read other tables. A DEFAULT of the moment does not count: `now()` is
-    frequent there, and views hardly refuse a time. Raises EngineError.
+    This is possible with non-deterministic functions (`rand()`, `now()`, `dictGet()`), in the view or in a DEFAULT of a
+    table that views read, and with SELECTs that read other tables. A DEFAULT that depends only on the current time does
+    not count: `now()` is common there, and views hardly ever refuse a time. Raises EngineError.
     """
     compiled, changing = live.compiled, changing_functions(engine)
     views = list(views_behind(live, data_source))
@@ -62,7 +62,7 @@ def is_uncertain(engine: Engine, live: Live, data_source: str) -> bool:
 
 
 def has_only_own_views(engine: Engine, live: Live, data_source: str) -> bool:
-    """Tell whether no view but the live deployment's own gets the rows: none of a deployment beside it.
+    """Return whether only the live deployment's own views get the rows, not those of another one.
 
     Raises EngineError.
     """

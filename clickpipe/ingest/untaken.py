@@ -1,4 +1,4 @@
-"""What a client is told whose lines were not taken."""
+"""The errors for clients whose lines were not accepted."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def not_now(data_source: str, error: Exception) -> ClickpipeError:
-    """Return 503: the same may be sent again."""
+    """Return a 503 error: the client may send the same again."""
     _LOGGER.error("lines for %s cannot be staged: %s", data_source, error)
-    message = "The events cannot be taken now. Please send them again in a moment."
+    message = "The events cannot be accepted now. Please send them again in a moment."
     return ClickpipeError(message, status=503, code="engine_unavailable")
 
 
 def disk_full() -> ClickpipeError:
-    """Return 503: the disk has not taken what was written before."""
-    message = "The disk is full, or was a moment ago: nothing was changed. Please try again when it has room."
+    """Return a 503 error: the disk is full."""
+    message = "The disk is full, or was a moment ago: nothing was changed. Please try again when there is space."
     return ClickpipeError(message, status=503, code="disk_full")
 
 
 def untaken(data_source: str, error: Exception) -> ClickpipeError:
-    """Return 503 for what passes, else 422: the lines cannot be read."""
+    """Return a 503 error for a temporary cause, else 422: the lines cannot be parsed."""
     if is_passing(error):
         return not_now(data_source, error)
-    _LOGGER.error("lines for %s cannot be read: %s", data_source, error)
-    message = f"The events cannot be read, and nothing of them was written: {error}"
+    _LOGGER.error("lines for %s cannot be parsed: %s", data_source, error)
+    message = f"The events cannot be parsed, and none of them was written: {error}"
     return ClickpipeError(message, status=422, code="unreadable")

@@ -1,7 +1,7 @@
-"""What is done with a batch: judged, into the log, inserted.
+"""Processes batches: judges them, logs them, inserts them.
 
-Lines that certainly fit (`decoder.py`) are acknowledged when they are in the log, and go from there into the table by
-one statement. The others are staged in ClickHouse and counted there first.
+Lines that certainly fit (`decoder.py`) are acknowledged once they are in the log, and inserted from there by a single
+statement. Others are first staged and counted in ClickHouse.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Certain = tuple[Ingestion, Judged]
 
 
 class Writer:
-    """Writes batches of channels; a channel is used by one thread at a time."""
+    """Writes batches of channels; each channel is used by one thread at a time."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class Writer:
         self.empty = self._stager.empty
 
     def split(self, channel: Channel, batch: Sequence[Ingestion]) -> tuple[list[Certain], list[Ingestion]]:
-        """Return the requests whose lines certainly fit, and those that ClickHouse is to judge.
+        """Split requests into those whose lines certainly fit, and those that ClickHouse has to check.
 
-        Raises ClickpipeError 404 for a data source that is gone, 503 when the engine cannot take lines now.
+        Raises ClickpipeError 404 for a data source that is gone, 503 if the engine cannot accept lines now.
         """
         decoder = self._stager.now(channel).decoder
         if decoder is None:
@@ -78,7 +78,7 @@ class Writer:
         return certain, [request for request, judged in found if judged is None]
 
     def log(self, channel: Channel, certain: Sequence[Certain]) -> dict[str, IngestResult]:
-        """Log requests whose lines certainly fit; return how many those are. Raises ClickpipeError 503 (the disk)."""
+        """Log requests whose lines certainly fit; return the counts. Raises ClickpipeError 503 if the disk fails."""
         batch = [request for request, _ in certain]
         try:
             self._append(channel, batch)
@@ -98,10 +98,10 @@ class Writer:
         return counts
 
     def take(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, IngestResult]:
-        """Log requests; return by their ids how many lines of each fit, and how many go to quarantine.
+        """Log requests; return by id how many lines of each fit, and how many go to quarantine.
 
-        Nothing is logged when anything is raised: ClickpipeError 404 for a data source that is gone, 503 when disk or
-        engine cannot take lines now, 422 for lines that ClickHouse cannot read.
+        If anything is raised, nothing is logged: ClickpipeError 404 for a data source that is gone, 503 if disk or
+        engine cannot accept lines now, 422 for lines that ClickHouse cannot parse.
         """
         staging = self._stager.now(channel)
         before = channel.open.file.size if channel.open is not None and channel.open.file is not None else 0
@@ -125,9 +125,9 @@ class Writer:
         return counts
 
     def screen(self, channel: Channel, batch: Sequence[Ingestion]) -> dict[str, str]:
-        """Return, for requests with a line that does not fit, what is wrong with it; nothing is logged.
+        """Return what is wrong with a line, for requests that have one that does not fit. Logs nothing.
 
-        Raises as `take` does.
+        Raises like `take`.
         """
         staging = self._stager.now(channel)
         staging.empty = False
@@ -137,7 +137,7 @@ class Writer:
         except Failure as error:
             raise untaken(channel.data_source, error) from error
         finally:
-            staging.stale = True  # by lines that are not in the log
+            staging.stale = True  # has lines that are not in the log
 
     def _append(self, channel: Channel, batch: Sequence[Ingestion]) -> None:
         if channel.open is None:
@@ -151,7 +151,7 @@ class Writer:
         try:
             logged.result()
         except OSError as error:
-            staging.stale = True  # by lines that are not in the log
+            staging.stale = True  # has lines that are not in the log
             raise self._unwritable(channel, error) from None
 
     def _unwritable(self, channel: Channel, error: OSError) -> ClickpipeError:
@@ -162,7 +162,7 @@ class Writer:
         return ClickpipeError(message, status=503, code="log_unwritable")
 
     def _take_back(self, channel: Channel, size: int, positions: Positions) -> None:
-        """Remove what nobody was told of from the log again; what cannot be removed comes in."""
+        """Remove unacknowledged lines from the log again; if that fails, they will be inserted."""
         try:
             if channel.open is not None and not channel.open.size:
                 self._drop_open(channel)
@@ -170,7 +170,7 @@ class Writer:
                 channel.open.file.rewind(size)
                 channel.open.positions = positions
         except OSError:
-            _LOGGER.exception("lines for %s that were refused stay in the log", channel.data_source)
+            _LOGGER.exception("refused lines for %s remain in the log", channel.data_source)
 
     def _drop_open(self, channel: Channel) -> None:
         opened, channel.open = channel.open, None
@@ -179,9 +179,9 @@ class Writer:
             self._log.remove(opened.segment)
 
     def insert(self, channel: Channel, batch: Batch, *, first: bool) -> Inserted | None:
-        """Insert a sealed segment, for the `first` time or again; return what was refused of it, None to try again.
+        """Insert a sealed segment, for the `first` time or again; return what was refused, or None to retry later.
 
-        Raises ClickpipeError 404 for a data source that is gone: the segment is kept aside then.
+        Raises ClickpipeError 404 if the data source is gone; the segment is then kept aside.
         """
         started, since = time.monotonic(), self._engine.look()
         batch.to(State.INSERTING)
@@ -198,7 +198,7 @@ class Writer:
             batch.put_off(str(error), passing=passing)
             level = logging.WARNING if passing else logging.ERROR
             bug = error if not isinstance(error, Failure) else None
-            text = "an insert into %s failed (%s); it is tried again in %.1f s"
+            text = "an insert into %s failed (%s); retrying in %.1f s"
             _LOGGER.log(level, text, channel.data_source, error, batch.again_at - time.monotonic(), exc_info=bug)
             self._tell(channel, batch, 0.0, Inserted(), shown_error(error))
             return None
@@ -216,7 +216,7 @@ class Writer:
         if first and not batch.lines_only and self._direct.insert(channel, staging, batch):
             return Inserted()
         with self._stager.staged_apart(channel, staging, batch.segment) as mapping:
-            if not batch.certain:  # it may be one of an earlier server, of which nothing is known
+            if not batch.certain:  # may be from an earlier server, so its counts are unknown
                 counted = self._stager.counts(mapping, [""], alone=True)[""]
                 batch.good, batch.bad = counted.successful_rows, counted.quarantined_rows
             misjudged = self._direct.misjudged(mapping, batch) if batch.certain else Inserted()
@@ -263,9 +263,9 @@ class Writer:
         )
 
     def pause(self, channel: Channel) -> float:
-        """Return for how many seconds the next insert is held back, so that parts are merged faster than made."""
+        """Return for how many seconds to delay the next insert, so that parts are merged faster than created."""
         return hold_back(self._engine, self._live(channel.workspace), channel.recent)
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Shut down the threads."""
         self._disk.shutdown(wait=True)

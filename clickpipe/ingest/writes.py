@@ -1,4 +1,4 @@
-"""Statements that write rows, which may be run twice: tried again where they fail for what passes."""
+"""Runs idempotent statements that write rows, with retries on temporary errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from clickpipe.engine import Engine, EngineError, Params, Settings
 from clickpipe.ingest.judge import is_passing
 
 _LOGGER = logging.getLogger(__name__)
-_AGAIN_AFTER = (0.1, 0.5, 2.0)  # seconds: a passing error is waited for here, and longer by who asked
-# A segment is one block, whatever its size and whatever blocks it was staged in: the parts of a block that is inserted
-# again have the same tokens. Several staged blocks take an ORDER BY too (`IN_ONE_BLOCK`), and one thread: merging what
-# several read, ClickHouse hands on blocks that need no merging as they are. One thread stages, too, so that rows keep
-# their order.
+_AGAIN_AFTER = (0.1, 0.5, 2.0)  # seconds; after these, the caller waits longer
+# A segment must form the same block on every insert, so that the parts of a repeated insert get the same tokens. If it
+# was staged in several blocks, this also needs an ORDER BY (`IN_ONE_BLOCK`) and a single thread: when merging what
+# several threads read, ClickHouse passes blocks on that need no merging. Staging uses one thread, too, to keep the
+# order of rows.
 ONE_BLOCK: Settings = {
     "min_insert_block_size_rows": 1 << 40,
     "min_insert_block_size_bytes": 1 << 50,
@@ -59,12 +59,12 @@ NO_FORWARDING = _NoForwarding()
 
 
 def never(_error: EngineError) -> bool:
-    """Have nothing removed that makes an insert fail."""
+    """Remove nothing: the default `sever`."""
     return False
 
 
 def write(engine: Engine, statement: str, token: str, sever: Sever, params: Params | None = None) -> None:
-    """Run an insert; once more, with the same token, where what refused it does not belong to the live deployment."""
+    """Run an insert; again, with the same token, if what refused it is not part of the live deployment."""
     settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
     try:
         execute_patiently(engine, statement, settings, params)
@@ -75,30 +75,30 @@ def write(engine: Engine, statement: str, token: str, sever: Sever, params: Para
 
 
 def execute_patiently(engine: Engine, statement: str, settings: Settings, params: Params | None = None) -> None:
-    """Run a statement that may be run twice; several times where it fails for what passes. Raises EngineError."""
+    """Run an idempotent statement, with retries on temporary errors. Raises EngineError."""
     patiently(lambda: engine.execute(statement, params, output="Null", settings=settings))
 
 
 def patiently(run: Callable[[], object]) -> None:
-    """Do what may be done twice; several times where it fails for what passes. Raises EngineError."""
+    """Call an idempotent function, with retries on temporary errors. Raises EngineError."""
     for wait in (*_AGAIN_AFTER, None):
         try:
             run()
         except EngineError as error:
             if wait is None or not is_passing(error):
                 raise
-            _LOGGER.warning("an insert is tried again: %s", error.message)
+            _LOGGER.warning("retrying an insert: %s", error.message)
             time.sleep(wait)
         else:
             return
 
 
 def unseen(table: str) -> Settings:
-    """Return the settings with which views make nothing of what is inserted into a table."""
+    """Return settings that hide inserted rows from the views of a table."""
     hidden = {table.replace("`", ""): "0"}
     return {"additional_table_filters": hidden, "empty_result_for_aggregation_by_empty_set": 1}
 
 
 def retarget(statement: str, table: str) -> str:
-    """Return an insert that names its columns as one into another table."""
+    """Return an insert (with a list of columns) redirected into another table."""
     return f"INSERT INTO {table} {statement[statement.index('(') :]}"

@@ -1,4 +1,4 @@
-"""zstd streams, read to their end: a frame that is not whole is an error, which the library's own reader hides."""
+"""Reads zstd streams to the end, and reports incomplete frames, which the library's own reader ignores."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import IO, Any
 
 from clickpipe.diagnostics import ClickpipeError
 
-_SLICE = 512  # bytes that are fed at once: 16 MB may come of them (four bytes make a block of 128 kB)
+_SLICE = 512  # bytes to feed at once: they may expand to 16 MB (four bytes can make a block of 128 kB)
 
 
 def zstd_reader(stream: IO[bytes]) -> io.BufferedReader:
-    """Return a stream of what a zstd stream holds, several frames one after another. Reading raises ClickpipeError."""
+    """Return a stream of the contents of a zstd stream with one or more frames. Reading raises ClickpipeError."""
     return io.BufferedReader(_Reader(stream), 1 << 20)
 
 
@@ -36,7 +36,7 @@ class _Reader(io.RawIOBase):
         return len(given)
 
     def _feed(self) -> bool:
-        """Decompress a slice more; tell whether there was one."""
+        """Decompress another slice; return whether there was one."""
         from zstandard import ZstdError
 
         self._fed = self._fed or self._stream.read(_SLICE)

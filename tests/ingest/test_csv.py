@@ -146,8 +146,8 @@ def test_who_waits_for_others_csv_in_vain_waits_once(engine: Engine, monkeypatch
     [
         ("a,1,x", Dialect("::"), "dialect"),
         ("x,y\n1,2\n", Dialect(header=True), "No name in the first row is a column of 'e': x, y"),
-        ("a,1,x", Dialect(charset="klingon"), "charset 'klingon' is not known"),
-        ("a,1,x", Dialect(charset="zlib"), "charset 'zlib' is not known"),
+        ("a,1,x", Dialect(charset="klingon"), "charset 'klingon' is unknown"),
+        ("a,1,x", Dialect(charset="zlib"), "charset 'zlib' is unknown"),
     ],
 )
 def test_what_is_refused(events: Workspace, tmp_path: Path, text: str, dialect: Dialect, message: str) -> None:

@@ -160,5 +160,5 @@ def test_values_stay_small_whatever_a_type_says(tmp_path: Path, type_: str) -> N
 @pytest.mark.parametrize("type_", ["Enum8()", "IntX", "Decimal", "Decimal(x)"])
 def test_what_is_no_type_is_told_and_no_file_is_touched(tmp_path: Path, type_: str) -> None:
     (tmp_path / "a.datasource").write_text(f"SCHEMA >\n    `a` {type_} `json:$.a`\n", encoding="utf-8")
-    with pytest.raises(ClickpipeError, match=r"There is no value of the type .* of column 'a': see `clickpipe check`"):
+    with pytest.raises(ClickpipeError, match=r"There is no example of type .* for column 'a': see `clickpipe check`"):
         mock_rows(load_folder(tmp_path).data_sources["a"], 20, 1, UNTIL)

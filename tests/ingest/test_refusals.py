@@ -198,7 +198,7 @@ def test_lines_that_a_column_cannot_take_are_told_without_a_trace(
         }
     )
     for _ in range(2):
-        with pytest.raises(ClickpipeError, match="nothing of them was written") as error:
+        with pytest.raises(ClickpipeError, match="none of them was written") as error:
             workspace.ingest("x", [{"id": "a", "v": "x"}])
         assert error.value.status == 422
         assert workspace.ingest("x", [{"id": "a"}]).quarantined_rows == 1

@@ -71,7 +71,7 @@ def test_events_of_others_come_in_while_one_s_views_take_long(
 def test_events_of_others_have_room_while_one_s_wait(busy: Workspace, quiet: Workspace, go_on: threading.Event) -> None:
     assert _send(quiet, "events").result(5).successful_rows == 1
     held = [_send(busy, "src0", QUEUE // 10) for _ in range(4)]
-    with pytest.raises(ClickpipeError, match="Too much is waiting") as refused:
+    with pytest.raises(ClickpipeError, match="Too much data is waiting") as refused:
         _send(busy, "src1", QUEUE // 5)
     assert (refused.value.status, refused.value.code) == (503, "overloaded")
     assert _send(quiet, "events", QUEUE // 2 - 100).result(5).successful_rows == 1
@@ -89,10 +89,10 @@ def test_bodies_of_others_are_read_while_one_s_do_not_end(
         first(QUEUE // 4)
         second(QUEUE // 5)
         for count in (first, second):
-            with pytest.raises(ClickpipeError, match="Too much is waiting"):
+            with pytest.raises(ClickpipeError, match="Too much data is waiting"):
                 count(QUEUE // 10)
         other(QUEUE // 2)
-        with pytest.raises(ClickpipeError, match="Too much is waiting"):
+        with pytest.raises(ClickpipeError, match="Too much data is waiting"):
             other(QUEUE // 10)
     with reading(busy.id) as alone:
         alone(QUEUE * 3)  # one that comes alone may be of any size
@@ -105,10 +105,10 @@ def test_previews_have_no_room_of_their_own(
     assert _send(quiet, "events").result(5).successful_rows == 1
     preview = instance.workspaces.preview(busy, "preview", Rows.NONE)
     held = [_send(busy, "src0", QUEUE // 10) for _ in range(4)]
-    with pytest.raises(ClickpipeError, match="Too much is waiting"):
+    with pytest.raises(ClickpipeError, match="Too much data is waiting"):
         _send(preview, "src1", QUEUE // 5)
     reading = instance.ingester.reading
-    with reading(preview.id) as its, pytest.raises(ClickpipeError, match="Too much is waiting"):
+    with reading(preview.id) as its, pytest.raises(ClickpipeError, match="Too much data is waiting"):
         its(QUEUE // 5)
     assert _send(quiet, "events", QUEUE // 2 - 100).result(5).successful_rows == 1
     go_on.set()
