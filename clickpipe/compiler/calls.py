@@ -27,15 +27,15 @@ def of_all_calls(
     failing = [n for n, problem in enumerate(problems) if problem is not None]
     if len(failing) == len(problems):
         return [p for p in problems if p is not None][:1]
-    told: dict[tuple[str, str, int], tuple[int, Diagnostic]] = {}
+    reported: dict[tuple[str, str, int], tuple[int, Diagnostic]] = {}
     for number in sorted(failing, key=lambda n: len(info.variants[n].values)):
         problem = problems[number]
         assert problem is not None  # noqa: S101 - it is among the failing ones
         found = replace(problem, severity=severity(info, problems, number, strict=strict))
         key = (problem.code, problem.message, problem.span.start)
-        if key not in told or (told[key][1].severity is Severity.WARNING and found.severity is Severity.ERROR):
-            told[key] = (number, found)
-    most = sorted(told.values(), key=lambda item: item[1].severity is Severity.WARNING)[:_MOST]
+        if key not in reported or (reported[key][1].severity is Severity.WARNING and found.severity is Severity.ERROR):
+            reported[key] = (number, found)
+    most = sorted(reported.values(), key=lambda item: item[1].severity is Severity.WARNING)[:_MOST]
     return [
         replace(found, message=f"{found.message}{condition(info, number, set(failing), again)}")
         for number, found in most
@@ -53,15 +53,15 @@ def condition(info: NodeInfo, number: int, alike: Collection[int], again: Again 
     if again is not None and len(names) > 1:
         own, names = _deciding(own, names, others, again)
 
-    def told_apart(by: Mapping[str, bool]) -> bool:
+    def distinguished(by: Mapping[str, bool]) -> bool:
         return not any(all(_same(values, own, name, exact=exact) for name, exact in by.items()) for values in others)
 
     kept = dict.fromkeys(names, True)
     for name in names:
         without = {n: exact for n, exact in kept.items() if n != name}
-        if told_apart(without):
+        if distinguished(without):
             kept = without
-        elif told_apart({**kept, name: False}):
+        elif distinguished({**kept, name: False}):
             kept[name] = False
     written = info.node.program.source.text
     phrases = [_phrase(name, own.get(name), written, exact=exact) for name, exact in kept.items()]

@@ -115,9 +115,9 @@ class _NodeCheck:
         columns: list[ResultColumn] | None = None
         problems: list[Diagnostic | None] = []
         asked: list[Variant] = []
-        told_before = [self._readable.problem(info, v) is not None for v in info.variants]
-        for variant, told in zip(info.variants, told_before, strict=True):
-            statement = None if told else self._statements.of(info, variant)
+        faulty = [self._readable.problem(info, v) is not None for v in info.variants]
+        for variant, is_faulty in zip(info.variants, faulty, strict=True):
+            statement = None if is_faulty else self._statements.of(info, variant)
             if statement is None:
                 continue
             asked.append(variant)
@@ -137,8 +137,8 @@ class _NodeCheck:
             return clean(answer.message) if isinstance(answer, CheckFailure) else None
 
         calls = of_all_calls(seen, problems, again, strict=not self._rules.lenient)
-        told_now = [p for p in calls if not p.message.startswith(_SYNTAX)]
-        return columns, told_now or [*self._differences(seen, problems), *self._inner_ways(info)]
+        reported = [p for p in calls if not p.message.startswith(_SYNTAX)]
+        return columns, reported or [*self._differences(seen, problems), *self._inner_ways(info)]
 
     def _differences(self, info: NodeInfo, problems: Sequence[Diagnostic | None]) -> list[Diagnostic]:
         """Warn if the node's columns depend on the branches taken; only for strictly checked projects."""
@@ -156,8 +156,8 @@ class _NodeCheck:
                 message = f"the columns depend on the parameters: {_difference(first, found)}"
                 place = info.node.program.source.span.sub(0, 1)
                 hint = "callers and generated clients expect the same columns from every call"
-                told = f"{message}{condition(info, simplest, numbers)}"
-                return [Diagnostic("CP4008", told, place, Severity.WARNING, hint)]
+                text = f"{message}{condition(info, simplest, numbers)}"
+                return [Diagnostic("CP4008", text, place, Severity.WARNING, hint)]
             first = first or found
         return []
 
@@ -178,9 +178,9 @@ class _NodeCheck:
                     when = condition(way.inner, way.simplest, way.numbers)
                     place = place_in_sql(info.variants[0], failures[0].message)
                     severity = Severity.WARNING if self._rules.lenient else Severity.ERROR
-                    told = f"{clean(failures[0].message)}{when}"
+                    text = f"{clean(failures[0].message)}{when}"
                     hint = f"the columns of '{way.inner.node.name}' depend on the parameters"
-                    found.append(Diagnostic("CP4002", told, place, severity, hint))
+                    found.append(Diagnostic("CP4002", text, place, severity, hint))
         return found[:1]
 
     def _answer(self, info: NodeInfo, variant: Variant, statement: Statement) -> Answer:

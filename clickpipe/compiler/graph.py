@@ -158,8 +158,8 @@ def _variants(node: Node, names: KnownNames) -> tuple[list[Variant], list[Diagno
         message = fault.message.removeprefix("Template Syntax Error: ")
         hint = "the template was rendered with its default values"
         diagnostics.append(problem(program.source, "CP3004", message, fault.line, fault.about, hint))
-    told = {diagnostic.span for diagnostic in diagnostics}
-    diagnostics += [odd for odd in program.odd_values() if odd.span not in told]
+    reported = {diagnostic.span for diagnostic in diagnostics}
+    diagnostics += [odd for odd in program.odd_values() if odd.span not in reported]
     variants: dict[str, Variant] = {}
     for sample in program.samples():
         if (variant := render_variant(node, names, sample.values, sample)) is not None:

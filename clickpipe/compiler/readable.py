@@ -40,10 +40,10 @@ class Readable:
                 problem = self._with_values(info, values)
                 return problem.message if problem is not None else None
 
-            told = of_all_calls(info, problems, again, strict=not self._rules.lenient)
-            if told and told[0] == problems[0]:  # report everything that is wrong with the simplest call
-                told += list(self._unknown(info, info.variants[0]))[1:]
-            diagnostics += [*told, *info.remarks, *self._sources(info)]
+            found = of_all_calls(info, problems, again, strict=not self._rules.lenient)
+            if found and found[0] == problems[0]:  # report everything that is wrong with the simplest call
+                found += list(self._unknown(info, info.variants[0]))[1:]
+            diagnostics += [*found, *info.remarks, *self._sources(info)]
         return diagnostics
 
     def problem(self, info: NodeInfo, variant: Variant) -> Diagnostic | None:

@@ -58,8 +58,8 @@ def create_quarantines(checker: Checker, sources: Iterable[DataSource], read: Co
 
 def check_types(checker: Checker, sources: Iterable[DataSource], known: Collection[Diagnostic]) -> list[Diagnostic]:
     """Report unknown types in data sources that already have an error of another kind."""
-    told = {(d.span.file, d.span.start) for d in known}
-    columns = [(source, c) for source in sources for c in source.columns if (c.span.file, c.span.start) not in told]
+    reported = {(d.span.file, d.span.start) for d in known}
+    columns = [(source, c) for source in sources for c in source.columns if (c.span.file, c.span.start) not in reported]
     answers = checker.describe_all([(f"SELECT CAST([], {quote_literal(f'Array({c.type})')})", {}) for _, c in columns])
     return [
         Diagnostic("CP4007", clean(answer.message), column.span, hint=hint_of(answer))
@@ -89,8 +89,8 @@ def _refused_alone(checker: Checker, source: DataSource, failure: CheckFailure) 
         (f"SELECT CAST(({c.default.text}), {quote_literal(c.type)})", {}) for c in with_default if c.default
     ]
     answers = zip(with_default, checker.describe_all(casts), strict=True)
-    told = clean(failure.message)
-    return next((c.span for c, a in answers if isinstance(a, CheckFailure) and clean(a.message) == told), None)
+    reason = clean(failure.message)
+    return next((c.span for c, a in answers if isinstance(a, CheckFailure) and clean(a.message) == reason), None)
 
 
 def create_services(checker: Checker, read: Iterable[str]) -> None:

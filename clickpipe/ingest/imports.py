@@ -150,9 +150,9 @@ class Importer:
         tag: str,
     ) -> None:
         condition = how.condition
-        with self._beside(target, counts.import_id) as beside:
+        with self._replacement(target, counts.import_id) as replacement:
             for parts in _together(enumerate(rows.parts)):
-                self._write_all(Target(live, source, beside, rows, views=False), parts, counts, report)
+                self._write_all(Target(live, source, replacement, rows, views=False), parts, counts, report)
                 report(counts.as_dict())
             if not counts.rows and (counts.quarantined or not how.empty):
                 bad = f"none of its {counts.quarantined} rows fits" if counts.quarantined else "it has no rows"
@@ -163,24 +163,24 @@ class Importer:
                 self._require_condition(beside, condition, marked)
             with self._tables.events_paused():
                 if condition:
-                    kept = f"INSERT INTO {beside} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
+                    kept = f"INSERT INTO {replacement} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
                     self._engine.execute(kept, output="Null", settings=marked)
                 self._engine.storage.swap(target, beside)
                 self._tables.replaced(source.name)
 
     @contextmanager
-    def _beside(self, target: str, import_id: str) -> Iterator[str]:
+    def _replacement(self, target: str, import_id: str) -> Iterator[str]:
         """Create an empty table like the target, and drop it at the end of the block."""
-        beside = f"{target[:-1]}_import_{import_id[:8]}`"
-        self._engine.storage.create_like(beside, target)
+        replacement = f"{target[:-1]}_import_{import_id[:8]}`"
+        self._engine.storage.create_like(replacement, target)
         try:
-            yield beside
+            yield replacement
         finally:
-            self._engine.storage.drop([beside])
+            self._engine.storage.drop([replacement])
 
-    def _require_condition(self, beside: str, condition: str, marked: Settings) -> None:
+    def _require_condition(self, replacement: str, condition: str, marked: Settings) -> None:
         """Raise ClickpipeError if a new row does not match the condition."""
-        others = self._counted(beside, f"NOT ifNull((\n{condition}\n), 0)", marked)
+        others = self._counted(replacement, f"NOT ifNull((\n{condition}\n), 0)", marked)
         if others:
             message = f"{others} of the new rows do not meet the replace_condition: nothing was replaced."
             raise ClickpipeError(message, code="condition_not_met")

@@ -142,15 +142,15 @@ class WriteAheadLog:
     def write_refused(self, segment: Segment, found: object) -> None:
         """Store durably which rows of a segment go to quarantine. Raises OSError."""
         path = _refused(segment)
-        beside = path.with_suffix(".new")
+        partial = path.with_suffix(".new")
         try:
-            with beside.open("w", encoding="utf-8") as file:
+            with partial.open("w", encoding="utf-8") as file:
                 json.dump(found, file)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(path)
+            partial.replace(path)
         except OSError:
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
 

@@ -152,8 +152,8 @@ def build_mapping(
     )
 
 
-def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -> Replay:
-    """Return the statements that move quarantined rows that now fit; `beside` replaces the quarantine."""
+def build_replay(source: DataSource, table: str, quarantine: str, replacement: str) -> Replay:
+    """Return the statements that move quarantined rows that now fit; `replacement` becomes the quarantine."""
     fields = fields_of(source)
     texts = ", ".join(f"{quote_identifier(f.column.name)} AS {f.raw}" for f in fields)
     judged = "".join(f", {f.select}" for f in fields if f.parsed)
@@ -169,7 +169,7 @@ def build_replay(source: DataSource, table: str, quarantine: str, beside: str) -
         f"SELECT countIf(__ok), count(), toString(sum(cityHash64(toString(tuple({kept}))))) FROM {rows}",
         f"INSERT INTO {table} ({into}) SELECT {good} "
         f"FROM (SELECT {needed}, c__import_id AS __import_id FROM {rows} WHERE __ok){IN_ONE_BLOCK}",
-        f"INSERT INTO {beside} ({kept}) SELECT {kept} FROM {rows} WHERE NOT __ok",
+        f"INSERT INTO {replacement} ({kept}) SELECT {kept} FROM {rows} WHERE NOT __ok",
     )
 
 

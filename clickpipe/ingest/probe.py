@@ -72,14 +72,13 @@ class Probe:
 
     def copy_of(self, resource: str) -> str:
         """Return the quoted name of the copy of a data source's table."""
-        return (
-            self._beside.get(resource) or f"{quote_identifier(PROBES)}.{quote_identifier(f'{self._prefix}_{resource}')}"
-        )
+        name = quote_identifier(f"{self._prefix}_{resource}")
+        return self._on_disk.get(resource) or f"{quote_identifier(PROBES)}.{name}"
 
     @property
-    def beside(self) -> dict[str, str]:
+    def on_disk(self) -> dict[str, str]:
         """Return the tables on disk that contain what views produced, with the table that each is for."""
-        return {copy: self._live.physical.tables[name] for name, copy in sorted(self._beside.items())}
+        return {copy: self._live.physical.tables[name] for name, copy in sorted(self._on_disk.items())}
 
     def _make(self) -> None:
         compiled = self._live.compiled
@@ -99,7 +98,7 @@ class Probe:
             for c in source.columns
         )
         checked = "".join(f", __checked{n} UInt8 MATERIALIZED {sql}" for n, sql in enumerate(_checked(source)))
-        store = PLAIN if source.name in self._beside else self._store
+        store = PLAIN if source.name in self._on_disk else self._store
         head = f"CREATE TABLE IF NOT EXISTS {self.copy_of(source.name)} ({columns}"
         try:
             self._engine.execute(f"{head}{checked}){store}")
@@ -140,9 +139,9 @@ class Probe:
             probe.drop()
 
     def drop(self) -> None:
-        """Remove the copies, except those from `beside`. Raises EngineError."""
+        """Remove the copies, except those from `on_disk`. Raises EngineError."""
         names = [f"{quote_identifier(PROBES)}.{quote_identifier(name)}" for name in self._views]
-        names += [self.copy_of(name) for name in self.names if name not in self._beside]
+        names += [self.copy_of(name) for name in self.names if name not in self._on_disk]
         for name in names:
             self._engine.execute(f"DROP TABLE IF EXISTS {name}")
 

@@ -72,7 +72,7 @@ class _Replaying:
         self._forwarding = forwarding
         self._table = live.physical.tables[source.name]
         self._quarantine = live.physical.tables[f"{source.name}_quarantine"]
-        self._beside, self._numbered, self._decided = (
+        self._replacement, self._numbered, self._decided = (
             f"{self._quarantine[:-1]}_replay{end}`" for end in ("", "_numbered", "_decided")
         )
         self._apart = settings_apart(leans(source))
@@ -111,7 +111,7 @@ class _Replaying:
         if self._uuid() == decided.uuid:  # else only the clean-up is left
             self._insert(decided, kept)
             self._exchange()
-        self._engine.storage.drop((self._decided, self._numbered, self._beside))
+        self._engine.storage.drop((self._decided, self._numbered, self._replacement))
 
     def _insert(self, decided: _Decided, kept: Kept | None) -> None:
         if kept is not None:
@@ -131,15 +131,15 @@ class _Replaying:
 
     def _exchange(self) -> None:
         """Replace the quarantine by the rows that stay: unfitting ones, refused ones, and newly arrived ones."""
-        engine, beside = self._engine, self._beside
-        engine.storage.drop([beside])
-        engine.storage.create_like(beside, self._quarantine)
+        engine, replacement = self._engine, self._replacement
+        engine.storage.drop([replacement])
+        engine.storage.create_like(replacement, self._quarantine)
         keep = self._statements(self._taken()).keep
         engine.execute(keep, output="Null", settings={**ONE_BLOCK, **self._apart})
         refused = f"SELECT * EXCEPT __row FROM {self._numbered} WHERE __row IN ({self._refused_rows})"
-        engine.execute(f"INSERT INTO {beside} {refused}", output="Null")
-        engine.execute(f"INSERT INTO {beside} {self._newer()}", output="Null")
-        engine.storage.swap(self._quarantine, beside)
+        engine.execute(f"INSERT INTO {replacement} {refused}", output="Null")
+        engine.execute(f"INSERT INTO {replacement} {self._newer()}", output="Null")
+        engine.storage.swap(self._quarantine, replacement)
 
     def _newer(self) -> str:
         """Return the SELECT of quarantined rows that arrived after the replay began."""
@@ -151,7 +151,7 @@ class _Replaying:
         return f"SELECT * EXCEPT (__hash, __nth) FROM ({rows}) WHERE (__hash, __nth) NOT IN ({known})"
 
     def _statements(self, rows: str, table: str = "") -> Replay:
-        return build_replay(self._source, table or self._table, rows, self._beside)
+        return build_replay(self._source, table or self._table, rows, self._replacement)
 
     @property
     def _refused_rows(self) -> str:

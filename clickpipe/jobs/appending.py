@@ -70,7 +70,7 @@ def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
         where, why = probe.refused_by(error)
         error.message = f"Nothing was written: {where} refuses a row: {why}"
         probe.drop()
-        for table in probe.beside:
+        for table in probe.on_disk:
             engine.execute(f"DROP TABLE IF EXISTS {table}")
         raise
     probe.drop()

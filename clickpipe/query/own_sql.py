@@ -79,7 +79,7 @@ def read_own(live: Live, rendered: str, options: QueryOptions) -> tuple[Syntax, 
     Parsing both in one query is faster. Raises ClickpipeError if ClickHouse cannot parse it.
     """
     composed = _likely_composed(live, rendered, options)
-    syntax, tree = live.compiled.reader.read_beside(rendered, composed)
+    syntax, tree = live.compiled.reader.read_both(rendered, composed)
     ahead = {composed: tree} if tree else {}
     if isinstance(syntax, Syntax) and not syntax.unplaced:
         if syntax.lambdas:

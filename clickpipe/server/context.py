@@ -100,13 +100,15 @@ def caller(request: Request) -> Caller:
 def caller_with(request: Request, given: str) -> Caller:
     """Return the caller with this token. Raises like `caller`."""
     instance = instance_of(request)
-    told = instance.address_requests.take(request.client.host if request.client else "")
+    limits = instance.address_requests.take(request.client.host if request.client else "")
     token = instance.tokens.find(given)
     owner = instance.registry.owner(token.workspace_id)
     of_workspace.set(owner)
     work_for(owner)
-    told = instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or told
-    request.scope["state"]["headers"] |= told
+    limits = (
+        instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or limits
+    )
+    request.scope["state"]["headers"] |= limits
     request.scope["state"]["token"] = token
     request.scope["state"]["token_again"] = partial(_still, instance, given, token)
     return Caller(token, instance.workspace(token.workspace_id))

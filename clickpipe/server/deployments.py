@@ -200,8 +200,9 @@ async def get_deployment(request: Request) -> JSONResponse:
         return JSONResponse({"deployment": {**_SEED, "live": live, "status": "data_ready" if live else "deleted"}})
     found = _found(request, who, number)
     running = [j for j in instance_of(request).catalog.jobs.newest(who.workspace.id) if j.status == "working"]
-    told = next((j.result.get("progress") for j in running if (j.kind, j.resource) == ("deployment", str(number))), "")
-    return JSONResponse({"deployment": {**_reply(found), **({"progress": told} if told else {})}})
+    mine = (j for j in running if (j.kind, j.resource) == ("deployment", str(number)))
+    progress = next((job.result.get("progress") for job in mine), "")
+    return JSONResponse({"deployment": {**_reply(found), **({"progress": progress} if progress else {})}})
 
 
 async def promote_deployment(request: Request) -> JSONResponse:

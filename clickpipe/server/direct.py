@@ -47,9 +47,9 @@ class Direct:
             response = await endpoint(request)
             await response(scope, receive, sender)
         except Exception as error:
-            told = None if started else await _told(request, error)
-            if told is not None:
-                await told(scope, receive, send)
+            refused = None if started else await _refused(request, error)
+            if refused is not None:
+                await refused(scope, receive, send)
                 return
             response = await on_bug(request, error)
             if not started:
@@ -67,7 +67,7 @@ class Direct:
         return found
 
 
-async def _told(request: Request, error: Exception) -> Any:
+async def _refused(request: Request, error: Exception) -> Any:
     """Return the response to a caller's mistake; None for a bug."""
     if isinstance(error, ClickpipeError):
         return await on_clickpipe_error(request, error)

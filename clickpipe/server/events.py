@@ -35,20 +35,20 @@ async def post_events(request: Request) -> Response:
     data.data_source_for_events(name)
     instance, key = instance_of(request), (who.workspace.id, name)
     try:
-        told = instance.event_requests.take(key)
+        limits = instance.event_requests.take(key)
     except ClickpipeError:
         instance.ingestion_log.request(*key, 0, rate_limited=1)
         raise
     wait = flag(asked, "wait")
     with instance.ingester.reading(who.workspace.id) as count:
         body = await read_body(request, instance.settings.max_body_bytes, count)
-        told = {**instance.event_bytes.take(key, len(body)), **told}
+        limits = {**instance.event_bytes.take(key, len(body)), **limits}
         lines = await _lines(request, body, count, json=asked.get("format") == "json")
         result = _written(data, name, lines, wait=wait)
     counted = await result
     body = _COUNTS % (counted.successful_rows, counted.quarantined_rows)
     status = 200 if wait and counted.readable else 202
-    return Response(body, status, told, "application/json")
+    return Response(body, status, limits, "application/json")
 
 
 def _written(data: LiveData | StagingData, name: str, lines: Lines, *, wait: bool) -> Awaitable[IngestResult]:

@@ -58,9 +58,9 @@ async def post_datasources(request: Request) -> Response:
         if error.code == "not_found":  # Tinybird answers here that it will not create it
             raise _deployments_only(for_caller(request, error).message) from None
         raise
-    told = started(request, who, job)
+    reply = started(request, who, job)
     if fetched:
-        return JSONResponse({**told, "import_id": job.id, "job": told})
+        return JSONResponse({**reply, "import_id": job.id, "job": reply})
     return JSONResponse(await _ended(request, who, name, job))
 
 
@@ -177,8 +177,8 @@ async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str
     result = await _result(request, who, job)
     bad = result.get("quarantine_rows", 0)
     invalid = result.get("invalid_lines", 0)
-    told = f"There was an error with file contents: {bad} row{'s' if bad != 1 else ''} in quarantine"
-    told += f" and {invalid} invalid line{'s' if invalid != 1 else ''}." if invalid else "."
+    summary = f"There was an error with file contents: {bad} row{'s' if bad != 1 else ''} in quarantine"
+    summary += f" and {invalid} invalid line{'s' if invalid != 1 else ''}." if invalid else "."
     return {
         **result,
         "id": job.id,
@@ -188,7 +188,7 @@ async def _ended(request: Request, who: Caller, name: str, job: Job) -> dict[str
         "quarantined_rows": bad,
         "quarantine_rows": bad,
         "invalid_lines": invalid,
-        "error": told if bad else False,
+        "error": summary if bad else False,
     }
 
 

@@ -88,17 +88,17 @@ def _tokens(request: Request, given: Mapping[str, str]) -> dict[str, str]:
         message = f"This is a token of the workspace '{own.name}'."
         raise forbidden(message)
     found = found or workspaces.named(name)
-    told = value if found is own else workspaces.admin_token(found).value
-    return {"workspace_token": told, "user_token": value, "api_host": str(request.base_url).rstrip("/")}
+    token = value if found is own else workspaces.admin_token(found).value
+    return {"workspace_token": token, "user_token": value, "api_host": str(request.base_url).rstrip("/")}
 
 
 def _form(given: Mapping[str, str], error: str = "", status: int = 200) -> Response:
     kept = {name: given[name] for name in ("method", "code", "workspace") if given.get(name)}
     fields = "".join(f'<input type="hidden" name="{name}" value="{escape(kept[name])}">' for name in kept)
-    told = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
+    alert = f'<p class="error" role="alert">{escape(error)}</p>' if error else ""
     code = given.get("code", "").replace("-", "") if given.get("method") == "code" else ""
     shown = f"<p>Code: <code>{escape(f'{code[:4]}-{code[4:8]}')}</code>. Continue only if your command line has it.</p>"
-    body = f"""{told}<form method="post" action="/api/cli-login">{fields}{shown if code else ""}
+    body = f"""{alert}<form method="post" action="/api/cli-login">{fields}{shown if code else ""}
 <label>Admin token of this server<input type="password" name="token" required autofocus autocomplete="off"></label>
 <button>Log the command line in</button></form><p>`clickpipe token ls` lists it.</p>"""
     return _page("Log the command line in", body, status)

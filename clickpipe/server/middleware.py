@@ -90,8 +90,8 @@ class GeneralRules:
                 message["headers"] = [*message.get("headers", []), *extra]
                 if state["headers"]:
                     own = {key for key, _ in message["headers"]}
-                    told = [(key.lower().encode(), value.encode()) for key, value in state["headers"].items()]
-                    message["headers"] += [header for header in told if header[0] not in own]
+                    more = [(key.lower().encode(), value.encode()) for key, value in state["headers"].items()]
+                    message["headers"] += [header for header in more if header[0] not in own]
             await send(message)
 
         try:
@@ -106,7 +106,7 @@ class GeneralRules:
                 raise
             await _STOPS(scope, receive, send_with_headers)
         finally:
-            self._tell(scope, status, time.perf_counter() - began)
+            self._record(scope, status, time.perf_counter() - began)
 
     def _in_time(self, receive: Receive, state: Mapping[str, Any]) -> Receive:
         """Return a `receive` that raises ClickpipeError 408 if no more of the body arrives for too long.
@@ -123,8 +123,8 @@ class GeneralRules:
                 async with asyncio.timeout(self._body_seconds or None):
                     message = await receive()
             except TimeoutError:
-                told = f"No more of the body has arrived for {self._body_seconds:g} seconds."
-                raise ClickpipeError(told, status=408, code="body_too_slow") from None
+                text = f"No more of the body has arrived for {self._body_seconds:g} seconds."
+                raise ClickpipeError(text, status=408, code="body_too_slow") from None
             whole = not message.get("more_body", False)
             if whole and message["type"] == "http.request" and (still := state.get("token_again")) is not None:
                 still()
@@ -141,7 +141,7 @@ class GeneralRules:
             found.append((b"access-control-expose-headers", _EXPOSED.encode()))
         return found
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = self._paths.get(scope.get("endpoint"), "other")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.request(method, route, status, seconds)

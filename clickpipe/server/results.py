@@ -75,8 +75,8 @@ class _InParts(Response):
         except EngineError as error:
             _LOGGER.warning("a result was truncated: %s", error.name or error.code)
             if self._ending is not None:
-                told = self._encode(self._ending(error))
-                await send({"type": "http.response.body", "body": told, "more_body": True})
+                ending = self._encode(self._ending(error))
+                await send({"type": "http.response.body", "body": ending, "more_body": True})
         except OSError:
             pass  # the client is gone
 

@@ -47,17 +47,17 @@ class Reader(Generic[_Failure]):
             self._keep(text, syntax)
         return result
 
-    def read_beside(self, text: str, other: str) -> tuple[Syntax | _Failure, str]:
+    def read_both(self, text: str, other: str) -> tuple[Syntax | _Failure, str]:
         """Parse one statement; also return the tree of another text, or '' if it was not needed or does not parse.
 
         Both are parsed in one query.
         """
         if text in self._known or not other:
             return self.read(text), ""
-        tree, beside = self.parse([text, other])
+        tree, second = self.parse([text, other])
         [syntax] = self._read([text], [tree])
         self._keep(text, syntax)
-        return syntax, beside if isinstance(beside, str) else ""
+        return syntax, second if isinstance(second, str) else ""
 
     def _keep(self, text: str, syntax: Syntax | _Failure) -> None:
         size = len(text) + (len(syntax.tree) if isinstance(syntax, Syntax) else 0)

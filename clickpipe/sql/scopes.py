@@ -155,18 +155,18 @@ def _is_lambda(node: _Node) -> bool:
 def _argument(node: _Node, other: _Node, scope: _Scope) -> Iterator[Named]:
     """Yield the table named by a function's argument: `x IN name`, `joinGet('name', …)`."""
     arguments = node.get("arguments", _NO_NODE).get("children", ())
-    beside = other.get("arguments", _NO_NODE).get("children", ())
+    marked = other.get("arguments", _NO_NODE).get("children", ())
     name = node["name"].lower()
     if name in JOIN_FUNCTIONS and arguments:
         first, value = arguments[0], arguments[0].get("value", _NO_NODE)
         if first["type"] == "Literal" and value.get("field_type") == "String":
-            yield Named(Use.TEXT, tuple(value["value"].split(".")), "", first, beside[0])
+            yield Named(Use.TEXT, tuple(value["value"].split(".")), "", first, marked[0])
         elif first["type"] == "Identifier":
-            yield Named(Use.NAME, _parts(first), "", first, beside[0])
+            yield Named(Use.NAME, _parts(first), "", first, marked[0])
     elif IN_FUNCTIONS.match(name) and len(arguments) > 1 and arguments[1]["type"] == "Identifier":
         parts = _parts(arguments[1])
         if len(parts) > 1 or not (scope.has_cte(parts[0]) or scope.has_alias(parts[0])):
-            yield Named(Use.IN, parts, "", arguments[1], beside[1])
+            yield Named(Use.IN, parts, "", arguments[1], marked[1])
 
 
 def _qualified(node: _Node, other: _Node, scope: _Scope, behind: int) -> Iterator[Qualified]:
@@ -206,11 +206,11 @@ def _walk(root: _Node, marked: _Node) -> Iterator[tuple[_Node, _Node, _Scope]]:
                 yield node, other, inside
             own_with = inside is not scope and "with" in node
             for key in reversed(node):
-                child, beside = node[key], other[key]
+                child, marked = node[key], other[key]
                 if own_with and key == "with":
-                    stack.extend(_with_elements(child, beside, inside, recursive="recursive_with" in node))
+                    stack.extend(_with_elements(child, marked, inside, recursive="recursive_with" in node))
                 elif isinstance(child, dict | list):
-                    stack.append((child, beside, inside))
+                    stack.append((child, marked, inside))
 
 
 def _inside(node: _Node, scope: _Scope) -> _Scope:
@@ -226,9 +226,9 @@ def _inside(node: _Node, scope: _Scope) -> _Scope:
     return scope
 
 
-def _with_elements(clause: Any, beside: Any, scope: _Scope, *, recursive: bool) -> Iterator[tuple[Any, Any, _Scope]]:
+def _with_elements(clause: Any, marked: Any, scope: _Scope, *, recursive: bool) -> Iterator[tuple[Any, Any, _Scope]]:
     """Yield the elements of a WITH, last first: a CTE sees all others, and itself only if it is recursive."""
-    elements, others = clause.get("children", ()), beside.get("children", ())
+    elements, others = clause.get("children", ()), marked.get("children", ())
     if len(elements) != len(others):
         raise ShapesDiffer
     for element, other in zip(reversed(elements), reversed(others), strict=True):
