@@ -48,7 +48,7 @@ def _syntax(query: Word, failure: CheckFailure) -> Diagnostic:
 def _columns(checker: Checker, source: DataSource, query: Word, tree: str, severity: Severity) -> Iterator[Diagnostic]:
     selects = read_tree(tree).get("list_of_selects", {}).get("children", [{}])
     if len(selects) > 1 or selects[0].get("tables"):
-        message = "FORWARD_QUERY must have no FROM: it always reads the previous table"
+        message = "FORWARD_QUERY must be a single SELECT without FROM: it always reads the previous table"
         yield Diagnostic("CP4003", message, _word(query, "FROM"), hint=_HINT)
         return
     described = checker.describe(f"{query.text}\nFROM {checker.table(source.name)}", {})

@@ -35,7 +35,7 @@ class _Threads:
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads] = WeakKeyDictionary()
 
 
-async def beside(size: int, function: Callable[[], _Result]) -> _Result:
+async def unless_short(size: int, function: Callable[[], _Result]) -> _Result:
     """Call a function that parses `size` bytes: in a thread if that may take a while."""
     return function() if size <= _SHORT else await in_thread(function)
 

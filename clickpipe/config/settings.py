@@ -179,5 +179,5 @@ def _convert(name: str, value: Any, where: str) -> Any:
     kind = type(getattr(Settings(), name))
     with contextlib.suppress(msgspec.ValidationError):
         return msgspec.convert(value, kind, strict=not isinstance(value, str))
-    message = f"{where}: {name} is to be of type {kind.__name__}, this is {value!r}"
+    message = f"{where}: {name} must be of type {kind.__name__}, not {value!r}"
     raise ClickpipeError(message, code="bad_settings")

@@ -1,9 +1,8 @@
 """Caches check results by folder state, in `.clickpipe/cache` of the project.
 
-`index.json` names the entries, the newest first, each with the digest of its payload file, made with a key of the
-user's (`seal.py`). Files are replaced, never written in place; whatever is missing, broken, made by others or of
-another form is no entry. Two processes may write at once: the index of one of them is lost, and with it an entry,
-which is then found out again.
+`index.json` lists the entries, newest first, with the digest of each payload file, made with a key of the user's
+(`seal.py`). Files are replaced, never changed in place; an entry that is missing, damaged, made by others or in another
+format is ignored. If two processes write at once, one index is lost, and that entry is computed again later.
 """
 
 from __future__ import annotations

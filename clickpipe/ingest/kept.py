@@ -17,8 +17,8 @@ from clickpipe.ingest.narrow import Refused, narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently, patiently, retarget, unseen
 
-TRIES = 20  # of a row that was taken before: one of which is decided at random is taken again
-_ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # so that the blocks of several pieces are written as one
+TRIES = 20  # for a row that was accepted before, and is refused at random now
+_ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # makes the blocks of several pieces one block
 
 
 class Kept:
@@ -83,7 +83,7 @@ class Kept:
         return found
 
     def _take_again(self, piece: str) -> None:
-        """Keep a row that was taken before. Raises EngineError when it is refused each time."""
+        """Keep a row that was accepted before. Raises EngineError if it is refused every time."""
         for number in range(TRIES):
             error = self.take(piece)
             if error is None:

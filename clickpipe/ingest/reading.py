@@ -28,7 +28,7 @@ class Reading:
         self._lock = threading.Lock()
 
     def require(self, workspace: str, size: int) -> None:
-        """Raise ClickpipeError 503 where there is no room for a request, unless nothing else waits."""
+        """Raise ClickpipeError 503 if there is no room for a request, unless nothing else is waiting."""
         every = self._segments.waiting_bytes
         if every + size <= self._most // 2:
             return  # nobody's share is smaller

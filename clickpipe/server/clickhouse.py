@@ -119,8 +119,8 @@ async def _run(request: Request, who: Caller, query: ClientQuery, options: Query
     if not query.explain.startswith("EXPLAIN"):
         return await unless_gone(request, queries.sql(query.sql, options, who.may_read))
     plain = replace(options, output=format_named("TSVRaw"))
-    told = await unless_gone(request, queries.sql(query.sql, plain, who.may_read))
-    lines = without_physical_names(told.result.body.decode(errors="replace")).rstrip("\n").split("\n")
+    plan = await unless_gone(request, queries.sql(query.sql, plain, who.may_read))
+    lines = without_physical_names(plan.result.body.decode(errors="replace")).rstrip("\n").split("\n")
     options = replace(options, bound={"lines": lines}, explain="")
     lines_again = "SELECT arrayJoin({lines:Array(String)}) AS explain"
     return await unless_gone(request, queries.sql(lines_again, options, who.may_read))

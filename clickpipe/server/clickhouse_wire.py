@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clickpipe.catalog import without_physical_names
-from clickpipe.concurrency import beside
+from clickpipe.concurrency import unless_short
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.ingest import decompress

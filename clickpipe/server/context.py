@@ -51,7 +51,7 @@ class Caller:
         )
 
     def queries(self, values: Values) -> QueryService:
-        """Return what answers queries: the live deployment, or staging where the request says so. Raises 404."""
+        """Return the queries of the live deployment or, if requested, of staging. Raises ClickpipeError 404."""
         return self.data(values).queries
 
     def data(self, values: Mapping[str, str | list[str]]) -> LiveData | StagingData:

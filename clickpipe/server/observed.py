@@ -16,7 +16,7 @@ from clickpipe.query import Answer
 from clickpipe.server.context import Caller, instance_of
 from clickpipe.server.parameters import header
 
-_LONGEST_AGENT = 1_000  # characters of a User-Agent that are kept
+_LONGEST_AGENT = 1_000  # characters of a User-Agent to keep
 _Result = TypeVar("_Result")
 
 
@@ -109,7 +109,7 @@ class unless_gone(Generic[_Result]):  # noqa: N801 - called like a function
         except asyncio.CancelledError:
             if not self._is_gone or task is None or task.uncancel():
                 raise
-            message = "The client closed the connection before there was an answer."
+            message = "The client closed the connection before the response was ready."
             raise ClickpipeError(message, status=499, code="client_closed") from None
         finally:
             if watch is not None:

@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from clickpipe.concurrency import beside
+from clickpipe.concurrency import unless_short
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Settings
 from clickpipe.query import OUTPUT_SETTINGS

@@ -9,7 +9,7 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clickpipe.concurrency import beside
+from clickpipe.concurrency import unless_short
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import QUERY_API
 from clickpipe.query import Answer, split_format_clause

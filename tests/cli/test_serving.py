@@ -242,5 +242,5 @@ def test_what_takes_long_holds_neither_events_nor_the_servers_end(
         assert server.stop(signal.SIGTERM) in {0, -signal.SIGTERM}
         assert time.monotonic() - began < 20
         answer = asked.result()
-        assert (answer.status_code, "The server stops" in answer.text) == (503, True)
+        assert (answer.status_code, "The server is stopping" in answer.text) == (503, True)
         assert "Traceback" not in server.printed

@@ -89,4 +89,4 @@ def test_nothing_needs_the_extra_but_reading(run_python: RunPython) -> None:
             plan = instance.default.deploy(json.loads(sys.argv[1]))
             print(json.dumps([f.message for f in plan.feedback]))
     """
-    assert "reads no topic" not in run_python(code, json.dumps({"events.datasource": EVENTS})).stdout
+    assert "does not read its topic" not in run_python(code, json.dumps({"events.datasource": EVENTS})).stdout

@@ -91,7 +91,7 @@ def test_rows_are_believable() -> None:
 
 
 def test_states_are_made_by_views_alone() -> None:
-    with pytest.raises(ClickpipeError, match="a materialized view fills it"):
+    with pytest.raises(ClickpipeError, match="only a materialized view can fill it"):
         rows_of("n AggregateFunction(count)")
 
 

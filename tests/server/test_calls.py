@@ -104,7 +104,7 @@ def test_settings_of_the_output(client: Client) -> None:
         for path in ("/v0/sql", "/v0/pipes/totals.json"):
             assert client("GET", path, params={"q": q, **settings}).json()["data"] == expected
     wrong = client("GET", "/v0/pipes/totals.json?output_format_json_quote_denormals=maybe")
-    assert (wrong.status_code, "is 0 or 1" in wrong.json()["error"]) == (400, True)
+    assert (wrong.status_code, "must be 0 or 1" in wrong.json()["error"]) == (400, True)
 
 
 def test_sql_in_each_form(client: Client) -> None:

@@ -56,7 +56,7 @@ def test_a_token_is_made_shown_changed_refreshed_and_removed(client: Client) -> 
         ({"name": "x", "scope": "DATASOURCES:READ:events:id IN (SELECT 1 FROM file('x'))"}, None, 400, "'file'"),
         ({"name": "x", "scope": "TOKENS", "expires_at": "tomorrow"}, None, 400, "is not a time"),
         ({"name": "x", "scope": "TOKENS", "expires_at": "1600000000"}, None, 400, "in the past"),
-        ({"name": "x"}, {"scopes": "TOKENS"}, 400, "'scopes' is a list"),
+        ({"name": "x"}, {"scopes": "TOKENS"}, 400, "'scopes' must be a list"),
         ({"name": "x"}, {"scopes": ["TOKENS"]}, 400, "A scope is an object"),
         ({"name": "x"}, {"scopes": [{"type": "TOKENS", "fixed_params": {"a": 1}}]}, 400, "goes with PIPES:READ"),
         ({"name": "x", "expiration_time": SOON}, None, 400, "A JWT needs a body"),

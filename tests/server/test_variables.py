@@ -54,7 +54,7 @@ def test_the_environment_comes_last(keyed: Client, monkeypatch: pytest.MonkeyPat
         ("PUT", "/v0/variables/nothing", {"value": "x"}, 404, "Variable not found"),
         ("DELETE", "/v0/variables/nothing", None, 404, "Variable not found"),
         ("POST", "/v0/variables", {"value": "x"}, 400, "'' is not a valid name for a secret"),
-        ("POST", "/v0/variables", {"name": "a-b", "value": "x"}, 400, "'a-b' is not a secret's name"),
+        ("POST", "/v0/variables", {"name": "a-b", "value": "x"}, 400, "'a-b' is not a valid name for a secret"),
         ("POST", "/v0/variables", {"name": "key"}, 400, "The parameter 'value' is missing"),
     ],
 )

@@ -104,7 +104,7 @@ def test_what_a_file_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- name: [", "tests/p.yaml:1:10: the YAML cannot be read"),
+        ("- name: [", "tests/p.yaml:1:10: the YAML cannot be parsed"),
         ("name: one", "tests/p.yaml: a test file is a list of tests"),
         ("- description: x", "tests/p.yaml: test 1 needs a name"),
         (
