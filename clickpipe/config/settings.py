@@ -30,7 +30,7 @@ _CHOICES = {
 
 
 class KeyOfProject(str):
-    """An `encryption_key` that came from a `clickpipe.toml`, and so perhaps from somebody else."""
+    """An `encryption_key` from a `clickpipe.toml`, which may come from somebody else."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Seals the cache of checks with a key of the user's: a repository cannot bring a cache that hides its errors."""
+"""Seals the cache of checks with a user's key, so that a repository cannot ship a cache that hides its errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BYTES = 32
 
 
 def seal(*parts: bytes) -> str:
-    """Return a digest of these parts that only this user can make. Raises OSError if no key can be kept."""
+    """Return a digest of these parts that only this user can make. Raises OSError if no key can be stored."""
     made = hmac.new(_key(), digestmod=hashlib.sha256)
     for part in parts:
         made.update(len(part).to_bytes(8, "little"))
@@ -22,17 +22,17 @@ def seal(*parts: bytes) -> str:
 
 
 def is_sealed(given: str, *parts: bytes) -> bool:
-    """Tell whether this user made the digest of these parts. Raises OSError if there is no key."""
+    """Return whether this user made the digest of these parts. Raises OSError if there is no key."""
     return hmac.compare_digest(given.encode(), seal(*parts).encode())
 
 
 def _key() -> bytes:
-    """Return the key, made when first needed."""
+    """Return the key, creating it on first use."""
     path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "clickpipe" / "cache-key"
     if (found := _read(path)) is not None:
         return found
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.suppress(FileExistsError):  # another process was first
+    with contextlib.suppress(FileExistsError):  # another process created it first
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_BYTES))

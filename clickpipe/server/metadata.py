@@ -39,7 +39,7 @@ def asked_keys(request: Request, name: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the catalog says of all resources of a reply: when they were deployed, and which copies are paused."""
+    """Catalog data shared by all resources of a reply: when they were deployed, and which copies are paused."""
 
     created: str
     paused: frozenset[str] = frozenset()
