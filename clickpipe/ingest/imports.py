@@ -160,12 +160,12 @@ class Importer:
                 raise ClickpipeError(message, code="nothing_to_replace_by")
             marked: Settings = {**self._bounds, "log_comment": tag}
             if condition:
-                self._require_condition(beside, condition, marked)
+                self._require_condition(replacement, condition, marked)
             with self._tables.events_paused():
                 if condition:
                     kept = f"INSERT INTO {replacement} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
                     self._engine.execute(kept, output="Null", settings=marked)
-                self._engine.storage.swap(target, beside)
+                self._engine.storage.swap(target, replacement)
                 self._tables.replaced(source.name)
 
     @contextmanager

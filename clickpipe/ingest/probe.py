@@ -44,15 +44,15 @@ class Probe:
         *,
         views: bool = True,
         keeps: bool = False,
-        beside: str = "",
+        on_disk: str = "",
         only: str = "",
     ) -> None:
         """Create it for the live deployment of the workspace `owner`; without `views`, for the table alone.
 
         `only` restricts the views to this one and those that feed it.
 
-        `keeps`: its tables keep the rows, in memory. With `beside`, tables on disk keep what the views make: each has
-        the name of the table that a view writes to, with this behind it. Raises EngineError.
+        With `keeps`, its tables keep the rows, in memory. With `on_disk`, a suffix, tables on disk keep what the views
+        produce, named like the view's target plus this suffix. Raises EngineError.
         """
         self._engine = engine
         self._live = live
@@ -62,8 +62,8 @@ class Probe:
         self._behind = _through(self._behind, only) if only else self._behind
         self._owner = owner
         self._store = " ENGINE = Memory" if keeps else " ENGINE = Null"
-        targets = {view.target for view in self._behind} if beside else set()
-        self._beside = {name: f"{live.physical.tables[name][:-1]}{beside}`" for name in targets}
+        targets = {view.target for view in self._behind} if on_disk else set()
+        self._on_disk = {name: f"{live.physical.tables[name][:-1]}{on_disk}`" for name in targets}
         self.names = list(dict.fromkeys([data_source, *(view.target for view in self._behind)]))
         self._views: dict[str, str] = {}
         self.table = self.copy_of(data_source)

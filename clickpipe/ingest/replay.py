@@ -55,10 +55,10 @@ def replay(
 ) -> dict[str, int]:
     """Move quarantined rows that now fit into the data source; return how many were moved, and how many are left.
 
-    Rows that a view or the table refuses stay, as do lines that were no JSON: their columns were never known. Nothing
-    may write to the quarantine meanwhile. A replay that was cut off is ended first. `forwarding` is asked whether
-    it has removed what made the insert fail; `tell` is told of tables that the next server needs to go on with it.
-    Raises EngineError.
+    Rows that a view or the table refuses stay, and so do lines that were not JSON, as their columns were never known.
+    Nothing else may write to the quarantine meanwhile. An interrupted replay is completed first. `forwarding` returns
+    whether it removed the cause of a failed insert; `tell` is called with the tables that the next server needs to
+    continue. Raises EngineError.
     """
     running = _Replaying(engine, live, source, owner, forwarding)
     before = running.go_on()

@@ -29,7 +29,7 @@ class Stager:
     """Stages the lines of channels; each channel is used by one thread at a time."""
 
     def __init__(self, engine: Engine, log: WriteAheadLog, workspaces: Registry) -> None:
-        """Stage through `engine`; `workspaces` knows what is live."""
+        """Stage through `engine`; `workspaces` returns live deployments."""
         self._engine = engine
         self._log = log
         self._live = workspaces.live

@@ -49,9 +49,9 @@ class Writer:
         recorder: IngestionLog | None = None,
         standbys: Standbys = NO_STANDBYS,
     ) -> None:
-        """Insert through `engine` into what is live in `workspaces`; `recorder` records each insert.
+        """Insert through `engine` into the live deployments of `workspaces`; `recorder` records each insert.
 
-        `positions` stores sources' positions. `standbys` cuts off a standby deployment whose view made an insert fail.
+        `positions` stores how far sources have been read. `standbys` detaches a standby whose view made an insert fail.
         """
         self._standbys = standbys
         self._positions = positions

@@ -62,8 +62,8 @@ def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
     if not has_views(live, name):
         return Appending(rows, target, token)
     once = is_uncertain(engine, live, name) and has_only_own_views(engine, live, name)
-    probe = Probe(engine, live, name, f"job_{token}", beside=f"_copy_{token}" if once else "")
-    appending = Appending(rows, target, token, probe.beside)
+    probe = Probe(engine, live, name, f"job_{token}", on_disk=f"_copy_{token}" if once else "")
+    appending = Appending(rows, target, token, probe.on_disk)
     try:
         engine.execute(f"INSERT INTO {probe.table} SELECT * FROM {rows}", settings=_SAME_BLOCKS)
     except EngineError as error:

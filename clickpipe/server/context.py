@@ -55,11 +55,11 @@ class Caller:
         return self.data(values).queries
 
     def data(self, values: Mapping[str, str | list[str]]) -> LiveData | StagingData:
-        """Return what rows are written to: the live deployment, or staging where the request says so. Raises 404."""
+        """Return where to write rows: the live deployment or, if requested, staging. Raises ClickpipeError 404."""
         if one(values, "__tb__deployment") != "staging":
             return self.workspace.data
         if self.workspace.deployments.staging() is None:
-            message = "There is no deployment in staging: make one with `clickpipe deploy --no-auto`."
+            message = "There is no deployment in staging: create one with `clickpipe deploy --no-auto`."
             raise ClickpipeError(message, status=404, code="no_staging")
         return self.workspace.staging_data
 

@@ -52,7 +52,7 @@ async def post_events(request: Request) -> Response:
 
 
 def _written(data: LiveData | StagingData, name: str, lines: Lines, *, wait: bool) -> Awaitable[IngestResult]:
-    """Give lines to the log, or, those for staging, write them at once."""
+    """Append the lines to the log; those for staging are written directly."""
     if isinstance(data, StagingData):
         return in_thread(data.append, name, [lines])
     return result_of(data.submit(name, lines, wait=wait))

@@ -46,7 +46,7 @@ class Moment:
 
 
 def moment(who: Caller) -> Moment:
-    """Ask the catalog, once for each reply."""
+    """Read it from the catalog, once per reply."""
     return Moment(who.workspace.deployments.deployed_at(), who.workspace.copies.paused())
 
 
