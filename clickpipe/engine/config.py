@@ -57,7 +57,12 @@ MERGE_TREE = {
     "allow_summing_columns_in_partition_or_order_key": 1,
     "allow_suspicious_indices": 1,
     "check_sample_column_is_correct": 0,
+    # deletions and alterations take at most this many of the background's threads from merges (`_POOL`)
+    "number_of_free_entries_in_pool_to_execute_mutation": 5,
 }
+
+# Threads for merges and mutations of all tables; chdb's own 2 could both be held by one slow deletion, for everybody.
+_POOL = 8
 
 # Share of the machine's (or container's) memory; the rest is for Python and results in transit.
 _MEMORY = 0.75
@@ -71,6 +76,8 @@ _CONFIG = (
     "<clickhouse>\n"
     "  <database_catalog_unused_dir_cleanup_period_sec>0</database_catalog_unused_dir_cleanup_period_sec>\n"
     "  <max_server_memory_usage_to_ram_ratio>{memory}</max_server_memory_usage_to_ram_ratio>\n"
+    "  <background_pool_size>{pool}</background_pool_size>\n"
+    "  <background_merges_mutations_concurrency_ratio>1</background_merges_mutations_concurrency_ratio>\n"
     "  <users_config>{users}</users_config>\n  <merge_tree>{merge_tree}</merge_tree>\n"
     "  <storage_configuration><disks><default>\n"
     "    <keep_free_space_bytes>{kept_free}</keep_free_space_bytes>\n"
@@ -107,7 +114,9 @@ def write_config(folder: Path, sources: Collection[str] = (), *, files: bool = F
     users.write_text(_USERS.format(profile=profile, grants=grants), encoding="utf-8")
     main = folder / "config.xml"
     kept_free = min(_KEPT_FREE, shutil.disk_usage(folder).total // _KEPT_OF)
-    text = _CONFIG.format(memory=_MEMORY, users=escape(str(users)), merge_tree=merge_tree, kept_free=kept_free)
+    text = _CONFIG.format(
+        memory=_MEMORY, pool=_POOL, users=escape(str(users)), merge_tree=merge_tree, kept_free=kept_free
+    )
     main.write_text(text, encoding="utf-8")
     return main
 

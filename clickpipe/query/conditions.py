@@ -10,8 +10,8 @@ from clickpipe.compiler import Composer
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine, EngineError
 from clickpipe.query.formats import require_length
-from clickpipe.query.refusals import failure, judge
-from clickpipe.sql import TableReference, check, read_tree
+from clickpipe.query.refusals import failure, judge, refuse
+from clickpipe.sql import TableReference, check, read_tree, refuse_slow
 from clickpipe.template import Binder
 
 _BEFORE, _BEHIND = "SELECT (\n", "\n)"
@@ -39,6 +39,7 @@ def compose_condition(
         refusal = check(tree, (), settings=False)
         if refusal is not None:
             raise ClickpipeError(refusal.message, code="not_allowed")
+        refuse(next(refuse_slow(read_tree(tree)), None))
         composer = Composer(live.compiled.project, live.compiled.reader, live.table)
         composed = composer.text(statement, None, None, {}, Binder())
         for table in composed.syntax.tables:
@@ -47,7 +48,8 @@ def compose_condition(
                 raise ClickpipeError(message, code="not_found")
             if table in composed.tables:
                 allowed(*_resource(live, table))
-        judge(engine, live, composed)
+        judged = judge(engine, live, composed)
+        refuse(next(refuse_slow(read_tree(judged), makers=False), None))
     except EngineError as error:
         raise failure(error) from None
     return composed.text[len(_BEFORE) : -len(_BEHIND)]

@@ -10,6 +10,7 @@ from clickpipe.sql.limits import within_limits
 from clickpipe.sql.order import order_keys
 from clickpipe.sql.reader import Reader
 from clickpipe.sql.scopes import Use
+from clickpipe.sql.slow import refuse_slow
 from clickpipe.sql.syntax import (
     Qualifier,
     Syntax,
@@ -53,6 +54,7 @@ __all__ = [
     "read_tree",
     "reads",
     "reads_apart",
+    "refuse_slow",
     "same_but_final",
     "splice",
     "table_functions",

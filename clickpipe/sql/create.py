@@ -13,6 +13,7 @@ from typing import Any
 from clickpipe.sql.allowed import CODECS
 from clickpipe.sql.guard import Refusal, check_settings, judge_part, nodes
 from clickpipe.sql.lexer import Kind, tokens
+from clickpipe.sql.slow import refuse_slow
 from clickpipe.sql.tree import read_tree
 
 _CLOSING = {")": "(", "]": "[", "}": "{"}
@@ -173,6 +174,8 @@ def _computed(listed: Mapping[str, Any], storage: Mapping[str, Any]) -> Iterator
         type_ = index.get("index_type", {})
         named.add(id(type_))
         yield from _filters(type_)
+    yield from refuse_slow(listed, makers=False)
+    yield from refuse_slow(storage)
     for part in (listed, storage):
         for node in nodes(part):
             for codec in (node.get("codec"), node.get("recompression_codec")):

@@ -159,7 +159,8 @@ def test_what_can_be_stopped_is_until_it_ends(instance: Instance, deployed: Work
         pytest.fail("it began")
 
 
-_ENDLESS = "id < 3 OR id IN (SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) = 1)"
+_ENDLESS = "id < 3 OR id IN (SELECT number FROM endless)"
+_PIPE = "NODE n\nSQL >\n    SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) = 1\nTYPE endpoint\n"
 _RUNNING = (
     "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(number) = 1%' AND query NOT LIKE '%proces%'"
 )
@@ -171,7 +172,7 @@ def test_a_condition_without_end_can_be_cancelled(
     instance: Instance, workspace: Workspace, tmp_path: Path, kind: str, rows: int
 ) -> None:
     """Events wait for it. The set of a sub-query is built before a row is read, also for a table without rows."""
-    workspace.deploy({"e.datasource": "SCHEMA >\n    id UInt64\n\nENGINE_SORTING_KEY id\n"})
+    workspace.deploy({"e.datasource": "SCHEMA >\n    id UInt64\n\nENGINE_SORTING_KEY id\n", "endless.pipe": _PIPE})
     workspace.ingest("e", [{"id": n} for n in range(rows)])
     if kind == "delete":
         job = workspace.data.delete_job("e", _ENDLESS)
