@@ -24,6 +24,9 @@ _TRY = "import sys; from clickpipe.engine.sessions import session_type; session_
 _STARTS_WITHIN = 300  # seconds
 _FILE = re.compile(r"(?:\(in file|metadata file|Cannot open file) ((?:store|metadata)/[^\n]+?\.sql)\b")
 _STRAY = re.compile(r"Incorrect file extension: ([^\n/]+) in metadata directory ([^\n]+)/\.")
+# Codes of errors about what a file says: nothing is put aside for others, as a lack of memory, space or permission.
+_ABOUT_A_FILE = frozenset({6, 16, 26, 27, 32, 33, 36, 42, 43, 44, 46, 47, 50, 53, 56, 62, 72, 79, 80, 115, 117, 246})
+_CODES = re.compile(r"Code: (\d+)\. DB::")
 _TWICE = "already exists"  # two definitions of one table: which of them is wrong nobody can tell
 _WHERE = re.compile(r" ?\(in file [^)]*\)|: Cannot (?:parse definition|attach table).*", re.DOTALL)
 _CODE = re.compile(r"(?:Code: \d+\. )?DB::\w*Exception: |(?:Waited job failed|Load job '[^']*' failed): ")
@@ -35,6 +38,7 @@ def start_on_what_is_readable(folder: Path | None, start: Callable[[], None]) ->
     Definitions that keep it from starting are put aside, one after the other. Raises EngineError with the reason if it
     is something else.
     """
+    seen: set[Path] = set()
     while True:
         try:
             start()
@@ -46,9 +50,11 @@ def start_on_what_is_readable(folder: Path | None, start: Callable[[], None]) ->
             file = _named(data, told)
             if not told:
                 raise
-            if file is None or _TWICE in told:
-                text = _reason(told) if file is None else f"{file} defines a table that another file there defines too"
+            if file is None or _TWICE in told or file in seen:
+                text = f"{file} defines a table that another file there defines too"
+                text = text if file is not None and _TWICE in told else _reason(told)
                 raise EngineError(text) from None
+            seen.add(file)
             _put_aside(data, file, _reason(told))
         else:
             return
@@ -66,14 +72,16 @@ def _start_elsewhere(address: str) -> str:
 
 
 def _named(data: Path, told: str) -> Path | None:
-    """Return the file that an error names, if it is there."""
+    """Return the file that an error is about, if it is there."""
     if match := _STRAY.search(told):
         file = data / match[2] / match[1]
     elif match := _FILE.search(told):
         file = data / match[1]
     else:
         return None
-    return file if file.exists() else None
+    codes = [int(code) for code in _CODES.findall(told)]
+    about_it = file.is_dir() or _TWICE in told or (bool(codes) and codes[-1] in _ABOUT_A_FILE)
+    return file if about_it and file.exists() else None
 
 
 def _reason(told: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clickpipe.engine import lost_tables
+from clickpipe.engine import lost_tables, unreadable
 from tests.conftest import RunPython
 
 FILES = {
@@ -158,3 +158,27 @@ def test_no_table_is_said_to_be_lost_after_a_kill(run_python: RunPython, tmp_pat
         run_python(killed, folder, json.dumps(changed), check=False)
     done = run_python(OPENED, folder, "[]")
     assert json.loads(done.stdout.splitlines()[-1])[1] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        ("Code: 62. DB::Exception: Syntax error (in file metadata/a.sql): failed", True),
+        (
+            "Code: 722. DB::Exception: W: Code: 50. DB::Exception: Unknown: from metadata file metadata/a.sql",
+            True,
+        ),
+        ("Code: 241. DB::Exception: Memory limit exceeded: from metadata file metadata/a.sql. ()", False),
+        ("Code: 722. DB::Exception: W: Code: 243. DB::Exception: No space: from metadata file metadata/a.sql", False),
+        ("Code: 76. DB::ErrnoException: Cannot open file metadata/a.sql: , errno: 24, strerror: Too many", False),
+        ("Code: 76. DB::ErrnoException: Cannot open file metadata/a.sql: , errno: 13, strerror: Denied", False),
+        ("Code: 107. DB::ErrnoException: Cannot open file metadata/b.sql: , errno: 2, strerror: No such file", True),
+        ("Code: 62. DB::Exception: Syntax error (in file metadata/gone.sql): failed", False),
+        ("the folder is locked", False),
+    ],
+)
+def test_only_an_error_about_a_file_puts_one_aside(tmp_path: Path, error: str, *, found: bool) -> None:
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "a.sql").write_text("nonsense")
+    (tmp_path / "metadata" / "b.sql").mkdir()
+    assert (unreadable._named(tmp_path, error) is not None) is found

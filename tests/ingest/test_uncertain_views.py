@@ -151,7 +151,9 @@ def test_a_stop_at_any_statement_changes_nothing(
             stop_after(engine, step, patch)
             dead = Ingester(engine, log, instance.catalog.positions, instance.registry)
             dead.recover()
-            with dead._state:
+            with dead._state:  # its threads insert nothing any more, as those of a process that was killed
+                dead._stopped = True
+                dead._state.wait_for(lambda dead=dead: not any(c.running for c in dead._channels.values()))  # type: ignore[misc]
                 dead._channels.clear()
         again = Ingester(engine, log, instance.catalog.positions, instance.registry)
         again.recover()
