@@ -15,18 +15,17 @@ from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.messages import Message, Stored, line_of, refused
 from clickpipe.ingest.mock import mock_rows
 from clickpipe.ingest.position import Position
-from clickpipe.ingest.probe import PLAIN, UNMERGED, Probe
+from clickpipe.ingest.probe import PLAIN, Probe
 from clickpipe.ingest.quarantine import Reason, reasons
 from clickpipe.ingest.replay import replay
 from clickpipe.ingest.tables import DeployedTables, TableLock
 from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
-from clickpipe.ingest.writes import NO_FORWARDING, Forwarding, unseen
+from clickpipe.ingest.writes import NO_FORWARDING, Forwarding
 
 __all__ = [
     "FORMATS",
     "NO_FORWARDING",
     "PLAIN",
-    "UNMERGED",
     "Analysis",
     "DeployedTables",
     "Dialect",
@@ -64,5 +63,4 @@ __all__ = [
     "reasons",
     "refused",
     "replay",
-    "unseen",
 ]

@@ -5,14 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from clickpipe.engine import Settings
+from clickpipe.engine import AS_WRITTEN, ROW_BY_ROW, Settings
 from clickpipe.project import DataSource
 
-# What JSON, Dynamic and Variant parse as a time: with best effort, even "12" would be one.
-_AS_WRITTEN: Settings = {"date_time_input_format": "basic"}
-# In JSON and Dynamic, ClickHouse reuses the type of a value in an earlier row if it can: a list of lists for [null],
-# floats for whole numbers. Where that would change a value, each row gets a block of its own.
-_ROW_BY_ROW: Settings = {**_AS_WRITTEN, "max_block_size": 1}
 _LEANS = re.compile(rb"\[\s*(?:null\s*,\s*)*null\s*\]|[\[,]\s*-?\d{16}")
 _LEANS_DYNAMIC = re.compile(_LEANS.pattern + rb"|:\s*-?\d{16}")
 
@@ -28,5 +23,5 @@ def leans(source: DataSource) -> re.Pattern[bytes] | None:
 def settings_apart(pattern: re.Pattern[bytes] | None, lines: Iterable[bytes] | None = None) -> Settings:
     """Return the settings for reading `lines` (None: any), given the pattern from `leans`."""
     if pattern is None or (lines is not None and not any(pattern.search(data) for data in lines)):
-        return _AS_WRITTEN
-    return _ROW_BY_ROW
+        return AS_WRITTEN
+    return ROW_BY_ROW

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.engine import Engine, EngineError, once
 from clickpipe.ingest.channel import Batch, Channel, Staging
 from clickpipe.ingest.insert import Inserted
 from clickpipe.ingest.judge import is_passing
@@ -36,13 +36,13 @@ class DirectInsert:
         insert, columns, rows = self._engine.insert, batch.columns, b"".join(batch.values)
         if self._stager.is_uncertain(channel, staging):
             return self._insert_kept(channel, staging, batch)
-        once: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": batch.segment.token}
+        token = once(batch.segment.token)
         try:
             if ahead := has_views(staging.live, channel.data_source):
                 probe = self._stager.probe(channel, staging)
                 patiently(lambda: insert(probe.table, columns, rows, {}))
             try:
-                patiently(lambda: insert(staging.live.physical.tables[channel.data_source], columns, rows, once))
+                patiently(lambda: insert(staging.live.physical.tables[channel.data_source], columns, rows, token))
             except EngineError:
                 if ahead:  # the table may have all of them now, so never check them again
                     self._log.write_refused(batch.segment, Narrowed(()).as_dict())

@@ -13,7 +13,7 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import Word
-from clickpipe.engine import Engine, EngineError, NoSlot, Settings
+from clickpipe.engine import ONE_THREAD, Engine, EngineError, NoSlot, Settings, once, row_by_row
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.csv_rows import CsvRows, csv_texts
 from clickpipe.ingest.decisions import Decisions
@@ -25,7 +25,7 @@ from clickpipe.ingest.mapping import RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.typed_rows import TypedRows, loaded
 from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
-from clickpipe.ingest.writes import ONE_THREAD, Sever, retarget
+from clickpipe.ingest.writes import Sever, retarget
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
@@ -188,10 +188,10 @@ class LinesWriter:
         mapping, name = into.mapping(import_id), into.source.name
         copies = _Copies(self._engine, into, import_id)
         ahead = into.views and has_views(into.live, name)
-        once = ahead and is_uncertain(self._engine, into.live, name)
+        unsure = ahead and is_uncertain(self._engine, into.live, name)
         try:
             decided = how.find(token)
-            direct = part if isinstance(part, CsvRows) and not once and decided is None else None
+            direct = part if isinstance(part, CsvRows) and not unsure and decided is None else None
             if direct and (rows := self._directly(mapping, direct, token, copies.probe if ahead else None)):
                 return Written(rows)
             self._engine.execute(mapping.create)
@@ -201,7 +201,7 @@ class LinesWriter:
             body = self._engine.execute(mapping.count, {"ids": [import_id]}, output="JSONCompact").body
             found: list[list[Any]] = json.loads(body)["data"]
             good, bad = (int(found[0][1]), int(found[0][2])) if found else (0, 0)
-            staged = StagedRows(mapping, good, bad, token, copies.probe, ahead, kept=copies.kept if once else None)
+            staged = StagedRows(mapping, good, bad, token, copies.probe, ahead, kept=copies.kept if unsure else None)
             refused = self._insert_staged(staged, how)
         finally:
             self._engine.execute(f"DROP TABLE IF EXISTS {mapping.table}")
@@ -214,16 +214,16 @@ class LinesWriter:
         Returns 0 if that is impossible; then nothing was written, or repeating the insert is deduplicated by its token.
         """
         settings: Settings = {**ONE_THREAD, **mapping.settings([part.data])}
-        if not part.is_readable or "max_block_size" in settings:
+        if not part.is_readable or row_by_row(settings):
             return 0
-        once: Settings = {**settings, "insert_deduplicate": 1, "insert_deduplication_token": token}
+        marked: Settings = {**settings, **once(token)}
         try:
             with self._engine.csv(part.data, part.width, part.layout.delimiter) as records:
                 statement = mapping.direct(part.exactly(records))
                 if probe is None:
-                    return self._engine.execute(statement, output="Null", settings=once).rows_read
+                    return self._engine.execute(statement, output="Null", settings=marked).rows_read
                 self._engine.execute(retarget(statement, probe().table), output="Null", settings=settings)
-                self._engine.execute(statement, output="Null", settings=once)  # its rows_read would include the views'
+                self._engine.execute(statement, output="Null", settings=marked)  # its rows_read counts the views' too
                 return int(self._engine.execute(f"SELECT count(f1) FROM {records}", output="TSV").body)
         except EngineError as error:
             if is_passing(error):

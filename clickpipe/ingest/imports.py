@@ -14,7 +14,7 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, Settings, owner as whose, work_for
+from clickpipe.engine import WAIT_FOR_DELETION, Engine, Settings, owner as whose, tagged, work_for
 from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
 from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
@@ -158,7 +158,7 @@ class Importer:
                 bad = f"none of its {counts.quarantined} rows fits" if counts.quarantined else "it has no rows"
                 message = f"The file would empty '{source.name}', as {bad}: nothing was replaced."
                 raise ClickpipeError(message, code="nothing_to_replace_by")
-            marked: Settings = {**self._bounds, "log_comment": tag}
+            marked: Settings = {**self._bounds, **tagged(tag)}
             if condition:
                 self._require_condition(replacement, condition, marked)
             with self._tables.events_paused():
@@ -230,11 +230,11 @@ class Importer:
         self.settled(name)
         with self._tables.held():  # events go on: new ones may or may not be deleted
             target = self._tables.live().physical.tables[name]
-            rows = self._counted(target, condition, {**self._bounds, "log_comment": counting})
+            rows = self._counted(target, condition, {**self._bounds, **tagged(counting)})
             if rows:
                 started = time.monotonic()
                 statement = f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n)"
-                self._engine.execute(statement, settings={"log_comment": tag, "mutations_sync": 1})
+                self._engine.execute(statement, settings={**tagged(tag), **WAIT_FOR_DELETION})
                 self._tables.replaced(name)
                 self._recorder.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
         return rows

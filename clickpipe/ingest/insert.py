@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from clickpipe.engine import Engine, EngineError, Params
+from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Params
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.kept import TRIES, Kept
 from clickpipe.ingest.mapping import IN_ONE_BLOCK, RowMapping
 from clickpipe.ingest.narrow import Narrowed, Refused, narrow
 from clickpipe.ingest.numbered import Prepared, numbered_rows, prepared
 from clickpipe.ingest.probe import Probe
-from clickpipe.ingest.writes import ONE_BLOCK, Sever, execute_patiently, never, retarget, write
+from clickpipe.ingest.writes import Sever, execute_patiently, never, retarget, write
 
 _LOGGER = logging.getLogger(__name__)
 _FEW = 4  # rows that are written at once where a view may take them and refuse them

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clickpipe.catalog import Live
-from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Settings, once, without_views
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.narrow import Refused, narrow
 from clickpipe.ingest.probe import Probe
-from clickpipe.ingest.writes import ONE_BLOCK, execute_patiently, patiently, retarget, unseen
+from clickpipe.ingest.writes import execute_patiently, patiently, retarget
 
 TRIES = 20  # for a row that was accepted before, and is refused at random now
 _ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # makes the blocks of several pieces one block
@@ -107,9 +107,8 @@ class Kept:
             copy = self._probe.copy_of(name)
             settings: Settings = {
                 **ONE_BLOCK,
-                "insert_deduplicate": 1,
-                "insert_deduplication_token": f"{token}/{name}" if number else token,
-                **unseen(table),
+                **once(f"{token}/{name}" if number else token),
+                **without_views(table),
             }
             rows = f"INSERT INTO {table} SELECT * FROM {_gathered(copy) if self._in_pieces else copy}{_ONE_BY_ONE}"
             execute_patiently(self._engine, rows, settings)

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from clickpipe.engine import Engine, EngineError, Params, Settings
+from clickpipe.engine import ONE_BLOCK, ONE_THREAD, Engine, EngineError, Params, Settings
 from clickpipe.ingest.mapping import RowMapping
-from clickpipe.ingest.writes import ONE_BLOCK, ONE_THREAD, retarget
+from clickpipe.ingest.writes import retarget
 
 _FEW = 16  # rows to insert as values: planning an INSERT with a SELECT takes longer
 _MOST_BYTES = 8 << 20  # of values to keep

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView, fingerprint
-from clickpipe.engine import Engine, EngineError, inline
+from clickpipe.engine import UNMERGED, Engine, EngineError, inline
 from clickpipe.ingest.judge import is_passing, reason_of, refusing_view
 from clickpipe.ingest.uncertain import views_behind
 from clickpipe.project import DataSource
@@ -25,7 +25,6 @@ _LOGGER = logging.getLogger(__name__)
 PROBES = "clickpipe_probes"  # the database of all copies
 # For tables whose rows are copied elsewhere later: merges must not change the blocks in which they are read. PLAIN
 # follows a CREATE TABLE: it keeps rows unchanged, whatever the engine of their target.
-UNMERGED = "max_bytes_to_merge_at_max_space_in_pool = 1"
 PLAIN = f" ENGINE = MergeTree ORDER BY tuple() SETTINGS {UNMERGED}"
 
 

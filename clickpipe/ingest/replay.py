@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from clickpipe.catalog import Live
-from clickpipe.engine import Engine, EngineError, Params, Settings
+from clickpipe.engine import IN_ORDER, ONE_BLOCK, Engine, EngineError, Params, Settings, once
 from clickpipe.ingest.apart import leans, settings_apart
 from clickpipe.ingest.insert import AT_ONCE
 from clickpipe.ingest.judge import is_passing
@@ -23,7 +23,7 @@ from clickpipe.ingest.mapping import Replay, build_replay
 from clickpipe.ingest.narrow import narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.uncertain import has_only_own_views, is_uncertain
-from clickpipe.ingest.writes import NO_FORWARDING, ONE_BLOCK, Forwarding, execute_patiently
+from clickpipe.ingest.writes import NO_FORWARDING, Forwarding, execute_patiently
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 
@@ -119,8 +119,7 @@ class _Replaying:
             return
         if len(decided.refused) == decided.good:
             return
-        once: Settings = {"insert_deduplicate": 1, "insert_deduplication_token": decided.token}
-        settings: Settings = {**ONE_BLOCK, **self._apart, **once}
+        settings: Settings = {**ONE_BLOCK, **self._apart, **once(decided.token)}
         statement = self._statements(self._taken()).good
         try:
             execute_patiently(self._engine, statement, settings)
@@ -167,7 +166,7 @@ class _Replaying:
         self._engine.storage.drop((self._decided, self._numbered))
         sql = f"SELECT *, rowNumberInAllBlocks() AS __row FROM {self._quarantine}"
         create = f"CREATE TABLE {self._numbered} ENGINE = MergeTree ORDER BY __row AS {sql}"
-        self._engine.execute(create, settings={"max_threads": 1})
+        self._engine.execute(create, settings=IN_ORDER)
 
     def _write(self, decided: _Decided) -> None:
         columns = "good UInt64, refused Array(UInt64), token String, once Bool, quarantine String"
@@ -184,8 +183,8 @@ class _Replaying:
 
     def _read(self) -> _Decided | None:
         body = self._engine.execute(f"SELECT * FROM {self._decided}", output="JSONCompact").body
-        for good, refused, token, once, quarantine in json.loads(body)["data"]:
-            return _Decided(int(good), [int(row) for row in refused], token, bool(once), quarantine)
+        for good, refused, token, at_once, quarantine in json.loads(body)["data"]:
+            return _Decided(int(good), [int(row) for row in refused], token, bool(at_once), quarantine)
         return None
 
     def _uuid(self) -> str:

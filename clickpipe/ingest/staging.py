@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from clickpipe.catalog import Live, Registry
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, Settings
+from clickpipe.engine import IN_ORDER, ONE_THREAD, Engine, EngineError, Settings
 from clickpipe.ingest.channel import Channel, IngestResult, Staging
 from clickpipe.ingest.decoder import decoder_of
 from clickpipe.ingest.judge import Failure
@@ -20,7 +20,6 @@ from clickpipe.ingest.mapping import STAGED, RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.uncertain import has_joins, has_only_own_views, is_uncertain
 from clickpipe.ingest.untaken import not_now
-from clickpipe.ingest.writes import ONE_THREAD
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -145,7 +144,7 @@ class Stager:
     def counts(self, mapping: RowMapping, ids: Sequence[str], *, alone: bool = False) -> dict[str, IngestResult]:
         """Return the numbers of fitting and unfitting staged lines by import id; `alone` if nothing else is staged."""
         if alone:
-            body = self._engine.execute(mapping.count_all, output="JSONCompact", settings={"max_threads": 1}).body
+            body = self._engine.execute(mapping.count_all, output="JSONCompact", settings=IN_ORDER).body
             ((good, bad),) = json.loads(body)["data"]
             return {ids[0]: IngestResult(int(good), int(bad))}
         body = self._engine.execute(mapping.count, {"ids": ids}, output="JSONCompact").body

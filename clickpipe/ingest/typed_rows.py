@@ -8,26 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from clickpipe.engine import Engine, EngineError, ParquetFile, Settings
+from clickpipe.engine import EXACT_JSON, ONE_THREAD, Engine, EngineError, ParquetFile, Settings, once
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.mapping import STAGED
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.typed import TypedColumns, typed_columns
-from clickpipe.ingest.writes import ONE_THREAD, retarget
+from clickpipe.ingest.writes import retarget
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_identifier
 
 _LOGGER = logging.getLogger(__name__)
-# Numbers that JSON parsers could truncate are written as strings; integers are parsed completely.
-_AS_JSON: Settings = {
-    "output_format_json_quote_64bit_integers": 0,
-    "output_format_json_quote_decimals": 1,
-    "output_format_json_quote_denormals": 1,
-    "output_format_json_named_tuples_as_objects": 1,
-    "output_format_json_validate_utf8": 1,
-    "date_time_output_format": "iso",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +58,7 @@ class LoadedRows:
         """
         if self._columns is None:
             return 0
-        once: Settings = {**ONE_THREAD, "insert_deduplicate": 1, "insert_deduplication_token": token}
+        settings: Settings = {**ONE_THREAD, **once(token)}
         body = self._engine.execute(self._columns.counts(self._table), output="JSONCompact").body
         rows, others = map(int, json.loads(body)["data"][0])
         if others:
@@ -76,7 +67,7 @@ class LoadedRows:
         try:
             if probe is not None:
                 self._engine.execute(retarget(statement, probe().table), output="Null", settings=ONE_THREAD)
-            self._engine.execute(statement, output="Null", settings=once)
+            self._engine.execute(statement, output="Null", settings=settings)
         except EngineError as error:
             if is_passing(error):
                 _LOGGER.warning("a part of a file could not be inserted directly: %s", error)
@@ -86,7 +77,7 @@ class LoadedRows:
     def lines(self) -> Lines:
         """Return the rows as JSON lines. Raises EngineError."""
         sql = f"SELECT * FROM {self._table}"
-        return Lines(self._engine.execute(sql, output="JSONEachRow", settings=_AS_JSON).body)
+        return Lines(self._engine.execute(sql, output="JSONEachRow", settings=EXACT_JSON).body)
 
 
 @contextmanager

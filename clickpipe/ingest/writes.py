@@ -7,23 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from clickpipe.engine import Engine, EngineError, Params, Settings
+from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Params, Settings, once
 from clickpipe.ingest.judge import is_passing
 
 _LOGGER = logging.getLogger(__name__)
 _AGAIN_AFTER = (0.1, 0.5, 2.0)  # seconds; after these, the caller waits longer
-# A segment must form the same block on every insert, so that the parts of a repeated insert get the same tokens. If it
-# was staged in several blocks, this also needs an ORDER BY (`IN_ONE_BLOCK`) and a single thread: when merging what
-# several threads read, ClickHouse passes blocks on that need no merging. Staging uses one thread, too, to keep the
-# order of rows.
-ONE_BLOCK: Settings = {
-    "min_insert_block_size_rows": 1 << 40,
-    "min_insert_block_size_bytes": 1 << 50,
-    "max_block_size": 1 << 30,
-    "max_threads": 1,
-    "max_insert_threads": 1,
-}
-ONE_THREAD: Settings = {key: value for key, value in ONE_BLOCK.items() if key != "max_block_size"}
 
 Sever = Callable[[EngineError], bool]
 
@@ -65,7 +53,7 @@ def never(_error: EngineError) -> bool:
 
 def write(engine: Engine, statement: str, token: str, sever: Sever, params: Params | None = None) -> None:
     """Run an insert; again, with the same token, if what refused it is not part of the live deployment."""
-    settings: Settings = {**ONE_BLOCK, "insert_deduplicate": 1, "insert_deduplication_token": token}
+    settings: Settings = {**ONE_BLOCK, **once(token)}
     try:
         execute_patiently(engine, statement, settings, params)
     except EngineError as error:
@@ -91,12 +79,6 @@ def patiently(run: Callable[[], object]) -> None:
             time.sleep(wait)
         else:
             return
-
-
-def unseen(table: str) -> Settings:
-    """Return settings that hide inserted rows from the views of a table."""
-    hidden = {table.replace("`", ""): "0"}
-    return {"additional_table_filters": hidden, "empty_result_for_aggregation_by_empty_set": 1}
 
 
 def retarget(statement: str, table: str) -> str:

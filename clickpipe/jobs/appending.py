@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from clickpipe.catalog import Live
-from clickpipe.engine import Engine, EngineError, Settings
-from clickpipe.ingest import Forwarding, Probe, has_only_own_views, has_views, is_passing, is_uncertain, unseen
+from clickpipe.engine import SAME_BLOCKS, Engine, EngineError, Settings, once, tagged, without_views
+from clickpipe.ingest import Forwarding, Probe, has_only_own_views, has_views, is_passing, is_uncertain
 from clickpipe.jobs.report import Report
 
 _LOGGER = logging.getLogger(__name__)
-_SAME_BLOCKS: Settings = {"max_threads": 1, "max_insert_threads": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,11 @@ def ask_views(engine: Engine, live: Live, name: str, rows: str) -> Appending:
     target, token = live.physical.tables[name], uuid.uuid4().hex[:12]
     if not has_views(live, name):
         return Appending(rows, target, token)
-    once = is_uncertain(engine, live, name) and has_only_own_views(engine, live, name)
-    probe = Probe(engine, live, name, f"job_{token}", on_disk=f"_copy_{token}" if once else "")
+    unsure = is_uncertain(engine, live, name) and has_only_own_views(engine, live, name)
+    probe = Probe(engine, live, name, f"job_{token}", on_disk=f"_copy_{token}" if unsure else "")
     appending = Appending(rows, target, token, probe.on_disk)
     try:
-        engine.execute(f"INSERT INTO {probe.table} SELECT * FROM {rows}", settings=_SAME_BLOCKS)
+        engine.execute(f"INSERT INTO {probe.table} SELECT * FROM {rows}", settings=SAME_BLOCKS)
     except EngineError as error:
         where, why = probe.refused_by(error)
         error.message = f"Nothing was written: {where} refuses a row: {why}"
@@ -84,13 +83,12 @@ def append_rows(engine: Engine, appending: Appending, report: Report, forwarding
     with report.ending(lambda: engine.cancel(tag)):
         for number, (source, target) in enumerate(steps.items()):
             settings: dict[str, Any] = {
-                **_SAME_BLOCKS,
-                "insert_deduplicate": 1,
-                "insert_deduplication_token": f"{appending.token}/{number}" if number else appending.token,
-                "log_comment": tag,
+                **SAME_BLOCKS,
+                **once(f"{appending.token}/{number}" if number else appending.token),
+                **tagged(tag),
             }
             if appending.behind:
-                settings |= unseen(target)
+                settings |= without_views(target)
             _append(engine, f"INSERT INTO {target} SELECT * FROM {source}", settings, report, forwarding)
 
 

@@ -11,7 +11,7 @@ from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, CopyPipe
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, insert_of_select
+from clickpipe.engine import Engine, EngineError, insert_of_select, tagged
 from clickpipe.ingest import NO_FORWARDING, PLAIN, Forwarding
 from clickpipe.jobs.appending import Appending, append_rows, ask_views
 from clickpipe.jobs.report import JobCancelled, Report
@@ -83,7 +83,7 @@ def _write(
     try:
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
-            settings = {**bound.settings, "log_comment": tag}
+            settings = {**bound.settings, **tagged(tag)}
             engine.execute(insert_of_select(beside, columns, bound.text, settings), bound.params)
         report.check()
         written = engine.storage.count(beside)

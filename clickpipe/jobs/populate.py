@@ -10,8 +10,8 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, inline, insert_of_select
-from clickpipe.ingest import UNMERGED, DeployedTables
+from clickpipe.engine import UNMERGED, Engine, inline, insert_of_select, tagged
+from clickpipe.ingest import DeployedTables
 from clickpipe.jobs.appending import Appending, append_rows, ask_views
 from clickpipe.jobs.report import Report
 from clickpipe.sql import quote_identifier
@@ -126,7 +126,7 @@ def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside:
             engine.execute(f"ALTER TABLE {beside} MODIFY SETTING {UNMERGED}")
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
-            engine.execute(insert_of_select(beside, columns, select, {"log_comment": tag}))
+            engine.execute(insert_of_select(beside, columns, select, tagged(tag)))
         report.check()
         return engine.storage.count(beside)
     finally:

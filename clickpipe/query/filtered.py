@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, Parts, QueryResult, Settings
+from clickpipe.engine import TELLING_LIMITS, Engine, EngineError, Parts, QueryResult, Settings, only_rows
 from clickpipe.query.conditions import compose_condition
 from clickpipe.query.formats import OutputFormat
 from clickpipe.query.options import QueryOptions
@@ -32,7 +32,6 @@ _HIDDEN = "Why this query fails is not told to a token that may read some rows o
 _COUNTED = re.compile(rb"((?:\"|<)(rows|bytes)_read(?:\": |>))\d+")
 _LIMITED = re.compile(rb"([\"<]rows_before_limit_at_least(?:\": |>))\d+((?:,|</rows_before_limit_at_least>)\s*)$")
 _TAIL = 400  # bytes at a result's end that contain its statistics
-_GUESSED = ("max_memory_usage", "max_rows_to_read")  # a caller could count rows by lowering these
 
 
 def filter_settings(engine: Engine, live: Live, filters: Mapping[str, str]) -> Settings:
@@ -46,12 +45,12 @@ def filter_settings(engine: Engine, live: Live, filters: Mapping[str, str]) -> S
         table = live.table(live.compiled.project.canonical(name))
         if table is not None:
             found[table.replace("`", "")] = compose_condition(engine, live, condition)
-    return {"additional_table_filters": found, "optimize_move_to_prewhere": 0} if found else {}
+    return only_rows(found)
 
 
 def without_guesses(settings: Settings) -> Settings:
     """Return a caller's settings without limits that would reveal how much is read."""
-    return {name: value for name, value in settings.items() if name not in _GUESSED}
+    return {name: value for name, value in settings.items() if name not in TELLING_LIMITS}
 
 
 def _require_filters_hold(live: Live, filters: Iterable[str], composed: Composition) -> None:

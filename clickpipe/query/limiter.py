@@ -22,7 +22,7 @@ from typing import Any
 
 from clickpipe.concurrency import result_of
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, QueryResult, Settings, working_for
+from clickpipe.engine import Engine, EngineError, QueryResult, Settings, tagged, working_for
 from clickpipe.query.memory_watch import MemoryWatch
 from clickpipe.query.rest import Rest, close_unread
 
@@ -164,7 +164,7 @@ class ConcurrencyLimiter:
             return
         query.started = time.perf_counter()
         self._watch(query)
-        settings = {**query.settings, "log_comment": query.tag}
+        settings = {**query.settings, **tagged(query.tag)}
         try:
             with working_for("", asked_by=str(query.whose), caller=query.caller):  # limited here, not by the engine
                 running = self._engine.stream(

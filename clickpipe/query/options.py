@@ -7,17 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Settings
+from clickpipe.engine import LIMITS, Settings, threads
 from clickpipe.query.formats import FORMATS, OutputFormat
-
-# Our name of each limit, in settings and tokens, and ClickHouse's.
-_LIMITS = {
-    "max_seconds": "max_execution_time",
-    "max_memory_bytes": "max_memory_usage",
-    "max_rows_to_read": "max_rows_to_read",
-    "max_result_rows": "max_result_rows",
-    "max_result_bytes": "max_result_bytes",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +24,8 @@ class QueryLimits:
 
     def settings(self) -> Settings:
         """Return the limits as ClickHouse settings."""
-        own = {"max_threads": self.threads, **{name: getattr(self, field) for field, name in _LIMITS.items()}}
-        return {name: value for name, value in own.items() if value}
+        own = {name: getattr(self, field) for field, name in LIMITS.items()}
+        return {**threads(self.threads), **{name: value for name, value in own.items() if value}}
 
 
 def bounded(settings: Settings, *others: Settings) -> Settings:
@@ -42,15 +33,15 @@ def bounded(settings: Settings, *others: Settings) -> Settings:
     found = dict(settings)
     for name, value in ((name, value) for other in others for name, value in other.items()):
         before = found.get(name)
-        lower = name in _LIMITS.values() and before and value and int(str(before)) < int(str(value))
-        if not lower and (value or name not in _LIMITS.values()):
+        lower = name in LIMITS.values() and before and value and int(str(before)) < int(str(value))
+        if not lower and (value or name not in LIMITS.values()):
             found[name] = value
     return found
 
 
 def limits_of(settings: Settings) -> dict[str, int]:
     """Return the settings that limit a query."""
-    return {name: int(str(settings[name])) for name in _LIMITS.values() if settings.get(name)}
+    return {name: int(str(settings[name])) for name in LIMITS.values() if settings.get(name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +75,7 @@ class QueryOptions:
 
     def limit_settings(self) -> Settings:
         """Return the caller's limits as ClickHouse settings."""
-        return {_LIMITS[name]: value for name, value in self.limits.items() if name in _LIMITS}
+        return {LIMITS[name]: value for name, value in self.limits.items() if name in LIMITS}
 
     def fixed_for(
         self, pipes: Iterable[str], parameters: Callable[[str], Collection[str]] | None = None

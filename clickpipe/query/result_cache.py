@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.engine import QueryResult, Settings
+from clickpipe.engine import QueryResult
 from clickpipe.project import DataSource
 from clickpipe.query.answer import Answer, Kept
 from clickpipe.query.rest import close
@@ -204,15 +204,6 @@ def _etag(what: Hashable) -> str:
 def _answer(result: QueryResult, etag: str, known: str, source: str, rendered: float, age: float = 0.0) -> Answer:
     unmodified = bool(etag) and etag in known
     return Answer(_NOTHING if unmodified else result, etag, age, source, unmodified, rendered)
-
-
-def without_cache_settings(settings: Settings) -> tuple[Settings, float]:
-    """Return settings without those of ClickHouse's own cache, and the seconds that a template asks to cache for."""
-    if "use_query_cache" not in settings:
-        return settings, 0.0
-    keep = settings.get("query_cache_ttl", 0)
-    rest = {name: value for name, value in settings.items() if "query_cache" not in name}
-    return rest, float(str(keep))
 
 
 def _seen(task: asyncio.Task[Kept]) -> None:

@@ -18,7 +18,7 @@ from clickpipe.compiler import BoundQuery
 from clickpipe.concurrency import in_thread
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, QueryResult, Settings, changing_functions
+from clickpipe.engine import RESULT_LIMITS, Engine, EngineError, QueryResult, Settings, changing_functions, split_cache
 from clickpipe.query.answer import Answer
 from clickpipe.query.binding import Bindings
 from clickpipe.query.filtered import hide_rows, own_rows, require_hidden, without_guesses
@@ -28,7 +28,7 @@ from clickpipe.query.options import QueryLimits, QueryOptions, bounded, limits_o
 from clickpipe.query.own_sql import Allowed, explained
 from clickpipe.query.prepare import Own, prepare_own
 from clickpipe.query.refusals import failure, hide_secrets, hiding, judge, secrets_of, with_parameters
-from clickpipe.query.result_cache import Facts, ResultCache, facts_of, frozen, without_cache_settings
+from clickpipe.query.result_cache import Facts, ResultCache, facts_of, frozen
 from clickpipe.sql import Composition, reads, within_limits
 from clickpipe.template import BoundSQL, Secrets
 
@@ -117,7 +117,7 @@ class QueryService:
     async def _cached(
         self, live: Live, bound: BoundSQL, options: QueryOptions, facts: Facts, known: str, rendered: float
     ) -> Answer:
-        settings, asked = without_cache_settings(self._settings_of(live, bound, options))
+        settings, asked = split_cache(self._settings_of(live, bound, options))
         keep = asked or facts.keep
         if not self._cache.active or not (asked or facts.shared) or options.filters:
             result = await self._run(bound, options, settings)  # a cache hit would reveal whether others wrote
@@ -174,7 +174,7 @@ class QueryService:
             await in_thread(self._judge, live, own.composed, own.options, own.tree)
             await self._stand_alone(live, own)
             rendered = time.perf_counter() - began
-            settings, _ = without_cache_settings(self._settings_of(live, own.bound, own.options))
+            settings, _ = split_cache(self._settings_of(live, own.bound, own.options))
             result = await self._run(own.bound, own.options, settings, own.options.caller)
             return Answer(result, rendered=rendered)
         except EngineError as error:
@@ -188,7 +188,7 @@ class QueryService:
         if all(text in known for text in pipes):
             return
         asked = self._settings_of(live, BoundSQL("", {}, {}), own.options)
-        settings = {name: value for name, value in asked.items() if not name.startswith("max_result_")}  # of columns
+        settings = {name: value for name, value in asked.items() if name not in RESULT_LIMITS}  # of columns
         for text in pipes:
             if text not in known:
                 statement = explained(within_limits(text, limits_of(settings)), "DESCRIBE")  # it runs sub-queries

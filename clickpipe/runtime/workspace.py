@@ -14,7 +14,7 @@ from clickpipe.catalog import Job, Live, Workspace as WorkspaceRecord
 from clickpipe.config import Settings, available_memory
 from clickpipe.deploy import Plan, Progress
 from clickpipe.diagnostics import UnknownResource
-from clickpipe.engine import EngineError, Extent, QueryResult, split_table, whole
+from clickpipe.engine import EngineError, Extent, QueryResult, memory_limit, split_table, whole
 from clickpipe.ingest import FileRows, IngestResult, Lines, TableLock
 from clickpipe.query import (
     FORMATS,
@@ -55,7 +55,7 @@ class Workspace:
         self.deployments = Deployments(services, entry, lock)
         queries = QueryService(services.engine, self.deployments.live, *shared)
         tables = LiveTables(entry, lock, queries, services.standbys, services.bus)
-        bounds = {"max_memory_usage": limits.max_memory_bytes}
+        bounds = memory_limit(limits.max_memory_bytes)
         self.data = LiveData(services, tables, queries, bounds)
         self.copies = self.data.copies
         self.jobs = WorkspaceJobs(services, tables, self.data, self.copies)

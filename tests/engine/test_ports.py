@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import clickpipe
+from clickpipe.engine import LIMITS, Engine, engine_settings
 
 ROOM = Path(clickpipe.__file__).parent
 INTERNAL = re.compile(
@@ -22,6 +23,11 @@ INTERNAL = re.compile(
 )
 # SQL of callers: what they may read, what is told to their clients, what is refused.
 OF_CALLERS = {"sql/guard.py", "query/statements.py", "query/system_tables.py", "query/clients.py"}
+# Rooms whose subject is settings that authors and callers write, and modules that are about those.
+LANGUAGE = ("engine", "sql", "template", "compiler", "project", "datafile", "generate", "config", "cli")
+SETTINGS_OF_CALLERS = {"query/client_settings.py", "query/formats.py", "query/statements.py", "query/own_sql.py"}
+SETTINGS_OF_CALLERS |= {"server/clickhouse.py", "server/clickhouse_wire.py"}
+WORDS = frozenset(LIMITS)  # our own names of limits
 
 
 def _texts(source: str) -> Iterator[tuple[int, str]]:
@@ -49,6 +55,19 @@ def test_no_internals_of_clickhouse_outside_the_engine() -> None:
     elsewhere = {name: _found(path.read_text()) for name, path in modules.items() if not name.startswith("engine/")}
     assert {name: found for name, found in elsewhere.items() if found and name not in OF_CALLERS} == {}
     assert any(_found(path.read_text()) for name, path in modules.items() if name.startswith("engine/"))
+
+
+def test_no_setting_of_clickhouse_outside_the_engine(engine: Engine) -> None:
+    names = {name for name, _, _ in engine_settings(engine) if "_" in name} - WORDS
+    assert len(names) > 1_000
+    elsewhere: dict[str, list[tuple[int, str]]] = {}
+    for path in ROOM.rglob("*.py"):
+        name = str(path.relative_to(ROOM))
+        if not name.startswith(LANGUAGE) and name not in SETTINGS_OF_CALLERS:
+            found = [(line, text) for line, text in _texts(path.read_text()) if text in names]
+            elsewhere |= {name: found} if found else {}
+    assert elsewhere == {}
+    assert {"log_comment", "max_threads"} <= {text for _, text in _texts((ROOM / "engine/settings.py").read_text())}
 
 
 @pytest.mark.parametrize(

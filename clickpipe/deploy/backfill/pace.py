@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, Settings
+from clickpipe.engine import Engine, Settings, paced, tagged, threads as limit_threads
 
 _AGAIN = 0.1  # seconds
 
@@ -24,13 +24,7 @@ class Pace:
         self._stop = threading.Event()
         self._running = 0
         self.tag = uuid.uuid4().hex
-        self.settings: Settings = {"log_comment": self.tag, **({"max_threads": threads} if threads else {})}
-        if rows_per_second:
-            self.settings = {
-                **self.settings,
-                "max_execution_speed": rows_per_second,
-                "timeout_before_checking_execution_speed": 0,
-            }
+        self.settings: Settings = {**tagged(self.tag), **limit_threads(threads), **paced(rows_per_second)}
 
     @property
     def stopped(self) -> bool:

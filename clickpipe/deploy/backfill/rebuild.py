@@ -16,7 +16,7 @@ from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.deploy.tables import Progress
 from clickpipe.deploy.writes import Events
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
-from clickpipe.engine import Engine, inline, insert_of_select
+from clickpipe.engine import Engine, inline, insert_of_select, tagged
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
 
@@ -46,7 +46,7 @@ def rebuild_target(engine: Engine, live: Live, name: str, events: Events, progre
             progress(f"filling {view.target} by {view.name}")
             select = _select(live, view, cuts)
             columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
-            engine.execute(insert_of_select(history, columns, select, {"log_comment": tag}))
+            engine.execute(insert_of_select(history, columns, select, tagged(tag)))
         with events.events_paused():
             engine.storage.share(beside, history)
             engine.storage.drop(second)

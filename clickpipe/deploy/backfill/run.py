@@ -20,7 +20,7 @@ from clickpipe.deploy.backfill.pace import Pace
 from clickpipe.deploy.backfill.progress import parts_told, rows_told
 from clickpipe.deploy.planning.alter import alter
 from clickpipe.deploy.tables import Progress, Tables
-from clickpipe.engine import Engine, Settings, insert_of_select
+from clickpipe.engine import Engine, Settings, insert_of_select, tagged
 from clickpipe.sql import quote_identifier
 
 _CUT, _HISTORY, _PART, _SOME = "_cut", "_history", "_part", "_some"
@@ -97,7 +97,7 @@ class Backfill:
                     if fill.alter:
                         history = self._table(fill.table + _HISTORY)
                         with parts_told(self._engine, progress, told, history):
-                            alter(self._engine, history, fill.alter, {"log_comment": self._pace.tag})
+                            alter(self._engine, history, fill.alter, tagged(self._pace.tag))
                     else:
                         with rows_told(self._engine, progress, told, self._pace.tag):
                             moving = partial(save, [*finished, f"{number}/ {_MOVING}"])
@@ -143,7 +143,7 @@ class Backfill:
                 self._tables.drop([fill.table + _HISTORY])
             else:
                 with self._pace.of(0):
-                    settings = {"log_comment": self._pace.tag}
+                    settings = tagged(self._pace.tag)
                     self._engine.execute(self._insert(fill, self._table(fill.table), fill.select, settings))
 
     def _groups(self, fill: Fill, number: int, finished: Collection[str]) -> list[_Group]:

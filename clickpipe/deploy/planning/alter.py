@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from clickpipe.compiler import column_ddl, table_ddl
-from clickpipe.engine import Engine, EngineError, Settings, scratch
+from clickpipe.engine import WAIT_FOR_ALTER, Engine, EngineError, Settings, scratch
 from clickpipe.project import Column, DataSource, Index
 from clickpipe.sql import quote_identifier, quote_literal
 
@@ -130,6 +130,5 @@ def _taken(engine: Engine, before: DataSource, after: DataSource, statements: tu
 
 def alter(engine: Engine, table: str, statements: tuple[str, ...], settings: Settings | None = None) -> None:
     """Run the statements that `alterations` returned, and wait until they are done. Raises EngineError."""
-    waiting: Settings = {"mutations_sync": 2, "alter_sync": 2}
     for statement in statements:
-        engine.execute(f"ALTER TABLE {table} {statement}", settings={**waiting, **(settings or {})})
+        engine.execute(f"ALTER TABLE {table} {statement}", settings={**WAIT_FOR_ALTER, **(settings or {})})
