@@ -100,7 +100,7 @@ def test_a_start_that_fails_lets_go_of_folder_and_engine(run_python: RunPython, 
         import sys
         from pathlib import Path
         from clickpipe.catalog import Catalog
-        from clickpipe.runtime import Instance, instance as module
+        from clickpipe.runtime import Instance, compose as module
 
         folder = Path(sys.argv[1])
         Instance(folder).close()

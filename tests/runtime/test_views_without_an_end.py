@@ -48,8 +48,8 @@ def main(step, folder, rows):
             slow, other = instance.workspaces.create("bolt"), instance.workspaces.create("acme")
             slow.deploy(SLOW)
             other.deploy({"events.datasource": EVENTS})
-            slow.submit("events", lines(int(rows)), wait=False).result(10)
-            other.submit("events", lines(7), wait=False).result(10)
+            slow.data.submit("events", lines(int(rows)), wait=False).result(10)
+            other.data.submit("events", lines(7), wait=False).result(10)
             time.sleep(2.5)  # the insert has begun
         slow, other = instance.workspaces.named("bolt"), instance.workspaces.named("acme")
         began = time.monotonic()
