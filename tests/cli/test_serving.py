@@ -209,7 +209,11 @@ def test_clients_that_send_less_than_they_say_or_slowly_are_no_ones_concern(tmp_
         assert rows == [{"n": 4}]
 
 
-ENDLESS = "id IN (SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) = 1)"
+ENDLESS = "id IN (SELECT number FROM endless)"
+ENDLESS_PIPE = """NODE n
+SQL >
+    SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) = 1
+"""
 
 
 @pytest.mark.slow
@@ -226,6 +230,7 @@ def test_what_takes_long_holds_neither_events_nor_the_servers_end(
     tmp_path: Path, run: Run, method: str, path: str, params: dict[str, str]
 ) -> None:
     (tmp_path / "e.datasource").write_text("SCHEMA >\n    id UInt64 `json:$.id`\n\nENGINE_SORTING_KEY id\n")
+    (tmp_path / "endless.pipe").write_text(ENDLESS_PIPE)
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     environment = {"CLICKPIPE_ADMIN_TOKEN": ADMIN_TOKEN, "CLICKPIPE_QUERY_MAX_SECONDS": "60"}
     with start("serve", "--data-dir", "data", cwd=tmp_path, **environment) as server, ThreadPoolExecutor(1) as pool:
