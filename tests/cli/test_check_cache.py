@@ -114,7 +114,7 @@ def test_a_broken_branch_stops_a_check_where_that_is_asked_for(run: Run, tmp_pat
     for how in ((), ("--no-cache",)):
         assert run("check", *how, tmp_path).code == 1
     (tmp_path / "clickpipe.toml").write_text('broken_branches = "no"\n')
-    assert "broken_branches is error or warning, not 'no'" in run("check", tmp_path).err
+    assert "broken_branches must be error or warning, not 'no'" in run("check", tmp_path).err
 
 
 def test_a_cache_that_came_with_the_project_is_not_believed(
