@@ -205,7 +205,7 @@ SLOW = {
         ("/v0/pipes/slow.json", {"q": "SELECT * FROM _"}),
         ("/v0/pipes/planned.json", {"explain": "true"}),
         ("/v0/pipes/planned/explain", {}),
-        ("/v0/datasources/events/delete", {"delete_condition": f"id IN ({SLOW_SQL})", "dry_run": "true"}),
+        ("/v0/datasources/events/delete", {"delete_condition": "id IN (SELECT s FROM slow)", "dry_run": "true"}),
     ],
 )
 @pytest.mark.parametrize("times", [1, 2])
