@@ -22,8 +22,8 @@ from clickpipe.engine.spool import SPOOL_DATABASE, SPOOL_MARK
 _LOGGER = logging.getLogger(__name__)
 _TRY = "import sys; from clickpipe.engine.sessions import session_type; session_type()(sys.argv[1])"
 _STARTS_WITHIN = 300  # seconds
-_FILE = re.compile(r"(?:\(in file|metadata file|Cannot open file) ((?:store|metadata)/[^\n]+?\.sql)\b")
-_STRAY = re.compile(r"Incorrect file extension: ([^\n/]+) in metadata directory ([^\n]+)/\.")
+_FILE = re.compile(r"(?:\(in file|metadata file|Cannot open file) ((?:store|metadata)/[^\n]{1,500}?\.sql)\b")
+_STRAY = re.compile(r"Incorrect file extension: ([^\n/]{1,300}) in metadata directory ([^\n]{1,1000})/\.")
 # Codes of errors about what a file says: nothing is put aside for others, as a lack of memory, space or permission.
 _ABOUT_A_FILE = frozenset({6, 16, 26, 27, 32, 33, 36, 42, 43, 44, 46, 47, 50, 53, 56, 62, 72, 79, 80, 115, 117, 246})
 _CODES = re.compile(r"Code: (\d+)\. DB::")

@@ -36,7 +36,7 @@ TRACES = re.compile(r"Traceback|\bbug in clickpipe|Internal error|File \"/")
 _PARTS = {
     "data": {
         *("catalog.generation", "catalog.sqlite", "catalog.sqlite-shm", "catalog.sqlite-wal", "engine", "lock"),
-        *("server.json", "uploads", "wal"),
+        *("made-by", "server.json", "uploads", "wal"),
     },
     "data/engine": {"config", "running", "spool", "data", "user_files", "repaired"},
     "data/engine/data": {"data", "metadata", "metadata_dropped", "status", "store", "tmp", "uuid"},
@@ -142,6 +142,7 @@ def sandboxed(root: Path) -> Iterator[Sandbox]:
         "CLICKPIPE_ADMIN_TOKEN": ADMIN,
         "CLICKPIPE_LOG_REQUESTS": "all",
         "CLICKPIPE_LOG_LEVEL": "debug",
+        "CLICKPIPE_TRUST_DATA_DIR": "1",  # files with canaries are in it before its first start
     }
     with listening() as knocks, _serving(root, environment) as (process, url):
         other = _made(url, "other_tenant", ADMIN)
