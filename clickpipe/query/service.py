@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from clickpipe.catalog import Live, without_physical_names
 from clickpipe.compiler import BoundQuery
@@ -31,6 +31,8 @@ from clickpipe.query.refusals import failure, hide_secrets, hiding, judge, secre
 from clickpipe.query.result_cache import Facts, ResultCache, facts_of, frozen
 from clickpipe.sql import Composition, reads, within_limits
 from clickpipe.template import BoundSQL, Secrets
+
+_Result = TypeVar("_Result")
 
 
 class QueryService:
@@ -78,17 +80,22 @@ class QueryService:
         Raises ClickpipeError: 404 for an unknown endpoint, 400 for bad parameters, 429 if too many queries wait, and
         the engine's errors as `failure` words them.
         """
-        for last_try in (False, True):
-            live = self.live()
-            try:
-                return await self._call(live, name, options, known)
-            except EngineError as error:
-                if error.name == "UNKNOWN_TABLE" and not last_try and self._live() is not live:
-                    continue  # a deployment was promoted, and the old tables removed, just in between
-                raise with_parameters(failure(error), error, options.values) from error
-        raise AssertionError
+        try:
+            return await self._on_live(partial(self._call, name, options, known))
+        except EngineError as error:
+            raise with_parameters(failure(error), error, options.values) from error
 
-    async def _call(self, live: Live, name: str, options: QueryOptions, known: str) -> Answer:
+    async def _on_live(self, ask: Callable[[Live], Coroutine[Any, Any, _Result]]) -> _Result:
+        """Ask the live deployment; again if another was promoted, and the old tables removed, just in between."""
+        live = self.live()
+        try:
+            return await ask(live)
+        except EngineError as error:
+            if error.name != "UNKNOWN_TABLE" or self._live() is live:
+                raise
+        return await ask(self.live())
+
+    async def _call(self, name: str, options: QueryOptions, known: str, live: Live) -> Answer:
         began = time.perf_counter()
         options = self._bindings.fixed(live, name, options)
         if self._bindings.is_quick(live, name, options.values):
@@ -132,16 +139,18 @@ class QueryService:
 
         Raises ClickpipeError as `endpoint` does, and 403 for callers with row filters.
         """
-        live = self.live()
         if options.is_limited:
             message = "EXPLAIN is not for a token that may read some rows only: it counts parts and granules of all."
             raise ClickpipeError(message, status=403, code="forbidden")
-        plan = replace(options, explain="EXPLAIN indexes = 1", output=format_named("TSVRaw"))
         try:
-            bound = await in_thread(self._judged_call, live, name, self._bindings.fixed(live, name, options))
-            result = await self._run(bound, plan, self._settings)
+            return await self._on_live(partial(self._plan, name, options))
         except EngineError as error:
             raise failure(error) from error
+
+    async def _plan(self, name: str, options: QueryOptions, live: Live) -> list[str]:
+        plan = replace(options, explain="EXPLAIN indexes = 1", output=format_named("TSVRaw"))
+        bound = await in_thread(self._judged_call, live, name, self._bindings.fixed(live, name, options))
+        result = await self._run(bound, plan, self._settings)
         text = hide_secrets(result.body.decode(errors="replace"), bound.params)
         return without_physical_names(text).rstrip("\n").split("\n")
 
@@ -164,12 +173,14 @@ class QueryService:
         (`SERVICE`) that the text names, and raises if the caller may not read it. Raises ClickpipeError unless the text
         is one read-only SELECT over known names.
         """
-        live, began = self.live(), time.perf_counter()
-        parameters = partial(self._bindings.parameters, live)
         try:
-            own = await in_thread(prepare_own, live, text, options, allowed, self._secret, parameters)
+            return await self._on_live(partial(self._select, text, options, allowed))
         except EngineError as error:
             raise failure(error) from error
+
+    async def _select(self, text: str, options: QueryOptions, allowed: Allowed, live: Live) -> Answer:
+        began, parameters = time.perf_counter(), partial(self._bindings.parameters, live)
+        own = await in_thread(prepare_own, live, text, options, allowed, self._secret, parameters)
         try:
             await in_thread(self._judge, live, own.composed, own.options, own.tree)
             await self._stand_alone(live, own)
@@ -179,7 +190,7 @@ class QueryService:
             return Answer(result, rendered=rendered)
         except EngineError as error:
             error.message = hide_secrets(error.message, own.bound.params)
-            raise failure(error) from error
+            raise
 
     async def _stand_alone(self, live: Live, own: Own) -> None:
         """Refuse pipes that do not work on their own: the caller's SQL could supply the names that they lack."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -143,3 +143,24 @@ def test_a_callers_sql_and_what_it_becomes_are_parsed_together(
     monkeypatch.setattr(instance.engine, "execute", counted)
     assert total(sql) == 110
     assert len(parsed) == statements + (2 if "FINAL" in sql and filters else 0), parsed
+
+
+@pytest.mark.parametrize("asked", ["endpoint", "sql", "explain"])
+def test_a_query_is_asked_again_when_a_deployment_has_removed_its_tables(
+    instance: Instance, workspace: Workspace, asked: str
+) -> None:
+    """Each way asks the live deployment of its beginning first, which is replaced before the query runs."""
+    workspace.deploy(FILES)
+    workspace.ingest("a", [{"id": "x", "n": 1}])
+    first = workspace.live
+    workspace.deploy({**FILES, "sums.datasource": SUMS.replace("n Simple", "m Int8, n Simple")}, allow_destructive=True)
+    workspace.deploy({**FILES, "sums.datasource": SUMS.replace("n Simple", "k Int8, n Simple")}, allow_destructive=True)
+    given = [first]
+    service = QueryService(instance.engine, lambda: given.pop() if given else workspace.live)
+    ways: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
+        "endpoint": lambda: service.endpoint("total", QueryOptions()),
+        "sql": lambda: service.sql("SELECT sum(n) AS n FROM sums", QueryOptions(), lambda *_: None),
+        "explain": lambda: service.explain("total", QueryOptions()),
+    }
+    assert asyncio.run(ways[asked]())
+    assert not given
