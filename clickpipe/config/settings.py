@@ -144,6 +144,13 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
             values[field.name] = _convert(field.name, text, f"CLICKPIPE_{field.name.upper()}")
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
     settings = Settings(**values)
+    _require_possible(settings)
+    return settings
+
+
+def _require_possible(settings: Settings) -> None:
+    """Raise ClickpipeError for a value of the right type that is not possible."""
+    _require_no_negative(settings)
     for name, choices in _CHOICES.items():
         if getattr(settings, name) not in choices:
             message = f"{name} must be {' or '.join(choices)}, not {getattr(settings, name)!r}"
@@ -155,7 +162,14 @@ def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = 
         if source not in COPY_SOURCES:
             message = f"copy_sources contains {source!r}, but only {', '.join(COPY_SOURCES)} are supported"
             raise ClickpipeError(message, code="bad_settings")
-    return settings
+
+
+def _require_no_negative(settings: Settings) -> None:
+    for field in fields(Settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, int | float) and value < 0:
+            message = f"{field.name} must be 0 or more, not {value}"
+            raise ClickpipeError(message, code="bad_settings")
 
 
 def _read(path: Path) -> dict[str, Any]:

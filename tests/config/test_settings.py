@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,10 @@ def test_a_mistake_in_the_environment_is_named(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ClickpipeError) as caught:
         load_settings(tmp_path)
     assert caught.value.message == "CLICKPIPE_PORT: port must be of type int, not 'high'"
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Settings) if type(f.default) in {int, float}])
+def test_no_number_is_negative(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"CLICKPIPE_{name.upper()}", "-3")
+    with pytest.raises(ClickpipeError, match=f"{name} must be 0 or more, not -3"):
+        load_settings(tmp_path)
