@@ -26,6 +26,7 @@ _LOGGER = logging.getLogger(__name__)
 _LOOK = 0.25  # seconds between checks of running statements
 _AGAIN, _MOMENT = 0.05, 5.0  # seconds: between checks for an interruption; for a killed statement to end
 _CANCELLED = "Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)"
+_TOO_LATE = "Code: 159. DB::Exception: Timeout exceeded: it was ended after {:g} s. (TIMEOUT_EXCEEDED)"
 _LATE = 2.0  # seconds after a statement's own time limit
 _QUICK, _QUICK_SECONDS = ("CREATE", "DESCRIBE", "DROP", "EXPLAIN", "SELECT parseQueryToJSON"), 60.0  # read no rows
 _Result = TypeVar("_Result")
@@ -259,6 +260,8 @@ class Workers:
                     "a statement that was given up has ended, %.0f s late", time.monotonic() - task.given_up
                 )
                 return
+            if task.killed and isinstance(error, EngineError) and error.name == "QUERY_WAS_CANCELLED":
+                error = _too_late(task)
             if error is not None:
                 task.future.set_exception(error)
             else:
@@ -284,9 +287,11 @@ class Workers:
                     task.killed = True
                     task.kill()
                 elif over > self._grace and not task.given_up:
-                    seconds = f"{task.seconds:g}"
-                    text = f"Code: 159. DB::Exception: Timeout exceeded: it was ended after {seconds} s"
-                    self.give_up(task.future, EngineError(f"{text}. (TIMEOUT_EXCEEDED)"))
+                    self.give_up(task.future, _too_late(task))
+
+
+def _too_late(task: Task) -> EngineError:
+    return EngineError(_TOO_LATE.format(task.seconds))
 
 
 def patience(sql: str, settings: Settings | None) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
 from clickpipe.catalog import PositionStore, Registry
@@ -108,18 +108,22 @@ class Writer:
         positions = channel.open.positions if channel.open is not None else {}
         logged = self._disk.submit(self._append, channel, batch)
         lines = [(r.import_id, r.lines.data) for r in batch]
-        staging.stale = not self._stager.try_stage(staging, lines) or staging.stale
-        self._await_log(channel, staging, logged)
-        assert channel.open is not None  # noqa: S101 - it was just appended to
-        alone = len(batch) == 1 and not channel.open.size
         try:
+            staging.stale = not self._stager.try_stage(staging, lines) or staging.stale
+            self._await_log(channel, logged)
+            assert channel.open is not None  # noqa: S101 - it was just appended to
+            alone = len(batch) == 1 and not channel.open.size
             if staging.stale:
                 self._stager.stage_again(channel.open.segment, staging)
             counts = self._stager.counts(staging.mapping, [r.import_id for r in batch], alone=alone)
-        except Failure as error:
-            staging.stale = True
-            self._take_back(channel, before, positions)
-            raise untaken(channel.data_source, error) from error
+        except Exception as error:
+            staging.stale = True  # has lines that are not in the log
+            wait([logged])
+            if logged.exception() is None:
+                self._take_back(channel, before, positions)
+            if isinstance(error, Failure):
+                raise untaken(channel.data_source, error) from error
+            raise
         channel.open.add(batch, counts)
         channel.open.forget_values()
         return counts
@@ -147,11 +151,10 @@ class Writer:
         channel.open.file.append([Record(r.import_id, r.lines.data, r.position) for r in batch])
         channel.open.positions = furthest((r.position for r in batch), channel.open.positions)
 
-    def _await_log(self, channel: Channel, staging: Staging, logged: Future[None]) -> None:
+    def _await_log(self, channel: Channel, logged: Future[None]) -> None:
         try:
             logged.result()
         except OSError as error:
-            staging.stale = True  # has lines that are not in the log
             raise self._unwritable(channel, error) from None
 
     def _unwritable(self, channel: Channel, error: OSError) -> ClickpipeError:

@@ -15,7 +15,7 @@ from clickpipe.engine.affinity import Apart
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="one core, or not Linux"
 )
-DEAF = "SELECT sum(editDistance(repeat('ab', 20000 + number), repeat('ba', 20000))) FROM numbers(3)"
+DEAF = "SELECT sum(editDistance(repeat('ab', 20000 + number), repeat('ba', 20000))) FROM numbers(12)"
 
 
 def masks() -> dict[int, set[int]]:

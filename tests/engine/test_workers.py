@@ -115,6 +115,15 @@ def test_what_listens_ends_when_it_is_killed(workers: Workers, go_on: threading.
     assert workers.stuck() == []
 
 
+def test_what_is_killed_because_of_its_limit_says_so(workers: Workers, go_on: threading.Event) -> None:
+    def cancelled() -> None:
+        go_on.wait()
+        raise EngineError("Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)")
+
+    with pytest.raises(EngineError, match=r"Timeout exceeded: it was ended after 0\.05 s"):
+        workers.submit(cancelled, go_on.set, 0.05).result(5)
+
+
 def test_what_does_not_listen_is_given_up_and_others_go_on(workers: Workers, go_on: threading.Event) -> None:
     deaf = [workers.submit(go_on.wait, nothing, 0.05) for _ in range(5)]  # more than there are threads
     behind = workers.submit(lambda: 1, nothing, 5.0)

@@ -17,7 +17,7 @@ from clickpipe.ingest.channel import MOVES, Batch, State
 from clickpipe.ingest.log_file import Record, Segment
 from clickpipe.runtime import Workspace
 from tests.conftest import ROOT
-from tests.ingest.conftest import BAD, GOOD, ONE, REFUSED, MakeIngester, counts
+from tests.ingest.conftest import ASKED, BAD, GOOD, ONE, REFUSED, MakeIngester, counts
 from tests.ingest.faults import BUG, FULL, MEMORY, Faults
 
 
@@ -179,3 +179,25 @@ def test_the_documentation_tells_the_same_moves() -> None:
     told = {state: {word for word in re.findall(r"\w+", on) if word in set(State)} for state, on in rows}
     told = {state: on for state, on in told.items() if state in set(State)}
     assert told == {state: set(following) for state, following in MOVES.items()}
+
+
+def test_a_bug_while_lines_are_staged_or_counted_takes_them_back_from_the_log(
+    deployed: Workspace, log: WriteAheadLog, taker: Ingester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*given: object) -> None:
+        time.sleep(0.2)  # the log takes longer than the bug
+        append(*given)  # type: ignore[arg-type]
+
+    def bug(*_: object, **__: object) -> None:
+        raise KeyError("a bug of ours")
+
+    append = taker._writer._append
+    monkeypatch.setattr(taker._writer, "_append", slow)
+    for method in ("try_stage", "counts"):
+        with monkeypatch.context() as during:
+            during.setattr(taker._writer._stager, method, bug)
+            with pytest.raises(KeyError):
+                taker.submit(deployed.id, "events", Lines.of([ASKED])).result(timeout=20)
+        assert log.unfinished() == []
+    assert taker.submit(deployed.id, "events", Lines.of([ASKED])).result(timeout=20).readable
+    assert counts(deployed) == (1, 0, 1)
