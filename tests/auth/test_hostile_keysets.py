@@ -80,8 +80,8 @@ HOSTILE = {
     "no HTTP": lambda client: client.sendall(b"\0" * 1000),
     "nothing": lambda _: None,
     "a body without end": without_end(OK + b"\r\n", b" " * 1_000_000, 0),
-    "a slow body": without_end(OK + b"\r\n", b" ", 0.05),
-    "a slow header": without_end(OK, b"X", 0.05),
+    "a slow body": without_end(OK + b"\r\n", b" ", 0.4),
+    "a slow header": without_end(OK, b"X", 0.4),
     "another place": moved,
 }
 
@@ -106,7 +106,7 @@ def test_it_stops_neither_the_start_nor_the_end(provider: Provider) -> None:
     keys = KeySet(provider.url, lambda: None)
     assert keys.find(None) is None
     keys.close()
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 15
 
 
 def test_keys_stay_until_there_are_others(provider: Provider, request: pytest.FixtureRequest) -> None:

@@ -68,10 +68,10 @@ class Broker:
         self.topic = f"t{uuid.uuid4().hex[:8]}"
         if servers:
             admin = AdminClient({"bootstrap.servers": servers})
-            admin.create_topics([NewTopic(self.topic, 4, 1)])[self.topic].result(10)
+            admin.create_topics([NewTopic(self.topic, 4, 1)])[self.topic].result(60)
 
     def _mocked(self) -> str:
-        found = self.producer.list_topics(timeout=10)
+        found = self.producer.list_topics(timeout=60)
         return ",".join(f"{b.host}:{b.port}" for b in found.brokers.values())
 
     def send(self, numbers: range, partition: int = 0) -> None:
@@ -88,7 +88,7 @@ class Broker:
         """What the group has committed, of partitions 0 to 3."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": f"of_{self.topic}"})
         try:
-            found = consumer.committed([TopicPartition(self.topic, part) for part in range(4)], timeout=10)
+            found = consumer.committed([TopicPartition(self.topic, part) for part in range(4)], timeout=60)
             return {one.partition: one.offset for one in found if one.offset >= 0}
         finally:
             consumer.close()

@@ -115,7 +115,7 @@ def test_latest_begins_behind_what_was_there(workspace: Workspace, mock: Broker,
 def test_an_offset_that_is_gone_is_told(instance: Instance, workspace: Workspace, mock: Broker, start: Start) -> None:
     workspace.deploy(files(mock.servers, mock.topic))
     mock.send(range(10))
-    cluster = mock.producer.list_topics(timeout=10).cluster_id
+    cluster = mock.producer.list_topics(timeout=60).cluster_id
     source = f"kafka {cluster}/{mock.topic}/of_{mock.topic}"
     instance.catalog.positions.advance(workspace.id, "events", {source: {"0": 5000}})
     reader = start()

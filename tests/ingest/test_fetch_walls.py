@@ -189,7 +189,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n"
         _drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
         _drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"),
         _drip(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
-        lambda _wire, _path: time.sleep(10),
+        lambda _wire, _path: time.sleep(30),
     ],
     ids=["status", "header", "headers", "body", "chunks", "chunk", "continue", "nothing"],
 )
@@ -200,7 +200,7 @@ def test_a_slow_server_is_left_when_the_time_is_over(site: Site, tmp_path: Path,
     with pytest.raises(ClickpipeError, match="too slow") as error:
         get(f"http://{PUBLIC}:{site.port}/slow", tmp_path / "file", seconds=0.5)
     assert error.value.status == 408
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_redirects_have_one_time_together(site: Site, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ class Machine(RuleBasedStateMachine):
         """Have nothing fail, and wait until each row is where it belongs."""
         self.world.failures = self.world.full = 0
         asked = [sent.belongs() for sent in self._sent]
-        due = time.monotonic() + 10
+        due = time.monotonic() + 60
         while (wrong := self._wrong(asked)) and time.monotonic() < due:
             time.sleep(0.05)
         assert not wrong

@@ -143,8 +143,8 @@ def test_what_can_be_stopped_is_until_it_ends(instance: Instance, deployed: Work
     def work(report: Report) -> dict[str, int]:
         with report.stoppable(stopped.release):
             inside.set()
-            assert stopped.acquire(timeout=10)  # the first time it was too early, say
-            assert stopped.acquire(timeout=10)
+            assert stopped.acquire(timeout=60)  # the first time it was too early, say
+            assert stopped.acquire(timeout=60)
         report.check()
         raise AssertionError
 
@@ -264,7 +264,7 @@ def test_jobs_of_one_kind_keep_no_others_waiting(instance: Instance, deployed: W
     going, through = threading.Event(), threading.Event()
 
     def hold(_: Report) -> Mapping[str, Any]:
-        going.wait(20)
+        going.wait(120)
         return {}
 
     def pass_by(_: Report) -> Mapping[str, Any]:
@@ -275,7 +275,7 @@ def test_jobs_of_one_kind_keep_no_others_waiting(instance: Instance, deployed: W
         runner.submit(deployed.id, "import", "a", hold)
         runner.submit(deployed.id, "import", "b", hold)
         runner.submit(deployed.id, "copy", "c", pass_by)
-        assert through.wait(10)
+        assert through.wait(60)
     finally:
         going.set()
         runner.close()

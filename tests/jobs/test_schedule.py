@@ -188,7 +188,7 @@ def test_the_clock_is_watched_until_close(deployed: Workspace) -> None:
     watching = CopySchedule(Copies(lambda _workspace, name: deployed.copy(name), live), tick=0.001)
     watching.start()
     for _ in range(2):
-        assert looked.wait(10)
+        assert looked.wait(60)
         looked.clear()
     watching.close()
     watching.close()

@@ -48,8 +48,8 @@ def main(step, folder, rows):
             slow, other = instance.workspaces.create("bolt"), instance.workspaces.create("acme")
             slow.deploy(SLOW)
             other.deploy({"events.datasource": EVENTS})
-            slow.data.submit("events", lines(int(rows)), wait=False).result(10)
-            other.data.submit("events", lines(7), wait=False).result(10)
+            slow.data.submit("events", lines(int(rows)), wait=False).result(60)
+            other.data.submit("events", lines(7), wait=False).result(60)
             time.sleep(2.5)  # the insert has begun
         slow, other = instance.workspaces.named("bolt"), instance.workspaces.named("acme")
         began = time.monotonic()
@@ -109,8 +109,8 @@ def test_a_workspace_that_is_never_gone_holds_no_schedule(instance: Instance, mo
     began = time.monotonic()
     for _ in range(3):
         instance.maintenance.run()
-    assert time.monotonic() - began < 5
-    until = time.monotonic() + 10
+    assert time.monotonic() - began < 25
+    until = time.monotonic() + 60
     while workspaces.get(made[1].id) is not None:
         assert time.monotonic() < until
         time.sleep(0.01)

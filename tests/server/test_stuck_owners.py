@@ -43,7 +43,7 @@ def stick(made: Workers, go_on: threading.Event, whose: str, count: int) -> None
         deaf = [made.submit(go_on.wait, nothing, 0.05) for _ in range(count)]
     for future in deaf:
         with pytest.raises(EngineError, match="Timeout exceeded"):
-            future.result(5)
+            future.result(60)
 
 
 def test_more_of_an_owner_waits_until_one_ends(made: Workers, go_on: threading.Event) -> None:
@@ -52,11 +52,11 @@ def test_more_of_an_owner_waits_until_one_ends(made: Workers, go_on: threading.E
     with working_for("bolt"):
         behind = [made.submit(partial(int, n), nothing) for n in range(5)]
     with working_for("acme"):
-        assert [made.submit(partial(int, n), nothing).result(5) for n in range(20)] == list(range(20))
-    assert made.submit(partial(int, 7), nothing).result(5) == 7
+        assert [made.submit(partial(int, n), nothing).result(60) for n in range(20)] == list(range(20))
+    assert made.submit(partial(int, 7), nothing).result(60) == 7
     assert not any(one.done() for one in behind)
     go_on.set()
-    assert [one.result(5) for one in behind] == list(range(5))
+    assert [one.result(60) for one in behind] == list(range(5))
     while made.stuck():
         time.sleep(0.01)
     assert made.stuck_of() == {}
@@ -95,12 +95,12 @@ def test_queries_of_a_workspace_are_refused_while_twice_its_threads_are_lost(
         own.submit("x", {}, "JSON", {}, "bolt")
     assert refused.value.status == 429
     for number in range(20):
-        own.submit(str(number), {}, "JSON", {}, "acme").future.result(5)
+        own.submit(str(number), {}, "JSON", {}, "acme").future.result(60)
     assert own.waiting == own.running == 0
     go_on.set()
     while made.stuck():
         time.sleep(0.01)
-    own.submit("x", {}, "JSON", {}, "bolt").future.result(5)
+    own.submit("x", {}, "JSON", {}, "bolt").future.result(60)
 
 
 def test_a_token_whose_sql_is_lost_gets_no_more_of_its_own_and_stops_no_other(
@@ -116,12 +116,12 @@ def test_a_token_whose_sql_is_lost_gets_no_more_of_its_own_and_stops_no_other(
         own.submit("x", {}, "JSON", {}, "bolt", ("bolt", "mallory"))
     assert refused.value.status == 429
     for number in range(9):
-        own.submit(str(number), {}, "JSON", {}, "bolt", ("bolt", "alice")).future.result(5)
-        own.submit(str(number), {}, "JSON", {}, "bolt").future.result(5)  # an endpoint
+        own.submit(str(number), {}, "JSON", {}, "bolt", ("bolt", "alice")).future.result(60)
+        own.submit(str(number), {}, "JSON", {}, "bolt").future.result(60)  # an endpoint
     go_on.set()
     while made.stuck():
         time.sleep(0.01)
-    own.submit("x", {}, "JSON", {}, "bolt", ("bolt", "mallory")).future.result(5)
+    own.submit("x", {}, "JSON", {}, "bolt", ("bolt", "mallory")).future.result(60)
 
 
 def test_one_that_is_lost_leaves_the_others(
@@ -132,7 +132,7 @@ def test_one_that_is_lost_leaves_the_others(
     assert isinstance(own.submit("deaf", {}, "JSON", {}, "bolt").future.exception(5), EngineError)
     asked = [own.submit(str(n), {}, "JSON", {}, "bolt").future for n in range(9)]
     for future in asked:
-        future.result(5)
+        future.result(60)
     assert made.stuck_of() == {"bolt": 1}
 
 

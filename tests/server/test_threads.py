@@ -93,7 +93,7 @@ class held:  # noqa: N801 - used as a function
 
     def __enter__(self) -> threading.Event:
         self._thread.start()
-        assert self._begun.wait(10)
+        assert self._begun.wait(60)
         return self._go_on
 
     def __exit__(self, *_: object) -> None:
