@@ -8,6 +8,7 @@ from clickpipe.engine import Engine, EngineError, once
 from clickpipe.ingest.channel import Batch, Channel, Staging
 from clickpipe.ingest.insert import Inserted
 from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.kept_file import KeptFile
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.narrow import Narrowed
@@ -58,6 +59,7 @@ class DirectInsert:
         kept = self._stager.kept(channel, staging)
         if kept is None or kept.take_values(batch.columns, b"".join(batch.values)) is not None:
             return False
+        KeptFile(batch.segment).write(kept.dump())
         self._log.write_refused(batch.segment, Narrowed((), once=True).as_dict())
         kept.write(batch.segment.token)
         return True

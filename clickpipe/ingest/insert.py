@@ -15,6 +15,7 @@ from typing import Any
 from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Params
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.kept import TRIES, Kept
+from clickpipe.ingest.kept_file import KeptFile
 from clickpipe.ingest.mapping import IN_ONE_BLOCK, RowMapping
 from clickpipe.ingest.narrow import Narrowed, Refused, narrow
 from clickpipe.ingest.numbered import Prepared, numbered_rows, prepared
@@ -33,6 +34,7 @@ class StagedRows:
     `probe` gives the copy of table and views that tells who refuses them; `ahead`: they are sent through it first.
     `one_block`: they were staged by one statement, and need no sorting to be inserted as one block.
     `kept`, where views may judge the same rows in two ways, gives the copy that keeps what they make of them, or None.
+    `file`, if any, is where that is stored until it is written.
     """
 
     mapping: RowMapping
@@ -43,6 +45,7 @@ class StagedRows:
     ahead: bool
     one_block: bool = False
     kept: Callable[[], Kept | None] | None = None
+    file: KeptFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +131,9 @@ def _write_kept(
     """Write the fitting rows together with what the views made of them when they were checked."""
     mapping = rows.mapping
     refused: tuple[Refused, ...] = known.refused if known else ()
-    error = kept.take(mapping.good) if not refused else None
-    if refused or error is not None:
+    restored = known is not None and rows.file is not None and kept.restore(rows.file.read())
+    error = kept.take(mapping.good) if not refused and not restored else None
+    if not restored and (refused or error is not None):
         with numbered_rows(engine, mapping) as (table, count):
             rest, params = _without(table, refused)
             with prepared(engine, mapping, rest, params) as fitting:
@@ -141,6 +145,8 @@ def _write_kept(
             where, why = refused[0].where, refused[0].why
             _LOGGER.warning("%d of %d rows are refused by %s, and go to quarantine: %s", len(found), count, where, why)
     if known is None:
+        if rows.file is not None:
+            rows.file.write(kept.dump())
         keep(Narrowed(refused, once=True))
     kept.write(rows.token)
     if not refused:

@@ -3,20 +3,23 @@
 A view that may decide differently about the same rows (`uncertain.py`) is asked only once: rows that it accepts before
 the table has them might be refused after. So rows first go into copies of the table and of every target, in memory,
 connected by the same views. The contents of these are then written, each table separately and without its views, which
-have done their part.
+have done their part. `dump` and `restore` let them outlive the process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 
 from clickpipe.catalog import Live
 from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Settings, once, without_views
 from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.log_file import Record
 from clickpipe.ingest.narrow import Refused, narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import execute_patiently, patiently, retarget
 
+_LOGGER = logging.getLogger(__name__)
 TRIES = 20  # for a row that was accepted before, and is refused at random now
 _ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # makes the blocks of several pieces one block
 
@@ -29,7 +32,7 @@ class Kept:
         self._engine = engine
         self._probe = Probe(engine, live, data_source, f"{owner}_kept", keeps=True)
         self._tables = {name: live.physical.tables[name] for name in self._probe.names}
-        self._in_pieces = self._used = False
+        self._in_pieces, self._used = False, True  # who stopped before may have left rows in the copies
 
     def take(self, statement: str, settings: Settings | None = None) -> EngineError | None:
         """Keep the rows of an insert, and nothing else; return the error if they are refused.
@@ -62,11 +65,7 @@ class Kept:
         `piece(first, end)` returns the insert of a range of rows. With `again`, all of them were accepted before, so
         none is refused for good. Raises EngineError for a temporary error, and for a row that is refused again.
         """
-        self.clear()
-        for name in self._tables:
-            copy = self._probe.copy_of(name)
-            self._engine.execute(f"DROP TABLE IF EXISTS {_gathered(copy)}")
-            self._engine.execute(f"CREATE TABLE {_gathered(copy)} AS {copy} ENGINE = Memory")
+        self._begin_gathered()
 
         def look(first: int, end: int) -> tuple[str, str] | None:
             error = self.take(piece(first, end), settings)
@@ -81,6 +80,48 @@ class Kept:
         self.clear()
         self._in_pieces = True
         return found
+
+    def _begin_gathered(self) -> None:
+        self.clear()
+        for name in self._tables:
+            copy = self._probe.copy_of(name)
+            self._engine.execute(f"DROP TABLE IF EXISTS {_gathered(copy)}")
+            self._engine.execute(f"CREATE TABLE {_gathered(copy)} AS {copy} ENGINE = Memory")
+
+    def dump(self) -> list[Record]:
+        """Return everything that is kept: a record for each table. Raises EngineError."""
+        found = []
+        for name, table in self._tables.items():
+            rows = f"SELECT * FROM {self._rows_of(name)}{_ONE_BY_ONE}"
+            found.append(Record(table, self._engine.execute(rows, output="Native", settings=ONE_BLOCK).body))
+        return found
+
+    def restore(self, records: Sequence[Record]) -> bool:
+        """Keep what `dump` returned; return False if that is not possible: it is incomplete, or of other tables.
+
+        Raises EngineError for a temporary error.
+        """
+        if [record.import_id for record in records] != list(self._tables.values()):
+            return False
+        self._begin_gathered()
+        self._in_pieces = True
+        try:
+            for name, record in zip(self._tables, records, strict=True):
+                if record.lines:
+                    into = _gathered(self._probe.copy_of(name))
+                    patiently(lambda into=into, rows=record.lines: self._engine.load(into, "Native", rows))  # type: ignore[misc]
+        except EngineError as error:
+            if is_passing(error):
+                raise
+            _LOGGER.warning("what views made of rows before cannot be read, so they run again: %s", error)
+            self.clear()
+            return False
+        return True
+
+    def _rows_of(self, name: str) -> str:
+        """Return the table that has what is kept for a data source."""
+        copy = self._probe.copy_of(name)
+        return _gathered(copy) if self._in_pieces else copy
 
     def _take_again(self, piece: str) -> None:
         """Keep a row that was accepted before. Raises EngineError if it is refused every time."""
@@ -104,13 +145,12 @@ class Kept:
     def write(self, token: str) -> None:
         """Write everything that is kept; repeating it with the same token has no effect. Raises EngineError."""
         for number, (name, table) in enumerate(self._tables.items()):
-            copy = self._probe.copy_of(name)
             settings: Settings = {
                 **ONE_BLOCK,
                 **once(f"{token}/{name}" if number else token),
                 **without_views(table),
             }
-            rows = f"INSERT INTO {table} SELECT * FROM {_gathered(copy) if self._in_pieces else copy}{_ONE_BY_ONE}"
+            rows = f"INSERT INTO {table} SELECT * FROM {self._rows_of(name)}{_ONE_BY_ONE}"
             execute_patiently(self._engine, rows, settings)
         self.clear()
 

@@ -5,7 +5,8 @@ inserted, and removed afterwards. Its name is the insert's deduplication token, 
 inserted again without duplicates.
 
 Layout: `<folder>/<workspace>/<data source>/<number>.wal` (`log_file.py`). Next to it, `<number>.refused` is JSON: which
-rows go to quarantine because a view or the table refuses them, and why.
+rows go to quarantine because a view or the table refuses them, and why; and `<number>.kept` is what views made of the
+others (`kept_file.py`).
 
 An inserted segment stays until the file system has written out ClickHouse's files (`settle`), and until ClickHouse is
 known to have stored all of it: after a power loss, or on a full disk, either the rows are there or the segment is
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from clickpipe.engine import Engine, Look
 from clickpipe.ingest.durable import sync_file_system, sync_folder
+from clickpipe.ingest.kept_file import KeptFile
 from clickpipe.ingest.log_file import OpenSegment, Record, Segment, unread_suffix
 
 _LOGGER = logging.getLogger(__name__)
@@ -81,7 +83,7 @@ class WriteAheadLog:
     def remove(self, segment: Segment) -> None:
         """Remove a segment whose rows are on the engine's disk. Raises OSError."""
         segment.path.unlink(missing_ok=True)
-        _refused(segment).unlink(missing_ok=True)
+        _forget_decisions(segment)
 
     def inserted(self, segment: Segment, since: Look) -> None:
         """Remove a segment whose rows are in the engine, as soon as they are on disk there.
@@ -181,9 +183,10 @@ class WriteAheadLog:
         """Return the segments left by a stopped server, oldest first; remove other leftovers."""
         for path in self._folder.glob("*/*/*.new"):
             path.unlink()
-        for path in self._folder.glob("*/*/*.refused"):
-            if not any(path.with_suffix(of).exists() for of in (".wal", ".rejected")):
-                path.unlink(missing_ok=True)
+        for kind in ("refused", "kept"):
+            for path in self._folder.glob(f"*/*/*.{kind}"):
+                if not any(path.with_suffix(of).exists() for of in (".wal", ".rejected")):
+                    path.unlink(missing_ok=True)
         found = [Segment(p.parent.parent.name, p.parent.name, p) for p in self._folder.glob("*/*/*.wal")]
         return sorted(found, key=lambda s: s.path.name)
 
@@ -205,9 +208,15 @@ class WriteAheadLog:
         path = segment.path.with_suffix(suffix)
         segment.path.rename(path)
         if suffix == ".torn":  # a rejected one may be taken back, with the same decisions about its rows
-            _refused(segment).unlink(missing_ok=True)
+            _forget_decisions(segment)
         return path
 
 
 def _refused(segment: Segment) -> Path:
     return segment.path.with_suffix(".refused")
+
+
+def _forget_decisions(segment: Segment) -> None:
+    """Remove what was decided about a segment's rows, and what views made of them."""
+    _refused(segment).unlink(missing_ok=True)
+    KeptFile(segment).path.unlink(missing_ok=True)

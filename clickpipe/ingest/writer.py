@@ -20,6 +20,7 @@ from clickpipe.ingest.decoder import Judged
 from clickpipe.ingest.direct import DirectInsert
 from clickpipe.ingest.insert import Inserted, StagedRows, insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
+from clickpipe.ingest.kept_file import KeptFile
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.log_file import Record
 from clickpipe.ingest.mapping import RowMapping
@@ -250,6 +251,7 @@ class Writer:
             has_views(staging.live, channel.data_source),
             one_block,
             partial(self._stager.kept, channel, staging) if self._stager.is_uncertain(channel, staging) else None,
+            KeptFile(batch.segment),
         )
         known = Narrowed.of(kept) if kept is not None else None
         sever = partial(self._standbys.sever, channel.workspace)
