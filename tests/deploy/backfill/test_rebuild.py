@@ -126,7 +126,8 @@ def test_a_view_may_read_a_quarantine(instance: Instance, workspace: Workspace) 
     }
     workspace.deploy(files)
     workspace.ingest("events", [{"id": "a", "n": 1}, {"id": "b", "n": "many"}])
-    for job in (workspace.jobs.rebuild("bad_mv"), workspace.jobs.populate(Population("bad_mv", truncate=True))):
+    for start in (workspace.jobs.rebuild, lambda view: workspace.jobs.populate(Population(view, truncate=True))):
+        job = start("bad_mv")
         instance.jobs.wait(job.id)
         ended = instance.catalog.jobs.get(workspace.id, job.id)
         assert ended is not None
