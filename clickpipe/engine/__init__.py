@@ -44,6 +44,8 @@ from clickpipe.engine.settings import (
     split_cache,
     tagged,
     threads,
+    views_may_fail,
+    views_without_rows,
     without_views,
 )
 from clickpipe.engine.spool import ABSENT, NoSlot, reads_csv
@@ -109,6 +111,8 @@ __all__ = [
     "tagged",
     "threads",
     "throwaway",
+    "views_may_fail",
+    "views_without_rows",
     "whole",
     "without_views",
     "work_for",

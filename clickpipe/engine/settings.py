@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clickpipe.engine.protocol import Settings
 
@@ -99,8 +99,19 @@ def without_views(table: str) -> Settings:
     return {
         "additional_table_filters": hidden,
         "empty_result_for_aggregation_by_empty_set": 1,
-        "materialized_views_ignore_errors": 1,  # a view's sub-query may fail without rows, too
+        **views_may_fail(),  # a view's sub-query may fail without rows, too
     }
+
+
+def views_may_fail() -> Settings:
+    """Return the settings of an insert whose rows are written without a view that fails, and those behind it."""
+    return {"materialized_views_ignore_errors": 1}
+
+
+def views_without_rows(table: str, places: Sequence[int]) -> Settings:
+    """Return the settings of an insert of one block into `table` of which views do not see the rows at `places`."""
+    seen = f"rowNumberInBlock() NOT IN ({', '.join(str(int(place)) for place in places)})"
+    return {"additional_table_filters": {table.replace("`", ""): seen}}
 
 
 def split_cache(settings: Settings) -> tuple[Settings, float]:

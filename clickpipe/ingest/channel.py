@@ -21,6 +21,7 @@ from clickpipe.ingest.position import Position, Positions
 from clickpipe.ingest.probe import Probe
 
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds
+ATTEMPTS = 6  # in 19 seconds; after these, a view that turned against rows goes without them
 
 
 @dataclass(frozen=True, slots=True)

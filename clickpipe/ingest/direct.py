@@ -6,12 +6,12 @@ import logging
 
 from clickpipe.engine import Engine, EngineError, once
 from clickpipe.ingest.channel import Batch, Channel, Staging
-from clickpipe.ingest.insert import Inserted
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.kept_file import KeptFile
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.narrow import Narrowed
+from clickpipe.ingest.staged import Inserted
 from clickpipe.ingest.staging import Stager
 from clickpipe.ingest.uncertain import has_views
 from clickpipe.ingest.writes import patiently

@@ -18,11 +18,12 @@ from clickpipe.ingest.body import Lines
 from clickpipe.ingest.csv_rows import CsvRows, csv_texts
 from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
-from clickpipe.ingest.insert import StagedRows, insert_staged
+from clickpipe.ingest.insert import insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
 from clickpipe.ingest.kept import Kept
 from clickpipe.ingest.mapping import RowMapping, build_mapping
 from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.staged import StagedRows
 from clickpipe.ingest.typed_rows import TypedRows, loaded
 from clickpipe.ingest.uncertain import has_only_own_views, has_views, is_uncertain
 from clickpipe.ingest.writes import Sever, retarget

@@ -8,63 +8,24 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Params
 from clickpipe.ingest.judge import is_passing
-from clickpipe.ingest.kept import TRIES, Kept
-from clickpipe.ingest.kept_file import KeptFile
-from clickpipe.ingest.mapping import IN_ONE_BLOCK, RowMapping
-from clickpipe.ingest.narrow import Narrowed, Refused, narrow
+from clickpipe.ingest.kept import Kept
+from clickpipe.ingest.lacking import tell_of_lack, write_lacking
+from clickpipe.ingest.mapping import IN_ONE_BLOCK
+from clickpipe.ingest.narrow import TRIES, Narrowed, Refused, narrow
 from clickpipe.ingest.numbered import Prepared, numbered_rows, prepared
 from clickpipe.ingest.probe import Probe
+from clickpipe.ingest.staged import Inserted, StagedRows
 from clickpipe.ingest.writes import Sever, execute_patiently, never, retarget, write
 
 _LOGGER = logging.getLogger(__name__)
 _FEW = 4  # rows that are written at once where a view may take them and refuse them
 AT_ONCE = 3  # concurrent probes for refused rows
-
-
-@dataclass(frozen=True, slots=True)
-class StagedRows:
-    """Rows that are staged by a mapping: how many fit and do not, and the token of their insert.
-
-    `probe` gives the copy of table and views that tells who refuses them; `ahead`: they are sent through it first.
-    `one_block`: they were staged by one statement, and need no sorting to be inserted as one block.
-    `kept`, where views may judge the same rows in two ways, gives the copy that keeps what they make of them, or None.
-    `file`, if any, is where that is stored until it is written.
-    """
-
-    mapping: RowMapping
-    good: int
-    bad: int
-    token: str
-    probe: Callable[[], Probe]
-    ahead: bool
-    one_block: bool = False
-    kept: Callable[[], Kept | None] | None = None
-    file: KeptFile | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """The result for staged rows: by import id, how many were refused, and the reason for one of them."""
-
-    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
-
-    def __add__(self, other: Inserted) -> Inserted:
-        """Return the sum of both."""
-        found = dict(self.refused)
-        for name, (count, why) in other.refused.items():
-            found[name] = (count + found.get(name, (0, ""))[0], why)
-        return Inserted(found)
-
-    @property
-    def rows(self) -> int:
-        """Return how many rows were refused."""
-        return sum(count for count, _ in self.refused.values())
 
 
 def insert_staged(
@@ -139,7 +100,7 @@ def _write_kept(
             with prepared(engine, mapping, rest, params) as fitting:
                 if error is not None and kept.take(fitting.some(0, 0)) is not None:
                     raise error  # the error is not about rows
-                found = kept.gather(fitting.some, len(fitting.numbers), again=known is not None)
+                found = kept.gather(fitting.some, len(fitting.numbers), again=known is not None, lacking=rows.lacking)
         if found:
             refused = tuple(replace(one, row=fitting.numbers[one.row]) for one in found)
             where, why = refused[0].where, refused[0].why
@@ -229,28 +190,43 @@ def _look(engine: Engine, probe: Probe, fitting: Prepared, first: int, end: int)
 
 def _write_rest(engine: Engine, rows: StagedRows, known: Narrowed, sever: Sever) -> Inserted:
     """Write the accepted rows, and put the refused ones in quarantine."""
-    mapping = rows.mapping
-    with numbered_rows(engine, mapping) as (table, _count):
+    with numbered_rows(engine, rows.mapping) as (table, _count):
+        lacking: list[Refused] = []
         if known.pieces:
+            tries = TRIES if rows.kept is not None else 1
             for first, end in known.pieces:
                 some = f"(SELECT * FROM {table} WHERE __row >= {first} AND __row < {end})"
-                _write_piece(engine, rows, mapping.good_of(some), f"{rows.token}/{first}-{end}", sever)
+                lacking += _write_some(engine, rows, some, {}, f"{rows.token}/{first}-{end}", sever, tries)
         else:
             rest, params = _without(table, known.refused)
-            write(engine, mapping.good_of(rest) + IN_ONE_BLOCK, rows.token, sever, params)
-        return _write_refused(engine, rows, known.refused, table, sever) if known.refused else Inserted()
+            lacking = _write_some(engine, rows, rest, params, rows.token, sever)
+        found = _write_refused(engine, rows, known.refused, table, sever) if known.refused else Inserted()
+        return replace(found, lack=tell_of_lack(rows.probe().names[0], lacking)) if lacking else found
 
 
-def _write_piece(engine: Engine, rows: StagedRows, statement: str, token: str, sever: Sever) -> None:
-    """Write rows that are taken on their own; several times where a view may take them and refuse them."""
-    for left in reversed(range(TRIES if rows.kept is not None else 1)):
+def _write_some(
+    engine: Engine, rows: StagedRows, some: str, params: Params, token: str, sever: Sever, tries: int = 1
+) -> list[Refused]:
+    """Write rows that are taken on their own, in several tries; return those that a view lacks, if that may be."""
+    statement = rows.mapping.good_of(some)
+    for left in reversed(range(tries)):
         try:
-            write(engine, statement + IN_ONE_BLOCK, token, sever)
+            write(engine, statement + IN_ONE_BLOCK, token, sever, params)
         except EngineError as error:
-            if is_passing(error) or not left:
+            if is_passing(error) or (not left and not rows.lacking):
                 raise
+            if left:
+                continue
+            with prepared(engine, rows.mapping, some, params) as fitting:
+                look = partial(_look, engine, rows.probe(), fitting)
+                run = partial(write, engine, token=token, sever=sever, params=params)
+                found = write_lacking(fitting, look, statement, lambda sql, how, run=run: run(sql, how=how))  # type: ignore[misc]
+            if not found:
+                raise
+            return found
         else:
-            return
+            break
+    return []
 
 
 def _write_refused(

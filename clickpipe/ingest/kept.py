@@ -12,15 +12,15 @@ import logging
 from collections.abc import Callable, Sequence
 
 from clickpipe.catalog import Live
-from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Settings, once, without_views
+from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Settings, once, views_may_fail, without_views
 from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.lacking import tell_of_lack
 from clickpipe.ingest.log_file import Record
-from clickpipe.ingest.narrow import Refused, narrow
+from clickpipe.ingest.narrow import TRIES, Refused, narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import execute_patiently, patiently, retarget
 
 _LOGGER = logging.getLogger(__name__)
-TRIES = 20  # for a row that was accepted before, and is refused at random now
 _ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # makes the blocks of several pieces one block
 
 
@@ -58,19 +58,26 @@ class Kept:
         return None
 
     def gather(
-        self, piece: Callable[[int, int], str], rows: int, *, again: bool, settings: Settings | None = None
+        self,
+        piece: Callable[[int, int], str],
+        rows: int,
+        *,
+        again: bool,
+        lacking: bool = False,
+        settings: Settings | None = None,
     ) -> list[Refused]:
         """Keep these rows except those that are refused on their own; return the refused ones.
 
         `piece(first, end)` returns the insert of a range of rows. With `again`, all of them were accepted before, so
-        none is refused for good. Raises EngineError for a temporary error, and for a row that is refused again.
+        none is refused for good; one that is refused every time raises EngineError, or is kept without what the view
+        makes of it, with `lacking`. Raises EngineError for a temporary error.
         """
         self._begin_gathered()
 
         def look(first: int, end: int) -> tuple[str, str] | None:
             error = self.take(piece(first, end), settings)
             if error is not None and again and end - first == 1:
-                self._take_again(piece(first, end))
+                self._take_again(piece(first, end), lacking=lacking)
             elif error is not None:
                 return self.refused_by(error)
             self._put_by()
@@ -123,14 +130,17 @@ class Kept:
         copy = self._probe.copy_of(name)
         return _gathered(copy) if self._in_pieces else copy
 
-    def _take_again(self, piece: str) -> None:
-        """Keep a row that was accepted before. Raises EngineError if it is refused every time."""
-        for number in range(TRIES):
-            error = self.take(piece)
-            if error is None:
+    def _take_again(self, piece: str, *, lacking: bool) -> None:
+        """Keep a row that was accepted before: see `gather`. Raises EngineError if it is refused every time."""
+        for _ in range(TRIES - 1):
+            if self.take(piece) is None:
                 return
-            if number == TRIES - 1:
-                raise error
+        error = self.take(piece)
+        if error is None:
+            return
+        if not lacking or self.take(piece, views_may_fail()) is not None:
+            raise error
+        tell_of_lack(self._probe.names[0], [Refused(0, *self.refused_by(error))])
 
     def _put_by(self) -> None:
         """Add what is kept to the pieces collected before."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from clickpipe.engine import owner, work_for
 
+TRIES = 20  # for a row that was accepted before, and is refused at random now
 _FAN = 4  # parts to split a refused range into
 _FEW, _MANY = 16, 32  # rows per piece, number of pieces: if all of these are refused, so are many of their rows
 

@@ -15,10 +15,10 @@ from functools import partial
 from clickpipe.catalog import PositionStore, Registry
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine
-from clickpipe.ingest.channel import Batch, Channel, Ingestion, IngestResult, Staging, State
+from clickpipe.ingest.channel import ATTEMPTS, Batch, Channel, Ingestion, IngestResult, Staging, State
 from clickpipe.ingest.decoder import Judged
 from clickpipe.ingest.direct import DirectInsert
-from clickpipe.ingest.insert import Inserted, StagedRows, insert_staged
+from clickpipe.ingest.insert import insert_staged
 from clickpipe.ingest.judge import Failure, is_passing
 from clickpipe.ingest.kept_file import KeptFile
 from clickpipe.ingest.log import WriteAheadLog
@@ -27,6 +27,7 @@ from clickpipe.ingest.mapping import RowMapping
 from clickpipe.ingest.narrow import Narrowed
 from clickpipe.ingest.parts import hold_back
 from clickpipe.ingest.position import Positions, furthest
+from clickpipe.ingest.staged import Inserted, StagedRows
 from clickpipe.ingest.staging import Stager
 from clickpipe.ingest.uncertain import has_views
 from clickpipe.ingest.untaken import untaken
@@ -209,6 +210,8 @@ class Writer:
         batch.to(State.INSERTED)
         self._log.inserted(batch.segment, since)
         self._tell(channel, batch, time.monotonic() - started, found)
+        if found.lack:
+            self._tell(channel, batch, 0.0, Inserted(), found.lack)
         return found
 
     def _insert_live(self, channel: Channel, batch: Batch, *, first: bool) -> Inserted:
@@ -252,6 +255,7 @@ class Writer:
             one_block,
             partial(self._stager.kept, channel, staging) if self._stager.is_uncertain(channel, staging) else None,
             KeptFile(batch.segment),
+            batch.attempts >= ATTEMPTS,
         )
         known = Narrowed.of(kept) if kept is not None else None
         sever = partial(self._standbys.sever, channel.workspace)

@@ -51,9 +51,16 @@ def never(_error: EngineError) -> bool:
     return False
 
 
-def write(engine: Engine, statement: str, token: str, sever: Sever, params: Params | None = None) -> None:
+def write(
+    engine: Engine,
+    statement: str,
+    token: str,
+    sever: Sever,
+    params: Params | None = None,
+    how: Settings | None = None,
+) -> None:
     """Run an insert; again, with the same token, if what refused it is not part of the live deployment."""
-    settings: Settings = {**ONE_BLOCK, **once(token)}
+    settings: Settings = {**ONE_BLOCK, **once(token), **(how or {})}
     try:
         execute_patiently(engine, statement, settings, params)
     except EngineError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +13,20 @@ from clickpipe.ingest import Ingester, Lines, WriteAheadLog
 from clickpipe.ingest.kept_file import KeptFile
 from clickpipe.ingest.log_file import Record
 from clickpipe.runtime import Instance, Workspace
+from tests.deploy.projects import stage
 from tests.ingest.conftest import ONE
-from tests.ingest.test_uncertain_views import CHAIN, LOOKUP, VIEW, check, line, stop_after
+from tests.ingest.test_uncertain_views import (
+    CHAIN,
+    IDS,
+    LOOKUP,
+    VIEW,
+    before_the_table,
+    check,
+    ids,
+    line,
+    refused,
+    stop_after,
+)
 
 LOOKED_UP = {
     "the first": LOOKUP,
@@ -189,3 +203,91 @@ def test_values_of_all_types_come_back_from_the_log(
         )
         assert times == [{"n": 2}] * 9
     assert workspace.sql("SELECT uniqMerge(seen) AS n FROM states GROUP BY id") == [{"n": 1}] * 9
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clickpipe.ingest.channel._BACK_OFF", (0.01,))
+    monkeypatch.setattr("clickpipe.ingest.writer.ATTEMPTS", 1)
+
+
+def wait_until_written(taker: Ingester, folder: Path) -> None:
+    """Wait until the log in a folder is empty; a minute is a hang."""
+    until = time.monotonic() + 60
+    while list(folder.rglob("*.wal")) and time.monotonic() < until:
+        taker.settle()
+        time.sleep(0.05)
+    assert not list(folder.rglob("*.wal"))
+
+
+BESIDE = {"others.datasource": IDS, "others_mv.pipe": VIEW.format("SELECT id FROM events", "others")}
+BEHIND = {"the first": ("firsts", "seconds"), "one behind it": ("seconds",), "one beside it": ("sums",)}
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("end", [b"}", b".0}"], ids=["values known", "staged"])
+@pytest.mark.parametrize("name", LOOKED_UP)
+def test_rows_that_a_view_turns_against_within_the_insert_are_told_of_and_hold_no_neighbour(
+    workspace: Workspace,
+    instance: Instance,
+    taker: Ingester,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    end: bytes,
+) -> None:
+    """A deployment stands beside, so that the insert itself runs the views, and the table has the rows before them."""
+    workspace.deploy(LOOKED_UP[name])
+    number = stage(workspace, {**LOOKED_UP[name], **BESIDE})
+    assert workspace.live is not None
+    allowed = workspace.live.physical.tables["allowed"]
+    instance.engine.execute(f"INSERT INTO {allowed} SELECT number FROM numbers(55)", output="Null")
+    forget = f"ALTER TABLE {allowed} DELETE WHERE id IN (3, 4, 40) SETTINGS mutations_sync = 1"
+    before_the_table(instance.engine, monkeypatch, lambda: instance.engine.execute(forget, output="Null"))
+    lines = [line(n)[:-1] + end for n in range(60)]
+    taker.submit(workspace.id, "events", Lines.of(lines)).result(timeout=60)
+    wait_until_written(taker, tmp_path)
+    assert [row for row, _ in refused(workspace)] == list(range(55, 60))
+    written, rest = list(range(55)), [n for n in range(55) if n not in {3, 4, 40}]
+    assert ids(workspace, "events") == written
+    for table in ("firsts", "seconds"):
+        assert ids(workspace, table) == (rest if table in BEHIND[name] else written)
+    assert workspace.sql("SELECT sum(n) AS n FROM sums") == [{"n": 52 if "sums" in BEHIND[name] else 55}]
+    workspace.deployments.promote(number)
+    assert ids(workspace, "others") == written
+    view = {"the first": "first_mv", "one behind it": "second_mv", "one beside it": "sum_mv"}[name]
+    (told,) = [record.getMessage() for record in caplog.records if "but not in what" in record.getMessage()]
+    assert view in told
+    assert "3 rows" in told
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_rows_whose_views_cannot_be_read_from_the_log_are_told_of_and_hold_no_neighbour(
+    workspace: Workspace,
+    log: WriteAheadLog,
+    instance: Instance,
+    stops: Stops,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As an older version left them: the table has the rows, and only views that run again can make the rest."""
+    workspace.deploy(LOOKUP)
+    assert workspace.live is not None
+    allowed = workspace.live.physical.tables["allowed"]
+    instance.engine.execute(f"INSERT INTO {allowed} SELECT number FROM numbers(15)", output="Null")
+    segment = log.write(workspace.id, "events", [Record(ONE, b"\n".join(line(n) for n in range(20)))])
+    stops.run(1)
+    KeptFile(segment).path.unlink()
+    forget = f"ALTER TABLE {allowed} DELETE WHERE id IN (3, 4) SETTINGS mutations_sync = 1"
+    instance.engine.execute(forget, output="Null")
+    again = stops.start()
+    again.recover()
+    wait_until_written(again, tmp_path)
+    again.close()
+    assert [row for row, _ in refused(workspace)] == list(range(15, 20))
+    assert ids(workspace, "events") == list(range(15))
+    assert ids(workspace, "firsts") == ids(workspace, "seconds") == [n for n in range(15) if n not in {3, 4}]
+    assert workspace.sql("SELECT sum(n) AS n FROM sums") == [{"n": 15}]
+    told = [record.getMessage() for record in caplog.records if "but not in what first_mv" in record.getMessage()]
+    assert len(told) == 2
