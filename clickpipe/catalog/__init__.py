@@ -1,5 +1,6 @@
 """All metadata (workspaces, deployments, tokens, jobs) in one transactional store."""
 
+from clickpipe.catalog.imported_files import DONE, FAILED, WORKING, Entry, FileLedger, Ledger
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Job, Live, Physical, Secret, Token, Workspace
 from clickpipe.catalog.names import resource_id, service_tables
 from clickpipe.catalog.positions import PositionStore
@@ -12,10 +13,16 @@ from clickpipe.catalog.tokens import new_token_value
 
 __all__ = [
     "DEFAULT_WORKSPACE",
+    "DONE",
+    "FAILED",
+    "WORKING",
     "Catalog",
     "Deployment",
     "DeploymentStatus",
+    "Entry",
+    "FileLedger",
     "Job",
+    "Ledger",
     "Live",
     "Physical",
     "PositionStore",

@@ -111,6 +111,19 @@ MIGRATIONS: tuple[str, ...] = (
     """
     UPDATE workspaces SET name = parent || '/' || name WHERE parent != '';
     """,
+    """
+    CREATE TABLE imported_files (
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        data_source TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version TEXT NOT NULL,
+        state TEXT NOT NULL,
+        progress TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        PRIMARY KEY (workspace_id, data_source, bucket, key, version)
+    ) STRICT;
+    """,
 )
 
 

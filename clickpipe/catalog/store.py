@@ -16,6 +16,7 @@ from typing import Any
 
 from clickpipe.catalog.backfills import BackfillStore
 from clickpipe.catalog.database import Database
+from clickpipe.catalog.imported_files import FileLedger
 from clickpipe.catalog.jobs import JobStore
 from clickpipe.catalog.model import Deployment, DeploymentStatus, Physical, Workspace
 from clickpipe.catalog.positions import PositionStore
@@ -41,6 +42,7 @@ class Catalog(Database):
         self.jobs = JobStore(self, cipher)
         self.backfills = BackfillStore(self)
         self.positions = PositionStore(self)
+        self.files = FileLedger(self)
 
     # Workspaces
 

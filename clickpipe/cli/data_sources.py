@@ -157,6 +157,31 @@ def quarantine(name: str, action: str, limit: int, host: str | None, token: str 
     say(f"after a fix: clickpipe datasource quarantine {name} replay")
 
 
+@datasource.command("sync")
+@click.argument("name")
+@click.option("--wait/--no-wait", default=True, help="Wait until the files are imported.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@server_options
+def sync(name: str, host: str | None, token: str | None, *, wait: bool, as_json: bool) -> None:
+    """Import the files that are new in the bucket of NAME.
+
+    Each version of a file is imported once. Files that could not be imported before are tried again.
+    """
+    client = connect(host, token)
+    job = client.request("POST", f"/v0/datasources/{name}/scheduling/runs").json()
+    if wait:
+        job = ended(client, job)
+    if as_json:
+        print_json(job)
+        return
+    if not wait:
+        click.echo(f"the job {job['id']} imports the files")
+        return
+    click.echo(f"{plural(job['files_done'], 'file')} imported into {name}: {plural(job['rows'], 'row')}")
+    if job["quarantine_rows"]:
+        say(f"{plural(job['quarantine_rows'], 'row')} in quarantine: clickpipe datasource quarantine {name}")
+
+
 def _select(host: str | None, token: str | None, sql: str, *, staging: bool = False) -> Any:
     return connect(host, token, staging=staging).get("/v0/sql", ("q", f"{sql.strip()} FORMAT JSON"))
 

@@ -62,8 +62,9 @@ def dev(
     from clickpipe.config import load_settings
     from clickpipe.server import listening, run
 
-    kafka = None if connections else "off"  # a reader would take messages from the server that shares its group
-    settings = load_settings(folder, flags={"data_dir": data_dir, "host": host, "port": port, "kafka": kafka})
+    off = None if connections else "off"  # a reader would take messages from the server that shares its group
+    flags = {"data_dir": data_dir, "host": host, "port": port, "kafka": off, "buckets": off}
+    settings = load_settings(folder, flags=flags)
     place = Path(settings.data_dir) if data_dir else folder / settings.data_dir
     stop = threading.Event()
     with listening(settings) as listeners, open_instance(place, settings) as instance:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, Word
-from clickpipe.project import DataSource, PipeKind, Project, is_kafka, kafka_obstacle
+from clickpipe.project import DataSource, PipeKind, Project, bucket_obstacle, is_bucket, is_kafka, kafka_obstacle
 
+_AGGREGATES = "it stores aggregate states, which only materialized views fill"
 _HINT = "send them to /v0/events, or append files"
 
 
@@ -18,6 +19,12 @@ def unserved_lines(project: Project, rules: ProjectRules = DEFAULT_RULES) -> Ite
             if (found := _unread(project, source, rules)) is not None:
                 word, reason = found
                 message = f"'{source.name}' does not read its topic: {reason}"
+                yield Diagnostic("CP1014", message, word.span, Severity.WARNING, _HINT)
+            continue
+        if is_bucket(source.connector):
+            if (found := _not_imported(project, source, rules)) is not None:
+                word, reason = found
+                message = f"'{source.name}' does not import its files: {reason}"
                 yield Diagnostic("CP1014", message, word.span, Severity.WARNING, _HINT)
             continue
         for directive, word in source.connector.items():
@@ -36,10 +43,26 @@ def unserved_resources(project: Project, rules: ProjectRules) -> tuple[list[str]
     sources = [
         source.name
         for source in project.data_sources.values()
-        if source.connector and (not is_kafka(source.connector) or _unread(project, source, rules) is not None)
+        if source.connector and not _is_served(project, source, rules)
     ]
     sinks = [pipe.name for pipe in project.pipes.values() if pipe.kind is PipeKind.SINK]
     return sources, sinks
+
+
+def _is_served(project: Project, source: DataSource, rules: ProjectRules) -> bool:
+    if is_kafka(source.connector):
+        return _unread(project, source, rules) is None
+    return is_bucket(source.connector) and _not_imported(project, source, rules) is None
+
+
+def _not_imported(project: Project, source: DataSource, rules: ProjectRules) -> tuple[Word, str] | None:
+    """Return the line that keeps a data source from importing its files, and why; None if it does."""
+    if (found := bucket_obstacle(source, project.connections)) is not None:
+        return found
+    uri = source.connector["IMPORT_BUCKET_URI"]
+    if not source.ingestible:
+        return uri, _AGGREGATES
+    return (uri, rules.no_buckets) if rules.no_buckets else None
 
 
 def _unread(project: Project, source: DataSource, rules: ProjectRules) -> tuple[Word, str] | None:
@@ -47,7 +70,7 @@ def _unread(project: Project, source: DataSource, rules: ProjectRules) -> tuple[
     if (found := kafka_obstacle(source, project.connections)) is not None:
         return found
     if not source.ingestible:
-        return next(iter(source.connector.values())), "it stores aggregate states, which only materialized views fill"
+        return next(iter(source.connector.values())), _AGGREGATES
     if rules.no_kafka:
         return source.connector.get("KAFKA_TOPIC") or next(iter(source.connector.values())), rules.no_kafka
     return None

@@ -29,7 +29,8 @@ class ProjectRules:
     `lenient`: broken branches are only warnings. `copy_sources`: table functions that copies may read, in lower case.
     `any_enum`: values outside a parameter's `enum=` are accepted. `lossy_columns`: columns of views and copies that may
     receive values that their types alter or refuse. `on_server`: these are the rules of the server that the project is
-    deployed to; without it, they are unknown. `no_kafka`: why no topic is read here, or ''.
+    deployed to; without it, they are unknown. `no_kafka`: why no topic is read here, or ''. `no_buckets`: why no files
+    are imported from buckets here, or ''.
     """
 
     lenient: bool = True
@@ -38,11 +39,13 @@ class ProjectRules:
     on_server: bool = False
     lossy_columns: Collection[str] = frozenset()
     no_kafka: str = ""
+    no_buckets: str = ""
 
     def key(self) -> str:
         """Return a text that differs for different rules."""
         flags = f"{int(self.lenient)}{int(self.any_enum)}{int(self.on_server)}"
-        return f"{flags}:{','.join(sorted(self.copy_sources))}:{','.join(sorted(self.lossy_columns))}:{self.no_kafka}"
+        sources, lossy = ",".join(sorted(self.copy_sources)), ",".join(sorted(self.lossy_columns))
+        return f"{flags}:{sources}:{lossy}:{self.no_kafka}:{self.no_buckets}"
 
 
 def with_project(rules: ProjectRules, text: str) -> ProjectRules:

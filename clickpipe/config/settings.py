@@ -17,6 +17,7 @@ from clickpipe.diagnostics import ClickpipeError, did_you_mean
 DEFAULT_PORT = 7181
 _CHOICES = {
     "broken_branches": ("error", "warning"),
+    "buckets": ("on", "off"),
     "enum_values": ("error", "ignore"),
     "environment_secrets": ("all", "default"),
     "import_private_urls": ("refuse", "allow"),
@@ -97,6 +98,8 @@ class Settings:
     environment_secrets: str = "all"
     local_tokens: str = "off"
     kafka: str = "on"
+    buckets: str = "on"
+    bucket_poll_seconds: float = 60.0
     cors_origins: str = "*"
     trusted_proxies: str = ""
     tls_certificate: str = ""
@@ -114,8 +117,14 @@ class Settings:
         """Return the rules for projects; `on_server` if these are the settings of the server that runs them."""
         sources = frozenset(name.strip().lower() for name in self.copy_sources.split(",") if name.strip())
         lenient, any_enum = self.broken_branches == "warning", self.enum_values == "ignore"
-        no_kafka = self.no_kafka if on_server else ""
-        return ProjectRules(lenient, sources, any_enum, on_server, names_of(self.lossy_columns), no_kafka)
+        no_kafka, no_buckets = (self.no_kafka, self.no_buckets) if on_server else ("", "")
+        return ProjectRules(lenient, sources, any_enum, on_server, names_of(self.lossy_columns), no_kafka, no_buckets)
+
+    @property
+    def no_buckets(self) -> str:
+        """Return why no files are imported from buckets here, and what to do; '' if they are."""
+        off = "the server's setting buckets is off (`clickpipe dev` imports files with --with-connections)"
+        return off if self.buckets == "off" else ""
 
     @property
     def no_kafka(self) -> str:

@@ -1,7 +1,9 @@
-"""Data from other systems: topics of Kafka that data sources read. The only room that knows confluent-kafka."""
+"""Data from other systems: topics of Kafka and files in buckets. The only room that knows confluent-kafka."""
 
+from clickpipe.connect.bucket import Bucket, buckets_of
 from clickpipe.connect.consumers import GAUGES, Consumers
+from clickpipe.connect.objects import File, Objects
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 
-__all__ = ["GAUGES", "Consumers", "Status", "Topic", "topics_of"]
+__all__ = ["GAUGES", "Bucket", "Consumers", "File", "Objects", "Status", "Topic", "buckets_of", "topics_of"]

@@ -9,8 +9,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -19,6 +20,8 @@ from clickpipe.diagnostics import ClickpipeError
 _REDIRECTS = 5
 _TIMEOUT = 30.0  # seconds without a byte
 _BLOCK = 1 << 20
+_REASON = 4_096  # bytes of an error to look at
+_HEADERS = {"User-Agent": "clickpipe", "Accept-Encoding": "identity"}
 _MOVED = {301, 302, 303, 307, 308}
 _SPECIAL = tuple(
     ipaddress.ip_network(network)
@@ -32,9 +35,19 @@ _GLOBAL_ONLY = "The URL leads to an address that is not public. The setting impo
 
 
 def fetch(
-    url: str, into: Path, *, private: bool, limit: int, progress: Callable[[int], None], seconds: float = 3600.0
+    url: str,
+    into: Path,
+    *,
+    private: bool,
+    limit: int,
+    progress: Callable[[int], None],
+    seconds: float = 3600.0,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    explain: Callable[[bytes], str] = lambda _: "",
 ) -> str:
     """Download a URL to a file; return its Content-Encoding. `progress` is called with the bytes so far.
+
+    `headers` are sent with it. `explain` returns what the beginning of an error's body says, if it may be shown.
 
     Each redirect is checked like the URL itself, and we connect to exactly the address that was checked. `private`
     allows addresses that are not public. Raises ClickpipeError if the URL is refused, the server fails, or the download
@@ -43,12 +56,13 @@ def fetch(
     with _Deadline(seconds) as deadline:
         for _ in range(_REDIRECTS + 1):
             try:
-                with _Response(url, deadline, private=private) as response:
+                with _Response(url, deadline, headers, private=private) as response:
                     if response.status in _MOVED:
                         url = urljoin(url, response.header("Location"))
                         continue
                     if response.status != http.client.OK:
-                        message = f"The URL answered with the status {response.status}."
+                        reason = explain(response.read(_REASON))
+                        message = f"The URL answered with the status {response.status}{reason and ': '}{reason}."
                         raise ClickpipeError(message, code="fetch_failed")
                     _save(response, into, limit, progress)
                     deadline.require()
@@ -101,10 +115,10 @@ class _Deadline:
 class _Response:
     """One response of a server."""
 
-    def __init__(self, url: str, deadline: _Deadline, *, private: bool) -> None:
+    def __init__(self, url: str, deadline: _Deadline, headers: Mapping[str, str], *, private: bool) -> None:
         self._connection, path = _connect(url, deadline, private=private)
         try:
-            self._connection.request("GET", path, headers={"User-Agent": "clickpipe", "Accept-Encoding": "identity"})
+            self._connection.request("GET", path, headers={**_HEADERS, **headers})
             self._response = self._connection.getresponse()
         except BaseException:
             self._connection.close()
@@ -144,6 +158,7 @@ def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.clie
     if not private and not all(_is_public(address) for address in addresses):
         raise ClickpipeError(_GLOBAL_ONLY, status=403, code="private_address")
     connection = http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT)
+    connection.default_port = 443 if parts.scheme == "https" else 80  # not named in Host: a signature may cover it
     connection.sock = socket.create_connection((addresses[0], port), _TIMEOUT)
     try:
         deadline.watch(connection.sock)

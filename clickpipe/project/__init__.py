@@ -1,6 +1,17 @@
 """Reads a folder of datafiles as a Project: resources by name."""
 
 from clickpipe.folder import ENDINGS, datafile_paths, project_folders
+from clickpipe.project.bucket import (
+    AUTO,
+    ON_DEMAND,
+    ONCE,
+    Files,
+    bucket_obstacle,
+    bucket_options,
+    files_of,
+    is_bucket,
+    since,
+)
 from clickpipe.project.build import load_files, load_folder, load_texts
 from clickpipe.project.connectors import connection_names
 from clickpipe.project.engine import check_engine
@@ -26,11 +37,15 @@ from clickpipe.project.scaffold import scaffold, scaffold_files
 from clickpipe.project.secrets import fill_secrets
 
 __all__ = [
+    "AUTO",
     "ENDINGS",
+    "ONCE",
+    "ON_DEMAND",
     "Column",
     "Connection",
     "DataSource",
     "Each",
+    "Files",
     "Grant",
     "Index",
     "JsonpathError",
@@ -42,11 +57,15 @@ __all__ = [
     "Secret",
     "Step",
     "TableEngine",
+    "bucket_obstacle",
+    "bucket_options",
     "check_engine",
     "connection_names",
     "datafile_paths",
     "decode",
+    "files_of",
     "fill_secrets",
+    "is_bucket",
     "is_kafka",
     "is_of_message",
     "kafka_obstacle",
@@ -62,4 +81,5 @@ __all__ = [
     "scaffold",
     "scaffold_files",
     "sharing_a_group",
+    "since",
 ]

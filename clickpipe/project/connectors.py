@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clickpipe.datafile import ConnectionFile, Statement
 from clickpipe.diagnostics import Diagnostic, Severity, Span, Word, did_you_mean
+from clickpipe.project.bucket import is_bucket_schedule
 from clickpipe.project.common import description, is_cron
 from clickpipe.project.model import Connection
 from clickpipe.project.secrets import find_secrets
@@ -66,7 +67,6 @@ _FILE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "EXPORT_STRATEGY": (),
     "EXPORT_WRITE_STRATEGY": ("new", "truncate"),
 }
-_IMPORT_SCHEDULES = ("@once", "@on-demand", "@auto")
 
 
 def source_options(statements: Sequence[Statement]) -> tuple[dict[str, Word], list[Diagnostic]]:
@@ -75,8 +75,8 @@ def source_options(statements: Sequence[Statement]) -> tuple[dict[str, Word], li
     diagnostics = [d for group in _SOURCES for d in _incomplete(group, statements, options)]
     schedule = options.get("IMPORT_SCHEDULE")
     classic = "IMPORT_SERVICE" in options
-    if schedule is not None and not classic and schedule.text not in _IMPORT_SCHEDULES:
-        message = f"IMPORT_SCHEDULE takes one of: {', '.join(_IMPORT_SCHEDULES)}"
+    if schedule is not None and not classic and not is_bucket_schedule(schedule.text):
+        message = "IMPORT_SCHEDULE takes @auto, @on-demand, @once, or a cron expression (UTC)"
         diagnostics.append(Diagnostic("CP1008", message, schedule.span, hint="to import files as they arrive: @auto"))
     return options, diagnostics
 

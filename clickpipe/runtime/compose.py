@@ -23,6 +23,7 @@ from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, KafkaLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, ResultCache
+from clickpipe.runtime.bucket_schedule import BucketSchedule
 from clickpipe.runtime.folder import Uploads, open_folder
 from clickpipe.runtime.health import Health, damaged
 from clickpipe.runtime.maintenance import Maintenance
@@ -70,10 +71,9 @@ def open_app(data_dir: Path | None, settings: Settings, opened: ExitStack) -> Ap
     opened.callback(engine.close)
     portal = opened.enter_context(start_blocking_portal())  # for Python programs; a server has its own loop
     log = WriteAheadLog(folder / "wal")
-    services, query_log = _open_services(settings, catalog, engine, portal, log, opened)
+    services, query_log = _open_services(settings, catalog, engine, portal, log, folder, opened)
     workspaces = Workspaces(services)
     opened.callback(workspaces.stop)
-    uploads = Uploads(folder, services.jobs.unfinished)
     is_new = workspaces.restore(alone=kept)
     live = services.registry.all_live()
     missing = require_tables(engine, live.values(), folder / "engine") if kept else []
@@ -91,11 +91,15 @@ def open_app(data_dir: Path | None, settings: Settings, opened: ExitStack) -> Ap
     opened.callback(maintenance.close)
     schedule = CopySchedule(workspaces)
     opened.callback(schedule.close)
+    buckets = BucketSchedule(workspaces, services.ingestion_log, settings.bucket_poll_seconds)
+    opened.callback(buckets.close)
     metrics = Metrics(_gauges(services, log, consumers))
     maintenance.start()
     schedule.start()
     if kept and not settings.no_kafka:
         consumers.start()
+    if kept and not settings.no_buckets:
+        buckets.start()
     workspaces.go_on()
     return App(
         folder,
@@ -103,7 +107,7 @@ def open_app(data_dir: Path | None, settings: Settings, opened: ExitStack) -> Ap
         services,
         log,
         query_log,
-        uploads,
+        services.uploads,
         workspaces,
         health,
         consumers,
@@ -130,7 +134,13 @@ def _open_engine(folder: Path, settings: Settings, *, in_memory: bool) -> Engine
 
 
 def _open_services(
-    settings: Settings, catalog: Catalog, engine: Engine, portal: BlockingPortal, log: WriteAheadLog, opened: ExitStack
+    settings: Settings,
+    catalog: Catalog,
+    engine: Engine,
+    portal: BlockingPortal,
+    log: WriteAheadLog,
+    folder: Path,
+    opened: ExitStack,
 ) -> tuple[Services, QueryLog]:
     """Build what all workspaces share, and connect it by the bus."""
     bus, registry = Bus(), Registry()
@@ -180,6 +190,7 @@ def _open_services(
         jobs,
         ConcurrencyLimiter(engine, settings.workers, settings.query_queue, memory),
         ResultCache(settings.cache_max_bytes),
+        Uploads(folder, jobs.unfinished),
         portal,
     )
     return services, query_log

@@ -16,6 +16,7 @@ from clickpipe.engine import EngineError, Settings
 from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, Replacing, reasons, replay
 from clickpipe.jobs import JobCancelled, JobStopped, Report, Work
 from clickpipe.query import QueryService, compose_condition, failure
+from clickpipe.runtime.bucket_imports import BucketImports
 from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.tables import LiveTables
@@ -247,6 +248,11 @@ class DataIn:
 
 class LiveData(DataIn):
     """Writes to the live deployment: events go through the log."""
+
+    def __init__(self, services: Services, tables: LiveTables, queries: QueryService, bounds: Settings) -> None:
+        """Write as `DataIn` does; `buckets` imports files into it."""
+        super().__init__(services, tables, queries, bounds)
+        self.buckets = BucketImports(services, tables, self._importer)
 
     def submit(self, data_source: str, lines: Lines, *, wait: bool = True) -> Future[IngestResult]:
         """Queue JSON lines for a data source; see `Ingester.submit`."""

@@ -16,6 +16,7 @@ from clickpipe.ingest import Ingester
 from clickpipe.jobs import JobRunner
 from clickpipe.observe import IngestionLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, ResultCache
+from clickpipe.runtime.folder import Uploads
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Services:
     jobs: JobRunner
     limiter: ConcurrencyLimiter
     result_cache: ResultCache
+    uploads: Uploads
     portal: BlockingPortal  # runs queries for callers without an event loop
 
     def prepare_service(self, database: str) -> None:

@@ -122,12 +122,17 @@ class Upload:
             progress=progress,
             seconds=settings.import_max_seconds,
         )
-        encoding = encoding or next((e for end, e in _COMPRESSED.items() if self._file().endswith(end)), "")
+        encoding = encoding or encoding_of(self._file())
         self._encoding_file.write_text(encoding, encoding="utf-8")
         return encoding
 
     def _file(self) -> str:
         return self.url.partition("?")[0].partition("#")[0].lower()
+
+
+def encoding_of(name: str) -> str:
+    """Return the compression that a file's name tells: `gzip`, `zstd` or ''."""
+    return next((encoding for ending, encoding in _COMPRESSED.items() if name.lower().endswith(ending)), "")
 
 
 def is_there(parameters: Mapping[str, Any]) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.jobs import Population, Work
+from clickpipe.runtime.bucket_imports import BUCKET
 from clickpipe.runtime.copying import Copies
-from clickpipe.runtime.data_in import DataIn
+from clickpipe.runtime.data_in import LiveData
 from clickpipe.runtime.populating import may_be_repeated, population, rebuilding, why_not_repeated
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.tables import LiveTables
@@ -20,7 +21,7 @@ from clickpipe.runtime.upload import COMPLETE, is_there
 class WorkspaceJobs:
     """Starts the jobs of one workspace. Methods may be called from any thread."""
 
-    def __init__(self, services: Services, tables: LiveTables, data: DataIn, copies: Copies) -> None:
+    def __init__(self, services: Services, tables: LiveTables, data: LiveData, copies: Copies) -> None:
         """Start jobs that write to `tables`; those of `data` and `copies` can be run again as well."""
         self._services = services
         self._tables = tables
@@ -95,6 +96,8 @@ class WorkspaceJobs:
             return rebuilding(self._services, self._tables, job.resource)
         if job.kind == "populateview" and self._is_deployed() and job.parameters:
             return population(self._services, self._tables, Population(**job.parameters), before)
+        if job.kind == "import" and job.parameters.get(BUCKET):
+            return self._data.buckets.work(job.resource, again=bool(job.parameters.get("again")))
         if job.kind == "import" and resumed and (job.result.get(COMPLETE) or is_there(job.parameters)):
             return self._data.importing(job.parameters, job.result)
         return self._data.replaying(job.resource) if job.kind == "quarantine_replay" else None

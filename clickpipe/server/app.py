@@ -37,6 +37,7 @@ from clickpipe.server.imports import (
     post_rejected,
     post_replay,
     post_rows,
+    post_sync,
     post_truncate,
 )
 from clickpipe.server.jobs import cancel_job, get_job, list_jobs, retry_job
@@ -118,6 +119,7 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v0/analyze", post_analyze),
     ("POST", "/v0/datasources/{name}/delete", post_delete),
     ("POST", "/v0/datasources/{name}/truncate", post_truncate),
+    ("POST", "/v0/datasources/{name}/scheduling/runs", post_sync),
     ("POST", "/v1/datasources/{name}/append", post_rows),
     ("POST", "/v1/datasources/{name}/replace", post_rows),
     ("POST", "/v1/datasources/{name}/delete", post_delete),

@@ -1,0 +1,120 @@
+"""The bucket of a data source: where its files are, and with which keys; secrets are filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from clickpipe.catalog import Ledger, Live
+from clickpipe.connect.signing import Keys
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.project import (
+    DataSource,
+    Files,
+    bucket_obstacle,
+    bucket_options,
+    files_of,
+    fill_secrets,
+    is_bucket,
+    since,
+)
+
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
+_HOST = re.compile(r"[a-z0-9.:\[\]-]{1,255}")
+_GCS = "https://storage.googleapis.com"
+_ENDINGS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "ndjson", ".parquet": "parquet"}
+_COMPRESSED = (".gz", ".zst", ".zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The files that a data source imports, and when: `schedule` is @auto, @once, @on-demand or cron (UTC).
+
+    `endpoint` is where the bucket is: https://host, or http://host. `format` is '' where a file's name says it; `since`
+    leaves out files that were changed last before it. `hidden` are secrets that must not be shown.
+    """
+
+    workspace: str
+    data_source: str
+    files: Files
+    schedule: str
+    format: str
+    since: datetime | None
+    endpoint: str
+    keys: Keys = field(repr=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return what its files are recorded under."""
+        return Ledger(self.workspace, self.data_source, f"{self.endpoint}/{self.files.bucket}")
+
+    def format_of(self, key: str) -> str:
+        """Return a file's format. Raises ClickpipeError 400 if neither the data source nor its name says it."""
+        plain = key.lower()
+        for ending in _COMPRESSED:
+            plain = plain.removesuffix(ending)
+        found = self.format or next((format_ for end, format_ in _ENDINGS.items() if plain.endswith(end)), "")
+        if not found:
+            message = "its name does not say what it is (.csv, .ndjson, .parquet): add IMPORT_FORMAT."
+            raise ClickpipeError(message, code="unknown_format")
+        return found
+
+
+def buckets_of(
+    workspace: str, live: Live, secret: Callable[[str], str | None]
+) -> Iterator[Bucket | tuple[str, ClickpipeError]]:
+    """Yield the buckets that a deployment's data sources import from; for one that cannot, its name and the error."""
+    connections = live.compiled.project.connections
+    for source in live.compiled.data_sources.values():
+        if not is_bucket(source.connector) or not live.takes_events(source.name):
+            continue
+        if (found := bucket_obstacle(source, connections)) is not None:
+            yield source.name, ClickpipeError(f"{found[1]}.", code="bad_bucket")
+            continue
+        try:
+            yield _bucket(workspace, source, bucket_options(source, connections), secret)
+        except ClickpipeError as error:
+            yield source.name, error
+
+
+def _bucket(
+    workspace: str, source: DataSource, options: Mapping[str, str], secret: Callable[[str], str | None]
+) -> Bucket:
+    filled = {name: fill_secrets(text, secret).strip() for name, text in options.items()}
+    hidden = {filled[name] for name in options if filled[name] != options[name].strip()}
+    if "GCS_HMAC_ACCESS_ID" in filled:
+        endpoint, keys = _GCS, Keys(filled["GCS_HMAC_ACCESS_ID"], filled["GCS_HMAC_SECRET"], "auto")
+    else:
+        region = filled.get("S3_REGION", "")
+        if not _REGION.fullmatch(region):
+            message = "S3_REGION is no region, such as eu-west-1."
+            raise ClickpipeError(message, code="bad_connection")
+        endpoint = _endpoint(filled.get("S3_ENDPOINT", ""), region)
+        keys = Keys(filled["S3_ACCESS_KEY"], filled["S3_SECRET"], region)
+    return Bucket(
+        workspace,
+        source.name,
+        files_of(filled["IMPORT_BUCKET_URI"]),
+        filled["IMPORT_SCHEDULE"],
+        filled.get("IMPORT_FORMAT", "").lower(),
+        since(filled["IMPORT_FROM_TIMESTAMP"]) if "IMPORT_FROM_TIMESTAMP" in filled else None,
+        endpoint,
+        keys,
+        tuple(hidden | {keys.secret}),
+    )
+
+
+def _endpoint(given: str, region: str) -> str:
+    """Return the address of an S3 service, such as https://storage.example.com. Raises ClickpipeError 400."""
+    if not given:
+        return f"https://s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+    parts = urlsplit(given.lower())
+    host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or parts.path.strip("/") or parts.query:
+        message = "S3_ENDPOINT is an address such as https://storage.example.com, without a path."
+        raise ClickpipeError(message, code="bad_connection")
+    return f"{parts.scheme}://{host}"

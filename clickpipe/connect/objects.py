@@ -1,0 +1,140 @@
+"""Lists and fetches the files of a bucket, over S3's HTTP interface.
+
+Through `fetch`, so that the rules for addresses, redirects and time limits are those of `url=`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree as ET
+
+from clickpipe.connect.bucket import Bucket
+from clickpipe.connect.signing import signed_url
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import fetch
+
+_PAGE = 16 << 20  # bytes of a page of a listing: 1,000 keys of at most 1,024 characters
+_SECONDS = 60.0  # for a page
+_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
+_HELP = {
+    "AccessDenied": "the key may not do that",
+    "InvalidAccessKeyId": "there is no such access key",
+    "NoSuchBucket": "there is no such bucket",
+    "NoSuchKey": "the file is gone",
+    "PreconditionFailed": "the file has changed meanwhile",
+    "SignatureDoesNotMatch": "the secret is not that of the access key",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A version of a file in a bucket: `version` is its ETag; `size` in bytes."""
+
+    key: str
+    version: str
+    size: int
+    changed: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The files of one bucket.
+
+    `private` allows addresses that are not public. `limit` is the size of a file in bytes, `seconds` the time for one.
+    """
+
+    bucket: Bucket
+    private: bool
+    limit: int
+    seconds: float
+
+    def pages(self, scratch: Path) -> Iterator[list[File]]:
+        """Yield the bucket's matching files, a page of its listing at a time; `scratch` is a file to write to.
+
+        Raises ClickpipeError if the bucket cannot be listed.
+        """
+        parameters = {"list-type": "2", "encoding-type": "url", "prefix": self.bucket.files.prefix}
+        try:
+            while True:
+                url = self._signed(f"/{self.bucket.files.bucket}", parameters)
+                self._fetch(url, scratch, _PAGE, _SECONDS, "", lambda _: None)
+                files, following = _read(scratch.read_bytes())
+                yield [file for file in files if self._is_wanted(file)]
+                if not following:
+                    return
+                if following == parameters.get("continuation-token"):
+                    message = "The bucket's listing has no end: it sent the same page again."
+                    raise ClickpipeError(message, code="not_s3")
+                parameters["continuation-token"] = following
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def fetch(self, file: File, into: Path, progress: Callable[[int], None]) -> str:
+        """Download exactly this version of a file; return its Content-Encoding. Raises ClickpipeError."""
+        url = self._signed(f"/{self.bucket.files.bucket}/{file.key}", {})
+        return self._fetch(url, into, self.limit, self.seconds, file.version, progress)
+
+    def _signed(self, path: str, parameters: dict[str, str]) -> str:
+        return signed_url(self.bucket.endpoint, path, parameters, self.bucket.keys, datetime.now(UTC))
+
+    def _fetch(
+        self, url: str, into: Path, limit: int, seconds: float, version: str, progress: Callable[[int], None]
+    ) -> str:
+        headers = {"If-Match": version} if version else {}
+        try:
+            return fetch(
+                url,
+                into,
+                private=self.private,
+                limit=limit,
+                progress=progress,
+                seconds=seconds,
+                headers=headers,
+                explain=_explain,
+            )
+        except ClickpipeError as error:
+            message = error.message.replace("The URL", "The bucket", 1)
+            raise ClickpipeError(message, status=error.status, code=error.code) from None
+
+    def _is_wanted(self, file: File) -> bool:
+        if file.key.endswith("/"):  # stands for a folder
+            return False
+        late = self.bucket.since is None or file.changed >= self.bucket.since
+        return late and self.bucket.files.keys.match(file.key) is not None
+
+
+def _read(page: bytes) -> tuple[list[File], str]:
+    """Return the files of a page of a listing, and the token of the next page ('' if it is the last)."""
+    try:
+        root = ET.fromstring(b"" if b"<!" in page else page)  # noqa: S314 - without declarations, nothing expands
+        encoded = root.findtext("{*}EncodingType") == "url"
+        found = [_file(each, encoded=encoded) for each in root.iterfind("{*}Contents")]
+        whole = (root.findtext("{*}IsTruncated") or "false") != "true"
+        return found, "" if whole else root.findtext("{*}NextContinuationToken") or ""
+    except (ET.ParseError, ValueError):
+        message = "The bucket's address does not answer as S3 does."
+        raise ClickpipeError(message, code="not_s3") from None
+
+
+def _file(contents: ET.Element, *, encoded: bool) -> File:
+    def text(name: str) -> str:
+        if (found := contents.findtext(f"{{*}}{name}")) is None:
+            raise ValueError
+        return found
+
+    key, changed = text("Key"), datetime.fromisoformat(text("LastModified"))
+    return File(unquote_plus(key) if encoded else key, text("ETag"), int(text("Size")), changed)
+
+
+def _explain(body: bytes) -> str:
+    """Return what an error of S3 says: its code, and what that means."""
+    found = _CODE.search(body)
+    if found is None:
+        return ""
+    code = found[1].decode()
+    return f"{code}, {_HELP[code]}" if code in _HELP else code
