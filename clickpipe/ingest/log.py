@@ -179,16 +179,23 @@ class WriteAheadLog:
             self._inserted = [one for one in self._inserted if one[0].workspace != workspace]
         shutil.rmtree(self._folder / workspace, ignore_errors=True)
 
+    def segments(self) -> list[Segment]:
+        """Return the segments whose rows are not known to be on the engine's disk, oldest first."""
+        found = [Segment(p.parent.parent.name, p.parent.name, p) for p in self._folder.glob("*/*/*.wal")]
+        return sorted(found, key=lambda s: s.path.name)
+
     def unfinished(self) -> list[Segment]:
-        """Return the segments left by a stopped server, oldest first; remove other leftovers."""
+        """Return the segments left by a stopped server, oldest first; remove other leftovers.
+
+        Call it only while nothing is written.
+        """
         for path in self._folder.glob("*/*/*.new"):
             path.unlink()
         for kind in ("refused", "kept"):
             for path in self._folder.glob(f"*/*/*.{kind}"):
                 if not any(path.with_suffix(of).exists() for of in (".wal", ".rejected")):
                     path.unlink(missing_ok=True)
-        found = [Segment(p.parent.parent.name, p.parent.name, p) for p in self._folder.glob("*/*/*.wal")]
-        return sorted(found, key=lambda s: s.path.name)
+        return self.segments()
 
     def sync(self, workspace: str) -> None:
         """Make the removal of a workspace's segments durable."""

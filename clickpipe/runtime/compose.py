@@ -209,5 +209,5 @@ def _gauges(services: Services, log: WriteAheadLog, consumers: Consumers) -> dic
         "clickpipe_ingest_waiting_bytes": ("Bytes of events that wait.", lambda: ingester.waiting_bytes),
         "clickpipe_ingest_retrying": ("Segments whose insert failed.", lambda: len(ingester.failing())),
         **{f"clickpipe_kafka_{name}": (text, partial(consumers.total, name)) for name, text in GAUGES.items()},
-        "clickpipe_log_segments": ("Segments of the log.", lambda: len(log.unfinished())),
+        "clickpipe_log_segments": ("Segments of the log.", lambda: len(log.segments())),
     }

@@ -227,3 +227,16 @@ def test_segments_that_are_to_be_inserted_again_are_handed_over_whatever_fails(
     log.forget("w")
     disk.repairs = 2
     assert log.settle(engine, given.extend) is False
+
+
+def test_counting_segments_takes_nothing_from_who_writes(log: WriteAheadLog) -> None:
+    """Metrics count them at any time: also while what is refused is being written, or a segment is taken back."""
+    segment = written(log)
+    beside = [segment.path.with_suffix(suffix) for suffix in (".new", ".refused", ".kept")]
+    segment.path.rename(segment.path.with_suffix(".moving"))
+    for path in beside:
+        path.write_text("{}")
+    assert log.segments() == []
+    segment.path.with_suffix(".moving").rename(segment.path)
+    assert log.segments() == [segment]
+    assert all(path.exists() for path in beside)

@@ -9,6 +9,7 @@ import logging
 import pytest
 from httpx import Response
 
+from clickpipe.ingest import WriteAheadLog
 from clickpipe.observe import request_id, set_up_logs
 from tests.server.conftest import Client
 
@@ -50,6 +51,12 @@ def test_metrics_count_requests_by_route(client: Client) -> None:
     assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
     assert client("GET", "/metrics", token="reader").status_code == 403
     assert client.token("reader").value not in response.text
+
+
+def test_metrics_only_read_the_log(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a start removes from it may belong to a write under way."""
+    monkeypatch.setattr(WriteAheadLog, "unfinished", lambda _: pytest.fail("the log is cleaned up"))
+    assert "\nclickpipe_log_segments " in _metrics(client).text
 
 
 def test_metrics_may_be_open(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
