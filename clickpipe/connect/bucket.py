@@ -9,6 +9,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from clickpipe.catalog import Ledger, Live
+from clickpipe.connect.google import ServiceAccount
 from clickpipe.connect.signing import Keys
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import (
@@ -44,7 +45,7 @@ class Bucket:
     format: str
     since: datetime | None
     endpoint: str
-    keys: Keys = field(repr=False)
+    access: Keys | ServiceAccount = field(repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -86,15 +87,7 @@ def _bucket(
 ) -> Bucket:
     filled = {name: fill_secrets(text, secret).strip() for name, text in options.items()}
     hidden = {filled[name] for name in options if filled[name] != options[name].strip()}
-    if "GCS_HMAC_ACCESS_ID" in filled:
-        endpoint, keys = _GCS, Keys(filled["GCS_HMAC_ACCESS_ID"], filled["GCS_HMAC_SECRET"], "auto")
-    else:
-        region = filled.get("S3_REGION", "")
-        if not _REGION.fullmatch(region):
-            message = "S3_REGION is no region, such as eu-west-1."
-            raise ClickpipeError(message, code="bad_connection")
-        endpoint = _endpoint(filled.get("S3_ENDPOINT", ""), region)
-        keys = Keys(filled["S3_ACCESS_KEY"], filled["S3_SECRET"], region)
+    endpoint, access = _access(filled)
     return Bucket(
         workspace,
         source.name,
@@ -103,9 +96,23 @@ def _bucket(
         filled.get("IMPORT_FORMAT", "").lower(),
         since(filled["IMPORT_FROM_TIMESTAMP"]) if "IMPORT_FROM_TIMESTAMP" in filled else None,
         endpoint,
-        keys,
-        tuple(hidden | {keys.secret}),
+        access,
+        tuple(hidden | {access.secret if isinstance(access, Keys) else access.key}),
     )
+
+
+def _access(options: Mapping[str, str]) -> tuple[str, Keys | ServiceAccount]:
+    """Return the address of a connection's service, and what opens its buckets. Raises ClickpipeError 400."""
+    if "GCS_HMAC_ACCESS_ID" in options:
+        return _GCS, Keys(options["GCS_HMAC_ACCESS_ID"], options["GCS_HMAC_SECRET"], "auto")
+    if "GCS_SERVICE_ACCOUNT_CREDENTIALS_JSON" in options:
+        return _GCS, ServiceAccount.of(options["GCS_SERVICE_ACCOUNT_CREDENTIALS_JSON"])
+    region = options.get("S3_REGION", "")
+    if not _REGION.fullmatch(region):
+        message = "S3_REGION is no region, such as eu-west-1."
+        raise ClickpipeError(message, code="bad_connection")
+    keys = Keys(options["S3_ACCESS_KEY"], options["S3_SECRET"], region)
+    return _endpoint(options.get("S3_ENDPOINT", ""), region), keys
 
 
 def _endpoint(given: str, region: str) -> str:

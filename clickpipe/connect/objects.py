@@ -6,7 +6,7 @@ Through `fetch`, so that the rules for addresses, redirects and time limits are 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,8 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
 from clickpipe.connect.bucket import Bucket
-from clickpipe.connect.signing import signed_url
+from clickpipe.connect.google import ServiceAccount, Tokens
+from clickpipe.connect.signing import Keys, plain_url, signed_url
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import fetch
 
@@ -26,6 +27,7 @@ _HELP = {
     "InvalidAccessKeyId": "there is no such access key",
     "NoSuchBucket": "there is no such bucket",
     "NoSuchKey": "the file is gone",
+    "PermanentRedirect": "the bucket is in another region: see S3_REGION",
     "PreconditionFailed": "the file has changed meanwhile",
     "SignatureDoesNotMatch": "the secret is not that of the access key",
 }
@@ -41,17 +43,14 @@ class File:
     changed: datetime
 
 
-@dataclass(frozen=True, slots=True)
 class Objects:
-    """The files of one bucket.
+    """The files of one bucket. Used by one thread at a time."""
 
-    `private` allows addresses that are not public. `limit` is the size of a file in bytes, `seconds` the time for one.
-    """
-
-    bucket: Bucket
-    private: bool
-    limit: int
-    seconds: float
+    def __init__(self, bucket: Bucket, *, private: bool, limit: int, seconds: float) -> None:
+        """Allow addresses that are not public if `private`, and a file `limit` bytes and `seconds`."""
+        self.bucket = bucket
+        self._private, self._limit, self._seconds = private, limit, seconds
+        self._tokens = Tokens(bucket.access) if isinstance(bucket.access, ServiceAccount) else None
 
     def pages(self, scratch: Path) -> Iterator[list[File]]:
         """Yield the bucket's matching files, a page of its listing at a time; `scratch` is a file to write to.
@@ -61,8 +60,7 @@ class Objects:
         parameters = {"list-type": "2", "encoding-type": "url", "prefix": self.bucket.files.prefix}
         try:
             while True:
-                url = self._signed(f"/{self.bucket.files.bucket}", parameters)
-                self._fetch(url, scratch, _PAGE, _SECONDS, "", lambda _: None)
+                self._fetch("", parameters, {}, scratch, _PAGE, _SECONDS, lambda _: None)
                 files, following = _read(scratch.read_bytes())
                 yield [file for file in files if self._is_wanted(file)]
                 if not following:
@@ -76,26 +74,37 @@ class Objects:
 
     def fetch(self, file: File, into: Path, progress: Callable[[int], None]) -> str:
         """Download exactly this version of a file; return its Content-Encoding. Raises ClickpipeError."""
-        url = self._signed(f"/{self.bucket.files.bucket}/{file.key}", {})
-        return self._fetch(url, into, self.limit, self.seconds, file.version, progress)
-
-    def _signed(self, path: str, parameters: dict[str, str]) -> str:
-        return signed_url(self.bucket.endpoint, path, parameters, self.bucket.keys, datetime.now(UTC))
+        asked = {"If-Match": file.version}
+        return self._fetch(f"/{file.key}", {}, asked, into, self._limit, self._seconds, progress)
 
     def _fetch(
-        self, url: str, into: Path, limit: int, seconds: float, version: str, progress: Callable[[int], None]
+        self,
+        key: str,
+        parameters: Mapping[str, str],
+        headers: Mapping[str, str],
+        into: Path,
+        limit: int,
+        seconds: float,
+        progress: Callable[[int], None],
     ) -> str:
-        headers = {"If-Match": version} if version else {}
+        path, access = f"/{self.bucket.files.bucket}{key}", self.bucket.access
+        if self._tokens is not None:
+            url = plain_url(self.bucket.endpoint, path, parameters)
+            headers = {**headers, "Authorization": f"Bearer {self._tokens.get()}"}
+        else:
+            assert isinstance(access, Keys)  # noqa: S101 - the other kind has tokens
+            url = signed_url(self.bucket.endpoint, path, parameters, access, datetime.now(UTC))
         try:
             return fetch(
                 url,
                 into,
-                private=self.private,
+                private=self._private,
                 limit=limit,
                 progress=progress,
                 seconds=seconds,
                 headers=headers,
                 explain=_explain,
+                redirects=0,
             )
         except ClickpipeError as error:
             message = error.message.replace("The URL", "The bucket", 1)

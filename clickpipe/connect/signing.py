@@ -29,7 +29,7 @@ def signed_url(
 ) -> str:
     """Return a URL for GET that is valid for `seconds` from `at` (UTC). `path` is decoded, and begins with /."""
     root = urlsplit(endpoint)
-    encoded = quote(root.path.rstrip("/") + path, safe="/~")
+    encoded = quote(path, safe="/~")
     day = at.strftime("%Y%m%d")
     scope = f"{day}/{keys.region}/s3/aws4_request"
     values = {
@@ -47,6 +47,12 @@ def signed_url(
     for part in (day, keys.region, "s3", "aws4_request"):
         key = _mac(key, part)
     return f"{root.scheme}://{root.netloc}{encoded}?{query}&X-Amz-Signature={_mac(key, text).hex()}"
+
+
+def plain_url(endpoint: str, path: str, parameters: Mapping[str, str]) -> str:
+    """Return a URL that is not signed. `path` is decoded, and begins with /."""
+    query = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in parameters.items())
+    return f"{endpoint}{quote(path, safe='/~')}{'?' if query else ''}{query}"
 
 
 def _mac(key: bytes, text: str) -> bytes:

@@ -44,20 +44,22 @@ def fetch(
     seconds: float = 3600.0,
     headers: Mapping[str, str] = MappingProxyType({}),
     explain: Callable[[bytes], str] = lambda _: "",
+    redirects: int = _REDIRECTS,
 ) -> str:
     """Download a URL to a file; return its Content-Encoding. `progress` is called with the bytes so far.
 
-    `headers` are sent with it. `explain` returns what the beginning of an error's body says, if it may be shown.
+    `headers` are sent with each request, so set `redirects` to 0 if they are secret. `explain` returns what the
+    beginning of an error's body says, if it may be shown.
 
     Each redirect is checked like the URL itself, and we connect to exactly the address that was checked. `private`
     allows addresses that are not public. Raises ClickpipeError if the URL is refused, the server fails, or the download
     with all redirects takes more than `seconds`.
     """
     with _Deadline(seconds) as deadline:
-        for _ in range(_REDIRECTS + 1):
+        for _ in range(redirects + 1):
             try:
                 with _Response(url, deadline, headers, private=private) as response:
-                    if response.status in _MOVED:
+                    if response.status in _MOVED and redirects:
                         url = urljoin(url, response.header("Location"))
                         continue
                     if response.status != http.client.OK:
@@ -75,7 +77,7 @@ def fetch(
             except ValueError:  # an invalid host or port
                 message = "The URL, or one that it redirects to, is none that can be read."
                 raise ClickpipeError(message, code="bad_url") from None
-    message = f"The URL redirects more than {_REDIRECTS} times."
+    message = f"The URL redirects more than {redirects} times."
     raise ClickpipeError(message, code="fetch_failed")
 
 

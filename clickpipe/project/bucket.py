@@ -16,7 +16,6 @@ _URI = re.compile(r"(?P<scheme>s3|gs|gcs)://(?P<bucket>[a-z0-9][a-z0-9._-]{1,221
 _SCHEMES = {"s3": ("s3",), "gcs": ("gs", "gcs")}
 _PIECE = re.compile(r"\*\*|\*|\?|\{(?P<first>\d{1,9})\.\.(?P<last>\d{1,9})\}|\{(?P<any>[^{}]*)\}|[^*?{]+|\{")
 _MOST_NUMBERS, _MOST_ANY, _LONGEST = 1_000, 2, 1_024
-_NOT_YET = "is not built yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +54,7 @@ def bucket_obstacle(source: DataSource, connections: Mapping[str, Connection]) -
     if "IMPORT_FROM_TIMESTAMP" in options and since(options["IMPORT_FROM_TIMESTAMP"].text) is None:
         return options["IMPORT_FROM_TIMESTAMP"], "it needs a time such as 2026-01-31T00:00:00Z"
     if found.type == "s3" and "S3_ACCESS_KEY" not in found.options:
-        return named, f"S3_ARN {_NOT_YET}: use S3_ACCESS_KEY and S3_SECRET"
-    if found.type == "gcs" and "GCS_HMAC_ACCESS_ID" not in found.options:
-        hint = "use GCS_HMAC_ACCESS_ID and GCS_HMAC_SECRET"
-        return named, f"GCS_SERVICE_ACCOUNT_CREDENTIALS_JSON {_NOT_YET}: {hint}"
+        return named, "S3_ARN is not built yet: use S3_ACCESS_KEY and S3_SECRET"
     return None
 
 

@@ -142,7 +142,8 @@ class BucketImports:
     def _objects(self, bucket: Bucket) -> Objects:
         settings = self._services.settings
         private = settings.import_private_urls == "allow"
-        return Objects(bucket, private, settings.import_max_bytes, settings.import_max_seconds)
+        limit, seconds = settings.import_max_bytes, settings.import_max_seconds
+        return Objects(bucket, private=private, limit=limit, seconds=seconds)
 
     def _new(self, objects: Objects, *, again: bool) -> Iterator[File]:
         """Yield the files that are to be imported. Raises ClickpipeError if the bucket cannot be listed."""

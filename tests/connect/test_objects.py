@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,7 +31,7 @@ def lake(s3: str) -> TestBucket:
 def objects(url: str, name: str, path: str = "**", since: datetime | None = None, *, private: bool = True) -> Objects:
     keys = Keys("an-access-key", "a-secret-key", "us-east-1")
     bucket = Bucket("w", "events", files_of(f"s3://{name}/{path}"), "@auto", "", since, url, keys)
-    return Objects(bucket, private, 1 << 20, 20.0)
+    return Objects(bucket, private=private, limit=1000, seconds=20.0)
 
 
 def keys_of(found: Objects, tmp_path: Path) -> list[str]:
@@ -201,8 +200,8 @@ def test_a_listing_without_an_end_ends(hostile: tuple[str, list[Answer], list[st
 
 
 def test_a_file_that_is_too_large(lake: TestBucket, tmp_path: Path) -> None:
-    lake.put("a.csv", "x" * 1000)
-    found = replace(objects(lake.url, lake.name), limit=999)
+    lake.put("a.csv", "x" * 1001)
+    found = objects(lake.url, lake.name)
     [[file]] = found.pages(tmp_path / "page")
-    with pytest.raises(ClickpipeError, match="larger than 999 bytes"):
+    with pytest.raises(ClickpipeError, match="larger than 1000 bytes"):
         found.fetch(file, tmp_path / "file", lambda _: None)
