@@ -29,7 +29,7 @@ from clickpipe.ingest.parts import hold_back
 from clickpipe.ingest.position import Positions, furthest
 from clickpipe.ingest.staged import Inserted, StagedRows
 from clickpipe.ingest.staging import Stager
-from clickpipe.ingest.uncertain import has_views
+from clickpipe.ingest.uncertain import doubled_by_repeats, has_views
 from clickpipe.ingest.untaken import untaken
 from clickpipe.ingest.writes import NO_STANDBYS, Standbys
 from clickpipe.observe import IngestionLog
@@ -210,9 +210,17 @@ class Writer:
         batch.to(State.INSERTED)
         self._log.inserted(batch.segment, since)
         self._tell(channel, batch, time.monotonic() - started, found)
+        if not first:
+            self._tell_of_doubles(channel)
         if found.lack:
             self._tell(channel, batch, 0.0, Inserted(), found.lack)
         return found
+
+    def _tell_of_doubles(self, channel: Channel) -> None:
+        live = self._live(channel.workspace)
+        if live is not None and (twice := doubled_by_repeats(live, channel.data_source)):
+            text = "an insert into '%s' was repeated after a stop or a failure: %s may have its rows twice"
+            _LOGGER.warning(text, channel.data_source, ", ".join(twice))
 
     def _insert_live(self, channel: Channel, batch: Batch, *, first: bool) -> Inserted:
         staging = self._stager.of(channel)
