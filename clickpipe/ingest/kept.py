@@ -21,6 +21,7 @@ from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import execute_patiently, patiently, retarget
 
 _LOGGER = logging.getLogger(__name__)
+MOST_BYTES = 256 << 20  # of rows to store: more would take too much memory
 _ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # makes the blocks of several pieces one block
 
 
@@ -96,11 +97,23 @@ class Kept:
             self._engine.execute(f"CREATE TABLE {_gathered(copy)} AS {copy} ENGINE = Memory")
 
     def dump(self) -> list[Record]:
-        """Return everything that is kept: a record for each table. Raises EngineError."""
+        """Return everything that is kept: a record for each table; [] if it is too large, or its values have no form.
+
+        Raises EngineError for a temporary error.
+        """
         found = []
-        for name, table in self._tables.items():
-            rows = f"SELECT * FROM {self._rows_of(name)}{_ONE_BY_ONE}"
-            found.append(Record(table, self._engine.execute(rows, output="Native", settings=ONE_BLOCK).body))
+        sizes = [f"(SELECT sum(byteSize(*)) FROM {self._rows_of(name)})" for name in self._tables]
+        try:
+            if float(self._engine.execute(f"SELECT {' + '.join(sizes)}", output="TSV").body) > MOST_BYTES:
+                return []
+            for name, table in self._tables.items():
+                rows = f"SELECT * FROM {self._rows_of(name)}{_ONE_BY_ONE}"
+                found.append(Record(table, self._engine.execute(rows, output="Native", settings=ONE_BLOCK).body))
+        except EngineError as error:
+            if is_passing(error):
+                raise
+            _LOGGER.warning("what views made of rows cannot be stored, so they would run again after a kill: %s", error)
+            return []
         return found
 
     def restore(self, records: Sequence[Record]) -> bool:

@@ -18,7 +18,11 @@ class KeptFile:
         self.path = segment.path.with_suffix(".kept")
 
     def write(self, records: Sequence[Record]) -> None:
-        """Store records; they are on disk when this returns. Raises OSError."""
+        """Store records; they are on disk when this returns. Without any, there is no file. Raises OSError."""
+        if not records:
+            self.path.unlink(missing_ok=True)
+            sync_folder(self.path.parent)
+            return
         partial = self.path.with_suffix(".new")
         partial.unlink(missing_ok=True)
         try:

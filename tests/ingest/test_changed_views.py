@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from clickpipe.ingest.log_file import Record
 from clickpipe.runtime import Instance, Workspace
 from tests.deploy.projects import stage
 from tests.ingest.conftest import ONE
+from tests.ingest.stops import Stops
 from tests.ingest.test_uncertain_views import (
     CHAIN,
     IDS,
@@ -25,7 +25,6 @@ from tests.ingest.test_uncertain_views import (
     ids,
     line,
     refused,
-    stop_after,
 )
 
 LOOKED_UP = {
@@ -43,35 +42,6 @@ LOOKED_UP = {
         ),
     },
 }
-
-
-class Stops:
-    """Ingesters that are stopped like a process that is killed."""
-
-    def __init__(self, log: WriteAheadLog, instance: Instance) -> None:
-        self._log, self._instance = log, instance
-
-    def start(self) -> Ingester:
-        engine, catalog = self._instance.engine, self._instance.catalog
-        return Ingester(engine, self._log, catalog.positions, self._instance.registry)
-
-    def run(self, inserts: int) -> None:
-        """Insert what is in the log, and stop behind so many inserts."""
-        with pytest.MonkeyPatch.context() as patch:
-            stop_after(self._instance.engine, inserts, patch)
-            dead = self.start()
-            dead.recover()
-            with dead._state:
-                dead._stopped = True
-                dead._state.wait_for(lambda: not any(c.running for c in dead._channels.values()))
-                dead._channels.clear()
-
-    def recover(self) -> None:
-        """Insert all that is in the log."""
-        again = self.start()
-        again.recover()
-        again.close()
-        assert self._log.unfinished() == []
 
 
 @pytest.fixture
@@ -114,95 +84,6 @@ def test_a_view_that_fails_without_rows_holds_nothing(
     taker.close()
     assert log.unfinished() == []
     assert check(workspace, 20) == []
-
-
-@pytest.mark.parametrize("damage", ["gone", "cut", "of other tables", "not rows"])
-def test_views_run_again_when_what_they_made_cannot_be_read(
-    workspace: Workspace, log: WriteAheadLog, stops: Stops, damage: str
-) -> None:
-    workspace.deploy(LOOKUP)
-    workspace.append("allowed", [Lines.of([line(n) for n in range(15)])])
-    segment = log.write(workspace.id, "events", [Record(ONE, b"\n".join(line(n) for n in range(20)))])
-    stops.run(1)
-    file = KeptFile(segment)
-    found = file.read()
-    assert len(found) == 4
-    if damage == "gone":
-        file.path.unlink()
-    elif damage == "cut":
-        file.path.write_bytes(file.path.read_bytes()[:-1])
-    elif damage == "of other tables":
-        file.write([*found[:-1], Record("`other`.`table`", found[-1].lines)])
-    else:
-        file.write([Record(record.import_id, b"x" * 40) for record in found])
-    stops.recover()
-    assert [number for number, _ in check(workspace, 20)] == list(range(15, 20))
-    assert not list(file.path.parent.glob("*.*"))
-
-
-def test_a_file_of_what_views_made_is_removed_with_its_segment(log: WriteAheadLog) -> None:
-    segment = log.write("w", "events", [Record(ONE, b"{}")])
-    file = KeptFile(segment)
-    file.write([Record("t", b"rows")])
-    assert log.unfinished() == [segment]
-    assert file.read() == [Record("t", b"rows")]
-    segment.path.unlink()
-    assert log.unfinished() == []
-    assert file.read() == []
-
-
-TYPES = """SCHEMA >
-    id UInt64 `json:$.id`,
-    doc JSON `json:$.doc`,
-    any Dynamic `json:$.any`,
-    either Variant(UInt64, Array(String)) `json:$.either`,
-    low LowCardinality(Nullable(String)) `json:$.low`,
-    pairs Map(String, Array(Nullable(Int32))) `json:$.pairs`,
-    price Decimal(38, 9) `json:$.price`,
-    at DateTime64(6, 'Asia/Tokyo') `json:$.at`,
-    kind Enum8('a' = 1, 'b' = 2) `json:$.kind`,
-    key UUID `json:$.key`,
-    address IPv6 `json:$.address`,
-    code FixedString(4) `json:$.code`
-ENGINE_SORTING_KEY id
-"""
-DOCUMENT = (
-    b'{"id":%d,"doc":{"a":{"b":[1,null,"x"]},"n":%d},"any":%s,"either":%s,"low":%s,"pairs":{"k":[1,null]},'
-    b'"price":"12345678901234567890.123456789","at":"2026-01-02 03:04:05.678901","kind":"b",'
-    b'"key":"6f7b1c1e-0000-4000-a000-00000000000%d","address":"2001:db8::1","code":"ab"}'
-)
-
-
-def test_values_of_all_types_come_back_from_the_log(
-    workspace: Workspace, log: WriteAheadLog, stops: Stops, taker: Ingester
-) -> None:
-    columns = [one.split()[0] for one in TYPES.splitlines()[1:-1]]
-    workspace.deploy(
-        {
-            "allowed.datasource": CHAIN["allowed.datasource"],
-            "events.datasource": TYPES,
-            "copies.datasource": re.sub(" `json:.*`", "", TYPES).replace("\nENGINE", ",\n    n UInt64\nENGINE"),
-            "states.datasource": "SCHEMA >\n    id UInt64,\n    seen AggregateFunction(uniq, String)\n"
-            "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n",
-            "copies_mv.pipe": VIEW.format("SELECT *, (SELECT count() FROM allowed) AS n FROM events", "copies"),
-            "states_mv.pipe": VIEW.format(
-                "SELECT id, uniqState(toString(at)) AS seen FROM events GROUP BY id", "states"
-            ),
-        }
-    )
-    anything, eithers, texts = [b"1", b'"t"', b"[1.5]"], [b"7", b'["u"]', b"null"], [b"null", b'"l"', b'""']
-    lines = [DOCUMENT % (n, n, anything[n % 3], eithers[n % 3], texts[n % 3], n) for n in range(9)]
-    log.write(workspace.id, "events", [Record(ONE, b"\n".join(lines))])
-    stops.run(0)
-    stops.recover()
-    assert taker.submit(workspace.id, "events", Lines.of(lines)).result(timeout=60).quarantined_rows == 0
-    for table in ("events", "copies"):
-        listed = ", ".join(f"toString({name})" for name in columns)
-        times = workspace.sql(
-            f"SELECT count() AS n FROM {table} GROUP BY {listed}, dynamicType(any), variantType(either)"
-        )
-        assert times == [{"n": 2}] * 9
-    assert workspace.sql("SELECT uniqMerge(seen) AS n FROM states GROUP BY id") == [{"n": 1}] * 9
 
 
 @pytest.fixture
