@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from starlette.applications import Starlette
 from starlette.convertors import IntegerConvertor, StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -42,7 +42,7 @@ from clickpipe.server.imports import (
 )
 from clickpipe.server.jobs import cancel_job, get_job, list_jobs, retry_job
 from clickpipe.server.login import get_logged_in, get_login, post_login
-from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_http_error
+from clickpipe.server.middleware import GeneralRules, on_bug, on_clickpipe_error, on_gone, on_http_error
 from clickpipe.server.misc import (
     get_example,
     get_health,
@@ -193,7 +193,12 @@ def create_app(instance: Instance) -> ASGIApp:
     routes = [route(*one) for one in ROUTES]
     app = Starlette(
         routes=routes,
-        exception_handlers={ClickpipeError: on_clickpipe_error, HTTPException: on_http_error, Exception: on_bug},
+        exception_handlers={
+            ClickpipeError: on_clickpipe_error,
+            HTTPException: on_http_error,
+            ClientDisconnect: on_gone,
+            Exception: on_bug,
+        },
     )
     app.router.redirect_slashes = False
     app.state.instance = instance

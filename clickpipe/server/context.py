@@ -109,7 +109,7 @@ def caller_with(request: Request, given: str) -> Caller:
         instance.token_requests.take((token.workspace_id, token.id), per_second=token.limits.get("rps", 0)) or limits
     )
     request.scope["state"]["headers"] |= limits
-    request.scope["state"]["token"] = token
+    request.scope["state"]["token"], request.scope["state"]["owner"] = token, owner
     request.scope["state"]["token_again"] = partial(_still, instance, given, token)
     return Caller(token, instance.workspace(token.workspace_id))
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.server.middleware import on_bug, on_clickpipe_error, on_http_error
+from clickpipe.server.middleware import on_bug, on_clickpipe_error, on_gone, on_http_error
 
 
 class Direct:
@@ -71,4 +71,6 @@ async def _refused(request: Request, error: Exception) -> Any:
     """Return the response to a caller's mistake; None for a bug."""
     if isinstance(error, ClickpipeError):
         return await on_clickpipe_error(request, error)
+    if isinstance(error, ClientDisconnect):
+        return await on_gone(request, error)
     return await on_http_error(request, error) if isinstance(error, HTTPException) else None

@@ -36,10 +36,18 @@ def _options(request: Request) -> dict[bytes, bytes]:
 
 @asynccontextmanager
 async def multipart(
-    request: Request, limit: int, too_large: ClickpipeError, *, files: int, fields: int, part: int = 1 << 20
+    request: Request,
+    limit: int,
+    too_large: ClickpipeError,
+    *,
+    files: int,
+    fields: int,
+    part: int = 1 << 20,
+    held: bool = True,
 ) -> AsyncIterator[FormData]:
     """Yield the parts of a form (none for another kind of body); parts that are not files have at most `part` bytes.
 
+    `held` says whether the parts stay in memory: a single large file does not.
     Raises `too_large` for a body of more than `limit` bytes, and ClickpipeError 400 for an unknown charset.
     """
     if not is_multipart(request):
@@ -49,6 +57,6 @@ async def multipart(
     if charset and not is_charset(charset):
         message = f"The charset '{charset[:50]}' of the form is unknown: send it in UTF-8."
         raise ClickpipeError(message, code="unknown_charset")
-    whole = limited(request, limit, too_large)
+    whole = limited(request, limit, too_large, held=held)
     async with whole.form(max_files=files, max_fields=fields, max_part_size=part) as form:
         yield form

@@ -130,7 +130,8 @@ def _replacing(values: dict[str, str]) -> Replacing:
 async def _save(request: Request, path: Path, limit: int, encoding: str) -> str:
     """Save the body, or the file part of a form; return its encoding. Raises ClickpipeError 413 and 400."""
     if is_multipart(request):
-        async with multipart(request, limit + _MOST_AROUND, _too_large(limit), files=1, fields=100) as form:
+        most = limit + _MOST_AROUND
+        async with multipart(request, most, _too_large(limit), files=1, fields=100, held=False) as form:
             part = next((value for value in form.values() if isinstance(value, UploadFile)), None)
             if part is None:
                 message = "The form has no file: send it as a part named after its format."

@@ -175,6 +175,11 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": detail, "documentation": DOCS + "http-api.md"}, status_code=status)
 
 
+async def on_gone(_request: Request, _error: Exception) -> Response:
+    """Respond to a client that left while its body was read, for the metrics only."""
+    return Response(status_code=499)
+
+
 async def on_bug(request: Request, error: Exception) -> Response:
     """Respond to a bug: the details go to the log, the caller gets the request id."""
     name = request.scope.get("state", {}).get("request_id", "")

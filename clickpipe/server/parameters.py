@@ -169,9 +169,13 @@ async def form_or_file(request: Request, names: Container[str]) -> tuple[dict[st
     return {}, again
 
 
-def limited(request: Request, limit: int, too_large: ClickpipeError) -> Request:
-    """Return the request, which raises `too_large` when more than `limit` bytes of its body are read."""
+def limited(request: Request, limit: int, too_large: ClickpipeError, *, held: bool = False) -> Request:
+    """Return the request, which raises `too_large` when more than `limit` bytes of its body are read.
+
+    If the body stays in memory (`held`), it counts for the connection (`memory.py`).
+    """
     size = 0
+    count = holding(request) if held else _uncounted
 
     async def receive() -> Message:
         nonlocal size
@@ -179,6 +183,7 @@ def limited(request: Request, limit: int, too_large: ClickpipeError) -> Request:
         size += len(message.get("body", b""))
         if size > limit:
             raise too_large
+        count(len(message.get("body", b"")))
         return message
 
     return Request(request.scope, receive)
@@ -190,8 +195,22 @@ def body_too_large(limit: int) -> ClickpipeError:
     return ClickpipeError(message, status=413, code="body_too_large")
 
 
-async def read_body(request: Request, limit: int, count: Callable[[int], None] = lambda _: None) -> bytes:
-    """Return the request's body; `count` is called with its bytes. Raises ClickpipeError 413 above `limit` bytes."""
+def holding(request: Request) -> Callable[[int], None]:
+    """Return the function that counts bytes of a body that stay in memory until the response."""
+    found: Callable[[int], None] = request.scope["state"].get("hold", _uncounted)
+    return found
+
+
+def _uncounted(_: int) -> None:
+    pass
+
+
+async def read_body(request: Request, limit: int, count: Callable[[int], None] | None = None) -> bytes:
+    """Return the request's body. Raises ClickpipeError 413 above `limit` bytes.
+
+    `count` is called with the bytes as they arrive; by default, they count for the connection (`memory.py`).
+    """
+    count = count or holding(request)
     chunks: list[bytes] = []
     size = 0
     more = True

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from clickpipe.diagnostics.errors import DOCS
+from clickpipe.server.memory import ConnectionMemory
 
 MAX_URL = 65_535  # bytes: the URL parser's own limit
 MAX_HEADERS = 262_144  # bytes of all headers of a request
@@ -25,7 +27,10 @@ class JsonErrors(HttpToolsProtocol):
     _head_bytes = 0  # received so far for a request with incomplete headers, even of a single endless header
     _reads_head = True
     _timer: asyncio.TimerHandle | None = None
+    _body_bytes = 0  # of the request's body, as far as they are in memory
+    _is_ended = False
     head_seconds = 30.0  # time for all headers of a request to arrive
+    memory = ConnectionMemory(0)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start a connection."""
@@ -35,7 +40,54 @@ class JsonErrors(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection."""
         self._stop_waiting()
+        self.memory.forget(self)
         super().connection_lost(exc)
+
+    # What it holds in memory (`memory.Holder`)
+
+    @property
+    def owner(self) -> str:
+        """Return the workspace of the request's token; '' before the token was checked."""
+        return str(self._state().get("owner", ""))
+
+    @property
+    def held(self) -> int:
+        """Return the bytes of the body, and those of the response that the client has not taken yet."""
+        if self._is_ended or self.transport is None:
+            return 0
+        waits = self.flow.write_paused
+        unsent = self.transport.get_write_buffer_size() + int(self._state().get("ahead", 0)) if waits else 0
+        return self._body_bytes + unsent
+
+    def end(self) -> None:
+        """Close the connection without sending the rest, soon: this may be called while the transport writes."""
+        self._is_ended = True
+        self.loop.call_soon(self.transport.abort)
+
+    def _state(self) -> dict[str, Any]:
+        found: dict[str, Any] = (getattr(self, "scope", None) or {}).get("state", {})
+        return found
+
+    def hold(self, size: int) -> None:
+        """Count bytes of the request's body that stay in memory until the response is complete."""
+        self._body_bytes += size
+        self.memory.look(self)
+
+    def pause_writing(self) -> None:
+        """Wait until the client has taken more."""
+        super().pause_writing()
+        self.memory.look(self)
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        super().resume_writing()
+        self.memory.look(self)
+
+    def on_response_complete(self) -> None:
+        """End a request."""
+        self._body_bytes = 0
+        self.memory.look(self)
+        super().on_response_complete()
 
     def _await_head(self) -> None:
         self._stop_waiting()
@@ -77,6 +129,7 @@ class JsonErrors(HttpToolsProtocol):
         self._reads_head = False
         if self._timer is not None:
             self._stop_waiting()
+        self.scope["state"]["hold"] = self.hold
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -14,6 +14,7 @@ from clickpipe.concurrency import in_thread
 from clickpipe.engine import EngineError, Parts, QueryResult
 
 _LOGGER = logging.getLogger(__name__)
+_AHEAD = 4 << 20  # bytes held for a client besides those on their way to it: parts that wait (`engine/stream.py`)
 
 
 def _as_it_is(data: bytes) -> bytes:
@@ -51,7 +52,8 @@ class _InParts(Response):
         self._first, self._more, self._encode, self._ending = first, more, encode, ending
         del self.headers["content-length"]
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["ahead"] = _AHEAD
         pouring, leaving = asyncio.create_task(self._pour(send)), asyncio.create_task(_gone(receive))
         try:
             await asyncio.wait({pouring, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -68,6 +70,7 @@ class _InParts(Response):
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             part: bytes | None = self._first
+            self._first = b""
             while part is not None:
                 await send({"type": "http.response.body", "body": self._encode(part), "more_body": True})
                 part = await in_thread(self._more.take)

@@ -11,12 +11,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
+from clickpipe.config import available_memory
 from clickpipe.observe import set_up_logs
 from clickpipe.runtime import Instance
 from clickpipe.server.app import create_app
+from clickpipe.server.memory import ConnectionMemory
 from clickpipe.server.protocol import JsonErrors
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
     config = uvicorn.Config(
         create_app(instance),
         loop="uvloop",
-        http=type("Timed", (JsonErrors,), {"head_seconds": settings.request_header_seconds}),
+        http=_protocol(instance, head_seconds=settings.request_header_seconds),
         log_config=None,
         log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
@@ -87,6 +90,12 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
     return again.is_set()
 
 
+def _protocol(instance: Instance, **more: Any) -> type[JsonErrors]:
+    """Return the protocol with a limit for all connections of this server together."""
+    most = instance.settings.connections_max_memory_bytes or available_memory() // 8
+    return type("Connection", (JsonErrors,), {"memory": ConnectionMemory(most), **more})
+
+
 def _collect_less() -> None:
     """Exclude what exists at the start from garbage collection, and collect a tenth as often.
 
@@ -118,7 +127,7 @@ def _is_stuck(instance: Instance) -> bool:
 def serve_in_thread(instance: Instance) -> Iterator[str]:
     """Serve on a free local port while the context lasts; yields the URL."""
     config = uvicorn.Config(
-        create_app(instance), port=0, http=JsonErrors, lifespan="off", log_config=None, log_level="warning"
+        create_app(instance), port=0, http=_protocol(instance), lifespan="off", log_config=None, log_level="warning"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="server")
