@@ -7,6 +7,7 @@ from clickpipe.catalog.positions import PositionStore
 from clickpipe.catalog.registry import DEFAULT_WORKSPACE, Registered, Registry
 from clickpipe.catalog.secret_values import SecretValues
 from clickpipe.catalog.shown import without_physical_names
+from clickpipe.catalog.stopped import StoppedSources
 from clickpipe.catalog.store import Catalog
 from clickpipe.catalog.times import now
 from clickpipe.catalog.tokens import new_token_value
@@ -30,6 +31,7 @@ __all__ = [
     "Registry",
     "Secret",
     "SecretValues",
+    "StoppedSources",
     "Token",
     "Workspace",
     "new_token_value",

@@ -124,6 +124,13 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (workspace_id, data_source, bucket, key, version)
     ) STRICT;
     """,
+    """
+    CREATE TABLE stopped (
+        workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        data_source TEXT NOT NULL,
+        PRIMARY KEY (workspace_id, data_source)
+    ) STRICT;
+    """,
 )
 
 

@@ -22,6 +22,7 @@ from clickpipe.catalog.model import Deployment, DeploymentStatus, Physical, Work
 from clickpipe.catalog.positions import PositionStore
 from clickpipe.catalog.secrets import SecretStore
 from clickpipe.catalog.shown import without_physical_names
+from clickpipe.catalog.stopped import StoppedSources
 from clickpipe.catalog.times import now
 from clickpipe.catalog.tokens import TokenStore
 from clickpipe.compiler import ResultColumn
@@ -43,6 +44,7 @@ class Catalog(Database):
         self.backfills = BackfillStore(self)
         self.positions = PositionStore(self)
         self.files = FileLedger(self)
+        self.stopped = StoppedSources(self)
 
     # Workspaces
 

@@ -182,6 +182,27 @@ def sync(name: str, host: str | None, token: str | None, *, wait: bool, as_json:
         say(f"{plural(job['quarantine_rows'], 'row')} in quarantine: clickpipe datasource quarantine {name}")
 
 
+@datasource.command("stop")
+@click.argument("name")
+@server_options
+def stop(name: str, host: str | None, token: str | None) -> None:
+    """Stop reading the topic or bucket of NAME, until `start`.
+
+    It stays stopped across deployments and restarts, and nothing is skipped.
+    """
+    connect(host, token).request("POST", f"/v0/datasources/{name}/stop")
+    click.echo(f"{name} reads no more: clickpipe datasource start {name} goes on where it was")
+
+
+@datasource.command("start")
+@click.argument("name")
+@server_options
+def start(name: str, host: str | None, token: str | None) -> None:
+    """Go on reading the topic or bucket of NAME, where it was stopped."""
+    connect(host, token).request("POST", f"/v0/datasources/{name}/start")
+    click.echo(f"{name} reads")
+
+
 def _select(host: str | None, token: str | None, sql: str, *, staging: bool = False) -> Any:
     return connect(host, token, staging=staging).get("/v0/sql", ("q", f"{sql.strip()} FORMAT JSON"))
 

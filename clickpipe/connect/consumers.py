@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from clickpipe.bus import DeploymentPromoted
-from clickpipe.catalog import Registry, SecretValues
+from clickpipe.catalog import Registry, SecretValues, StoppedSources
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 from clickpipe.ingest import Ingester
@@ -32,9 +32,17 @@ class Consumers:
     """Starts and stops readers to match what is deployed; a reader whose topic did not change keeps running."""
 
     def __init__(
-        self, ingester: Ingester, workspaces: Registry, secrets: SecretValues, log: KafkaLog, *, seconds: float = 1.0
+        self,
+        ingester: Ingester,
+        workspaces: Registry,
+        secrets: SecretValues,
+        log: KafkaLog,
+        stopped: StoppedSources,
+        *,
+        seconds: float = 1.0,
     ) -> None:
-        """Check what is live in `workspaces` every `seconds`, previews aside; readers report to `log`."""
+        """Check what is live in `workspaces` every `seconds`, previews and `stopped` aside; readers report to `log`."""
+        self._stopped = stopped
         self._ingester = ingester
         self._workspaces = workspaces
         self._secrets = secrets
@@ -85,7 +93,10 @@ class Consumers:
     def _wanted(self) -> dict[tuple[str, str], Topic]:
         found: dict[tuple[str, str], Topic] = {}
         for workspace, live in self._workspaces.all_live(previews=False).items():
+            stopped = self._stopped.names(workspace)
             for topic in topics_of(workspace, live, partial(self._secrets.value, workspace)):
+                if isinstance(topic, Topic) and topic.data_source in stopped:
+                    continue
                 if isinstance(topic, Topic):
                     found[workspace, topic.data_source] = topic
                     self._told.pop((workspace, topic.data_source), None)

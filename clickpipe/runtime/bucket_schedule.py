@@ -59,9 +59,11 @@ class BucketSchedule:
             if workspace is None:
                 continue
             buckets = workspace.data.buckets
+            stopped = workspace.data.stopped()
             for found in buckets.all():
                 if isinstance(found, Bucket):
-                    self._look_at(buckets, found, last)
+                    if found.data_source not in stopped:
+                        self._look_at(buckets, found, last)
                 else:
                     self._tell(workspace_id, *found)
 

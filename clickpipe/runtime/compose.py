@@ -81,9 +81,8 @@ def open_app(data_dir: Path | None, settings: Settings, opened: ExitStack) -> Ap
         _LOGGER.error("%d parts of %s are damaged, and were put aside (detached)", count, table)
     recovered = services.ingester.recover()
     health = Health(engine, services.ingester, services.registry, folder, missing)
-    consumers = Consumers(
-        services.ingester, services.registry, services.secrets, KafkaLog(services.service_log, services.registry)
-    )
+    kafka_log = KafkaLog(services.service_log, services.registry)
+    consumers = Consumers(services.ingester, services.registry, services.secrets, kafka_log, catalog.stopped)
     opened.callback(consumers.close)
     services.bus.subscribe(DeploymentPromoted, consumers.deployment_promoted)
     opened.callback(workspaces.removals.close)

@@ -254,6 +254,23 @@ class LiveData(DataIn):
         super().__init__(services, tables, queries, bounds)
         self.buckets = BucketImports(services, tables, self._importer)
 
+    def stopped(self) -> frozenset[str]:
+        """Return the data sources that do not read their topics or buckets for now."""
+        return self._services.catalog.stopped.names(self.id)
+
+    def stop_reading(self, name: str, *, stopped: bool) -> None:
+        """Stop a data source's reader, or have it go on where it was; it stays so across deployments and restarts.
+
+        Raises ClickpipeError: 404 if it is unknown, 400 if it reads neither a topic nor a bucket.
+        """
+        sources = self._tables.live().compiled.data_sources
+        if name not in sources:
+            raise _unknown(name, sources)
+        if not sources[name].connector:
+            message = f"'{name}' reads neither a topic nor a bucket."
+            raise ClickpipeError(message, code="not_reading")
+        self._services.catalog.stopped.set(self.id, name, stopped=stopped)
+
     def submit(self, data_source: str, lines: Lines, *, wait: bool = True) -> Future[IngestResult]:
         """Queue JSON lines for a data source; see `Ingester.submit`."""
         self.data_source_for_events(data_source)

@@ -37,7 +37,6 @@ from clickpipe.server.imports import (
     post_rejected,
     post_replay,
     post_rows,
-    post_sync,
     post_truncate,
 )
 from clickpipe.server.jobs import cancel_job, get_job, list_jobs, retry_job
@@ -63,6 +62,7 @@ from clickpipe.server.pipes import (
     post_population,
     resume_copy,
 )
+from clickpipe.server.reading import get_reading, post_start, post_stop, post_sync, put_reading
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
 from clickpipe.server.variables import delete_variable, get_variable, list_variables, post_variable, put_variable
@@ -119,7 +119,11 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v0/analyze", post_analyze),
     ("POST", "/v0/datasources/{name}/delete", post_delete),
     ("POST", "/v0/datasources/{name}/truncate", post_truncate),
+    ("POST", "/v0/datasources/{name}/stop", post_stop),
+    ("POST", "/v0/datasources/{name}/start", post_start),
     ("POST", "/v0/datasources/{name}/scheduling/runs", post_sync),
+    ("GET", "/v0/datasources/{name}/scheduling/state", get_reading),
+    ("PUT", "/v0/datasources/{name}/scheduling/state", put_reading),
     ("POST", "/v1/datasources/{name}/append", post_rows),
     ("POST", "/v1/datasources/{name}/replace", post_rows),
     ("POST", "/v1/datasources/{name}/delete", post_delete),

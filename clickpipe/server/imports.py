@@ -6,7 +6,6 @@ import re
 import shutil
 import uuid
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from clickpipe.runtime import Upload
 from clickpipe.server.context import Caller, caller, flag, for_caller, instance_of, require_condition
 from clickpipe.server.forms import charset_of, is_multipart, multipart
 from clickpipe.server.jobs import ended, started
-from clickpipe.server.metadata import find
 from clickpipe.server.observed import unless_gone
 from clickpipe.server.parameters import form_or_file, form_values, limited
 
@@ -244,16 +242,6 @@ async def post_replay(request: Request) -> Response:
     who, name = caller(request), request.path_params["name"]
     who.require("DATASOURCES:CREATE", name)
     job = await in_thread(who.data(request.query_params).replay_quarantine, name)
-    return JSONResponse(started(request, who, job), status_code=202)
-
-
-async def post_sync(request: Request) -> Response:
-    """Start a job that imports the new files of a data source's bucket, or return the one that does."""
-    who, given = caller(request), request.path_params["name"]
-    source = find(who.workspace.queries.live().compiled.data_sources, who.workspace.id, "datasource", given)
-    name = source.name if source else given
-    who.require("DATASOURCES:CREATE", name, given)
-    job = await in_thread(partial(who.workspace.data.buckets.start, name, again=True))
     return JSONResponse(started(request, who, job), status_code=202)
 
 

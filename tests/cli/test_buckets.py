@@ -39,5 +39,8 @@ def test_a_project_imports_its_files(tmp_path: Path, run: Run, monkeypatch: pyte
         lake.put("in/c.gz", "no file")
         failed = run("datasource", "sync", "events")
         assert (failed.code, "1 of 1 files were not imported. in/c.gz: its name" in failed.err) == (1, True)
+        assert run("datasource", "stop", "events").out.startswith("events reads no more")
+        assert run("datasource", "start", "events").out == "events reads\n"
+        assert "reads neither a topic nor a bucket" in run("datasource", "stop", "sums").err
         refused = run("datasource", "sync", "sums")
         assert (refused.code, "no IMPORT_BUCKET_URI" in refused.err) == (1, True)

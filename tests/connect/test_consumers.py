@@ -22,7 +22,7 @@ def consumers(instance: Instance, workspace: Workspace) -> Iterator[Consumers]:
     registry = Registry()  # with this workspace only
     registry._by_id[workspace.id] = instance.registry._by_id[workspace.id]
     log = KafkaLog(instance.service_log, instance.registry)
-    made = Consumers(instance.ingester, registry, instance.secrets, log, seconds=0.1)
+    made = Consumers(instance.ingester, registry, instance.secrets, log, instance.catalog.stopped, seconds=0.1)
     made.start()
     yield made
     made.close()
@@ -90,3 +90,17 @@ def test_nothing_needs_the_extra_but_reading(run_python: RunPython) -> None:
             print(json.dumps([f.message for f in plan.feedback]))
     """
     assert "does not read its topic" not in run_python(code, json.dumps({"events.datasource": EVENTS})).stdout
+
+
+@pytest.mark.slow
+def test_what_is_stopped_reads_nothing_and_goes_on_where_it_was(
+    workspace: Workspace, mock: Broker, consumers: Consumers
+) -> None:
+    workspace.deploy(files(mock.servers, mock.topic))
+    mock.send(range(10))
+    until(lambda: count(workspace) == 10)
+    workspace.data.stop_reading("events", stopped=True)
+    until(lambda: not consumers.statuses())
+    mock.send(range(10))
+    workspace.data.stop_reading("events", stopped=False)
+    until(lambda: count(workspace) == 20)

@@ -187,6 +187,23 @@ def test_files_are_imported_as_they_come(workspace: Workspace, lake: TestBucket,
     assert ids(workspace) == ["a", "b", "c"]
 
 
+def test_what_is_stopped_looks_for_no_files_until_it_goes_on(
+    workspace: Workspace, lake: TestBucket, watch: Watch
+) -> None:
+    workspace.deploy(lake.files(schedule="@auto"))
+    workspace.data.stop_reading("events", stopped=True)
+    lake.put("in/a.csv", "id,n\na,1\n")
+    assert watch.look() == []
+    workspace.deploy(lake.files(path="**", schedule="@auto"))
+    assert watch.look() == []
+    workspace.data.stop_reading("events", stopped=False)
+    assert len(watch.look()) == 1
+    with pytest.raises(ClickpipeError, match="neither a topic nor a bucket"):
+        workspace.data.stop_reading("sums", stopped=True)
+    with pytest.raises(ClickpipeError, match="does not exist"):
+        workspace.data.stop_reading("nothing", stopped=True)
+
+
 def test_once_is_once(workspace: Workspace, lake: TestBucket, watch: Watch) -> None:
     workspace.deploy(lake.files(schedule="@once"))
     assert watch.look() == []

@@ -1,0 +1,47 @@
+"""Data sources that read topics and buckets are stopped, and go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.conftest import Client
+
+FILES = {
+    "plain.datasource": "SCHEMA >\n    id String `json:$.id`\n",
+    "lake.connection": "TYPE s3\nS3_REGION eu-west-1\nS3_ACCESS_KEY a\nS3_SECRET b\n",
+    "clicks.datasource": "SCHEMA >\n    id String `json:$.id`\nIMPORT_CONNECTION_NAME lake\n"
+    "IMPORT_BUCKET_URI s3://bucket/in/*.csv\nIMPORT_SCHEDULE @on-demand\n",
+}
+
+
+@pytest.fixture
+def client(empty: Client) -> Client:
+    empty.workspace.deploy(FILES)
+    return empty
+
+
+def test_stop_and_start(client: Client) -> None:
+    state = "/v0/datasources/clicks/scheduling/state"
+    assert client("GET", state).json() == {"state": "running"}
+    assert client("POST", "/v0/datasources/clicks/stop").json() == {"name": "clicks", "state": "paused"}
+    assert client("GET", state).json() == {"state": "paused"}
+    assert client("POST", "/v0/datasources/clicks/start").json()["state"] == "running"
+    assert client("PUT", state, json={"state": "paused"}).json()["state"] == "paused"
+    assert client("GET", state).json() == {"state": "paused"}
+    by_id = client("GET", "/v0/datasources/clicks").json()["id"]
+    assert client("PUT", f"/v0/datasources/{by_id}/scheduling/state", json={"state": "running"}).status_code == 200
+    assert client("GET", state).json() == {"state": "running"}
+
+
+@pytest.mark.parametrize("body", [b"", b"paused", b"[]", b"1", b'{"state": "off"}', b'{"state": []}', b"[" * 9999])
+def test_other_states_are_refused(client: Client, body: bytes) -> None:
+    reply = client("PUT", "/v0/datasources/clicks/scheduling/state", content=body)
+    assert (reply.status_code, '{"state": "paused"}' in reply.json()["error"]) == (400, True)
+
+
+def test_what_reads_nothing(client: Client) -> None:
+    reply = client("POST", "/v0/datasources/plain/stop")
+    assert (reply.status_code, reply.json()["error"]) == (400, "'plain' reads neither a topic nor a bucket.")
+    assert client("POST", "/v0/datasources/nothing/stop").status_code == 404
+    assert client("POST", "/v0/datasources/plain/scheduling/runs").status_code == 400
+    assert client("POST", "/v0/datasources/nothing/scheduling/runs").status_code == 404
