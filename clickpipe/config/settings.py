@@ -67,6 +67,7 @@ class Settings:
     import_max_bytes: int = 32_000_000_000
     import_max_seconds: float = 3600.0
     import_private_urls: str = "refuse"
+    delete_max_seconds: float = 3600.0
     token_requests_per_second: int = 0
     endpoint_requests_per_second: int = 0
     address_requests_per_second: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from clickpipe.engine.protocol import Settings
@@ -75,6 +76,11 @@ def threads(count: int) -> Settings:
 def memory_limit(size: int) -> Settings:
     """Return the settings of a statement that may use `size` bytes of memory; 0 means no limit."""
     return {LIMITS["max_memory_bytes"]: size}
+
+
+def time_limit(seconds: float) -> Settings:
+    """Return the settings of a statement that may take so many seconds; 0 means no limit."""
+    return {LIMITS["max_seconds"]: max(1, math.ceil(seconds))} if seconds else {}
 
 
 def paced(rows_per_second: int) -> Settings:

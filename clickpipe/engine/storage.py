@@ -218,6 +218,16 @@ class Storage:
         """Delete all rows of a table."""
         self._queries.execute(f"TRUNCATE TABLE {table}")
 
+    def end_deletions(self, table: str = "", *, prefix: str = "") -> None:
+        """End the unfinished deletions (`ALTER TABLE … DELETE`) of a table, or of databases that start with `prefix`.
+
+        Parts from which they have deleted stay as they are; the others keep their rows.
+        """
+        database, name = split_table(table) if table else ("", "")
+        where = "database = {d:String} AND table = {t:String}" if table else "startsWith(database, {d:String})"
+        sql = f"KILL MUTATION WHERE NOT is_done AND match(command, '^\\\\(?DELETE WHERE') AND {where}"
+        self._queries.execute(sql, _params({"d": database or prefix, "t": name}), output="Null")
+
     def drop(self, tables: Iterable[str]) -> None:
         """Drop tables or views, one after the other; missing ones are fine."""
         for table in tables:

@@ -4,6 +4,7 @@ from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasou
 from clickpipe.ingest.body import Lines, decompress, lines_of
 from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.charset import in_utf8, is_charset
+from clickpipe.ingest.deletions import Deleter, DeletionTurns, DeletionUnfinished
 from clickpipe.ingest.dialect import Dialect
 from clickpipe.ingest.fetch import fetch
 from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
@@ -27,6 +28,9 @@ __all__ = [
     "NO_FORWARDING",
     "PLAIN",
     "Analysis",
+    "Deleter",
+    "DeletionTurns",
+    "DeletionUnfinished",
     "DeployedTables",
     "Dialect",
     "FileRows",

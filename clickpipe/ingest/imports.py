@@ -14,7 +14,7 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import WAIT_FOR_DELETION, Engine, Settings, owner as whose, tagged, work_for
+from clickpipe.engine import Engine, Settings, owner as whose, tagged, work_for
 from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
 from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
@@ -214,30 +214,6 @@ class Importer:
         started = time.monotonic()
         written = self._lines.insert(into, counts.import_id, part, token, decisions)
         return replace(written, seconds=time.monotonic() - started)
-
-    def settled(self, name: str) -> str:
-        """Return a data source's table once everything acknowledged so far has been inserted."""
-        with self._tables.held(), self._tables.events_paused():
-            return self._tables.live().physical.tables[name]
-
-    def delete(self, name: str, condition: str, *, tag: str = "", counting: str = "") -> int:
-        """Delete the rows that match a condition (checked and composed SQL); return how many there were.
-
-        `counting` marks the statement that counts them first; cancelling it deletes nothing. `tag` marks the deletion;
-        cancelling that only ends the wait, and ClickHouse completes the deletion. Views of the data source keep what
-        they made of the rows. Raises EngineError.
-        """
-        self.settled(name)
-        with self._tables.held():  # events go on: new ones may or may not be deleted
-            target = self._tables.live().physical.tables[name]
-            rows = self._counted(target, condition, {**self._bounds, **tagged(counting)})
-            if rows:
-                started = time.monotonic()
-                statement = f"ALTER TABLE {target} DELETE WHERE (\n{condition}\n)"
-                self._engine.execute(statement, settings={**tagged(tag), **WAIT_FOR_DELETION})
-                self._tables.replaced(name)
-                self._recorder.operation(self._owner, name, "delete", seconds=time.monotonic() - started, rows=rows)
-        return rows
 
     def _counted(self, target: str, condition: str, settings: Settings) -> int:
         sql = f"SELECT count() FROM {target} WHERE (\n{condition}\n)"

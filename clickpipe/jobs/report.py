@@ -13,7 +13,7 @@ PATIENCE = 10.0  # seconds that a statement gets to finish when the server stops
 
 
 class JobCancelled(Exception):
-    """Raised in a job when it was cancelled."""
+    """Raised in a job when it was cancelled; its text tells what the job left half done."""
 
 
 class JobStopped(Exception):
@@ -61,18 +61,13 @@ class Report:
                 self._stop = None
 
     @contextmanager
-    def ending(self, stop: Callable[[], None], cancel: Callable[[], None] | None = None) -> Iterator[None]:
-        """Within this block, call `stop` if the server stops; the work itself can no longer be cancelled.
-
-        `cancel`, if given, ends a first phase that can be. Raises JobStopped, or JobCancelled in that phase.
-        """
+    def ending(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Within this block, call `stop` if the server stops; the work cannot be cancelled. Raises JobStopped."""
         with self._lock:
-            self._stop = lambda: stop() if self.stopped else cancel() if cancel else None
+            self._stop = lambda: stop() if self.stopped else None
         try:
             if self.stopped:
                 raise JobStopped
-            if self.cancelled and cancel:
-                raise JobCancelled
             yield
         finally:
             with self._lock:

@@ -153,8 +153,8 @@ class JobRunner:
                 result = work(report)
         except JobStopped:
             return  # resumed after the next start
-        except JobCancelled:
-            self._record(job, "cancelled")
+        except JobCancelled as how:
+            self._record(job, "cancelled", str(how))
         except (ClickpipeError, EngineError) as error:
             ended = "QUERY_WAS_CANCELLED" in {getattr(error, "name", ""), error.code}
             if ended and report.stopped and not report.cancelled:

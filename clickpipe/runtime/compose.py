@@ -19,7 +19,7 @@ from clickpipe.connect import GAUGES, Consumers
 from clickpipe.deploy import Standbys
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
-from clickpipe.ingest import Ingester, WriteAheadLog
+from clickpipe.ingest import DeletionTurns, Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, KafkaLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, ResultCache
@@ -186,6 +186,7 @@ def _open_services(
         storage_log,
         ingestion_log,
         ingester,
+        DeletionTurns(),
         jobs,
         ConcurrencyLimiter(engine, settings.workers, settings.query_queue, memory),
         ResultCache(settings.cache_max_bytes),

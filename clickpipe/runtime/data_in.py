@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +14,18 @@ from clickpipe.catalog import Job
 from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError, Settings
-from clickpipe.ingest import FileRows, Importer, IngestResult, Lines, Reason, Replacing, reasons, replay
+from clickpipe.ingest import (
+    Deleter,
+    DeletionUnfinished,
+    FileRows,
+    Importer,
+    IngestResult,
+    Lines,
+    Reason,
+    Replacing,
+    reasons,
+    replay,
+)
 from clickpipe.jobs import JobCancelled, JobStopped, Report, Work
 from clickpipe.query import QueryService, compose_condition, failure
 from clickpipe.runtime.bucket_imports import BucketImports
@@ -45,6 +57,8 @@ class DataIn:
         self._parameters = parameters
         self.copies = Copies(services, tables, parameters)
         self._importer = Importer(services.engine, tables, services.ingestion_log, bounds)
+        seconds = services.settings.delete_max_seconds
+        self._deleter = Deleter(services.engine, tables, services.ingestion_log, bounds, seconds=seconds)
 
     def data_source_for_events(self, name: str) -> None:
         """Raise ClickpipeError unless the data source accepts events: 404 if it is unknown."""
@@ -135,7 +149,7 @@ class DataIn:
         """Return the table and the composed condition of a count."""
         self._require(data_source)
         where = compose_condition(self._services.engine, self._tables.live(), condition)
-        return self._importer.settled(data_source), where
+        return self._deleter.settled(data_source), where
 
     def delete_rows(self, data_source: str, condition: str) -> int:
         """Delete the rows that match a condition; return how many there were. Raises ClickpipeError 400 and 404."""
@@ -143,9 +157,14 @@ class DataIn:
         self._require(data_source)
         where = compose_condition(self._services.engine, live, condition)
         try:
-            return self._importer.delete(data_source, where)
+            with self._turn(Report()):
+                return self._deleter.delete(data_source, where)
         except EngineError as error:
             raise failure(error) from error
+
+    def _turn(self, report: Report) -> AbstractContextManager[None]:
+        """Wait until no other deletion of this workspace, or of its previews, runs."""
+        return self._services.deletion_turns.turn(self._services.registry.owner(self.id), report.check)
 
     def delete_job(self, data_source: str, condition: str) -> Job:
         """Start a job that deletes rows. Raises ClickpipeError 400 and 404."""
@@ -160,22 +179,20 @@ class DataIn:
         """Return the work of a job that deletes rows."""
 
         def work(report: Report) -> Mapping[str, Any]:
-            engine, tag, counting = self._services.engine, uuid.uuid4().hex, uuid.uuid4().hex
-            where = compose_condition(engine, self._tables.live(), condition)
-
-            def stop() -> None:
-                engine.cancel(counting)
-                engine.cancel(tag)
-
+            engine, tag = self._services.engine, uuid.uuid4().hex
             try:
-                with report.ending(stop, lambda: engine.cancel(counting)):
-                    rows = self._importer.delete(data_source, where, tag=tag, counting=counting)
-            except EngineError as error:
-                if report.stopped:  # repeated after the next start
+                with self._turn(report), report.stoppable(lambda: engine.cancel(tag)):
+                    where = compose_condition(engine, self._tables.live(), condition)
+                    rows = self._deleter.delete(data_source, where, tag=tag, check=report.check)
+            except (EngineError, DeletionUnfinished) as error:
+                if report.stopped and not report.cancelled:  # repeated after the next start
                     raise JobStopped from error
-                if report.cancelled:  # during the count: nothing was deleted
-                    raise JobCancelled from error
-                raise failure(error) from error
+                if report.cancelled:
+                    half_done = error.args if isinstance(error, DeletionUnfinished) else ()
+                    raise JobCancelled(*half_done) from error
+                if isinstance(error, EngineError):
+                    raise failure(error) from error
+                raise
             return {"rows_affected": rows, "delete_condition": condition, **self._left_behind(data_source)}
 
         return work

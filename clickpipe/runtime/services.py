@@ -12,7 +12,7 @@ from clickpipe.catalog import Catalog, Registry, SecretValues
 from clickpipe.config import Settings
 from clickpipe.deploy import Standbys
 from clickpipe.engine import Engine
-from clickpipe.ingest import Ingester
+from clickpipe.ingest import DeletionTurns, Ingester
 from clickpipe.jobs import JobRunner
 from clickpipe.observe import IngestionLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, ResultCache
@@ -35,6 +35,7 @@ class Services:
     storage_log: StorageLog
     ingestion_log: IngestionLog
     ingester: Ingester
+    deletion_turns: DeletionTurns
     jobs: JobRunner
     limiter: ConcurrencyLimiter
     result_cache: ResultCache

@@ -56,10 +56,11 @@ class Workspaces:
         return not found
 
     def _remove_rest(self) -> None:
-        """Finish removing workspaces that a stop interrupted; log databases that belong to nobody.
+        """Finish removing workspaces and end deletions that a stop interrupted; log databases that belong to nobody.
 
         Nothing else is dropped: an unknown database may belong to a newer catalog, or to another server.
         """
+        self._services.engine.storage.end_deletions(prefix="ws_")  # their jobs start over, with a time limit
         for record in self._services.catalog.removing():
             self._drop(record.id, record.database)
         own = {workspace.database for workspace in self}

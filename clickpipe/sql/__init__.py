@@ -11,6 +11,7 @@ from clickpipe.sql.order import order_keys
 from clickpipe.sql.reader import Reader
 from clickpipe.sql.scopes import Use
 from clickpipe.sql.slow import refuse_slow
+from clickpipe.sql.subqueries import count_selects, subqueries
 from clickpipe.sql.syntax import (
     Qualifier,
     Syntax,
@@ -42,6 +43,7 @@ __all__ = [
     "check_create",
     "columns_part",
     "conditions_may_fail",
+    "count_selects",
     "is_as_meant",
     "is_read_apart",
     "is_view_of",
@@ -57,6 +59,7 @@ __all__ = [
     "refuse_slow",
     "same_but_final",
     "splice",
+    "subqueries",
     "table_functions",
     "table_name",
     "tokens",

@@ -29,7 +29,7 @@ FIRST = """
     workspace.deploy(json.loads(sys.argv[2]))
     workspace.ingest("events", [{"id": str(k), "n": k} for k in range(10)])
     forever = lambda *_, **__: time.sleep(600)
-    workspace.data._importer.delete = workspace.copies._run = forever
+    workspace.data._deleter.delete = workspace.copies._run = forever
     jobs = [workspace.copy("replaces"), workspace.copy("appends"), workspace.data.delete_job("events", "n < 3")]
     jobs.append(instance.jobs.submit(workspace.id, "import", "events", forever))
     while any(instance.catalog.jobs.get(workspace.id, job.id).status != "working" for job in jobs):
