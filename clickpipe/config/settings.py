@@ -100,6 +100,7 @@ class Settings:
     environment_secrets: str = "all"
     local_tokens: str = "off"
     kafka: str = "on"
+    kafka_hosts: str = ""
     buckets: str = "on"
     bucket_poll_seconds: float = 60.0
     cors_origins: str = "*"

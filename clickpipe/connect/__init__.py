@@ -3,7 +3,19 @@
 from clickpipe.connect.bucket import Bucket, buckets_of
 from clickpipe.connect.consumers import GAUGES, Consumers
 from clickpipe.connect.objects import File, Objects
+from clickpipe.connect.reach import reach_of
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 
-__all__ = ["GAUGES", "Bucket", "Consumers", "File", "Objects", "Status", "Topic", "buckets_of", "topics_of"]
+__all__ = [
+    "GAUGES",
+    "Bucket",
+    "Consumers",
+    "File",
+    "Objects",
+    "Status",
+    "Topic",
+    "buckets_of",
+    "reach_of",
+    "topics_of",
+]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from clickpipe.bus import DeploymentPromoted
 from clickpipe.catalog import Registry, SecretValues, StoppedSources
+from clickpipe.connect.reach import Reach
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 from clickpipe.ingest import Ingester
@@ -39,10 +40,15 @@ class Consumers:
         log: KafkaLog,
         stopped: StoppedSources,
         *,
+        reach: Callable[[str], Reach] = lambda _: Reach(),
         seconds: float = 1.0,
     ) -> None:
-        """Check what is live in `workspaces` every `seconds`, previews and `stopped` aside; readers report to `log`."""
+        """Check what is live in `workspaces` every `seconds`, previews and `stopped` aside; readers report to `log`.
+
+        `reach` tells which brokers a workspace, given by id, may read from.
+        """
         self._stopped = stopped
+        self._reach = reach
         self._ingester = ingester
         self._workspaces = workspaces
         self._secrets = secrets
@@ -87,7 +93,7 @@ class Consumers:
             if key not in self._readers:
                 from clickpipe.connect.reader import Reader
 
-                self._readers[key] = Reader(topic, self._ingester, self._log)
+                self._readers[key] = Reader(topic, self._ingester, self._log, reach=self._reach(key[0]))
                 _LOGGER.info("'%s' reads the topic '%s'", topic.data_source, topic.name)
 
     def _wanted(self) -> dict[tuple[str, str], Topic]:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message as Received, TopicPartition
 
 from clickpipe.connect.backlog import Backlog
+from clickpipe.connect.reach import Reach, hosts_of
 from clickpipe.connect.start import Committed, begin
 from clickpipe.connect.teller import Teller
 from clickpipe.connect.topic import Topic
@@ -27,15 +28,17 @@ class Member:
     """Joins the group, receives messages into the backlog, commits what is durable. Used by one thread."""
 
     def __init__(
-        self, topic: Topic, ingester: Ingester, backlog: Backlog, teller: Teller, stop: threading.Event
+        self, topic: Topic, ingester: Ingester, backlog: Backlog, teller: Teller, stop: threading.Event, reach: Reach
     ) -> None:
-        """Join the group. Raises KafkaException, and ClickpipeError for a topic that cannot be read."""
+        """Join the group. Raises KafkaException, and ClickpipeError for a topic or broker that cannot be read."""
         self._topic, self._ingester, self._backlog, self._teller, self._stop = topic, ingester, backlog, teller, stop
         self.pending: Future[IngestResult] | None = None  # the batch that was sent and is not known to be durable
         self._own = f"clickpipe {topic.workspace}"
         self._start: dict[int, int] = {}
         self._committed: dict[int, int] = {}
         self._again_at = 0.0
+        self._reach = reach
+        reach.require(hosts_of(str(topic.settings["bootstrap.servers"])))
         self._consumer = Consumer({**topic.settings, "error_cb": self._on_error}, logger=_QUIET)
         try:
             self.source = self._name()
@@ -49,6 +52,7 @@ class Member:
     def _name(self) -> str:
         """Return the name under which positions are stored: cluster, topic and group."""
         found = self._consumer.list_topics(self._topic.name, timeout=_TIMEOUT)
+        self._reach.require(broker.host for broker in found.brokers.values())  # before it connects to these
         about = found.topics[self._topic.name]
         if about.error is not None:
             message = f"the topic '{self._topic.name}' cannot be read: {about.error.str()}"

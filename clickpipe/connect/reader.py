@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 
 from clickpipe.connect.backlog import Backlog
 from clickpipe.connect.member import Member, is_done
+from clickpipe.connect.reach import Reach
 from clickpipe.connect.state import FAILING, STARTING, Status
 from clickpipe.connect.teller import Teller
 from clickpipe.connect.topic import Topic
@@ -41,10 +42,17 @@ class Reader:
     """Reads one topic until it is closed; retries after any error."""
 
     def __init__(
-        self, topic: Topic, ingester: Ingester, log: KafkaLog | None = None, limits: Limits | None = None
+        self,
+        topic: Topic,
+        ingester: Ingester,
+        log: KafkaLog | None = None,
+        limits: Limits | None = None,
+        *,
+        reach: Reach | None = None,
     ) -> None:
-        """Start reading; report to `log`."""
+        """Start reading from brokers within `reach`; report to `log`."""
         self.topic = topic
+        self._reach = reach or Reach()
         self._ingester = ingester
         self._limits = limits or Limits()
         self._most = self._limits.messages  # messages per batch: fewer while looking for one that cannot be read
@@ -90,7 +98,7 @@ class Reader:
             failures += 1
 
     def _read(self) -> None:
-        member = Member(self.topic, self._ingester, self._backlog, self._teller, self._stop)
+        member = Member(self.topic, self._ingester, self._backlog, self._teller, self._stop, self._reach)
         try:
             while not self._stop.is_set():
                 self._turn(member)

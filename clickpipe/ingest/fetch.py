@@ -157,7 +157,7 @@ def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.clie
         raise ClickpipeError(message, code="bad_url") from None
     found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
-    if not private and not all(_is_public(address) for address in addresses):
+    if not private and not all(is_public(address) for address in addresses):
         raise ClickpipeError(_GLOBAL_ONLY, status=403, code="private_address")
     connection = http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT)
     connection.default_port = 443 if parts.scheme == "https" else 80  # not named in Host: a signature may cover it
@@ -177,7 +177,7 @@ def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.clie
     return connection, quote(path, safe="%/:=&?~+!$,;'@()*[]")
 
 
-def _is_public(address: str) -> bool:
+def is_public(address: str) -> bool:
     """Return whether an address is public: neither reserved nor an IPv6 form of an IPv4 address."""
     found = ipaddress.ip_address(address.partition("%")[0])
     odd = found.is_multicast or found.is_reserved or found.is_unspecified or found.is_loopback or found.is_link_local

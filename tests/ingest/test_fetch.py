@@ -96,6 +96,6 @@ def test_urls_that_are_none(tmp_path: Path, url: str) -> None:
 
 def test_a_redirect_is_looked_at_too(site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules[fetch.__module__]
-    monkeypatch.setattr(module, "_is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(module, "is_public", lambda address: address == "127.0.0.1")
     with pytest.raises(ClickpipeError, match="not public"):
         fetch(f"{site}/away", tmp_path / "file", private=False, limit=5, progress=lambda _: None)

@@ -72,7 +72,7 @@ def _moved(to: str) -> Answer:
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     found = Site()
-    monkeypatch.setattr(MODULE, "_is_public", lambda address: address == PUBLIC)
+    monkeypatch.setattr(MODULE, "is_public", lambda address: address == PUBLIC)
     yield found
     found.close()
 

@@ -1,0 +1,107 @@
+"""Which addresses a Kafka data source may have the server connect to.
+
+Names are looked up before librdkafka does it again, so this stops whoever names an address, not a name server that
+answers in two ways: docs/security.md says what holds.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from clickpipe.catalog import DEFAULT_WORKSPACE, Registry
+from clickpipe.config import Settings
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import is_public
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# Where clouds tell machines their credentials, in addition to all link-local addresses.
+_METADATA = frozenset(
+    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
+_IN_IPV6 = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b::/96", "::ffff:0:0:0/96")))  # an IPv4 address at the end
+_NEVER = "the broker '{}' has a link-local address, or one where a cloud keeps its credentials: no setting allows these"
+_PRIVATE = (
+    "the broker '{}' has an address that is not public. The server's setting kafka_hosts lists the hosts of brokers "
+    "for which that is allowed (docs/kafka.md)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The hosts at private addresses that one workspace may read from; with `private`, all of them."""
+
+    private: bool = True
+    hosts: frozenset[str] = frozenset()
+
+    def require(self, hosts: Iterable[str]) -> None:
+        """Raise ClickpipeError if a host's addresses are not all allowed. One that has none is for Kafka to report."""
+        for host in hosts:
+            for address in _addresses(host):
+                if _is_never_allowed(address):
+                    raise ClickpipeError(_NEVER.format(host), code="private_address")
+                if not self.private and not is_public(str(address)) and not self._lists(host, address):
+                    raise ClickpipeError(_PRIVATE.format(host), code="private_address")
+
+    def _lists(self, host: str, address: _Address) -> bool:
+        return bool(self.hosts & {"*", host.lower(), str(address)}) or any(
+            address in network for network in _networks(self.hosts)
+        )
+
+
+def reach_of(workspace: str, registry: Registry, settings: Settings) -> Reach:
+    """Return what a workspace may read from: the default one, and all of a server that only listens here, anything."""
+    record = registry.record(workspace)
+    own = record is not None and not record.parent and record.name == DEFAULT_WORKSPACE
+    hosts = frozenset(name.strip().lower().strip("[]") for name in settings.kafka_hosts.split(",") if name.strip())
+    return Reach(own or _is_loopback(settings.host), hosts)
+
+
+def hosts_of(servers: str) -> list[str]:
+    """Return the hosts of `bootstrap.servers`: `host:port`, `host`, `[::1]:9092`, `PLAINTEXT://host:port`."""
+    found = []
+    for server in servers.split(","):
+        name = server.strip().rpartition("//")[2]
+        if name.startswith("["):
+            found.append(name[1:].partition("]")[0])
+        else:
+            found.append(name.rpartition(":")[0] if name.count(":") == 1 else name)
+    return [name for name in found if name]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _addresses(host: str) -> list[_Address]:
+    try:
+        found = {str(item[4][0]).partition("%")[0] for item in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return []
+    return sorted(map(ipaddress.ip_address, found), key=str)
+
+
+def _is_never_allowed(address: _Address) -> bool:
+    real = address
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and any(address in network for network in _IN_IPV6):
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        # `::1` is loopback, not 0.0.0.1
+        real = inner if inner is not None and not address.is_loopback and not address.is_unspecified else address
+    return real in _METADATA or real.is_link_local or real.is_multicast
+
+
+def _networks(hosts: Iterable[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    found = []
+    for host in hosts:
+        try:
+            found.append(ipaddress.ip_network(host, strict=False))
+        except ValueError:
+            continue
+    return found
