@@ -8,7 +8,7 @@ from functools import lru_cache
 from clickpipe.compiler import SERVED
 from clickpipe.sql import quote_identifier
 
-_PREFIX = {"datasource": "t_", "pipe": "t_", "node": "t_"}
+_PREFIX = {"datasource": "t_", "pipe": "t_", "node": "t_", "connection": "c_"}
 
 
 @lru_cache(maxsize=8192)

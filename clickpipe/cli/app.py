@@ -46,6 +46,7 @@ _COMMANDS = {
     "sql": ("sql", "sql"),
     "endpoint": ("endpoints", "endpoint"),
     "datasource": ("data_sources", "datasource"),
+    "connection": ("connections", "connection"),
     "materialization": ("kept", "materialization"),
     "token": ("tokens", "token"),
     "workspace": ("workspaces", "workspace"),

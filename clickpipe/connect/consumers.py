@@ -72,6 +72,10 @@ class Consumers:
         """Return the status of each reader."""
         return [reader.status for reader in list(self._readers.values())]
 
+    def problems(self, workspace: str) -> dict[str, str]:
+        """Return why data sources of a workspace do not read their topics, by name."""
+        return {name: problem for (id_, name), problem in list(self._told.items()) if id_ == workspace}
+
     def total(self, what: str) -> float:
         """Return the sum of a field over all readers."""
         return float(sum(getattr(status, what) for status in self.statuses()))

@@ -110,6 +110,10 @@ class BucketSchedule:
             _LOGGER.warning("'%s' does not import its files: %s", data_source, error.message)
             self._log.operation(workspace, data_source, "append", seconds=0.0, error=error.message)
 
+    def problems(self, workspace: str) -> dict[str, str]:
+        """Return why data sources of a workspace do not import their files, by name."""
+        return {name: problem for (id_, name), problem in list(self._told.items()) if id_ == workspace}
+
     def close(self) -> None:
         """Stop watching; a listing that is under way ends first."""
         self._stop.set()

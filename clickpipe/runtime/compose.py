@@ -50,6 +50,7 @@ class App:
     workspaces: Workspaces
     health: Health
     consumers: Consumers
+    buckets: BucketSchedule
     schedule: CopySchedule
     maintenance: Maintenance
     metrics: Metrics
@@ -112,6 +113,7 @@ def open_app(data_dir: Path | None, settings: Settings, opened: ExitStack) -> Ap
         workspaces,
         health,
         consumers,
+        buckets,
         schedule,
         maintenance,
         metrics,

@@ -9,6 +9,7 @@ from typing import Self
 from clickpipe.auth import Logins, RateLimit, ensure_admin_token
 from clickpipe.catalog import Token
 from clickpipe.config import Settings
+from clickpipe.connect import Bucket
 from clickpipe.query import HeldResults
 from clickpipe.runtime.compose import open_app
 from clickpipe.runtime.workspace import Workspace
@@ -36,6 +37,7 @@ class Instance:
         self.service_log, self.ingestion_log = services.service_log, services.ingestion_log
         self.storage_log, self.query_log, self.metrics = services.storage_log, app.query_log, app.metrics
         self.ingester, self.consumers = services.ingester, app.consumers
+        self._buckets = app.buckets
         self.jobs, self.schedule, self.maintenance = services.jobs, app.schedule, app.maintenance
         self.limiter, self.result_cache, self.portal = services.limiter, services.result_cache, services.portal
         self.workspaces, self._health, self._uploads = app.workspaces, app.health, app.uploads
@@ -51,6 +53,16 @@ class Instance:
     def settings(self) -> Settings:
         """Return the settings."""
         return self._services.settings
+
+    def reading(self, workspace: Workspace) -> dict[str, tuple[str, str]]:
+        """Return the state of each data source that reads a topic or a bucket, and the last error ('' if none)."""
+        found = {one.data_source: ("watching", "") for one in workspace.data.buckets.all() if isinstance(one, Bucket)}
+        for status in self.consumers.statuses():
+            if status.workspace == workspace.id:
+                found[status.data_source] = (status.state, status.problem)
+        problems = {**self.consumers.problems(workspace.id), **self._buckets.problems(workspace.id)}
+        found |= {name: ("failing", problem) for name, problem in problems.items()}
+        return found | dict.fromkeys(workspace.data.stopped(), ("stopped", ""))
 
     def not_ready(self) -> str:
         """Return why the server is not ready for requests, or ''."""

@@ -16,6 +16,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.runtime import Instance
 from clickpipe.server.clickhouse import clickhouse_query, ping
 from clickpipe.server.compression import Compression
+from clickpipe.server.connections import list_connectors
 from clickpipe.server.datasources import get_data_source, get_dependencies, list_data_sources
 from clickpipe.server.deployments import (
     delete_deployment,
@@ -48,7 +49,6 @@ from clickpipe.server.misc import (
     get_metrics,
     get_ready,
     get_version,
-    list_connectors,
     list_regions,
 )
 from clickpipe.server.pipes import (

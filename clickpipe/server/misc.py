@@ -53,12 +53,6 @@ async def list_regions(_request: Request) -> JSONResponse:
     return JSONResponse({"regions": []})
 
 
-async def list_connectors(request: Request) -> JSONResponse:
-    """Answer `GET /v0/connectors`: connections are checked, but none runs yet."""
-    caller(request)
-    return JSONResponse({"connectors": []})
-
-
 async def get_example(request: Request) -> Response:
     """Answer `GET /examples/query.http`: the URL of the described call; nothing is checked."""
     given = request.query_params

@@ -39,7 +39,12 @@ def test_a_project_imports_its_files(tmp_path: Path, run: Run, monkeypatch: pyte
         lake.put("in/c.gz", "no file")
         failed = run("datasource", "sync", "events")
         assert (failed.code, "1 of 1 files were not imported. in/c.gz: its name" in failed.err) == (1, True)
+        listed = json.loads(run("connection", "ls", "--json").out)
+        assert [(c["name"], c["service"], c["settings"]["s3_endpoint"]) for c in listed] == [("lake", "s3", url)]
+        assert listed[0]["linkers"] == [{"name": "events", "state": "watching", "error": ""}]
+        assert "a-secret-key" not in json.dumps(listed)
         assert run("datasource", "stop", "events").out.startswith("events reads no more")
+        assert run("connection", "ls").out.split("\n")[-2].split() == ["lake", "s3", "events", "stopped"]
         assert run("datasource", "start", "events").out == "events reads\n"
         assert "reads neither a topic nor a bucket" in run("datasource", "stop", "sums").err
         refused = run("datasource", "sync", "sums")

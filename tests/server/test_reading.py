@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.conftest import Client
+from tests.server.conftest import Client, get, make
 
 FILES = {
     "plain.datasource": "SCHEMA >\n    id String `json:$.id`\n",
@@ -37,6 +37,19 @@ def test_stop_and_start(client: Client) -> None:
 def test_other_states_are_refused(client: Client, body: bytes) -> None:
     reply = client("PUT", "/v0/datasources/clicks/scheduling/state", content=body)
     assert (reply.status_code, '{"state": "paused"}' in reply.json()["error"]) == (400, True)
+
+
+def test_connections_are_listed_without_secrets_for_those_who_may_read_all(client: Client) -> None:
+    client("POST", "/v0/datasources/clicks/stop")
+    [found] = client("GET", "/v0/connectors").json()["connectors"]
+    assert {**found, "id": ""} == {
+        "id": "",
+        "name": "lake",
+        "service": "s3",
+        "settings": {"s3_region": "eu-west-1"},
+        "linkers": [{"name": "clicks", "state": "stopped", "error": ""}],
+    }
+    assert get(client, "/v0/connectors", make(client, "DATASOURCES:READ:clicks")).json() == {"connectors": []}
 
 
 def test_what_reads_nothing(client: Client) -> None:
