@@ -91,6 +91,7 @@ def _slow(monkeypatch: pytest.MonkeyPatch, workspace: Workspace) -> None:
     monkeypatch.setattr(deleter, "_run", slow)
 
 
+@pytest.mark.slow
 def test_a_cancelled_deletion_ends_in_the_background(
     instance: Instance, two: tuple[Workspace, Workspace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_cancelled_deletion_ends_in_the_background(
     assert count(endless) == 0
 
 
+@pytest.mark.slow
 def test_a_deletion_beyond_the_time_limit_ends_and_says_so(
     instance: Instance, two: tuple[Workspace, Workspace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +200,7 @@ AGAIN = """
 """
 
 
+@pytest.mark.slow
 def test_a_restart_does_not_go_on_with_a_deletion(run_python: RunPython, tmp_path: Path) -> None:
     run_python(KILLED, tmp_path, json.dumps(FILES), check=False)
     assert json.loads(run_python(AGAIN, tmp_path).stdout) == [0, 1]
