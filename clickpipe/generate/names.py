@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+# Characters that no comment needs: controls, and those that show the text behind them in another order.
+_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 
@@ -29,5 +31,5 @@ def is_number(text: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """Return a text with all white space collapsed to single spaces."""
-    return " ".join(text.split())
+    """Return a text with all white space collapsed to single spaces, and without characters that hide others."""
+    return " ".join(_UNSEEN.sub("", text).split())

@@ -75,6 +75,21 @@ def test_choices_of_a_project_are_no_code(compile_files: Compile, type_: str) ->
     assert re.fullmatch(r'(?:(?:"(?:[^"\\]|\\.)*"|\d+)(?: \| )?)+', texts[1])
 
 
+UNSEEN = ("\x00", "\x07", "\x1b[2J", "\x7f", "\x9b", "\u061c", "\u200f", "\u202e", "\u2066", "\ufeff")
+
+
+@pytest.mark.parametrize("mark", UNSEEN)
+def test_a_description_hides_nothing(compile_files: Compile, mark: str) -> None:
+    """Neither controls of a terminal, nor marks that show code in another order than it runs."""
+    call = f"{{{{String(x, 'a{mark}a', description='d{mark}d', example='e{mark}e')}}}}"
+    text = f"DESCRIPTION >\n    One {mark} two\n\nNODE n\nSQL >\n    %\n    SELECT {call} AS one\n\nTYPE endpoint\n"
+    endpoints = list(compile_files({"p.pipe": text}).endpoints.values())
+    made = python_client(endpoints), typescript_client(endpoints)
+    ast.parse(made[0])
+    for client in made:
+        assert mark[0] not in client
+
+
 def run(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*map(str, command)], cwd=folder, capture_output=True, text=True, check=False, env=python_environment()
