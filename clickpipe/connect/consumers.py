@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from clickpipe.connect.reader import Reader
 
 _LOGGER = logging.getLogger(__name__)
+_PATIENCE = 20.0  # seconds for all readers to end when the server stops
 # Fields of `Status` whose sum is a metric.
 GAUGES = {
     "lag": "Messages in topics that are not read yet.",
@@ -55,6 +57,7 @@ class Consumers:
         self._log = log
         self._seconds = seconds
         self._readers: dict[tuple[str, str], Reader] = {}
+        self._ending: dict[tuple[str, str], Reader] = {}  # they were asked to end
         self._told: dict[tuple[str, str], str] = {}
         self._ended = False
         self._wake = threading.Event()
@@ -93,8 +96,9 @@ class Consumers:
         wanted = self._wanted()
         old = [key for key, reader in self._readers.items() if wanted.get(key) != reader.topic]
         self._end(old)
+        self._ending = {key: reader for key, reader in self._ending.items() if not reader.is_over}
         for key, topic in wanted.items():
-            if key not in self._readers:
+            if key not in self._readers and key not in self._ending:
                 from clickpipe.connect.reader import Reader
 
                 self._readers[key] = Reader(topic, self._ingester, self._log, reach=self._reach(key[0]))
@@ -119,11 +123,13 @@ class Consumers:
         return found
 
     def _end(self, keys: Iterable[tuple[str, str]]) -> None:
-        readers = [self._readers.pop(key) for key in keys]
-        for reader in readers:
+        """Ask readers to end, and wait for none: a broker may answer as slowly as it likes.
+
+        The same data source is read again only when its reader has ended.
+        """
+        for key in keys:
+            reader = self._ending[key] = self._readers.pop(key)
             reader.stop()
-        for reader in readers:
-            reader.close()
 
     def close(self) -> None:
         """Stop all readers. What they sent is durable, or is read again."""
@@ -132,3 +138,8 @@ class Consumers:
         if self._thread.ident is not None:
             self._thread.join()
         self._end(list(self._readers))
+        until = time.monotonic() + _PATIENCE
+        for reader in self._ending.values():
+            reader.close(max(0.0, until - time.monotonic()))
+        if slow := [reader.topic.data_source for reader in self._ending.values() if not reader.is_over]:
+            _LOGGER.warning("the brokers of %s do not let go: left without them", ", ".join(slow))

@@ -74,10 +74,15 @@ class Reader:
         """Ask it to end soon."""
         self._stop.set()
 
-    def close(self) -> None:
-        """Stop reading, commit what is durable, and leave the group."""
+    @property
+    def is_over(self) -> bool:
+        """Return whether it has left its group."""
+        return not self._thread.is_alive()
+
+    def close(self, seconds: float | None = None) -> None:
+        """Stop reading, commit what is durable, and leave the group; wait for that, at most `seconds`."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         failures, counts = 0, self._teller.counts
