@@ -15,6 +15,8 @@ from clickpipe.catalog.times import now
 from clickpipe.config import Cipher, is_encrypted
 from clickpipe.diagnostics import ClickpipeError
 
+_REMEMBERED = 100_000  # decrypted values
+
 
 class TokenStore:
     """The tokens of all workspaces. Methods may be called from any thread."""
@@ -26,6 +28,7 @@ class TokenStore:
         """
         self._database = database
         self._cipher = cipher
+        self._values: dict[str, str] = {}  # encrypted -> value: all are read after each change of one
         self._encrypt_all()
 
     def all(self, workspace_id: str | None = None) -> list[Token]:
@@ -47,7 +50,8 @@ class TokenStore:
         expires_at: float | None = None,
     ) -> Token:
         """Add a token, or change the rights of the one with this name; value, limits and expiry stay unless given."""
-        found = next((t for t in self.all(workspace_id) if t.name == name), None)
+        rows = self._database.rows("SELECT * FROM tokens WHERE workspace_id = ? AND name = ?", workspace_id, name)
+        found = self._token(rows[0]) if rows else None
         granted = json.dumps(list(scopes))
         if found is not None:
             limits = found.limits if limits is None else limits
@@ -102,11 +106,20 @@ class TokenStore:
         details = json.loads(fields.pop("details"))
         value = fields["value"]
         if self._cipher is not None:
-            value = self._cipher.decrypt(value)
+            value = self._decrypted(value, self._cipher)
         elif is_encrypted(value):
             message = "The tokens of this data folder are encrypted, and there is no key: set encryption_key."
             raise ClickpipeError(message, code="wrong_key")
         return Token(**{**fields, **details, "value": value, "scopes": tuple(json.loads(row["scopes"]))})
+
+    def _decrypted(self, kept: str, cipher: Cipher) -> str:
+        """Decrypt a value once: with thousands of tokens, each change would take long for everybody."""
+        value = self._values.get(kept)
+        if value is None:
+            if len(self._values) >= _REMEMBERED:
+                self._values.clear()
+            value = self._values[kept] = cipher.decrypt(kept)
+        return value
 
 
 def new_token_value() -> str:
