@@ -179,9 +179,11 @@ def _show_plan(reply: _Reply, sources: Sources, *, quiet: bool) -> None:
 
 def _show_changes(deployment: _Reply) -> None:
     for kind, mark, tone in (("new", "+", "green"), ("changed", "~", "yellow"), ("deleted", "-", "red")):
-        for what, ending in (("datasource", ".datasource"), ("pipe", ".pipe")):
+        for what, ending in (("datasource", ".datasource"), ("pipe", ".pipe"), ("data_connector", ".connection")):
             for name in deployment.get(f"{kind}_{what}_names", ()):
                 click.echo(style(f"  {mark} {name}{ending}", fg=tone))
+    for name in deployment.get("changed_files", ()):
+        click.echo(style(f"  ~ {name}", fg="yellow"))
     steps = deployment.get("steps", ())
     if steps:
         rows = [(s["category"], s["resource"], s["reason"], *_extent(s)) for s in steps]

@@ -134,9 +134,10 @@ def _report(found: FolderDeployment) -> None:
     names = [
         f"{mark}{name}"
         for mark, which in (("+", "new"), ("~", "changed"), ("-", "deleted"))
-        for changes in (found.plan.data_sources, found.plan.pipes)
+        for changes in (found.plan.data_sources, found.plan.pipes, found.plan.connections)
         for name in getattr(changes, which)
     ]
+    names += [f"~{name}" for name in found.plan.other_files]
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     shown = ", ".join(names[:_SHOWN_NAMES]) + more
     click.echo(f"{style('deployed', fg='green')} in {found.seconds:.2f} s: {shown}")

@@ -69,7 +69,10 @@ class BucketSchedule:
 
     def _look_at(self, buckets: BucketImports, bucket: Bucket, last: datetime) -> None:
         key = (bucket.workspace, bucket.data_source)
-        if bucket.schedule == ON_DEMAND or key in self._looking:
+        if bucket.schedule == ON_DEMAND:
+            self._told.pop(key, None)  # nothing keeps it from being asked
+            return
+        if key in self._looking:
             return
         if bucket.schedule in {AUTO, ONCE}:
             before, at = self._looked.get(key, (None, 0.0))

@@ -220,6 +220,17 @@ def test_on_demand_waits_to_be_asked(workspace: Workspace, lake: TestBucket, wat
     assert sync(workspace).status == "done"
 
 
+def test_what_was_wrong_is_forgotten_when_it_is_right(workspace: Workspace, lake: TestBucket, watch: Watch) -> None:
+    for schedule in ("@on-demand", "@auto"):
+        files = lake.files(schedule=schedule)
+        workspace.deploy({**files, "lake.connection": files["lake.connection"].replace(lake.url, "ftp://127.0.0.1")})
+        watch.look()
+        assert "S3_ENDPOINT is an address" in watch.schedule.problems(workspace.id)["events"]
+        workspace.deploy(files)
+        watch.look()
+        assert watch.schedule.problems(workspace.id) == {}
+
+
 def test_cron(workspace: Workspace, lake: TestBucket, watch: Watch) -> None:
     workspace.deploy(lake.files(schedule="0 0 1 * *"))
     lake.put("in/a.csv", "id,n\na,1\n")

@@ -51,6 +51,39 @@ def test_the_same_files_again_change_nothing(client: Client) -> None:
     assert [d["id"] for d in listed(client)] == ["1"]
 
 
+OTHERS = {
+    "a.connection": "TYPE kafka\nKAFKA_BOOTSTRAP_SERVERS a:9092\n",
+    "endpoint.incl": "TYPE endpoint\n",
+    "pipes/one.pipe": 'NODE n\nSQL >\n    SELECT 1 AS one\nINCLUDE "endpoint.incl"\n',
+    "clickpipe.toml": 'enum_values = "error"\n',
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("a.connection", "TYPE kafka\nKAFKA_BOOTSTRAP_SERVERS b:9092\n", ("changed_data_connector_names", "a")),
+        ("a.connection", None, ("deleted_data_connector_names", "a")),
+        ("b.connection", "TYPE kafka\nKAFKA_BOOTSTRAP_SERVERS b:9092\n", ("new_data_connector_names", "b")),
+        ("endpoint.incl", "DESCRIPTION one\nTYPE endpoint\n", ("changed_files", "endpoint.incl")),
+        ("clickpipe.toml", 'enum_values = "ignore"\n', ("changed_files", "clickpipe.toml")),
+    ],
+)
+def test_every_kind_of_file_is_deployed_though_it_alone_has_changed(
+    empty: Client, file: str, text: str | None, told: tuple[str, str]
+) -> None:
+    before = {**FILES, **OTHERS}
+    assert deploy(empty, before).json()["result"] == "success"
+    assert deploy(empty, before).json()["result"] == "no_changes"
+    after = {name: body for name, body in {**before, file: text}.items() if body is not None}
+    body = deploy(empty, after).json()
+    assert (body["result"], body["deployment"]["id"], body["deployment"][told[0]]) == ("success", "2", [told[1]])
+    live = empty.workspace.live
+    assert live is not None
+    assert dict(live.compiled.project.files) == after
+    assert deploy(empty, after).json()["result"] == "no_changes"
+
+
 def test_check_changes_nothing(client: Client) -> None:
     changed = {**FILES, "pipes/totals.pipe": TOTALS.replace("sum(amount)", "max(amount)")}
     body = deploy(client, changed, "check=true").json()

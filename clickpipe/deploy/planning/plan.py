@@ -30,18 +30,24 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A planned deployment. `steps` are in the order in which they are applied."""
+    """A planned deployment. `steps` are in the order in which they are applied.
+
+    `other_files` are changed files that define no resource: what resources include, and the project's settings.
+    """
 
     steps: tuple[Step, ...]
     data_sources: Changes
     pipes: Changes
     feedback: tuple[Feedback, ...]
     layout: Layout = field(repr=False)
+    connections: Changes = Changes()
+    other_files: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Return whether nothing changes at all."""
-        return not self.steps and self.data_sources == self.pipes == Changes()
+        same = self.data_sources == self.pipes == self.connections == Changes()
+        return same and not self.steps and not self.other_files
 
     @property
     def errors(self) -> tuple[Feedback, ...]:
@@ -57,6 +63,10 @@ class Plan:
             "new_pipe_names": list(self.pipes.new),
             "changed_pipe_names": list(self.pipes.changed),
             "deleted_pipe_names": list(self.pipes.deleted),
+            "new_data_connector_names": list(self.connections.new),
+            "changed_data_connector_names": list(self.connections.changed),
+            "deleted_data_connector_names": list(self.connections.deleted),
+            "changed_files": list(self.other_files),
             "feedback": [f.as_dict() for f in self.feedback],
             "steps": [
                 {
@@ -88,6 +98,8 @@ def make_plan(
     old_texts = dict(live.compiled.project.files) if live else {}
     sources = _changes(old_texts, compiled.project.files, ".datasource")
     pipes = _changes(old_texts, compiled.project.files, ".pipe")
+    connections = _changes(old_texts, compiled.project.files, ".connection")
+    others = _other_files(old_texts, compiled.project.files)
     feedback: list[Feedback] = []
     steps: list[Step] = []
     existing = set(live.physical.objects) if live else set()  # any other table is half made and will be dropped
@@ -111,7 +123,7 @@ def make_plan(
     feedback += _missing_secrets(compiled, secret)
     for diagnostic in compiled.diagnostics:
         feedback.append(Feedback("WARNING", diagnostic.span.file, f"{diagnostic.message}. {diagnostic.hint}".strip()))
-    return Plan(tuple(steps), sources, pipes, tuple(feedback), layout)
+    return Plan(tuple(steps), sources, pipes, tuple(feedback), layout, connections, others)
 
 
 def all_new(compiled: CompiledProject) -> tuple[Changes, Changes]:
@@ -149,6 +161,12 @@ def _missing_secrets(compiled: CompiledProject, secret: Secrets) -> Iterator[Fee
             if secret(name) is None:
                 message = f"The secret '{name}' is not set: calls fail until you `clickpipe secret set {name}`."
                 yield Feedback("WARNING", f"Pipe {pipe.name}.pipe", message)
+
+
+def _other_files(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the changed files that define no resource. In a first deployment, none has changed."""
+    differing = [f for f in {**old, **new} if old.get(f) != new.get(f)] if old else []
+    return tuple(sorted(f for f in differing if not f.endswith((".datasource", ".pipe", ".connection"))))
 
 
 def _changes(old: Mapping[str, str], new: Mapping[str, str], ending: str) -> Changes:
