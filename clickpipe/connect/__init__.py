@@ -3,7 +3,6 @@
 from clickpipe.connect.bucket import Bucket, buckets_of
 from clickpipe.connect.consumers import GAUGES, Consumers
 from clickpipe.connect.objects import File, Objects
-from clickpipe.connect.reach import reach_of
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 
@@ -16,6 +15,5 @@ __all__ = [
     "Status",
     "Topic",
     "buckets_of",
-    "reach_of",
     "topics_of",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from clickpipe.bus import DeploymentPromoted
 from clickpipe.catalog import Registry, SecretValues, StoppedSources
-from clickpipe.connect.reach import Reach
+from clickpipe.config import Settings
+from clickpipe.connect.reach import reach_of
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 from clickpipe.ingest import Ingester
@@ -42,15 +43,15 @@ class Consumers:
         log: KafkaLog,
         stopped: StoppedSources,
         *,
-        reach: Callable[[str], Reach] = lambda _: Reach(),
+        settings: Settings | None = None,
         seconds: float = 1.0,
     ) -> None:
         """Check what is live in `workspaces` every `seconds`, previews and `stopped` aside; readers report to `log`.
 
-        `reach` tells which brokers a workspace, given by id, may read from.
+        The `settings` say which brokers a workspace may read from.
         """
         self._stopped = stopped
-        self._reach = reach
+        self._settings = settings or Settings()
         self._ingester = ingester
         self._workspaces = workspaces
         self._secrets = secrets
@@ -101,7 +102,8 @@ class Consumers:
             if key not in self._readers and key not in self._ending:
                 from clickpipe.connect.reader import Reader
 
-                self._readers[key] = Reader(topic, self._ingester, self._log, reach=self._reach(key[0]))
+                reach = reach_of(key[0], self._workspaces, self._settings)
+                self._readers[key] = Reader(topic, self._ingester, self._log, reach=reach)
                 _LOGGER.info("'%s' reads the topic '%s'", topic.data_source, topic.name)
 
     def _wanted(self) -> dict[tuple[str, str], Topic]:

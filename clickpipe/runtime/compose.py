@@ -15,7 +15,7 @@ from clickpipe.auth import TokenIndex
 from clickpipe.bus import Bus, DeploymentPromoted, JobChanged, RowsReplaced
 from clickpipe.catalog import Catalog, Registry, SecretValues
 from clickpipe.config import Cipher, Settings, available_memory
-from clickpipe.connect import GAUGES, Consumers, reach_of
+from clickpipe.connect import GAUGES, Consumers
 from clickpipe.deploy import Standbys
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
@@ -83,9 +83,9 @@ def open_app(data_dir: Path | None, settings: Settings, opened: ExitStack) -> Ap
     recovered = services.ingester.recover()
     health = Health(engine, services.ingester, services.registry, folder, missing)
     kafka_log = KafkaLog(services.service_log, services.registry)
-    reach = partial(reach_of, registry=services.registry, settings=settings)
-    stopped = catalog.stopped
-    consumers = Consumers(services.ingester, services.registry, services.secrets, kafka_log, stopped, reach=reach)
+    consumers = Consumers(
+        services.ingester, services.registry, services.secrets, kafka_log, catalog.stopped, settings=settings
+    )
     opened.callback(consumers.close)
     services.bus.subscribe(DeploymentPromoted, consumers.deployment_promoted)
     opened.callback(workspaces.removals.close)

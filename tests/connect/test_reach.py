@@ -94,14 +94,13 @@ def test_a_reader_that_may_not_reach_its_broker_says_so(instance: Instance, work
         broker.setblocking(False)
         workspace.deploy(files(f"127.0.0.1:{broker.getsockname()[1]}", "clicks"))
         log = Log(instance.service_log, instance.registry)
-        reach = Reach(private=False)
         consumers = Consumers(
             instance.ingester,
             registry,
             instance.secrets,
             log,
             instance.catalog.stopped,
-            reach=lambda _: reach,
+            settings=Settings(host="192.0.2.1"),
             seconds=0.1,
         )
         consumers.start()
