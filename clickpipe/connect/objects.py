@@ -114,7 +114,7 @@ class Objects:
         if file.key.endswith("/"):  # stands for a folder
             return False
         late = self.bucket.since is None or file.changed >= self.bucket.since
-        return late and self.bucket.files.keys.match(file.key) is not None
+        return late and self.bucket.files.match(file.key)
 
 
 def _read(page: bytes) -> tuple[list[File], str]:

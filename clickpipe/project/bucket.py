@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from clickpipe.diagnostics import ClickpipeError, Word
 from clickpipe.project.common import is_cron
@@ -15,16 +16,36 @@ ON_DEMAND, ONCE, AUTO = "@on-demand", "@once", "@auto"
 _URI = re.compile(r"(?P<scheme>s3|gs|gcs)://(?P<bucket>[a-z0-9][a-z0-9._-]{1,221})/(?P<path>.+)", re.DOTALL)
 _SCHEMES = {"s3": ("s3",), "gcs": ("gs", "gcs")}
 _PIECE = re.compile(r"\*\*|\*|\?|\{(?P<first>\d{1,9})\.\.(?P<last>\d{1,9})\}|\{(?P<any>[^{}]*)\}|[^*?{]+|\{")
-_MOST_NUMBERS, _MOST_ANY, _LONGEST = 1_000, 2, 1_024
+_MOST_TEXTS, _LONGEST = 1_000, 1_024
+
+
+class Wild(StrEnum):
+    """What stands for any characters: `*` and `?` within a folder, `**` also across folders."""
+
+    MANY = "*"
+    ONE = "?"
+    ANY = "**"
+
+
+Piece = Wild | tuple[str, ...]  # a tuple: one of these texts
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Which files of a bucket: those below the folder `prefix` (ends with / or is empty) whose keys match."""
+    """Which files of a bucket: those below the folder `prefix` (ends with / or is empty) whose keys match `pieces`."""
 
     bucket: str
     prefix: str
-    keys: re.Pattern[str]
+    pieces: tuple[Piece, ...]
+
+    def match(self, key: str) -> bool:
+        """Return whether a key matches. Takes its length times that of the pieces at most: nothing is tried twice."""
+        places = {0}  # up to which the pieces so far may reach
+        for piece in self.pieces:
+            if not places:
+                return False
+            places = _after(piece, key, places)
+        return len(key) in places
 
 
 def is_bucket(connector: Mapping[str, Word]) -> bool:
@@ -99,47 +120,52 @@ def files_of(uri: str) -> Files:
         message = f"it is longer than {_LONGEST} characters"
         raise ClickpipeError(message, code="bad_bucket_uri")
     literal = re.split(r"[*?{]", path, maxsplit=1)[0]
-    return Files(match["bucket"], literal.rpartition("/")[0] + "/" if "/" in literal else "", _pattern(path))
+    return Files(match["bucket"], literal.rpartition("/")[0] + "/" if "/" in literal else "", tuple(_pieces(path)))
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    """Return a pattern for keys, whose time is at most quadratic.
+def _after(piece: Piece, key: str, places: set[int]) -> set[int]:
+    """Return the places in a key that a piece may reach from others."""
+    if isinstance(piece, tuple):
+        return {at + len(text) for at in places for text in piece if key.startswith(text, at)}
+    if piece is Wild.ANY:
+        return set(range(min(places), len(key) + 1))
+    if piece is Wild.ONE:
+        return {at + 1 for at in places if key[at : at + 1] not in {"", "/"}}
+    found: set[int] = set()
+    for at in sorted(places):
+        if at not in found:  # else an earlier one has reached as far
+            end = key.find("/", at)
+            found.update(range(at, (len(key) if end < 0 else end) + 1))
+    return found
 
-    What follows a `*` is looked for once: `*` cannot leave its folder, so its first place is as good as any other.
-    """
-    parts, group, wild = [""], False, 0
+
+def _pieces(path: str) -> Iterator[Piece]:
+    """Yield the pieces of a path. Raises ClickpipeError 400."""
+    left = _MOST_TEXTS
     for piece in _PIECE.finditer(path):
         text = piece[0]
-        if text in {"*", "**"}:
-            parts[-1] += ")" if group else ""
-            group = text == "*"
-            wild += not group
-            parts.append("(?>[^/]*?" if group else ".*?")
-        elif text == "?":
-            parts[-1] += "[^/]"
+        if text in {"*", "**", "?"}:
+            yield Wild(text)
         elif text[0] == "{" and text != "{":
-            parts[-1] += _one_of(piece)
+            texts = _one_of(piece)
+            left -= len(texts)
+            if left < 0:
+                message = f"its braces stand for more than {_MOST_TEXTS} texts"
+                raise ClickpipeError(message, code="bad_bucket_uri")
+            yield texts
         else:
-            parts[-1] += re.escape(text)
-    if wild > _MOST_ANY:
-        message = f"** may be in it {_MOST_ANY} times"
-        raise ClickpipeError(message, code="bad_bucket_uri")
-    parts[-1] += r"\Z)" if group else r"\Z"
-    return re.compile("".join(parts), re.DOTALL)
+            yield (text,)
 
 
-def _one_of(piece: re.Match[str]) -> str:
-    if "/" in piece[0]:
-        message = f"{piece[0]} cannot hold a /"
-        raise ClickpipeError(message, code="bad_bucket_uri")
+def _one_of(piece: re.Match[str]) -> tuple[str, ...]:
     if piece["any"] is not None:
-        return f"(?:{'|'.join(map(re.escape, piece['any'].split(',')))})"
+        return tuple(piece["any"].split(","))
     first, last = int(piece["first"]), int(piece["last"])
-    if last - first >= _MOST_NUMBERS or last < first:
-        message = f"{piece[0]} is no range of up to {_MOST_NUMBERS} numbers, from the smaller to the larger"
+    if last - first >= _MOST_TEXTS or last < first:
+        message = f"{piece[0]} is no range of up to {_MOST_TEXTS} numbers, from the smaller to the larger"
         raise ClickpipeError(message, code="bad_bucket_uri")
     width = len(piece["first"]) if piece["first"].startswith("0") else 0
-    return f"(?:{'|'.join(str(n).zfill(width) for n in range(first, last + 1))})"
+    return tuple(str(n).zfill(width) for n in range(first, last + 1))
 
 
 def _connection(source: DataSource, connections: Mapping[str, Connection]) -> Connection | None:
