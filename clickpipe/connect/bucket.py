@@ -35,7 +35,7 @@ class Bucket:
     """The files that a data source imports, and when: `schedule` is @auto, @once, @on-demand or cron (UTC).
 
     `endpoint` is where the bucket is: https://host, or http://host. `format` is '' where a file's name says it; `since`
-    leaves out files that were changed last before it. `hidden` are secrets that must not be shown.
+    leaves out files that were changed last before it.
     """
 
     workspace: str
@@ -46,7 +46,6 @@ class Bucket:
     since: datetime | None
     endpoint: str
     access: Keys | ServiceAccount = field(repr=False)
-    hidden: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def ledger(self) -> Ledger:
@@ -86,7 +85,6 @@ def _bucket(
     workspace: str, source: DataSource, options: Mapping[str, str], secret: Callable[[str], str | None]
 ) -> Bucket:
     filled = {name: fill_secrets(text, secret).strip() for name, text in options.items()}
-    hidden = {filled[name] for name in options if filled[name] != options[name].strip()}
     endpoint, access = _access(filled)
     return Bucket(
         workspace,
@@ -97,7 +95,6 @@ def _bucket(
         since(filled["IMPORT_FROM_TIMESTAMP"]) if "IMPORT_FROM_TIMESTAMP" in filled else None,
         endpoint,
         access,
-        tuple(hidden | {access.secret if isinstance(access, Keys) else access.key}),
     )
 
 
