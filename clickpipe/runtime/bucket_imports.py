@@ -190,6 +190,7 @@ class BucketImports:
         path = services.uploads.path(str(uuid.uuid4()))
 
         def fetched(size: int) -> None:
+            report.check()
             if size % _TELL < 1 << 20:
                 report({**counts.as_dict(), "fetched_bytes": size})
 

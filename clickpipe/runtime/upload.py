@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,7 @@ from clickpipe.jobs import JobStopped
 from clickpipe.project import DataSource
 
 COMPLETE = "complete"  # in the report of an import job whose rows are all in
+_TELL = 1.0  # seconds between two reports of how much is fetched
 _SAMPLE = 4 << 20  # bytes to analyze
 _COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
@@ -109,8 +111,12 @@ class Upload:
         if self._encoding_file.exists():  # fetched before a restart
             return self._encoding_file.read_text(encoding="utf-8")
 
+        told = time.monotonic()
+
         def progress(size: int) -> None:
-            if size % (64 << 20) < (1 << 20):  # only every 64 MB
+            nonlocal told
+            if time.monotonic() - told >= _TELL:  # by time: a slow server's job must hear that it is to end
+                told = time.monotonic()
                 report({"fetched_bytes": size})
 
         private = settings.import_private_urls == "allow"

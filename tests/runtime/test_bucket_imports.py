@@ -6,7 +6,9 @@ import gzip
 import json
 import os
 import random
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 import zstandard
 
 from clickpipe.catalog import Job
+from clickpipe.connect import File, Objects
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Importer
 from clickpipe.runtime import Instance, Workspace
@@ -129,6 +132,29 @@ def test_an_import_that_was_interrupted_goes_on_where_it_was(
     job = sync(workspace, again=False)
     assert job.status == "done"
     assert ids(workspace) == names
+
+
+def test_a_file_that_comes_slowly_does_not_keep_the_server_from_stopping(
+    workspace: Workspace, lake: TestBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def drip(_objects: Objects, _file: File, _into: Path, progress: Callable[[int], None]) -> str:
+        begun.set()
+        for n in range(3_000):
+            progress((2 << 20) + n)
+            time.sleep(0.02)
+        return ""
+
+    monkeypatch.setattr(Objects, "fetch", drip)
+    lake.put("in/a.csv", "id,n\na,1\n")
+    workspace.deploy(lake.files())
+    jobs, job = workspace._services.jobs, workspace.data.buckets.start("events", again=True)
+    assert begun.wait(60)
+    jobs.cancel(job)
+    jobs.wait(job.id, 30)
+    assert jobs.running(job.id) is None
+    assert workspace._services.catalog.jobs.get(workspace.id, job.id).status == "cancelled"  # type: ignore[union-attr]
 
 
 def test_what_is_no_bucket(workspace: Workspace, lake: TestBucket) -> None:
