@@ -60,14 +60,18 @@ def dev(
     previous deployment keeps answering. Ctrl-C stops the server.
     """
     from clickpipe.config import load_settings
-    from clickpipe.server import listening, run
+    from clickpipe.server import StopLimit, listening, run
 
     off = None if connections else "off"  # a reader would take messages from the server that shares its group
     flags = {"data_dir": data_dir, "host": host, "port": port, "kafka": off, "buckets": off}
     settings = load_settings(folder, flags=flags)
     place = Path(settings.data_dir) if data_dir else folder / settings.data_dir
     stop = threading.Event()
-    with listening(settings) as listeners, open_instance(place, settings) as instance:
+    with (
+        StopLimit(settings.stop_seconds) as limit,
+        listening(settings) as listeners,
+        open_instance(place, settings) as instance,
+    ):
         seen = _start(instance, folder, fixtures=fixtures, destructive=destructive)
 
         def ready(url: str) -> None:
@@ -85,7 +89,7 @@ def dev(
 
         watchers: list[threading.Thread] = []
         try:
-            if run(instance, listeners, ready=ready):
+            if run(instance, listeners, limit, ready=ready):
                 say("stopped: ClickHouse does not end a statement; start it again")
         finally:
             stop.set()

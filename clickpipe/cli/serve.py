@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,14 +36,19 @@ def listening_options(function: click.decorators.FC) -> click.decorators.FC:
 def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
     """Run a server without a project. It serves what you deploy to it with `clickpipe deploy`.
 
-    CLICKPIPE_ADMIN_TOKEN sets the admin token; without it, one is generated and printed once. Ctrl-C stops the server.
+    CLICKPIPE_ADMIN_TOKEN sets the admin token; without it, one is generated and printed once. Ctrl-C or
+    SIGTERM stops the server, within 25 seconds (the setting stop_seconds).
     """
     from clickpipe.config import load_settings
-    from clickpipe.server import listening, run
+    from clickpipe.server import StopLimit, listening, restart, run
 
     settings = load_settings(flags={"data_dir": data_dir, "host": host, "port": port})
     require_long_token(settings)
-    with listening(settings) as listeners, open_instance(Path(settings.data_dir), settings) as instance:
+    with (
+        StopLimit(settings.stop_seconds, restarts=True) as limit,
+        listening(settings) as listeners,
+        open_instance(Path(settings.data_dir), settings) as instance,
+    ):
 
         def ready(url: str) -> None:
             announce(instance, url)
@@ -55,19 +59,19 @@ def serve(data_dir: str | None, host: str | None, port: int | None) -> None:
             if settings.host not in _LOOPBACK and not settings.tls_certificate and not settings.trusted_proxies:
                 say("Other machines can reach it over plain HTTP: put a TLS proxy in front of it.")
 
-        again = run(instance, listeners, ready=ready)
+        again = run(instance, listeners, limit, ready=ready)
         engine = instance.engine
     if again:
-        os.execv(sys.executable, [sys.executable, "-m", "clickpipe", *sys.argv[1:]])  # noqa: S606 - ourselves
+        restart()
     end_with(engine)
 
 
 def end_with(engine: Engine) -> None:
     """End the process at once where a statement goes on that nothing ends: it would be waited for."""
+    from clickpipe.server import leave
+
     if engine.stuck():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        leave()
 
 
 def require_long_token(settings: Settings) -> None:

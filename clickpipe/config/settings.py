@@ -86,6 +86,7 @@ class Settings:
     query_max_result_rows: int = 0
     query_max_result_bytes: int = 100_000_000
     deploy_wait_seconds: float = 5.0
+    stop_seconds: float = 25.0
     keep_previous_seconds: int = 3600
     history_days: int = 90
     quarantine_days: int = 0

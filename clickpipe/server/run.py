@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -21,6 +22,7 @@ from clickpipe.runtime import Instance
 from clickpipe.server.app import create_app
 from clickpipe.server.memory import ConnectionMemory
 from clickpipe.server.protocol import JsonErrors
+from clickpipe.server.stopping import StopLimit
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,26 +30,35 @@ _LOGGER = logging.getLogger(__name__)
 class _Server(uvicorn.Server):
     """A uvicorn server with callbacks for when it listens, and for when it stops, before it waits for requests."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None], limit: StopLimit
+    ) -> None:
         super().__init__(config)
         self._ready = ready
         self._stopping = stopping
+        self._limit = limit
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             await asyncio.to_thread(self._ready)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._limit.start()
+        super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
         await super().shutdown(sockets)
 
 
-def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callable[[str], None]) -> bool:
+def run(
+    instance: Instance, listeners: Sequence[socket.socket], limit: StopLimit, *, ready: Callable[[str], None]
+) -> bool:
     """Serve until SIGINT or SIGTERM on the sockets from `listening`; `ready` is called with the URL once it answers.
 
-    Returns True if it stopped to be restarted, because statements keep running that ClickHouse does not end. The log
-    contains no URLs, as they may carry tokens.
+    From then on, `limit` counts. Returns True if it stopped to be restarted, because statements keep running that
+    ClickHouse does not end. The log contains no URLs, as they may carry tokens.
     """
     settings = instance.settings
     set_up_logs(settings.log_level, settings.log_format)
@@ -65,10 +76,10 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
         ssl_certfile=settings.tls_certificate or None,
         ssl_keyfile=settings.tls_key or None,
         server_header=False,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=max(1, round(limit.for_requests)),
         lifespan="off",
     )
-    server = _Server(config, lambda: ready(url), instance.stop)
+    server = _Server(config, lambda: ready(url), instance.stop, limit)
     _collect_less()
     over, again = threading.Event(), threading.Event()
 
@@ -77,6 +88,7 @@ def run(instance: Instance, listeners: Sequence[socket.socket], *, ready: Callab
             if _is_stuck(instance):
                 _LOGGER.error("cancelled statements keep running: the server restarts")
                 again.set()
+                limit.start(again=True)
                 server.should_exit = True
                 return
 

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -249,3 +251,36 @@ def test_what_takes_long_holds_neither_events_nor_the_servers_end(
         answer = asked.result()
         assert (answer.status_code, "The server is stopping" in answer.text) == (503, True)
         assert "Traceback" not in server.printed
+
+
+def test_a_stop_ends_in_the_time_it_has_and_keeps_what_was_acknowledged(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "e.datasource").write_text("SCHEMA >\n    id UInt64 `json:$.id`\n\nENGINE_SORTING_KEY id\n")
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    environment = {"CLICKPIPE_ADMIN_TOKEN": ADMIN_TOKEN, "CLICKPIPE_INGEST_FLUSH_SECONDS": "600"}
+    short = {"CLICKPIPE_STOP_SECONDS": "0.5"}  # a request under way has a second
+
+    def endless(stop: threading.Event) -> Iterator[bytes]:
+        while not stop.wait(0.05):
+            yield b" "
+
+    stop = threading.Event()
+    with (
+        start("serve", "--data-dir", "data", cwd=tmp_path, **environment, **short) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert run("deploy", tmp_path, "--host", server.url, "--token", ADMIN_TOKEN).code == 0
+        sent = httpx.post(f"{server.url}/v0/events?name=e", json={"id": 7}, headers=headers, timeout=60)
+        assert sent.status_code == 202
+        url = f"{server.url}/v0/events?name=e"
+        under_way = pool.submit(httpx.post, url, content=endless(stop), headers=headers, timeout=60)
+        time.sleep(0.5)
+        assert server.stop(signal.SIGTERM) == 0
+        stop.set()
+        assert isinstance(under_way.exception(60), httpx.HTTPError)
+        assert "stopped after 0.5 s (stop_seconds) with work under way" in server.printed
+    with start("serve", "--data-dir", "data", cwd=tmp_path, **environment) as server:
+        params = {"q": "SELECT groupArray(id) AS ids FROM e FORMAT JSON"}
+        found = httpx.get(f"{server.url}/v0/sql", params=params, headers=headers, timeout=60).json()
+        assert found["data"] == [{"ids": [7]}]
+        assert server.stop(signal.SIGTERM) in {0, -signal.SIGTERM}
+        assert "stop_seconds" not in server.printed
