@@ -28,6 +28,7 @@ _PIPES = ("mine", "wide", "sec", "oth", "names")
 _NAMES = ("events", "other", "own", "spare", "keyed", "mine", "sec", "oth", "names", "key", "deployer", "foreign_walls")
 _LONGEST = 60_000  # letters of an address that httpx sends
 _ID = re.compile(r"\bt_[0-9a-f]{32}\b")  # of a data source in one of the worlds
+_OWN = r"(?<!foreign_)\bwalls\."
 _UNSURE = re.compile(r"\b(?:rand|assumeNotNull)\(")  # of NULL, ClickHouse assumes what it likes
 _ENDED = {"done", "error", "cancelled"}
 
@@ -93,10 +94,16 @@ async def ask(world: World, number: int, client: httpx.AsyncClient, counts: Coun
         and "spare" not in asked.path + asked.said
         and not (kind.name == "names" and "explain" in asked.path)
     ):
-        found += differs(kind, asked, reply, await send(client, asked, world.twins[kind.name]))
+        found += differs(kind, asked, reply, await send(client, _of_twin(asked), world.twins[kind.name]))
     if mode == "condition" and reply.status in {200, 202}:
         found += await _wrong_in_job(world, kind, asked, reply, client)
     return _told(kind, number, asked, found, reply)
+
+
+def _of_twin(asked: Asked) -> Asked:
+    """Return a request that names the other workspace where it named its own."""
+    path, body = re.sub(_OWN, "twins.", asked.path), re.sub(_OWN.encode(), b"twins.", asked.body)
+    return replace(asked, path=path, body=body)
 
 
 def _told(kind: Kind, number: int, asked: Asked, found: list[str], reply: Reply) -> str:
