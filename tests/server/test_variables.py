@@ -74,6 +74,27 @@ def test_a_deployment_tells_of_secrets_that_are_not_set(client: Client) -> None:
     assert not client.workspace.deployments.prepare(files).plan.feedback
 
 
+READS = {
+    "connections/lake.connection": "TYPE s3\nS3_REGION eu-west-1\nS3_ACCESS_KEY {{ tb_secret('lake_key') }}\n"
+    "S3_SECRET {{ tb_secret('lake_secret', 'd') }}\n",
+    "connections/unused.connection": "TYPE s3\nS3_REGION eu-west-1\nS3_ACCESS_KEY {{ tb_secret('nobodys') }}\n"
+    "S3_SECRET x\n",
+    "datasources/files.datasource": "SCHEMA >\n    a String `json:$.a`\n\nIMPORT_CONNECTION_NAME lake\n"
+    "IMPORT_BUCKET_URI s3://b/{{ tb_secret('part') }}*.ndjson\nIMPORT_SCHEDULE @auto\n",
+}
+
+
+def test_a_deployment_tells_of_secrets_that_reading_needs(client: Client) -> None:
+    def told() -> list[tuple[str, str]]:
+        feedback = client.workspace.deployments.prepare(READS).plan.feedback
+        return [(f.resource, f.message.split("'")[1]) for f in feedback if "is not set: nothing is read" in f.message]
+
+    part = ("Datasource files.datasource", "part")
+    assert told() == [part, ("Connection lake.connection", "lake_key")]
+    client("POST", "/v0/variables", data={"name": "lake_key", "value": "x"})
+    assert told() == [part]
+
+
 _OPEN = "SELECT 'open' AS v"
 _GATES = {
     "if": f"{{% if String(k, '') == tb_secret('gate') %}}{_OPEN}{{% else %}}SELECT 'shut' AS v{{% end %}}",

@@ -161,6 +161,16 @@ def _missing_secrets(compiled: CompiledProject, secret: Secrets) -> Iterator[Fee
             if secret(name) is None:
                 message = f"The secret '{name}' is not set: calls fail until you `clickpipe secret set {name}`."
                 yield Feedback("WARNING", f"Pipe {pipe.name}.pipe", message)
+    read = [source for source in compiled.data_sources.values() if source.connector]
+    named = {word.text for source in read for word in source.connector.values()}
+    used = [connection for connection in compiled.project.connections.values() if connection.name in named]
+    places = [(f"Datasource {source.name}.datasource", source.secrets) for source in read]
+    places += [(f"Connection {connection.name}.connection", connection.secrets) for connection in used]
+    for place, secrets in places:
+        for name in sorted({asked.name for asked in secrets if asked.default is None}):
+            if secret(name) is None:
+                message = f"The secret '{name}' is not set: nothing is read until you `clickpipe secret set {name}`."
+                yield Feedback("WARNING", place, message)
 
 
 def _other_files(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
