@@ -73,6 +73,7 @@ class Settings:
     address_requests_per_second: int = 0
     cache_max_bytes: int = 67_108_864
     connections_max_memory_bytes: int = 0
+    results_max_disk_bytes: int = 0
     compress_min_bytes: int = 1_000
     range_max_bytes: int = 268_435_456
     range_seconds: float = 60.0

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from clickpipe.engine.outlet import Outlet, comes_out, pass_on
 from clickpipe.engine.place import take_place
 from clickpipe.engine.processes import memory, read_so_far, threads_of_cancelled
 from clickpipe.engine.protocol import EngineError, Look, Params, QueryResult, ResultColumn, Settings
+from clickpipe.engine.result_space import ResultSpace
 from clickpipe.engine.sessions import DEFAULT_WORKERS, NO_TABLES, environment, forget_output, session_type
 from clickpipe.engine.space import keep_definition, require_space
 from clickpipe.engine.spool import Lines
@@ -49,12 +49,14 @@ class EmbeddedEngine:
         scratch: Path | None = None,
         sources: Collection[str] = (),
         ingests: bool = False,
+        results_on_disk: int = 0,
     ) -> None:
         """Open the folder, creating it if needed. Raises EngineError if it cannot be opened.
 
         `workers` is the usual number of threads; up to `most_workers` are started if statements would have to wait.
         `scratch` is the folder for temporary files of an engine without a `path` (default: the system's).
         `sources` are the table functions from `COPY_SOURCES` that SQL may read. `lines` and `csv` need `ingests`.
+        `results_on_disk` is for `ResultSpace`.
         """
         self._session_type = session_type()
         self._sessions: list[Any] = []
@@ -63,7 +65,7 @@ class EmbeddedEngine:
         self._closed = False
         with environment("TMPDIR", str(scratch) if scratch else None):
             start_on_what_is_readable(path, partial(self._start, path, sources, ingests=ingests))
-        self._folder, self._disk = path or scratch, path
+        self._results, self._disk = ResultSpace(path or scratch, results_on_disk), path
         self._versions = Versions()
         self._inspector = Inspector(path, self._run_now, self._versions.ran)
         self.inspect = self._inspector.inspect
@@ -204,13 +206,9 @@ class EmbeddedEngine:
     ) -> None:
         if not promise.set_running_or_notify_cancel():
             return
-        began, tag = time.perf_counter(), str(settings["log_comment"])
-
-        def so_far() -> QueryResult:
-            return replace(self._so_far(tag), elapsed=time.perf_counter() - began)
-
-        stop = partial(self.cancel, tag)
-        outlet = Outlet(promise, output, whole, self._folder, self._may_send, so_far, stop, self._pool.task())
+        tag = str(settings["log_comment"])
+        so_far, stop = partial(self._so_far, tag, time.perf_counter()), partial(self.cancel, tag)
+        outlet = Outlet(promise, output, whole, self._results, self._may_send, so_far, stop, self._pool.task())
         outlets.append(outlet)
         reading = self._readers.submit(outlet.read)
         try:
@@ -233,9 +231,9 @@ class EmbeddedEngine:
     def _may_send(self) -> bool:
         return self._streams.acquire(blocking=False)
 
-    def _so_far(self, tag: str) -> QueryResult:
+    def _so_far(self, tag: str, began: float) -> QueryResult:
         """Return how much the running query with this tag has read."""
-        return QueryResult(b"", *read_so_far(self._ask, tag), 0.0)
+        return QueryResult(b"", *read_so_far(self._ask, tag), time.perf_counter() - began)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -15,9 +15,9 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import replace
-from pathlib import Path
 
 from clickpipe.engine.protocol import EngineError, QueryResult
+from clickpipe.engine.result_space import ResultSpace
 from clickpipe.engine.stream import Stream
 from clickpipe.engine.workers import Task
 
@@ -46,7 +46,7 @@ class Outlet:
         promise: Future[QueryResult],
         output: str,
         most: int,
-        folder: Path | None,
+        space: ResultSpace,
         may_send: Callable[[], bool],
         so_far: SoFar,
         stop: Callable[[], None],
@@ -58,7 +58,7 @@ class Outlet:
         """
         self._task = task
         self._promise, self._output, self._most = promise, output, most
-        self._folder, self._may_send, self._so_far, self._stop = folder, may_send, so_far, stop
+        self._space, self._may_send, self._so_far, self._stop = space, may_send, so_far, stop
         self._held: list[bytes] = []
         self._size = 0
         self._stream: Stream | None = None
@@ -123,18 +123,22 @@ class Outlet:
                 message = "the result is too large to be held: ask for ndjson or csv, which are sent in parts"
                 self._too_large = EngineError(f"Code: 396. DB::Exception: {message}. (TOO_MANY_ROWS_OR_BYTES)")
                 return False
-            return self._stream.put(part)
+            if self._stream.put(part):
+                return True
+            if not self.sends:
+                self._too_large = self._stream.error
+            return False
         self._held.append(part)
         self._size += len(part)
         if self._size > self._most and self._output in _IN_PARTS and self._may_send():
             self.sends = True
-            self._stream = Stream(folder=self._folder)
+            self._stream = Stream(self._space, self._task.asker if self._task is not None else "")
             found = self._so_far()
             rows = sum(one.count(b"\n") for one in self._held)
             body = b"".join(self._held)
             self._promise.set_result(replace(found, body=body, rows=rows, more=self._stream, ended=self._over))
         elif self._size > max(_HELD, self._most):
-            self._stream = Stream(folder=self._folder)
+            self._stream = Stream(self._space, self._task.asker if self._task is not None else "")
         return True
 
     def close(self) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections import deque
-from pathlib import Path
 from typing import IO
 
 from clickpipe.engine.protocol import EngineError
+from clickpipe.engine.result_space import ResultSpace
 
 _AHEAD = 2  # untaken parts kept in memory
 _IN_FILE = 1 << 30  # untaken bytes kept in a file
 _END = -1
+_DROPPED = "the result was dropped: results that clients have not taken yet need too much room on the disk"
 _PATIENCE = 60.0  # seconds that a query waits for a client that reads nothing
 
 
@@ -23,11 +23,13 @@ class Stream:
     download. Only when the file is large does `put` wait for `take`.
     """
 
-    def __init__(self, patience: float = _PATIENCE, folder: Path | None = None) -> None:
-        """Start empty; the file is created in `folder`.
+    def __init__(self, space: ResultSpace | None = None, owner: str = "", patience: float = _PATIENCE) -> None:
+        """Start empty; a file takes room in `space`, for the workspace `owner`.
 
         After `patience` seconds of waiting for a client that takes nothing, the stream closes.
         """
+        self.owner = owner
+        self._space = space or ResultSpace()
         self._parts: deque[bytes | None] = deque()
         self._file: IO[bytes] | None = None
         self._sizes: deque[int] = deque()  # sizes of the parts in the file
@@ -35,7 +37,6 @@ class Stream:
         self._error: EngineError | None = None
         self._closed = False
         self._patience = patience
-        self._folder = folder
         self._changed = threading.Condition()
 
     def put(self, part: bytes | None) -> bool:
@@ -44,10 +45,16 @@ class Stream:
             if not self._changed.wait_for(self._has_room, self._patience):
                 self._error = EngineError(f"the client took nothing for {self._patience:g} s")
                 self._closed = True
+            before = self._written
             if not self._closed:
                 self._add(part)
+            size = self._written
             self._changed.notify_all()
-            return not self._closed
+        if size > before:
+            self._space.keep(self, size)
+            if self.is_closed:  # meanwhile, and forgotten too early
+                self._space.forget(self)
+        return not self.is_closed
 
     def _has_room(self) -> bool:
         return self._closed or self._written - self._read < _IN_FILE
@@ -57,7 +64,7 @@ class Stream:
             self._parts.append(part)
             return
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the stream
+            self._file = self._space.file()
         self._sizes.append(_END if part is None else len(part))
         if part:
             self._file.seek(self._written)
@@ -72,7 +79,22 @@ class Stream:
         assert self._file is not None  # noqa: S101 - its parts have sizes
         self._file.seek(self._read)
         self._read += size
-        return self._file.read(size)
+        part = self._file.read(size)
+        if self._read == self._written:  # all taken: its room is free again
+            self._file.truncate(0)
+            self._read = self._written = 0
+            self._space.forget(self)
+        return part
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether nothing more is wanted."""
+        return self._closed
+
+    @property
+    def error(self) -> EngineError | None:
+        """Return why the stream ended early."""
+        return self._error
 
     @property
     def is_full(self) -> bool:
@@ -91,8 +113,8 @@ class Stream:
         with self._changed:
             self._changed.wait_for(lambda: self._parts or self._sizes or self._closed or self._error)
             part = self._next()
-            if part is None and self._file is not None:
-                self._file.close()
+            if part is None:
+                self._drop_file()
             self._changed.notify_all()
             if part is None and self._error is not None:
                 raise self._error
@@ -104,6 +126,17 @@ class Stream:
             self._closed = True
             self._parts.clear()
             self._sizes.clear()
-            if self._file is not None:
-                self._file.close()
+            self._drop_file()
             self._changed.notify_all()
+
+    def end(self) -> None:
+        """Drop what is kept, as it takes too much room: `take` raises."""
+        with self._changed:
+            self._error = EngineError(f"Code: 396. DB::Exception: {_DROPPED}. (TOO_MANY_ROWS_OR_BYTES)")
+        self.close()
+
+    def _drop_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._space.forget(self)

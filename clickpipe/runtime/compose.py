@@ -130,6 +130,7 @@ def _open_engine(folder: Path, settings: Settings, *, in_memory: bool) -> Engine
             most_workers=_MOST_WORKERS,
             sources=settings.rules().copy_sources,
             ingests=True,
+            results_on_disk=settings.results_max_disk_bytes,
         )
     except EngineError as error:
         message = f"The engine cannot open {folder}: {error.message}"
