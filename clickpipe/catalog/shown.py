@@ -17,6 +17,7 @@ _OWN = re.compile(
 _SPOOLED = re.compile(r"`?clickpipe_spool`?\.`?\w+`?")
 _ALIAS_OF = re.compile(r" \(an alias of \w{1,256}_[0-9a-f]{12}\)")  # ClickHouse sees a data source as an alias
 _ESTIMATED = re.compile(r"\bws_[0-9a-f]{16}\t(\w{1,256}?)_[0-9a-f]{12}\b")  # in the columns of EXPLAIN ESTIMATE
+_SCALAR = re.compile(r"\b__getScalar\('\d{1,20}_\d{1,20}'")  # a digest of a sub-query with physical names and filters
 _DATABASE = re.compile(r"`?\bws_[0-9a-f]{16}(?:_service)?\b`?")
 _MEANT = re.compile(r"\s?Maybe you meant:? ([^?\n]{1,500})\?\.?")
 _INNER = ("ws_", "clickpipe_", "system")
@@ -31,6 +32,6 @@ def without_physical_names(text: str) -> str:
     """Return a message with data source names instead of physical tables, and without paths of the host."""
     text = _MEANT.sub(lambda m: "" if any(inner in m[1] for inner in _INNER) else m[0], text)
     text = _SERVICE.sub(r"tinybird.\1", _TABLE.sub(r"\1", _BARE.sub(r"\1 \2", text)))
-    text = _SPOOLED.sub("the lines", _OWN.sub(r"\1", text))
+    text = _SCALAR.sub("__getScalar('…'", _SPOOLED.sub("the lines", _OWN.sub(r"\1", text)))
     text = _DATABASE.sub("default", _ESTIMATED.sub(r"default\t\1", _ALIAS_OF.sub("", text)))
     return _PATH.sub(lambda m: "the data folder" if any(part in m[0] for part in _KEPT) else m[0], text)

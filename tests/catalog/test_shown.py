@@ -39,6 +39,8 @@ A, B = "ws_00000000000000aa", "ws_00000000000000bb"
         ("clickpipe_spool.lines_3", "the lines"),
         ("Cannot write to file /srv/data/engine/store/aa/x.bin: full", "Cannot write to file the data folder: full"),
         ("Cannot parse '/a/engine/b' as UInt8", "Cannot parse '/a/engine/b' as UInt8"),
+        ("Actual: __getScalar('2981329683288096000_4543402362120865343').", "Actual: __getScalar('…')."),
+        ("__getScalar('123_456'_String) UInt8", "__getScalar('…'_String) UInt8"),
         ("ws_1.orders and ws_ and ws_00000000000000aag", "ws_1.orders and ws_ and ws_00000000000000aag"),
     ],
 )
