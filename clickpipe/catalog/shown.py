@@ -12,7 +12,7 @@ _TABLE = re.compile(r"`?ws_[0-9a-f]{16}`?\.`?(\w+?)_[0-9a-f]{12}(?:_[a-z_]+_[0-9
 _BARE = re.compile(r"\b([Tt]able|[Vv]iew) `(\w+?)_[0-9a-f]{12}`")  # sometimes the database is missing
 _SERVICE = re.compile(r"`?ws_[0-9a-f]{16}_service`?\.`?(\w+)`?")
 _OWN = re.compile(
-    r"`?clickpipe_(?:probes|staged)`?\.`?(?:ws_)?[0-9a-f]{16}_(?:[0-9a-f]{12}_)?(\w+?)(?:_[0-9a-f]{12})?\b`?"
+    r"`?clickpipe_(?:probes|staged|exports)`?\.`?(?:ws_)?[0-9a-f]{16}_(?:[0-9a-f]{12}_)?(\w+?)(?:_[0-9a-f]{12})?\b`?"
 )
 _SPOOLED = re.compile(r"`?clickpipe_spool`?\.`?\w+`?")
 _ALIAS_OF = re.compile(r" \(an alias of \w{1,256}_[0-9a-f]{12}\)")  # ClickHouse sees a data source as an alias

@@ -51,6 +51,7 @@ _COMMANDS = {
     "token": ("tokens", "token"),
     "workspace": ("workspaces", "workspace"),
     "copy": ("jobs", "copy"),
+    "sink": ("sinks", "sink"),
     "job": ("jobs", "job"),
     "secret": ("secrets", "secret"),
     "logs": ("logs", "logs"),

@@ -63,7 +63,7 @@ def dev(
     from clickpipe.server import StopLimit, listening, run
 
     off = None if connections else "off"  # a reader would take messages from the server that shares its group
-    flags = {"data_dir": data_dir, "host": host, "port": port, "kafka": off, "buckets": off}
+    flags = {"data_dir": data_dir, "host": host, "port": port, "kafka": off, "buckets": off, "sinks": off}
     settings = load_settings(folder, flags=flags)
     place = Path(settings.data_dir) if data_dir else folder / settings.data_dir
     stop = threading.Event()

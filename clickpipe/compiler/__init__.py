@@ -9,7 +9,7 @@ from clickpipe.compiler.ddl import column_ddl, fingerprint, meant_table, table_d
 from clickpipe.compiler.incremental import Known, is_ambiguous, merged, part_of, scope_of
 from clickpipe.compiler.json_types import plain_types
 from clickpipe.compiler.known import KnownNames
-from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction
+from clickpipe.compiler.model import BoundQuery, CompiledProject, CopyPipe, MaterializedView, QueryFunction, SinkPipe
 from clickpipe.compiler.names import FileNames, file_names
 from clickpipe.compiler.nodes import bind_node, node_parameters
 from clickpipe.compiler.parameters import is_quick, parameters_read
@@ -34,6 +34,7 @@ __all__ = [
     "MaterializedView",
     "QueryFunction",
     "ResultColumn",
+    "SinkPipe",
     "bind_node",
     "column_ddl",
     "compile_changes",

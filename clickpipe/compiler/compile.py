@@ -21,7 +21,7 @@ from clickpipe.compiler.readable import Readable
 from clickpipe.compiler.table_names import QUARANTINE_SUFFIX
 from clickpipe.compiler.tables import check_types, create_quarantines, create_services, create_tables
 from clickpipe.compiler.unserved import unserved_lines
-from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
+from clickpipe.compiler.views import build_copies, build_sinks, build_views, check_target, parameters
 from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
 from clickpipe.project import DataSource, PipeKind, Project, resource_name
@@ -125,6 +125,7 @@ def _assemble(
     project = publish_untyped(project, graph)
     views, view_problems = build_views(project, graph, reader)
     copies, copy_problems = build_copies(project, graph)
+    sinks, sink_problems = build_sinks(project, graph)
     names = KnownNames(project, any_enum=rules.any_enum)
     endpoints = {
         pipe.name: QueryFunction(
@@ -141,9 +142,11 @@ def _assemble(
         if pipe.kind is PipeKind.ENDPOINT
     }
     broken = _files_with_errors(project, diagnostics)
-    problems = [p for p in (*view_problems, *copy_problems) if p.span.file not in broken]
+    problems = [p for p in (*view_problems, *copy_problems, *sink_problems) if p.span.file not in broken]
     found = sort_diagnostics([*diagnostics, *problems])
-    return CompiledProject(project, project.data_sources, endpoints, views, copies, tuple(found), names, reader, rules)
+    return CompiledProject(
+        project, project.data_sources, endpoints, views, copies, tuple(found), names, reader, rules, sinks=sinks
+    )
 
 
 def _check_targets(

@@ -85,8 +85,17 @@ class CopyPipe:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkPipe:
+    """A sink that writes files: run on demand or on `schedule` (cron, UTC, '' for none)."""
+
+    name: str
+    schedule: str
+    pipe: Pipe
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledProject:
-    """A checked project: data sources, query functions, views and copies by name.
+    """A checked project: data sources, query functions, views, copies and sinks by name.
 
     `known_names` are the names that its templates may put into SQL, `reader` parses SQL, `rules` are the rules it was
     checked by; `names` are what each file defines and reads.
@@ -102,6 +111,7 @@ class CompiledProject:
     reader: Reader[CheckFailure]
     rules: ProjectRules = DEFAULT_RULES
     names: Mapping[str, FileNames] = field(default_factory=dict)
+    sinks: Mapping[str, SinkPipe] = field(default_factory=dict)
 
     def learned(self) -> dict[str, list[ResultColumn]]:
         """Return what only ClickHouse can determine, for `restore_project`: columns of endpoints, derived tables."""

@@ -66,6 +66,7 @@ SERVED = frozenset(
         "hfi_requests",
         "jobs_log",
         "kafka_ops_log",
+        "sinks_ops_log",
         "pipe_stats",
         "pipe_stats_rt",
     }

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, Word
-from clickpipe.project import DataSource, PipeKind, Project, bucket_obstacle, is_bucket, is_kafka, kafka_obstacle
+from clickpipe.project import (
+    DataSource,
+    PipeKind,
+    Project,
+    bucket_obstacle,
+    is_bucket,
+    is_kafka,
+    kafka_obstacle,
+    sink_obstacle,
+)
 
 _AGGREGATES = "it stores aggregate states, which only materialized views fill"
 _HINT = "send them to /v0/events, or append files"
@@ -31,9 +40,11 @@ def unserved_lines(project: Project, rules: ProjectRules = DEFAULT_RULES) -> Ite
             message = f"{directive} has no effect: this build does not fetch rows for '{source.name}'"
             yield Diagnostic("CP1014", message, word.span, Severity.WARNING, _HINT)
     for pipe in project.pipes.values():
-        if pipe.kind is PipeKind.SINK:
+        if pipe.kind is PipeKind.SINK and (found := sink_obstacle(pipe, project.connections)) is not None:
             for directive, word in pipe.export.items():
                 message = f"{directive} has no effect: this build does not export the rows of '{pipe.name}'"
+                if word is found[0]:
+                    message = f"'{pipe.name}' does not export its rows: {found[1]}"
                 hint = "make it an endpoint, and fetch its rows"
                 yield Diagnostic("CP1014", message, word.span, Severity.WARNING, hint)
 
@@ -45,7 +56,11 @@ def unserved_resources(project: Project, rules: ProjectRules) -> tuple[list[str]
         for source in project.data_sources.values()
         if source.connector and not _is_served(project, source, rules)
     ]
-    sinks = [pipe.name for pipe in project.pipes.values() if pipe.kind is PipeKind.SINK]
+    sinks = [
+        pipe.name
+        for pipe in project.pipes.values()
+        if pipe.kind is PipeKind.SINK and sink_obstacle(pipe, project.connections) is not None
+    ]
     return sources, sinks
 
 

@@ -27,6 +27,7 @@ _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_requests": ("off", "errors", "all"),
     "metrics_access": ("token", "open"),
+    "sinks": ("on", "off"),
 }
 
 
@@ -105,6 +106,7 @@ class Settings:
     kafka_hosts: str = ""
     buckets: str = "on"
     bucket_poll_seconds: float = 60.0
+    sinks: str = "on"
     cors_origins: str = "*"
     trusted_proxies: str = ""
     tls_certificate: str = ""

@@ -1,8 +1,9 @@
-"""Data from other systems: topics of Kafka and files in buckets. The only room that knows confluent-kafka."""
+"""Data from and to other systems: topics of Kafka, files in buckets. The only room that knows confluent-kafka."""
 
 from clickpipe.connect.bucket import Bucket, buckets_of
 from clickpipe.connect.consumers import GAUGES, Consumers
 from clickpipe.connect.objects import File, Objects
+from clickpipe.connect.outgoing import Outgoing, Sink, sink_of
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 
@@ -12,8 +13,11 @@ __all__ = [
     "Consumers",
     "File",
     "Objects",
+    "Outgoing",
+    "Sink",
     "Status",
     "Topic",
     "buckets_of",
+    "sink_of",
     "topics_of",
 ]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from clickpipe.catalog import Ledger, Live
-from clickpipe.connect.google import ServiceAccount
-from clickpipe.connect.signing import Keys
+from clickpipe.connect.access import Access, access_of
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import (
     DataSource,
@@ -23,9 +20,6 @@ from clickpipe.project import (
     since,
 )
 
-_REGION = re.compile(r"[a-z0-9-]{1,40}")
-_HOST = re.compile(r"[a-z0-9.:\[\]-]{1,255}")
-_GCS = "https://storage.googleapis.com"
 _ENDINGS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "ndjson", ".parquet": "parquet"}
 _COMPRESSED = (".gz", ".zst", ".zstd")
 
@@ -45,7 +39,7 @@ class Bucket:
     format: str
     since: datetime | None
     endpoint: str
-    access: Keys | ServiceAccount = field(repr=False)
+    access: Access = field(repr=False)
 
     @property
     def ledger(self) -> Ledger:
@@ -85,7 +79,7 @@ def _bucket(
     workspace: str, source: DataSource, options: Mapping[str, str], secret: Callable[[str], str | None]
 ) -> Bucket:
     filled = {name: fill_secrets(text, secret).strip() for name, text in options.items()}
-    endpoint, access = _access(filled)
+    endpoint, access = access_of(filled)
     return Bucket(
         workspace,
         source.name,
@@ -96,29 +90,3 @@ def _bucket(
         endpoint,
         access,
     )
-
-
-def _access(options: Mapping[str, str]) -> tuple[str, Keys | ServiceAccount]:
-    """Return the address of a connection's service, and what opens its buckets. Raises ClickpipeError 400."""
-    if "GCS_HMAC_ACCESS_ID" in options:
-        return _GCS, Keys(options["GCS_HMAC_ACCESS_ID"], options["GCS_HMAC_SECRET"], "auto")
-    if "GCS_SERVICE_ACCOUNT_CREDENTIALS_JSON" in options:
-        return _GCS, ServiceAccount.of(options["GCS_SERVICE_ACCOUNT_CREDENTIALS_JSON"])
-    region = options.get("S3_REGION", "")
-    if not _REGION.fullmatch(region):
-        message = "S3_REGION is no region, such as eu-west-1."
-        raise ClickpipeError(message, code="bad_connection")
-    keys = Keys(options["S3_ACCESS_KEY"], options["S3_SECRET"], region)
-    return _endpoint(options.get("S3_ENDPOINT", ""), region), keys
-
-
-def _endpoint(given: str, region: str) -> str:
-    """Return the address of an S3 service, such as https://storage.example.com. Raises ClickpipeError 400."""
-    if not given:
-        return f"https://s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
-    parts = urlsplit(given.lower())
-    host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
-    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or parts.path.strip("/") or parts.query:
-        message = "S3_ENDPOINT is an address such as https://storage.example.com, without a path."
-        raise ClickpipeError(message, code="bad_connection")
-    return f"{parts.scheme}://{host}"

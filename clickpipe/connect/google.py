@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from clickpipe.diagnostics import ClickpipeError
 
 _TOKENS = "https://oauth2.googleapis.com/token"
-_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+_SCOPES = "https://www.googleapis.com/auth/devstorage."
 _SECONDS, _SPARE = 3600, 300.0  # of a token; how long before its end there is a new one
 _TIMEOUT = 30.0
 
@@ -41,9 +41,10 @@ class ServiceAccount:
 class Tokens:
     """The access tokens of one service account. Used by one thread at a time."""
 
-    def __init__(self, account: ServiceAccount) -> None:
-        """Ask for none yet."""
+    def __init__(self, account: ServiceAccount, *, writes: bool = False) -> None:
+        """Ask for none yet; `writes` for tokens that may write files."""
         self._account = account
+        self._scope = f"{_SCOPES}read_{'write' if writes else 'only'}"
         self._token, self._until = "", 0.0
 
     def get(self) -> str:
@@ -74,7 +75,7 @@ class Tokens:
         import jwt
 
         now = int(time.time())
-        claims = {"iss": self._account.email, "scope": _SCOPE, "aud": _TOKENS, "iat": now, "exp": now + _SECONDS}
+        claims = {"iss": self._account.email, "scope": self._scope, "aud": _TOKENS, "iat": now, "exp": now + _SECONDS}
         try:
             return jwt.encode(claims, self._account.key, algorithm="RS256")
         except (ValueError, TypeError, jwt.PyJWTError):

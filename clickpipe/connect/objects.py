@@ -5,32 +5,20 @@ Through `fetch`, so that the rules for addresses, redirects and time limits are 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
+from clickpipe.connect.access import Door, explain, of_bucket
 from clickpipe.connect.bucket import Bucket
-from clickpipe.connect.google import ServiceAccount, Tokens
-from clickpipe.connect.signing import Keys, plain_url, signed_url
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import fetch
 
 _PAGE = 16 << 20  # bytes of a page of a listing: 1,000 keys of at most 1,024 characters
 _SECONDS = 60.0  # for a page
-_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
-_HELP = {
-    "AccessDenied": "the key may not do that",
-    "InvalidAccessKeyId": "there is no such access key",
-    "NoSuchBucket": "there is no such bucket",
-    "NoSuchKey": "the file is gone",
-    "PermanentRedirect": "the bucket is in another region: see S3_REGION",
-    "PreconditionFailed": "the file has changed meanwhile",
-    "SignatureDoesNotMatch": "the secret is not that of the access key",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +38,7 @@ class Objects:
         """Allow addresses that are not public if `private`, and a file `limit` bytes and `seconds`."""
         self.bucket = bucket
         self._private, self._limit, self._seconds = private, limit, seconds
-        self._tokens = Tokens(bucket.access) if isinstance(bucket.access, ServiceAccount) else None
+        self._door = Door(bucket.endpoint, bucket.files.bucket, bucket.access)
 
     def pages(self, scratch: Path) -> Iterator[list[File]]:
         """Yield the bucket's matching files, a page of its listing at a time; `scratch` is a file to write to.
@@ -75,7 +63,7 @@ class Objects:
     def fetch(self, file: File, into: Path, progress: Callable[[int], None]) -> str:
         """Download exactly this version of a file; return its Content-Encoding. Raises ClickpipeError."""
         asked = {"If-Match": file.version}
-        return self._fetch(f"/{file.key}", {}, asked, into, self._limit, self._seconds, progress)
+        return self._fetch(file.key, {}, asked, into, self._limit, self._seconds, progress)
 
     def _fetch(
         self,
@@ -87,13 +75,7 @@ class Objects:
         seconds: float,
         progress: Callable[[int], None],
     ) -> str:
-        path, access = f"/{self.bucket.files.bucket}{key}", self.bucket.access
-        if self._tokens is not None:
-            url = plain_url(self.bucket.endpoint, path, parameters)
-            headers = {**headers, "Authorization": f"Bearer {self._tokens.get()}"}
-        else:
-            assert isinstance(access, Keys)  # noqa: S101 - the other kind has tokens
-            url = signed_url(self.bucket.endpoint, path, parameters, access, datetime.now(UTC))
+        url, headers = self._door.signed("GET", key, parameters, headers)
         try:
             return fetch(
                 url,
@@ -103,12 +85,11 @@ class Objects:
                 progress=progress,
                 seconds=seconds,
                 headers=headers,
-                explain=_explain,
+                explain=explain,
                 redirects=0,
             )
         except ClickpipeError as error:
-            message = error.message.replace("The URL", "The bucket", 1)
-            raise ClickpipeError(message, status=error.status, code=error.code) from None
+            raise of_bucket(error) from None
 
     def _is_wanted(self, file: File) -> bool:
         if file.key.endswith("/"):  # stands for a folder
@@ -138,12 +119,3 @@ def _file(contents: ET.Element, *, encoded: bool) -> File:
 
     key, changed = text("Key"), datetime.fromisoformat(text("LastModified"))
     return File(unquote_plus(key) if encoded else key, text("ETag"), int(text("Size")), changed)
-
-
-def _explain(body: bytes) -> str:
-    """Return what an error of S3 says: its code, and what that means."""
-    found = _CODE.search(body)
-    if found is None:
-        return ""
-    code = found[1].decode()
-    return f"{code}, {_HELP[code]}" if code in _HELP else code

@@ -25,9 +25,15 @@ class Keys:
 
 
 def signed_url(
-    endpoint: str, path: str, parameters: Mapping[str, str], keys: Keys, at: datetime, seconds: int = 3600
+    endpoint: str,
+    path: str,
+    parameters: Mapping[str, str],
+    keys: Keys,
+    at: datetime,
+    seconds: int = 3600,
+    method: str = "GET",
 ) -> str:
-    """Return a URL for GET that is valid for `seconds` from `at` (UTC). `path` is decoded, and begins with /."""
+    """Return a URL for a method that is valid for `seconds` from `at` (UTC). `path` is decoded, and begins with /."""
     root = urlsplit(endpoint)
     encoded = quote(path, safe="/~")
     day = at.strftime("%Y%m%d")
@@ -41,7 +47,7 @@ def signed_url(
         "X-Amz-SignedHeaders": "host",
     }
     query = "&".join(f"{quote(name, safe='~')}={quote(values[name], safe='~')}" for name in sorted(values))
-    request = "\n".join(["GET", encoded, query, f"host:{root.netloc}", "", "host", "UNSIGNED-PAYLOAD"])
+    request = "\n".join([method, encoded, query, f"host:{root.netloc}", "", "host", "UNSIGNED-PAYLOAD"])
     text = "\n".join([_ALGORITHM, values["X-Amz-Date"], scope, hashlib.sha256(request.encode()).hexdigest()])
     key = f"AWS4{keys.secret}".encode()
     for part in (day, keys.region, "s3", "aws4_request"):

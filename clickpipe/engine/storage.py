@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clickpipe.engine.ports import Queries
-from clickpipe.engine.protocol import Params
+from clickpipe.engine.protocol import Params, ResultColumn
 from clickpipe.sql import quote_identifier, quote_literal
 
 
@@ -192,6 +192,11 @@ class Storage:
     def create_like(self, new: str, table: str, clauses: str = "") -> None:
         """Create an empty table like another; `clauses` (` ENGINE = …`) say what differs."""
         self._queries.execute(f"CREATE TABLE {new} AS {table}{clauses}")
+
+    def create_plain(self, new: str, columns: Sequence[ResultColumn]) -> None:
+        """Create an empty table for rows with these columns, in the order in which they come."""
+        listed = ", ".join(f"{quote_identifier(column.name)} {column.type}" for column in columns)
+        self._queries.execute(f"CREATE TABLE {new} ({listed}) ENGINE = MergeTree ORDER BY tuple()")
 
     def snapshot(self, new: str, table: str) -> None:
         """Create a table with another's current rows, sharing its files if possible, copying otherwise."""

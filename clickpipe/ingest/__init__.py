@@ -6,7 +6,7 @@ from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.charset import in_utf8, is_charset
 from clickpipe.ingest.deletions import Deleter, DeletionTurns, DeletionUnfinished
 from clickpipe.ingest.dialect import Dialect
-from clickpipe.ingest.fetch import fetch, is_public
+from clickpipe.ingest.fetch import fetch, is_public, send
 from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
 from clickpipe.ingest.imports import Importer, Replacing
 from clickpipe.ingest.ingester import Ingester
@@ -68,4 +68,5 @@ __all__ = [
     "reasons",
     "refused",
     "replay",
+    "send",
 ]

@@ -1,4 +1,4 @@
-"""Downloads files: http and https only, and only from public addresses unless the settings allow others."""
+"""Downloads and sends files: http and https only, and only public addresses unless the settings allow others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import IO, NamedTuple, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from clickpipe.diagnostics import ClickpipeError
@@ -31,6 +31,8 @@ _SPECIAL = tuple(
         *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fec0::/10"),
     )
 )
+_FINE = 2  # hundred
+_NO_URL = "The URL, or one that it redirects to, is none that can be read."
 _GLOBAL_ONLY = "The URL leads to an address that is not public. The setting import_private_urls allows it."
 
 
@@ -58,7 +60,7 @@ def fetch(
     with _Deadline(seconds) as deadline:
         for _ in range(redirects + 1):
             try:
-                with _Response(url, deadline, headers, private=private) as response:
+                with _Response(url, deadline, _Asked("GET", None, headers), private=private) as response:
                     if response.status in _MOVED and redirects:
                         url = urljoin(url, response.header("Location"))
                         continue
@@ -75,10 +77,53 @@ def fetch(
                 message = f"The URL cannot be fetched: {reason}."
                 raise ClickpipeError(message, code="fetch_failed") from None
             except ValueError:  # an invalid host or port
-                message = "The URL, or one that it redirects to, is none that can be read."
-                raise ClickpipeError(message, code="bad_url") from None
+                raise ClickpipeError(_NO_URL, code="bad_url") from None
     message = f"The URL redirects more than {redirects} times."
     raise ClickpipeError(message, code="fetch_failed")
+
+
+def send(
+    method: str,
+    url: str,
+    *,
+    private: bool,
+    seconds: float,
+    headers: Mapping[str, str],
+    body: Path | bytes = b"",
+    explain: Callable[[bytes], str] = lambda _: "",
+) -> int:
+    """Send a file or bytes to a URL, or nothing as for DELETE; return the status: 2xx, or 404 as its server knows why.
+
+    Addresses are checked as in `fetch`, and nothing is followed. Raises ClickpipeError for any other status, if the
+    server cannot be reached, or after `seconds`.
+    """
+    with _Deadline(seconds) as deadline:
+        try:
+            size = body.stat().st_size if isinstance(body, Path) else len(body)
+            length = {"Content-Length": str(size)} if size or method == "PUT" else {}
+            with body.open("rb") if isinstance(body, Path) else contextlib.nullcontext(body) as content:
+                asked = _Asked(method, content, {**headers, **length})
+                with _Response(url, deadline, asked, private=private) as response:
+                    if response.status // 100 == _FINE or response.status == http.client.NOT_FOUND:
+                        return response.status
+                    reason = explain(response.read(_REASON)) if method != "HEAD" else ""
+                    message = f"The URL answered with the status {response.status}{reason and ': '}{reason}."
+                    raise ClickpipeError(message, code="fetch_failed")
+        except (OSError, http.client.HTTPException) as error:
+            deadline.require()
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            message = f"The URL cannot be reached: {reason}."
+            raise ClickpipeError(message, code="fetch_failed") from None
+        except ValueError:
+            raise ClickpipeError(_NO_URL, code="bad_url") from None
+
+
+class _Asked(NamedTuple):
+    """What is sent."""
+
+    method: str
+    body: IO[bytes] | bytes | None
+    headers: Mapping[str, str]
 
 
 class _Deadline:
@@ -117,10 +162,10 @@ class _Deadline:
 class _Response:
     """One response of a server."""
 
-    def __init__(self, url: str, deadline: _Deadline, headers: Mapping[str, str], *, private: bool) -> None:
+    def __init__(self, url: str, deadline: _Deadline, asked: _Asked, *, private: bool) -> None:
         self._connection, path = _connect(url, deadline, private=private)
         try:
-            self._connection.request("GET", path, headers={**_HEADERS, **headers})
+            self._connection.request(asked.method, path, asked.body, {**_HEADERS, **asked.headers})
             self._response = self._connection.getresponse()
         except BaseException:
             self._connection.close()

@@ -1,6 +1,8 @@
-"""Jobs: the runner, the schedule, copies."""
+"""Jobs: the runner, the schedule, copies, exports."""
 
+from clickpipe.jobs.binding import bind, hiding_secrets
 from clickpipe.jobs.copies import run_copy
+from clickpipe.jobs.export import Export, drop_exports, export
 from clickpipe.jobs.populate import Population, run_population, view_of
 from clickpipe.jobs.report import JobCancelled, JobStopped, Report
 from clickpipe.jobs.runner import JobRunner, Work
@@ -8,6 +10,7 @@ from clickpipe.jobs.schedule import CopySchedule, ScheduledCopies
 
 __all__ = [
     "CopySchedule",
+    "Export",
     "JobCancelled",
     "JobRunner",
     "JobStopped",
@@ -15,6 +18,10 @@ __all__ = [
     "Report",
     "ScheduledCopies",
     "Work",
+    "bind",
+    "drop_exports",
+    "export",
+    "hiding_secrets",
     "run_copy",
     "run_population",
     "view_of",

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from clickpipe.catalog import Live
-from clickpipe.compiler import Composer, CopyPipe
+from clickpipe.compiler import CopyPipe
 from clickpipe.config import environment_secret
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, insert_of_select, tagged
+from clickpipe.engine import Engine, insert_of_select, tagged
 from clickpipe.ingest import NO_FORWARDING, PLAIN, Forwarding
 from clickpipe.jobs.appending import Appending, append_rows, ask_views
+from clickpipe.jobs.binding import bind, hiding_secrets
 from clickpipe.jobs.report import JobCancelled, Report
-from clickpipe.query import hide_secrets, judge
 from clickpipe.sql import quote_identifier
-from clickpipe.template import Binder, BoundSQL, Secrets
+from clickpipe.template import BoundSQL, Secrets
 
 _BESIDE = "_copy_"  # in the names of temporary tables
 
@@ -53,16 +52,9 @@ def run_copy(
     report = report or Report()
     if before and before.get("appending"):
         return _go_on(engine, live, copy, before, report, forwarding)
-    binder = Binder(live.compiled.known_names.of(copy.pipe), secret)
-    given = {"job_timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), **values}
-    composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(copy.pipe, given, binder)
-    judge(engine, live, composed, live.compiled.rules.copy_sources)
-    try:
-        bound = BoundSQL(composed.text, binder.params, binder.settings)
+    bound = bind(engine, live, copy.pipe, values, secret)
+    with hiding_secrets(bound):
         return _write(engine, live, copy, bound, mode, report, forwarding)
-    except EngineError as error:
-        error.message = hide_secrets(error.message, binder.params)
-        raise
 
 
 def _write(

@@ -23,8 +23,9 @@ class JobStopped(Exception):
 class Report:
     """Call it with a job's result so far; the call raises if the job was cancelled meanwhile."""
 
-    def __init__(self, tell: Callable[[Mapping[str, Any]], None] = lambda _: None) -> None:
+    def __init__(self, tell: Callable[[Mapping[str, Any]], None] = lambda _: None, job_id: str = "") -> None:
         """Pass reports on to `tell`."""
+        self.job_id = job_id
         self._tell = tell
         self._lock = threading.Lock()
         self._stop: Callable[[], None] | None = None

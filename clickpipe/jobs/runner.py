@@ -72,7 +72,7 @@ class JobRunner:
         self._start(job, work)
 
     def _start(self, job: Job, work: Work) -> Job:
-        report = self._reports[job.id] = Report(lambda result: self._progress(job, result))
+        report = self._reports[job.id] = Report(lambda result: self._progress(job, result), job.id)
         self._jobs[job.id] = job
         future = self._pool(job).submit(self._run, job, work, report)
         self._running[job.id] = future

@@ -1,4 +1,4 @@
-"""The copy schedule: starts copies when they are due (cron, UTC)."""
+"""The schedule of pipes: starts copies and sinks when they are due (cron, UTC)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 from croniter import CroniterError, croniter
 
 from clickpipe.catalog import Job, Live
-from clickpipe.compiler import CopyPipe
+from clickpipe.compiler import CopyPipe, SinkPipe
 from clickpipe.diagnostics import ClickpipeError
 
 _SET_BACK = timedelta(hours=1)  # if the clock goes back further, it was wrong before and is right now
@@ -20,19 +20,19 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class ScheduledCopies(Protocol):
-    """The copy pipes of all workspaces that have a schedule."""
+    """The copies and sinks of all workspaces that have a schedule."""
 
     def scheduled(self) -> Mapping[str, Live]:
         """Return the live deployments whose schedules are watched, by workspace id."""
         ...
 
     def start_due(self, workspace_id: str, name: str) -> Job | None:
-        """Start a copy that is due; return None if it should not run now."""
+        """Start a copy or a sink that is due; return None if it should not run now."""
         ...
 
 
 class CopySchedule:
-    """Starts scheduled copies when they are due (cron, UTC). Runs missed while the server was down are not made up."""
+    """Starts copies and sinks when they are due (cron, UTC). Runs missed while the server was down are not made up."""
 
     def __init__(self, copies: ScheduledCopies, *, tick: float = 1.0) -> None:
         """Look every `tick` seconds which of `copies` are due."""
@@ -47,21 +47,21 @@ class CopySchedule:
         self._thread.start()
 
     def run_due(self, until: datetime) -> list[Job]:
-        """Start every copy that was due after the last call and up to `until`."""
+        """Start everything that was due after the last call and up to `until`."""
         if self._last - _SET_BACK < until <= self._last:
             return []  # the clock was set back a little: everything due until then has run
         since, self._last = min(self._last, until), until
         return [
             job
             for workspace, live in self._copies.scheduled().items()
-            for copy in live.compiled.copies.values()
-            if self._is_due(copy, since, until) and (job := self._start_it(workspace, copy.name)) is not None
+            for pipe in _scheduled(live)
+            if self._is_due(pipe, since, until) and (job := self._start_it(workspace, pipe.name)) is not None
         ]
 
     @staticmethod
-    def _is_due(copy: CopyPipe, since: datetime, until: datetime) -> bool:
+    def _is_due(pipe: CopyPipe | SinkPipe, since: datetime, until: datetime) -> bool:
         try:
-            return bool(copy.schedule) and croniter(copy.schedule, since).get_next(datetime) <= until
+            return bool(pipe.schedule) and croniter(pipe.schedule, since).get_next(datetime) <= until
         except CroniterError:
             return False  # never due: a date that does not exist
 
@@ -69,10 +69,10 @@ class CopySchedule:
         try:
             return self._copies.start_due(workspace, name)
         except ClickpipeError as error:
-            _LOGGER.warning("the copy '%s' is due, and could not be started: %s", name, error.message)
+            _LOGGER.warning("'%s' is due, and could not be started: %s", name, error.message)
             return None
         except Exception:  # go on with the others
-            _LOGGER.exception("the copy '%s' could not be started", name)
+            _LOGGER.exception("'%s' could not be started", name)
             return None
 
     def _loop(self) -> None:
@@ -87,3 +87,7 @@ class CopySchedule:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+
+
+def _scheduled(live: Live) -> list[CopyPipe | SinkPipe]:
+    return [*live.compiled.copies.values(), *live.compiled.sinks.values()]

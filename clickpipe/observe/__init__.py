@@ -6,6 +6,7 @@ from clickpipe.observe.log import ServiceLog
 from clickpipe.observe.logs import request_id, set_up_logs
 from clickpipe.observe.metrics import CONTENT_TYPE, Metrics
 from clickpipe.observe.queries import QUERY_API, Call, QueryLog
+from clickpipe.observe.sinks import SinkLog
 from clickpipe.observe.storage import StorageLog
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Metrics",
     "QueryLog",
     "ServiceLog",
+    "SinkLog",
     "StorageLog",
     "request_id",
     "set_up_logs",

@@ -35,6 +35,18 @@ from clickpipe.project.model import (
 )
 from clickpipe.project.scaffold import scaffold, scaffold_files
 from clickpipe.project.secrets import fill_secrets
+from clickpipe.project.sink import (
+    Column as NameColumn,
+    FileNames,
+    JobId,
+    SinkFiles,
+    Spread,
+    is_file_sink,
+    options_of_sink,
+    sink_files,
+    sink_obstacle,
+    sink_schedule,
+)
 
 __all__ = [
     "AUTO",
@@ -45,16 +57,21 @@ __all__ = [
     "Connection",
     "DataSource",
     "Each",
+    "FileNames",
     "Files",
     "Grant",
     "Index",
+    "JobId",
     "JsonpathError",
     "Key",
+    "NameColumn",
     "Node",
     "Pipe",
     "PipeKind",
     "Project",
     "Secret",
+    "SinkFiles",
+    "Spread",
     "Step",
     "TableEngine",
     "bucket_obstacle",
@@ -66,6 +83,7 @@ __all__ = [
     "files_of",
     "fill_secrets",
     "is_bucket",
+    "is_file_sink",
     "is_kafka",
     "is_of_message",
     "kafka_obstacle",
@@ -73,6 +91,7 @@ __all__ = [
     "load_files",
     "load_folder",
     "load_texts",
+    "options_of_sink",
     "parse_jsonpath",
     "project_folders",
     "read_folder",
@@ -82,4 +101,7 @@ __all__ = [
     "scaffold_files",
     "sharing_a_group",
     "since",
+    "sink_files",
+    "sink_obstacle",
+    "sink_schedule",
 ]

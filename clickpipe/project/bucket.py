@@ -14,7 +14,7 @@ from clickpipe.project.model import Connection, DataSource
 
 ON_DEMAND, ONCE, AUTO = "@on-demand", "@once", "@auto"
 _URI = re.compile(r"(?P<scheme>s3|gs|gcs)://(?P<bucket>[a-z0-9][a-z0-9._-]{1,221})/(?P<path>.+)", re.DOTALL)
-_SCHEMES = {"s3": ("s3",), "gcs": ("gs", "gcs")}
+SCHEMES = {"s3": ("s3",), "gcs": ("gs", "gcs")}
 _PIECE = re.compile(r"\*\*|\*|\?|\{(?P<first>\d{1,9})\.\.(?P<last>\d{1,9})\}|\{(?P<any>[^{}]*)\}|[^*?{]+|\{")
 _MOST_TEXTS, _LONGEST = 1_000, 1_024
 
@@ -86,7 +86,7 @@ def _wrong(uri: str, connection: Connection) -> str:
     except ClickpipeError as error:
         return error.message
     scheme = uri.strip().partition("://")[0]
-    if scheme in _SCHEMES[connection.type]:
+    if scheme in SCHEMES[connection.type]:
         return ""
     return f"'{connection.name}' is a connection to {connection.type.upper()}, and the address begins with {scheme}://"
 
@@ -171,4 +171,4 @@ def _one_of(piece: re.Match[str]) -> tuple[str, ...]:
 def _connection(source: DataSource, connections: Mapping[str, Connection]) -> Connection | None:
     named = source.connector.get("IMPORT_CONNECTION_NAME")
     found = connections.get(named.text) if named is not None else None
-    return found if found is not None and found.type in _SCHEMES else None
+    return found if found is not None and found.type in SCHEMES else None

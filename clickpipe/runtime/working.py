@@ -14,6 +14,7 @@ from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.data_in import LiveData
 from clickpipe.runtime.populating import may_be_repeated, population, rebuilding, why_not_repeated
 from clickpipe.runtime.services import Services
+from clickpipe.runtime.sinking import Sinks
 from clickpipe.runtime.tables import LiveTables
 from clickpipe.runtime.upload import COMPLETE, is_there
 
@@ -21,13 +22,14 @@ from clickpipe.runtime.upload import COMPLETE, is_there
 class WorkspaceJobs:
     """Starts the jobs of one workspace. Methods may be called from any thread."""
 
-    def __init__(self, services: Services, tables: LiveTables, data: LiveData, copies: Copies) -> None:
-        """Start jobs that write to `tables`; those of `data` and `copies` can be run again as well."""
+    def __init__(self, services: Services, tables: LiveTables, data: LiveData, copies: Copies, sinks: Sinks) -> None:
+        """Start jobs that write to `tables`; those of `data`, `copies` and `sinks` can be run again as well."""
         self._services = services
         self._tables = tables
         self._id = tables.workspace
         self._data = data
         self._copies = copies
+        self._sinks = sinks
 
     def populate(self, wanted: Population) -> Job:
         """Start a job that populates a materialized view. Raises ClickpipeError 404, 400."""
@@ -64,11 +66,12 @@ class WorkspaceJobs:
     def take_up(self, job: Job) -> None:
         """Resume a job that a restart interrupted, if that is safe.
 
-        Jobs that had not begun are run. Of those that had, deletions, rebuilds, quarantine replays and replacing copies
-        start over; imports, appending copies and populations continue where they were.
+        Jobs that had not begun are run. Of those that had, deletions, rebuilds, quarantine replays, sinks and replacing
+        copies start over; imports, appending copies and populations continue where they were.
         """
         twice = (
             job.kind in {"delete_data", "quarantine_replay", "import", "rebuild"}
+            or (job.kind == "sink" and self._is_deployed())
             or may_be_repeated(job)
             or (
                 job.kind == "copy"
@@ -87,9 +90,10 @@ class WorkspaceJobs:
         if job.parameters.get("deployment"):
             return None
         before: Mapping[str, Any] | None = job.result if resumed else None
-        if job.kind == "copy":
+        if job.kind in {"copy", "sink"}:
             values, mode = job.parameters.get("values") or {}, job.parameters.get("mode")
-            return self._copies.work(job.resource, values, mode, before)
+            of = self._copies if job.kind == "copy" else self._sinks
+            return of.work(job.resource, values, mode, before)
         if job.kind == "delete_data" and "condition" in job.parameters:
             return self._data.deletion(job.resource, job.parameters["condition"])
         if job.kind == "rebuild":

@@ -30,6 +30,7 @@ from clickpipe.query import (
 from clickpipe.runtime.data_in import LiveData
 from clickpipe.runtime.deploying import Deployments
 from clickpipe.runtime.services import Services
+from clickpipe.runtime.sinking import Sinks
 from clickpipe.runtime.staging import StagingData
 from clickpipe.runtime.tables import LiveTables, StagingTables
 from clickpipe.runtime.working import WorkspaceJobs
@@ -39,7 +40,7 @@ class Workspace:
     """One workspace of a running instance, with its parts. Methods may be called from any thread.
 
     `deployments` plans and carries out deployments, `data` writes to the live one and `staging_data` to the one in
-    staging, `queries` and `staging_queries` read them, `copies` and `jobs` start jobs.
+    staging, `queries` and `staging_queries` read them, `copies`, `sinks` and `jobs` start jobs.
     """
 
     def __init__(self, services: Services, record: WorkspaceRecord) -> None:
@@ -58,7 +59,8 @@ class Workspace:
         bounds = memory_limit(limits.max_memory_bytes)
         self.data = LiveData(services, tables, queries, bounds)
         self.copies = self.data.copies
-        self.jobs = WorkspaceJobs(services, tables, self.data, self.copies)
+        self.sinks = Sinks(services, tables)
+        self.jobs = WorkspaceJobs(services, tables, self.data, self.copies, self.sinks)
         queries = QueryService(services.engine, self.deployments.staging, *shared)
         staging = StagingTables(entry, lock, queries, services.standbys, services.bus)
         self.staging_data = StagingData(services, staging, queries)
@@ -162,6 +164,10 @@ class Workspace:
     def copy(self, name: str, values: Mapping[str, Any] | None = None, mode: str | None = None) -> Job:
         """Start a copy pipe as a job. Raises ClickpipeError 404 if there is no such copy pipe."""
         return self.data.copy(name, values, mode)
+
+    def start_due(self, name: str) -> Job | None:
+        """Start a copy or a sink that is due; return None if it should not run now. Raises ClickpipeError."""
+        return (self.sinks if name in self.queries.live().compiled.sinks else self.copies).start_due(name)
 
     def row_counts(self) -> dict[str, tuple[int, int]]:
         """Return (rows, bytes on disk) of each data source and quarantine, by name."""

@@ -15,6 +15,7 @@ from clickpipe.catalog import DEFAULT_WORKSPACE, Job, Live, Token
 from clickpipe.deploy import Rows
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
 from clickpipe.ingest import drop_leftovers
+from clickpipe.jobs import drop_exports
 from clickpipe.runtime.removals import Removals
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.workspace import Workspace
@@ -63,6 +64,7 @@ class Workspaces:
         self._services.engine.storage.end_deletions(prefix="ws_")  # their jobs start over, with a time limit
         for record in self._services.catalog.removing():
             self._drop(record.id, record.database)
+        drop_exports(self._services.engine, {workspace.id for workspace in self})
         own = {workspace.database for workspace in self}
         for name in self._databases():
             if name.removesuffix("_service") not in own:
@@ -71,6 +73,7 @@ class Workspaces:
     def _drop(self, workspace_id: str, database: str) -> None:
         services = self._services
         drop_leftovers(services.engine, workspace_id)
+        drop_exports(services.engine, {workspace_id})
         services.engine.storage.drop_database(database)
         services.service_log.remove(database)
         services.catalog.removed(workspace_id)
@@ -104,8 +107,8 @@ class Workspaces:
         return self._services.registry.all_live(previews=False)
 
     def start_due(self, workspace_id: str, name: str) -> Job | None:
-        """Start a copy that is due; return None if it should not run now. Raises KeyError, ClickpipeError."""
-        return self.find(workspace_id).copies.start_due(name)
+        """Start a copy or a sink that is due; return None if it should not. Raises KeyError, ClickpipeError."""
+        return self.find(workspace_id).start_due(name)
 
     @property
     def default(self) -> Workspace:

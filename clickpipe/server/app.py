@@ -63,6 +63,7 @@ from clickpipe.server.pipes import (
     resume_copy,
 )
 from clickpipe.server.reading import get_reading, post_start, post_stop, post_sync, put_reading
+from clickpipe.server.sinks import pause_sink, post_sink, resume_sink
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
 from clickpipe.server.variables import delete_variable, get_variable, list_variables, post_variable, put_variable
@@ -111,6 +112,10 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v0/pipes/{name}/nodes/{node}/population", post_population),
     ("POST", "/v0/pipes/{name}/copy/pause", pause_copy),
     ("POST", "/v0/pipes/{name}/copy/resume", resume_copy),
+    ("POST", "/v0/pipes/{name}/sink", post_sink),
+    ("POST", "/v0/pipes/{name}/nodes/{node}/sink", post_sink),
+    ("POST", "/v0/pipes/{name}/sink/pause", pause_sink),
+    ("POST", "/v0/pipes/{name}/sink/resume", resume_sink),
     ("GET", "/v0/sql", query_sql),
     ("POST", "/v0/sql", query_sql),
     ("GET", "/v0/datasources", list_data_sources),

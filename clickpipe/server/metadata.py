@@ -99,6 +99,10 @@ def pipe_reply(
 
 
 def _target(pipe: Pipe, *, paused: bool) -> dict[str, Any]:
+    if pipe.kind is PipeKind.SINK:
+        export = {name.removeprefix("EXPORT_").lower(): word.text for name, word in pipe.export.items()}
+        to = export.get("bucket_uri") or export.get("kafka_topic", "")
+        return {"sink_to": to, "sink_schedule": export.get("schedule", "@on-demand"), "sink_paused": paused}
     if pipe.target is None:
         return {}
     if pipe.kind is PipeKind.MATERIALIZED:

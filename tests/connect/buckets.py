@@ -34,8 +34,22 @@ class TestBucket:
     def put(self, key: str, body: bytes | str) -> None:
         self._client.put_object(Bucket=self.name, Key=key, Body=body if isinstance(body, bytes) else body.encode())
 
+    def keys(self) -> list[str]:
+        found = self._client.list_objects_v2(Bucket=self.name).get("Contents", [])
+        return sorted(each["Key"] for each in found)
+
+    def get(self, key: str) -> bytes:
+        found: bytes = self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return found
+
     def remove(self, key: str) -> None:
         self._client.delete_object(Bucket=self.name, Key=key)
+
+    @property
+    def connection(self) -> str:
+        """Return the datafile of a connection to it."""
+        keys = "S3_ACCESS_KEY an-access-key\nS3_SECRET a-secret-key\n"
+        return f"TYPE s3\nS3_REGION us-east-1\nS3_ENDPOINT {self.url}\n{keys}"
 
     def files(self, path: str = "in/*", schedule: str = "@auto", **options: str) -> dict[str, str]:
         """Return a project whose data source `events`, with a view behind it, imports files of the bucket."""
@@ -43,8 +57,7 @@ class TestBucket:
         lines = "".join(f"{name} {value}\n" for name, value in wanted.items())
         return {
             "events.datasource": f"{SCHEMA}IMPORT_CONNECTION_NAME lake\n{lines}",
-            "lake.connection": f"TYPE s3\nS3_REGION us-east-1\nS3_ENDPOINT {self.url}\n"
-            "S3_ACCESS_KEY an-access-key\nS3_SECRET a-secret-key\n",
+            "lake.connection": self.connection,
             "sums.datasource": SUMS,
             "sums_mv.pipe": VIEW,
         }

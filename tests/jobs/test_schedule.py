@@ -151,7 +151,7 @@ def test_a_scheduled_copy_that_cannot_be_started_is_in_the_log(
     with caplog.at_level("WARNING"):
         assert schedule.run_due(MIDNIGHT + timedelta(minutes=5)) == []
     assert [(r.getMessage(), r.exc_info) for r in caplog.records] == [
-        ("the copy 'often' is due, and could not be started: The deployment is read only.", None)
+        ("'often' is due, and could not be started: The deployment is read only.", None)
     ]
 
 
@@ -207,7 +207,7 @@ def test_the_clock_is_watched_until_close(deployed: Workspace) -> None:
 )
 def test_schedules_have_five_fields_or_six_or_a_name(cron: str, seconds: int, runs: int) -> None:
     copies = {"one": SimpleNamespace(name="one", schedule=cron)}
-    live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies))}
+    live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies, sinks={}))}
     started: list[str] = []
     schedule = CopySchedule(Copies(lambda _, name: started.append(name), lambda: live))
     schedule._last = MIDNIGHT
@@ -227,7 +227,7 @@ def test_days_of_23_and_25_hours_where_the_server_is_have_24_here(
         assert day.astimezone().utcoffset() != (day + timedelta(days=1)).astimezone().utcoffset()
         named = {"nightly": "30 1 * * *", "later": "30 2 * * *", "hourly": "@hourly", "never": "0 0 30 2 *"}
         copies = {name: SimpleNamespace(name=name, schedule=cron) for name, cron in named.items()}
-        live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies))}
+        live: Any = {"ws": SimpleNamespace(compiled=SimpleNamespace(copies=copies, sinks={}))}
         started: list[tuple[str, datetime]] = []
         at = day
         schedule = CopySchedule(Copies(lambda _, name: started.append((name, at)), lambda: live))

@@ -71,6 +71,8 @@ def test_nobody_reads_what_is_not_his(walls: World) -> None:
 # What changes something: conditions, projects and values are sent to them by other writers, and by tests/server.
 WRITES = frozenset(
     {"/v0/events", "/v0/pipes/{name}/copy", "/v0/pipes/{name}/nodes/{node}/population", "/v0/pipes/{name}/copy/pause"}
+    | {"/v0/pipes/{name}/sink", "/v0/pipes/{name}/nodes/{node}/sink"}
+    | {"/v0/pipes/{name}/sink/pause", "/v0/pipes/{name}/sink/resume"}
     | {"/v0/pipes/{name}/copy/resume", "/v0/datasources", "/v0/datasources/{name}/truncate", "/v0/tokens", "/v1/build"}
     | {"/v1/datasources/{name}/append", "/v1/datasources/{name}/replace", "/v1/datasources/{name}/truncate"}
     | {"/v1/datasources/{name}/quarantine/replay", "/v1/rejected/replay", "/v1/materializations/{name}/populate"}

@@ -99,5 +99,5 @@ def test_service_data_sources_are_for_those_who_may_read_all(client: Client) -> 
     assert client("GET", "/v0/sql", params={"q": f"{query} FORMAT JSON"}).json()["data"] == [{"seen": 1}]
     refused = client("GET", "/v0/sql", params={"q": query}, token="reader")
     assert (refused.status_code, "WORKSPACE:READ_ALL" in refused.json()["error"]) == (403, True)
-    other = client("GET", "/v0/sql", params={"q": "SELECT * FROM tinybird.sinks_ops_log"})
+    other = client("GET", "/v0/sql", params={"q": "SELECT * FROM tinybird.datasources_ops_stats"})
     assert other.status_code == 400

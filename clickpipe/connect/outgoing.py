@@ -1,0 +1,107 @@
+"""Writes the files of sinks to a bucket, over S3's HTTP interface."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clickpipe.catalog import Live
+from clickpipe.connect.access import Access, Door, access_of, explain, of_bucket
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest import fetch, send
+from clickpipe.project import SinkFiles, fill_secrets, options_of_sink, sink_files, sink_obstacle
+
+_LARGEST = 5_000_000_000  # bytes of a file that S3 takes in one request
+_SECONDS = 60.0  # for requests without a file
+_SMALL = 10 << 20  # bytes of a manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where a sink writes its files; `service` is s3, or gcs. Secrets are filled in."""
+
+    pipe: str
+    service: str
+    files: SinkFiles
+    endpoint: str
+    access: Access = field(repr=False)
+
+
+def sink_of(live: Live, pipe: str, secret: Callable[[str], str | None]) -> Sink:
+    """Return where a sink writes. Raises ClickpipeError: 404 if there is no such sink, 400 if it cannot run."""
+    found = live.compiled.sinks.get(pipe)
+    if found is None:
+        message = f"The pipe '{pipe}' is not a sink that writes files"
+        raise ClickpipeError(message, status=404, code="not_found")
+    connections = live.compiled.project.connections
+    if (obstacle := sink_obstacle(found.pipe, connections)) is not None:
+        message = f"The sink '{pipe}' cannot run: {obstacle[1]}."
+        raise ClickpipeError(message, code="bad_sink")
+    options = options_of_sink(found.pipe, connections)
+    filled = {name: fill_secrets(text, secret).strip() for name, text in options.items()}
+    endpoint, access = access_of(filled)
+    service = connections[filled["EXPORT_CONNECTION_NAME"]].type
+    return Sink(pipe, service, sink_files(filled), endpoint, access)
+
+
+class Outgoing:
+    """The bucket of a sink, to write to. Used by one thread at a time; methods raise ClickpipeError."""
+
+    def __init__(self, sink: Sink, *, private: bool, seconds: float) -> None:
+        """Allow addresses that are not public if `private`, and a file `seconds`."""
+        self._door = Door(sink.endpoint, sink.files.names.bucket, sink.access, writes=True)
+        self._private, self._seconds = private, seconds
+
+    def put(self, key: str, body: Path | bytes) -> None:
+        """Write a file, or replace it: whole or not at all."""
+        if isinstance(body, Path) and body.stat().st_size > _LARGEST:
+            message = f"The file {key} is larger than {_LARGEST} bytes: have it split, with a number such as {{8}}."
+            raise ClickpipeError(message, status=413, code="file_too_large")
+        self._send("PUT", key, body)
+
+    def exists(self, key: str) -> bool:
+        """Return whether there is a file."""
+        return self._send("HEAD", key) != http.HTTPStatus.NOT_FOUND
+
+    def delete(self, key: str) -> None:
+        """Delete a file; a missing one is fine."""
+        self._send("DELETE", key)
+
+    def read(self, key: str, scratch: Path) -> bytes | None:
+        """Return a small file, None if there is none; `scratch` is a file to write to."""
+        if not self.exists(key):
+            return None
+        url, headers = self._door.signed("GET", key, {}, {})
+        try:
+            fetch(
+                url,
+                scratch,
+                private=self._private,
+                limit=_SMALL,
+                progress=lambda _: None,
+                seconds=_SECONDS,
+                headers=headers,
+                explain=explain,
+                redirects=0,
+            )
+            return scratch.read_bytes()
+        except ClickpipeError as error:
+            raise of_bucket(error) from None
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def _send(self, method: str, key: str, body: Path | bytes = b"") -> int:
+        url, headers = self._door.signed(method, key, {}, {})
+        seconds = self._seconds if body else _SECONDS
+        try:
+            status = send(
+                method, url, private=self._private, seconds=seconds, headers=headers, body=body, explain=explain
+            )
+        except ClickpipeError as error:
+            raise of_bucket(error) from None
+        if status == http.HTTPStatus.NOT_FOUND and method == "PUT":
+            message = "The bucket cannot be written to: there is no such bucket."
+            raise ClickpipeError(message, code="fetch_failed")
+        return status

@@ -1,0 +1,222 @@
+"""Runs a workspace's sinks, on schedule or on demand: rows to files in a bucket, then a manifest that lists them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clickpipe.catalog import Job
+from clickpipe.compiler import SinkPipe
+from clickpipe.connect import Outgoing, Sink, sink_of
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.engine import EngineError
+from clickpipe.jobs import Report, Work, bind, export, hiding_secrets
+from clickpipe.observe import SinkLog
+from clickpipe.project import FileNames
+from clickpipe.query import shown_error
+from clickpipe.runtime.services import Services
+from clickpipe.runtime.tables import LiveTables
+
+_MANIFESTS = "_manifests"  # the folder of manifests, in that of the files
+_AGAIN = 0.2  # seconds
+_MODES = {"append": False, "replace": True}
+
+
+class Sinks:
+    """The sinks of one workspace. Methods may be called from any thread."""
+
+    def __init__(self, services: Services, tables: LiveTables) -> None:
+        """Run sinks of the deployment that has `tables`."""
+        self._services = services
+        self._tables = tables
+        self._id = tables.workspace
+        self._log = SinkLog(services.service_log, services.registry)
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+
+    def start(self, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
+        """Start a sink as a job; `mode` is append or replace if not as its datafile says.
+
+        Raises ClickpipeError: 404 if there is no such sink, 400 if it cannot run.
+        """
+        if mode is not None and mode not in _MODES:
+            message = f"The mode of a sink is append or replace, not '{mode}'"
+            raise ClickpipeError(message, code="bad_mode")
+        self._sink(name)
+        parameters = {"values": dict(values), "mode": mode}
+        return self._services.jobs.submit(self._id, "sink", name, self.work(name, values, mode), parameters)
+
+    def work(
+        self, name: str, values: Mapping[str, Any], mode: str | None, before: Mapping[str, Any] | None = None
+    ) -> Work:
+        """Return the work of a sink's job; `before` is what it had reported before a restart."""
+        return partial(self._run, name, values, mode, before)
+
+    def start_due(self, name: str) -> Job | None:
+        """Start a sink that is due, unless schedules are off, its own is paused, or its last run still goes on."""
+        off = self._services.settings.sinks == "off" or name in self._services.catalog.paused(self._id)
+        return None if off or self._services.jobs.is_running(self._id, "sink", name) else self.start(name, {})
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        """Pause or resume a sink's schedule. Raises ClickpipeError: 404 if unknown, 400 without a schedule."""
+        if not self._require(name).schedule:
+            message = f"The sink '{name}' has no schedule: it runs on demand."
+            raise ClickpipeError(message, code="no_schedule")
+        self._services.catalog.set_paused(self._id, name, paused=paused)
+
+    def _require(self, name: str) -> SinkPipe:
+        found = self._tables.live().compiled.sinks.get(name)
+        if found is None:
+            message = f"The pipe '{name}' is not a sink that writes files"
+            raise ClickpipeError(message, status=404, code="not_found")
+        return found
+
+    def _sink(self, name: str) -> Sink:
+        return sink_of(self._tables.live(), name, partial(self._services.secrets.value, self._id))
+
+    def _run(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        mode: str | None,
+        before: Mapping[str, Any] | None,
+        report: Report,
+    ) -> Mapping[str, Any]:
+        started = time.monotonic()
+        pipe = self._require(name).pipe
+        told: dict[str, Any] = {
+            "service": "s3",
+            "parameters": values,
+            "options": {option: word.text for option, word in pipe.export.items()},
+        }
+        try:
+            with self._alone(name, report):
+                sink = self._sink(name)
+                told["service"] = sink.service
+                done = self._export(sink, values, mode, before or {}, report)
+        except (ClickpipeError, EngineError) as error:
+            self._log.ran(
+                self._id, name, report.job_id, seconds=time.monotonic() - started, error=shown_error(error), **told
+            )
+            raise
+        files = list(done["files"])
+        told |= {"rows": done["rows"], "size": done["bytes"], "files": files}
+        self._log.ran(self._id, name, report.job_id, seconds=time.monotonic() - started, **told)
+        return done
+
+    @contextmanager
+    def _alone(self, name: str, report: Report) -> Iterator[None]:
+        """Wait for another run of the sink; within the block, there is none."""
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        while not lock.acquire(timeout=_AGAIN):
+            report.check()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _export(
+        self, sink: Sink, values: Mapping[str, Any], mode: str | None, before: Mapping[str, Any], report: Report
+    ) -> dict[str, Any]:
+        """Write the files, then the manifest; then remove the files of the last run, if this one replaces them."""
+        services, names = self._services, sink.files.names
+        replaces = sink.files.replaces if mode is None else _MODES[mode]
+        private = services.settings.import_private_urls == "allow"
+        outgoing = Outgoing(sink, private=private, seconds=services.settings.import_max_seconds)
+        live = self._tables.live()
+        bound = bind(
+            services.engine,
+            live,
+            live.compiled.sinks[sink.pipe].pipe,
+            values,
+            partial(services.secrets.value, self._id),
+        )
+        scratch = services.uploads.path(str(uuid.uuid4()))
+        with hiding_secrets(bound), export(services.engine, bound, self._id, sink.pipe, names, report) as found:
+            old = self._last(outgoing, sink, scratch) if replaces else []
+            keys = _keys(outgoing, names, found.files, before.get("keys") or {}, replaces=replaces, report=report)
+            done: dict[str, Any] = {"keys": keys, "rows": 0, "bytes": 0, "files": {}}
+            report(done)
+            for file, key in keys.items():
+                try:
+                    found.write(file, scratch, sink.files, report)
+                    size = scratch.stat().st_size
+                    report.check()
+                    outgoing.put(key, scratch)
+                finally:
+                    scratch.unlink(missing_ok=True)
+                done["rows"] += found.files[file]
+                done["bytes"] += size
+                done["files"][key] = {"rows": found.files[file], "bytes": size}
+                report.check()
+        manifest = _manifest(sink, report.job_id, done["files"])
+        outgoing.put(_latest(sink) if replaces else f"{_folder(sink)}{report.job_id}.json", manifest)
+        for key in old:
+            if key not in done["files"]:
+                outgoing.delete(key)
+        return {name: value for name, value in done.items() if name != "keys"}
+
+    @staticmethod
+    def _last(outgoing: Outgoing, sink: Sink, scratch: Path) -> list[str]:
+        """Return the files of the last run that replaced, by its manifest. Only keys in the sink's folder count."""
+        text = outgoing.read(_latest(sink), scratch)
+        try:
+            listed = [str(file["key"]) for file in json.loads(text)["files"]] if text is not None else []
+        except (ValueError, KeyError, TypeError, RecursionError):
+            message = f"{_latest(sink)} is not a manifest of a sink: remove it, and the files that it stood for."
+            raise ClickpipeError(message, code="bad_manifest") from None
+        folder = sink.files.names.folder
+        return [key for key in listed if key.startswith(folder) and not key.startswith(f"{folder}{_MANIFESTS}/")]
+
+
+def _keys(
+    outgoing: Outgoing,
+    names: FileNames,
+    files: Mapping[str, int],
+    before: Mapping[str, str],
+    *,
+    replaces: bool,
+    report: Report,
+) -> dict[str, str]:
+    """Return the key of each file: a free one (`name.1.csv`), unless files are replaced or an earlier try had one."""
+    found = {}
+    for file in files:
+        key, number = f"{names.folder}{file}{names.ending}", 0
+        if file in before:
+            key = before[file]
+        else:
+            while not replaces and outgoing.exists(key):
+                report.check()
+                number += 1
+                key = f"{names.folder}{file}.{number}{names.ending}"
+        found[file] = key
+    return found
+
+
+def _folder(sink: Sink) -> str:
+    return f"{sink.files.names.folder}{_MANIFESTS}/{sink.pipe}/"
+
+
+def _latest(sink: Sink) -> str:
+    return f"{_folder(sink)}latest.json"
+
+
+def _manifest(sink: Sink, job_id: str, files: Mapping[str, Mapping[str, int]]) -> bytes:
+    written = {
+        "pipe": sink.pipe,
+        "job_id": job_id,
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "format": sink.files.format,
+        "compression": sink.files.compression,
+        "files": [{"key": key, **counts} for key, counts in files.items()],
+    }
+    return json.dumps(written, indent=1).encode()

@@ -1,0 +1,92 @@
+"""Which sinks write files, what these are called, and what keeps a sink from running."""
+
+from __future__ import annotations
+
+import pytest
+
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.project import FileNames, JobId, NameColumn, Spread, load_texts, sink_files, sink_obstacle, sink_schedule
+
+LAKE = "TYPE s3\nS3_REGION eu-west-1\nS3_ACCESS_KEY k\nS3_SECRET s\n"
+LINES = {
+    "EXPORT_CONNECTION_NAME": "lake",
+    "EXPORT_BUCKET_URI": "s3://bucket/out",
+    "EXPORT_FILE_TEMPLATE": "all",
+    "EXPORT_SCHEDULE": "@on-demand",
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "parts"),
+    [
+        ("all", ["all"]),
+        ("/all", ["all"]),
+        ("'quoted'", ["quoted"]),
+        ("{kind}", [NameColumn("kind")]),
+        ("{ kind }/x", [NameColumn("kind"), "/x"]),
+        ("{at, '%Y/%m/%d'}", [NameColumn("at", "%Y/%m/%d")]),
+        ('{at,"%Y"}_{8}', [NameColumn("at", "%Y"), "_", Spread(8)]),
+        ("{job_id}", [JobId()]),
+        ("{a}{b}", [NameColumn("a"), NameColumn("b")]),
+    ],
+)
+def test_names(template: str, parts: list[object]) -> None:
+    found = sink_files({**LINES, "EXPORT_FILE_TEMPLATE": template})
+    assert found.names == FileNames("bucket", "out/", tuple(parts), ".csv")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "template", ["{", "a}", "{}", "{a b}", "{0}", "{1001}", "{{a}}", "{a, %Y}", "{a, '%Y}", "", "''", "/"]
+)
+def test_names_that_are_none(template: str) -> None:
+    with pytest.raises(ClickpipeError):
+        sink_files({**LINES, "EXPORT_FILE_TEMPLATE": template})
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("s3://bucket", ("bucket", "")),
+        ("s3://bucket/", ("bucket", "")),
+        ("s3://bucket/a/b/", ("bucket", "a/b/")),
+        ("gs://bucket/a", ("bucket", "a/")),
+        (" gcs://bucket/a ", ("bucket", "a/")),
+    ],
+)
+def test_places(uri: str, place: tuple[str, str]) -> None:
+    found = sink_files({**LINES, "EXPORT_BUCKET_URI": uri}).names
+    assert (found.bucket, found.folder) == place
+
+
+@pytest.mark.parametrize(
+    ("lines", "connection", "said"),
+    [
+        ({}, LAKE, ""),
+        ({"EXPORT_FORMAT": "parquet", "EXPORT_COMPRESSION": "snappy"}, LAKE, ""),
+        ({"EXPORT_COMPRESSION": "snappy"}, LAKE, "EXPORT_COMPRESSION takes none, gz, gzip for csv, not snappy"),
+        ({"EXPORT_COMPRESSION": "lz4", "EXPORT_FORMAT": "parquet"}, LAKE, "takes none, gz, gzip, snappy for parquet"),
+        ({"EXPORT_FILE_TEMPLATE": "{"}, LAKE, "{ is no part of a name"),
+        ({"EXPORT_BUCKET_URI": "https://bucket/out"}, LAKE, "so the address begins with s3://"),
+        ({"EXPORT_BUCKET_URI": "gs://bucket/out"}, LAKE, "so the address begins with s3://"),
+        ({"EXPORT_BUCKET_URI": "s3://"}, LAKE, "an address names a bucket"),
+        ({"EXPORT_CONNECTION_NAME": "other"}, LAKE, "'other' is not a connection to S3 or GCS"),
+        ({}, "TYPE s3\nS3_REGION eu-west-1\nS3_ARN arn:x\n", "S3_ARN is not built yet"),
+        ({}, "TYPE gcs\nGCS_HMAC_ACCESS_ID a\nGCS_HMAC_SECRET b\n", "so the address begins with gs://"),
+    ],
+)
+def test_what_keeps_a_sink_from_running(lines: dict[str, str], connection: str, said: str) -> None:
+    text = "".join(f"{name} {value}\n" for name, value in {**LINES, **lines}.items())
+    project = load_texts({"lake.connection": connection, "out.pipe": f"NODE n\nSQL >\n    SELECT 1\nTYPE sink\n{text}"})
+    found = sink_obstacle(project.pipes["out"], project.connections)
+    if not said:
+        assert found is None
+    else:
+        assert found is not None
+        assert said in found[1]
+
+
+@pytest.mark.parametrize(("schedule", "cron"), [("@on-demand", ""), ('"0 1 * * *"', "0 1 * * *")])
+def test_schedules(schedule: str, cron: str) -> None:
+    text = "".join(f"{name} {value}\n" for name, value in {**LINES, "EXPORT_SCHEDULE": schedule}.items())
+    project = load_texts({"lake.connection": LAKE, "out.pipe": f"NODE n\nSQL >\n    SELECT 1\nTYPE sink\n{text}"})
+    assert sink_schedule(project.pipes["out"]) == cron
