@@ -35,7 +35,7 @@ _NO_DATAFILES = "CP2006"  # how a new project begins: no mistake here
     "--with-connections",
     "connections",
     is_flag=True,
-    help="Read Kafka topics. Without it, none is read: their messages may be another server's.",
+    help="Read Kafka topics and buckets, and run sinks on schedule. Without it, that is left to another server.",
 )
 @click.option(
     "--allow-destructive-operations",

@@ -39,6 +39,10 @@ def unserved_lines(project: Project, rules: ProjectRules = DEFAULT_RULES) -> Ite
         for directive, word in source.connector.items():
             message = f"{directive} has no effect: this build does not fetch rows for '{source.name}'"
             yield Diagnostic("CP1014", message, word.span, Severity.WARNING, _HINT)
+    yield from _unsent(project)
+
+
+def _unsent(project: Project) -> Iterator[Diagnostic]:
     for pipe in project.pipes.values():
         if pipe.kind is PipeKind.SINK and (found := sink_obstacle(pipe, project.connections)) is not None:
             for directive, word in pipe.export.items():

@@ -109,15 +109,20 @@ def sink_obstacle(pipe: Pipe, connections: Mapping[str, Connection]) -> tuple[Wo
     if uri.text.strip().partition("://")[0] not in SCHEMES[found.type]:
         what = found.type.upper()
         return uri, f"'{found.name}' is a connection to {what}, so the address begins with {SCHEMES[found.type][0]}://"
+    return _wrong_line(export)
+
+
+def _wrong_line(export: Mapping[str, Word]) -> tuple[Word, str] | None:
+    """Return the line whose value is wrong, and why."""
     for name, check in (("EXPORT_BUCKET_URI", _place), ("EXPORT_FILE_TEMPLATE", name_parts)):
         try:
-            check(export[name].text)
+            tuple(check(export[name].text))
         except ClickpipeError as error:
             return export[name], error.message
     try:
         sink_files({name: word.text for name, word in export.items()})
     except ClickpipeError as error:
-        return export.get("EXPORT_COMPRESSION", uri), error.message
+        return export.get("EXPORT_COMPRESSION", export["EXPORT_BUCKET_URI"]), error.message
     return None
 
 
@@ -125,6 +130,9 @@ def sink_files(options: Mapping[str, str]) -> SinkFiles:
     """Return what files a sink writes. Raises ClickpipeError 400."""
     format_ = options.get("EXPORT_FORMAT", "csv").lower()
     compression = options.get("EXPORT_COMPRESSION", "").lower() or ("snappy" if format_ == "parquet" else "none")
+    if format_ not in _COMPRESSIONS:
+        message = f"EXPORT_FORMAT takes {', '.join(_COMPRESSIONS)}, not {format_}"
+        raise ClickpipeError(message, code="bad_sink")
     allowed = _COMPRESSIONS[format_]
     if compression not in allowed:
         message = f"EXPORT_COMPRESSION takes {', '.join(allowed)} for {format_}, not {compression}"

@@ -34,7 +34,7 @@ class TestBucket:
     def put(self, key: str, body: bytes | str) -> None:
         self._client.put_object(Bucket=self.name, Key=key, Body=body if isinstance(body, bytes) else body.encode())
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         found = self._client.list_objects_v2(Bucket=self.name).get("Contents", [])
         return sorted(each["Key"] for each in found)
 

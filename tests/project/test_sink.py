@@ -58,31 +58,37 @@ def test_places(uri: str, place: tuple[str, str]) -> None:
     assert (found.bucket, found.folder) == place
 
 
+URI, TEMPLATE, NAMED, PACKED = "BUCKET_URI", "FILE_TEMPLATE", "CONNECTION_NAME", "COMPRESSION"
+
+
 @pytest.mark.parametrize(
-    ("lines", "connection", "said"),
+    ("lines", "connection", "at", "said"),
     [
-        ({}, LAKE, ""),
-        ({"EXPORT_FORMAT": "parquet", "EXPORT_COMPRESSION": "snappy"}, LAKE, ""),
-        ({"EXPORT_COMPRESSION": "snappy"}, LAKE, "EXPORT_COMPRESSION takes none, gz, gzip for csv, not snappy"),
-        ({"EXPORT_COMPRESSION": "lz4", "EXPORT_FORMAT": "parquet"}, LAKE, "takes none, gz, gzip, snappy for parquet"),
-        ({"EXPORT_FILE_TEMPLATE": "{"}, LAKE, "{ is no part of a name"),
-        ({"EXPORT_BUCKET_URI": "https://bucket/out"}, LAKE, "so the address begins with s3://"),
-        ({"EXPORT_BUCKET_URI": "gs://bucket/out"}, LAKE, "so the address begins with s3://"),
-        ({"EXPORT_BUCKET_URI": "s3://"}, LAKE, "an address names a bucket"),
-        ({"EXPORT_CONNECTION_NAME": "other"}, LAKE, "'other' is not a connection to S3 or GCS"),
-        ({}, "TYPE s3\nS3_REGION eu-west-1\nS3_ARN arn:x\n", "S3_ARN is not built yet"),
-        ({}, "TYPE gcs\nGCS_HMAC_ACCESS_ID a\nGCS_HMAC_SECRET b\n", "so the address begins with gs://"),
+        ({}, LAKE, "", ""),
+        ({"FORMAT": "parquet", PACKED: "snappy"}, LAKE, "", ""),
+        ({PACKED: "snappy"}, LAKE, PACKED, "EXPORT_COMPRESSION takes none, gz, gzip for csv, not snappy"),
+        ({PACKED: "lz4", "FORMAT": "parquet"}, LAKE, PACKED, "takes none, gz, gzip, snappy for parquet"),
+        ({"FORMAT": "xml"}, LAKE, URI, "EXPORT_FORMAT takes csv, ndjson, parquet, not xml"),
+        ({TEMPLATE: "{"}, LAKE, TEMPLATE, "{ is no part of a name"),
+        ({URI: "https://bucket/out"}, LAKE, URI, "so the address begins with s3://"),
+        ({URI: "gs://bucket/out"}, LAKE, URI, "so the address begins with s3://"),
+        ({URI: "s3://"}, LAKE, URI, "an address names a bucket"),
+        ({NAMED: "other"}, LAKE, NAMED, "'other' is not a connection to S3 or GCS"),
+        ({}, "TYPE s3\nS3_REGION eu-west-1\nS3_ARN arn:x\n", NAMED, "S3_ARN is not built yet"),
+        ({}, "TYPE gcs\nGCS_HMAC_ACCESS_ID a\nGCS_HMAC_SECRET b\n", URI, "so the address begins with gs://"),
     ],
 )
-def test_what_keeps_a_sink_from_running(lines: dict[str, str], connection: str, said: str) -> None:
-    text = "".join(f"{name} {value}\n" for name, value in {**LINES, **lines}.items())
+def test_what_keeps_a_sink_from_running(lines: dict[str, str], connection: str, at: str, said: str) -> None:
+    wanted = {**LINES, **{f"EXPORT_{name}": value for name, value in lines.items()}}
+    text = "".join(f"{name} {value}\n" for name, value in wanted.items())
     project = load_texts({"lake.connection": connection, "out.pipe": f"NODE n\nSQL >\n    SELECT 1\nTYPE sink\n{text}"})
     found = sink_obstacle(project.pipes["out"], project.connections)
     if not said:
         assert found is None
-    else:
-        assert found is not None
-        assert said in found[1]
+        return
+    assert found is not None
+    word, reason = found
+    assert (word.text, said in reason) == (wanted[f"EXPORT_{at}"], True)
 
 
 @pytest.mark.parametrize(("schedule", "cron"), [("@on-demand", ""), ('"0 1 * * *"', "0 1 * * *")])

@@ -6,13 +6,14 @@ import csv
 import gzip
 import io
 import json
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from clickpipe.catalog import Job
@@ -20,7 +21,9 @@ from clickpipe.connect import Outgoing
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.jobs import CopySchedule
 from clickpipe.runtime import Instance, Workspace
+from tests.conftest import RunPython
 from tests.connect.buckets import TestBucket, serving
+from tests.runtime.test_crash import killed
 
 SOURCE = (
     "SCHEMA >\n    id UInt64 `json:$.id`,\n    kind String `json:$.kind`,\n    at DateTime `json:$.at`\n\n"
@@ -75,7 +78,7 @@ def run(workspace: Workspace, mode: str | None = None, **values: Any) -> Job:
 
 
 def data(lake: TestBucket) -> list[str]:
-    return [key for key in lake.keys() if "_manifests/" not in key]
+    return [key for key in lake.names() if "_manifests/" not in key]
 
 
 def ids(text: bytes) -> list[int]:
@@ -138,7 +141,7 @@ def test_new_files_never_replace_others(workspace: Workspace, lake: TestBucket) 
     jobs = [run(workspace) for _ in range(2)]
     assert data(lake) == ["out/a.1.csv", "out/a.csv", "out/b.1.csv", "out/b.2.csv", "out/b.csv"]
     assert lake.get("out/b.csv") == b"somebody else's"
-    manifests = [key for key in lake.keys() if "_manifests/" in key]
+    manifests = [key for key in lake.names() if "_manifests/" in key]
     assert manifests == sorted(f"out/_manifests/out/{job.id}.json" for job in jobs)
 
 
@@ -189,7 +192,7 @@ def test_a_run_that_cannot_be_writes_nothing(
 ) -> None:
     deployed(workspace, project(lake, template, sql))
     job = run(workspace)
-    assert (job.status, lake.keys()) == ("error", [])
+    assert (job.status, lake.names()) == ("error", [])
     assert said in job.error
     assert "clickpipe_exports" not in job.error
     workspace._services.service_log.flush()
@@ -213,7 +216,8 @@ def test_a_run_that_a_stop_cut_off_goes_on_with_the_same_files(
     workspace: Workspace, lake: TestBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed(workspace, project(lake, "{kind}"))
-    put, sent = Outgoing.put, []
+    put = Outgoing.put
+    sent: list[str] = []
 
     def fail(self: Outgoing, key: str, body: Path | bytes) -> None:
         if sent:
@@ -225,7 +229,7 @@ def test_a_run_that_a_stop_cut_off_goes_on_with_the_same_files(
     monkeypatch.setattr(Outgoing, "put", fail)
     cut = run(workspace)
     assert (cut.status, data(lake), "keys" in cut.result) == ("error", ["out/a.csv"], True)
-    assert not [key for key in lake.keys() if "_manifests/" in key]
+    assert not [key for key in lake.names() if "_manifests/" in key]
     monkeypatch.setattr(Outgoing, "put", put)
     job = replace(cut, status="working")
     workspace.jobs.take_up(job)
@@ -277,4 +281,49 @@ def test_private_addresses_are_refused(
     monkeypatch.setattr(instance._services, "settings", replace(instance.settings, import_private_urls="refuse"))
     job = run(workspace)
     assert (job.status, "leads to an address that is not public" in job.error) == ("error", True)
-    assert lake.keys() == []
+    assert lake.names() == []
+
+
+RUNS = """
+    import json, sys
+    from pathlib import Path
+    from clickpipe.config import Settings
+    from clickpipe.runtime import Instance
+
+    with Instance(Path(sys.argv[1]), Settings(import_private_urls="allow")) as instance:
+        workspace = instance.default
+        if workspace.live is None:
+            workspace.deploy(json.loads(sys.argv[2]))
+            workspace.ingest("events", [{"id": n, "kind": "a", "at": 0} for n in range(20_000)])
+        while True:
+            job = workspace.sinks.start("out", {})
+            print(job.id, flush=True)
+            instance.jobs.wait(job.id)
+"""
+ENDS = """
+    import json, sys
+    from pathlib import Path
+    from clickpipe.config import Settings
+    from clickpipe.runtime import Instance
+
+    with Instance(Path(sys.argv[1]), Settings(import_private_urls="allow")) as instance:
+        instance.jobs.wait_for_all(instance.default.id)
+        jobs = instance.catalog.jobs.newest(instance.default.id)
+        print(json.dumps([[job.id, job.status, job.error] for job in jobs if job.kind == "sink"]))
+"""
+
+
+@pytest.mark.slow
+def test_each_run_is_whole_once_when_the_server_is_killed(run_python: RunPython, s3: str, tmp_path: Path) -> None:
+    lake, moments = TestBucket(s3), random.Random(3)
+    files = json.dumps(project(lake, "part{6}"))
+    started = {line for _ in range(5) for line in killed(RUNS, tmp_path, files, wait=moments.uniform(0, 1.5)) if line}
+    jobs = json.loads(run_python(ENDS, tmp_path).stdout)
+    assert started <= {job_id for job_id, _, _ in jobs}
+    assert {(status, error) for _, status, error in jobs} == {("done", "")}
+    manifests = [json.loads(lake.get(f"out/_manifests/out/{job_id}.json")) for job_id, _, _ in jobs]
+    assert [sum(file["rows"] for file in one["files"]) for one in manifests] == [20_000] * len(jobs)
+    assert sorted(file["key"] for one in manifests for file in one["files"]) == data(lake)
+    for one in manifests:
+        found = [number for file in one["files"] for number in ids(lake.get(file["key"]))]
+        assert sorted(found) == list(range(20_000))

@@ -79,6 +79,9 @@ READS = {
     "S3_SECRET {{ tb_secret('lake_secret', 'd') }}\n",
     "connections/unused.connection": "TYPE s3\nS3_REGION eu-west-1\nS3_ACCESS_KEY {{ tb_secret('nobodys') }}\n"
     "S3_SECRET x\n",
+    "connections/out.connection": "TYPE s3\nS3_REGION eu-west-1\nS3_ACCESS_KEY k\nS3_SECRET {{ tb_secret('out') }}\n",
+    "pipes/sink.pipe": "NODE n\nSQL >\n    SELECT 1 AS one\nTYPE sink\nEXPORT_CONNECTION_NAME out\n"
+    "EXPORT_BUCKET_URI s3://b/out\nEXPORT_FILE_TEMPLATE all\nEXPORT_SCHEDULE @on-demand\n",
     "datasources/files.datasource": "SCHEMA >\n    a String `json:$.a`\n\nIMPORT_CONNECTION_NAME lake\n"
     "IMPORT_BUCKET_URI s3://b/{{ tb_secret('part') }}*.ndjson\nIMPORT_SCHEDULE @auto\n",
 }
@@ -87,12 +90,16 @@ READS = {
 def test_a_deployment_tells_of_secrets_that_reading_needs(client: Client) -> None:
     def told() -> list[tuple[str, str]]:
         feedback = client.workspace.deployments.prepare(READS).plan.feedback
-        return [(f.resource, f.message.split("'")[1]) for f in feedback if "is not set: nothing is read" in f.message]
+        return [
+            (f.resource, f.message.split("'")[1])
+            for f in feedback
+            if "is not set: nothing is read or sent" in f.message
+        ]
 
-    part = ("Datasource files.datasource", "part")
-    assert told() == [part, ("Connection lake.connection", "lake_key")]
+    part, out = ("Datasource files.datasource", "part"), ("Connection out.connection", "out")
+    assert told() == [part, ("Connection lake.connection", "lake_key"), out]
     client("POST", "/v0/variables", data={"name": "lake_key", "value": "x"})
-    assert told() == [part]
+    assert told() == [part, out]
 
 
 _OPEN = "SELECT 'open' AS v"

@@ -162,14 +162,17 @@ def _missing_secrets(compiled: CompiledProject, secret: Secrets) -> Iterator[Fee
                 message = f"The secret '{name}' is not set: calls fail until you `clickpipe secret set {name}`."
                 yield Feedback("WARNING", f"Pipe {pipe.name}.pipe", message)
     read = [source for source in compiled.data_sources.values() if source.connector]
-    named = {word.text for source in read for word in source.connector.values()}
+    lines = [*(source.connector for source in read), *(pipe.export for pipe in compiled.project.pipes.values())]
+    named = {word.text for options in lines for word in options.values()}
     used = [connection for connection in compiled.project.connections.values() if connection.name in named]
     places = [(f"Datasource {source.name}.datasource", source.secrets) for source in read]
     places += [(f"Connection {connection.name}.connection", connection.secrets) for connection in used]
     for place, secrets in places:
         for name in sorted({asked.name for asked in secrets if asked.default is None}):
             if secret(name) is None:
-                message = f"The secret '{name}' is not set: nothing is read until you `clickpipe secret set {name}`."
+                message = (
+                    f"The secret '{name}' is not set: nothing is read or sent until you `clickpipe secret set {name}`."
+                )
                 yield Feedback("WARNING", place, message)
 
 
