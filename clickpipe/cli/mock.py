@@ -11,7 +11,7 @@ import click
 
 from clickpipe.cli.output import plural, say
 from clickpipe.cli.project import project_folder
-from clickpipe.diagnostics import ClickpipeError, did_you_mean
+from clickpipe.diagnostics import ClickpipeError, ProjectError, Severity, did_you_mean
 
 
 @click.command(short_help="Write realistic rows for a data source.")
@@ -31,12 +31,17 @@ def mock(name: str, folder: Path, rows: int, seed: int, until: datetime | None, 
     from clickpipe.ingest import mock_rows
     from clickpipe.project import load_folder
 
-    sources = load_folder(folder).data_sources
+    project = load_folder(folder)
+    sources = project.data_sources
     if name not in sources:
         message = (
             f"there is no data source '{name}' in the project: {did_you_mean(name, sources) or 'see clickpipe check'}"
         )
         raise ClickpipeError(message, code="not_found")
+    files = {sources[name].file, *project.included.get(sources[name].file, ())}
+    wrong = [d for d in project.diagnostics if d.severity is Severity.ERROR and d.span.file in files]
+    if wrong:
+        raise ProjectError(wrong, project.sources)
     moment = until or datetime.now(UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in mock_rows(sources[name], rows, seed, moment))
     if output is None:

@@ -19,6 +19,9 @@ def test_mock_writes_rows_to_the_terminal_or_a_file(run: Run, tmp_path: Path) ->
     written = run("mock", "clickstream_events", ROOT, "--rows", "7", "--until", "2026-01-31", "-o", path)
     assert (written.out, "7 rows written to" in written.err) == ("", True)
     assert path.read_text() == printed.out
+    (tmp_path / "odd.datasource").write_text("SCHEMA >\n    id String `json:$..x`\n")
+    odd = run("mock", "odd", tmp_path)
+    assert (odd.code, odd.out, "odd.datasource:2:" in odd.err, "'$..x' is not valid" in odd.err) == (1, "", True, True)
     wrong = run("mock", "clickstream_event", ROOT)
     assert (wrong.code, "did you mean 'clickstream_events'?" in wrong.err) == (1, True)
 
