@@ -20,7 +20,6 @@ from clickpipe.template import BoundSQL
 EXPORTS = "clickpipe_exports"  # the database of all tables of rows that are exported
 _NAME = "__clickpipe_file"  # the column with the name of a row's file
 _MOST_FILES = 1_000
-_LONGEST = 1_024  # bytes of a key, with its folder
 _WHOLE = 1 << 20
 _CODECS = {"gz": "gzip"}
 
@@ -73,7 +72,7 @@ def export(
         with report.stoppable(lambda: engine.cancel(tag)):
             settings = {**bound.settings, **tagged(tag)}
             engine.execute(insert_of_select(table, listed, rows, settings), bound.params)
-        yield Export(engine, table, columns, _files(engine, table, names))
+        yield Export(engine, table, columns, _files(engine, table))
     finally:
         engine.storage.drop([table])
 
@@ -113,15 +112,11 @@ def _value(part: NameColumn, known: dict[str, str]) -> str:
     return f"ifNull(formatDateTime({column}, {quote_literal(part.format)}), '')"
 
 
-def _files(engine: Engine, table: str, names: FileNames) -> dict[str, int]:
+def _files(engine: Engine, table: str) -> dict[str, int]:
     """Return the names of the files, without folder and ending, and their rows. Raises ClickpipeError 400."""
     sql = f"SELECT {_NAME}, count() FROM {table} GROUP BY 1 ORDER BY 1 LIMIT {_MOST_FILES + 1}"
     found = {name: int(rows) for name, rows in json.loads(engine.execute(sql, output="JSONCompact").body)["data"]}
     if len(found) > _MOST_FILES:
         message = f"EXPORT_FILE_TEMPLATE makes more than {_MOST_FILES} files in one run: use columns with fewer values."
         raise ClickpipeError(message, code="too_many_files")
-    for name in found:
-        if not name or len(f"{names.folder}{name}{names.ending}".encode()) > _LONGEST:
-            message = f"EXPORT_FILE_TEMPLATE makes a name that is empty or longer than {_LONGEST} bytes."
-            raise ClickpipeError(message, code="bad_sink")
     return found

@@ -36,11 +36,13 @@ from clickpipe.project.model import (
 from clickpipe.project.scaffold import scaffold, scaffold_files
 from clickpipe.project.secrets import fill_secrets
 from clickpipe.project.sink import (
+    MANIFESTS,
     Column as NameColumn,
     FileNames,
     JobId,
     SinkFiles,
     Spread,
+    file_key,
     is_file_sink,
     options_of_sink,
     sink_files,
@@ -51,6 +53,7 @@ from clickpipe.project.sink import (
 __all__ = [
     "AUTO",
     "ENDINGS",
+    "MANIFESTS",
     "ONCE",
     "ON_DEMAND",
     "Column",
@@ -80,6 +83,7 @@ __all__ = [
     "connection_names",
     "datafile_paths",
     "decode",
+    "file_key",
     "files_of",
     "fill_secrets",
     "is_bucket",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from clickpipe.project.common import is_cron
 from clickpipe.project.model import Connection, Pipe
 
 JOB_ID = "job_id"
+MANIFESTS = "_manifests"  # the folder of manifests, in that of a sink's files
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST = 1_024  # bytes of a key
 _URI = re.compile(r"(?P<scheme>s3|gs|gcs)://(?P<bucket>[a-z0-9][a-z0-9._-]{1,221})(?:/(?P<folder>.*))?", re.DOTALL)
 _PART = re.compile(r"\{(?P<inner>[^{}]*)\}|(?P<text>[^{}]+)|(?P<odd>[{}])")
 _COLUMN = re.compile(r"""\s*(?P<name>[A-Za-z_][\w.]*)\s*(?:,\s*(?P<quote>['"])(?P<format>[^'"]*)(?P=quote)\s*)?""")
@@ -69,6 +73,23 @@ class SinkFiles:
     format: str
     compression: str
     replaces: bool
+
+
+def file_key(names: FileNames, name: str, number: int = 0) -> str:
+    """Return the key of a file; `number` tells it from others of the same name, 0 is the first.
+
+    Values in a name come from rows, so from whoever sends events: none leads out of the sink's folder or to its
+    manifests, and a name that is too long ends with a digest of it.
+    """
+    ending = f"{f'.{number}' if number else ''}{names.ending}"
+    parts = ["_" if part in {"", ".", ".."} else part for part in _CONTROL.sub("_", name).split("/")]
+    if parts[0] == MANIFESTS:
+        parts[0] = f"_{MANIFESTS}"
+    safe, room = "/".join(parts), _LONGEST - len(f"{names.folder}{ending}".encode())
+    if len(safe.encode()) > room:
+        digest = hashlib.sha256(safe.encode()).hexdigest()[:16]
+        safe = f"{safe.encode()[: room - 17].decode(errors='ignore')}-{digest}"
+    return f"{names.folder}{safe}{ending}"
 
 
 def is_file_sink(export: Mapping[str, Word]) -> bool:
@@ -174,7 +195,7 @@ def name_parts(template: str) -> Iterator[NamePart]:
 def _place(uri: str) -> tuple[str, str]:
     """Return the bucket and the folder that an address names. Raises ClickpipeError 400."""
     match = _URI.fullmatch(uri.strip())
-    if match is None:
+    if match is None or len(uri) > _LONGEST // 2:
         message = "an address names a bucket, and a folder in it: s3://bucket/folder"
         raise ClickpipeError(message, code="bad_sink")
     folder = (match["folder"] or "").strip("/")

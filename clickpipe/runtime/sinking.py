@@ -20,12 +20,11 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Report, Work, bind, export, hiding_secrets
 from clickpipe.observe import SinkLog
-from clickpipe.project import FileNames
+from clickpipe.project import MANIFESTS, FileNames, file_key
 from clickpipe.query import shown_error
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.tables import LiveTables
 
-_MANIFESTS = "_manifests"  # the folder of manifests, in that of the files
 _AGAIN = 0.2  # seconds
 _MODES = {"append": False, "replace": True}
 
@@ -175,7 +174,7 @@ class Sinks:
             message = f"{_latest(sink)} is not a manifest of a sink: remove it, and the files that it stood for."
             raise ClickpipeError(message, code="bad_manifest") from None
         folder = sink.files.names.folder
-        return [key for key in listed if key.startswith(folder) and not key.startswith(f"{folder}{_MANIFESTS}/")]
+        return [key for key in listed if key.startswith(folder) and not key.startswith(f"{folder}{MANIFESTS}/")]
 
 
 def _keys(
@@ -188,22 +187,22 @@ def _keys(
     report: Report,
 ) -> dict[str, str]:
     """Return the key of each file: a free one (`name.1.csv`), unless files are replaced or an earlier try had one."""
-    found = {}
+    found = {file: before[file] for file in files if file in before}
+    taken = set(found.values())
     for file in files:
-        key, number = f"{names.folder}{file}{names.ending}", 0
-        if file in before:
-            key = before[file]
-        else:
-            while not replaces and outgoing.exists(key):
-                report.check()
-                number += 1
-                key = f"{names.folder}{file}.{number}{names.ending}"
-        found[file] = key
+        number = 0
+        while file not in found:
+            report.check()
+            key = file_key(names, file, number)
+            if key not in taken and (replaces or not outgoing.exists(key)):
+                found[file] = key
+                taken.add(key)
+            number += 1
     return found
 
 
 def _folder(sink: Sink) -> str:
-    return f"{sink.files.names.folder}{_MANIFESTS}/{sink.pipe}/"
+    return f"{sink.files.names.folder}{MANIFESTS}/{sink.pipe}/"
 
 
 def _latest(sink: Sink) -> str:

@@ -182,8 +182,6 @@ def test_a_manifest_names_only_files_in_the_sinks_folder(workspace: Workspace, l
         ("{none}", SELECT, "names the column 'none', but the query returns id, kind, at"),
         ("{kind, '%Y'}", SELECT, "has a format for 'kind', which is String and not a time"),
         ("{id}", "SELECT number AS id FROM numbers(1001)", "makes more than 1000 files in one run"),
-        ("{id}", "SELECT repeat('x', 2000) AS id", "a name that is empty or longer than 1024 bytes"),
-        ("{id}", "SELECT '' AS id", "a name that is empty"),
         ("all", "SELECT throwIf(id = 2, 'not two') AS t FROM events", "not two"),
     ],
 )
@@ -199,6 +197,32 @@ def test_a_run_that_cannot_be_writes_nothing(
     (told,) = workspace.sql("SELECT result, error, pipe_name, job_id FROM tinybird.sinks_ops_log")
     assert (told["result"], told["pipe_name"], told["job_id"]) == ("error", "out", job.id)
     assert said in told["error"]
+
+
+@pytest.mark.parametrize("strategy", ["@new", "replace"])
+def test_no_value_of_a_row_leads_out_of_the_folder(workspace: Workspace, lake: TestBucket, strategy: str) -> None:
+    values = [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/../../x",
+        "/",
+        "_manifests/out/latest",
+        "_manifests",
+        "x" * 2000,
+        "é" * 900,
+        "a\nb",
+    ]
+    sql = f"SELECT arrayJoin({values!r}) AS v"
+    deployed(workspace, project(lake, "{v}", sql, EXPORT_STRATEGY=strategy, EXPORT_FORMAT="ndjson"))
+    job = run(workspace)
+    assert (job.status, job.error) == ("done", "")
+    written = data(lake)
+    assert len(written) == len(values)
+    assert all(key.startswith("out/") and len(key.encode()) <= 1024 for key in written)
+    assert all({"", ".", ".."}.isdisjoint(key.split("/")) for key in written)
+    assert sorted(json.loads(lake.get(key))["v"] for key in written) == sorted(values)
 
 
 def test_what_a_run_did_is_in_the_ops_log(workspace: Workspace, lake: TestBucket) -> None:
