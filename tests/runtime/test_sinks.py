@@ -78,7 +78,7 @@ def run(workspace: Workspace, mode: str | None = None, **values: Any) -> Job:
 
 
 def data(lake: TestBucket) -> list[str]:
-    return [key for key in lake.names() if "_manifests/" not in key]
+    return [key for key in lake.names() if "/_manifests/" not in key]
 
 
 def ids(text: bytes) -> list[int]:
