@@ -38,6 +38,8 @@ class Member:
         self._committed: dict[int, int] = {}
         self._again_at = 0.0
         self._reach = reach
+        if (problem := topic.tls.problem()) is not None:
+            raise ClickpipeError(f"{problem[1]}.", code="bad_connection")
         reach.require(hosts_of(str(topic.settings["bootstrap.servers"])))
         self._consumer = Consumer({**topic.settings, "error_cb": self._on_error}, logger=_QUIET)
         try:

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Stored
-from clickpipe.project import DataSource, fill_secrets, is_kafka, kafka_obstacle, kafka_options, sharing_a_group
+from clickpipe.project import (
+    DataSource,
+    Tls,
+    fill_secrets,
+    is_kafka,
+    kafka_obstacle,
+    kafka_options,
+    pem_text,
+    sharing_a_group,
+    tls_of,
+)
 
 FIXED: dict[str, str | int | bool] = {
     "client.id": "clickpipe",
@@ -20,7 +30,7 @@ FIXED: dict[str, str | int | bool] = {
     "session.timeout.ms": 10_000,  # how long others wait for the partitions of a killed member
     "heartbeat.interval.ms": 1_000,
 }
-_SECRET_OPTIONS = ("KAFKA_KEY", "KAFKA_SECRET")
+_SECRET_OPTIONS = ("KAFKA_KEY", "KAFKA_SECRET", "KAFKA_SSL_KEY_PEM", "KAFKA_SSL_KEY_PASSWORD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,8 @@ class Topic:
     """A topic that a data source reads as a member of `group`.
 
     `reset` (latest, earliest or error) says where to start a partition that the group has never read. `settings` are
-    librdkafka's; `hidden` lists the secrets in them, which must not be shown.
+    librdkafka's; `tls` is what of them is to be checked before it is used; `hidden` lists the secrets in them, which
+    must not be shown.
     """
 
     workspace: str
@@ -39,6 +50,7 @@ class Topic:
     stored: Stored
     settings: Mapping[str, str | int | bool] = field(repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
+    tls: Tls = field(default_factory=Tls)
 
 
 def topics_of(
@@ -78,12 +90,18 @@ def _topic(
             whole=any(column.jsonpath in {"$", "$."} for column in source.columns),
         ),
         _settings(filled),
-        tuple(filled[name] for name in options if name in _SECRET_OPTIONS or filled[name] != options[name].strip()),
+        tuple(
+            secret
+            for name in options
+            if name in _SECRET_OPTIONS or filled[name] != options[name].strip()
+            for secret in _hidden(filled[name])
+        ),
+        tls_of(filled) if _protocol(filled).endswith("SSL") else Tls(),
     )
 
 
 def _settings(options: Mapping[str, str]) -> dict[str, str | int | bool]:
-    protocol = options.get("KAFKA_SECURITY_PROTOCOL", "SASL_SSL").upper()
+    protocol = _protocol(options)
     settings = {
         **FIXED,
         "bootstrap.servers": options["KAFKA_BOOTSTRAP_SERVERS"],
@@ -94,15 +112,33 @@ def _settings(options: Mapping[str, str]) -> dict[str, str | int | bool]:
         if "KAFKA_KEY" not in options or "KAFKA_SECRET" not in options:
             message = (
                 f"The connection has the protocol {protocol}, and no KAFKA_KEY and KAFKA_SECRET: "
-                "add them, or KAFKA_SECURITY_PROTOCOL PLAINTEXT."
+                "add them, or KAFKA_SECURITY_PROTOCOL PLAINTEXT or SSL."
             )
             raise ClickpipeError(message, code="bad_connection")
         settings["sasl.mechanisms"] = options.get("KAFKA_SASL_MECHANISM", "PLAIN").upper()
         settings["sasl.username"], settings["sasl.password"] = options["KAFKA_KEY"], options["KAFKA_SECRET"]
-    if protocol.endswith("SSL") and (pem := options.get("KAFKA_SSL_CA_PEM")):
-        lines = pem.replace("\\n", "\n").splitlines()  # a secret may be written on one line
-        settings["ssl.ca.pem"] = "\n".join(line.strip() for line in lines if line.strip()) + "\n"
+    if protocol.endswith("SSL"):
+        settings |= _tls_settings(tls_of(options))
     return settings
+
+
+def _hidden(value: str) -> list[str]:
+    """Return what to hide of a secret: of PEM, not the lines that say what it is."""
+    return [line for line in pem_text(value).splitlines() if "-----" not in line] if "-----BEGIN" in value else [value]
+
+
+def _protocol(options: Mapping[str, str]) -> str:
+    return options.get("KAFKA_SECURITY_PROTOCOL", "SASL_SSL").upper()
+
+
+def _tls_settings(tls: Tls) -> dict[str, str]:
+    made = {
+        "ssl.ca.pem": tls.ca,
+        "ssl.certificate.pem": tls.certificate,
+        "ssl.key.pem": tls.key,
+        "ssl.key.password": tls.password,
+    }
+    return {name: value for name, value in made.items() if value}
 
 
 def _is_on(options: Mapping[str, str], name: str) -> bool:

@@ -85,8 +85,12 @@ _SOURCES = (
         Directive(name, deprecated="put it into the .connection file")
         for name in (
             *("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_KEY", "KAFKA_SECRET", "KAFKA_SECURITY_PROTOCOL"),
-            *("KAFKA_SASL_MECHANISM", "KAFKA_SSL_CA_PEM", "KAFKA_SCHEMA_REGISTRY_URL"),
+            *("KAFKA_SASL_MECHANISM", "KAFKA_SCHEMA_REGISTRY_URL", "KAFKA_SSL_KEY_PASSWORD"),
         )
+    ),
+    *(
+        Directive(name, Form.EITHER, deprecated="put it into the .connection file")
+        for name in ("KAFKA_SSL_CA_PEM", "KAFKA_SSL_CERTIFICATE_PEM", "KAFKA_SSL_KEY_PEM")
     ),
     Directive("IMPORT_CONNECTION_NAME", example="IMPORT_CONNECTION_NAME my_s3"),
     Directive("IMPORT_SCHEDULE", example="IMPORT_SCHEDULE @auto"),
@@ -167,6 +171,13 @@ _CONNECTION = (
     ),
     Directive("KAFKA_SCHEMA_REGISTRY_URL", example="KAFKA_SCHEMA_REGISTRY_URL https://registry:8081"),
     Directive("KAFKA_SSL_CA_PEM", Form.EITHER, example="KAFKA_SSL_CA_PEM >\n    -----BEGIN CERTIFICATE-----"),
+    Directive(
+        "KAFKA_SSL_CERTIFICATE_PEM",
+        Form.EITHER,
+        example='KAFKA_SSL_CERTIFICATE_PEM {{ tb_secret("KAFKA_CERTIFICATE") }}',
+    ),
+    Directive("KAFKA_SSL_KEY_PEM", Form.EITHER, example='KAFKA_SSL_KEY_PEM {{ tb_secret("KAFKA_KEY_PEM") }}'),
+    Directive("KAFKA_SSL_KEY_PASSWORD", example='KAFKA_SSL_KEY_PASSWORD {{ tb_secret("KAFKA_KEY_PASSWORD") }}'),
     Directive("KAFKA_SASL_OAUTHBEARER_METHOD", example="KAFKA_SASL_OAUTHBEARER_METHOD AWS"),
     Directive("KAFKA_SASL_OAUTHBEARER_AWS_REGION", example="KAFKA_SASL_OAUTHBEARER_AWS_REGION eu-west-1"),
     Directive("KAFKA_SASL_OAUTHBEARER_AWS_ROLE_ARN", example="KAFKA_SASL_OAUTHBEARER_AWS_ROLE_ARN arn:aws:iam::…"),

@@ -19,7 +19,7 @@ from clickpipe.project.filenames import resource_name
 from clickpipe.project.files import decode, read_folder, read_texts
 from clickpipe.project.jsonpath import Each, JsonpathError, Key, Step, parse_jsonpath
 from clickpipe.project.kafka_columns import is_kafka, is_of_message
-from clickpipe.project.kafka_topic import kafka_obstacle, kafka_options, sharing_a_group
+from clickpipe.project.kafka_topic import kafka_obstacle, kafka_options, sharing_a_group, tls_of
 from clickpipe.project.model import (
     Column,
     Connection,
@@ -33,6 +33,7 @@ from clickpipe.project.model import (
     Secret,
     TableEngine,
 )
+from clickpipe.project.pem import Tls, pem_text
 from clickpipe.project.scaffold import scaffold, scaffold_files
 from clickpipe.project.secrets import fill_secrets
 from clickpipe.project.sink import (
@@ -77,6 +78,7 @@ __all__ = [
     "Spread",
     "Step",
     "TableEngine",
+    "Tls",
     "bucket_obstacle",
     "bucket_options",
     "check_engine",
@@ -97,6 +99,7 @@ __all__ = [
     "load_texts",
     "options_of_sink",
     "parse_jsonpath",
+    "pem_text",
     "project_folders",
     "read_folder",
     "read_texts",
@@ -108,4 +111,5 @@ __all__ = [
     "sink_files",
     "sink_obstacle",
     "sink_schedule",
+    "tls_of",
 ]

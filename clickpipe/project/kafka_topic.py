@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from clickpipe.diagnostics import Word
 from clickpipe.project.kafka_columns import is_kafka
 from clickpipe.project.model import Connection, DataSource
+from clickpipe.project.pem import CA, CERTIFICATE, KEY, PASSWORD, Tls, pem_text
 
 _FRAMED = ("avro", "json_with_schema")
 _NOT_YET = "is not built yet"
@@ -37,7 +39,16 @@ def kafka_obstacle(source: DataSource, connections: Mapping[str, Connection]) ->
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID"):
         if name not in found:
             return named or next(iter(options.values())), f"there is no {name}"
+    if (problem := _tls_obstacle(found)) is not None:
+        name, reason = problem
+        return found[name] if name in options or named is None else named, reason
     return None
+
+
+def tls_of(options: Mapping[str, str]) -> Tls:
+    """Return what the options of a connection have for TLS."""
+    ca, certificate, key = (pem_text(options.get(name, "")) for name in (CA, CERTIFICATE, KEY))
+    return Tls(ca, certificate, key, options.get(PASSWORD, ""))
 
 
 def sharing_a_group(sources: Iterable[DataSource], connections: Mapping[str, Connection]) -> dict[str, str]:
@@ -54,6 +65,22 @@ def sharing_a_group(sources: Iterable[DataSource], connections: Mapping[str, Con
             if (other := first.setdefault(key, source.name)) != source.name:
                 found[source.name] = other
     return found
+
+
+def _tls_obstacle(options: Mapping[str, Word]) -> tuple[str, str] | None:
+    for one, other in ((CERTIFICATE, KEY), (KEY, CERTIFICATE)):
+        if one in options and other not in options:
+            return one, f"there is {one} and no {other}"
+    # What comes from secrets is checked when it is used.
+    written = {name: word.text for name, word in options.items() if "{{" not in word.text}
+    if PASSWORD in options and PASSWORD not in written:
+        written.pop(KEY, None)
+    return _problem(tls_of(written))
+
+
+@lru_cache(maxsize=64)
+def _problem(tls: Tls) -> tuple[str, str] | None:
+    return tls.problem()
 
 
 def _of_connection(source: DataSource, connections: Mapping[str, Connection]) -> Mapping[str, Word]:

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer
 from clickpipe.config import ProjectRules
 from clickpipe.connect import Topic, topics_of
 from clickpipe.runtime import Workspace
+from tests.connect.certificates import authority
 from tests.connect.conftest import EVENTS
 
 SECRETS = {"KEY": "who", "PASSWORD": "correct horse battery", "CA": "", "SERVERS": "broker:9092"}
@@ -18,7 +19,7 @@ SASL = (
     "TYPE kafka\nKAFKA_BOOTSTRAP_SERVERS {{ tb_secret('SERVERS') }}\nKAFKA_KEY {{ tb_secret('KEY') }}\n"
     "KAFKA_SECRET {{ tb_secret('PASSWORD') }}\n"
 )
-PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+PEM = authority().pem
 
 
 def found(workspace: Workspace, source: str, connection: str = "", **secrets: str) -> list[Any]:
@@ -32,7 +33,7 @@ def settings(workspace: Workspace, source: str, connection: str = "", **secrets:
     (topic,) = found(workspace, source, connection, **secrets)
     assert isinstance(topic, Topic)
     assert "correct horse battery" not in repr(topic)
-    Consumer(dict(topic.settings)).close() if "ssl.ca.pem" not in topic.settings else None
+    Consumer(dict(topic.settings)).close()
     names = ("bootstrap.servers", "group.id", "security.protocol", "sasl.mechanisms", "sasl.username", "sasl.password")
     return {name: value for name, value in topic.settings.items() if name in {*names, "ssl.ca.pem"}}
 
