@@ -73,6 +73,11 @@ def threads(count: int) -> Settings:
     return {"max_threads": count} if count else {}
 
 
+def parquet_codec(name: str) -> Settings:
+    """Return the settings of a statement that writes Parquet, compressed by `none`, `gzip` or `snappy`."""
+    return {"output_format_parquet_compression_method": name}
+
+
 def memory_limit(size: int) -> Settings:
     """Return the settings of a statement that may use `size` bytes of memory; 0 means no limit."""
     return {LIMITS["max_memory_bytes"]: size}

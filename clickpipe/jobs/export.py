@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, ResultColumn, insert_of_select, tagged
+from clickpipe.engine import IN_ORDER, Engine, ResultColumn, insert_of_select, parquet_codec, tagged
 from clickpipe.jobs.report import Report
 from clickpipe.project import FileNames, JobId, NameColumn, SinkFiles, Spread
 from clickpipe.query import FORMATS
@@ -38,9 +38,7 @@ class Export:
         codec = _CODECS.get(files.compression, files.compression)
         packed = codec == "gzip" and files.format != "parquet"
         tag = uuid.uuid4().hex
-        settings = {**tagged(tag), "max_threads": 1}
-        if files.format == "parquet":
-            settings["output_format_parquet_compression_method"] = codec
+        settings = {**tagged(tag), **IN_ORDER, **(parquet_codec(codec) if files.format == "parquet" else {})}
         sql = f"SELECT {self._columns} FROM {self._table} WHERE {_NAME} = {{file:String}}"
         output = FORMATS[files.format].clickhouse
         with report.stoppable(lambda: self._engine.cancel(tag)), into.open("wb") as plain:
