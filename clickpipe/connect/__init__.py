@@ -2,7 +2,8 @@
 
 from clickpipe.connect.bucket import Bucket, buckets_of
 from clickpipe.connect.consumers import GAUGES, Consumers
-from clickpipe.connect.objects import File, Objects
+from clickpipe.connect.listing import File
+from clickpipe.connect.objects import Objects
 from clickpipe.connect.outgoing import Outgoing, Sink, sink_of
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of

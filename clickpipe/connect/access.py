@@ -65,6 +65,13 @@ def of_bucket(error: ClickpipeError) -> ClickpipeError:
 
 def access_of(options: Mapping[str, str]) -> tuple[str, Access]:
     """Return the address of a connection's service, and what opens its buckets. Raises ClickpipeError 400."""
+    try:
+        return _access_of(options)
+    except KeyError as error:
+        raise ClickpipeError(f"The connection has no {error.args[0]}.", code="bad_connection") from None
+
+
+def _access_of(options: Mapping[str, str]) -> tuple[str, Access]:
     if "GCS_HMAC_ACCESS_ID" in options:
         return _GCS, Keys(options["GCS_HMAC_ACCESS_ID"], options["GCS_HMAC_SECRET"], "auto")
     if "GCS_SERVICE_ACCOUNT_CREDENTIALS_JSON" in options:
@@ -81,9 +88,15 @@ def _endpoint(given: str, region: str) -> str:
     """Return the address of an S3 service, such as https://storage.example.com. Raises ClickpipeError 400."""
     if not given:
         return f"https://s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
-    parts = urlsplit(given.lower())
-    host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
-    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or parts.path.strip("/") or parts.query:
-        message = "S3_ENDPOINT is an address such as https://storage.example.com, without a path."
-        raise ClickpipeError(message, code="bad_connection")
+    message = "S3_ENDPOINT is an address such as https://storage.example.com, without a path."
+    wrong = ClickpipeError(message, code="bad_connection")
+    try:
+        parts = urlsplit(given.lower())
+        host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
+        named = parts.hostname is not None and (parts.port is not None or not host.endswith(":"))
+    except ValueError:  # brackets that do not fit, a port that is no number
+        raise wrong from None
+    beyond = parts.path.strip("/") or parts.query or parts.fragment
+    if parts.scheme not in {"http", "https"} or not named or not _HOST.fullmatch(host) or beyond:
+        raise wrong
     return f"{parts.scheme}://{host}"

@@ -61,7 +61,10 @@ class Bucket:
 def buckets_of(
     workspace: str, live: Live, secret: Callable[[str], str | None]
 ) -> Iterator[Bucket | tuple[str, ClickpipeError]]:
-    """Yield the buckets that a deployment's data sources import from; for one that cannot, its name and the error."""
+    """Yield the buckets that a deployment's data sources import from; for one that cannot, its name and the error.
+
+    Whatever a project or a secret holds, the others are yielded.
+    """
     connections = live.compiled.project.connections
     for source in live.compiled.data_sources.values():
         if not is_bucket(source.connector) or not live.takes_events(source.name):
@@ -69,10 +72,20 @@ def buckets_of(
         if (found := bucket_obstacle(source, connections)) is not None:
             yield source.name, ClickpipeError(f"{found[1]}.", code="bad_bucket")
             continue
-        try:
-            yield _bucket(workspace, source, bucket_options(source, connections), secret)
-        except ClickpipeError as error:
-            yield source.name, error
+        yield _bucket_or_error(workspace, source, bucket_options(source, connections), secret)
+
+
+def _bucket_or_error(
+    workspace: str, source: DataSource, options: Mapping[str, str], secret: Callable[[str], str | None]
+) -> Bucket | tuple[str, ClickpipeError]:
+    try:
+        return _bucket(workspace, source, options, secret)
+    except ClickpipeError as error:
+        return source.name, error
+    except KeyError as error:
+        return source.name, ClickpipeError(f"There is no {error.args[0]}.", code="bad_connection")
+    except ValueError:
+        return source.name, ClickpipeError("An option of the bucket cannot be read.", code="bad_connection")
 
 
 def _bucket(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from clickpipe.bus import DeploymentPromoted
-from clickpipe.catalog import Registry, SecretValues, StoppedSources
+from clickpipe.catalog import Live, Registry, SecretValues, StoppedSources
 from clickpipe.config import Settings
 from clickpipe.connect.reach import reach_of
 from clickpipe.connect.state import Status
@@ -109,20 +109,28 @@ class Consumers:
     def _wanted(self) -> dict[tuple[str, str], Topic]:
         found: dict[tuple[str, str], Topic] = {}
         for workspace, live in self._workspaces.all_live(previews=False).items():
-            stopped = self._stopped.names(workspace)
-            for topic in topics_of(workspace, live, partial(self._secrets.value, workspace)):
-                if isinstance(topic, Topic) and topic.data_source in stopped:
-                    continue
-                if isinstance(topic, Topic):
+            try:
+                for topic in self._topics(workspace, live):
                     found[workspace, topic.data_source] = topic
-                    self._told.pop((workspace, topic.data_source), None)
-                    continue
-                name, error = topic
-                if self._told.get((workspace, name)) != error.message:
-                    self._told[workspace, name] = error.message
-                    _LOGGER.warning("'%s' does not read its topic: %s", name, error.message)
-                    self._log.problem(workspace, name, "", error.message)
+            except Exception:  # its readers go on as they are, and so do the others
+                _LOGGER.exception("the topics of the workspace %s could not be looked at", workspace)
+                found |= {key: reader.topic for key, reader in self._readers.items() if key[0] == workspace}
         return found
+
+    def _topics(self, workspace: str, live: Live) -> Iterator[Topic]:
+        """Yield the topics that a workspace reads; report what keeps it from reading others."""
+        stopped = self._stopped.names(workspace)
+        for topic in topics_of(workspace, live, partial(self._secrets.value, workspace)):
+            if isinstance(topic, Topic):
+                if topic.data_source not in stopped:
+                    self._told.pop((workspace, topic.data_source), None)
+                    yield topic
+                continue
+            name, error = topic
+            if self._told.get((workspace, name)) != error.message:
+                self._told[workspace, name] = error.message
+                _LOGGER.warning("'%s' does not read its topic: %s", name, error.message)
+                self._log.problem(workspace, name, "", error.message)
 
     def _end(self, keys: Iterable[tuple[str, str]]) -> None:
         """Ask readers to end, and wait for none: a broker may answer as slowly as it likes.

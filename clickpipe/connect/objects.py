@@ -5,30 +5,17 @@ Through `fetch`, so that the rules for addresses, redirects and time limits are 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree as ET
 
 from clickpipe.connect.access import Door, explain, of_bucket
 from clickpipe.connect.bucket import Bucket
+from clickpipe.connect.listing import PAGE, File, read_page
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import fetch
 
-_PAGE = 16 << 20  # bytes of a page of a listing: 1,000 keys of at most 1,024 characters
 _SECONDS = 60.0  # for a page
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A version of a file in a bucket: `version` is its ETag; `size` in bytes."""
-
-    key: str
-    version: str
-    size: int
-    changed: datetime
 
 
 class Objects:
@@ -40,17 +27,27 @@ class Objects:
         self._private, self._limit, self._seconds = private, limit, seconds
         self._door = Door(bucket.endpoint, bucket.files.bucket, bucket.access)
 
-    def pages(self, scratch: Path) -> Iterator[list[File]]:
+    def pages(self, scratch: Path, check: Callable[[], None] = lambda: None) -> Iterator[list[File]]:
         """Yield the bucket's matching files, a page of its listing at a time; `scratch` is a file to write to.
 
-        Raises ClickpipeError if the bucket cannot be listed.
+        `check` is called about twice a second, and may raise. Raises ClickpipeError if the bucket cannot be listed, or
+        if that takes longer than one file may.
         """
         parameters = {"list-type": "2", "encoding-type": "url", "prefix": self.bucket.files.prefix}
+        until = time.monotonic() + self._seconds
+
+        def go_on() -> None:
+            check()
+            if time.monotonic() > until:
+                message = "The bucket's listing takes too long: see the setting import_max_seconds."
+                raise ClickpipeError(message, status=408, code="fetch_too_slow")
+
         try:
             while True:
-                self._fetch("", parameters, {}, scratch, _PAGE, _SECONDS, lambda _: None)
-                files, following = _read(scratch.read_bytes())
-                yield [file for file in files if self._is_wanted(file)]
+                go_on()
+                self._fetch("", parameters, {}, scratch, PAGE, _SECONDS, lambda _: None, go_on)
+                files, following = read_page(scratch.read_bytes())
+                yield [file for file in files if self._is_wanted(file, go_on)]
                 if not following:
                     return
                 if following == parameters.get("continuation-token"):
@@ -60,10 +57,15 @@ class Objects:
         finally:
             scratch.unlink(missing_ok=True)
 
-    def fetch(self, file: File, into: Path, progress: Callable[[int], None]) -> str:
-        """Download exactly this version of a file; return its Content-Encoding. Raises ClickpipeError."""
+    def fetch(
+        self, file: File, into: Path, progress: Callable[[int], None], check: Callable[[], None] = lambda: None
+    ) -> str:
+        """Download exactly this version of a file; return its Content-Encoding.
+
+        `progress` is called with the bytes so far, `check` about twice a second; both may raise. Raises ClickpipeError.
+        """
         asked = {"If-Match": file.version}
-        return self._fetch(file.key, {}, asked, into, self._limit, self._seconds, progress)
+        return self._fetch(file.key, {}, asked, into, self._limit, self._seconds, progress, check)
 
     def _fetch(
         self,
@@ -74,6 +76,7 @@ class Objects:
         limit: int,
         seconds: float,
         progress: Callable[[int], None],
+        check: Callable[[], None],
     ) -> str:
         url, headers = self._door.signed("GET", key, parameters, headers)
         try:
@@ -83,6 +86,7 @@ class Objects:
                 private=self._private,
                 limit=limit,
                 progress=progress,
+                check=check,
                 seconds=seconds,
                 headers=headers,
                 explain=explain,
@@ -91,31 +95,9 @@ class Objects:
         except ClickpipeError as error:
             raise of_bucket(error) from None
 
-    def _is_wanted(self, file: File) -> bool:
+    def _is_wanted(self, file: File, check: Callable[[], None]) -> bool:
+        check()  # a pattern with many wildcards takes its time for a long key
         if file.key.endswith("/"):  # stands for a folder
             return False
         late = self.bucket.since is None or file.changed >= self.bucket.since
         return late and self.bucket.files.match(file.key)
-
-
-def _read(page: bytes) -> tuple[list[File], str]:
-    """Return the files of a page of a listing, and the token of the next page ('' if it is the last)."""
-    try:
-        root = ET.fromstring(b"" if b"<!" in page else page)  # noqa: S314 - without declarations, nothing expands
-        encoded = root.findtext("{*}EncodingType") == "url"
-        found = [_file(each, encoded=encoded) for each in root.iterfind("{*}Contents")]
-        whole = (root.findtext("{*}IsTruncated") or "false") != "true"
-        return found, "" if whole else root.findtext("{*}NextContinuationToken") or ""
-    except (ET.ParseError, ValueError):
-        message = "The bucket's address does not answer as S3 does."
-        raise ClickpipeError(message, code="not_s3") from None
-
-
-def _file(contents: ET.Element, *, encoded: bool) -> File:
-    def text(name: str) -> str:
-        if (found := contents.findtext(f"{{*}}{name}")) is None:
-            raise ValueError
-        return found
-
-    key, changed = text("Key"), datetime.fromisoformat(text("LastModified"))
-    return File(unquote_plus(key) if encoded else key, text("ETag"), int(text("Size")), changed)

@@ -19,6 +19,7 @@ from clickpipe.diagnostics import ClickpipeError
 
 _REDIRECTS = 5
 _TIMEOUT = 30.0  # seconds without a byte
+_LOOK = 0.5  # seconds between looks whether to go on
 _BLOCK = 1 << 20
 _REASON = 4_096  # bytes of an error to look at
 _HEADERS = {"User-Agent": "clickpipe", "Accept-Encoding": "identity"}
@@ -43,6 +44,7 @@ def fetch(
     private: bool,
     limit: int,
     progress: Callable[[int], None],
+    check: Callable[[], None] = lambda: None,
     seconds: float = 3600.0,
     headers: Mapping[str, str] = MappingProxyType({}),
     explain: Callable[[bytes], str] = lambda _: "",
@@ -50,14 +52,15 @@ def fetch(
 ) -> str:
     """Download a URL to a file; return its Content-Encoding. `progress` is called with the bytes so far.
 
-    `headers` are sent with each request, so set `redirects` to 0 if they are secret. `explain` returns what the
-    beginning of an error's body says, if it may be shown.
+    `check` is called about twice a second, from another thread, also while nothing arrives: what it raises ends the
+    download, and is raised here. `headers` are sent with each request, so set `redirects` to 0 if they are secret.
+    `explain` returns what the beginning of an error's body says, if it may be shown.
 
     Each redirect is checked like the URL itself, and we connect to exactly the address that was checked. `private`
     allows addresses that are not public. Raises ClickpipeError if the URL is refused, the server fails, or the download
     with all redirects takes more than `seconds`.
     """
-    with _Deadline(seconds) as deadline:
+    with _Deadline(seconds, check) as deadline:
         for _ in range(redirects + 1):
             try:
                 with _Response(url, deadline, _Asked("GET", None, headers), private=private) as response:
@@ -129,11 +132,13 @@ class _Asked(NamedTuple):
 class _Deadline:
     """Closes the connection when the time is over, as a server may send headers byte by byte forever."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, check: Callable[[], None]) -> None:
         self._until = time.monotonic() + seconds
+        self._check = check
+        self._reason: BaseException | None = None
         self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
 
     def watch(self, wire: socket.socket) -> None:
         """Watch this connection from now on."""
@@ -141,10 +146,23 @@ class _Deadline:
         self.require()
 
     def require(self) -> None:
-        """Raise ClickpipeError 408 if the time is over."""
+        """Raise ClickpipeError 408 if the time is over, or what the check raised."""
+        if self._reason is not None:
+            raise self._reason
         if time.monotonic() >= self._until:
             message = "The URL is too slow: see the setting import_max_seconds."
             raise ClickpipeError(message, status=408, code="fetch_too_slow")
+
+    def _watch(self) -> None:
+        while (left := self._until - time.monotonic()) > 0 and not self._done.wait(min(left, _LOOK)):
+            try:
+                self._check()
+            except BaseException as reason:  # noqa: BLE001 - raised in the thread that downloads
+                self._reason = reason
+                break
+        while not self._done.is_set():  # the connection may be made only now, or be replaced
+            self._end()
+            self._done.wait(_LOOK)
 
     def _end(self) -> None:
         if self._socket is not None:
@@ -152,11 +170,11 @@ class _Deadline:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # not TLS's own: that thread is reading
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        self._done.set()
 
 
 class _Response:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from heapq import nsmallest
 from typing import Any
 
 from clickpipe.catalog import DONE, FAILED, WORKING, Entry, Job
@@ -24,6 +26,7 @@ from clickpipe.runtime.upload import encoding_of
 BUCKET = "bucket"  # in the parameters of an import job that takes its files from a bucket
 _AGAIN = 0.2  # seconds
 _IN_VAIN = 3  # files that cannot be fetched, one after another, end a job
+_LISTED = 50_000  # files that a job remembers at once
 _TELL = 64 << 20  # bytes fetched between two reports
 
 
@@ -36,7 +39,8 @@ class _Counts:
     rows: int = 0
     quarantined: int = 0
     size: int = 0
-    problems: dict[str, str] = field(default_factory=dict)
+    failed: int = 0
+    problem: str = ""  # of the first file that failed
 
     def as_dict(self, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return it as a job's result, with what the import of the current file has reported."""
@@ -44,11 +48,17 @@ class _Counts:
         return {
             "files": self.files,
             "files_done": self.done,
-            "files_failed": len(self.problems),
+            "files_failed": self.failed,
             "rows": self.rows + more.get("rows", 0),
             "quarantine_rows": self.quarantined + more.get("quarantine_rows", 0),
             "bytes": self.size + more.get("bytes", 0),
         }
+
+    def fail(self, key: str, problem: str) -> None:
+        """Count a file that was not imported."""
+        self.failed += 1
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in key)
+        self.problem = self.problem or f"{shown}: {problem}"
 
     def add(self, done: Mapping[str, Any]) -> None:
         """Count a file."""
@@ -107,9 +117,12 @@ class BucketImports:
             self._jobs[name] = job.id
             return job
 
-    def has_news(self, bucket: Bucket) -> bool:
-        """Return whether a bucket has files to import, apart from those that failed. Raises ClickpipeError."""
-        return next(self._new(self._objects(bucket), again=False), None) is not None
+    def has_news(self, bucket: Bucket, check: Callable[[], None] = lambda: None) -> bool:
+        """Return whether a bucket has files to import, apart from those that failed.
+
+        Raises ClickpipeError, and what `check` raises, which is called twice a second.
+        """
+        return next(self._new(self._objects(bucket), check, again=False), None) is not None
 
     def has_begun(self, bucket: Bucket) -> bool:
         """Return whether any file of a bucket was imported, or begun."""
@@ -145,10 +158,10 @@ class BucketImports:
         limit, seconds = settings.import_max_bytes, settings.import_max_seconds
         return Objects(bucket, private=private, limit=limit, seconds=seconds)
 
-    def _new(self, objects: Objects, *, again: bool) -> Iterator[File]:
+    def _new(self, objects: Objects, check: Callable[[], None], *, again: bool) -> Iterator[File]:
         """Yield the files that are to be imported. Raises ClickpipeError if the bucket cannot be listed."""
         settled = {DONE} if again else {DONE, FAILED}
-        for page in objects.pages(self._services.uploads.path(str(uuid.uuid4()))):
+        for page in objects.pages(self._services.uploads.path(str(uuid.uuid4())), check):
             known = self._services.catalog.files.read(objects.bucket.ledger, [file.key for file in page])
             for file in page:
                 entry = known.get((file.key, file.version))
@@ -156,9 +169,8 @@ class BucketImports:
                     yield file
 
     def _import(self, objects: Objects, report: Report, *, again: bool) -> Mapping[str, Any]:
-        files = sorted(self._new(objects, again=again), key=lambda file: (file.changed, file.key))
-        counts, vain = _Counts(len(files)), 0
-        for file in files:
+        counts, vain = _Counts(0), 0
+        for file in self._oldest_first(objects, report, counts, again=again):
             report(counts.as_dict())
             try:
                 counts.add(self._import_file(objects, file, report, counts))
@@ -166,7 +178,7 @@ class BucketImports:
             except (ClickpipeError, EngineError) as error:
                 if is_passing(error) or getattr(error, "code", "") == "not_found":
                     raise
-                counts.problems[file.key] = shown_error(error)
+                counts.fail(file.key, shown_error(error))
                 fetched = not str(getattr(error, "code", "")).startswith("fetch")
                 if fetched:
                     self._fail(objects.bucket, file, shown_error(error))
@@ -174,11 +186,24 @@ class BucketImports:
                 if vain >= _IN_VAIN:
                     break
         report.tell(counts.as_dict())
-        if counts.problems:
-            key, problem = next(iter(counts.problems.items()))
-            message = f"{len(counts.problems)} of {counts.files} files were not imported. {key}: {problem}"
+        if counts.failed:
+            message = f"{counts.failed} of {counts.files} files were not imported. {counts.problem}"
             raise ClickpipeError(message, code="files_failed")
         return counts.as_dict()
+
+    def _oldest_first(self, objects: Objects, report: Report, counts: _Counts, *, again: bool) -> Iterator[File]:
+        """Yield the files that are to be imported, and count them. Raises ClickpipeError if the bucket has no listing.
+
+        No more than some are kept in memory; if there are others, the bucket is listed again.
+        """
+        more, latest = True, None
+        while more:
+            new = self._new(objects, report.check, again=again)
+            files = nsmallest(_LISTED, (f for f in new if latest is None or _order(f) > latest), key=_order)
+            more = len(files) == _LISTED
+            latest = _order(files[-1]) if files else latest
+            counts.files += len(files)
+            yield from files
 
     def _import_file(self, objects: Objects, file: File, report: Report, counts: _Counts) -> Mapping[str, Any]:
         """Import a file, or what is left of it; return what was written of it. Raises ClickpipeError, EngineError."""
@@ -201,7 +226,7 @@ class BucketImports:
         before = services.catalog.files.read(ledger, [file.key]).get((file.key, file.version))
         format_ = bucket.format_of(file.key)
         try:
-            encoding = objects.fetch(file, path, fetched) or encoding_of(file.key)
+            encoding = objects.fetch(file, path, fetched, report.check) or encoding_of(file.key)
             with read_file(path, format_, source, Dialect(), encoding, services.settings.import_max_bytes) as rows:
                 progress = before.progress if before else None
                 done = self._importer.append(name, rows, report=written, before=progress).as_dict()
@@ -217,3 +242,7 @@ class BucketImports:
         before = files.read(bucket.ledger, [file.key]).get((file.key, file.version))
         progress = {**(before.progress if before else {}), "error": error}
         files.write(bucket.ledger, file.key, file.version, Entry(FAILED, progress))
+
+
+def _order(file: File) -> tuple[datetime, str]:
+    return file.changed, file.key

@@ -13,9 +13,11 @@ from croniter import CroniterError, croniter
 
 from clickpipe.connect import Bucket
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.jobs import JobStopped
 from clickpipe.observe import IngestionLog
 from clickpipe.project import AUTO, ON_DEMAND, ONCE
 from clickpipe.runtime.bucket_imports import BucketImports
+from clickpipe.runtime.workspace import Workspace
 from clickpipe.runtime.workspaces import Workspaces
 
 _LOGGER = logging.getLogger(__name__)
@@ -58,14 +60,19 @@ class BucketSchedule:
             workspace = self._workspaces.get(workspace_id)
             if workspace is None:
                 continue
-            buckets = workspace.data.buckets
-            stopped = workspace.data.stopped()
-            for found in buckets.all():
-                if isinstance(found, Bucket):
-                    if found.data_source not in stopped:
-                        self._look_at(buckets, found, last)
-                else:
-                    self._tell(workspace_id, *found)
+            try:
+                self._look_into(workspace, last)
+            except Exception:  # go on with the others
+                _LOGGER.exception("the imports of the workspace %s could not be looked at", workspace_id)
+
+    def _look_into(self, workspace: Workspace, last: datetime) -> None:
+        buckets = workspace.data.buckets
+        stopped = workspace.data.stopped()
+        for found in buckets.all():
+            if not isinstance(found, Bucket):
+                self._tell(workspace.id, *found)
+            elif found.data_source not in stopped:
+                self._look_at(buckets, found, last)
 
     def _look_at(self, buckets: BucketImports, bucket: Bucket, last: datetime) -> None:
         key = (bucket.workspace, bucket.data_source)
@@ -97,13 +104,19 @@ class BucketSchedule:
     def _start_if_new(self, buckets: BucketImports, bucket: Bucket) -> None:
         try:
             wanted = bucket.schedule != ONCE or not buckets.has_begun(bucket)
-            if wanted and buckets.has_news(bucket):
+            if wanted and buckets.has_news(bucket, self._check):
                 buckets.start(bucket.data_source, again=False)
             self._told.pop((bucket.workspace, bucket.data_source), None)
+        except JobStopped:
+            return
         except ClickpipeError as error:
             self._tell(bucket.workspace, bucket.data_source, error)
         except Exception:
             _LOGGER.exception("the bucket of '%s' could not be read", bucket.data_source)
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise JobStopped
 
     def _tell(self, workspace: str, data_source: str, error: ClickpipeError) -> None:
         """Record once what keeps a data source from importing its files."""
@@ -118,7 +131,7 @@ class BucketSchedule:
         return {name: problem for (id_, name), problem in list(self._told.items()) if id_ == workspace}
 
     def close(self) -> None:
-        """Stop watching; a listing that is under way ends first."""
+        """Stop watching; a listing that is under way ends soon."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from clickpipe.ingest import (
     open_file,
     read_file,
 )
-from clickpipe.jobs import JobStopped
+from clickpipe.jobs import JobStopped, Report
 from clickpipe.project import DataSource
 
 COMPLETE = "complete"  # in the report of an import job whose rows are all in
@@ -56,9 +56,7 @@ class Upload:
         return cls(**{**kept, "path": Path(kept["path"]), "dialect": dialect, "replacing": replacing})
 
     @contextmanager
-    def read(
-        self, source: DataSource, settings: Settings, report: Callable[[Mapping[str, Any]], None]
-    ) -> Iterator[FileRows]:
+    def read(self, source: DataSource, settings: Settings, report: Report) -> Iterator[FileRows]:
         """Fetch the file if necessary, yield its rows, and remove it unless the server stops. Raises ClickpipeError."""
         try:
             encoding = self._fetched(settings, report)
@@ -92,7 +90,7 @@ class Upload:
 
         Raises ClickpipeError.
         """
-        encoding = self._fetched(settings, lambda _: None)
+        encoding = self._fetched(settings, Report())
         self._encoding_file.unlink(missing_ok=True)
         with self.path.open("rb") as file:
             parquet = file.read(4) == b"PAR1"
@@ -104,7 +102,7 @@ class Upload:
         begins = sample.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
         return analyze(sample, self.format or {b"{": "ndjson", b"[": "json"}.get(begins, "csv"), cut=cut)
 
-    def _fetched(self, settings: Settings, report: Callable[[Mapping[str, Any]], None]) -> str:
+    def _fetched(self, settings: Settings, report: Report) -> str:
         """Fetch the file if necessary; return the encoding of its bytes."""
         if not self.url:
             return self.encoding
@@ -126,6 +124,7 @@ class Upload:
             private=private,
             limit=settings.import_max_bytes,
             progress=progress,
+            check=report.check,
             seconds=settings.import_max_seconds,
         )
         encoding = encoding or encoding_of(self._file())

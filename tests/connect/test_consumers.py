@@ -104,3 +104,21 @@ def test_what_is_stopped_reads_nothing_and_goes_on_where_it_was(
     mock.send(range(10))
     workspace.data.stop_reading("events", stopped=False)
     until(lambda: count(workspace) == 20)
+
+
+def test_whatever_goes_wrong_in_a_workspace_leaves_the_others_and_its_readers(
+    instance: Instance, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = instance.workspaces.create(f"after_{workspace.id}")
+    try:
+        other.deploy(files("127.0.0.1:9", "clicks"))
+        workspace.deploy(files("127.0.0.1:9", "clicks"))
+        log = KafkaLog(instance.service_log, instance.registry)
+        made = Consumers(instance.ingester, instance.registry, instance.secrets, log, instance.catalog.stopped)
+        read = [key for key in made._wanted() if key[0] in {workspace.id, other.id}]
+        assert sorted(read) == sorted([(workspace.id, "events"), (other.id, "events")])
+        names = instance.catalog.stopped.names
+        monkeypatch.setattr(instance.catalog.stopped, "names", lambda id_: 1 / 0 if id_ == workspace.id else names(id_))
+        assert [key for key in made._wanted() if key[0] in {workspace.id, other.id}] == [(other.id, "events")]
+    finally:
+        instance.workspaces.delete(other)

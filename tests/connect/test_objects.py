@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from clickpipe.connect import Bucket, Objects
+from clickpipe.connect.listing import read_page
 from clickpipe.connect.signing import Keys
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import files_of
@@ -140,6 +142,9 @@ def says(body: bytes, status: int = 200, **headers: str) -> Answer:
 BOMB = (
     b'<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">]><ListBucketResult><Contents><Key>&b;</Key></Contents></ListBucketResult>'
 )
+CONTENT = (
+    b"<Contents><Key>%s</Key><ETag>%s</ETag><Size>1</Size><LastModified>2026-01-31T00:00:00</LastModified></Contents>"
+)
 CONTENTS = b"<ListBucketResult><Contents>%s</Contents></ListBucketResult>"
 
 
@@ -158,6 +163,14 @@ CONTENTS = b"<ListBucketResult><Contents>%s</Contents></ListBucketResult>"
         says("<Größe>".encode("utf-16")),
         says(b"\xff\xfe\x00"),
         says(b"<a>" * 100_000),
+        says(f'<?xml version="1.0" encoding="utf-16"?>{BOMB.decode()}'.encode("utf-16")),
+        says(b"<a>" * 30 + b"</a>" * 30),
+        says(b"<L>" + CONTENT % (b"a", b"1") * 10_001 + b"</L>"),
+        says(b"<L>" + CONTENT % (b"a" * 1025, b"1") + b"</L>"),
+        says(b"<L>" + CONTENT % (b"a", b"1" * 1025) + b"</L>"),
+        says(b"<L>" + CONTENT % (b"a", b"1&#13;&#10;Host: elsewhere") + b"</L>"),
+        says(b"<L>" + CONTENT % (b"a", "ü".encode()) + b"</L>"),
+        says(b"<L>" + CONTENT % (b"a</Key><Key>b", b"1") + b"</Contents></L>"),
     ],
 )
 def test_what_is_no_listing_is_refused(
@@ -197,6 +210,78 @@ def test_a_listing_without_an_end_ends(hostile: tuple[str, list[Answer], list[st
     with pytest.raises(ClickpipeError, match="the same page again"):
         keys_of(objects(url, "bucket"), tmp_path)
     assert len(asked) == 2
+
+
+@pytest.fixture
+def endless(hostile: tuple[str, list[Answer], list[str]]) -> tuple[str, list[str]]:
+    """A listing whose pages all name another page as the next, and what was asked."""
+    url, answers, asked = hostile
+    page = "<L><IsTruncated>true</IsTruncated><NextContinuationToken>%d</NextContinuationToken></L>"
+
+    def another(handler: BaseHTTPRequestHandler) -> None:
+        says((page % len(asked)).encode())(handler)
+
+    answers.append(another)
+    return url, asked
+
+
+def test_a_listing_with_ever_new_pages_ends_with_its_time(endless: tuple[str, list[str]], tmp_path: Path) -> None:
+    found = objects(endless[0], "bucket")
+    found._seconds = 0.5
+    with pytest.raises(ClickpipeError, match="import_max_seconds"):
+        keys_of(found, tmp_path)
+
+
+class EnoughError(Exception):
+    pass
+
+
+def test_a_listing_ends_when_it_is_told(endless: tuple[str, list[str]], tmp_path: Path) -> None:
+    url, asked = endless
+
+    def check() -> None:
+        if len(asked) > 3:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        list(objects(url, "bucket").pages(tmp_path / "page", check))
+
+
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_page_that_comes_byte_by_byte_ends_when_it_is_told(
+    hostile: tuple[str, list[Answer], list[str]], tmp_path: Path, begin: bytes
+) -> None:
+    url, answers, asked = hostile
+    told = threading.Event()
+
+    def slowly(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(begin)
+        while not told.wait(0.1):
+            handler.wfile.write(b"a")
+
+    def check() -> None:
+        if asked:
+            raise EnoughError
+
+    answers.append(slowly)
+    found = objects(url, "bucket")
+    found._seconds = 3600.0
+    try:
+        with pytest.raises(EnoughError):
+            list(found.pages(tmp_path / "page", check))
+    finally:
+        told.set()
+
+
+def test_a_page_takes_memory_for_its_files_only() -> None:
+    page = b"<L>" + b"<a/>" * 500_000 + CONTENT % (b"a", b"1") + b"</L>"
+    tracemalloc.start()
+    try:
+        files, _ = read_page(page)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(page)
+    finally:
+        tracemalloc.stop()
+    assert [(file.key, file.changed) for file in files] == [("a", datetime(2026, 1, 31, tzinfo=UTC))]
 
 
 def test_a_file_that_is_too_large(lake: TestBucket, tmp_path: Path) -> None:

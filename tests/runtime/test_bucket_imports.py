@@ -21,7 +21,7 @@ from clickpipe.catalog import Job
 from clickpipe.connect import File, Objects
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Importer
-from clickpipe.runtime import Instance, Workspace
+from clickpipe.runtime import Instance, Workspace, bucket_imports
 from clickpipe.runtime.bucket_schedule import BucketSchedule
 from tests.conftest import RunPython
 from tests.connect.buckets import TestBucket, rows, serving
@@ -139,7 +139,7 @@ def test_a_file_that_comes_slowly_does_not_keep_the_server_from_stopping(
 ) -> None:
     begun = threading.Event()
 
-    def drip(_objects: Objects, _file: File, _into: Path, progress: Callable[[int], None]) -> str:
+    def drip(_objects: Objects, _file: File, _into: Path, progress: Callable[[int], None], _: object) -> str:
         begun.set()
         for n in range(3_000):
             progress((2 << 20) + n)
@@ -228,6 +228,89 @@ def test_what_is_stopped_looks_for_no_files_until_it_goes_on(
         workspace.data.stop_reading("sums", stopped=True)
     with pytest.raises(ClickpipeError, match="does not exist"):
         workspace.data.stop_reading("nothing", stopped=True)
+
+
+ODD = [
+    ("S3_ENDPOINT https://storage", "S3_ENDPOINT http://["),
+    ("S3_ENDPOINT https://storage", "S3_ENDPOINT http://[x]"),
+    ("S3_ENDPOINT https://storage", "S3_ENDPOINT http://a:port"),
+    ("S3_ENDPOINT https://storage", "S3_ENDPOINT http://a:99999"),
+    ("S3_ENDPOINT https://storage", "S3_ENDPOINT https://a\N{ACCOUNT OF}b"),
+    ("S3_SECRET b", "S3_ARN c"),
+    ("S3_REGION eu", "S3_REGION {{ tb_secret('odd', '\N{SNOWMAN}') }}"),
+    ("IMPORT_SCHEDULE @auto", "IMPORT_TABLE_ARN a\nIMPORT_EXPORT_BUCKET b"),
+    ("IMPORT_SCHEDULE @auto", "IMPORT_SCHEDULE * * * * *\nIMPORT_FROM_TIMESTAMP {{ tb_secret('odd', 'soon') }}"),
+    ("s3://bucket/in", "{{ tb_secret('odd', 's3://{') }}"),
+    ("TYPE s3", "TYPE gcs\nGCS_HMAC_ACCESS_ID a\nGCS_SERVICE_ACCOUNT_CREDENTIALS_JSON b"),
+]
+
+
+@pytest.mark.parametrize(("plain", "odd"), ODD)
+def test_a_workspace_with_odd_options_keeps_no_other_from_importing(
+    instance: Instance, workspace: Workspace, lake: TestBucket, watch: Watch, plain: str, odd: str
+) -> None:
+    files = lake.files()
+    connection = "TYPE s3\nS3_ENDPOINT https://storage\nS3_REGION eu\nS3_ACCESS_KEY a\nS3_SECRET b\n"
+    source = files["events.datasource"].replace(f"s3://{lake.name}", "s3://bucket")
+    assert plain in connection + source
+    changed = {"events.datasource": source.replace(plain, odd), "lake.connection": connection.replace(plain, odd)}
+    workspace.deploy({**files, **changed})
+    other = instance.workspaces.create(f"after_{workspace.id}")
+    try:
+        lake.put("in/a.csv", "id,n\na,1\n")
+        other.deploy(files)
+        watch.look()
+        [job] = instance.catalog.jobs.newest(other.id)
+        instance.jobs.wait(job.id)
+        assert ids(other) == ["a"]
+        assert "events" in watch.schedule.problems(workspace.id)
+    finally:
+        instance.workspaces.delete(other)
+
+
+def test_whatever_goes_wrong_in_a_workspace_keeps_no_other_from_importing(
+    instance: Instance, workspace: Workspace, lake: TestBucket, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = instance.workspaces.create(f"after_{workspace.id}")
+    try:
+        lake.put("in/a.csv", "id,n\na,1\n")
+        other.deploy(lake.files())
+        monkeypatch.setattr(workspace.data.buckets, "all", lambda: 1 / 0)
+        watch.look()
+        assert len(instance.catalog.jobs.newest(other.id)) == 1
+    finally:
+        instance.workspaces.delete(other)
+
+
+def test_the_schedule_stops_while_a_bucket_is_listed_without_an_end(
+    workspace: Workspace, lake: TestBucket, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = threading.Event()
+
+    def pages(_: Objects, __: Path, check: Callable[[], None]) -> Iterator[list[File]]:
+        while True:
+            began.set()
+            check()
+            yield []
+
+    monkeypatch.setattr(Objects, "pages", pages)
+    workspace.deploy(lake.files())
+    watch.schedule.look()
+    assert began.wait(60)
+    watch.schedule.close()  # a hang would be without an end
+
+
+def test_a_job_remembers_some_files_and_imports_all_oldest_first(
+    workspace: Workspace, lake: TestBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket_imports, "_LISTED", 2)
+    for name in "cabed":
+        lake.put(f"in/{name}.csv", f"id,n\n{name},1\n")
+    lake.put("in/bad.parquet", "no parquet")
+    workspace.deploy(lake.files())
+    job = sync(workspace)
+    assert (job.result["files"], job.result["files_done"], job.result["files_failed"]) == (6, 5, 1)
+    assert ids(workspace) == list("abcde")
 
 
 def test_once_is_once(workspace: Workspace, lake: TestBucket, watch: Watch) -> None:

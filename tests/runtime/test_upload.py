@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clickpipe.config import Settings
-from clickpipe.jobs import JobCancelled
+from clickpipe.jobs import JobCancelled, Report
 from clickpipe.runtime import upload
 
 
@@ -19,12 +19,20 @@ def test_a_job_ends_though_its_file_comes_byte_by_byte(tmp_path: Path, monkeypat
             progress((2 << 20) + n)
         return ""
 
+    def nothing(_url: str, _into: Path, *, check: Callable[[], None], **_: Any) -> str:
+        check()
+        return ""
+
     def cancelled(_: Mapping[str, Any]) -> None:
         raise JobCancelled
 
-    monkeypatch.setattr(upload, "fetch", drip)
     monkeypatch.setattr(upload, "_TELL", 0.0)
+    file = upload.Upload("events", tmp_path / "file", "csv", url="https://example.com/a.csv")
+    monkeypatch.setattr(upload, "fetch", drip)
     with pytest.raises(JobCancelled):
-        upload.Upload("events", tmp_path / "file", "csv", url="https://example.com/a.csv")._fetched(
-            Settings(), cancelled
-        )
+        file._fetched(Settings(), Report(cancelled))
+    monkeypatch.setattr(upload, "fetch", nothing)
+    ended = Report()
+    ended.cancelled = True
+    with pytest.raises(JobCancelled):
+        file._fetched(Settings(), ended)
