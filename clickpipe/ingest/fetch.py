@@ -132,7 +132,7 @@ class _Asked(NamedTuple):
 class _Deadline:
     """Closes the connection when the time is over, as a server may send headers byte by byte forever."""
 
-    def __init__(self, seconds: float, check: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, check: Callable[[], None] = lambda: None) -> None:
         self._until = time.monotonic() + seconds
         self._check = check
         self._reason: BaseException | None = None
