@@ -49,8 +49,12 @@ def sink_of(live: Live, pipe: str, secret: Callable[[str], str | None]) -> Sink:
 class Outgoing:
     """The bucket of a sink, to write to. Used by one thread at a time; methods raise ClickpipeError."""
 
-    def __init__(self, sink: Sink, *, private: bool, seconds: float) -> None:
-        """Allow addresses that are not public if `private`, and a file `seconds`."""
+    def __init__(self, sink: Sink, *, private: bool, seconds: float, check: Callable[[], None]) -> None:
+        """Allow addresses that are not public if `private`, and a file `seconds`.
+
+        `check` is called about twice a second while something is under way, and may raise.
+        """
+        self._check = check
         self._door = Door(sink.endpoint, sink.files.names.bucket, sink.access, writes=True)
         self._private, self._seconds = private, seconds
 
@@ -85,6 +89,7 @@ class Outgoing:
                 headers=headers,
                 explain=explain,
                 redirects=0,
+                check=self._check,
             )
             return scratch.read_bytes()
         except ClickpipeError as error:
@@ -97,7 +102,14 @@ class Outgoing:
         seconds = self._seconds if body else _SECONDS
         try:
             status = send(
-                method, url, private=self._private, seconds=seconds, headers=headers, body=body, explain=explain
+                method,
+                url,
+                private=self._private,
+                seconds=seconds,
+                headers=headers,
+                body=body,
+                explain=explain,
+                check=self._check,
             )
         except ClickpipeError as error:
             raise of_bucket(error) from None

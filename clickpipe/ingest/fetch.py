@@ -94,13 +94,15 @@ def send(
     headers: Mapping[str, str],
     body: Path | bytes = b"",
     explain: Callable[[bytes], str] = lambda _: "",
+    check: Callable[[], None] = lambda: None,
 ) -> int:
     """Send a file or bytes to a URL, or nothing as for DELETE; return the status: 2xx, or 404 as its server knows why.
 
-    Addresses are checked as in `fetch`, and nothing is followed. Raises ClickpipeError for any other status, if the
+    Addresses are checked as in `fetch`, and nothing is followed; `check` is called about twice a second, and may raise.
+    Raises ClickpipeError for any other status, if the
     server cannot be reached, or after `seconds`.
     """
-    with _Deadline(seconds) as deadline:
+    with _Deadline(seconds, check) as deadline:
         try:
             size = body.stat().st_size if isinstance(body, Path) else len(body)
             length = {"Content-Length": str(size)} if size or method == "PUT" else {}
@@ -132,7 +134,7 @@ class _Asked(NamedTuple):
 class _Deadline:
     """Closes the connection when the time is over, as a server may send headers byte by byte forever."""
 
-    def __init__(self, seconds: float, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, seconds: float, check: Callable[[], None]) -> None:
         self._until = time.monotonic() + seconds
         self._check = check
         self._reason: BaseException | None = None

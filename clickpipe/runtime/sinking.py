@@ -130,7 +130,8 @@ class Sinks:
         services, names = self._services, sink.files.names
         replaces = sink.files.replaces if mode is None else _MODES[mode]
         private = services.settings.import_private_urls == "allow"
-        outgoing = Outgoing(sink, private=private, seconds=services.settings.import_max_seconds)
+        seconds = services.settings.import_max_seconds
+        outgoing = Outgoing(sink, private=private, seconds=seconds, check=report.check)
         live = self._tables.live()
         bound = bind(
             services.engine,

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import random
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -306,6 +307,40 @@ def test_private_addresses_are_refused(
     job = run(workspace)
     assert (job.status, "leads to an address that is not public" in job.error) == ("error", True)
     assert lake.names() == []
+
+
+@pytest.mark.parametrize("asked", ["HEAD", "PUT"])
+def test_a_run_that_waits_for_its_bucket_can_be_cancelled(
+    workspace: Workspace, lake: TestBucket, instance: Instance, asked: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        files = project(lake, "all", **({"EXPORT_STRATEGY": "replace"} if asked == "PUT" else {}))
+        files["lake.connection"] = files["lake.connection"].replace(lake.url, url)
+        deployed(workspace, files)
+        job = workspace.sinks.start("out", {})
+
+        def take() -> socket.socket:
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            connection.settimeout(60)
+            return connection
+
+        with take() as first:
+            method = first.recv(4)
+            if asked == "PUT":  # first it looks for the last manifest
+                first.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                with take() as second:
+                    method = second.recv(4)
+                    instance.jobs.cancel(job)
+                    instance.jobs.wait(job.id, 60)
+            else:
+                instance.jobs.cancel(job)
+                instance.jobs.wait(job.id, 60)
+        assert method.strip().decode() == asked
+        found = instance.catalog.jobs.get(workspace.id, job.id)
+        assert found is not None
+        assert found.status == "cancelled"
 
 
 RUNS = """
