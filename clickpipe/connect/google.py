@@ -8,13 +8,19 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from clickpipe.diagnostics import ClickpipeError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 _TOKENS = "https://oauth2.googleapis.com/token"
 _SCOPES = "https://www.googleapis.com/auth/devstorage."
 _SECONDS, _SPARE = 3600, 300.0  # of a token; how long before its end there is a new one
 _TIMEOUT = 30.0
+_LONGEST = 1_800  # characters of a key: those of 2,048 bits have 1,704
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,26 @@ class Tokens:
     def _signed(self) -> str:
         import jwt
 
+        if len(self._account.key) > _LONGEST:
+            message = "The private key of the service account is longer than those that Google gives out (2,048 bits)."
+            raise ClickpipeError(message, code="bad_connection")
+        if (key := _key(self._account.key)) is None:
+            message = "The private key of the service account cannot be read."
+            raise ClickpipeError(message, code="bad_connection")
         now = int(time.time())
         claims = {"iss": self._account.email, "scope": self._scope, "aud": _TOKENS, "iat": now, "exp": now + _SECONDS}
-        try:
-            return jwt.encode(claims, self._account.key, algorithm="RS256")
-        except (ValueError, TypeError, jwt.PyJWTError):
-            message = "The private key of the service account cannot be read."
-            raise ClickpipeError(message, code="bad_connection") from None
+        return jwt.encode(claims, key, algorithm="RS256")
+
+
+@lru_cache(256)
+def _key(pem: str) -> RSAPrivateKey | None:
+    """Return a private key, None if it is none. To check its numbers takes time in which no other thread goes on."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, RSAPrivateKey) else None

@@ -133,3 +133,20 @@ def test_a_broken_key(service: Google, tmp_path: Path, key: str) -> None:
 
 def test_no_secret_is_shown(service: Google) -> None:
     assert "PRIVATE" not in repr(objects(service).bucket)
+
+
+def test_a_key_is_checked_once(service: Google, tmp_path: Path) -> None:
+    """The check takes time in which no other thread of the server goes on."""
+    google._key.cache_clear()
+    broken = PEM.replace("M", "N")
+    for _ in range(3):
+        list(objects(service).pages(tmp_path / "page"))
+        with pytest.raises(ClickpipeError, match="cannot be read"):
+            list(objects(service, broken).pages(tmp_path / "page"))
+    assert google._key.cache_info().misses == 2
+
+
+def test_a_key_that_takes_long_to_check_is_not_read(service: Google, tmp_path: Path) -> None:
+    key = f"-----BEGIN RSA PRIVATE KEY-----\n{'A' * 2000}\n-----END RSA PRIVATE KEY-----\n"
+    with pytest.raises(ClickpipeError, match="longer than those that Google gives out"):
+        list(objects(service, key).pages(tmp_path / "page"))
