@@ -12,6 +12,9 @@ from clickpipe.sql import quote_literal
 
 _DATETIME = re.compile(r"^DateTime(?:\(\s*('[^']*')\s*\))?$")
 _DATETIME64 = re.compile(r"^DateTime64\(\s*(\d+)\s*(?:,\s*('[^']*')\s*)?\)$")
+_TIME_OF_DAY = re.compile(r"^Time(?:64\(\s*(\d+)\s*\)|64)?$")
+_LONGEST_TIME = 3_600_000  # seconds: 999:59:59 is the last time, and casts stop there
+_SECONDS = r"'^[+-]?[0-9]+([.][0-9]*)?$'"
 _LAST_DAY = 2**16 - 1
 _DAYS = (-25_567, 120_529)  # range of Date32: 1900 to 2299
 _FEW_DIGITS = r"'^[+-]?[0-9]{1,8}([.][0-9]*)?$'"  # a number, to be read as seconds regardless of its size
@@ -28,7 +31,7 @@ def number_by_its_looks(raw: str) -> str:
 
 
 def time_of(own: str, raw: str, number: str) -> str | None:
-    """Return SQL that converts a string to Date, Date32, DateTime or DateTime64; None for another type.
+    """Return SQL that converts a string to a date, a time or both; None for another type.
 
     `number` is an SQL condition: whether the value is a JSON number.
     """
@@ -38,6 +41,8 @@ def time_of(own: str, raw: str, number: str) -> str | None:
         return f"accurateCastOrNull(toInt64({moment}), {quote_literal(own)})"
     if match := _DATETIME64.match(own):
         return _moment(raw, number, match[1], f", {match[2]}" if match[2] else "")
+    if _TIME_OF_DAY.match(own):
+        return _time_of_day(own, raw)
     if own not in {"Date", "Date32"}:
         return None
     small, large = (0, _LAST_DAY) if own == "Date" else _DAYS
@@ -48,6 +53,17 @@ def time_of(own: str, raw: str, number: str) -> str | None:
         day = f"if(toInt32({day}) BETWEEN 0 AND {_LAST_DAY}, toDate({day}), NULL)"
     cut = f"match({raw}, {_CUT_DAY}) AND ({number})"
     return f"multiIf({by_number}, CAST({days}, 'Nullable({own})'), {cut}, NULL, {day})"
+
+
+def _time_of_day(own: str, raw: str) -> str:
+    """Return SQL that parses a string as hours, minutes and seconds, or as seconds if it is a number.
+
+    ClickHouse's parser takes numbers of one and two digits only.
+    """
+    seconds = f"toInt32OrNull({raw})" if own == "Time" else f"toDecimal64OrNull({raw}, 9)"
+    within = f"if(abs({seconds}) < {_LONGEST_TIME}, {seconds}, NULL)"
+    by_number = f"CAST({within}, {quote_literal(f'Nullable({own})')})"
+    return f"if(match({raw}, {_SECONDS}), {by_number}, accurateCastOrNull({raw}, {quote_literal(own)}))"
 
 
 def _moment(raw: str, number: str, scale: str, zone: str) -> str:

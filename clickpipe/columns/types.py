@@ -106,6 +106,8 @@ def is_array(type_: str) -> bool:
 
 def is_nullable(type_: str) -> bool:
     """Return whether a type accepts NULL."""
+    if match := _SIMPLE.match(type_.strip()):
+        return is_nullable(match[1])
     return re.match(r"^\s*(LowCardinality\(\s*)?Nullable\(", type_) is not None or base(type_).startswith(_NULL_WITHIN)
 
 

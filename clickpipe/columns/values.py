@@ -22,7 +22,9 @@ from clickpipe.columns.types import (
 )
 from clickpipe.sql import quote_literal
 
+_WIDE = re.compile(r"^U?Int(?:128|256)$")
 _FIXED = re.compile(r"^FixedString\(\s*(\d+)\s*\)$")
+_FITS_WIDE = 39  # characters: fewer are in the range of every type of 128 bits
 _VARIABLE = re.compile(r"\bx(\d+)\b")
 _ANY_JSON = re.compile(r"^(?:Variant\(|Dynamic|Geometry)")
 _SEES_QUOTES = re.compile(r"\b(?:Variant|Dynamic|Geometry|Date|DateTime|Date32|DateTime64)\b")
@@ -91,7 +93,11 @@ def _scalar(own: str, raw: Raw) -> str:
         text = f"if(countSubstrings({text}, '.') > 1, NULL, {text})"
     if own == "UInt8":  # projects store booleans in it
         text = f"multiIf({text} = 'true', '1', {text} = 'false', '0', {text})"
-    return f"accurateCastOrNull({text}, {quote_literal(own)})"
+    parsed = f"accurateCastOrNull({text}, {quote_literal(own)})"
+    if _WIDE.match(own):  # ClickHouse lets what is too large overflow
+        digits = f"replaceRegexpOne({text}, '^[+]?(-?)0*([0-9])', '\\\\1\\\\2')"
+        return f"if(length({text}) < {_FITS_WIDE} OR toString({parsed}) = {digits}, {parsed}, NULL)"
+    return parsed
 
 
 def _any_json(own: str, raw: Raw) -> Judgement:

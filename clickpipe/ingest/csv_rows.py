@@ -147,13 +147,23 @@ def _shown(row: list[str]) -> bytes:
 class CsvTexts:
     """SQL for each column's text in CSV records, as `Texts` holds it for lines of JSON."""
 
-    columns: tuple[str, ...]
+    texts: tuple[str, ...]
     parsed: tuple[bool, ...]
     numbers: tuple[str, ...] = ()
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the texts in what `read` returns."""
+        return tuple(f"t{number}" for number in range(len(self.texts)))
+
     def read(self, lines: str) -> str:
-        """Return the SELECT that provides what `columns` use."""
-        return f"SELECT * FROM {lines}"
+        """Return the SELECT that provides `columns`.
+
+        The texts have names of their own there: ClickHouse repeats an alias wherever it is used, and tuples within
+        tuples use a text so often that the statement would be too long.
+        """
+        named = [f"{text} AS {name}" for text, name in zip(self.texts, self.columns, strict=True)]
+        return f"SELECT {', '.join(['import_id', 'line', *named])} FROM {lines}"
 
 
 def csv_texts(source: DataSource, layout: Layout) -> CsvTexts:
@@ -173,7 +183,8 @@ def _text(column: Column, layout: Layout) -> str:
     if base(column.type).startswith(("String", "FixedString")):
         return f"nullIf({field}, '\\\\N')"
     text = f"nullIf(nullIf(trim(BOTH ' \\t' FROM {field}), ''), '\\\\N')"
-    return f"if(isValidJSON(ifNull({text}, '')), {text}, {_as_json(text)})" if holder(own) else text
+    is_json = f"isNull({text}) OR isValidJSON(assumeNotNull({text}))"
+    return f"if({is_json}, {text}, {_as_json(text)})" if holder(own) else text
 
 
 def _as_json(text: str) -> str:

@@ -76,7 +76,8 @@ class Field:
             found = self.parsed if self.takes_null else f"assumeNotNull({self.parsed})"
         else:
             found = f"tupleElement({self.parsed}, 1)"
-            found = f"if(isNull({self.raw}), NULL, {found})" if self.column.nullable else found
+            own_null = takes_json(type_)  # a Variant's NULL is one of its values
+            found = f"if(isNull({self.raw}), NULL, {found})" if self.takes_null and not own_null else found
         as_it_is = {"String", self.judgement.type} if not self.column.nullable else {f"Nullable({self.judgement.type})"}
         present = found if type_ in as_it_is or nested_fields(type_) else f"CAST({found}, {quote_literal(type_)})"
         default = self.column.default

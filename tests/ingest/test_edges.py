@@ -1,0 +1,109 @@
+"""Values at the edges of a type, by every way in: stored exactly as sent, or in quarantine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clickpipe.ingest import Dialect, lines_of, read_file
+from clickpipe.runtime import Instance, Workspace
+
+INTEGERS = {f"{sign}Int{bits}": (0 if sign else -(2 ** (bits - 1)), 2 ** (bits - (not sign)) - 1)
+            for bits in (8, 16, 32, 64, 128, 256) for sign in ("", "U")}  # fmt: skip
+SECONDS = {
+    "Time": {"0": "00:00:00", "99": "00:01:39", "100": "00:01:40", "3600": "01:00:00", "-3600": "-01:00:00",
+             "3599999": "999:59:59", "-3599999": "-999:59:59", "3600000": None, "-3600000": None, "3600.5": None,
+             "99999999999": None},
+    "Time64(3)": {"0": "00:00:00.000", "5.5": "00:00:05.500", "3600": "01:00:00.000", "-3600.25": "-01:00:00.250",
+                  "3599999.999": "999:59:59.999", "3600000": None, "-3600000": None, "99999999999": None},
+}  # fmt: skip
+# A type, and what it takes for a missing value. One within another has a text that is used very often.
+MISSING = {
+    "Array(Int32)": "[]",
+    "Array(Enum8('x' = 1))": "[]",
+    "SimpleAggregateFunction(groupArrayArray, Array(String))": "[]",
+    "SimpleAggregateFunction(any, Nullable(Int32))": None,
+    "SimpleAggregateFunction(anyLast, LowCardinality(Nullable(String)))": None,
+    "Nullable(Tuple(a Int32, b String))": None,
+    "Nullable(JSON)": None,
+}
+DEEP = {
+    "Tuple(a Nullable(Int32), `b.c` String, d Tuple(e Date, f Enum8('q' = 1)))": (
+        '{"a": 1, "b.c": "x", "d": {"e": "2026-01-31", "f": "q"}}',
+        "(1,'x',('2026-01-31','q'))",
+    ),
+    "Array(Tuple(a String, b Array(Tuple(c Int32, d Map(String, Float64)))))": (
+        '[{"a": "x", "b": [{"c": 1, "d": {"k": 1.5}}]}]',
+        "[('x',[(1,{'k':1.5})])]",
+    ),
+}
+TYPES = (*INTEGERS, *SECONDS, *MISSING, *DEEP)
+
+
+@pytest.fixture(scope="module")
+def edges(instance: Instance) -> Iterator[Workspace]:
+    workspace = instance.workspaces.create("edges")
+    schema = "SCHEMA >\n    id UInt32 `json:$.id`,\n    v {} `json:$.v`\n\nENGINE_SORTING_KEY id\n"
+    workspace.deploy({f"e{n}.datasource": schema.format(type_) for n, type_ in enumerate(TYPES)})
+    yield workspace
+    instance.workspaces.delete(workspace)
+
+
+def stored(workspace: Workspace, path: Path, type_: str, values: Mapping[str, Any], way: str) -> dict[str, Any]:
+    """Send values (JSON, or with `csv` fields); return what each is stored as, or "refused"."""
+    name = f"e{TYPES.index(type_)}"
+    workspace.data.truncate(name)
+    workspace.data.truncate(f"{name}_quarantine")
+    lines = [f'{{"id":{number},"v":{value}}}' for number, value in enumerate(values)]
+    if way == "events":
+        workspace.data.submit(name, lines_of("\n".join(lines).encode())).result()
+    else:
+        out = io.StringIO()
+        csv.writer(out).writerows([("id", "v"), *enumerate(values)])
+        file = path / f"file.{way}"
+        file.write_text("\n".join(lines) if way == "ndjson" else out.getvalue(), encoding="utf-8")
+        source = workspace.queries.live().compiled.data_sources[name]
+        with read_file(file, way, source, Dialect()) as rows:
+            workspace.append(name, rows)
+    found = {row["id"]: row["text"] for row in workspace.sql(f"SELECT id, toString(v) AS text FROM {name}")}
+    kept = {int(row["id"]) for row in workspace.sql(f"SELECT id FROM {name}_quarantine")}
+    assert not kept & found.keys()
+    return {value: found.get(n, "refused" if n in kept else "lost") for n, value in enumerate(values)}
+
+
+@pytest.mark.parametrize("way", ["events", "ndjson", "csv"])
+@pytest.mark.parametrize("type_", INTEGERS)
+def test_no_integer_overflows(edges: Workspace, tmp_path: Path, type_: str, way: str) -> None:
+    low, high = INTEGERS[type_]
+    inside, outside = (low, low + 1, high - 1, high), (low - 1, high + 1, high * 10, -high - 2, high**2)
+    wanted = {str(number): str(number) for number in inside} | dict.fromkeys(map(str, outside), "refused")
+    assert stored(edges, tmp_path, type_, wanted, way) == wanted
+
+
+@pytest.mark.parametrize("way", ["events", "ndjson", "csv"])
+@pytest.mark.parametrize("type_", SECONDS)
+def test_a_number_is_seconds_in_a_time_of_day(edges: Workspace, tmp_path: Path, type_: str, way: str) -> None:
+    wanted = {number: text or "refused" for number, text in SECONDS[type_].items()}
+    assert stored(edges, tmp_path, type_, wanted, way) == wanted
+
+
+@pytest.mark.parametrize("way", ["events", "ndjson", "csv"])
+@pytest.mark.parametrize("type_", MISSING)
+def test_no_value(edges: Workspace, tmp_path: Path, type_: str, way: str) -> None:
+    value = "\\N" if way == "csv" else "null"
+    assert stored(edges, tmp_path, type_, {value: None}, way) == {value: MISSING[type_]}
+
+
+@pytest.mark.parametrize("way", ["events", "ndjson", "csv"])
+@pytest.mark.parametrize("type_", DEEP)
+def test_tuples_within_tuples(edges: Workspace, tmp_path: Path, type_: str, way: str) -> None:
+    value, text = DEEP[type_]
+    ways = [value, json.dumps(json.loads(value), separators=(",", ":"))]
+    wanted = dict.fromkeys([*ways, text] if way == "csv" else ways, text) | {"{}": "refused"}
+    assert stored(edges, tmp_path, type_, wanted, way) == wanted
