@@ -1,6 +1,7 @@
-"""Threads for what would block an event loop, and results of other threads, awaited."""
+"""Threads for what would block an event loop, results of other threads, awaited, and turns among threads."""
 
 from clickpipe.concurrency.threads import EACH, in_thread, of_workspace, unless_short
+from clickpipe.concurrency.turns import Turns
 from clickpipe.concurrency.waiting import result_of
 
-__all__ = ["EACH", "in_thread", "of_workspace", "result_of", "unless_short"]
+__all__ = ["EACH", "Turns", "in_thread", "of_workspace", "result_of", "unless_short"]

@@ -4,7 +4,7 @@ from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasou
 from clickpipe.ingest.body import Lines, decompress, lines_of
 from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.charset import in_utf8, is_charset
-from clickpipe.ingest.deletions import Deleter, DeletionTurns, DeletionUnfinished
+from clickpipe.ingest.deletions import Deleter, DeletionUnfinished
 from clickpipe.ingest.dialect import Dialect
 from clickpipe.ingest.fetch import fetch, is_public, send
 from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
@@ -29,7 +29,6 @@ __all__ = [
     "PLAIN",
     "Analysis",
     "Deleter",
-    "DeletionTurns",
     "DeletionUnfinished",
     "DeployedTables",
     "Dialect",

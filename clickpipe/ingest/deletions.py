@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from types import MappingProxyType
 from uuid import uuid4
 
@@ -23,7 +22,6 @@ from clickpipe.observe import IngestionLog
 from clickpipe.query import shown_error
 from clickpipe.sql import count_selects, quote_identifier, read_tree, subqueries
 
-_AGAIN = 0.1  # seconds between looks whether it is a deletion's turn
 _MOST_KEPT = 50_000_000  # rows of a sub-query
 _NOTHING = re.compile(r"\bNothing\b")  # the type of NULL and [], which no table can have
 NO_SETTINGS: Settings = MappingProxyType({})
@@ -31,30 +29,6 @@ NO_SETTINGS: Settings = MappingProxyType({})
 
 class DeletionUnfinished(ClickpipeError):
     """A deletion ended after it had begun: some of its rows may be deleted, the others are still there."""
-
-
-class DeletionTurns:
-    """Lets each owner (a workspace and its previews) have one deletion at a time; its others wait for that one."""
-
-    def __init__(self) -> None:
-        """Start with nobody's."""
-        self._busy: set[str] = set()
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def turn(self, owner: str, check: Callable[[], None]) -> Iterator[None]:
-        """Wait for the owner's turn, and keep it within the block; `check` may raise while it waits."""
-        with self._changed:
-            while owner in self._busy:
-                check()
-                self._changed.wait(_AGAIN)
-            self._busy.add(owner)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._busy.discard(owner)
-                self._changed.notify_all()
 
 
 class Deleter:

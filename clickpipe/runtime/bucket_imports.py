@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,6 +12,7 @@ from heapq import nsmallest
 from typing import Any
 
 from clickpipe.catalog import DONE, FAILED, WORKING, Entry, Job
+from clickpipe.concurrency import Turns
 from clickpipe.connect import Bucket, File, Objects, buckets_of
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.engine import EngineError
@@ -24,7 +24,6 @@ from clickpipe.runtime.tables import LiveTables
 from clickpipe.runtime.upload import encoding_of
 
 BUCKET = "bucket"  # in the parameters of an import job that takes its files from a bucket
-_AGAIN = 0.2  # seconds
 _IN_VAIN = 3  # files that cannot be fetched, one after another, end a job
 _LISTED = 50_000  # files that a job remembers at once
 _TELL = 64 << 20  # bytes fetched between two reports
@@ -79,7 +78,7 @@ class BucketImports:
         self._id = tables.workspace
         self._lock = threading.Lock()
         self._jobs: dict[str, str] = {}
-        self._locks: dict[str, threading.Lock] = {}
+        self._turns = Turns()
 
     def all(self) -> Iterator[Bucket | tuple[str, ClickpipeError]]:
         """Yield the buckets of the live deployment; for one that cannot be read, its data source and the error."""
@@ -135,22 +134,10 @@ class BucketImports:
         """
 
         def work(report: Report) -> Mapping[str, Any]:
-            with self._alone(name, report):
+            with self._turns.turn(name, report.check):
                 return self._import(self._objects(self.bucket(name)), report, again=again)
 
         return work
-
-    @contextmanager
-    def _alone(self, name: str, report: Report) -> Iterator[None]:
-        """Wait for another job of the data source; within the block, there is none."""
-        with self._lock:
-            lock = self._locks.setdefault(name, threading.Lock())
-        while not lock.acquire(timeout=_AGAIN):
-            report.check()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _objects(self, bucket: Bucket) -> Objects:
         settings = self._services.settings

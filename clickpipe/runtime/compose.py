@@ -14,12 +14,13 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from clickpipe.auth import TokenIndex
 from clickpipe.bus import Bus, DeploymentPromoted, JobChanged, RowsReplaced
 from clickpipe.catalog import Catalog, Registry, SecretValues
+from clickpipe.concurrency import Turns
 from clickpipe.config import Cipher, Settings, available_memory
 from clickpipe.connect import GAUGES, Consumers
 from clickpipe.deploy import Standbys
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EmbeddedEngine, Engine, EngineError
-from clickpipe.ingest import DeletionTurns, Ingester, WriteAheadLog
+from clickpipe.ingest import Ingester, WriteAheadLog
 from clickpipe.jobs import CopySchedule, JobRunner
 from clickpipe.observe import IngestionLog, KafkaLog, Metrics, QueryLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, ResultCache
@@ -191,7 +192,7 @@ def _open_services(
         storage_log,
         ingestion_log,
         ingester,
-        DeletionTurns(),
+        Turns(),
         jobs,
         ConcurrencyLimiter(engine, settings.workers, settings.query_queue, memory),
         ResultCache(settings.cache_max_bytes),

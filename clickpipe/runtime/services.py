@@ -9,10 +9,11 @@ from anyio.from_thread import BlockingPortal
 from clickpipe.auth import TokenIndex
 from clickpipe.bus import Bus
 from clickpipe.catalog import Catalog, Registry, SecretValues
+from clickpipe.concurrency import Turns
 from clickpipe.config import Settings
 from clickpipe.deploy import Standbys
 from clickpipe.engine import Engine
-from clickpipe.ingest import DeletionTurns, Ingester
+from clickpipe.ingest import Ingester
 from clickpipe.jobs import JobRunner
 from clickpipe.observe import IngestionLog, ServiceLog, StorageLog
 from clickpipe.query import ConcurrencyLimiter, ResultCache
@@ -35,7 +36,7 @@ class Services:
     storage_log: StorageLog
     ingestion_log: IngestionLog
     ingester: Ingester
-    deletion_turns: DeletionTurns
+    deletion_turns: Turns
     jobs: JobRunner
     limiter: ConcurrencyLimiter
     result_cache: ResultCache

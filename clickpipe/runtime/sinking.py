@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 from clickpipe.catalog import Job
 from clickpipe.compiler import SinkPipe
+from clickpipe.concurrency import Turns
 from clickpipe.connect import Outgoing, Sink, sink_of
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
@@ -25,7 +24,6 @@ from clickpipe.query import shown_error
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.tables import LiveTables
 
-_AGAIN = 0.2  # seconds
 _MODES = {"append": False, "replace": True}
 
 
@@ -38,8 +36,7 @@ class Sinks:
         self._tables = tables
         self._id = tables.workspace
         self._log = SinkLog(services.service_log, services.registry)
-        self._lock = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
+        self._turns = Turns()
 
     def start(self, name: str, values: Mapping[str, Any], mode: str | None = None) -> Job:
         """Start a sink as a job; `mode` is append or replace if not as its datafile says.
@@ -97,7 +94,7 @@ class Sinks:
             "options": {option: word.text for option, word in pipe.export.items()},
         }
         try:
-            with self._alone(name, report):
+            with self._turns.turn(name, report.check):
                 sink = self._sink(name)
                 told["service"] = sink.service
                 done = self._export(sink, values, mode, before or {}, report)
@@ -110,18 +107,6 @@ class Sinks:
         told |= {"rows": done["rows"], "size": done["bytes"], "files": files}
         self._log.ran(self._id, name, report.job_id, seconds=time.monotonic() - started, **told)
         return done
-
-    @contextmanager
-    def _alone(self, name: str, report: Report) -> Iterator[None]:
-        """Wait for another run of the sink; within the block, there is none."""
-        with self._lock:
-            lock = self._locks.setdefault(name, threading.Lock())
-        while not lock.acquire(timeout=_AGAIN):
-            report.check()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _export(
         self, sink: Sink, values: Mapping[str, Any], mode: str | None, before: Mapping[str, Any], report: Report
