@@ -11,6 +11,7 @@ from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.data_files import ended
 from clickpipe.cli.endpoints import parse_params
 from clickpipe.cli.output import plural, print_json, print_table, progress, say
+from clickpipe.cli.schedules import add_pause_and_resume
 
 _NAMES = ("kind", "status", "resource", "created_at", "updated_at", "error", "rows", "quarantine_rows")
 
@@ -144,19 +145,4 @@ def run_copy(
         click.echo(found["id"])
 
 
-@copy.command("pause")
-@click.argument("pipe")
-@server_options
-def pause_copy(host: str | None, token: str | None, *, pipe: str) -> None:
-    """Pause a schedule: no run starts until it is resumed. `copy run` still works."""
-    connect(host, token).request("POST", f"/v0/pipes/{quote(pipe, safe='')}/copy/pause")
-    say(f"{pipe} is paused")
-
-
-@copy.command("resume")
-@click.argument("pipe")
-@server_options
-def resume_copy(host: str | None, token: str | None, *, pipe: str) -> None:
-    """Resume a schedule. Missed runs are not made up."""
-    connect(host, token).request("POST", f"/v0/pipes/{quote(pipe, safe='')}/copy/resume")
-    say(f"{pipe} runs on its schedule again")
+add_pause_and_resume(copy, "copy")

@@ -11,6 +11,7 @@ from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.data_files import ended
 from clickpipe.cli.endpoints import parse_params
 from clickpipe.cli.output import plural, print_json, print_table, progress, say
+from clickpipe.cli.schedules import add_pause_and_resume
 
 
 @click.group(short_help="Sinks: run, pause, resume.")
@@ -81,19 +82,4 @@ def run_sink(
         click.echo(found["id"])
 
 
-@sink.command("pause")
-@click.argument("pipe")
-@server_options
-def pause_sink(host: str | None, token: str | None, *, pipe: str) -> None:
-    """Pause a schedule: no run starts until it is resumed. `sink run` still works."""
-    connect(host, token).request("POST", f"/v0/pipes/{quote(pipe, safe='')}/sink/pause")
-    say(f"{pipe} is paused")
-
-
-@sink.command("resume")
-@click.argument("pipe")
-@server_options
-def resume_sink(host: str | None, token: str | None, *, pipe: str) -> None:
-    """Resume a schedule. Missed runs are not made up."""
-    connect(host, token).request("POST", f"/v0/pipes/{quote(pipe, safe='')}/sink/resume")
-    say(f"{pipe} runs on its schedule again")
+add_pause_and_resume(sink, "sink")
