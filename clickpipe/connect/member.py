@@ -6,10 +6,12 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message as Received, TopicPartition
 
 from clickpipe.connect.backlog import Backlog
+from clickpipe.connect.login import Tokens
 from clickpipe.connect.reach import Reach, hosts_of
 from clickpipe.connect.start import Committed, begin
 from clickpipe.connect.teller import Teller
@@ -41,7 +43,12 @@ class Member:
         if (problem := topic.tls.problem()) is not None:
             raise ClickpipeError(f"{problem[1]}.", code="bad_connection")
         reach.require(hosts_of(str(topic.settings["bootstrap.servers"])))
-        self._consumer = Consumer({**topic.settings, "error_cb": self._on_error}, logger=_QUIET)
+        self._tokens = Tokens(topic.login, reach.check) if topic.login is not None else None
+        login: dict[str, Any] = {}
+        if self._tokens is not None:
+            self._tokens.get()  # fails here with a reason, and in librdkafka after ten seconds without one
+            login["oauth_cb"] = self._tokens.get
+        self._consumer = Consumer({**topic.settings, **login, "error_cb": self._on_error}, logger=_QUIET)
         try:
             self.source = self._name()
             self._consumer.subscribe(
@@ -181,7 +188,8 @@ class Member:
         self._backlog.place({})
 
     def _on_error(self, error: KafkaError) -> None:
-        self._teller.problem(error.str())
+        no_token = self._tokens.problem if self._tokens is not None else ""
+        self._teller.problem(no_token or error.str())
 
 
 def is_done(pending: Future[IngestResult], seconds: float) -> bool:

@@ -1,14 +1,14 @@
-"""Which addresses a Kafka data source may have the server connect to.
+"""Which addresses a Kafka data source may have the server connect to: brokers, registries, givers of tokens.
 
-Names are looked up before librdkafka does it again, so this stops whoever names an address, not a name server that
-answers in two ways: docs/security.md says what holds.
+Names of brokers are looked up before librdkafka does it again, so this stops whoever names an address, not a name
+server that answers in two ways: docs/security.md says what holds.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clickpipe.catalog import DEFAULT_WORKSPACE, Registry
@@ -22,9 +22,9 @@ _METADATA = frozenset(
     map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
 _IN_IPV6 = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b::/96", "::ffff:0:0:0/96")))  # an IPv4 address at the end
-_NEVER = "the broker '{}' has a link-local address, or one where a cloud keeps its credentials: no setting allows these"
+_NEVER = "the host '{}' has a link-local address, or one where a cloud keeps its credentials: no setting allows these"
 _PRIVATE = (
-    "the broker '{}' has an address that is not public. The server's setting kafka_hosts lists the hosts of brokers "
+    "the host '{}' has an address that is not public. The server's setting kafka_hosts lists the hosts "
     "for which that is allowed (docs/kafka.md)"
 )
 
@@ -39,11 +39,18 @@ class Reach:
     def require(self, hosts: Iterable[str]) -> None:
         """Raise ClickpipeError if a host's addresses are not all allowed. One that has none is for Kafka to report."""
         for host in hosts:
-            for address in _addresses(host):
-                if _is_never_allowed(address):
-                    raise ClickpipeError(_NEVER.format(host), code="private_address")
-                if not self.private and not is_public(str(address)) and not self._lists(host, address):
-                    raise ClickpipeError(_PRIVATE.format(host), code="private_address")
+            self._check(host, _addresses(host))
+
+    def check(self, host: str, addresses: Sequence[str]) -> None:
+        """Raise ClickpipeError if a host's addresses are not all allowed."""
+        self._check(host, [ipaddress.ip_address(address.partition("%")[0]) for address in addresses])
+
+    def _check(self, host: str, addresses: Iterable[_Address]) -> None:
+        for address in addresses:
+            if _is_never_allowed(address):
+                raise ClickpipeError(_NEVER.format(host), code="private_address")
+            if not self.private and not is_public(str(address)) and not self._lists(host, address):
+                raise ClickpipeError(_PRIVATE.format(host), code="private_address")
 
     def _lists(self, host: str, address: _Address) -> bool:
         return bool(self.hosts & {"*", host.lower(), str(address)}) or any(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from clickpipe.catalog import Live
+from clickpipe.connect.login import Login
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Stored
 from clickpipe.project import (
@@ -30,6 +31,7 @@ FIXED: dict[str, str | int | bool] = {
     "session.timeout.ms": 10_000,  # how long others wait for the partitions of a killed member
     "heartbeat.interval.ms": 1_000,
 }
+_OAUTH = "KAFKA_SASL_OAUTHBEARER"
 _SECRET_OPTIONS = ("KAFKA_KEY", "KAFKA_SECRET", "KAFKA_SSL_KEY_PEM", "KAFKA_SSL_KEY_PASSWORD")
 
 
@@ -38,8 +40,8 @@ class Topic:
     """A topic that a data source reads as a member of `group`.
 
     `reset` (latest, earliest or error) says where to start a partition that the group has never read. `settings` are
-    librdkafka's; `tls` is what of them is to be checked before it is used; `hidden` lists the secrets in them, which
-    must not be shown.
+    librdkafka's; `tls` is what of them is to be checked before it is used; `login` says where tokens come from,
+    for OAUTHBEARER; `hidden` lists the secrets, which must not be shown.
     """
 
     workspace: str
@@ -51,6 +53,7 @@ class Topic:
     settings: Mapping[str, str | int | bool] = field(repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
     tls: Tls = field(default_factory=Tls)
+    login: Login | None = None
 
 
 def topics_of(
@@ -97,6 +100,7 @@ def _topic(
             for secret in _hidden(filled[name])
         ),
         tls_of(filled) if _protocol(filled).endswith("SSL") else Tls(),
+        _login(filled) if _by_token(filled) else None,
     )
 
 
@@ -116,7 +120,8 @@ def _settings(options: Mapping[str, str]) -> dict[str, str | int | bool]:
             )
             raise ClickpipeError(message, code="bad_connection")
         settings["sasl.mechanisms"] = options.get("KAFKA_SASL_MECHANISM", "PLAIN").upper()
-        settings["sasl.username"], settings["sasl.password"] = options["KAFKA_KEY"], options["KAFKA_SECRET"]
+        if not _by_token(options):
+            settings["sasl.username"], settings["sasl.password"] = options["KAFKA_KEY"], options["KAFKA_SECRET"]
     if protocol.endswith("SSL"):
         settings |= _tls_settings(tls_of(options))
     return settings
@@ -129,6 +134,22 @@ def _hidden(value: str) -> list[str]:
 
 def _protocol(options: Mapping[str, str]) -> str:
     return options.get("KAFKA_SECURITY_PROTOCOL", "SASL_SSL").upper()
+
+
+def _by_token(options: Mapping[str, str]) -> bool:
+    return _protocol(options).startswith("SASL") and options.get("KAFKA_SASL_MECHANISM", "").upper() == "OAUTHBEARER"
+
+
+def _login(options: Mapping[str, str]) -> Login:
+    pairs = (pair.partition("=") for pair in options.get(f"{_OAUTH}_EXTENSIONS", "").split(",") if pair.strip())
+    return Login(
+        options[f"{_OAUTH}_TOKEN_ENDPOINT_URL"],
+        options["KAFKA_KEY"],
+        options["KAFKA_SECRET"],
+        options.get(f"{_OAUTH}_SCOPE", ""),
+        tuple((name.strip(), value.strip()) for name, _, value in pairs),
+        tls_of(options).ca,
+    )
 
 
 def _tls_settings(tls: Tls) -> dict[str, str]:

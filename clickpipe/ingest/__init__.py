@@ -6,7 +6,7 @@ from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.charset import in_utf8, is_charset
 from clickpipe.ingest.deletions import Deleter, DeletionUnfinished
 from clickpipe.ingest.dialect import Dialect
-from clickpipe.ingest.fetch import fetch, is_public, send
+from clickpipe.ingest.fetch import Check, ask, fetch, send
 from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
 from clickpipe.ingest.imports import Importer, Replacing
 from clickpipe.ingest.ingester import Ingester
@@ -17,6 +17,7 @@ from clickpipe.ingest.messages import Message, Stored, line_of, refused
 from clickpipe.ingest.mock import mock_rows
 from clickpipe.ingest.position import Position
 from clickpipe.ingest.probe import PLAIN, Probe
+from clickpipe.ingest.public import is_public
 from clickpipe.ingest.quarantine import Reason, reasons
 from clickpipe.ingest.replay import replay
 from clickpipe.ingest.tables import DeployedTables, TableLock
@@ -28,6 +29,7 @@ __all__ = [
     "NO_FORWARDING",
     "PLAIN",
     "Analysis",
+    "Check",
     "Deleter",
     "DeletionUnfinished",
     "DeployedTables",
@@ -48,6 +50,7 @@ __all__ = [
     "WriteAheadLog",
     "analyze",
     "analyze_columns",
+    "ask",
     "datasource_text",
     "decompress",
     "drop_leftovers",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import ipaddress
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, NamedTuple, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest.public import is_public
 
 _REDIRECTS = 5
 _TIMEOUT = 30.0  # seconds without a byte
@@ -24,16 +24,9 @@ _BLOCK = 1 << 20
 _REASON = 4_096  # bytes of an error to look at
 _HEADERS = {"User-Agent": "clickpipe", "Accept-Encoding": "identity"}
 _MOVED = {301, 302, 303, 307, 308}
-_SPECIAL = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        *("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4"),
-        *("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64"),  # IPv4 in IPv6
-        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fec0::/10"),
-    )
-)
 _FINE = 2  # hundred
 _NO_URL = "The URL, or one that it redirects to, is none that can be read."
+Check = Callable[[str, Sequence[str]], None]  # of a host and its addresses; raises if one must not be connected to
 _GLOBAL_ONLY = "The URL leads to an address that is not public. The setting import_private_urls allows it."
 
 
@@ -123,12 +116,53 @@ def send(
             raise ClickpipeError(_NO_URL, code="bad_url") from None
 
 
+def ask(
+    url: str,
+    *,
+    check: Check,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    ca: str = "",
+    seconds: float = 30.0,
+    limit: int = 16 << 20,
+    explain: Callable[[bytes], str] = lambda _: "",
+) -> bytes:
+    """Return the answer to a GET, or to a POST of `body`; nothing is followed.
+
+    `check` raises ClickpipeError for an address that must not be connected to; `ca` is PEM of authorities to trust in
+    addition to the usual ones; `explain` may raise ClickpipeError, too. Raises ClickpipeError as `fetch` does.
+    """
+    found = bytearray()
+    asked = _Asked("GET" if body is None else "POST", body, headers, check, ca)
+    with _Deadline(seconds, lambda: None) as deadline:
+        try:
+            with _Response(url, deadline, asked, private=False) as response:
+                if response.status != http.client.OK:
+                    reason = explain(response.read(_REASON))
+                    message = f"The URL answered with the status {response.status}{reason and ': '}{reason}."
+                    raise ClickpipeError(message, code="fetch_failed")
+                while block := response.read(_BLOCK):
+                    found += block
+                    if len(found) > limit:
+                        raise ClickpipeError(f"The URL's answer is larger than {limit} bytes.", code="fetch_failed")
+                deadline.require()
+                return bytes(found)
+        except (OSError, http.client.HTTPException) as error:
+            deadline.require()
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise ClickpipeError(f"The URL cannot be reached: {reason}.", code="fetch_failed") from None
+        except ValueError:
+            raise ClickpipeError(_NO_URL, code="bad_url") from None
+
+
 class _Asked(NamedTuple):
-    """What is sent."""
+    """What is sent; to where, if other addresses than public ones are allowed; and whom to trust there, in PEM."""
 
     method: str
     body: IO[bytes] | bytes | None
     headers: Mapping[str, str]
+    check: Check | None = None
+    ca: str = ""
 
 
 class _Deadline:
@@ -183,7 +217,7 @@ class _Response:
     """One response of a server."""
 
     def __init__(self, url: str, deadline: _Deadline, asked: _Asked, *, private: bool) -> None:
-        self._connection, path = _connect(url, deadline, private=private)
+        self._connection, path = _connect(url, deadline, asked, private=private)
         try:
             self._connection.request(asked.method, path, asked.body, {**_HEADERS, **asked.headers})
             self._response = self._connection.getresponse()
@@ -210,7 +244,7 @@ class _Response:
         self._connection.close()
 
 
-def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.client.HTTPConnection, str]:
+def _connect(url: str, deadline: _Deadline, asked: _Asked, *, private: bool) -> tuple[http.client.HTTPConnection, str]:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         message = "A URL to fetch starts with http:// or https://."
@@ -222,7 +256,9 @@ def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.clie
         raise ClickpipeError(message, code="bad_url") from None
     found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
-    if not private and not all(is_public(address) for address in addresses):
+    if asked.check is not None:
+        asked.check(parts.hostname, addresses)
+    elif not private and not all(is_public(address) for address in addresses):
         raise ClickpipeError(_GLOBAL_ONLY, status=403, code="private_address")
     connection = http.client.HTTPConnection(parts.hostname, port, timeout=_TIMEOUT)
     connection.default_port = 443 if parts.scheme == "https" else 80  # not named in Host: a signature may cover it
@@ -231,6 +267,8 @@ def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.clie
         deadline.watch(connection.sock)
         if parts.scheme == "https":
             context = ssl.create_default_context()
+            if asked.ca:
+                context.load_verify_locations(cadata=asked.ca)
             secure = context.wrap_socket(connection.sock, server_hostname=parts.hostname, do_handshake_on_connect=False)
             connection.sock = secure
             deadline.watch(secure)
@@ -240,14 +278,6 @@ def _connect(url: str, deadline: _Deadline, *, private: bool) -> tuple[http.clie
         raise
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return connection, quote(path, safe="%/:=&?~+!$,;'@()*[]")
-
-
-def is_public(address: str) -> bool:
-    """Return whether an address is public: neither reserved nor an IPv6 form of an IPv4 address."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    odd = found.is_multicast or found.is_reserved or found.is_unspecified or found.is_loopback or found.is_link_local
-    special = any(found in network for network in _SPECIAL if network.version == found.version)
-    return found.is_global and not odd and not special
 
 
 def _save(response: _Response, into: Path, limit: int, progress: Callable[[int], None]) -> None:

@@ -11,6 +11,7 @@ from clickpipe.project.model import Connection, DataSource
 from clickpipe.project.pem import CA, CERTIFICATE, KEY, PASSWORD, Tls, pem_text
 
 _FRAMED = ("avro", "json_with_schema")
+_METHOD, _ENDPOINT = "KAFKA_SASL_OAUTHBEARER_METHOD", "KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL"
 _NOT_YET = "is not built yet"
 
 
@@ -32,10 +33,9 @@ def kafka_obstacle(source: DataSource, connections: Mapping[str, Connection]) ->
     named = options.get("KAFKA_CONNECTION_NAME")
     of_connection = _of_connection(source, connections)
     found = {**of_connection, **options}
-    where = named if named is not None and "KAFKA_SASL_MECHANISM" not in options else None
-    mechanism = found.get("KAFKA_SASL_MECHANISM")
-    if mechanism is not None and mechanism.text.lower() == "oauthbearer":
-        return where or mechanism, f"KAFKA_SASL_MECHANISM OAUTHBEARER {_NOT_YET}"
+    if (problem := _oauth_obstacle(found)) is not None:
+        name, reason = problem
+        return found[name] if name in options or named is None else named, reason
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID"):
         if name not in found:
             return named or next(iter(options.values())), f"there is no {name}"
@@ -65,6 +65,20 @@ def sharing_a_group(sources: Iterable[DataSource], connections: Mapping[str, Con
             if (other := first.setdefault(key, source.name)) != source.name:
                 found[source.name] = other
     return found
+
+
+def _oauth_obstacle(options: Mapping[str, Word]) -> tuple[str, str] | None:
+    mechanism = options.get("KAFKA_SASL_MECHANISM")
+    if mechanism is None or mechanism.text.lower() != "oauthbearer":
+        return None
+    method = options.get(_METHOD)
+    if method is not None and method.text.lower() == "aws":
+        return _METHOD, f"{_METHOD} AWS {_NOT_YET}: use KAFKA_SASL_MECHANISM SCRAM-SHA-512, which Amazon MSK has, too"
+    if method is not None and method.text.lower() != "oidc":
+        return _METHOD, f"{_METHOD} takes OIDC"
+    if _ENDPOINT not in options:
+        return "KAFKA_SASL_MECHANISM", f"there is no {_ENDPOINT}"
+    return None
 
 
 def _tls_obstacle(options: Mapping[str, Word]) -> tuple[str, str] | None:

@@ -87,7 +87,6 @@ def test_what_is_missing_is_told(workspace: Workspace, connection: str, message:
         ("KAFKA_VALUE_FORMAT avro\n", "", "KAFKA_VALUE_FORMAT avro is not built yet"),
         ("KAFKA_VALUE_FORMAT json_with_schema\n", "", "KAFKA_VALUE_FORMAT json_with_schema is not built yet"),
         ("KAFKA_KEY_FORMAT avro\n", "", "KAFKA_KEY_FORMAT avro is not built yet"),
-        ("", "KAFKA_SASL_MECHANISM OAUTHBEARER\n", "KAFKA_SASL_MECHANISM OAUTHBEARER is not built yet"),
     ],
 )
 def test_what_is_not_built_is_told_and_not_read(workspace: Workspace, more: str, in_connection: str, told: str) -> None:
