@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message as Rec
 
 from clickpipe.connect.backlog import Backlog
 from clickpipe.connect.login import Tokens
-from clickpipe.connect.reach import Reach, hosts_of
+from clickpipe.connect.reach import Reach, servers_of
 from clickpipe.connect.start import Committed, begin
 from clickpipe.connect.teller import Teller
 from clickpipe.connect.topic import Topic
@@ -42,13 +42,14 @@ class Member:
         self._reach = reach
         if (problem := topic.tls.problem()) is not None:
             raise ClickpipeError(f"{problem[1]}.", code="bad_connection")
-        reach.require(hosts_of(str(topic.settings["bootstrap.servers"])))
+        servers = servers_of(str(topic.settings["bootstrap.servers"]))
+        reach.require(servers.values())
         self._tokens = Tokens(topic.login, reach.check) if topic.login is not None else None
-        login: dict[str, Any] = {}
+        more: dict[str, Any] = {"bootstrap.servers": ",".join(servers), "error_cb": self._on_error}
         if self._tokens is not None:
             self._tokens.get()  # fails here with a reason, and in librdkafka after ten seconds without one
-            login["oauth_cb"] = self._tokens.get
-        self._consumer = Consumer({**topic.settings, **login, "error_cb": self._on_error}, logger=_QUIET)
+            more["oauth_cb"] = self._tokens.get
+        self._consumer = Consumer({**topic.settings, **more}, logger=_QUIET)
         try:
             self.source = self._name()
             self._consumer.subscribe(

@@ -7,6 +7,7 @@ server that answers in two ways: docs/security.md says what holds.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,14 @@ _METADATA = frozenset(
     map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
 _IN_IPV6 = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b::/96", "::ffff:0:0:0/96")))  # an IPv4 address at the end
+_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?")
+_SERVER = re.compile(
+    r"(?:[A-Za-z_]{3,14}://)?(?:\[(?P<in_brackets>[^\[\]/]+)\](?::[0-9]{1,5})?"
+    r"|(?P<bare>[^\[\]/:]*:[^\[\]/]*:[^\[\]/]*)|(?P<name>[^\[\]/:]+)(?::[0-9]{1,5})?)"
+)
+_LONGEST, _MOST_SERVERS, _MOST_BROKERS = 253, 32, 1_000
+_ODD = "the cluster names a broker by what is no host, or more brokers than {:,}"
 _NEVER = "the host '{}' has a link-local address, or one where a cloud keeps its credentials: no setting allows these"
 _PRIVATE = (
     "the host '{}' has an address that is not public. The server's setting kafka_hosts lists the hosts "
@@ -38,7 +47,10 @@ class Reach:
 
     def require(self, hosts: Iterable[str]) -> None:
         """Raise ClickpipeError if a host's addresses are not all allowed. One that has none is for Kafka to report."""
-        for host in hosts:
+        every = list(hosts)
+        if len(every) > _MOST_BROKERS or not all(map(_is_host, every)):
+            raise ClickpipeError(_ODD.format(_MOST_BROKERS), code="bad_broker")
+        for host in every:
             self._check(host, _addresses(host))
 
     def check(self, host: str, addresses: Sequence[str]) -> None:
@@ -66,16 +78,33 @@ def reach_of(workspace: str, registry: Registry, settings: Settings) -> Reach:
     return Reach(own or _is_loopback(settings.host), hosts)
 
 
-def hosts_of(servers: str) -> list[str]:
-    """Return the hosts of `bootstrap.servers`: `host:port`, `host`, `[::1]:9092`, `PLAINTEXT://host:port`."""
-    found = []
-    for server in servers.split(","):
-        name = server.strip().rpartition("//")[2]
-        if name.startswith("["):
-            found.append(name[1:].partition("]")[0])
-        else:
-            found.append(name.rpartition(":")[0] if name.count(":") == 1 else name)
-    return [name for name in found if name]
+def servers_of(text: str) -> dict[str, str]:
+    """Return the servers of `bootstrap.servers` with their hosts: `a:1`, `a`, `[::1]:9092`, `PLAINTEXT://a:1`.
+
+    Raises ClickpipeError for what librdkafka might read in another way (it takes no host for localhost, and cuts off
+    long ones), and for very many: it starts a thread for each.
+    """
+    found: dict[str, str] = {}
+    for server in filter(None, map(str.strip, text.split(","))):
+        match = _SERVER.fullmatch(server)
+        if match is None or not _is_host(host := match["in_brackets"] or match["bare"] or match["name"]):
+            message = "KAFKA_BOOTSTRAP_SERVERS are host:port, separated by commas"
+            raise ClickpipeError(message, code="bad_connection")
+        found[server] = host
+    if len(found) > _MOST_SERVERS:
+        message = f"KAFKA_BOOTSTRAP_SERVERS are more than {_MOST_SERVERS}: some are enough, they name the others"
+        raise ClickpipeError(message, code="bad_connection")
+    return found
+
+
+def _is_host(text: str) -> bool:
+    """Return whether this is an address, or a name that everybody reads in the same way."""
+    if ":" in text:
+        try:
+            return bool(_IPV6.fullmatch(text) and ipaddress.IPv6Address(text))
+        except ValueError:
+            return False
+    return len(text) <= _LONGEST and all(map(_LABEL.fullmatch, text.split(".")))
 
 
 def _is_loopback(host: str) -> bool:

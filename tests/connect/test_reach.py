@@ -10,7 +10,7 @@ import pytest
 from clickpipe.catalog import Registry, Workspace as WorkspaceRecord
 from clickpipe.config import Settings
 from clickpipe.connect import Consumers, Topic, topics_of
-from clickpipe.connect.reach import Reach, hosts_of, reach_of
+from clickpipe.connect.reach import Reach, reach_of, servers_of
 from clickpipe.connect.reader import Reader
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.observe import KafkaLog
@@ -60,7 +60,55 @@ def test_public_hosts_are_reached() -> None:
     ],
 )
 def test_hosts_of_servers(servers: str, hosts: list[str]) -> None:
-    assert hosts_of(servers) == hosts
+    assert list(servers_of(servers).values()) == hosts
+
+
+ODD = [
+    *(
+        ":9092",
+        "PLAINTEXT://:9092",
+        "[]:9092",
+        "[]",
+        "a,:9092",
+        "0" * 64 + "177.0.0.1:9092",
+        "0" * 300,
+        "a..b",
+        ".",
+        "a.",
+    ),
+    *("PLAINTEXT://127.0.0.1//example.com", "PLAINTEXT://127.0.0.1:9092//x.example", "a/b", "a b:1", "a\n:1"),
+    *(
+        "a\0:1",
+        "[127.0.0.1]x:9092",
+        "127.0.0.1]:9092",
+        "[::1",
+        "[[::1]]:1",
+        "x@127.0.0.1:9092",
+        "a:",
+        "a:1:2",
+        "a:b",
+        "a:123456",
+    ),
+    *("127.0.0.1%lo", "\N{FULLWIDTH DIGIT ONE}27.0.0.1", "a\N{IDEOGRAPHIC FULL STOP}b", "a:\N{ARABIC-INDIC DIGIT ONE}"),
+    *("A://B://a", "://a", "[a]:1:2", ",".join(f"a{n}" for n in range(33))),
+]
+
+
+@pytest.mark.parametrize("servers", ODD)
+def test_servers_that_librdkafka_might_read_in_another_way_are_refused(servers: str) -> None:
+    with pytest.raises(ClickpipeError, match="KAFKA_BOOTSTRAP_SERVERS are"):
+        servers_of(servers)
+
+
+@pytest.mark.parametrize("host", ["", "0" * 64, "a" * 254, "a b", "a/b", "[::1]", "127.0.0.1\n", "a..b"])
+def test_a_cluster_that_names_odd_brokers_is_not_read(host: str) -> None:
+    with pytest.raises(ClickpipeError, match="no host"):
+        Reach().require(["8.8.8.8", host])
+
+
+def test_a_cluster_of_very_many_brokers_is_not_read() -> None:
+    with pytest.raises(ClickpipeError, match="more brokers than"):
+        Reach().require(["8.8.8.8"] * 1_001)
 
 
 @pytest.mark.parametrize(
