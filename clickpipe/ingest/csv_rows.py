@@ -18,6 +18,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import ABSENT, reads_csv
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.dialect import NO_VALUE, Dialect, Layout, layout_of, records
+from clickpipe.ingest.extract import needs_digits, with_digits
 from clickpipe.ingest.pieces import line_end
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
@@ -184,7 +185,10 @@ def _text(column: Column, layout: Layout) -> str:
         return f"nullIf({field}, '\\\\N')"
     text = f"nullIf(nullIf(trim(BOTH ' \\t' FROM {field}), ''), '\\\\N')"
     is_json = f"isNull({text}) OR isValidJSON(assumeNotNull({text}))"
-    return f"if({is_json}, {text}, {_as_json(text)})" if holder(own) else text
+    if not holder(own):
+        return text
+    json = f"if({is_json}, {text}, {_as_json(text)})"
+    return with_digits(f"ifNull({json}, '')", json) if needs_digits(column.type) else json
 
 
 def _as_json(text: str) -> str:

@@ -5,7 +5,7 @@ ClickHouse's tuples cannot name, and paths into a value that another column take
 
 This gets two things wrong, so we check the line's text for them and correct them: a tuple also accepts a list and takes
 its elements by position, which a path into an object must not do; and numbers pass through Float64, which has fewer
-digits than a Decimal.
+digits than a Decimal, or a time with microseconds or less.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clickpipe.sql import quote_identifier, quote_literal
 
 _NAME = re.compile(r"^(?!null$)[A-Za-z_][\w$-]*$", re.ASCII | re.IGNORECASE)
 _TUPLE = "__t"
-_DECIMAL = re.compile(r"\bDecimal")
+_MORE_THAN_FLOAT = re.compile(r"\b(?:Decimal|(?:DateTime64|Time64)\(\s*[6-9])")
 _WIDE = re.compile(r"U?Int(?:64|128|256)$")
 _FLOAT_DIGITS = 16  # whole numbers with this many digits may have passed through Float64 and changed
 _TIME = re.compile(r"Date(?:32|Time(?:64)?)?(?:\(|$)")
@@ -63,10 +63,15 @@ class Texts:
         )
 
 
-def _exact_line() -> str:
-    """Return SQL for the line with its numbers quoted if Float64 would truncate one, else ''."""
+def needs_digits(type_: str) -> bool:
+    """Return whether values of a type have more digits than Float64, at any depth."""
+    return _MORE_THAN_FLOAT.search(type_) is not None
+
+
+def with_digits(json: str, otherwise: str) -> str:
+    """Return SQL for a JSON text with its numbers quoted if Float64 would truncate one, else `otherwise`."""
     patterns = ", ".join(quote_literal(pattern) for pattern in _MANY_DIGITS)
-    return f"if(multiMatchAny(line, [{patterns}]), {_quoted('line')}, '') AS {_EXACT}"
+    return f"if(multiMatchAny({json}, [{patterns}]), {_quoted(json)}, {otherwise})"
 
 
 def _quoted(line: str) -> str:
@@ -103,7 +108,8 @@ def texts_of(source: DataSource) -> Texts:
         texts = [WHOLE_MESSAGE if steps == () else text for text, steps in zip(texts, paths, strict=True)]
     parents = {keys[:-1] for keys in shortest if len(keys) > 1}
     checks = [_list_check(parents)] if parents else []
-    checks += [_exact_line()] if any(_DECIMAL.search(column.type) for column in source.columns) else []
+    if any(needs_digits(column.type) for column in source.columns):
+        checks.append(f"{with_digits('line', quote_literal(''))} AS {_EXACT}")
     numbers = [_is_number(column, steps) for column, steps in zip(source.columns, paths, strict=True)]
     proves = tuple(bool(steps) for steps in paths)
     return Texts(tuple(texts), proves, tuple(numbers), _type(root) if root.keys else "", tuple(checks))
@@ -114,7 +120,7 @@ def _column(column: Column, steps: tuple[Step, ...] | None, places: Mapping[_Pat
     if steps and takes_json(column.type):
         return json_at("line", steps)
     text = _text(steps, places)
-    if steps and _DECIMAL.search(column.type):
+    if steps and needs_digits(column.type):
         return f"if({_EXACT} = '', {text}, {text_at(_EXACT, steps)})"
     if steps and _WIDE.match(base(column.type)):
         altered = f"length({text}) >= {_FLOAT_DIGITS} AND position(line, assumeNotNull({text})) = 0"

@@ -43,7 +43,29 @@ DEEP = {
         "[('x',[(1,{'k':1.5})])]",
     ),
 }
-TYPES = (*INTEGERS, *SECONDS, *MISSING, *DEEP)
+# A type, and numbers with more digits than Float64 holds, or nearly: their texts are those of ClickHouse's JSONEachRow.
+DIGITS = {
+    "DateTime64(6)": {
+        "1700000000.123456": "2023-11-14 22:13:20.123456",
+        "9000000000.123457": "2255-03-14 16:00:00.123457",
+    },
+    "DateTime64(7)": {"1700000000.1234567": "2023-11-14 22:13:20.1234567"},
+    "DateTime64(9, 'Europe/Berlin')": {
+        "1700000000.123456789": "2023-11-14 23:13:20.123456789",
+        "1700000000.000000001": "2023-11-14 23:13:20.000000001",
+        "9223372036.854775807": "2262-04-12 01:47:16.854775807",
+        "1.123456789": "1970-01-01 01:00:01.123456789",
+    },
+    "Time64(9)": {"3599999.123456789": "999:59:59.123456789", "-1.000000001": "-00:00:01.000000001"},
+    "Array(DateTime64(9))": {"[1700000000.123456789]": "['2023-11-14 22:13:20.123456789']"},
+    "Nullable(DateTime64(9))": {"1700000000.123456789": "2023-11-14 22:13:20.123456789"},
+    "Array(Decimal(38, 20))": {
+        "[123456789012345678.12345678901234567891]": "[123456789012345678.12345678901234567891]"
+    },
+    "Map(String, Tuple(Decimal(38, 20)))": {'{"k": [1.12345678901234567891]}': "{'k':(1.12345678901234567891)}"},
+    "Decimal(38, 20)": {"123456789012345678.12345678901234567891": "123456789012345678.12345678901234567891"},
+}
+TYPES = (*INTEGERS, *SECONDS, *MISSING, *DEEP, *DIGITS)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +113,12 @@ def test_no_integer_overflows(edges: Workspace, tmp_path: Path, type_: str, way:
 def test_a_number_is_seconds_in_a_time_of_day(edges: Workspace, tmp_path: Path, type_: str, way: str) -> None:
     wanted = {number: text or "refused" for number, text in SECONDS[type_].items()}
     assert stored(edges, tmp_path, type_, wanted, way) == wanted
+
+
+@pytest.mark.parametrize("way", ["events", "ndjson", "csv"])
+@pytest.mark.parametrize("type_", DIGITS)
+def test_every_digit_is_kept(edges: Workspace, tmp_path: Path, type_: str, way: str) -> None:
+    assert stored(edges, tmp_path, type_, DIGITS[type_], way) == DIGITS[type_]
 
 
 @pytest.mark.parametrize("way", ["events", "ndjson", "csv"])
