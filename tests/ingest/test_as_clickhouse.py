@@ -219,6 +219,11 @@ def judged(engine: Engine, workspace: Workspace, type_: str, name: str, values: 
     found = []
     for number, mine in ours.items():
         theirs = basic[number] if number in basic else best.get(number, "refused")
+        if theirs == "refused":  # or skipped: behind a refused value, JSONEachRow sometimes leaves out the next one
+            alone = _read(engine, as_read, [(number, values[number])], "basic")
+            theirs = alone.get(
+                number, _read(engine, as_read, [(number, values[number])], "best_effort").get(number, theirs)
+            )
         if mine != theirs and not any(known(type_, values[number], mine, theirs) for known in LISTED.values()):
             found.append(f"{type_} <- {values[number]}: {mine!r}, JSONEachRow {theirs!r}")
     return found
