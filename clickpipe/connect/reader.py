@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaException
 
 from clickpipe.connect.backlog import Backlog
+from clickpipe.connect.framing import REGISTRY, Frames, Unreadable
 from clickpipe.connect.member import Member, is_done
 from clickpipe.connect.reach import Reach
 from clickpipe.connect.state import FAILING, STARTING, Status
@@ -57,6 +58,7 @@ class Reader:
         self._limits = limits or Limits()
         self._most = self._limits.messages  # messages per batch: fewer while looking for one that cannot be read
         self._backlog = Backlog()
+        self._frames = Frames(topic.framing, self._reach.check) if topic.framing is not None else None
         self._teller = Teller(topic, log)
         self._sent: list[Message] = []
         self._unreadable: set[tuple[int, int]] = set()
@@ -132,6 +134,8 @@ class Reader:
                 if error.status != _BUSY:
                     raise
                 if not paused:
+                    if error.code == REGISTRY:
+                        self._teller.problem(error.message)
                     member.pause(error.message)
                     paused = True
             member.receive(1, 0.5)  # stay a member: partitions may be reassigned
@@ -152,6 +156,11 @@ class Reader:
     def _line(self, message: Message) -> bytes:
         if (message.partition, message.offset) in self._unreadable:
             return refused(message, "the message cannot be read")
+        if self._frames is not None and len(message.value or b"") <= self._limits.message_bytes:
+            try:
+                message = self._frames.open(message)
+            except Unreadable as error:
+                return refused(message, str(error))
         return line_of(message, self.topic.stored, self._limits.message_bytes)
 
     def _settle(self, member: Member) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from clickpipe.catalog import Live
+from clickpipe.connect.framing import Framing
 from clickpipe.connect.login import Login
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Stored
@@ -33,6 +36,7 @@ FIXED: dict[str, str | int | bool] = {
 }
 _OAUTH = "KAFKA_SASL_OAUTHBEARER"
 _SECRET_OPTIONS = ("KAFKA_KEY", "KAFKA_SECRET", "KAFKA_SSL_KEY_PEM", "KAFKA_SSL_KEY_PASSWORD")
+_CREDENTIALS = re.compile(r"://([^/?#]*)@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Topic:
 
     `reset` (latest, earliest or error) says where to start a partition that the group has never read. `settings` are
     librdkafka's; `tls` is what of them is to be checked before it is used; `login` says where tokens come from,
-    for OAUTHBEARER; `hidden` lists the secrets, which must not be shown.
+    for OAUTHBEARER; `framing` is the form of framed messages; `hidden` lists the secrets, which must not be shown.
     """
 
     workspace: str
@@ -54,6 +58,7 @@ class Topic:
     hidden: tuple[str, ...] = field(default=(), repr=False)
     tls: Tls = field(default_factory=Tls)
     login: Login | None = None
+    framing: Framing | None = None
 
 
 def topics_of(
@@ -96,11 +101,12 @@ def _topic(
         tuple(
             secret
             for name in options
-            if name in _SECRET_OPTIONS or filled[name] != options[name].strip()
+            if name in _SECRET_OPTIONS or filled[name] != options[name].strip() or _CREDENTIALS.search(filled[name])
             for secret in _hidden(filled[name])
         ),
         tls_of(filled) if _protocol(filled).endswith("SSL") else Tls(),
         _login(filled) if _by_token(filled) else None,
+        _framing(filled),
     )
 
 
@@ -128,7 +134,10 @@ def _settings(options: Mapping[str, str]) -> dict[str, str | int | bool]:
 
 
 def _hidden(value: str) -> list[str]:
-    """Return what to hide of a secret: of PEM, not the lines that say what it is."""
+    """Return what to hide of a secret: of PEM, not the lines that say what it is; of a URL, whose it is."""
+    if (found := _CREDENTIALS.search(value)) is not None:
+        password = found[1].partition(":")[2]
+        return [found[1], password, unquote(password)]
     return [line for line in pem_text(value).splitlines() if "-----" not in line] if "-----BEGIN" in value else [value]
 
 
@@ -138,6 +147,13 @@ def _protocol(options: Mapping[str, str]) -> str:
 
 def _by_token(options: Mapping[str, str]) -> bool:
     return _protocol(options).startswith("SASL") and options.get("KAFKA_SASL_MECHANISM", "").upper() == "OAUTHBEARER"
+
+
+def _framing(options: Mapping[str, str]) -> Framing | None:
+    value, key = (options.get(f"KAFKA_{what}_FORMAT", "").lower() for what in ("VALUE", "KEY"))
+    if not {value, key} & {"avro", "json_with_schema"}:
+        return None
+    return Framing(value, key, options.get("KAFKA_SCHEMA_REGISTRY_URL", ""), tls_of(options).ca)
 
 
 def _login(options: Mapping[str, str]) -> Login:

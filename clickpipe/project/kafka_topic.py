@@ -10,7 +10,7 @@ from clickpipe.project.kafka_columns import is_kafka
 from clickpipe.project.model import Connection, DataSource
 from clickpipe.project.pem import CA, CERTIFICATE, KEY, PASSWORD, Tls, pem_text
 
-_FRAMED = ("avro", "json_with_schema")
+_REGISTRY = "KAFKA_SCHEMA_REGISTRY_URL"
 _METHOD, _ENDPOINT = "KAFKA_SASL_OAUTHBEARER_METHOD", "KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL"
 _NOT_YET = "is not built yet"
 
@@ -24,15 +24,15 @@ def kafka_options(source: DataSource, connections: Mapping[str, Connection]) -> 
 def kafka_obstacle(source: DataSource, connections: Mapping[str, Connection]) -> tuple[Word, str] | None:
     """Return the line that keeps a Kafka data source from reading, and why; None if nothing does."""
     options = source.connector
-    for name in ("KAFKA_VALUE_FORMAT", "KAFKA_KEY_FORMAT"):
-        word = options.get(name)
-        if word is not None and word.text.lower() in _FRAMED:
-            return word, f"{name} {word.text.lower()} {_NOT_YET}"
     if (word := options.get("KAFKA_KEY_AVRO_DESERIALIZATION")) is not None:
-        return word, f"KAFKA_KEY_AVRO_DESERIALIZATION {_NOT_YET}"
+        return word, "KAFKA_KEY_AVRO_DESERIALIZATION is not built: write KAFKA_KEY_FORMAT avro"
     named = options.get("KAFKA_CONNECTION_NAME")
     of_connection = _of_connection(source, connections)
     found = {**of_connection, **options}
+    for name in ("KAFKA_VALUE_FORMAT", "KAFKA_KEY_FORMAT"):
+        word = options.get(name)
+        if word is not None and word.text.lower() == "avro" and _REGISTRY not in found:
+            return word, f"there is no {_REGISTRY}"
     if (problem := _oauth_obstacle(found)) is not None:
         name, reason = problem
         return found[name] if name in options or named is None else named, reason

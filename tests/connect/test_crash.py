@@ -6,12 +6,14 @@ import json
 import os
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import RunPython
 from tests.connect.conftest import OFFSETS, Broker, files
+from tests.connect.registries import EVENT, event, registry
 from tests.runtime.test_crash import killed
 
 pytestmark = pytest.mark.slow
@@ -51,20 +53,42 @@ FOUND = """
 
 
 def test_no_message_is_lost_or_twice(run_python: RunPython, tmp_path: Path, broker: Broker) -> None:
-    kills, each = int(os.environ.get("CRASHES", "6")), 2000
-    moments = random.Random(5)
-    made = json.dumps(files(broker.servers, broker.topic))
-    sent = 0
-
-    def send() -> None:
+    def send(each: int) -> None:
         for part in range(4):
             broker.send(range(each), part)
             broker.raw(b"no json", partition=part)
         broker.producer.flush(20)
 
+    kills = int(os.environ.get("CRASHES", "6"))
+    _kill(run_python, tmp_path, files(broker.servers, broker.topic), send, kills)
+
+
+def test_no_message_in_avro_is_lost_or_twice(run_python: RunPython, tmp_path: Path, broker: Broker) -> None:
+    def send(each: int) -> None:
+        for part in range(4):
+            for number in range(each):
+                broker.raw(event(str(number)), partition=part)
+            broker.raw(event("no schema", schema=9), partition=part)
+        broker.producer.flush(20)
+
+    with registry() as schemas:
+        schemas.add(1, EVENT)
+        made = files(broker.servers, broker.topic, KAFKA_VALUE_FORMAT="avro")
+        made["broker.connection"] += f"KAFKA_SCHEMA_REGISTRY_URL {schemas.url}\n"
+        _kill(run_python, tmp_path, made, send, int(os.environ.get("CRASHES", "3")))
+
+
+def _kill(
+    run_python: RunPython, tmp_path: Path, sources: dict[str, str], send: Callable[[int], None], kills: int
+) -> None:
+    each = 2000
+    moments = random.Random(5)
+    made = json.dumps(sources)
+    sent = 0
+
     read = 0
     for _ in range(kills):
-        sending = threading.Thread(target=send)
+        sending = threading.Thread(target=send, args=(each,))
         sending.start()
         told = killed(READER, tmp_path, made, wait=moments.uniform(0, 6))
         read += int(told[-1]) if told else 0

@@ -81,19 +81,11 @@ def test_what_is_missing_is_told(workspace: Workspace, connection: str, message:
     assert (name, message in error.message) == ("events", True)
 
 
-@pytest.mark.parametrize(
-    ("more", "in_connection", "told"),
-    [
-        ("KAFKA_VALUE_FORMAT avro\n", "", "KAFKA_VALUE_FORMAT avro is not built yet"),
-        ("KAFKA_VALUE_FORMAT json_with_schema\n", "", "KAFKA_VALUE_FORMAT json_with_schema is not built yet"),
-        ("KAFKA_KEY_FORMAT avro\n", "", "KAFKA_KEY_FORMAT avro is not built yet"),
-    ],
-)
-def test_what_is_not_built_is_told_and_not_read(workspace: Workspace, more: str, in_connection: str, told: str) -> None:
-    files = {"events.datasource": EVENTS + NAMED + more, "k.connection": SASL + in_connection}
-    plan = workspace.deploy(files)
-    assert [f.message for f in plan.feedback if told in f.message] != []
-    assert found(workspace, NAMED + more, SASL + in_connection) == []
+def test_the_old_line_for_keys_in_avro_is_told_and_not_read(workspace: Workspace) -> None:
+    more = "KAFKA_KEY_AVRO_DESERIALIZATION True\n"
+    plan = workspace.deploy({"events.datasource": EVENTS + NAMED + more, "k.connection": SASL})
+    assert [f.message for f in plan.feedback if "write KAFKA_KEY_FORMAT avro" in f.message] != []
+    assert found(workspace, NAMED + more, SASL) == []
 
 
 def test_formats_that_are_built_are_told_nothing(workspace: Workspace) -> None:
