@@ -18,6 +18,7 @@ from clickpipe.sql import quote_literal
 _HEAD = re.compile(r"^(\w+)(?:\((.*)\))?$", re.DOTALL)
 _INTEGER = re.compile(r"^(U?)Int(\d+)$")
 _ENUM_VALUE = re.compile(r"'((?:[^'\\]|\\.)*)'\s*=\s*-?\d+")
+_ENUM_PAIR = re.compile(r"'((?:[^'\\]|\\.)*)'\s*=\s*(-?\d+)")
 _NAMED = re.compile(r"^(\w+|`[^`]+`) (?=\w)(.+)$", re.DOTALL)
 _HOLDING = frozenset({"Array", "Map", "Tuple"})
 _DECIMAL_DIGITS = {"Decimal32": 9, "Decimal64": 18, "Decimal128": 38, "Decimal256": 76}
@@ -110,7 +111,11 @@ def _enum(given: str, target: str, into: str) -> str:
     if not into.startswith("Enum"):
         return _number("Int8" if given.startswith("Enum8") else "Int16", target) if _INTEGER.match(into) else ""
     missing = [v for v in _ENUM_VALUE.findall(given) if v not in _ENUM_VALUE.findall(target)]
-    return f"a row with {', '.join(map(repr, missing[:3]))} is refused" if missing else ""
+    if missing:
+        return f"a row with {', '.join(map(repr, missing[:3]))} is refused"
+    names = {number: name for name, number in _ENUM_PAIR.findall(target)}
+    moved = [name for name, number in _ENUM_PAIR.findall(given) if names.get(number, name) != name]
+    return f"{', '.join(map(repr, moved[:3]))} is refused or becomes another value with its number" if moved else ""
 
 
 def _text(name: str, arguments: list[str], into: str, wanted: list[str]) -> str:

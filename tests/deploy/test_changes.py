@@ -86,7 +86,7 @@ def events(*replaced: tuple[str, str]) -> dict[str, str | None]:
 REWRITE, REBUILD, METADATA, CREATE, GONE = "rewrite with backfill", "view rebuild", "metadata", "create", "destructive"
 ALTER = "in-place alter"
 INDEX = "INDEXES >\n    INDEX k kind TYPE set(10) GRANULARITY 1\n\n"
-FORWARD = "\nFORWARD_QUERY >\n    SELECT id, toInt64(n) AS n, kind, at\n"
+FORWARD = "\nFORWARD_QUERY >\n    SELECT id, toInt64(n) AS n, kind, at, note, tags\n"
 TAGS = "tags Array(String) `json:$.tags[:]`"
 CHANGES = [
     Change("add a column", events((TAGS, f"{TAGS},\n    more String DEFAULT 'x'")), ALTER),
@@ -142,7 +142,7 @@ CHANGES = [
         "FORWARD_QUERY",
         events(
             ("n Int32", "n Int64"),
-            ("KEY id, at\n", "KEY id, at\n\nFORWARD_QUERY >\n    SELECT id, toInt64(n) AS n, kind, at\n"),
+            ("KEY id, at\n", "KEY id, at\n\nFORWARD_QUERY >\n    SELECT id, toInt64(n) AS n, kind, at, note, tags\n"),
         ),
         REWRITE,
     ),

@@ -42,6 +42,13 @@ def test_a_forward_query_carries_the_rows_over(deployed: Workspace) -> None:
     [
         ("SELECT id, toFloat64OrZero(prize) AS price", "identifier `prize`"),
         ("SELECT id, 1.5 AS cost", "gives cost, which the schema does not have"),
+        ("SELECT 1.5 AS price", "leaves out id: the values would be lost"),
+        ("SELECT id, 2 AS cheap", "leaves out price: the values would be lost"),
+        (
+            "SELECT id, toFloat64OrNull(price) AS price",
+            "'price' as Nullable(Float64), and Float64 takes its place: 1 rows",
+        ),
+        ("SELECT id, 0 AS price, length(id) + 255 AS cheap", "'cheap' as UInt64, and UInt8 takes its place: 2 rows"),
     ],
 )
 def test_a_forward_query_that_cannot_run_is_refused_when_planned(deployed: Workspace, query: str, reason: str) -> None:
@@ -240,3 +247,33 @@ def test_no_type_takes_something_of_a_value_without_a_word(
         errors = workspace.deployments.prepare(change, allow_destructive=True).plan.errors
         assert ["1 rows do not fit the new type" in error.message for error in errors] == [True] * refused
         workspace.data.truncate("events")
+
+
+OLD_ENUM, NEW_ENUM = "Enum8('a' = 1, 'it''s (b)' = 2)", "Enum8('a' = 2, 'it''s (b)' = 1, 'c' = 3)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        (OLD_ENUM, NEW_ENUM, "a"),
+        (f"Nullable({OLD_ENUM})", f"Nullable({NEW_ENUM})", None),
+        (f"Array({OLD_ENUM})", f"Array({NEW_ENUM})", ["a", "it's (b)"]),
+        (f"Map(String, {OLD_ENUM})", f"Map(String, {NEW_ENUM})", {"k": "it's (b)"}),
+    ],
+)
+def test_an_enum_with_other_numbers_keeps_its_names(workspace: Workspace, old: str, new: str, value: object) -> None:
+    schema = "SCHEMA >\n    id Int32,\n    e {}\n\nENGINE_SORTING_KEY id\n"
+    workspace.deploy({"e.datasource": schema.format(old)})
+    workspace.ingest("e", [{"id": 1, "e": value}])
+    workspace.deploy({"e.datasource": schema.format(new)})
+    assert workspace.sql("SELECT * FROM e") == [{"id": 1, "e": value}]
+
+
+def test_a_forward_query_that_passes_an_enum_with_other_numbers_is_refused(workspace: Workspace) -> None:
+    schema = "SCHEMA >\n    id Int32,\n    e {}\n\nENGINE_SORTING_KEY id\n"
+    workspace.deploy({"e.datasource": schema.format(OLD_ENUM)})
+    workspace.ingest("e", [{"id": 1, "e": "a"}])
+    with pytest.raises(ClickpipeError, match="gives 'e' as Enum8"):
+        workspace.deploy({"e.datasource": f"{schema.format(NEW_ENUM)}\nFORWARD_QUERY >\n    SELECT *\n"})
+    workspace.deploy({"e.datasource": f"{schema.format(NEW_ENUM)}\nFORWARD_QUERY >\n    SELECT id, toString(e) AS e\n"})
+    assert workspace.sql("SELECT * FROM e") == [{"id": 1, "e": "a"}]
