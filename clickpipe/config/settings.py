@@ -104,6 +104,7 @@ class Settings:
     local_tokens: str = "off"
     kafka: str = "on"
     kafka_hosts: str = ""
+    kafka_most_readers: int = 100
     buckets: str = "on"
     bucket_poll_seconds: float = 60.0
     sinks: str = "on"

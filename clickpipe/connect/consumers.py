@@ -15,6 +15,7 @@ from clickpipe.config import Settings
 from clickpipe.connect.reach import reach_of
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
+from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Ingester
 from clickpipe.observe import KafkaLog
 
@@ -100,11 +101,17 @@ class Consumers:
         self._ending = {key: reader for key, reader in self._ending.items() if not reader.is_over}
         for key, topic in wanted.items():
             if key not in self._readers and key not in self._ending:
-                from clickpipe.connect.reader import Reader
+                try:
+                    self._begin(key, topic)
+                except Exception:  # go on with the others
+                    _LOGGER.exception("'%s' cannot begin to read its topic", topic.data_source)
 
-                reach = reach_of(key[0], self._workspaces, self._settings)
-                self._readers[key] = Reader(topic, self._ingester, self._log, reach=reach)
-                _LOGGER.info("'%s' reads the topic '%s'", topic.data_source, topic.name)
+    def _begin(self, key: tuple[str, str], topic: Topic) -> None:
+        from clickpipe.connect.reader import Reader
+
+        reach = reach_of(key[0], self._workspaces, self._settings)
+        self._readers[key] = Reader(topic, self._ingester, self._log, reach=reach)
+        _LOGGER.info("'%s' reads the topic '%s'", topic.data_source, topic.name)
 
     def _wanted(self) -> dict[tuple[str, str], Topic]:
         found: dict[tuple[str, str], Topic] = {}
@@ -119,14 +126,20 @@ class Consumers:
 
     def _topics(self, workspace: str, live: Live) -> Iterator[Topic]:
         """Yield the topics that a workspace reads; report what keeps it from reading others."""
-        stopped = self._stopped.names(workspace)
+        stopped, most, reading = self._stopped.names(workspace), self._settings.kafka_most_readers, 0
         for topic in topics_of(workspace, live, partial(self._secrets.value, workspace)):
             if isinstance(topic, Topic):
-                if topic.data_source not in stopped:
+                if topic.data_source in stopped:
+                    continue
+                reading += 1
+                if not most or reading <= most:
                     self._told.pop((workspace, topic.data_source), None)
                     yield topic
-                continue
-            name, error = topic
+                    continue
+                message = f"{most} data sources of the workspace read topics, as many as may: see kafka_most_readers."
+                name, error = topic.data_source, ClickpipeError(message, code="too_many_readers")
+            else:
+                name, error = topic
             if self._told.get((workspace, name)) != error.message:
                 self._told[workspace, name] = error.message
                 _LOGGER.warning("'%s' does not read its topic: %s", name, error.message)

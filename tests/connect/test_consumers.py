@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from clickpipe.catalog import Registry
+from clickpipe.config import Settings
 from clickpipe.connect import Consumers
 from clickpipe.deploy import Rows
 from clickpipe.observe import KafkaLog
@@ -122,3 +123,21 @@ def test_whatever_goes_wrong_in_a_workspace_leaves_the_others_and_its_readers(
         assert [key for key in made._wanted() if key[0] in {workspace.id, other.id}] == [(other.id, "events")]
     finally:
         instance.workspaces.delete(other)
+
+
+def test_a_workspace_has_so_many_readers(instance: Instance, workspace: Workspace) -> None:
+    of_one = files("127.0.0.1:9", "clicks")
+    named = {f"{name}.datasource": of_one["events.datasource"].replace("of_", f"{name}_of_") for name in "abc"}
+    workspace.deploy({**of_one, **named})
+    log = KafkaLog(instance.service_log, instance.registry)
+    most = Settings(kafka_most_readers=2)
+    made = Consumers(
+        instance.ingester, instance.registry, instance.secrets, log, instance.catalog.stopped, settings=most
+    )
+    assert len([key for key in made._wanted() if key[0] == workspace.id]) == 2
+    assert len(made.problems(workspace.id)) == 2
+    assert all("kafka_most_readers" in problem for problem in made.problems(workspace.id).values())
+    [first, _] = [name for id_, name in made._wanted() if id_ == workspace.id]
+    workspace.data.stop_reading(first, stopped=True)
+    assert len([key for key in made._wanted() if key[0] == workspace.id]) == 2
+    assert len(made.problems(workspace.id)) == 1
