@@ -15,6 +15,7 @@ _SPARE = 100_000  # fields and items that a message may have in addition to two 
 _LONG = 63  # bits to shift at most
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"millis": 1_000, "micros": 1_000_000, "nanos": 1_000_000_000}  # of a second
+_DIGITS, _DECIMAL = 76, 64  # of a decimal after its point, and its bytes: ClickHouse's has 76 digits
 
 
 class AvroError(ValueError):
@@ -81,7 +82,9 @@ class Avro:
         self._names = {} if names is None else names
         try:
             self._read = self._of(schema, "")
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except AvroError:
+            raise
+        except (KeyError, TypeError, AttributeError, RecursionError, ValueError, OverflowError) as error:
             raise AvroError(f"{type(error).__name__} in the schema") from None
 
     def read(self, data: bytes) -> Any:
@@ -201,7 +204,9 @@ def _logical(schema: Any, raw: Read) -> Read | None:
     """Return what reads a date, a time or a decimal; None for any other type."""
     name = str(schema.get("logicalType", ""))
     if name == "decimal" and schema["type"] in ("bytes", "fixed"):
-        scale = int(schema.get("scale", 0))
+        scale = schema.get("scale", 0)
+        if not isinstance(scale, int) or not 0 <= scale <= _DIGITS:  # written out, a larger one could fill the memory
+            raise AvroError("a decimal has an odd scale")
         return lambda found: format(_decimal(raw(found), scale), "f")
     if schema["type"] == "int" and name == "date":
         return lambda found: (date(1970, 1, 1) + timedelta(days=raw(found))).isoformat()
@@ -212,6 +217,8 @@ def _logical(schema: Any, raw: Read) -> Read | None:
 
 
 def _decimal(data: bytes, scale: int) -> Decimal:
+    if len(data) > _DECIMAL:
+        raise AvroError("a decimal is too long")
     number = int.from_bytes(data, "big", signed=True)
     return Decimal((int(number < 0), tuple(map(int, str(abs(number)))), -scale))
 
