@@ -17,13 +17,17 @@ from clickpipe.diagnostics import ClickpipeError
 def open_folder(data_dir: Path | None, opened: ExitStack) -> Path:
     """Return the data folder, locked until `opened` closes; without one, a temporary folder.
 
-    Raises ClickpipeError if another process has it open.
+    Raises ClickpipeError if it cannot be made or written to, or if another process has it open.
     """
     folder = data_dir or Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="clickpipe-")))
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(OSError):  # the folder belongs to another user, but is writable
-        folder.chmod(0o700)
-    opened.callback(os.close, _lock(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # the folder belongs to another user, but is writable
+            folder.chmod(0o700)
+        opened.callback(os.close, _lock(folder))
+    except OSError as error:
+        message = f"The data folder {folder} cannot be used: {error.strerror}. Choose another one with --data-dir."
+        raise ClickpipeError(message, status=503, code="folder_unusable") from None
     return folder
 
 

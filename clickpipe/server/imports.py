@@ -87,6 +87,9 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
     who.require(_scope(mode), name)
     data = who.data({**values, **request.query_params})
     data.data_source_for_events(name)
+    if values.get("replace_condition") == "":  # perhaps a variable that is not set: all rows would be replaced
+        message = "The replace_condition is empty: leave it out to replace all rows."
+        raise ClickpipeError(message, code="condition_empty")
     await require_condition(request, who, data.queries.live(), name, values.get("replace_condition", ""))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     default = "csv" if request.url.path.startswith("/v0/") else "ndjson"

@@ -3,11 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 import clickpipe
+from clickpipe.diagnostics import ClickpipeError
+from clickpipe.runtime.folder import open_folder
 from tests.conftest import RunPython, python_environment
 
 EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
@@ -121,3 +124,10 @@ def test_a_start_that_fails_lets_go_of_folder_and_engine(run_python: RunPython, 
             Instance(folder).close()  # the same process may open it again
     """
     run_python(code, tmp_path)
+
+
+def test_a_data_folder_that_cannot_be_made_is_told_plainly(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "data"):
+        with ExitStack() as opened, pytest.raises(ClickpipeError, match=r"cannot be used: .* with --data-dir"):
+            open_folder(folder, opened)

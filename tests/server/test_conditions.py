@@ -164,3 +164,12 @@ def test_a_job_that_fails_shows_no_name_of_the_engine(two: Client) -> None:
         assert "ws_" not in text
         assert "_import_" not in text
         assert "countIf" not in text
+
+
+@pytest.mark.parametrize("path", ["/v0/datasources?mode=replace&name=own", "/v1/datasources/own/replace?mode=replace"])
+@pytest.mark.parametrize("condition", ["", " "])
+def test_an_empty_condition_replaces_nothing(two: Client, path: str, condition: str) -> None:
+    before = two.workspace.sql("SELECT * FROM own")
+    reply = two("POST", f"{path}&format=ndjson&replace_condition={condition}", content=b'{"id": "new", "amount": 1}')
+    assert (reply.status_code, "condition is empty" in reply.text) == (400, True)
+    assert two.workspace.sql("SELECT * FROM own") == before
