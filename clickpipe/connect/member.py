@@ -43,7 +43,7 @@ class Member:
         if (problem := topic.tls.problem()) is not None:
             raise ClickpipeError(f"{problem[1]}.", code="bad_connection")
         servers = servers_of(str(topic.settings["bootstrap.servers"]))
-        reach.require(servers.values())
+        reach.require_brokers(servers.values())
         self._tokens = Tokens(topic.login, reach.check) if topic.login is not None else None
         more: dict[str, Any] = {"bootstrap.servers": ",".join(servers), "error_cb": self._on_error}
         if self._tokens is not None:

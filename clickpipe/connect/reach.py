@@ -38,9 +38,18 @@ _PRIVATE = (
 )
 
 
+_UNLISTED = (
+    "the host '{}' is not listed. The server's setting kafka_hosts lists the brokers from which workspaces other than "
+    "the default one may read (docs/kafka.md)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The hosts at private addresses that one workspace may read from; with `private`, all of them."""
+    """The hosts that one workspace may read from: with `private`, any; else brokers are listed in `hosts`.
+
+    A broker that answers with nonsense ends librdkafka, and with it the server, so the operator has to trust it.
+    """
 
     private: bool = True
     hosts: frozenset[str] = frozenset()
@@ -53,6 +62,14 @@ class Reach:
         for host in every:
             self._check(host, _addresses(host))
 
+    def require_brokers(self, hosts: Iterable[str]) -> None:
+        """Raise ClickpipeError if a data source may not name these brokers. Those that they advertise are trusted."""
+        every = list(hosts)
+        self.require(every)
+        for host in every:
+            if not self.private and not self._lists(host, *_addresses(host)):
+                raise ClickpipeError(_UNLISTED.format(host), code="unlisted_broker")
+
     def check(self, host: str, addresses: Sequence[str]) -> None:
         """Raise ClickpipeError if a host's addresses are not all allowed."""
         self._check(host, [ipaddress.ip_address(address.partition("%")[0]) for address in addresses])
@@ -64,10 +81,13 @@ class Reach:
             if not self.private and not is_public(str(address)) and not self._lists(host, address):
                 raise ClickpipeError(_PRIVATE.format(host), code="private_address")
 
-    def _lists(self, host: str, address: _Address) -> bool:
-        return bool(self.hosts & {"*", host.lower(), str(address)}) or any(
-            address in network for network in _networks(self.hosts)
-        )
+    def _lists(self, host: str, *addresses: _Address) -> bool:
+        name = host.lower()
+        if self.hosts & {"*", name} or any(one.startswith("*.") and name.endswith(one[1:]) for one in self.hosts):
+            return True
+        networks = list(_networks(self.hosts))
+        listed = [str(one) in self.hosts or any(one in network for network in networks) for one in addresses]
+        return bool(listed) and all(listed)
 
 
 def reach_of(workspace: str, registry: Registry, settings: Settings) -> Reach:

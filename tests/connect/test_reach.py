@@ -49,6 +49,16 @@ def test_public_hosts_are_reached() -> None:
     Reach(private=False).require(["8.8.8.8", "2606:4700::1111", "no-such-host.invalid"])
 
 
+@pytest.mark.parametrize("host", ["8.8.8.8", "2606:4700::1111", "pkc-1.eu.example.invalid"])
+def test_a_data_source_names_only_brokers_that_the_operator_lists(host: str) -> None:
+    Reach().require_brokers([host])
+    for listed in ({"another"}, {"8.8.4.0/24"}, {"*.other.invalid"}, {"eu.example.invalid"}, set[str]()):
+        with pytest.raises(ClickpipeError, match="kafka_hosts lists the brokers"):
+            Reach(private=False, hosts=frozenset(listed)).require_brokers([host])
+    for listed in ({host}, {"*"}, {"8.8.8.0/24", "2606::/16", "*.example.invalid"}):
+        Reach(private=False, hosts=frozenset(listed)).require_brokers([host])
+
+
 @pytest.mark.parametrize(
     ("servers", "hosts"),
     [
