@@ -13,6 +13,7 @@ from clickpipe.columns.types import (
     numbers,
     plain,
     split_arguments,
+    spread,
 )
 from clickpipe.columns.values import Judgement, Raw, judge, takes_json
 
@@ -34,6 +35,7 @@ __all__ = [
     "plain",
     "sample",
     "split_arguments",
+    "spread",
     "taken",
     "takes_json",
 ]

@@ -99,6 +99,23 @@ def nested_fields(type_: str) -> list[str]:
     return [named_field(part)[0] for part in split_arguments(match[1])] if match else []
 
 
+def spread(type_: str) -> list[tuple[str, str]]:
+    """Return the names and types of the columns that ClickHouse writes to CSV for a Tuple or a Nested; else [].
+
+    The names are those below the column's own: `a.c` for `v Tuple(a Tuple(c Int8))`, `1` for `v Tuple(Int8)`.
+    """
+    if (match := _NESTED.match(base(type_))) is not None:
+        return [(name, f"Array({kind})") for name, kind in map(named_field, split_arguments(match[1]))]
+    found = None if type_.strip().startswith("Nullable(") else holder(plain(type_))
+    if found is None or found[0] != "Tuple":
+        return []
+    leaves: list[tuple[str, str]] = []
+    for number, (name, kind) in enumerate(map(named_field, found[1]), 1):
+        path = name or str(number)
+        leaves += [(f"{path}.{below}", leaf) for below, leaf in spread(kind)] or [(path, kind)]
+    return leaves
+
+
 def is_array(type_: str) -> bool:
     """Return whether a missing value becomes an empty array."""
     return plain(type_).startswith("Array(")

@@ -13,14 +13,12 @@ from typing import IO
 
 import msgspec
 
-from clickpipe.columns import base, holder, plain
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import ABSENT, reads_csv
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.dialect import NO_VALUE, Dialect, Layout, layout_of, records
-from clickpipe.ingest.extract import needs_digits, with_digits
 from clickpipe.ingest.pieces import line_end
-from clickpipe.project import Column, DataSource
+from clickpipe.project import DataSource
 from clickpipe.sql import quote_literal
 
 _CHUNK = 16 << 20  # bytes per read
@@ -31,10 +29,6 @@ _TOO_MANY = "a row of too many fields"
 _BLANK = re.compile(rb"\n[ \t]")
 _ESCAPED = "surrogateescape"
 _UNDECODED = re.compile("[\ud800-\udfff]")
-_BACKSLASH, _QUOTE = "\\", "'"
-_ESCAPES = ((r"\'", "'"), ("''", "'"), (r"\n", "\n"), (r"\t", "\t"), (r"\r", "\r"), (r"\b", "\b"), (r"\f", "\f"))
-_BARE = ((r"([{,]\s*)(-?[0-9.]+)\s*:", r'\1"\2":'), (r"-?\b(?:nan|inf)\b", r'"\0"'))
-_TOKENS = r"'(?:[^'\\]|\\.|'')*'|[^']+"
 csv.field_size_limit(_LONGEST)
 
 
@@ -142,67 +136,6 @@ def _shown(row: list[str]) -> bytes:
     row.clear()
     text = out.getvalue().removesuffix("\n").replace("\n", "\\n")
     return text.encode(errors=_ESCAPED).decode(errors="backslashreplace").encode()
-
-
-@dataclass(frozen=True, slots=True)
-class CsvTexts:
-    """SQL for each column's text in CSV records, as `Texts` holds it for lines of JSON."""
-
-    texts: tuple[str, ...]
-    parsed: tuple[bool, ...]
-    numbers: tuple[str, ...] = ()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the texts in what `read` returns."""
-        return tuple(f"t{number}" for number in range(len(self.texts)))
-
-    def read(self, lines: str) -> str:
-        """Return the SELECT that provides `columns`.
-
-        The texts have names of their own there: ClickHouse repeats an alias wherever it is used, and tuples within
-        tuples use a text so often that the statement would be too long.
-        """
-        named = [f"{text} AS {name}" for text, name in zip(self.texts, self.columns, strict=True)]
-        return f"SELECT {', '.join(['import_id', 'line', *named])} FROM {lines}"
-
-
-def csv_texts(source: DataSource, layout: Layout) -> CsvTexts:
-    r"""Return the texts of a data source's columns.
-
-    An empty field means no value, except for text columns; \N always does.
-    """
-    texts = [_text(column, layout) for column in source.columns]
-    return CsvTexts(tuple(texts), (False,) * len(texts))
-
-
-def _text(column: Column, layout: Layout) -> str:
-    if column.name not in layout.fields:
-        return "CAST(NULL, 'Nullable(String)')"
-    field = f"f{layout.fields.index(column.name) + 1}"
-    own = plain(column.type)
-    if base(column.type).startswith(("String", "FixedString")):
-        return f"nullIf({field}, '\\\\N')"
-    text = f"nullIf(nullIf(trim(BOTH ' \\t' FROM {field}), ''), '\\\\N')"
-    is_json = f"isNull({text}) OR isValidJSON(assumeNotNull({text}))"
-    if not holder(own):
-        return text
-    json = f"if({is_json}, {text}, {_as_json(text)})"
-    return with_digits(f"ifNull({json}, '')", json) if needs_digits(column.type) else json
-
-
-def _as_json(text: str) -> str:
-    """Return SQL that converts ClickHouse's notation for lists, tuples and maps, as in CSV, to JSON."""
-    inside = "p"
-    for written, meant in _ESCAPES:
-        inside = f"replaceAll({inside}, {quote_literal(written)}, {quote_literal(meant)})"
-    parts = f"splitByString({quote_literal(2 * _BACKSLASH)}, substring(t, 2, length(t) - 2))"
-    quoted = f"toJSONString(arrayStringConcat(arrayMap(p -> {inside}, {parts}), {quote_literal(_BACKSLASH)}))"
-    bare = "replaceAll(translate(t, '()', '[]'), 'NULL', 'null')"
-    for pattern, written in _BARE:
-        bare = f"replaceRegexpAll({bare}, {quote_literal(pattern)}, {quote_literal(written)})"
-    tokens = f"extractAll(ifNull({text}, ''), {quote_literal(_TOKENS)})"
-    return f"arrayStringConcat(arrayMap(t -> if(startsWith(t, {quote_literal(_QUOTE)}), {quoted}, {bare}), {tokens}))"
 
 
 def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> tuple[Layout, Iterator[CsvRows]]:

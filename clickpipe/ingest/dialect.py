@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from clickpipe.columns import spread
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.project import DataSource
 
@@ -42,6 +43,7 @@ class Dialect:
 class Layout:
     """The fields of a CSV file: the column of each, or '' if it has none.
 
+    A tuple may be spread over several, as ClickHouse writes it: `v.a` and `v.b` for `v Tuple(a Int8, b Int8)`.
     `ignored` are names in the header that are not columns; `missing` are columns that it does not name.
     """
 
@@ -147,6 +149,20 @@ def matched(cells: Sequence[str], columns: Sequence[str]) -> list[str]:
     return found
 
 
+def _add_spread(cells: Sequence[str], fields: list[str], source: DataSource) -> set[str]:
+    """Add to `fields` the names of tuples that are spread over all their fields; return the names of their columns."""
+    exact, found = list(map(_plain, cells)), set[str]()
+    for column in source.columns:
+        names = [f"{column.name}.{name}" for name, _ in spread(column.type)]
+        if names and column.name not in fields and all(exact.count(name) == 1 for name in names):
+            places = list(map(exact.index, names))
+            if not any(fields[at] for at in places):
+                found.add(column.name)
+                for at, name in zip(places, names, strict=True):
+                    fields[at] = name
+    return found
+
+
 def _is_header(cells: Sequence[str], fields: Sequence[str], columns: Sequence[str]) -> bool:
     """Return whether a row is a header: it contains a column's exact name, or only names that match all columns."""
     if any(_plain(cell) in columns for cell in cells):
@@ -166,11 +182,12 @@ def layout_of(text: str, source: DataSource, dialect: Dialect, *, cut: bool) -> 
     if first is None or dialect.header is False or len(first) > _MOST_NAMES:
         return Layout(delimiter, columns)
     fields = matched(first, columns)
+    spread_out = _add_spread(first, fields, source)
     if not any(fields) or not (dialect.header or _is_header(first, fields, columns)):
         if dialect.header:
             message = f"No name in the first row is a column of '{source.name}': {', '.join(first)}"
             raise ClickpipeError(message, code="no_columns_named")
         return Layout(delimiter, columns)
     ignored = tuple(name for name, column in zip(first, fields, strict=True) if not column)
-    missing = tuple(name for name in columns if name not in fields)
+    missing = tuple(name for name in columns if name not in fields and name not in spread_out)
     return Layout(delimiter, tuple(fields), header=True, ignored=ignored, missing=missing)

@@ -15,7 +15,7 @@ from clickpipe.columns import (
     number_by_its_looks,
     takes_json,
 )
-from clickpipe.ingest.csv_rows import CsvTexts
+from clickpipe.ingest.csv_texts import CsvTexts
 from clickpipe.ingest.extract import Texts
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_identifier, quote_literal

@@ -15,7 +15,8 @@ from clickpipe.catalog import Live
 from clickpipe.diagnostics import Word
 from clickpipe.engine import ONE_THREAD, Engine, EngineError, NoSlot, Settings, once, row_by_row
 from clickpipe.ingest.body import Lines
-from clickpipe.ingest.csv_rows import CsvRows, csv_texts
+from clickpipe.ingest.csv_rows import CsvRows
+from clickpipe.ingest.csv_texts import csv_texts
 from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
 from clickpipe.ingest.insert import insert_staged

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from clickpipe.compiler import fingerprint
 from clickpipe.engine import Settings
 from clickpipe.ingest.apart import leans, settings_apart
-from clickpipe.ingest.csv_rows import CsvTexts
+from clickpipe.ingest.csv_texts import CsvTexts
 from clickpipe.ingest.extract import Texts, texts_of
 from clickpipe.ingest.fields import Field, error_of, fields_of, kept_text, unfitting
 from clickpipe.ingest.messages import IS_REFUSED, REFUSAL

@@ -135,3 +135,63 @@ def test_tuples_within_tuples(edges: Workspace, tmp_path: Path, type_: str, way:
     ways = [value, json.dumps(json.loads(value), separators=(",", ":"))]
     wanted = dict.fromkeys([*ways, text] if way == "csv" else ways, text) | {"{}": "refused"}
     assert stored(edges, tmp_path, type_, wanted, way) == wanted
+
+
+# A type, and a value of it as JSON: an endpoint writes it to CSV in several columns.
+SPREAD = {
+    "Tuple(a Int32, b String)": '{"a": 1, "b": "x, \\"y\\" [1]"}',
+    "Tuple(Int32, Nullable(String))": "[1, null]",
+    "Tuple(a Tuple(c Int8, d Nullable(Int8)), b Array(String))": '{"a": {"c": 1, "d": null}, "b": ["x", "it\'s"]}',
+    "Tuple(m Map(String, Decimal(38, 20)), t DateTime64(9), e Enum8('q' = 1), f Bool)": (
+        '{"m": {"k": "1.12345678901234567891"}, "t": "2026-01-31 12:00:00.123456789", "e": "q", "f": true}'
+    ),
+    "Tuple(j JSON, u UUID)": '{"j": {"k": [1, "x"]}, "u": "61f0c404-5cb3-11e7-907b-a6006ad3dba0"}',
+    "Point": "[1.5, -2]",
+    "Nested(a String, b Nullable(Int32))": '[{"a": "x", "b": 1}, {"a": "y", "b": null}]',
+    "Nested(a Array(Int8))": '[{"a": [1, 2]}, {"a": []}]',
+    "Nullable(Tuple(a Int32))": '{"a": 1}',
+}
+
+
+@pytest.mark.parametrize("type_", SPREAD)
+def test_a_tuple_that_was_written_to_csv_comes_back(instance: Instance, tmp_path: Path, type_: str) -> None:
+    schema = f"SCHEMA >\n    id UInt32 `json:$.id`,\n    v {type_} `json:$.v`\n\nENGINE_SORTING_KEY id\n"
+    workspace = instance.workspaces.create("spread")
+    try:
+        workspace.deploy({"first.datasource": schema, "second.datasource": schema})
+        lines = f'{{"id": 1, "v": {SPREAD[type_]}}}\n'.encode()
+        assert workspace.data.submit("first", lines_of(lines)).result().successful_rows == 1
+        written = workspace.select("SELECT * FROM first", "csv")
+        (tmp_path / "file.csv").write_bytes(written)
+        source = workspace.queries.live().compiled.data_sources["second"]
+        with read_file(tmp_path / "file.csv", "csv", source, Dialect()) as rows:
+            result = workspace.append("second", rows)
+        assert (result.successful_rows, result.quarantined_rows) == (1, 0)
+        assert workspace.select("SELECT * FROM second", "csv") == written
+    finally:
+        instance.workspaces.delete(workspace)
+
+
+def test_fields_of_a_tuple_that_do_not_fit(instance: Instance, tmp_path: Path) -> None:
+    schema = (
+        "SCHEMA >\n    id UInt32 `json:$.id`,\n    v Tuple(a Int8, b String) `json:$.v`,\n"
+        "    n Nested(a Int8, b Int8) `json:$.n`\n\nENGINE_SORTING_KEY id\n"
+    )
+    workspace = instance.workspaces.create("spread")
+    try:
+        workspace.deploy({"first.datasource": schema})
+        rows_ = '1,1,x,[1],[2]\n2,300,x,[],[]\n3,,x,[],[]\n4,1,x,"[1,2]",[1]\n5,2,y,,\n'
+        (tmp_path / "file.csv").write_text(f"id,v.a,v.b,n.a,n.b\n{rows_}")
+        source = workspace.queries.live().compiled.data_sources["first"]
+        with read_file(tmp_path / "file.csv", "csv", source, Dialect()) as rows:
+            result = workspace.append("first", rows)
+        assert (result.successful_rows, result.quarantined_rows) == (2, 3)
+        found = workspace.sql("SELECT id, toString(v) AS v, toString(n.a) AS a FROM first ORDER BY id")
+        assert found == [{"id": 1, "v": "(1,'x')", "a": "[1]"}, {"id": 5, "v": "(2,'y')", "a": "[]"}]
+        (tmp_path / "part.csv").write_text("id,v.a\n6,1\n")
+        with read_file(tmp_path / "part.csv", "csv", source, Dialect()) as rows:
+            assert rows.layout is None or "v.a" not in rows.layout.fields
+            told = workspace.append("first", rows)
+        assert told.quarantined_rows + told.successful_rows == 1
+    finally:
+        instance.workspaces.delete(workspace)
