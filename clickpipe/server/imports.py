@@ -116,9 +116,12 @@ async def _start(request: Request, who: Caller, name: str, mode: str, values: di
 def _dialect(values: dict[str, str], charset: str) -> Dialect:
     header = values.get("dialect_header", values.get("csv_header", "")).lower()
     delimiter = values.get("dialect_delimiter", "").replace("\\t", "\t") or None
-    known = {"true": True, "1": True, "false": False, "0": False}
+    known = {"true": True, "1": True, "false": False, "0": False, "": None, "auto": None}
+    if header not in known:
+        message = f"dialect_header must be true, false or auto, not '{header[:100]}'."
+        raise ClickpipeError(message, code="bad_dialect")
     escape, charset = values.get("dialect_escapechar") or None, values.get("charset") or charset
-    return Dialect(delimiter, escape, header=known.get(header), charset=charset)
+    return Dialect(delimiter, escape, header=known[header], charset=charset)
 
 
 def _replacing(values: dict[str, str]) -> Replacing:
