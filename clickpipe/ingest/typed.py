@@ -17,6 +17,8 @@ from clickpipe.sql import quote_identifier, quote_literal
 
 _SAME = frozenset({"Bool", "Date32", "Float32", "Float64", "IPv4", "IPv6", "String", "UUID"})
 _INTEGER = re.compile(r"(U?)Int(8|16|32|64)")
+_WIDE = re.compile(r"U?Int(128|256)")
+_BYTES = {"128": "FixedString(16)", "256": "FixedString(32)"}  # Parquet has no such integers: ClickHouse writes bytes
 _TIME = re.compile(r"DateTime(?:64\((\d++).*|\(.*)?")
 _DECIMAL = re.compile(r"Decimal(32|64|128|256)?\((?:(\d+),\s*)?(\d+)\)")
 _DIGITS = {"32": 9, "64": 18, "128": 38, "256": 76}
@@ -64,7 +66,7 @@ def typed_columns(source: DataSource, file: Sequence[tuple[str, str]]) -> TypedC
         if conditions is None:
             return None
         fit += conditions
-        values[column.name] = f"CAST({quote_identifier(name)}, {quote_literal(_type(column))})"
+        values[column.name] = f"CAST({_read(column, types[name], name)}, {quote_literal(_type(column))})"
     if not values:
         return None
     return TypedColumns(
@@ -76,6 +78,17 @@ def typed_columns(source: DataSource, file: Sequence[tuple[str, str]]) -> TypedC
 
 def _may_miss(column: Column) -> bool:
     return column.nullable or column.default is not None or is_nullable(column.type) or is_array(column.type)
+
+
+def _read(column: Column, type_: str, name: str) -> str:
+    """Return SQL for a value of the file."""
+    own, quoted = base(column.type), quote_identifier(name)
+    return f"reinterpretAs{own}({quoted})" if _is_bytes_of(own, base(type_)) else quoted
+
+
+def _is_bytes_of(own: str, given: str) -> bool:
+    wide = _WIDE.fullmatch(own)
+    return wide is not None and given == _BYTES[wide[1]]
 
 
 def _type(column: Column) -> str:
@@ -101,6 +114,8 @@ def _fit(own: str, given: str, value: str) -> list[str] | None:
     if own.startswith("Enum") and given == "String":
         names = ", ".join(map(quote_literal, enum_names(own)))
         return [f"{value} IN ({names})"]
+    if _is_bytes_of(own, given):
+        return [f"NOT match({value}, '^[ -~]*$')"]  # else it may be a text
     for rule in (_whole_numbers, _decimals, _times, _elements):
         if (found := rule(own, given, value)) is not None:
             return found

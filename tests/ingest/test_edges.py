@@ -195,3 +195,42 @@ def test_fields_of_a_tuple_that_do_not_fit(instance: Instance, tmp_path: Path) -
         assert told.quarantined_rows + told.successful_rows == 1
     finally:
         instance.workspaces.delete(workspace)
+
+
+# A type, and values of it as JSON, which an endpoint writes to Parquet.
+PARQUET = {
+    **{type_: [str(low), str(high), "0", "42"] for type_, (low, high) in INTEGERS.items()},
+    "Nullable(Int128)": ["null", "-7"],
+    "FixedString(16)": ['"0123456789012345"', '"a"'],
+    "Decimal(76, 20)": ['"1.12345678901234567891"'],
+    "IPv4": ['"1.2.3.4"'],
+    "IPv6": ['"::1"'],
+    "UUID": ['"61f0c404-5cb3-11e7-907b-a6006ad3dba0"'],
+    "Enum8('q' = 1, 'r' = -5)": ['"r"'],
+    "Date": ['"2149-06-06"'],
+    "Date32": ['"1900-01-01"', '"2299-12-31"'],
+    "DateTime64(9)": ["1700000000.123456789"],
+    "Bool": ["true"],
+    "Map(String, Array(UInt8))": ['{"k": [1, 2]}'],
+    "Tuple(a Int32, b Nullable(String))": ['{"a": 1, "b": null}'],
+    "Array(Tuple(a String, b Date))": ['[{"a": "x", "b": "2026-01-31"}]'],
+}
+
+
+@pytest.mark.parametrize("type_", PARQUET)
+def test_what_was_written_to_parquet_comes_back(instance: Instance, tmp_path: Path, type_: str) -> None:
+    schema = f"SCHEMA >\n    id UInt32 `json:$.id`,\n    v {type_} `json:$.v`\n\nENGINE_SORTING_KEY id\n"
+    workspace = instance.workspaces.create("parquet")
+    try:
+        workspace.deploy({"first.datasource": schema, "second.datasource": schema})
+        lines = "".join(f'{{"id": {n}, "v": {value}}}\n' for n, value in enumerate(PARQUET[type_]))
+        assert workspace.data.submit("first", lines_of(lines.encode())).result().quarantined_rows == 0
+        (tmp_path / "file.parquet").write_bytes(workspace.select("SELECT * FROM first ORDER BY id", "parquet"))
+        source = workspace.queries.live().compiled.data_sources["second"]
+        with read_file(tmp_path / "file.parquet", "parquet", source, Dialect()) as rows:
+            result = workspace.append("second", rows)
+        assert result.quarantined_rows == 0
+        both = [workspace.select(f"SELECT * FROM {name} ORDER BY id", "csv") for name in ("first", "second")]
+        assert both[0] == both[1]
+    finally:
+        instance.workspaces.delete(workspace)
