@@ -11,6 +11,7 @@ from clickpipe.catalog import Live
 from clickpipe.connect.access import Access, Door, access_of, explain, of_bucket
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import fetch, send
+from clickpipe.jobs import Report
 from clickpipe.project import SinkFiles, fill_secrets, options_of_sink, sink_files, sink_obstacle
 
 _LARGEST = 5_000_000_000  # bytes of a file that S3 takes in one request
@@ -49,12 +50,12 @@ def sink_of(live: Live, pipe: str, secret: Callable[[str], str | None]) -> Sink:
 class Outgoing:
     """The bucket of a sink, to write to. Used by one thread at a time; methods raise ClickpipeError."""
 
-    def __init__(self, sink: Sink, *, private: bool, seconds: float, check: Callable[[], None]) -> None:
+    def __init__(self, sink: Sink, report: Report, *, private: bool, seconds: float) -> None:
         """Allow addresses that are not public if `private`, and a file `seconds`.
 
-        `check` is called about twice a second while something is under way, and may raise.
+        While something is under way, `report` is asked about twice a second whether the job goes on.
         """
-        self._check = check
+        self._report = report
         self._door = Door(sink.endpoint, sink.files.names.bucket, sink.access, writes=True)
         self._private, self._seconds = private, seconds
 
@@ -89,7 +90,7 @@ class Outgoing:
                 headers=headers,
                 explain=explain,
                 redirects=0,
-                check=self._check,
+                check=self._report.check,
             )
             return scratch.read_bytes()
         except ClickpipeError as error:
@@ -109,7 +110,7 @@ class Outgoing:
                 headers=headers,
                 body=body,
                 explain=explain,
-                check=self._check,
+                check=self._report.check,
             )
         except ClickpipeError as error:
             raise of_bucket(error) from None

@@ -116,7 +116,7 @@ class Sinks:
         replaces = sink.files.replaces if mode is None else _MODES[mode]
         private = services.settings.import_private_urls == "allow"
         seconds = services.settings.import_max_seconds
-        outgoing = Outgoing(sink, private=private, seconds=seconds, check=report.check)
+        outgoing = Outgoing(sink, report, private=private, seconds=seconds)
         live = self._tables.live()
         bound = bind(
             services.engine,
