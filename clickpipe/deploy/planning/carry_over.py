@@ -16,7 +16,7 @@ _LOW_CARDINALITY = re.compile(r"^LowCardinality\((.*)\)$", re.DOTALL)
 _NULLABLE = re.compile(r"^(?:LowCardinality\(|SimpleAggregateFunction\(\s*\w+\s*,\s*)?Nullable\(")
 _NULL = re.compile(r"^Nullable\((.*)\)$", re.DOTALL)
 _CUT = ("Date", "Decimal", "Float", "Int", "UInt")  # types of whose values an accurate cast leaves something out
-_ENUM = re.compile(r"\bEnum(?:8|16)?\((?:'(?:[^'\\]|\\.|'')*'|[^'()])*\)", re.DOTALL)
+_ENUM = re.compile(r"\bEnum(?:8|16)?\((?:'(?:[^'\\]|\\.|'')*+'|[^'()])*+\)", re.DOTALL)
 _CONTEXT = re.compile(r"[.:] (?:while executing|In scope|Maybe you meant)|\n")
 
 
