@@ -18,10 +18,11 @@ from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import file_names
 from clickpipe.compiler.readable import Readable
+from clickpipe.compiler.sinks import build_sinks, check_names
 from clickpipe.compiler.table_names import QUARANTINE_SUFFIX
 from clickpipe.compiler.tables import check_types, create_quarantines, create_services, create_tables
 from clickpipe.compiler.unserved import unserved_lines
-from clickpipe.compiler.views import build_copies, build_sinks, build_views, check_target, parameters
+from clickpipe.compiler.views import build_copies, build_views, check_target, parameters
 from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, has_errors, sort_diagnostics
 from clickpipe.project import DataSource, PipeKind, Project, resource_name
@@ -59,6 +60,7 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = DE
     diagnostics = list(compiled.diagnostics)
     diagnostics += check_forward_queries(checker, project, rules)
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
+    diagnostics += check_names(compiled.project, compiled.sinks, types) if not has_errors(diagnostics) else []
     diagnostics += check_ingestion(checker, _fed_by_events(compiled)) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
     remarks = [*unused_nodes(graph, project), *conflicting_types(graph, project), *unserved_lines(project, rules)]

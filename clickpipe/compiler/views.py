@@ -9,11 +9,11 @@ from clickpipe.compiler.checker import CheckFailure, ResultColumn
 from clickpipe.compiler.compose import Composer, resolve
 from clickpipe.compiler.conversions import lossy_column
 from clickpipe.compiler.graph import Graph, Key
-from clickpipe.compiler.model import CopyPipe, MaterializedView, SinkPipe
+from clickpipe.compiler.model import CopyPipe, MaterializedView
 from clickpipe.compiler.table_names import QUARANTINE_SUFFIX
 from clickpipe.config import ProjectRules
-from clickpipe.diagnostics import ClickpipeError, Diagnostic, Related, Severity, Span, did_you_mean
-from clickpipe.project import DataSource, Node, Pipe, PipeKind, Project, is_file_sink, sink_schedule
+from clickpipe.diagnostics import ClickpipeError, Diagnostic, Related, Span, did_you_mean
+from clickpipe.project import DataSource, Node, Pipe, PipeKind, Project
 from clickpipe.sql import Reader, Syntax
 from clickpipe.template import Binder, Parameter
 
@@ -98,24 +98,6 @@ def build_copies(project: Project, graph: Graph) -> tuple[dict[str, CopyPipe], l
             pipe.name, project.canonical(pipe.target.text), pipe.copy_schedule, pipe.copy_mode, found, pipe
         )
     return copies, diagnostics
-
-
-def build_sinks(project: Project, graph: Graph) -> tuple[dict[str, SinkPipe], list[Diagnostic]]:
-    """Return the sinks that write files, and warnings of schedules that start nothing: a parameter has no default."""
-    sinks: dict[str, SinkPipe] = {}
-    diagnostics: list[Diagnostic] = []
-    for pipe in project.pipes.values():
-        if pipe.kind is not PipeKind.SINK or not is_file_sink(pipe.export):
-            continue
-        schedule = sink_schedule(pipe)
-        required = [p.name for p in parameters(graph, pipe) if p.required]
-        if required and schedule:
-            message = f"the schedule starts no run: there is no default for {', '.join(required)}"
-            span, hint = pipe.export["EXPORT_SCHEDULE"].span, "give defaults, or EXPORT_SCHEDULE @on-demand"
-            diagnostics.append(Diagnostic("CP3005", message, span, Severity.WARNING, hint))
-            schedule = ""
-        sinks[pipe.name] = SinkPipe(pipe.name, schedule, pipe)
-    return sinks, diagnostics
 
 
 def parameters(graph: Graph, pipe: Pipe, node: Node | None = None) -> tuple[Parameter, ...]:

@@ -3,8 +3,9 @@
 from clickpipe.connect.bucket import Bucket, buckets_of
 from clickpipe.connect.consumers import GAUGES, Consumers
 from clickpipe.connect.listing import File
+from clickpipe.connect.manifest import Manifests
 from clickpipe.connect.objects import Objects
-from clickpipe.connect.outgoing import Outgoing, Sink, sink_of
+from clickpipe.connect.outgoing import Outgoing, Sink, require_sink, sink_of
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 
@@ -13,12 +14,14 @@ __all__ = [
     "Bucket",
     "Consumers",
     "File",
+    "Manifests",
     "Objects",
     "Outgoing",
     "Sink",
     "Status",
     "Topic",
     "buckets_of",
+    "require_sink",
     "sink_of",
     "topics_of",
 ]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clickpipe.catalog import Live
+from clickpipe.compiler import SinkPipe
 from clickpipe.connect.access import Access, Door, access_of, explain, of_bucket
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.ingest import fetch, send
 from clickpipe.jobs import Report
 from clickpipe.project import SinkFiles, fill_secrets, options_of_sink, sink_files, sink_obstacle
@@ -30,12 +31,19 @@ class Sink:
     access: Access = field(repr=False)
 
 
-def sink_of(live: Live, pipe: str, secret: Callable[[str], str | None]) -> Sink:
-    """Return where a sink writes. Raises ClickpipeError: 404 if there is no such sink, 400 if it cannot run."""
+def require_sink(live: Live, pipe: str) -> SinkPipe:
+    """Return a sink that writes files. Raises ClickpipeError 404 if there is none of this name."""
     found = live.compiled.sinks.get(pipe)
     if found is None:
+        known = [("PIPES", name) for name in live.compiled.sinks]
         message = f"The pipe '{pipe}' is not a sink that writes files"
-        raise ClickpipeError(message, status=404, code="not_found")
+        raise UnknownResource(message, pipe, known, status=404, code="not_found")
+    return found
+
+
+def sink_of(live: Live, pipe: str, secret: Callable[[str], str | None]) -> Sink:
+    """Return where a sink writes. Raises ClickpipeError: 404 if there is no such sink, 400 if it cannot run."""
+    found = require_sink(live, pipe)
     connections = live.compiled.project.connections
     if (obstacle := sink_obstacle(found.pipe, connections)) is not None:
         message = f"The sink '{pipe}' cannot run: {obstacle[1]}."
@@ -68,7 +76,13 @@ class Outgoing:
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file."""
-        return self._send("HEAD", key) != http.HTTPStatus.NOT_FOUND
+        try:
+            return self._send("HEAD", key) != http.HTTPStatus.NOT_FOUND
+        except ClickpipeError as error:
+            if "status 403" not in error.message:
+                raise
+            message = f"{error.message} The key must be allowed to read files and to list the bucket."
+            raise ClickpipeError(message, status=error.status, code=error.code) from None
 
     def delete(self, key: str) -> None:
         """Delete a file; a missing one is fine."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import IN_ORDER, Engine, ResultColumn, insert_of_select, parquet_codec, tagged
 from clickpipe.jobs.report import Report
-from clickpipe.project import FileNames, JobId, NameColumn, SinkFiles, Spread
+from clickpipe.project import FileNames, JobId, NameColumn, SinkFiles, Spread, name_problem
 from clickpipe.query import FORMATS
 from clickpipe.sql import quote_identifier, quote_literal
 from clickpipe.template import BoundSQL
@@ -98,15 +98,11 @@ def _name(names: FileNames, columns: Sequence[ResultColumn], job_id: str) -> str
 
 
 def _value(part: NameColumn, known: dict[str, str]) -> str:
-    if part.name not in known:
-        message = f"EXPORT_FILE_TEMPLATE names the column '{part.name}', but the query returns {', '.join(known)}."
-        raise ClickpipeError(message, code="bad_sink")
+    if problem := name_problem(part, known):
+        raise ClickpipeError(f"{problem}.", code="bad_sink")
     column = quote_identifier(part.name)
     if not part.format:
         return f"ifNull(toString({column}), '')"
-    if "Date" not in known[part.name]:
-        message = f"EXPORT_FILE_TEMPLATE has a format for '{part.name}', which is {known[part.name]} and not a time."
-        raise ClickpipeError(message, code="bad_sink")
     return f"ifNull(formatDateTime({column}, {quote_literal(part.format)}), '')"
 
 

@@ -92,6 +92,15 @@ def file_key(names: FileNames, name: str, number: int = 0) -> str:
     return f"{names.folder}{safe}{ending}"
 
 
+def name_problem(part: Column, known: Mapping[str, str]) -> str:
+    """Return what is wrong with a column in a file's name, '' if nothing; `known` are the query's columns and types."""
+    if part.name not in known:
+        return f"EXPORT_FILE_TEMPLATE names the column '{part.name}', but the query returns {', '.join(known)}"
+    if part.format and "Date" not in known[part.name]:
+        return f"EXPORT_FILE_TEMPLATE has a format for '{part.name}', which is {known[part.name]} and not a time"
+    return ""
+
+
 def is_file_sink(export: Mapping[str, Word]) -> bool:
     """Return whether a sink with these options writes to a bucket."""
     return "EXPORT_BUCKET_URI" in export

@@ -12,6 +12,7 @@ from clickpipe.catalog import Job, resource_id
 from clickpipe.compiler import CopyPipe
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.jobs import Report, Work, run_copy
+from clickpipe.runtime.schedules import set_paused
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.tables import LiveTables
 
@@ -66,10 +67,7 @@ class Copies:
 
     def pause(self, name: str, *, paused: bool) -> None:
         """Pause or resume a copy pipe's schedule. Raises ClickpipeError: 404 if unknown, 400 without a schedule."""
-        if not self._require(name).schedule:
-            message = f"The copy pipe '{name}' has no schedule: it runs on demand."
-            raise ClickpipeError(message, code="no_schedule")
-        self._services.catalog.set_paused(self._workspace, name, paused=paused)
+        set_paused(self._services.catalog, self._workspace, self._require(name), paused=paused)
 
     def _require(self, name: str) -> CopyPipe:
         found = self._tables.live().compiled.copies.get(name)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from clickpipe.catalog import Job
 from clickpipe.compiler import SinkPipe
 from clickpipe.concurrency import Turns
-from clickpipe.connect import Outgoing, Sink, sink_of
+from clickpipe.connect import Manifests, Outgoing, Sink, require_sink, sink_of
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Report, Work, bind, export, hiding_secrets
 from clickpipe.observe import SinkLog
-from clickpipe.project import MANIFESTS, FileNames, file_key
+from clickpipe.project import FileNames, file_key
 from clickpipe.query import shown_error
+from clickpipe.runtime.schedules import set_paused
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.tables import LiveTables
 
@@ -63,17 +61,10 @@ class Sinks:
 
     def pause(self, name: str, *, paused: bool) -> None:
         """Pause or resume a sink's schedule. Raises ClickpipeError: 404 if unknown, 400 without a schedule."""
-        if not self._require(name).schedule:
-            message = f"The sink '{name}' has no schedule: it runs on demand."
-            raise ClickpipeError(message, code="no_schedule")
-        self._services.catalog.set_paused(self._id, name, paused=paused)
+        set_paused(self._services.catalog, self._id, self._require(name), paused=paused)
 
     def _require(self, name: str) -> SinkPipe:
-        found = self._tables.live().compiled.sinks.get(name)
-        if found is None:
-            message = f"The pipe '{name}' is not a sink that writes files"
-            raise ClickpipeError(message, status=404, code="not_found")
-        return found
+        return require_sink(self._tables.live(), name)
 
     def _sink(self, name: str) -> Sink:
         return sink_of(self._tables.live(), name, partial(self._services.secrets.value, self._id))
@@ -89,7 +80,7 @@ class Sinks:
         started = time.monotonic()
         pipe = self._require(name).pipe
         told: dict[str, Any] = {
-            "service": "s3",
+            "service": "",
             "parameters": values,
             "options": {option: word.text for option, word in pipe.export.items()},
         }
@@ -126,11 +117,13 @@ class Sinks:
             partial(services.secrets.value, self._id),
         )
         scratch = services.uploads.path(str(uuid.uuid4()))
+        manifests = Manifests(sink, outgoing, scratch)
         with hiding_secrets(bound), export(services.engine, bound, self._id, sink.pipe, names, report) as found:
-            old = self._last(outgoing, sink, scratch) if replaces else []
-            keys = _keys(outgoing, names, found.files, before.get("keys") or {}, replaces=replaces, report=report)
-            done: dict[str, Any] = {"keys": keys, "rows": 0, "bytes": 0, "files": {}}
+            before_keys = before.get("keys") or {}
+            keys = _keys(outgoing, names, found.files, before_keys, replaces=replaces, report=report)
+            done: dict[str, Any] = {"keys": {**before_keys, **keys}, "rows": 0, "bytes": 0, "files": {}}
             report(done)
+            left = manifests.begin(keys.values()) if replaces else {*before_keys.values()}
             for file, key in keys.items():
                 try:
                     found.write(file, scratch, sink.files, report)
@@ -143,24 +136,9 @@ class Sinks:
                 done["bytes"] += size
                 done["files"][key] = {"rows": found.files[file], "bytes": size}
                 report.check()
-        manifest = _manifest(sink, report.job_id, done["files"])
-        outgoing.put(_latest(sink) if replaces else f"{_folder(sink)}{report.job_id}.json", manifest)
-        for key in old:
-            if key not in done["files"]:
-                outgoing.delete(key)
+        manifests.write(report.job_id, done["files"], replaces=replaces)
+        manifests.finish(left, done["files"])
         return {name: value for name, value in done.items() if name != "keys"}
-
-    @staticmethod
-    def _last(outgoing: Outgoing, sink: Sink, scratch: Path) -> list[str]:
-        """Return the files of the last run that replaced, by its manifest. Only keys in the sink's folder count."""
-        text = outgoing.read(_latest(sink), scratch)
-        try:
-            listed = [str(file["key"]) for file in json.loads(text)["files"]] if text is not None else []
-        except (ValueError, KeyError, TypeError, RecursionError):
-            message = f"{_latest(sink)} is not a manifest of a sink: remove it, and the files that it stood for."
-            raise ClickpipeError(message, code="bad_manifest") from None
-        folder = sink.files.names.folder
-        return [key for key in listed if key.startswith(folder) and not key.startswith(f"{folder}{MANIFESTS}/")]
 
 
 def _keys(
@@ -185,23 +163,3 @@ def _keys(
                 taken.add(key)
             number += 1
     return found
-
-
-def _folder(sink: Sink) -> str:
-    return f"{sink.files.names.folder}{MANIFESTS}/{sink.pipe}/"
-
-
-def _latest(sink: Sink) -> str:
-    return f"{_folder(sink)}latest.json"
-
-
-def _manifest(sink: Sink, job_id: str, files: Mapping[str, Mapping[str, int]]) -> bytes:
-    written = {
-        "pipe": sink.pipe,
-        "job_id": job_id,
-        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "format": sink.files.format,
-        "compression": sink.files.compression,
-        "files": [{"key": key, **counts} for key, counts in files.items()],
-    }
-    return json.dumps(written, indent=1).encode()

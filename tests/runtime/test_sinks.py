@@ -2,88 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
-import random
-import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from clickpipe.catalog import Job
-from clickpipe.connect import Outgoing
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.jobs import CopySchedule
 from clickpipe.runtime import Instance, Workspace
-from tests.conftest import RunPython
-from tests.connect.buckets import TestBucket, serving
-from tests.runtime.test_crash import killed
-
-SOURCE = (
-    "SCHEMA >\n    id UInt64 `json:$.id`,\n    kind String `json:$.kind`,\n    at DateTime `json:$.at`\n\n"
-    "ENGINE_SORTING_KEY id\n"
-)
-SELECT = "SELECT id, kind, at FROM events ORDER BY id"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    with serving() as url:
-        yield url
-
-
-@pytest.fixture
-def lake(s3: str, instance: Instance, monkeypatch: pytest.MonkeyPatch) -> TestBucket:
-    monkeypatch.setattr(instance._services, "settings", replace(instance.settings, import_private_urls="allow"))
-    return TestBucket(s3)
-
-
-def project(lake: TestBucket, template: str, sql: str = SELECT, **options: str) -> dict[str, str]:
-    wanted = {
-        "EXPORT_CONNECTION_NAME": "lake",
-        "EXPORT_BUCKET_URI": f"s3://{lake.name}/out",
-        "EXPORT_FILE_TEMPLATE": template,
-        "EXPORT_SCHEDULE": "@on-demand",
-        **options,
-    }
-    lines = "".join(f"{name} {value}\n" for name, value in wanted.items())
-    return {
-        "events.datasource": SOURCE,
-        "lake.connection": lake.connection,
-        "out.pipe": f"NODE n\nSQL >\n    %\n    {sql}\n\nTYPE sink\n{lines}",
-    }
-
-
-def deployed(workspace: Workspace, files: dict[str, str], rows: int = 4) -> None:
-    workspace.deploy(files)
-    workspace.ingest(
-        "events",
-        [{"id": n, "kind": "ab"[n % 2], "at": f"2026-01-{1 + n // 2:02} 10:00:00"} for n in range(rows)],
-    )
-
-
-def run(workspace: Workspace, mode: str | None = None, **values: Any) -> Job:
-    jobs = workspace._services.jobs
-    job = workspace.sinks.start("out", values, mode)
-    jobs.wait(job.id)
-    found = workspace._services.catalog.jobs.get(workspace.id, job.id)
-    assert found is not None
-    return found
-
-
-def data(lake: TestBucket) -> list[str]:
-    return [key for key in lake.names() if "/_manifests/" not in key]
-
-
-def ids(text: bytes) -> list[int]:
-    return [int(row["id"]) for row in csv.DictReader(io.StringIO(text.decode()))]
+from tests.connect.buckets import TestBucket
+from tests.runtime.sinks import SELECT, data, deployed, ids, project, run
 
 
 def test_one_file_and_its_manifest(workspace: Workspace, lake: TestBucket) -> None:
@@ -237,32 +169,6 @@ def test_what_a_run_did_is_in_the_ops_log(workspace: Workspace, lake: TestBucket
     assert told["options"]["EXPORT_FILE_TEMPLATE"] == "{kind}"
 
 
-def test_a_run_that_a_stop_cut_off_goes_on_with_the_same_files(
-    workspace: Workspace, lake: TestBucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployed(workspace, project(lake, "{kind}"))
-    put = Outgoing.put
-    sent: list[str] = []
-
-    def fail(self: Outgoing, key: str, body: Path | bytes) -> None:
-        if sent:
-            message = "the server stops here"
-            raise ClickpipeError(message)
-        sent.append(key)
-        put(self, key, body)
-
-    monkeypatch.setattr(Outgoing, "put", fail)
-    cut = run(workspace)
-    assert (cut.status, data(lake), "keys" in cut.result) == ("error", ["out/a.csv"], True)
-    assert not [key for key in lake.names() if "_manifests/" in key]
-    monkeypatch.setattr(Outgoing, "put", put)
-    job = replace(cut, status="working")
-    workspace.jobs.take_up(job)
-    workspace._services.jobs.wait(job.id)
-    assert data(lake) == ["out/a.csv", "out/b.csv"]  # and no a.1.csv
-    assert workspace._services.engine.storage.tables("clickpipe_exports") == {}
-
-
 def test_a_schedule_runs_it_unless_it_is_paused_or_off(
     workspace: Workspace, lake: TestBucket, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,82 +213,3 @@ def test_private_addresses_are_refused(
     job = run(workspace)
     assert (job.status, "leads to an address that is not public" in job.error) == ("error", True)
     assert lake.names() == []
-
-
-@pytest.mark.parametrize("asked", ["HEAD", "PUT"])
-def test_a_run_that_waits_for_its_bucket_can_be_cancelled(
-    workspace: Workspace, lake: TestBucket, instance: Instance, asked: str
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        files = project(lake, "all", **({"EXPORT_STRATEGY": "replace"} if asked == "PUT" else {}))
-        files["lake.connection"] = files["lake.connection"].replace(lake.url, url)
-        deployed(workspace, files)
-        job = workspace.sinks.start("out", {})
-
-        def take() -> socket.socket:
-            silent.settimeout(60)
-            connection, _ = silent.accept()
-            connection.settimeout(60)
-            return connection
-
-        with take() as first:
-            method = first.recv(4)
-            if asked == "PUT":  # first it looks for the last manifest
-                first.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-                with take() as second:
-                    method = second.recv(4)
-                    instance.jobs.cancel(job)
-                    instance.jobs.wait(job.id, 60)
-            else:
-                instance.jobs.cancel(job)
-                instance.jobs.wait(job.id, 60)
-        assert method.strip().decode() == asked
-        found = instance.catalog.jobs.get(workspace.id, job.id)
-        assert found is not None
-        assert found.status == "cancelled"
-
-
-RUNS = """
-    import json, sys
-    from pathlib import Path
-    from clickpipe.config import Settings
-    from clickpipe.runtime import Instance
-
-    with Instance(Path(sys.argv[1]), Settings(import_private_urls="allow")) as instance:
-        workspace = instance.default
-        if workspace.live is None:
-            workspace.deploy(json.loads(sys.argv[2]))
-            workspace.ingest("events", [{"id": n, "kind": "a", "at": 0} for n in range(20_000)])
-        while True:
-            job = workspace.sinks.start("out", {})
-            print(job.id, flush=True)
-            instance.jobs.wait(job.id)
-"""
-ENDS = """
-    import json, sys
-    from pathlib import Path
-    from clickpipe.config import Settings
-    from clickpipe.runtime import Instance
-
-    with Instance(Path(sys.argv[1]), Settings(import_private_urls="allow")) as instance:
-        instance.jobs.wait_for_all(instance.default.id)
-        jobs = instance.catalog.jobs.newest(instance.default.id)
-        print(json.dumps([[job.id, job.status, job.error] for job in jobs if job.kind == "sink"]))
-"""
-
-
-@pytest.mark.slow
-def test_each_run_is_whole_once_when_the_server_is_killed(run_python: RunPython, s3: str, tmp_path: Path) -> None:
-    lake, moments = TestBucket(s3), random.Random(3)
-    files = json.dumps(project(lake, "part{6}"))
-    started = {line for _ in range(5) for line in killed(RUNS, tmp_path, files, wait=moments.uniform(0, 1.5)) if line}
-    jobs = json.loads(run_python(ENDS, tmp_path).stdout)
-    assert started <= {job_id for job_id, _, _ in jobs}
-    assert {(status, error) for _, status, error in jobs} == {("done", "")}
-    manifests = [json.loads(lake.get(f"out/_manifests/out/{job_id}.json")) for job_id, _, _ in jobs]
-    assert [sum(file["rows"] for file in one["files"]) for one in manifests] == [20_000] * len(jobs)
-    assert sorted(file["key"] for one in manifests for file in one["files"]) == data(lake)
-    for one in manifests:
-        found = [number for file in one["files"] for number in ids(lake.get(file["key"]))]
-        assert sorted(found) == list(range(20_000))

@@ -138,12 +138,7 @@ def test_a_url_is_fetched_by_a_job_and_only_public_ones(emptied: Client) -> None
         ("/v0/datasources?mode=append&name=events&format=xml", CSV, 400, "The format must be one of csv, ndjson, json"),
         ("/v0/datasources?mode=append&name=events&format=parquet", b"no", 400, "The Parquet file cannot be read"),
         ("/v0/datasources?mode=append&name=events&dialect_delimiter=::", CSV, 400, "The CSV dialect is not one"),
-        (
-            "/v0/datasources?mode=append&name=events&dialect_header=maybe",
-            CSV,
-            400,
-            "must be true, false or auto, not 'maybe'",
-        ),
+        ("/v0/datasources?mode=append&name=events&dialect_header=maybe", CSV, 400, "must be true, false or auto, not"),
         ("/v0/datasources?mode=replace&name=events&replace_condition=1%2C2)", CSV, 400, "Syntax error"),
         (
             "/v0/datasources?mode=replace&name=events&replace_condition=1)+from+events+where+(1",
