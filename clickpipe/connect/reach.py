@@ -1,4 +1,4 @@
-"""Which addresses a Kafka data source may have the server connect to: brokers, registries, givers of tokens.
+"""Which addresses a Kafka data source may have the server connect to: brokers, schema registries, token endpoints.
 
 Names of brokers are looked up before librdkafka does it again, so this stops whoever names an address, not a name
 server that answers in two ways: docs/security.md says what holds.
@@ -48,7 +48,7 @@ _UNLISTED = (
 class Reach:
     """The hosts that one workspace may read from: with `private`, any; else brokers are listed in `hosts`.
 
-    A broker that answers with nonsense ends librdkafka, and with it the server, so the operator has to trust it.
+    A broker that answers with malformed data ends librdkafka, and with it the server, so the operator has to trust it.
     """
 
     private: bool = True

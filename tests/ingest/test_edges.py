@@ -153,23 +153,28 @@ SPREAD = {
 }
 
 
-@pytest.mark.parametrize("type_", SPREAD)
-def test_a_tuple_that_was_written_to_csv_comes_back(instance: Instance, tmp_path: Path, type_: str) -> None:
+def require_round_trip(instance: Instance, path: Path, type_: str, values: list[str], way: str) -> None:
+    """Require that values (JSON), exported to a file and appended to another data source, are the same there."""
     schema = f"SCHEMA >\n    id UInt32 `json:$.id`,\n    v {type_} `json:$.v`\n\nENGINE_SORTING_KEY id\n"
-    workspace = instance.workspaces.create("spread")
+    workspace = instance.workspaces.create("round_trip")
     try:
         workspace.deploy({"first.datasource": schema, "second.datasource": schema})
-        lines = f'{{"id": 1, "v": {SPREAD[type_]}}}\n'.encode()
-        assert workspace.data.submit("first", lines_of(lines)).result().successful_rows == 1
-        written = workspace.select("SELECT * FROM first", "csv")
-        (tmp_path / "file.csv").write_bytes(written)
-        source = workspace.queries.live().compiled.data_sources["second"]
-        with read_file(tmp_path / "file.csv", "csv", source, Dialect()) as rows:
+        lines = "".join(f'{{"id": {n}, "v": {value}}}\n' for n, value in enumerate(values))
+        assert workspace.data.submit("first", lines_of(lines.encode())).result().successful_rows == len(values)
+        file = path / f"file.{way}"
+        file.write_bytes(workspace.select("SELECT * FROM first ORDER BY id", way))
+        with read_file(file, way, workspace.queries.live().compiled.data_sources["second"], Dialect()) as rows:
             result = workspace.append("second", rows)
-        assert (result.successful_rows, result.quarantined_rows) == (1, 0)
-        assert workspace.select("SELECT * FROM second", "csv") == written
+        assert (result.successful_rows, result.quarantined_rows) == (len(values), 0)
+        both = [workspace.select(f"SELECT * FROM {name} ORDER BY id", "csv") for name in ("first", "second")]
+        assert both[0] == both[1]
     finally:
         instance.workspaces.delete(workspace)
+
+
+@pytest.mark.parametrize("type_", SPREAD)
+def test_a_tuple_that_was_written_to_csv_comes_back(instance: Instance, tmp_path: Path, type_: str) -> None:
+    require_round_trip(instance, tmp_path, type_, [SPREAD[type_]], "csv")
 
 
 def test_fields_of_a_tuple_that_do_not_fit(instance: Instance, tmp_path: Path) -> None:
@@ -219,18 +224,23 @@ PARQUET = {
 
 @pytest.mark.parametrize("type_", PARQUET)
 def test_what_was_written_to_parquet_comes_back(instance: Instance, tmp_path: Path, type_: str) -> None:
-    schema = f"SCHEMA >\n    id UInt32 `json:$.id`,\n    v {type_} `json:$.v`\n\nENGINE_SORTING_KEY id\n"
-    workspace = instance.workspaces.create("parquet")
+    require_round_trip(instance, tmp_path, type_, PARQUET[type_], "parquet")
+
+
+@pytest.mark.parametrize(
+    "type_", [type_ for type_ in DIGITS if "Decimal" in type_ or "Array" in type_ or "64(9)" in type_]
+)
+def test_a_replay_of_the_quarantine_keeps_every_digit(instance: Instance, type_: str) -> None:
+    schema = f"SCHEMA >\n    n {{}} `json:$.n`,\n    v {type_} `json:$.v`\n\nENGINE_SORTING_KEY n\n"
+    workspace = instance.workspaces.create("replay")
     try:
-        workspace.deploy({"first.datasource": schema, "second.datasource": schema})
-        lines = "".join(f'{{"id": {n}, "v": {value}}}\n' for n, value in enumerate(PARQUET[type_]))
-        assert workspace.data.submit("first", lines_of(lines.encode())).result().quarantined_rows == 0
-        (tmp_path / "file.parquet").write_bytes(workspace.select("SELECT * FROM first ORDER BY id", "parquet"))
-        source = workspace.queries.live().compiled.data_sources["second"]
-        with read_file(tmp_path / "file.parquet", "parquet", source, Dialect()) as rows:
-            result = workspace.append("second", rows)
-        assert result.quarantined_rows == 0
-        both = [workspace.select(f"SELECT * FROM {name} ORDER BY id", "csv") for name in ("first", "second")]
-        assert both[0] == both[1]
+        workspace.deploy({"e.datasource": schema.format("UInt8")})
+        lines = "".join(f'{{"n": "{n} more", "v": {value}}}\n' for n, value in enumerate(DIGITS[type_]))
+        assert workspace.data.submit("e", lines_of(lines.encode())).result().quarantined_rows == len(DIGITS[type_])
+        workspace.deploy({"e.datasource": schema.format("String")}, allow_destructive=True)
+        job = workspace.data.replay_quarantine("e")
+        workspace._services.jobs.wait(job.id)
+        found = [row["v"] for row in workspace.sql("SELECT toString(v) AS v FROM e ORDER BY n")]
+        assert found == list(DIGITS[type_].values())
     finally:
         instance.workspaces.delete(workspace)
