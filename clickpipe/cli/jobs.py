@@ -11,7 +11,7 @@ from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.data_files import ended
 from clickpipe.cli.endpoints import parse_params
 from clickpipe.cli.output import plural, print_json, print_table, progress, say
-from clickpipe.cli.schedules import add_pause_and_resume
+from clickpipe.cli.schedules import add_pause_and_resume, last_runs, told
 
 _NAMES = ("kind", "status", "resource", "created_at", "updated_at", "error", "rows", "quarantine_rows")
 
@@ -86,18 +86,16 @@ def list_copies(host: str | None, token: str | None, *, as_json: bool) -> None:
     """List copy pipes. Shows their schedules (cron, UTC) and their last run."""
     client = connect(host, token)
     found = [p for p in client.get("/v0/pipes")["pipes"] if p["type"] == "copy"]
-    last: dict[str, dict[str, Any]] = {}
-    for one in client.get("/v0/jobs", ("kind", "copy"))["jobs"]:
-        last.setdefault(one["resource"], one)
+    last = last_runs(client, "copy")
     if as_json:
         print_json([{**_copy(p), "last_job": last.get(p["name"])} for p in found])
         return
     rows = []
     for pipe in found:
-        run = last.get(pipe["name"])
         schedule = pipe["copy_schedule"] + (" (paused)" if pipe["copy_paused"] else "")
-        told = f"{run['status']}, {run['created_at'][:19]}" if run else ""
-        rows.append((pipe["name"], pipe["copy_target_datasource"], pipe["copy_mode"], schedule, told))
+        rows.append(
+            (pipe["name"], pipe["copy_target_datasource"], pipe["copy_mode"], schedule, told(last.get(pipe["name"])))
+        )
     print_table(["pipe", "target", "mode", "schedule", "last run (UTC)"], rows)
 
 

@@ -1,13 +1,27 @@
-"""`pause` and `resume`, for copies and sinks."""
+"""What copies and sinks share: `pause` and `resume`, and their last runs."""
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import click
 
-from clickpipe.cli.client import connect, server_options
+from clickpipe.cli.client import Client, connect, server_options
 from clickpipe.cli.output import say
+
+
+def last_runs(client: Client, kind: str) -> dict[str, dict[str, Any]]:
+    """Return the newest job of each pipe, by its name; `kind` is copy or sink."""
+    last: dict[str, dict[str, Any]] = {}
+    for one in client.get("/v0/jobs", ("kind", kind))["jobs"]:
+        last.setdefault(one["resource"], one)
+    return last
+
+
+def told(run: dict[str, Any] | None) -> str:
+    """Return how a run ended, and when it began; '' if there was none."""
+    return f"{run['status']}, {run['created_at'][:19]}" if run else ""
 
 
 def add_pause_and_resume(group: click.Group, kind: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 import click
@@ -11,7 +10,7 @@ from clickpipe.cli.client import connect, server_options
 from clickpipe.cli.data_files import ended
 from clickpipe.cli.endpoints import parse_params
 from clickpipe.cli.output import plural, print_json, print_table, progress, say
-from clickpipe.cli.schedules import add_pause_and_resume
+from clickpipe.cli.schedules import add_pause_and_resume, last_runs, told
 
 
 @click.group(short_help="Sinks: run, pause, resume.")
@@ -26,20 +25,15 @@ def list_sinks(host: str | None, token: str | None, *, as_json: bool) -> None:
     """List sinks. Shows where they write, their schedules (cron, UTC) and their last run."""
     client = connect(host, token)
     found = [p for p in client.get("/v0/pipes")["pipes"] if p["type"] == "sink"]
-    last: dict[str, dict[str, Any]] = {}
-    for one in client.get("/v0/jobs", ("kind", "sink"))["jobs"]:
-        last.setdefault(one["resource"], one)
+    last = last_runs(client, "sink")
     if as_json:
         keys = ("name", "sink_to", "sink_schedule", "sink_paused")
         print_json([{**{key: p[key] for key in keys}, "last_job": last.get(p["name"])} for p in found])
         return
     rows = []
     for pipe in found:
-        run = last.get(pipe["name"])
         schedule = pipe["sink_schedule"] + (" (paused)" if pipe["sink_paused"] else "")
-        rows.append(
-            (pipe["name"], pipe["sink_to"], schedule, f"{run['status']}, {run['created_at'][:19]}" if run else "")
-        )
+        rows.append((pipe["name"], pipe["sink_to"], schedule, told(last.get(pipe["name"]))))
     print_table(["pipe", "to", "schedule", "last run (UTC)"], rows)
 
 

@@ -70,7 +70,7 @@ def test_sinks_are_listed_run_paused_and_resumed(
             ("out", True, "done")
         ]
         assert run("sink", "resume", "out").code == 0
-        for wrong, said in ((("run", "none"), "not a sink"), (("run", "out", "--param", "least=x"), "least")):
+        for wrong, said in ((("run", "outt"), "did you mean 'out'?"), (("run", "out", "--param", "least=x"), "least")):
             refused = run("sink", *wrong)
             assert (refused.code, said in refused.err) == (1, True)
         assert server.stop() == 0
