@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clickpipe.connect.outgoing import Outgoing, Sink
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.project import MANIFESTS
+from clickpipe.project import MANIFESTS, is_file_key
 
 
 class Manifests:
@@ -55,12 +55,11 @@ class Manifests:
             self._outgoing.delete(self._begun)
 
     def _files(self, manifest: str) -> set[str]:
-        """Return the files that a manifest lists. Only keys in the sink's folder count, and no manifests."""
+        """Return the files that a manifest lists: of those that others may have added, only what a sink could write."""
         text = self._outgoing.read(manifest, self._scratch)
         try:
             listed = [str(file["key"]) for file in json.loads(text)["files"]] if text is not None else []
         except (ValueError, KeyError, TypeError, RecursionError):
             message = f"{manifest} is not a manifest of a sink: remove it, and the files that it stood for."
             raise ClickpipeError(message, code="bad_manifest") from None
-        folder = self._sink.files.names.folder
-        return {key for key in listed if key.startswith(folder) and not key.startswith(f"{folder}{MANIFESTS}/")}
+        return {key for key in listed if is_file_key(self._sink.files.names, key)}

@@ -82,7 +82,10 @@ def drop_exports(engine: Engine, owners: Collection[str]) -> None:
 
 
 def _name(names: FileNames, columns: Sequence[ResultColumn], job_id: str) -> str:
-    """Return the expression of a row's file name, without folder and ending. Raises ClickpipeError 400."""
+    """Return the expression of a row's file name, without folder and ending. Raises ClickpipeError 400.
+
+    Names are asked for as JSON, and given back to find their rows: so bytes that are no UTF-8 have no place in them.
+    """
     known = {column.name: column.type for column in columns}
     parts = []
     for part in names.parts:
@@ -94,7 +97,7 @@ def _name(names: FileNames, columns: Sequence[ResultColumn], job_id: str) -> str
             parts.append(quote_literal(job_id))
         else:
             parts.append(_value(part, known))
-    return f"concat('', {', '.join(parts)})"
+    return f"toValidUTF8(concat('', {', '.join(parts)}))"
 
 
 def _value(part: NameColumn, known: dict[str, str]) -> str:

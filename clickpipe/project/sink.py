@@ -92,6 +92,16 @@ def file_key(names: FileNames, name: str, number: int = 0) -> str:
     return f"{names.folder}{safe}{ending}"
 
 
+def is_file_key(names: FileNames, key: str) -> bool:
+    """Return whether a sink may have written a file of this key, now or when its format was another.
+
+    It is in the sink's folder, also for who takes `..` for the folder above, and no manifest.
+    """
+    name = key.removeprefix(names.folder)
+    ends = name.removesuffix(".gz").endswith(tuple(f".{format_}" for format_ in _COMPRESSIONS))
+    return key.startswith(names.folder) and ends and file_key(FileNames("", "", (), ""), name) == name
+
+
 def name_problem(part: Column, known: Mapping[str, str]) -> str:
     """Return what is wrong with a column in a file's name, '' if nothing; `known` are the query's columns and types."""
     if part.name not in known:

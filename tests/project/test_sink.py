@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.project import FileNames, JobId, NameColumn, Spread, load_texts, sink_files, sink_obstacle, sink_schedule
+from clickpipe.project import (
+    FileNames,
+    JobId,
+    NameColumn,
+    Spread,
+    file_key,
+    is_file_key,
+    load_texts,
+    sink_files,
+    sink_obstacle,
+    sink_schedule,
+)
 
 LAKE = "TYPE s3\nS3_REGION eu-west-1\nS3_ACCESS_KEY k\nS3_SECRET s\n"
 LINES = {
@@ -96,3 +107,29 @@ def test_schedules(schedule: str, cron: str) -> None:
     text = "".join(f"{name} {value}\n" for name, value in {**LINES, "EXPORT_SCHEDULE": schedule}.items())
     project = load_texts({"lake.connection": LAKE, "out.pipe": f"NODE n\nSQL >\n    SELECT 1\nTYPE sink\n{text}"})
     assert sink_schedule(project.pipes["out"]) == cron
+
+
+NAMES = FileNames("bucket", "out/", (), ".csv.gz")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a", "a/b", "a//b", "..", "../x", "/", "_manifests", "_manifests/out/latest", "x" * 2000, "é\n"]
+)
+@pytest.mark.parametrize("number", [0, 3])
+def test_what_a_sink_writes_it_may_delete(name: str, number: int) -> None:
+    assert is_file_key(NAMES, file_key(NAMES, name, number))
+    assert is_file_key(FileNames("bucket", "out/", (), ".parquet"), file_key(NAMES, name, number))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("", "x.csv", "other/x.csv", "outx.csv", "out/", "out", "OUT/x.csv", "/out/x.csv"),
+        *("out/../x.csv", "out/a/../../x.csv", "out/./x.csv", "out//x.csv", "out/x.csv/..", "out/..", "out/../out/x.csv"),
+        *("out/_manifests/out/latest.csv", "out/_manifests/x.csv", "out/_manifests/out/latest.json"),
+        *("out/x", "out/x.json", "out/backup.zip", "out/x.gz", "out/x.csv.gz.exe", "out/x.csv/", "out/.."),
+        *("out/a\nb.csv", "out/\x00.csv", "out/\x7f.csv", "out/" + "x" * 1024 + ".csv"),
+    ],
+)
+def test_what_no_sink_writes_it_does_not_delete(key: str) -> None:
+    assert not is_file_key(NAMES, key)

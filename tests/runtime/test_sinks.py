@@ -100,10 +100,13 @@ def test_a_manifest_names_only_files_in_the_sinks_folder(workspace: Workspace, l
     deployed(workspace, project(lake, "all", EXPORT_STRATEGY="replace"))
     lake.put("precious.csv", "x")
     lake.put("out/_manifests/other/latest.json", "x")
-    keys = ["precious.csv", "out/_manifests/other/latest.json", "out/../precious.csv"]
+    others = ["out/../precious.csv", "out/by_hand.json", "out/./x.csv", "out/_manifests/other/x.csv"]
+    for key in others:
+        lake.put(key, "x")
+    keys = ["precious.csv", "out/_manifests/other/latest.json", *others]
     lake.put("out/_manifests/out/latest.json", json.dumps({"files": [{"key": key} for key in keys]}))
     assert run(workspace).status == "done"
-    assert lake.get("precious.csv") == lake.get("out/_manifests/other/latest.json") == b"x"
+    assert {key: lake.get(key) for key in keys} == dict.fromkeys(keys, b"x")
     lake.put("out/_manifests/out/latest.json", "no manifest")
     job = run(workspace)
     assert (job.status, "is not a manifest of a sink" in job.error) == ("error", True)
