@@ -1,6 +1,7 @@
 """Diagnostics (what is wrong, where in the text, how to fix it), and the base class of errors caused by users."""
 
 from clickpipe.diagnostics.codes import CODES, CodeInfo
+from clickpipe.diagnostics.controls import indented, one_line
 from clickpipe.diagnostics.errors import ClickpipeError, ProjectError, UnknownResource
 from clickpipe.diagnostics.junit import render_junit
 from clickpipe.diagnostics.model import Diagnostic, Related, Severity, Sources, Span, Word, has_errors, sort_diagnostics
@@ -27,7 +28,9 @@ __all__ = [
     "did_you_mean",
     "from_dict",
     "has_errors",
+    "indented",
     "merge_missing",
+    "one_line",
     "redact",
     "redact_parameters",
     "redact_query",

@@ -1,4 +1,7 @@
-"""The server's log: lines for people or JSON for collectors, each with its request's id."""
+"""The server's log: lines for people or JSON for collectors, each with its request's id.
+
+What callers send is in it, so no text adds a line, or a command for a terminal.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from clickpipe.diagnostics import redact
+from clickpipe.diagnostics import indented, one_line, redact
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -27,11 +30,11 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             said["error"] = redact(self.formatException(record.exc_info), urls=True)
-        return json.dumps(said, ensure_ascii=False, default=str)
+        return one_line(json.dumps(said, ensure_ascii=False, default=str))
 
 
 class _Console(logging.Formatter):
-    """A line for people: time, level, message and extra fields."""
+    """A line for people: time, level, message and extra fields; lines of a traceback are indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
@@ -39,8 +42,10 @@ class _Console(logging.Formatter):
         if found := request_id.get():
             fields["request_id"] = found
         rest = "".join(f" {name}={value}" for name, value in fields.items())
-        text = f"{moment} {record.levelname.lower():<7} {record.getMessage()}{rest}"
-        return redact(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text, urls=True)
+        line = one_line(redact(f"{moment} {record.levelname.lower():<7} {record.getMessage()}{rest}", urls=True))
+        if not record.exc_info:
+            return line
+        return f"{line}\n{indented(redact(self.formatException(record.exc_info), urls=True))}"
 
 
 def set_up_logs(level: str, form: str) -> None:

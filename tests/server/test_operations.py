@@ -127,7 +127,7 @@ def test_a_line_of_the_log(form: str, capsys: pytest.CaptureFixture[str]) -> Non
     first, *rest = capsys.readouterr().err.splitlines()
     if form == "console":
         assert first.endswith("info    it works status=200 request_id=r1")
-        assert rest[-1] == "ValueError: invalid literal for int() with base 10: 'bad'"
+        assert rest[-1] == "  ValueError: invalid literal for int() with base 10: 'bad'"
     else:
         said = json.loads(first)
         assert {k: said[k] for k in ("level", "message", "request_id", "status")} == {
