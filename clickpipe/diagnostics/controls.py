@@ -10,7 +10,7 @@ _SHOWN_IN_LINES = {code: shown for code, shown in _SHOWN.items() if code != ord(
 
 
 def one_line(text: str) -> str:
-    """Return a text with escapes such as `\\n` for line breaks, and for signs that steer a terminal or turn text round."""
+    """Return a text with escapes for line breaks, and for signs that steer a terminal or turn text round."""
     return text.translate(_SHOWN)
 
 

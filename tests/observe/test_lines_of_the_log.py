@@ -44,10 +44,7 @@ def test_a_record_is_a_line(form: str, text: str, where: str, capsys: pytest.Cap
         elif where == "field":
             log.info("GET", extra={"fields": {"client": text}})
         else:
-            try:
-                raise ValueError(text)
-            except ValueError:
-                log.exception("it fails")
+            log.error("it fails", exc_info=ValueError(text))
     finally:
         root.handlers, root.level = before, level
     first, *rest = capsys.readouterr().err.removesuffix("\n").split("\n")

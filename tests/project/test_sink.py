@@ -125,7 +125,7 @@ def test_what_a_sink_writes_it_may_delete(name: str, number: int) -> None:
     "key",
     [
         *("", "x.csv", "other/x.csv", "outx.csv", "out/", "out", "OUT/x.csv", "/out/x.csv"),
-        *("out/../x.csv", "out/a/../../x.csv", "out/./x.csv", "out//x.csv", "out/x.csv/..", "out/..", "out/../out/x.csv"),
+        *("out/../x.csv", "out/a/../../x.csv", "out/./x.csv", "out//x.csv", "out/x.csv/..", "out/../out/x.csv"),
         *("out/_manifests/out/latest.csv", "out/_manifests/x.csv", "out/_manifests/out/latest.json"),
         *("out/x", "out/x.json", "out/backup.zip", "out/x.gz", "out/x.csv.gz.exe", "out/x.csv/", "out/.."),
         *("out/a\nb.csv", "out/\x00.csv", "out/\x7f.csv", "out/" + "x" * 1024 + ".csv"),

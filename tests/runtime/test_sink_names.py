@@ -31,9 +31,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("strategy", ["@new", "replace"])
-def test_names_that_differ_in_odd_bytes_only_lose_no_row(
-    workspace: Workspace, lake: TestBucket, strategy: str
-) -> None:
+def test_names_that_differ_in_odd_bytes_only_lose_no_row(workspace: Workspace, lake: TestBucket, strategy: str) -> None:
     rows = " UNION ALL ".join(
         f"SELECT toInt32({number}) AS id, toString({name}) AS kind" for number, name in enumerate(NAMES.values())
     )
@@ -41,7 +39,7 @@ def test_names_that_differ_in_odd_bytes_only_lose_no_row(
     job = run(workspace)
     assert (job.status, job.error, job.result["rows"]) == ("done", "", len(NAMES))
     found = {key: _ids(lake.get(key)) for key in data(lake)}
-    assert sorted(sum(found.values(), [])) == [*range(len(NAMES))]
+    assert sorted(id_ for each in found.values() for id_ in each) == [*range(len(NAMES))]
     assert {key: told["rows"] for key, told in job.result["files"].items()} == {k: len(v) for k, v in found.items()}
 
 
