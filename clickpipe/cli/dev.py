@@ -41,7 +41,7 @@ _NO_DATAFILES = "CP2006"  # how a new project begins: no mistake here
     "--allow-destructive-operations",
     "destructive",
     is_flag=True,
-    help="Drop a data source and its rows when its file is removed.",
+    help="Let saves lose values and rows: of columns and data sources that are no longer in the files.",
 )
 def dev(
     folder: Path,
@@ -132,6 +132,8 @@ def _report(found: FolderDeployment) -> None:
     if found.plan is None:
         click.echo(style("not deployed; the previous deployment keeps answering", fg="red"))
         return
+    for remark in found.plan.warnings:
+        click.echo(f"{style('warning', fg='yellow', bold=True)}: {remark.resource}: {remark.message}")
     if found.plan.is_empty:
         click.echo("no changes: the project is already deployed")
         return

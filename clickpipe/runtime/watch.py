@@ -39,15 +39,14 @@ def deploy_folder(
 
     Its `.env` and `.env.local` become the workspace's secrets.
 
-    Without `allow_destructive`, a data source with rows is kept when its file is removed.
+    Without `allow_destructive`, nothing is deployed that would lose values or rows.
     """
     started = time.perf_counter()
     project = load_folder(root)
     workspace.local_secrets = folder_secrets(root)
     try:
-        prepared = workspace.deployments.prepare_project(project, allow_destructive=True)
-        refusal = "" if allow_destructive else _lost_rows(prepared.plan)
-        refusal = "\n".join([refusal, *(f.message for f in prepared.plan.errors)]).strip()
+        prepared = workspace.deployments.prepare_project(project, allow_destructive=allow_destructive)
+        refusal = _refusal(prepared.plan)
         if not refusal and not prepared.plan.is_empty:
             workspace.deployments.apply(workspace.deployments.start(prepared), prepared, progress)
     except ProjectError as error:
@@ -59,11 +58,11 @@ def deploy_folder(
     return FolderDeployment(plan, time.perf_counter() - started, warnings, sources, refusal)
 
 
-def _lost_rows(plan: Plan) -> str:
-    lost = [f"'{s.resource}' ({s.rows} rows)" for s in plan.steps if s.category is Category.DESTRUCTIVE and s.rows]
-    if not lost:
-        return ""
-    return f"The file of {', '.join(lost)} is gone; its data is kept until you allow destructive operations."
+def _refusal(plan: Plan) -> str:
+    """Return why a plan is not carried out, a line for each reason. A data source without rows may go."""
+    empty = {f"Datasource {s.resource}.datasource" for s in plan.steps if s.category is Category.DESTRUCTIVE}
+    empty -= {f"Datasource {s.resource}.datasource" for s in plan.steps if s.rows}
+    return "\n".join(f.message for f in plan.errors if f.resource not in empty)
 
 
 def watch_folder(root: Path, stop: threading.Event, seen: Mapping[str, str] | None = None) -> Iterator[None]:

@@ -72,7 +72,7 @@ def test_dev_keeps_data_and_deploys_what_is_saved(tmp_path: Path, run: Run, monk
         (tmp_path / "other.pipe").write_text("NODE n\nSQL >\n    SELECT 1 AS one\nTYPE endpoint\n")
         (tmp_path / "datasources/page_views.datasource").unlink()
         pipe.unlink()
-        dev.read_until("'page_views' (5 rows) is gone; its data is kept")
+        dev.read_until("'page_views' (5 rows) would be deleted")
     with start("dev", "--allow-destructive-operations", cwd=tmp_path):
         assert json.loads(run("datasource", "ls", "--json").out) == []
 

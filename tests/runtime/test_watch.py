@@ -164,11 +164,32 @@ def test_rows_are_not_removed_with_a_file_until_that_is_allowed(workspace: Works
     (root / "pipes" / "one.pipe").unlink()
     refused = deploy_folder(workspace, root)
     assert refused.plan is None
-    assert "The file of 'events' (1 rows) is gone" in refused.refusal
+    assert "'events' (1 rows) would be deleted. Use --allow-destructive-operations" in refused.refusal
     assert workspace.query("one") == [{"c": 1}]
     allowed = deploy_folder(workspace, root, allow_destructive=True)
     assert allowed.plan is not None
     assert allowed.plan.data_sources.deleted == ("events",)
+
+
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [("m Int32", "n AS m"), ("m Int32 `json:$.n`", "n AS m"), ("m String", ""), ("", "")],
+    ids=["renamed", "same path", "other type", "dropped"],
+)
+def test_values_are_not_dropped_with_a_column_until_that_is_allowed(
+    workspace: Workspace, root: Path, column: str, hint: str
+) -> None:
+    (root / "pipes" / "one.pipe").unlink()
+    deploy_folder(workspace, root)
+    workspace.ingest("events", [{"id": "a", "n": 300}])
+    (root / "events.datasource").write_text(EVENTS.replace("id String,\n    n Int32", f"id String,\n    {column}"))
+    refused = deploy_folder(workspace, root)
+    assert refused.plan is None
+    assert "The values of 'n' in 1 rows would be lost" in refused.refusal
+    assert hint in refused.refusal
+    allowed = deploy_folder(workspace, root, allow_destructive=True)
+    assert allowed.plan is not None
+    assert ["are lost" in warning.message for warning in allowed.plan.warnings] == [True]
 
 
 def test_a_lossy_cast_and_a_deployment_under_way_are_refused(workspace: Workspace, root: Path) -> None:

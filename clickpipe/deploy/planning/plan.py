@@ -18,6 +18,9 @@ from clickpipe.template import Secrets, no_secret
 
 _SECRET = re.compile(r"""\btb_(?:secret|var)\(\s*(['"])(\w+)\1\s*\)""")
 
+# What feedback on the deployment names; feedback on a file's text names the file.
+_RESOURCES = frozenset({"Datasource", "Pipe", "Connection", "workspace", "tokens"})
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -53,6 +56,11 @@ class Plan:
     def errors(self) -> tuple[Feedback, ...]:
         """Return the feedback that prevents the deployment."""
         return tuple(f for f in self.feedback if f.level == "ERROR")
+
+    @property
+    def warnings(self) -> tuple[Feedback, ...]:
+        """Return what is lost or missing at this deployment; what its files' text is warned about is left out."""
+        return tuple(f for f in self.feedback if f.level == "WARNING" and f.resource.split(" ")[0] in _RESOURCES)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as the deployment routes send it."""

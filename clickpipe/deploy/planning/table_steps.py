@@ -146,11 +146,11 @@ class TableSteps:
         message = f"The values of {names} in {rows} rows would be lost with the column."
         kept = renamed(before, after)
         if kept:
-            message += f" To keep them under the new name, write in {after.file}:\nFORWARD_QUERY >\n    {kept}\n"
+            message += f" To keep them under the new name, write in {after.file}:\nFORWARD_QUERY >\n    {kept}"
         if self._allow_destructive:
             message = message.replace("would be lost", "are lost")
             return [Feedback("WARNING", f"Datasource {name}.datasource", message)]
-        message += " To lose them, use --allow-destructive-operations."
+        message += "\nTo lose them, use --allow-destructive-operations."
         at = self._compiled.project.sources.position(after.columns[0].span)
         return [Feedback("ERROR", f"Datasource {name}.datasource", message, at.line, at.column)]
 
