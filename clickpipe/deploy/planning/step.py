@@ -62,7 +62,7 @@ class Step:
     """One change: its category, resource and reason; the rows it reads, with their bytes on disk and parts.
 
     `backfill`, `alter` and `populate` fill what it creates; `move` is a previous table whose rows it takes unchanged.
-    `null` are dropped columns (table, name) that are NULL in every row.
+    `null` are dropped columns (table, name) that have no value in any row, and must have none when it is applied.
     """
 
     category: Category
