@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from clickpipe.auth import reconcile
@@ -133,7 +134,8 @@ class Applier:
         workspace, backfills, base = self._workspace.id, self._catalog.backfills, self._entry.live
         if backfills.work(workspace, deployment.id) is not None:
             done = backfills.done(workspace, deployment.id)
-            backfill.fill(progress, done, lambda now: backfills.set_done(workspace, deployment.id, now))
+            save = partial(backfills.set_done, workspace, deployment.id)
+            backfill.fill(progress, done, save, self._writes)
         if keep_until is None:
             with self._catalog.transaction():
                 self._catalog.set_status(workspace, deployment.id, DeploymentStatus.DATA_READY)

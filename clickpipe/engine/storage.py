@@ -15,6 +15,9 @@ from clickpipe.engine.ports import Queries
 from clickpipe.engine.protocol import Params, ResultColumn
 from clickpipe.sql import quote_identifier, quote_literal
 
+# Aggregate functions, in the types of columns, whose result depends on the order of rows.
+_ORDERED = "AggregateFunction\\([0-9, ]*(any|first_value|last_value|arg(Min|Max)|group(Array|Concat)|deltaSum)"
+
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -138,6 +141,23 @@ class Storage:
             "WHERE active AND database = {d:String} GROUP BY table, partition)"
         )
         return int(self._lines(sql, d=database)[0])
+
+    def kept_in_order(self, tables: Sequence[str]) -> set[str]:
+        """Return those tables of one database in which the order of inserts decides which value is kept.
+
+        Of several rows with a key, such an engine keeps the last one, say. ClickHouse gives its rows no other order.
+        """
+        names = [split_table(table) for table in tables]
+        sql = (
+            "SELECT name FROM system.tables WHERE database = {d:String} AND name IN {tables:Array(String)} AND "
+            "(match(engine, '^(Replacing|Collapsing|Coalescing)MergeTree$|^Join$') OR engine = 'AggregatingMergeTree' "
+            "AND name IN (SELECT table FROM system.columns WHERE database = {d:String} "
+            "AND table IN {tables:Array(String)} AND match(type, {ordered:String})))"
+        )
+        if not names:
+            return set()
+        found = self._lines(sql, d=names[0][0], tables=[name for _, name in names], ordered=_ORDERED)
+        return {table for table, (_, name) in zip(tables, names, strict=True) if name in found}
 
     def crowded(self, prefix: str, most: int) -> list[Crowded]:
         """Return the tables with more than `most` partitions, in databases whose names start with `prefix`."""

@@ -14,18 +14,19 @@ from typing import Any
 
 from clickpipe.catalog import Live
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, Settings, owner as whose, tagged, work_for
+from clickpipe.engine import IN_ORDER, Engine, Settings, owner as whose, tagged, work_for
 from clickpipe.ingest.counts import SHOWN_BLOCKS, ImportCounts
 from clickpipe.ingest.decisions import Decisions
 from clickpipe.ingest.files import FileRows, Part
 from clickpipe.ingest.import_lines import LinesWriter, Target, Written
 from clickpipe.ingest.tables import DeployedTables
+from clickpipe.ingest.uncertain import written
 from clickpipe.observe import IngestionLog
 from clickpipe.project import DataSource
 from clickpipe.query import shown_error
 
 _MISSING = "Name them, or let them have their defaults: allow_missing_columns=true (--allow-missing)."
-_AT_ONCE = 2  # parts of a file written concurrently
+_AT_ONCE = 2  # parts of a file written concurrently, unless their order counts
 NO_SETTINGS: Settings = MappingProxyType({})
 
 Report = Callable[[dict[str, Any]], None]
@@ -163,10 +164,29 @@ class Importer:
                 self._require_condition(replacement, condition, marked)
             with self._tables.events_paused():
                 if condition:
-                    kept = f"INSERT INTO {replacement} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
-                    self._engine.execute(kept, output="Null", settings=marked)
-                self._engine.storage.swap(target, replacement)
+                    with self._kept_rows(target, replacement, condition, marked) as whole:
+                        self._engine.storage.swap(target, whole)
+                else:
+                    self._engine.storage.swap(target, replacement)
                 self._tables.replaced(source.name)
+
+    @contextmanager
+    def _kept_rows(self, target: str, new: str, condition: str, marked: Settings) -> Iterator[str]:
+        """Yield a table with the target's rows that do not match the condition, and then those of `new`."""
+        storage = self._engine.storage
+        in_order = bool(storage.kept_in_order([target])) and storage.has_parts(target)
+        whole = f"{new[:-1]}_whole`" if in_order else new
+        if in_order:
+            storage.create_like(whole, target)
+        try:
+            kept = f"INSERT INTO {whole} SELECT * FROM {target} WHERE NOT ifNull((\n{condition}\n), 0)"
+            self._engine.execute(kept, output="Null", settings={**marked, **(IN_ORDER if in_order else {})})
+            if in_order:
+                storage.share(whole, new)
+            yield whole
+        finally:
+            if in_order:
+                storage.drop([whole])
 
     @contextmanager
     def _replacement(self, target: str, import_id: str) -> Iterator[str]:
@@ -195,10 +215,13 @@ class Importer:
     ) -> None:
         """Write parts concurrently and count them in order; `kept` are decisions from before a restart.
 
-        Raises the error of the first part that failed.
+        They are written one by one where an engine keeps the last of several rows. Raises the error of the first part
+        that failed.
         """
         decisions = Decisions(kept or {}, lambda decided: report({**counts.as_dict(), "decided": decided}))
-        with ThreadPoolExecutor(len(parts), "import", work_for, (whose(),)) as pool:
+        names = written(into.live, into.source.name)
+        in_order = self._engine.storage.kept_in_order([into.live.physical.tables[name] for name in names])
+        with ThreadPoolExecutor(1 if in_order else len(parts), "import", work_for, (whose(),)) as pool:
             tries = [
                 pool.submit(self._write, replace(into, lane=lane), number, part, counts, decisions)
                 for lane, (number, part) in enumerate(parts)
@@ -212,8 +235,8 @@ class Importer:
     def _write(self, into: Target, number: int, part: Part, counts: ImportCounts, decisions: Decisions) -> Written:
         token = self._token(into, counts, number)
         started = time.monotonic()
-        written = self._lines.insert(into, counts.import_id, part, token, decisions)
-        return replace(written, seconds=time.monotonic() - started)
+        found = self._lines.insert(into, counts.import_id, part, token, decisions)
+        return replace(found, seconds=time.monotonic() - started)
 
     def _counted(self, target: str, condition: str, settings: Settings) -> int:
         sql = f"SELECT count() FROM {target} WHERE (\n{condition}\n)"

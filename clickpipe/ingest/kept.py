@@ -16,13 +16,13 @@ from clickpipe.engine import ONE_BLOCK, Engine, EngineError, Settings, once, vie
 from clickpipe.ingest.judge import is_passing
 from clickpipe.ingest.lacking import tell_of_lack
 from clickpipe.ingest.log_file import Record
+from clickpipe.ingest.mapping import IN_ONE_BLOCK
 from clickpipe.ingest.narrow import TRIES, Refused, narrow
 from clickpipe.ingest.probe import Probe
 from clickpipe.ingest.writes import execute_patiently, patiently, retarget
 
 _LOGGER = logging.getLogger(__name__)
 MOST_BYTES = 256 << 20  # of rows to store: more would take too much memory
-_ONE_BY_ONE = "\nORDER BY rowNumberInAllBlocks()"  # makes the blocks of several pieces one block
 
 
 class Kept:
@@ -107,7 +107,7 @@ class Kept:
             if float(self._engine.execute(f"SELECT {' + '.join(sizes)}", output="TSV").body) > MOST_BYTES:
                 return []
             for name, table in self._tables.items():
-                rows = f"SELECT * FROM {self._rows_of(name)}{_ONE_BY_ONE}"
+                rows = f"SELECT * FROM {self._rows_of(name)}{IN_ONE_BLOCK}"
                 found.append(Record(table, self._engine.execute(rows, output="Native", settings=ONE_BLOCK).body))
         except EngineError as error:
             if is_passing(error):
@@ -173,7 +173,7 @@ class Kept:
                 **once(f"{token}/{name}" if number else token),
                 **without_views(table),
             }
-            rows = f"INSERT INTO {table} SELECT * FROM {self._rows_of(name)}{_ONE_BY_ONE}"
+            rows = f"INSERT INTO {table} SELECT * FROM {self._rows_of(name)}{IN_ONE_BLOCK}"
             execute_patiently(self._engine, rows, settings)
         self.clear()
 

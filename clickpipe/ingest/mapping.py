@@ -29,8 +29,9 @@ _OF_CSV = "match(__line, '^a row (of [0-9]+ fields where|with bytes that) ')"
 _BROKEN = f"[('', if({_OF_CSV}, __line, concat('the line is not a JSON object: ', __line)))]"
 _UNFIT = "'a row does not fit'"
 _MARK = "{lines}"
-# Appended to an insert whose rows are in several blocks: sorting with one thread returns one. Tokens are per block.
-IN_ONE_BLOCK = "\nORDER BY __import_id"
+# Appended to an insert whose rows are in several blocks: sorting with one thread returns one, in the order of the rows.
+# Tokens are per block, and engines such as ReplacingMergeTree keep the last of several rows.
+IN_ONE_BLOCK = "\nORDER BY rowNumberInAllBlocks()"
 
 
 @dataclass(frozen=True, slots=True)

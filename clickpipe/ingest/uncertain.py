@@ -34,7 +34,7 @@ def has_views(live: Live, data_source: str) -> bool:
 
 def has_joins(live: Live, data_source: str) -> bool:
     """Tell whether an insert into a data source writes to a Join table, which recognizes no repeated insert."""
-    return any(live.compiled.data_sources[name].engine.name.text == "Join" for name in _written(live, data_source))
+    return any(live.compiled.data_sources[name].engine.name.text == "Join" for name in written(live, data_source))
 
 
 def doubled_by_repeats(live: Live, data_source: str) -> list[str]:
@@ -42,12 +42,12 @@ def doubled_by_repeats(live: Live, data_source: str) -> list[str]:
 
     These are Join tables of the strictness ALL; others keep one row of each key.
     """
-    engines = {name: live.compiled.data_sources[name].engine for name in _written(live, data_source)}
+    engines = {name: live.compiled.data_sources[name].engine for name in written(live, data_source)}
     found = [name for name, engine in engines.items() if engine.name.text == "Join"]
     return sorted(name for name in found if engines[name].option("JOIN_STRICTNESS").upper() == "ALL")
 
 
-def _written(live: Live, data_source: str) -> set[str]:
+def written(live: Live, data_source: str) -> set[str]:
     """Return the data sources that an insert into one of them writes to."""
     return {data_source, *(view.target for view in views_behind(live, data_source))}
 
@@ -80,5 +80,5 @@ def has_only_own_views(engine: Engine, live: Live, data_source: str) -> bool:
 
     Raises EngineError.
     """
-    names = _written(live, data_source)
+    names = written(live, data_source)
     return engine.storage.views_of(live.physical.tables[name] for name in names) <= set(live.physical.objects)

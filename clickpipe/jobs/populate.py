@@ -10,7 +10,7 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import UNMERGED, Engine, inline, insert_of_select, tagged
+from clickpipe.engine import IN_ORDER, UNMERGED, Engine, inline, insert_of_select, tagged
 from clickpipe.ingest import DeployedTables
 from clickpipe.jobs.appending import Appending, append_rows, ask_views
 from clickpipe.jobs.report import Report
@@ -111,11 +111,12 @@ def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside:
     view = view_of(live, wanted.pipe)
     source, target = live.physical.tables[view.source], live.physical.tables[view.target]
     read, chosen = kept, f"{kept[:-1]}_chosen`"
+    in_order = IN_ORDER if engine.storage.kept_in_order([target]) else {}
     try:
         if where := _where(wanted):
             engine.storage.drop([chosen])
             engine.storage.create_like(chosen, source)
-            engine.execute(f"INSERT INTO {chosen} SELECT * FROM {kept} WHERE {where}")
+            engine.execute(f"INSERT INTO {chosen} SELECT * FROM {kept} WHERE {where}", settings=in_order)
             read = chosen
         binder = Binder(live.compiled.known_names)
         composed = Composer(live.compiled.project, live.compiled.reader, live.table).pipe(view.pipe, {}, binder)
@@ -126,7 +127,7 @@ def _work_out(engine: Engine, live: Live, wanted: Population, kept: str, beside:
             engine.execute(f"ALTER TABLE {beside} MODIFY SETTING {UNMERGED}")
         tag = uuid.uuid4().hex
         with report.stoppable(lambda: engine.cancel(tag)):
-            engine.execute(insert_of_select(beside, columns, select, tagged(tag)))
+            engine.execute(insert_of_select(beside, columns, select, {**tagged(tag), **in_order}))
         report.check()
         return engine.storage.count(beside)
     finally:

@@ -16,7 +16,7 @@ from clickpipe.compiler import Composer, MaterializedView
 from clickpipe.deploy.tables import Progress
 from clickpipe.deploy.writes import Events
 from clickpipe.diagnostics import ClickpipeError, did_you_mean
-from clickpipe.engine import Engine, inline, insert_of_select, tagged
+from clickpipe.engine import IN_ORDER, Engine, inline, insert_of_select, tagged
 from clickpipe.sql import quote_identifier
 from clickpipe.template import Binder
 
@@ -29,6 +29,7 @@ def rebuild_target(engine: Engine, live: Live, name: str, events: Events, progre
     """
     views = _feeding(live, name)
     target = live.physical.tables[views[0].target]
+    in_order = bool(engine.storage.kept_in_order([target]))  # later rows are the ones that count
     mark = uuid.uuid4().hex[:8]
     beside, history = (f"{target[:-1]}_{ending}_{mark}`" for ending in ("populate", "populated"))
     cuts = {source: f"{live.physical.tables[source][:-1]}_cut_{mark}`" for source in {view.source for view in views}}
@@ -46,11 +47,13 @@ def rebuild_target(engine: Engine, live: Live, name: str, events: Events, progre
             progress(f"filling {view.target} by {view.name}")
             select = _select(live, view, cuts)
             columns = ", ".join(quote_identifier(column.name) for column in engine.describe(select))
-            engine.execute(insert_of_select(history, columns, select, tagged(tag)))
+            settings = {**tagged(tag), **(IN_ORDER if in_order else {})}
+            engine.execute(insert_of_select(history, columns, select, settings))
         with events.events_paused():
-            engine.storage.share(beside, history)
+            whole, rest = (history, beside) if in_order else (beside, history)
+            engine.storage.share(whole, rest)
             engine.storage.drop(second)
-            engine.storage.swap(target, beside)
+            engine.storage.swap(target, whole)
         return engine.storage.count(target)
 
 

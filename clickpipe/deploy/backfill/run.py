@@ -5,6 +5,9 @@ deployments, and the snapshots are read without hurry: into a history table next
 and whose files the new table gets at the end. So history is written only once, and without triggering the views, which
 have their own backfill. It is written in groups of partitions, each first into a table of its own, so that a restarted
 server does not repeat what was finished.
+
+Where an engine keeps the last of several rows, history is read in the order in which it was written, and put in front
+of the new rows while inserts are paused.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ from clickpipe.deploy.backfill.pace import Pace
 from clickpipe.deploy.backfill.progress import parts_told, rows_told
 from clickpipe.deploy.planning.alter import alter
 from clickpipe.deploy.tables import Progress, Tables
-from clickpipe.engine import Engine, Settings, insert_of_select, tagged
+from clickpipe.deploy.writes import Writes
+from clickpipe.engine import IN_ORDER, Engine, Settings, insert_of_select, tagged
 from clickpipe.sql import quote_identifier
 
-_CUT, _HISTORY, _PART, _SOME = "_cut", "_history", "_part", "_some"
-BESIDE = (_CUT, _HISTORY, _PART, _SOME)  # suffixes of the temporary tables
+_CUT, _HISTORY, _PART, _SOME, _WHOLE = "_cut", "_history", "_part", "_some", "_whole"
+BESIDE = (_CUT, _HISTORY, _PART, _SOME, _WHOLE)  # suffixes of the temporary tables
 _MOVING, _HANDING_ON, _HANDED_ON = "moving", "handing on", "handed on"
 _AT_ONCE = 2_000_000  # rows per group: bounds what a stop loses, and what a view's GROUP BY holds in memory
 
@@ -78,10 +82,11 @@ class Backfill:
         for name in sorted(({fill.table for fill in self.fills} | (read & set(made))) - altered):
             self._engine.storage.create_like(self._table(name + _HISTORY), self._table(name))
 
-    def fill(self, progress: Progress, done: Sequence[str], save: Callable[[list[str]], None]) -> None:
-        """Read the snapshots and fill the new tables. Raises EngineError.
+    def fill(self, progress: Progress, done: Sequence[str], save: Callable[[list[str]], None], writes: Writes) -> None:
+        """Read the snapshots and fill the new tables. Raises EngineError, ClickpipeError.
 
-        `save` stores the progress; `done` is what was last stored before a restart.
+        `save` stores the progress; `done` is what was last stored before a restart. `writes` may have to wait at the
+        end.
         """
         if _HANDED_ON in done:
             self._clear()
@@ -105,10 +110,34 @@ class Backfill:
                 finished += [f"{number}/{partition}" for partition in group.partitions]
                 save(finished)
         save([*finished, _HANDING_ON])
-        for name in sorted({fill.table for fill in self.fills}):
+        names = sorted({fill.table for fill in self.fills})
+        in_order = self._in_order()
+        for name in (name for name in names if name not in in_order):
             self._hand_on(name + _HISTORY, name)
+        if in_order:
+            with writes.paused():
+                writes.require_written()  # other tables would not recognize a segment that comes back
+                for name in sorted(in_order):
+                    self._put_in_front(name)
         save([_HANDED_ON])
         self._clear()
+
+    def _put_in_front(self, name: str) -> None:
+        """Give a table its history, and after that the rows it has already; inserts must be paused."""
+        whole = self._table(name + _WHOLE)
+        self._make(name + _WHOLE, self._table(name))
+        for each in (name + _HISTORY, name):
+            self._engine.storage.share(whole, self._table(each))
+        self._engine.storage.swap(self._table(name), whole)
+
+    def _in_order(self) -> set[str]:
+        """Return the names of the tables in which the order of rows decides which of them is kept."""
+        tables = {self._table(fill.table): fill.table for fill in self.fills}
+        return {tables[table] for table in self._engine.storage.kept_in_order(list(tables))}
+
+    def _settings(self) -> Settings:
+        """Return the settings with which rows keep their order, if it counts; also those that others are made of."""
+        return IN_ORDER if self._in_order() else {}
 
     def _clear(self) -> None:
         """Drop the temporary tables."""
@@ -143,7 +172,7 @@ class Backfill:
                 self._tables.drop([fill.table + _HISTORY])
             else:
                 with self._pace.of(0):
-                    settings = tagged(self._pace.tag)
+                    settings = {**tagged(self._pace.tag), **self._settings()}
                     self._engine.execute(self._insert(fill, self._table(fill.table), fill.select, settings))
 
     def _groups(self, fill: Fill, number: int, finished: Collection[str]) -> list[_Group]:
@@ -173,7 +202,8 @@ class Backfill:
         existing = self._tables.existing()
         with self._some(fill, partitions, existing) as some:
             select = self._names.sub(lambda match: self._instead(match, existing, some), fill.select)
-            self._engine.execute(self._insert(fill, self._table(part), select, self._pace.settings))
+            settings = {**self._pace.settings, **self._settings()}
+            self._engine.execute(self._insert(fill, self._table(part), select, settings))
         moving()
         self._hand_on(part, fill.table + _HISTORY)
         self._tables.try_drop([part])
