@@ -1,7 +1,7 @@
 """From events to rows: the write-ahead log, batches, jsonpaths, quarantine."""
 
 from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasource_text
-from clickpipe.ingest.body import Lines, decompress, lines_of
+from clickpipe.ingest.body import Lines, decompress, is_ndjson, lines_of
 from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.charset import in_utf8, is_charset
 from clickpipe.ingest.deletions import Deleter, DeletionUnfinished
@@ -59,6 +59,7 @@ __all__ = [
     "has_views",
     "in_utf8",
     "is_charset",
+    "is_ndjson",
     "is_passing",
     "is_public",
     "is_uncertain",

@@ -6,16 +6,18 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
+from clickpipe.ingest.elements import as_line, cut
 from clickpipe.ingest.zstd import zstd_reader
 
 _OBJECTS = re.compile(rb"\[\s*+[{\]]")  # an array of objects, or an empty one
-_LARGE = 100_000  # in larger bodies, ClickHouse handles blanks
+BOM = b"\xef\xbb\xbf"
+_LARGE = 100_000  # in larger bodies, ClickHouse handles blanks, and what is not valid JSON is not cut apart
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
@@ -79,37 +81,76 @@ class Lines:
 
 
 def lines_of(body: bytes, *, json: bool = False) -> Lines:
-    """Return the documents in a body: NDJSON, one JSON object over several lines, or a JSON array of objects.
+    """Return the documents in a body: NDJSON, JSON objects over several lines, or a JSON array of objects.
 
-    With `json` the body is one JSON value, an object or an array. Lines that are not JSON stay as they are, and go to
+    With `json` the body is one JSON value, an object or an array. An array that is not valid JSON is cut apart if it is
+    small, so that one broken element holds back no other. Lines that are not JSON stay as they are, and go to
     quarantine with the reason.
     """
-    text = body.removeprefix(b"\xef\xbb\xbf").strip()
-    if json or _OBJECTS.match(text) or _spans_lines(text):
+    text = body.removeprefix(BOM).strip()
+    if json or is_array(text) or _spans_lines(text):
         documents = _one_document(text)
+        if documents is None and len(text) < _LARGE:
+            documents = _several(text)
         if documents is not None:
             return Lines.of(documents)
     if len(text) < _LARGE or b"\r" in text:
-        return Lines.of(line for line in (part.strip() for part in text.split(b"\n")) if line)
+        return Lines.of(_nonblank(text.split(b"\n")))
     return Lines(text)
 
 
+def is_array(body: bytes) -> bool:
+    """Return whether a body begins like an array of objects, or is an empty one."""
+    return _OBJECTS.match(body.removeprefix(BOM).lstrip()) is not None
+
+
+def is_ndjson(body: bytes) -> bool:
+    """Return whether a body looks like one JSON document on each line."""
+    text = body.removeprefix(BOM).lstrip()
+    return not is_array(text) and not _spans_lines(text)
+
+
+def is_document(text: bytes) -> bool:
+    """Return whether a text is one JSON value."""
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _nonblank(parts: Iterable[bytes]) -> Iterator[bytes]:
+    return (line for part in parts if (line := part.strip()))
+
+
 def _spans_lines(text: bytes) -> bool:
-    """Return whether the body may be one object over several lines."""
+    """Return whether the body may be objects over several lines, or with commas between them."""
     first, newline, _ = text.partition(b"\n")
     return bool(newline) and text[:1] == b"{" and first.rstrip()[-1:] != b"}"
 
 
 def _one_document(text: bytes) -> list[bytes] | None:
+    """Return the elements of an array, or the only document, as lines; None if the text is not one JSON value."""
+    if text[:1] != b"[":
+        return [as_line(text)] if is_document(text) else None
     try:
-        if text[:1] == b"[":
-            return [_compact(item) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
-        msgspec.json.decode(text, type=msgspec.Raw)
-        return [_compact(text)]
+        return [as_line(bytes(item)) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def _compact(document: bytes | msgspec.Raw) -> bytes:
-    data = bytes(document)
-    return msgspec.json.format(data, indent=-1) if b"\n" in data else data
+def _several(text: bytes) -> list[bytes] | None:
+    """Return the elements of an array that is not valid JSON, and what follows them; or several valid objects.
+
+    Returns None if the text is neither.
+    """
+    in_array = text[:1] == b"["
+    if not in_array and text[:1] != b"{":
+        return None
+    found = cut(text[in_array:])
+    rest = text[in_array:][found.start :].strip()
+    if in_array:
+        documents = [as_line(document) for document in _nonblank(found.documents)]
+        return documents + ([as_line(rest)] if is_document(rest) else list(_nonblank(rest.split(b"\n"))))
+    documents = list(_nonblank([*found.documents, rest]))
+    return None if found.closed or not all(map(is_document, documents)) else list(map(as_line, documents))

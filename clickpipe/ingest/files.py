@@ -14,19 +14,17 @@ from typing import IO, Any, cast
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import open_parquet
-from clickpipe.ingest.body import Lines, lines_of
+from clickpipe.ingest.body import Lines
 from clickpipe.ingest.charset import in_utf8
 from clickpipe.ingest.csv_rows import CsvRows, csv_parts
 from clickpipe.ingest.dialect import Dialect, Layout
-from clickpipe.ingest.json_file import json_parts
-from clickpipe.ingest.pieces import pieces
+from clickpipe.ingest.json_file import json_parts, ndjson_parts
 from clickpipe.ingest.typed_rows import TypedRows, typed_parts
 from clickpipe.ingest.zstd import zstd_reader
 from clickpipe.project import DataSource, Key, parse_jsonpath
 
 FORMATS = ("csv", "ndjson", "json", "parquet")
 _ADDRESS = re.compile(r"\bIPv[46]\b")
-_CHUNK = 8 << 20  # bytes per insert
 _LONGEST = 64 << 20  # bytes of a line
 
 Part = Lines | CsvRows | TypedRows
@@ -109,7 +107,7 @@ def read_file(
         elif format_ == "json":
             yield FileRows(json_parts(stream, _LONGEST))
         else:
-            yield FileRows(ndjson_parts(stream))
+            yield FileRows(ndjson_parts(stream, _LONGEST))
 
 
 def _types(source: DataSource) -> dict[str, str]:
@@ -120,19 +118,3 @@ def _types(source: DataSource) -> dict[str, str]:
         if _ADDRESS.search(column.type) and steps and isinstance(steps[0], Key):
             found[steps[0].name] = column.type
     return found
-
-
-def ndjson_parts(stream: IO[bytes]) -> Iterator[Lines]:
-    """Yield the lines of a stream, in parts. Raises ClickpipeError if a line is too long."""
-    rest = b""
-    while block := stream.read(_CHUNK):
-        whole, newline, after = block.rpartition(b"\n")
-        if newline:
-            yield from pieces(lines_of(rest + whole))
-            rest = after
-        else:
-            rest += block
-        if len(rest) > _LONGEST:
-            message = f"A line is longer than {_LONGEST} bytes: is this NDJSON, one object a line?"
-            raise ClickpipeError(message, code="line_too_long")
-    yield from pieces(lines_of(rest))

@@ -1,35 +1,39 @@
-"""Reads a file that is one JSON value, an object or an array, holding only some MB of an array at a time."""
+"""Reads a file of JSON documents, one on each line or all in an array, holding only some MB at a time."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator
 from typing import IO
 
 import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest.body import Lines, lines_of
+from clickpipe.ingest.body import BOM, Lines, is_array, is_document, lines_of
+from clickpipe.ingest.elements import as_line, cut
 from clickpipe.ingest.pieces import MOST_ROWS, pieces
 
 _CHUNK = 8 << 20
 _MANY = 1_000_000  # commas: with this many values, do not hold all at once
 _CUTS = 8  # attempts to find a place to cut
 _DECODER = msgspec.json.Decoder(list[msgspec.Raw])
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\]},]|[\[{]++', re.DOTALL)
 
 
-def json_parts(stream: IO[bytes], longest: int) -> Iterator[Lines]:
-    """Yield the documents of a JSON array, or the single document, as lines.
+def json_parts(stream: IO[bytes], longest: int, begun: bytes = b"") -> Iterator[Lines]:
+    """Yield the documents of a JSON array, or the single document, as lines; also NDJSON.
 
-    Raises ClickpipeError if a document is longer than `longest` bytes.
+    `begun` is the first chunk, if it was read. Raises ClickpipeError if a document is longer than `longest` bytes.
     """
-    data = stream.read(_CHUNK)
-    if len(data) < _CHUNK and data.count(b",") < _MANY:
+    data = begun or stream.read(_CHUNK)
+    is_small = len(data) < _CHUNK and data.count(b",") < _MANY
+    begins = data.removeprefix(BOM).lstrip()[:1]
+    if is_small and (begins != b"[" or is_document(data.removeprefix(BOM).strip())):
         yield from pieces(lines_of(data, json=True))
         return
-    if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+    if begins == b"[":
         yield from _elements(stream, data[data.index(b"[") + 1 :], longest)
+        return
+    if is_document(data.removeprefix(BOM).lstrip().partition(b"\n")[0]):
+        yield from _by_line(stream, data, longest)
         return
     while block := stream.read(_CHUNK):
         data += block
@@ -37,48 +41,56 @@ def json_parts(stream: IO[bytes], longest: int) -> Iterator[Lines]:
     yield lines_of(data, json=True)
 
 
+def ndjson_parts(stream: IO[bytes], longest: int) -> Iterator[Lines]:
+    """Yield the lines of a stream, in parts; also the documents of an array of objects.
+
+    Raises ClickpipeError if a line is longer than `longest` bytes.
+    """
+    data = stream.read(_CHUNK)
+    if is_array(data):
+        yield from json_parts(stream, longest, data)
+    elif len(data) < _CHUNK:
+        yield from pieces(lines_of(data))
+    else:
+        yield from _by_line(stream, data, longest)
+
+
+def _by_line(stream: IO[bytes], block: bytes, longest: int) -> Iterator[Lines]:
+    rest = b""
+    while block:
+        whole, newline, after = block.rpartition(b"\n")
+        if newline:
+            yield from pieces(lines_of(rest + whole))
+            rest = after
+        else:
+            rest += block
+        if len(rest) > longest:
+            message = f"A line is longer than {longest} bytes: is this NDJSON, one object a line?"
+            raise ClickpipeError(message, code="line_too_long")
+        block = stream.read(_CHUNK)
+    yield from pieces(lines_of(rest))
+
+
 def _elements(stream: IO[bytes], data: bytes, longest: int) -> Iterator[Lines]:
-    """Yield the elements of an array whose opening bracket has been read."""
+    """Yield the elements of an array whose opening bracket has been read, and what follows it as lines."""
     at = depth = 0
-    while depth >= 0:
+    while True:
         if not at:
             data = yield from _many(stream, data)
-        found, start, at, depth = _cut(data, at, depth)
-        yield from _some(found)
-        if start and depth >= 0:  # start over at the next element, reading many at once if possible
-            data, at, depth = data[start:], 0, 0
         block = stream.read(_CHUNK)
-        if not block:
-            if depth >= 0 and data.strip():
-                yield _lines([data])
+        found = cut(data, at, depth, ended=not block)
+        yield from _some(found.documents)
+        if found.closed:
+            yield from _by_line(stream, data[found.start :] + block, longest)
             return
+        if not block:
+            yield from pieces(lines_of(data[found.start :]))
+            return
+        at, depth = found.at, found.depth
+        if found.start:  # start over at the next element, reading many at once if possible
+            data, at, depth = data[found.start :], 0, 0
         data += block
         _require(len(data), longest + _CHUNK)
-
-
-def _cut(data: bytes, at: int, depth: int) -> tuple[list[bytes], int, int, int]:
-    """Return the complete elements, where the next one begins, how far it was read, and the nesting depth there.
-
-    Reading starts at `at` with nesting `depth`; -1 is after the array.
-    """
-    start, found = 0, list[bytes]()
-    while (token := _TOKEN.search(data, at)) is not None:
-        mark = token[0]
-        if mark == b'"':  # a text whose end has not been read yet
-            return found, start, token.start(), depth
-        at = token.end()
-        depth += _deeper(mark)
-        if depth < 0 or (depth == 0 and mark == b","):
-            found.append(data[start : token.start()])
-            start = at
-        if depth < 0:
-            return found, start, at, depth
-    return found, start, len(data), depth
-
-
-def _deeper(mark: bytes) -> int:
-    """Return by how much a mark changes the nesting depth."""
-    return len(mark) if mark[0] in b"[{" else -1 if mark in b"]}" else 0
 
 
 def _many(stream: IO[bytes], data: bytes) -> Generator[Lines, None, bytes]:
@@ -113,17 +125,7 @@ def _whole(data: bytes) -> tuple[list[bytes], int] | None:
 
 
 def _lines(documents: list[bytes]) -> Lines:
-    return Lines.of(line for document in documents if (line := _line(document.strip())))
-
-
-def _line(document: bytes) -> bytes:
-    """Return a document as one line. One that is not JSON goes to quarantine as it is."""
-    if b"\n" not in document:
-        return document
-    try:
-        return msgspec.json.format(document, indent=-1)
-    except (msgspec.DecodeError, RecursionError):
-        return document.replace(b"\n", b" ")
+    return Lines.of(line for document in documents if (line := as_line(document.strip())))
 
 
 def _require(size: int, longest: int) -> None:

@@ -9,17 +9,18 @@ from starlette.responses import Response
 
 from clickpipe.concurrency import in_thread, result_of
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest import IngestResult, Lines, decompress, lines_of
+from clickpipe.ingest import IngestResult, Lines, decompress, is_ndjson, lines_of
 from clickpipe.runtime import LiveData, StagingData
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.parameters import flag, header, query, read_body
 
 _LARGE = 100_000  # bytes above which a body is parsed outside the event loop
+_LARGE_ARRAY = 10_000  # the same for what is not NDJSON: it takes longer if it is not valid JSON
 _COUNTS = b'{"successful_rows":%d,"quarantined_rows":%d}'
 
 
 async def post_events(request: Request) -> Response:
-    """Accept NDJSON or a single JSON object, whatever the Content-Type; answer 202 when the rows are durable.
+    """Accept NDJSON, a JSON object or an array, whatever the Content-Type; answer 202 when the rows are durable.
 
     With `wait=true`, answer 200 when they can be queried, or 202 if that takes long; the counts are exact in both
     cases. With `__tb__deployment=staging`, they are only written to the deployment in staging.
@@ -60,7 +61,7 @@ def _written(data: LiveData | StagingData, name: str, lines: Lines, *, wait: boo
 
 async def _lines(request: Request, body: bytes, count: Callable[[int], None], *, json: bool) -> Lines:
     encoding = header(request, b"content-encoding").strip().lower()
-    if not encoding and len(body) <= _LARGE:
+    if not encoding and len(body) <= (_LARGE if is_ndjson(body) else _LARGE_ARRAY):
         return lines_of(body, json=json)
     most = instance_of(request).settings.max_body_bytes * 10
     lines = await in_thread(lambda: lines_of(decompress(body, encoding, most), json=json))

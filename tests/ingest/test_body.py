@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 
 import lz4.frame
@@ -9,6 +10,7 @@ from hypothesis import given, strategies as st
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.ingest import Lines, decompress, lines_of
+from clickpipe.ingest.json_file import json_parts, ndjson_parts
 
 LIMIT = 1000
 FULL = bytes(range(250)) * 4  # as much as is allowed
@@ -21,19 +23,27 @@ FULL = bytes(range(250)) * 4  # as much as is allowed
         (b'{"a":1}\n{"a":2}\n', [b'{"a":1}', b'{"a":2}']),
         (b'\xef\xbb\xbf{"a":1}\r\n\r\n  {"a":2}\r\n', [b'{"a":1}', b'{"a":2}']),
         (b'{\n  "a": 1\n}', [b'{"a":1}']),
-        (b'{"a":\n1}\n{"a":2}', [b'{"a":', b"1}", b'{"a":2}']),
+        (b'{"a":\n1}\n{"a":2}', [b'{"a":1}', b'{"a":2}']),
+        (b'{"a":\n1}\n{"a":x}', [b'{"a":', b"1}", b'{"a":x}']),  # if one of several is broken: lines
         (b'[{"a":1},{"a":2}]', [b'{"a":1}', b'{"a":2}']),
         (b'\xef\xbb\xbf\n[ {"a":1},\n {"a":\n2}\n]\n', [b'{"a":1}', b'{"a":2}']),
         (b"[]", []),
         (b"[1, 2]", [b"[1, 2]"]),  # an array of something else is one document, which fits nowhere
-        (b'[{"a":1}', [b'[{"a":1}']),  # broken: to quarantine as it is
-        (b'[{"a":1}]\n[{"a":2}]', [b'[{"a":1}]', b'[{"a":2}]']),
+        (b'[{"a":1}', [b'{"a":1}']),
+        (b'[{"a":1},{"a":x},{"a":3},]', [b'{"a":1}', b'{"a":x}', b'{"a":3}']),
+        (b'[{"a":1}{"a":2}\n{"a":3}]', [b'{"a":1}', b'{"a":2}', b'{"a":3}']),
+        (b'[{"a":1}},{"a":2]},{"a":3}],{"a":4}]', [b'{"a":1}}', b'{"a":2]}', b'{"a":3}', b'{"a":4}']),
+        (b'[{"a":1},{"a":2\n{"a":3}\n', [b'{"a":1}', b'{"a":2', b'{"a":3}']),
+        (b'[{"a":1},{"a":"2},{"a":3}]', [b'{"a":1}', b'{"a":"2},{"a":3}]']),
+        (b'[{"a":1}]\n{"a":2}\n{"a":3}', [b'{"a":1}', b'{"a":2}', b'{"a":3}']),
+        (b'{"a":1},\n{"a":2},\n', [b'{"a":1}', b'{"a":2}']),
+        (b'[{"a":1}]\n[{"a":2}]', [b'{"a":1}', b'[{"a":2}]']),
         (b"no json\n\xff\xfe", [b"no json", b"\xff\xfe"]),
         (b"", []),
         (b" \n\n", []),
         (b'\xef\xbb\xbf{\r\n "a": {"b": [1,\r\n 2]}\r\n}\r\n', [b'{"a":{"b":[1,2]}}']),
         (b'{"a":"x\\ny"}\n{"a":"\xc3\xa9"}', [b'{"a":"x\\ny"}', b'{"a":"\xc3\xa9"}']),
-        (b'{\n"a": 1}\n{\n"a": 2}', [b"{", b'"a": 1}', b"{", b'"a": 2}']),  # one object at most: to quarantine
+        (b'{\n"a": 1}\n{\n"a": 2}', [b'{"a":1}', b'{"a":2}']),
     ],
 )
 def test_ndjson(body: bytes, lines: list[bytes]) -> None:
@@ -47,7 +57,9 @@ def test_ndjson(body: bytes, lines: list[bytes]) -> None:
         (b'[{"a":1},\n {"a":\n2}]', [b'{"a":1}', b'{"a":2}']),
         (b"[]", []),
         (b'["x"]', [b'"x"']),
-        (b'[{"a":1}', [b'[{"a":1}']),  # broken: to quarantine as it is
+        (b'[{"a":1}', [b'{"a":1}']),
+        (b'["a",b,3]', [b'"a"', b"b", b"3"]),
+        (b'{"a":1}\n{"a":2}', [b'{"a":1}', b'{"a":2}']),
     ],
 )
 def test_json(body: bytes, lines: list[bytes]) -> None:
@@ -59,6 +71,29 @@ def test_an_array_gives_its_elements(events: list[dict[str, object]]) -> None:
     for indent in (None, 1):
         found = lines_of(json.dumps(events, indent=indent).encode(), json=True)
         assert [json.loads(line) for line in found.data.split(b"\n") if line] == events
+
+
+SOUP = st.lists(st.sampled_from([*'{}[],:"\\ \nax1', '{"a":1}', '{"b":[{}]}', '"x,}"']), max_size=25).map("".join)
+
+
+@given(text=SOUP, begin=st.sampled_from(["", "[", "{", "[{}"]), chunk=st.sampled_from([1, 3, 20, 1000]))
+def test_nothing_of_a_broken_body_is_lost(text: str, begin: str, chunk: int) -> None:
+    def characters(data: bytes) -> bytes:
+        return data.translate(None, b",[] \n")
+
+    body = (begin + text).encode()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("clickpipe.ingest.json_file._CHUNK", chunk)
+        monkeypatch.setattr("clickpipe.ingest.json_file._MANY", 1)
+        of_files = [list(parts(io.BytesIO(body), 10_000)) for parts in (json_parts, ndjson_parts)]
+    for found in ([lines_of(body)], [lines_of(body, json=True)], *of_files):
+        assert characters(b"".join(part.data for part in found)) == characters(body)
+
+
+@given(st.lists(st.sampled_from([b'{"a":1}', b'{"b":[{},{}]}', b"{a}", b"{}}", b'{"a":1]', b"7 7", b"[}"]), min_size=1))
+def test_a_broken_element_keeps_no_other_back(elements: list[bytes]) -> None:
+    body = b"[" + b",\n".join(elements) + b"]"
+    assert lines_of(body, json=True) == Lines.of(elements)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import zstandard
 
 from clickpipe.compiler import CompiledProject
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest import Dialect, files, read_file
-from clickpipe.ingest.files import ndjson_parts
+from clickpipe.ingest import Dialect, json_file, read_file
+from clickpipe.ingest.json_file import ndjson_parts
 from clickpipe.ingest.zstd import zstd_reader
 from clickpipe.project import DataSource
 from tests.conftest import Compile
@@ -25,18 +25,17 @@ def source(compile_files: Compile) -> DataSource:
 
 
 def test_lines_of_a_stream_are_cut_at_line_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_CHUNK", 10)
+    monkeypatch.setattr(json_file, "_CHUNK", 10)
     sent = [b'{"a":%d}' % n for n in range(50)]
     for text in (b"\n".join(sent), b"\n".join(sent) + b"\n"):
-        found = [line for part in ndjson_parts(io.BytesIO(text)) for line in part.data.split(b"\n") if line]
+        found = [line for part in ndjson_parts(io.BytesIO(text), 100) for line in part.data.split(b"\n") if line]
         assert found == sent
 
 
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_CHUNK", 10)
-    monkeypatch.setattr(files, "_LONGEST", 100)
+    monkeypatch.setattr(json_file, "_CHUNK", 10)
     with pytest.raises(ClickpipeError, match="longer than 100 bytes"):
-        list(ndjson_parts(io.BytesIO(b"x" * 1000)))
+        list(ndjson_parts(io.BytesIO(b"x" * 1000), 100))
 
 
 DATA = b'{"key":"a","n":1}\n' * 1000

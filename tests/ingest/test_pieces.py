@@ -12,8 +12,7 @@ from hypothesis import given, strategies as st
 from clickpipe.ingest import Dialect, csv_rows, pieces
 from clickpipe.ingest.body import Lines
 from clickpipe.ingest.csv_rows import csv_parts
-from clickpipe.ingest.files import ndjson_parts
-from clickpipe.ingest.json_file import json_parts
+from clickpipe.ingest.json_file import json_parts, ndjson_parts
 from clickpipe.runtime import Workspace
 
 
@@ -29,7 +28,7 @@ def test_lines_are_cut_and_none_is_lost(count: int) -> None:
     lines = [b'{"n":%d}' % number for number in range(count)]
     for found in (
         list(pieces.pieces(Lines.of(lines))),
-        list(ndjson_parts(io.BytesIO(b"\n".join(lines)))),
+        list(ndjson_parts(io.BytesIO(b"\n".join(lines)), 1_000)),
         list(json_parts(io.BytesIO(b"[" + b",".join(lines) + b"]"), 1_000)),
     ):
         assert [line for part in found for line in part.data.split(b"\n") if line] == lines
@@ -63,11 +62,11 @@ def test_elements_of_an_array_come_whole_wherever_it_is_cut(*, documents: list[A
 def test_elements_that_are_no_json_are_cut_like_others(monkeypatch: pytest.MonkeyPatch, bad: bytes, chunk: int) -> None:
     monkeypatch.setattr("clickpipe.ingest.json_file._CHUNK", chunk)
     good = [b'{"n":%d,"o":[{"x":[]},{}]}' % n for n in range(9)]
-    documents = [*good, bad, *good, bad]
+    documents, after = [*good, bad, *good, bad], [b"{}", b"x", b"{}"]
     found = b"\n".join(
-        part.data for part in json_parts(io.BytesIO(b"[" + b" ,\n".join(documents) + b"]{},"), 1_000_000)
+        part.data for part in json_parts(io.BytesIO(b"[" + b" ,\n".join(documents) + b"]" + b"\n".join(after)), 1_000)
     )
-    assert found.split(b"\n") == [document.strip() for document in documents]
+    assert found.split(b"\n") == [document.strip() for document in [*documents, *after]]
 
 
 @pytest.mark.parametrize("quoted", [False, True])
