@@ -1,7 +1,7 @@
 """From events to rows: the write-ahead log, batches, jsonpaths, quarantine."""
 
 from clickpipe.ingest.analyze import Analysis, analyze, analyze_columns, datasource_text
-from clickpipe.ingest.body import Lines, decompress, is_ndjson, lines_of
+from clickpipe.ingest.body import Lines, compression, decompress, is_ndjson, lines_of
 from clickpipe.ingest.channel import IngestResult
 from clickpipe.ingest.charset import in_utf8, is_charset
 from clickpipe.ingest.deletions import Deleter, DeletionUnfinished
@@ -51,6 +51,7 @@ __all__ = [
     "analyze",
     "analyze_columns",
     "ask",
+    "compression",
     "datasource_text",
     "decompress",
     "drop_leftovers",

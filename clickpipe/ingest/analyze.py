@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest.body import lines_of
-from clickpipe.ingest.dialect import NO_VALUE, Dialect, Names, guess_delimiter, records, whole_lines
+from clickpipe.ingest.body import BOM, lines_of
+from clickpipe.ingest.dialect import NO_VALUE, Dialect, Names, guess_delimiter, records, whole_lines, without_separator
 from clickpipe.ingest.infer import Seen
 
 _DEEPEST = 3  # nesting depth up to which values become columns of their own; deeper objects are texts
@@ -156,9 +156,10 @@ def _json(sample: bytes, *, whole: bool) -> Analysis:
 
 
 def _csv(sample: bytes, *, cut: bool) -> Analysis:
-    text = whole_lines(sample.decode("utf-8-sig", errors="replace"), cut=cut)
+    data, separator = without_separator(sample.removeprefix(BOM))
+    text = whole_lines(data.decode(errors="replace"), cut=cut)
     dialect = Dialect()
-    delimiter = guess_delimiter(text, dialect)
+    delimiter = separator or guess_delimiter(text, dialect)
     try:
         rows = list(records(io.StringIO(text, newline=""), dialect, delimiter))
     except ClickpipeError:

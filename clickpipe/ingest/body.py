@@ -16,13 +16,23 @@ from clickpipe.ingest.elements import as_line, cut
 from clickpipe.ingest.zstd import zstd_reader
 
 _OBJECTS = re.compile(rb"\[\s*+[{\]]")  # an array of objects, or an empty one
+_MARKS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # never the beginning of text
 BOM = b"\xef\xbb\xbf"
 _LARGE = 100_000  # in larger bodies, ClickHouse handles blanks, and what is not valid JSON is not cut apart
 
 
+def compression(begins: bytes) -> str:
+    """Return the encoding of data that begins like this, `gzip`, `zstd` or '', for who does not say it."""
+    return next((encoding for mark, encoding in _MARKS.items() if begins.startswith(mark)), "")
+
+
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """Return the decompressed body. Raises ClickpipeError: 400 if broken or unknown, 413 above `limit` bytes."""
-    if encoding in {"", "identity"}:
+    """Return the decompressed body. Raises ClickpipeError: 400 if broken or unknown, 413 above `limit` bytes.
+
+    Without an encoding, the body's first bytes tell.
+    """
+    encoding = compression(body) if encoding in {"", "identity"} else encoding
+    if not encoding:
         return body
     if encoding not in {"gzip", "zstd", "lz4"}:
         message = f"Content-Encoding '{encoding}' is not supported: send gzip, zstd, lz4, or no encoding."

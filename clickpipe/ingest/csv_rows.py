@@ -15,8 +15,8 @@ import msgspec
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import ABSENT, reads_csv
-from clickpipe.ingest.body import Lines
-from clickpipe.ingest.dialect import NO_VALUE, Dialect, Layout, layout_of, records
+from clickpipe.ingest.body import BOM, Lines
+from clickpipe.ingest.dialect import NO_VALUE, Dialect, Layout, layout_of, records, without_separator
 from clickpipe.ingest.pieces import line_end
 from clickpipe.project import DataSource
 from clickpipe.sql import quote_literal
@@ -138,9 +138,13 @@ def _shown(row: list[str]) -> bytes:
     return text.encode(errors=_ESCAPED).decode(errors="backslashreplace").encode()
 
 
-def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> tuple[Layout, Iterator[CsvRows]]:
-    """Return the layout of a CSV stream, and its parts. Raises ClickpipeError if it cannot be read."""
-    head = stream.read(_CHUNK).removeprefix(b"\xef\xbb\xbf")
+def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> tuple[Layout, Iterator[CsvRows | Lines]]:
+    """Return the layout of a CSV stream, and its parts; a last row whose quote is not closed is a line.
+
+    Raises ClickpipeError if it cannot be read.
+    """
+    head, separator = without_separator(stream.read(_CHUNK).removeprefix(BOM))
+    dialect = replace(dialect, delimiter=dialect.delimiter or separator)
     more = stream.read(1)
     sample = head[:_SAMPLE] if b"\n" in head[:_SAMPLE] else head
     layout = layout_of(sample.decode(errors=_ESCAPED), source, dialect, cut=bool(more) or len(sample) < len(head))
@@ -148,7 +152,7 @@ def csv_parts(stream: IO[bytes], source: DataSource, dialect: Dialect) -> tuple[
     return layout, _parts(stream, head[first:], more, dialect, layout)
 
 
-def _parts(stream: IO[bytes], rest: bytes, block: bytes, dialect: Dialect, layout: Layout) -> Iterator[CsvRows]:
+def _parts(stream: IO[bytes], rest: bytes, block: bytes, dialect: Dialect, layout: Layout) -> Iterator[CsvRows | Lines]:
     while block:
         rest += block
         while len(rest) >= _CHUNK // 2 and (end := _last_end(rest, dialect, layout.delimiter)):
@@ -159,11 +163,16 @@ def _parts(stream: IO[bytes], rest: bytes, block: bytes, dialect: Dialect, layou
             message = f"A row is longer than {_LONGEST} bytes: is a quote missing?"
             raise ClickpipeError(message, code="line_too_long")
         block = stream.read(_CHUNK)
+    end = _closed_end(rest, dialect, layout.delimiter)
+    rest, broken = rest[:end], rest[end:]
     while (end := _few(rest, len(rest), dialect, layout.delimiter)) < len(rest):
         yield CsvRows(rest[:end], layout, dialect)
         rest = rest[end:]
     if rest.strip():
         yield CsvRows(rest, layout, dialect)
+    if broken:
+        shown = msgspec.json.encode(broken.decode(errors="backslashreplace"))
+        yield Lines.of([b"a row whose quote is not closed: " + shown], 1)
 
 
 def _few(data: bytes, end: int, dialect: Dialect, delimiter: str) -> int:
@@ -174,9 +183,7 @@ def _few(data: bytes, end: int, dialect: Dialect, delimiter: str) -> int:
 
 def _last_end(data: bytes, dialect: Dialect, delimiter: str) -> int:
     """Return where the last whole record ends: after a line end with all quotes closed."""
-    ordinary = re.escape(f'\r\n"{delimiter}'.encode())
-    stray = b'"(?<=[^%s]")(?=[^%s])' % (ordinary, ordinary)  # stray quotes
-    if not dialect.is_plain or re.search(stray, data):
+    if _has_stray_quotes(data, dialect, delimiter):
         ends = _record_ends(data, dialect, delimiter)
         return ends[-2] if len(ends) > 1 else 0
     end = data.rfind(b"\n") + 1
@@ -186,6 +193,21 @@ def _last_end(data: bytes, dialect: Dialect, delimiter: str) -> int:
         odd ^= data.count(b'"', before, end) % 2
         end = before
     return end
+
+
+def _has_stray_quotes(data: bytes, dialect: Dialect, delimiter: str) -> bool:
+    """Return whether counting quotes does not tell where records end."""
+    ordinary = re.escape(f'\r\n"{delimiter}'.encode())
+    stray = b'"(?<=[^%s]")(?=[^%s])' % (ordinary, ordinary)
+    return not dialect.is_plain or re.search(stray, data) is not None
+
+
+def _closed_end(data: bytes, dialect: Dialect, delimiter: str) -> int:
+    """Return where the last record begins if a quote in it is not closed, else where the data ends."""
+    if not data.count(b'"') % 2 and not _has_stray_quotes(data, dialect, delimiter):
+        return len(data)
+    begins = [0, *_record_ends(data + b"\nend\n", dialect, delimiter)][-2]
+    return begins if data[begins:].strip() else len(data)
 
 
 def _record_ends(data: bytes, dialect: Dialect, delimiter: str, most: int | None = None) -> list[int]:

@@ -18,6 +18,7 @@ _ODD = re.compile(r"\W+", re.ASCII)
 _LITERALS = frozenset({"null", "true", "false", "nan", "inf", "infinity"})  # SQL would read these as values in a key
 _NO_NAME = re.compile(r"\\N$|[\s\d.,:+-]*$")
 _RESERVED = ("c__error", "c__error_column", "c__import_id", "c__insertion_date")  # the quarantine's own columns
+_SEPARATOR = re.compile(rb"""(?i:"?sep=([\t -/:-@\[-`{-~])"?(?:\r\n?|\n))""")
 NO_VALUE = "\\N"  # stands for NULL in a field
 _LOOKED_AT = 50  # lines
 _MOST_NAMES = 10_000  # a row with more fields is not a header
@@ -103,6 +104,12 @@ def whole_lines(text: str, *, cut: bool) -> str:
     """Return a sample without its last line if that may be incomplete."""
     end = max(text.rfind("\n"), text.rfind("\r"))
     return text[: end + 1] if cut and end >= 0 else text
+
+
+def without_separator(data: bytes) -> tuple[bytes, str | None]:
+    """Return the beginning of a file without the line `sep=;` that Excel writes and reads, and the delimiter in it."""
+    found = _SEPARATOR.match(data)
+    return (data[found.end() :], found[1].decode()) if found else (data, None)
 
 
 def guess_delimiter(text: str, dialect: Dialect, columns: Sequence[str] = ()) -> str:

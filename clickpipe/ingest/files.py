@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import open_parquet
-from clickpipe.ingest.body import Lines
+from clickpipe.ingest.body import Lines, compression
 from clickpipe.ingest.charset import in_utf8
 from clickpipe.ingest.csv_rows import CsvRows, csv_parts
 from clickpipe.ingest.dialect import Dialect, Layout
@@ -26,6 +26,13 @@ from clickpipe.project import DataSource, Key, parse_jsonpath
 FORMATS = ("csv", "ndjson", "json", "parquet")
 _ADDRESS = re.compile(r"\bIPv[46]\b")
 _LONGEST = 64 << 20  # bytes of a line
+
+_NO_TEXT = (  # how files begin that are sent as text by mistake, and what to do
+    (re.compile(rb"PAR1[\x00-\x08\x0e-\x1f]"), "Parquet (format=parquet)"),
+    (re.compile(rb"BZh[1-9]1AY&SY"), "compressed with bzip2 (clickpipe reads gzip and zstd)"),
+    (re.compile(rb"\xfd7zXZ\x00"), "compressed with xz (clickpipe reads gzip and zstd)"),
+    (re.compile(rb"PK\x03\x04"), "a zip archive or a workbook (unpack it, or save it as CSV)"),
+)
 
 Part = Lines | CsvRows | TypedRows
 
@@ -44,15 +51,16 @@ class FileRows:
 
 @contextmanager
 def open_file(path: Path, encoding: str = "", limit: int = 0) -> Iterator[IO[bytes]]:
-    """Open a file, decompressing it (`gzip`, `zstd`).
+    """Open a file, decompressing it (`gzip`, `zstd`). Without an encoding, its first bytes tell.
 
-    Raises ClickpipeError: 400 if it is broken, 413 if it holds more than `limit` bytes (0: no limit).
+    Raises ClickpipeError: 400 if it is broken or no text, 413 if it holds more than `limit` bytes (0: no limit).
     """
     if encoding not in {"", "identity", "gzip", "zstd"}:
         message = f"Content-Encoding '{encoding}' is not supported: send gzip, zstd, or no encoding."
         raise ClickpipeError(message, code="unsupported_encoding")
     try:
         with path.open("rb") as raw:
+            encoding = _told(raw) if encoding in {"", "identity"} else encoding
             if encoding == "zstd":
                 yield _within(zstd_reader(raw), limit)
             elif encoding == "gzip":
@@ -63,6 +71,17 @@ def open_file(path: Path, encoding: str = "", limit: int = 0) -> Iterator[IO[byt
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         message = f"The {encoding} file is broken: {error}"
         raise ClickpipeError(message, code="broken_body") from None
+
+
+def _told(raw: io.BufferedReader) -> str:
+    """Return the encoding that a file's first bytes tell. Raises ClickpipeError if they are those of no text."""
+    begins = raw.peek(16)[:16]
+    if found := compression(begins):
+        return found
+    if kind := next((kind for mark, kind in _NO_TEXT if mark.match(begins)), ""):
+        message = f"The file is {kind}, not text."
+        raise ClickpipeError(message, code="unreadable_file")
+    return ""
 
 
 class _Counted(io.RawIOBase):

@@ -144,6 +144,8 @@ class LinesWriter:
         """
         if isinstance(part, TypedRows):
             return self._insert_typed(into, import_id, part, token, how)
+        if isinstance(part, Lines):
+            into = into.for_lines()
         busy = False
         try:
             if (written := self._insert(into, import_id, part, token, how)) is not None:

@@ -25,7 +25,7 @@ from clickpipe.sql import quote_identifier
 
 STAGED = "clickpipe_staged"  # the database of all staging tables
 # Rows of CSV state themselves what is wrong with them.
-_OF_CSV = "match(__line, '^a row (of [0-9]+ fields where|with bytes that) ')"
+_OF_CSV = "match(__line, '^a row (of [0-9]+ fields where|with bytes that|whose quote is) ')"
 _BROKEN = f"[('', if({_OF_CSV}, __line, concat('the line is not a JSON object: ', __line)))]"
 _UNFIT = "'a row does not fit'"
 _MARK = "{lines}"

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from clickpipe.concurrency import in_thread, result_of
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.ingest import IngestResult, Lines, decompress, is_ndjson, lines_of
+from clickpipe.ingest import IngestResult, Lines, compression, decompress, is_ndjson, lines_of
 from clickpipe.runtime import LiveData, StagingData
 from clickpipe.server.context import caller, instance_of
 from clickpipe.server.parameters import flag, header, query, read_body
@@ -60,7 +60,7 @@ def _written(data: LiveData | StagingData, name: str, lines: Lines, *, wait: boo
 
 
 async def _lines(request: Request, body: bytes, count: Callable[[int], None], *, json: bool) -> Lines:
-    encoding = header(request, b"content-encoding").strip().lower()
+    encoding = header(request, b"content-encoding").strip().lower() or compression(body)
     if not encoding and len(body) <= (_LARGE if is_ndjson(body) else _LARGE_ARRAY):
         return lines_of(body, json=json)
     most = instance_of(request).settings.max_body_bytes * 10

@@ -101,6 +101,16 @@ GOOD = {"rows": [["a", 1, "x"]], "quarantine": []}
             **GOOD, "quarantine": undecoded('["\\\\x81","1","x"]')}),
         ("id,n,note\na,1,x\n".encode("utf-16"), Dialect(), GOOD),
         ("", Dialect(), {"rows": [], "quarantine": []}),
+        ("sep=;\nnote;id;n\nx;a;1\n", Dialect(), GOOD),
+        ('"sep=:"\r\na:1:x\r\n', Dialect(), GOOD),
+        ("\ufeffSEP=\t\rid\tn\tnote\ra\t1\tx\r", Dialect(), GOOD),
+        ('a,1,x\nb,2,"y\nc,3,z\n', Dialect(), {**GOOD, "quarantine": broken(
+            'a row whose quote is not closed: "b,2,\\"y\\nc,3,z\\n"')["quarantine"]}),
+        ('a,1,x\n5" pipe,2,y\nb,2,"y', Dialect(), {"rows": [['5" pipe', 2, "y"], ["a", 1, "x"]],
+            "quarantine": broken('a row whose quote is not closed: "b,2,\\"y"')["quarantine"]}),
+        ('"a,1', Dialect(), broken('a row whose quote is not closed: "\\"a,1"')),
+        ('a 5" pipe,1,"x"\n\n', Dialect(), {"rows": [['a 5" pipe', 1, "x"]], "quarantine": []}),
+        ('a,1,"x\\""\n', Dialect(escape="\\"), {"rows": [["a", 1, 'x"']], "quarantine": []}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("held", [False, True])  # by imports whose views do not end

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,8 @@ FRAME = zstandard.compress(DATA)
         ("gzip", gzip.compress(DATA[:900]) + gzip.compress(DATA[900:])),
         ("zstd", FRAME),
         ("zstd", zstandard.compress(DATA[:900]) + zstandard.compress(DATA[900:])),
+        ("", gzip.compress(DATA)),
+        ("identity", FRAME),
     ],
 )
 def test_compressed_files_are_read_to_their_end(source: DataSource, tmp_path: Path, encoding: str, body: bytes) -> None:
@@ -60,7 +64,18 @@ def test_compressed_files_are_read_to_their_end(source: DataSource, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("encoding", "body"),
-    [("gzip", gzip.compress(DATA)[:-5]), ("gzip", DATA), ("zstd", FRAME[:-5]), ("zstd", DATA), ("br", DATA)],
+    [
+        ("gzip", gzip.compress(DATA)[:-5]),
+        ("gzip", DATA),
+        ("zstd", FRAME[:-5]),
+        ("zstd", DATA),
+        ("br", DATA),
+        ("", gzip.compress(DATA)[:-5]),
+        ("", bz2.compress(DATA)),
+        ("", lzma.compress(DATA)),
+        ("", b"PK\3\4..."),
+        ("", b"PAR1\x15\4"),
+    ],
 )
 def test_broken_files_are_refused(source: DataSource, tmp_path: Path, encoding: str, body: bytes) -> None:
     path = tmp_path / "file"
