@@ -1,4 +1,4 @@
-"""`clickpipe sink`: pipes that write their rows to files in a bucket."""
+"""`clickpipe sink`: pipes that write their rows to files in a bucket, or send them to a topic."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_sinks(host: str | None, token: str | None, *, as_json: bool) -> None:
 @click.argument("pipe")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the pipe.")
 @click.option("--mode", type=click.Choice(["append", "replace"]), help="Write new files, or replace the last run's.")
-@click.option("--wait/--no-wait", default=True, help="Wait until the files are written (the default).")
+@click.option("--wait/--no-wait", default=True, help="Wait until the rows are written (the default).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_options
 def run_sink(
@@ -54,7 +54,7 @@ def run_sink(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Run a sink now, and print the files that it wrote.
+    """Run a sink now, and print the files that it wrote, or how many rows it sent.
 
     \b
     clickpipe sink run daily_sessions --param day=2026-01-31
@@ -69,9 +69,11 @@ def run_sink(
     if as_json:
         print_json(found)
     elif wait:
-        for key, file in found["files"].items():
+        files = found.get("files", {})
+        for key, file in files.items():
             click.echo(f"{key}: {plural(file['rows'], 'row')}, {file['bytes']:,} bytes")
-        say(f"{plural(found['rows'], 'row')} in {plural(len(found['files']), 'file')}")
+        where = f"sent to the topic {found['topic']}" if "topic" in found else f"in {plural(len(files), 'file')}"
+        say(f"{plural(found['rows'], 'row')} {where}")
     else:
         click.echo(found["id"])
 

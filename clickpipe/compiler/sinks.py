@@ -14,6 +14,7 @@ from clickpipe.project import (
     PipeKind,
     Project,
     is_file_sink,
+    is_topic_sink,
     name_problem,
     sink_files,
     sink_obstacle,
@@ -22,11 +23,11 @@ from clickpipe.project import (
 
 
 def build_sinks(project: Project, graph: Graph) -> tuple[dict[str, SinkPipe], list[Diagnostic]]:
-    """Return the sinks that write files, and warnings of schedules that start nothing: a parameter has no default."""
+    """Return the sinks, and warnings of schedules that start nothing: a parameter has no default."""
     sinks: dict[str, SinkPipe] = {}
     diagnostics: list[Diagnostic] = []
     for pipe in project.pipes.values():
-        if pipe.kind is not PipeKind.SINK or not is_file_sink(pipe.export):
+        if pipe.kind is not PipeKind.SINK or not (is_file_sink(pipe.export) or is_topic_sink(pipe.export)):
             continue
         schedule = sink_schedule(pipe)
         required = [p.name for p in parameters(graph, pipe) if p.required]
@@ -45,7 +46,8 @@ def check_names(
     """Yield a warning for each column in EXPORT_FILE_TEMPLATE that the query does not return, or that is no time."""
     for sink in sinks.values():
         columns = types.get((sink.name, sink.pipe.output.name))
-        if columns is None or sink_obstacle(sink.pipe, project.connections) is not None:
+        files_go = is_file_sink(sink.pipe.export) and sink_obstacle(sink.pipe, project.connections) is None
+        if columns is None or not files_go:
             continue
         known = {column.name: column.type for column in columns}
         word = sink.pipe.export["EXPORT_FILE_TEMPLATE"]

@@ -8,11 +8,13 @@ from clickpipe.config import DEFAULT_RULES, ProjectRules
 from clickpipe.diagnostics import Diagnostic, Severity, Word
 from clickpipe.project import (
     DataSource,
+    Pipe,
     PipeKind,
     Project,
     bucket_obstacle,
     is_bucket,
     is_kafka,
+    is_topic_sink,
     kafka_obstacle,
     sink_obstacle,
 )
@@ -39,12 +41,12 @@ def unserved_lines(project: Project, rules: ProjectRules = DEFAULT_RULES) -> Ite
         for directive, word in source.connector.items():
             message = f"{directive} has no effect: this build does not fetch rows for '{source.name}'"
             yield Diagnostic("CP1014", message, word.span, Severity.WARNING, _HINT)
-    yield from _unsent(project)
+    yield from _unsent(project, rules)
 
 
-def _unsent(project: Project) -> Iterator[Diagnostic]:
+def _unsent(project: Project, rules: ProjectRules) -> Iterator[Diagnostic]:
     for pipe in project.pipes.values():
-        if pipe.kind is PipeKind.SINK and (found := sink_obstacle(pipe, project.connections)) is not None:
+        if pipe.kind is PipeKind.SINK and (found := _unsendable(project, pipe, rules)) is not None:
             for directive, word in pipe.export.items():
                 message = f"{directive} has no effect: this build does not export the rows of '{pipe.name}'"
                 if word is found[0]:
@@ -63,9 +65,17 @@ def unserved_resources(project: Project, rules: ProjectRules) -> tuple[list[str]
     sinks = [
         pipe.name
         for pipe in project.pipes.values()
-        if pipe.kind is PipeKind.SINK and sink_obstacle(pipe, project.connections) is not None
+        if pipe.kind is PipeKind.SINK and _unsendable(project, pipe, rules) is not None
     ]
     return sources, sinks
+
+
+def _unsendable(project: Project, pipe: Pipe, rules: ProjectRules) -> tuple[Word, str] | None:
+    """Return the line that keeps a sink from running, and why; None if it runs."""
+    if (found := sink_obstacle(pipe, project.connections)) is not None:
+        return found
+    lacks = rules.no_producer and is_topic_sink(pipe.export)
+    return (pipe.export["EXPORT_KAFKA_TOPIC"], rules.no_producer) if lacks else None
 
 
 def _is_served(project: Project, source: DataSource, rules: ProjectRules) -> bool:

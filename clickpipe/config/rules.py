@@ -30,7 +30,7 @@ class ProjectRules:
     `any_enum`: values outside a parameter's `enum=` are accepted. `lossy_columns`: columns of views and copies that may
     receive values that their types alter or refuse. `on_server`: these are the rules of the server that the project is
     deployed to; without it, they are unknown. `no_kafka`: why no topic is read here, or ''. `no_buckets`: why no files
-    are imported from buckets here, or ''.
+    are imported from buckets here, or ''. `no_producer`: why no sink sends to a topic here, or ''.
     """
 
     lenient: bool = True
@@ -40,12 +40,13 @@ class ProjectRules:
     lossy_columns: Collection[str] = frozenset()
     no_kafka: str = ""
     no_buckets: str = ""
+    no_producer: str = ""
 
     def key(self) -> str:
         """Return a text that differs for different rules."""
         flags = f"{int(self.lenient)}{int(self.any_enum)}{int(self.on_server)}"
         sources, lossy = ",".join(sorted(self.copy_sources)), ",".join(sorted(self.lossy_columns))
-        return f"{flags}:{sources}:{lossy}:{self.no_kafka}:{self.no_buckets}"
+        return f"{flags}:{sources}:{lossy}:{self.no_kafka}:{self.no_buckets}:{self.no_producer}"
 
 
 def with_project(rules: ProjectRules, text: str) -> ProjectRules:

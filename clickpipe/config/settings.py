@@ -125,8 +125,8 @@ class Settings:
         """Return the rules for projects; `on_server` if these are the settings of the server that runs them."""
         sources = frozenset(name.strip().lower() for name in self.copy_sources.split(",") if name.strip())
         lenient, any_enum = self.broken_branches == "warning", self.enum_values == "ignore"
-        no_kafka, no_buckets = (self.no_kafka, self.no_buckets) if on_server else ("", "")
-        return ProjectRules(lenient, sources, any_enum, on_server, names_of(self.lossy_columns), no_kafka, no_buckets)
+        missing = (self.no_kafka, self.no_buckets, self.no_producer) if on_server else ()
+        return ProjectRules(lenient, sources, any_enum, on_server, names_of(self.lossy_columns), *missing)
 
     @property
     def no_buckets(self) -> str:
@@ -139,9 +139,13 @@ class Settings:
         """Return why no Kafka data source reads its topic here, and what to do; '' if they do."""
         if self.kafka == "off":
             return "the server's setting kafka is off (`clickpipe dev` reads topics with --with-connections)"
-        if find_spec("confluent_kafka") is None:
-            return "the server lacks confluent-kafka: pip install 'clickpipe[kafka]'"
-        return ""
+        return self.no_producer
+
+    @property
+    def no_producer(self) -> str:
+        """Return why no sink sends its rows to Kafka here, and what to do; '' if they do."""
+        lacks = find_spec("confluent_kafka") is None
+        return "the server lacks confluent-kafka: pip install 'clickpipe[kafka]'" if lacks else ""
 
 
 def load_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:

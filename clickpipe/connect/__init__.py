@@ -5,7 +5,8 @@ from clickpipe.connect.consumers import GAUGES, Consumers
 from clickpipe.connect.listing import File
 from clickpipe.connect.manifest import Manifests
 from clickpipe.connect.objects import Objects
-from clickpipe.connect.outgoing import Outgoing, Sink, require_sink, sink_of
+from clickpipe.connect.outgoing import Outgoing, Sink, TopicSink, require_sink, sink_of
+from clickpipe.connect.reach import reach_of
 from clickpipe.connect.state import Status
 from clickpipe.connect.topic import Topic, topics_of
 
@@ -20,7 +21,9 @@ __all__ = [
     "Sink",
     "Status",
     "Topic",
+    "TopicSink",
     "buckets_of",
+    "reach_of",
     "require_sink",
     "sink_of",
     "topics_of",

@@ -6,13 +6,12 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message as Received, TopicPartition
 
 from clickpipe.connect.backlog import Backlog
-from clickpipe.connect.login import Tokens
-from clickpipe.connect.reach import Reach, servers_of
+from clickpipe.connect.brokers import client_settings
+from clickpipe.connect.reach import Reach
 from clickpipe.connect.start import Committed, begin
 from clickpipe.connect.teller import Teller
 from clickpipe.connect.topic import Topic
@@ -40,16 +39,8 @@ class Member:
         self._committed: dict[int, int] = {}
         self._again_at = 0.0
         self._reach = reach
-        if (problem := topic.tls.problem()) is not None:
-            raise ClickpipeError(f"{problem[1]}.", code="bad_connection")
-        servers = servers_of(str(topic.settings["bootstrap.servers"]))
-        reach.require_brokers(servers.values())
-        self._tokens = Tokens(topic.login, reach.check) if topic.login is not None else None
-        more: dict[str, Any] = {"bootstrap.servers": ",".join(servers), "error_cb": self._on_error}
-        if self._tokens is not None:
-            self._tokens.get()  # fails here with a reason, and in librdkafka after ten seconds without one
-            more["oauth_cb"] = self._tokens.get
-        self._consumer = Consumer({**topic.settings, **more}, logger=_QUIET)
+        settings, self._tokens = client_settings(topic.brokers, reach)
+        self._consumer = Consumer({**settings, "error_cb": self._on_error}, logger=_QUIET)
         try:
             self.source = self._name()
             self._consumer.subscribe(

@@ -10,10 +10,11 @@ from pathlib import Path
 from clickpipe.catalog import Live
 from clickpipe.compiler import SinkPipe
 from clickpipe.connect.access import Access, Door, access_of, explain, of_bucket
+from clickpipe.connect.brokers import Brokers, brokers_of
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.ingest import fetch, send
 from clickpipe.jobs import Report
-from clickpipe.project import SinkFiles, fill_secrets, options_of_sink, sink_files, sink_obstacle
+from clickpipe.project import SinkFiles, fill_secrets, is_topic_sink, options_of_sink, sink_files, sink_obstacle
 
 _LARGEST = 5_000_000_000  # bytes of a file that S3 takes in one request
 _SECONDS = 60.0  # for requests without a file
@@ -31,18 +32,28 @@ class Sink:
     access: Access = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class TopicSink:
+    """The topic that a sink sends its rows to. Secrets are filled in."""
+
+    pipe: str
+    topic: str
+    brokers: Brokers
+    service: str = "kafka"
+
+
 def require_sink(live: Live, pipe: str) -> SinkPipe:
-    """Return a sink that writes files. Raises ClickpipeError 404 if there is none of this name."""
+    """Return a sink. Raises ClickpipeError 404 if there is none of this name."""
     found = live.compiled.sinks.get(pipe)
     if found is None:
         known = [("PIPES", name) for name in live.compiled.sinks]
-        message = f"The pipe '{pipe}' is not a sink that writes files"
+        message = f"The pipe '{pipe}' is not a sink that runs"
         raise UnknownResource(message, pipe, known, status=404, code="not_found")
     return found
 
 
-def sink_of(live: Live, pipe: str, secret: Callable[[str], str | None]) -> Sink:
-    """Return where a sink writes. Raises ClickpipeError: 404 if there is no such sink, 400 if it cannot run."""
+def sink_of(live: Live, pipe: str, secret: Callable[[str], str | None]) -> Sink | TopicSink:
+    """Return where a sink's rows go. Raises ClickpipeError: 404 if there is no such sink, 400 if it cannot run."""
     found = require_sink(live, pipe)
     connections = live.compiled.project.connections
     if (obstacle := sink_obstacle(found.pipe, connections)) is not None:
@@ -50,6 +61,8 @@ def sink_of(live: Live, pipe: str, secret: Callable[[str], str | None]) -> Sink:
         raise ClickpipeError(message, code="bad_sink")
     options = options_of_sink(found.pipe, connections)
     filled = {name: fill_secrets(text, secret).strip() for name, text in options.items()}
+    if is_topic_sink(found.pipe.export):
+        return TopicSink(pipe, filled["EXPORT_KAFKA_TOPIC"], brokers_of(options, filled))
     endpoint, access = access_of(filled)
     service = connections[filled["EXPORT_CONNECTION_NAME"]].type
     return Sink(pipe, service, sink_files(filled), endpoint, access)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 from clickpipe.catalog import Live
+from clickpipe.connect.brokers import Brokers, brokers_of
 from clickpipe.connect.framing import Framing
 from clickpipe.connect.login import Login
 from clickpipe.diagnostics import ClickpipeError
@@ -19,13 +18,11 @@ from clickpipe.project import (
     is_kafka,
     kafka_obstacle,
     kafka_options,
-    pem_text,
     sharing_a_group,
     tls_of,
 )
 
 FIXED: dict[str, str | int | bool] = {
-    "client.id": "clickpipe",
     "enable.auto.commit": False,  # positions are stored with the rows; commits only make the lag visible
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",  # `start.begin` decides; a missing offset is an error, never skipped
@@ -34,9 +31,6 @@ FIXED: dict[str, str | int | bool] = {
     "session.timeout.ms": 10_000,  # how long others wait for the partitions of a killed member
     "heartbeat.interval.ms": 1_000,
 }
-_OAUTH = "KAFKA_SASL_OAUTHBEARER"
-_SECRET_OPTIONS = ("KAFKA_KEY", "KAFKA_SECRET", "KAFKA_SSL_KEY_PEM", "KAFKA_SSL_KEY_PASSWORD")
-_CREDENTIALS = re.compile(r"://([^/?#]*)@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +53,11 @@ class Topic:
     tls: Tls = field(default_factory=Tls)
     login: Login | None = None
     framing: Framing | None = None
+
+    @property
+    def brokers(self) -> Brokers:
+        """Return the brokers that have the topic."""
+        return Brokers(self.settings, self.hidden, self.tls, self.login)
 
 
 def topics_of(
@@ -86,6 +85,7 @@ def _topic(
     workspace: str, source: DataSource, options: Mapping[str, str], secret: Callable[[str], str | None]
 ) -> Topic:
     filled = {name: fill_secrets(text, secret).strip() for name, text in options.items()}
+    brokers = brokers_of(options, filled)
     return Topic(
         workspace,
         source.name,
@@ -97,56 +97,12 @@ def _topic(
             headers=source.column("__headers") is not None,
             whole=any(column.jsonpath in {"$", "$."} for column in source.columns),
         ),
-        _settings(filled),
-        tuple(
-            secret
-            for name in options
-            if name in _SECRET_OPTIONS or filled[name] != options[name].strip() or _CREDENTIALS.search(filled[name])
-            for secret in _hidden(filled[name])
-        ),
-        tls_of(filled) if _protocol(filled).endswith("SSL") else Tls(),
-        _login(filled) if _by_token(filled) else None,
+        {**FIXED, "group.id": filled["KAFKA_GROUP_ID"], **brokers.settings},
+        brokers.hidden,
+        brokers.tls,
+        brokers.login,
         _framing(filled),
     )
-
-
-def _settings(options: Mapping[str, str]) -> dict[str, str | int | bool]:
-    protocol = _protocol(options)
-    settings = {
-        **FIXED,
-        "bootstrap.servers": options["KAFKA_BOOTSTRAP_SERVERS"],
-        "group.id": options["KAFKA_GROUP_ID"],
-        "security.protocol": protocol,
-    }
-    if protocol.startswith("SASL"):
-        if "KAFKA_KEY" not in options or "KAFKA_SECRET" not in options:
-            message = (
-                f"The connection has the protocol {protocol}, and no KAFKA_KEY and KAFKA_SECRET: "
-                "add them, or KAFKA_SECURITY_PROTOCOL PLAINTEXT or SSL."
-            )
-            raise ClickpipeError(message, code="bad_connection")
-        settings["sasl.mechanisms"] = options.get("KAFKA_SASL_MECHANISM", "PLAIN").upper()
-        if not _by_token(options):
-            settings["sasl.username"], settings["sasl.password"] = options["KAFKA_KEY"], options["KAFKA_SECRET"]
-    if protocol.endswith("SSL"):
-        settings |= _tls_settings(tls_of(options))
-    return settings
-
-
-def _hidden(value: str) -> list[str]:
-    """Return what to hide of a secret: of PEM, not the lines that say what it is; of a URL, whose it is."""
-    if (found := _CREDENTIALS.search(value)) is not None:
-        password = found[1].partition(":")[2]
-        return [found[1], password, unquote(password)]
-    return [line for line in pem_text(value).splitlines() if "-----" not in line] if "-----BEGIN" in value else [value]
-
-
-def _protocol(options: Mapping[str, str]) -> str:
-    return options.get("KAFKA_SECURITY_PROTOCOL", "SASL_SSL").upper()
-
-
-def _by_token(options: Mapping[str, str]) -> bool:
-    return _protocol(options).startswith("SASL") and options.get("KAFKA_SASL_MECHANISM", "").upper() == "OAUTHBEARER"
 
 
 def _framing(options: Mapping[str, str]) -> Framing | None:
@@ -154,28 +110,6 @@ def _framing(options: Mapping[str, str]) -> Framing | None:
     if not {value, key} & {"avro", "json_with_schema"}:
         return None
     return Framing(value, key, options.get("KAFKA_SCHEMA_REGISTRY_URL", ""), tls_of(options).ca)
-
-
-def _login(options: Mapping[str, str]) -> Login:
-    pairs = (pair.partition("=") for pair in options.get(f"{_OAUTH}_EXTENSIONS", "").split(",") if pair.strip())
-    return Login(
-        options[f"{_OAUTH}_TOKEN_ENDPOINT_URL"],
-        options["KAFKA_KEY"],
-        options["KAFKA_SECRET"],
-        options.get(f"{_OAUTH}_SCOPE", ""),
-        tuple((name.strip(), value.strip()) for name, _, value in pairs),
-        tls_of(options).ca,
-    )
-
-
-def _tls_settings(tls: Tls) -> dict[str, str]:
-    made = {
-        "ssl.ca.pem": tls.ca,
-        "ssl.certificate.pem": tls.certificate,
-        "ssl.key.pem": tls.key,
-        "ssl.key.password": tls.password,
-    }
-    return {name: value for name, value in made.items() if value}
 
 
 def _is_on(options: Mapping[str, str], name: str) -> bool:

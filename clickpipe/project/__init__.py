@@ -52,6 +52,7 @@ from clickpipe.project.sink import (
     sink_obstacle,
     sink_schedule,
 )
+from clickpipe.project.sink_topic import is_topic_sink
 
 __all__ = [
     "AUTO",
@@ -95,6 +96,7 @@ __all__ = [
     "is_file_sink",
     "is_kafka",
     "is_of_message",
+    "is_topic_sink",
     "kafka_obstacle",
     "kafka_options",
     "load_files",

@@ -10,6 +10,7 @@ from clickpipe.project.kafka_columns import is_kafka
 from clickpipe.project.model import Connection, DataSource
 from clickpipe.project.pem import CA, CERTIFICATE, KEY, PASSWORD, Tls, pem_text
 
+_SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
 _REGISTRY = "KAFKA_SCHEMA_REGISTRY_URL"
 _METHOD, _ENDPOINT = "KAFKA_SASL_OAUTHBEARER_METHOD", "KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL"
 _NOT_YET = "is not built yet"
@@ -33,16 +34,24 @@ def kafka_obstacle(source: DataSource, connections: Mapping[str, Connection]) ->
         word = options.get(name)
         if word is not None and word.text.lower() == "avro" and _REGISTRY not in found:
             return word, f"there is no {_REGISTRY}"
-    if (problem := _oauth_obstacle(found)) is not None:
-        name, reason = problem
-        return found[name] if name in options or named is None else named, reason
-    for name in ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID"):
+    for name in ("KAFKA_TOPIC", "KAFKA_GROUP_ID"):
         if name not in found:
             return named or next(iter(options.values())), f"there is no {name}"
-    if (problem := _tls_obstacle(found)) is not None:
+    if (problem := brokers_obstacle(found)) is not None:
         name, reason = problem
-        return found[name] if name in options or named is None else named, reason
+        if named is not None and name not in options:
+            return named, reason
+        return found.get(name, next(iter(options.values()))), reason
     return None
+
+
+def brokers_obstacle(options: Mapping[str, Word]) -> tuple[str, str] | None:
+    """Return the option of a connection that keeps its brokers from being used, and why; None if nothing does."""
+    if (problem := _oauth_obstacle(options)) is not None:
+        return problem
+    if _SERVERS not in options:
+        return _SERVERS, f"there is no {_SERVERS}"
+    return _tls_obstacle(options)
 
 
 def tls_of(options: Mapping[str, str]) -> Tls:

@@ -11,6 +11,7 @@ from clickpipe.diagnostics import ClickpipeError, Word
 from clickpipe.project.bucket import SCHEMES
 from clickpipe.project.common import is_cron
 from clickpipe.project.model import Connection, Pipe
+from clickpipe.project.sink_topic import is_topic_sink, topic_obstacle
 
 JOB_ID = "job_id"
 MANIFESTS = "_manifests"  # the folder of manifests, in that of a sink's files
@@ -124,7 +125,8 @@ def sink_schedule(pipe: Pipe) -> str:
 
 def options_of_sink(pipe: Pipe, connections: Mapping[str, Connection]) -> dict[str, str]:
     """Return the EXPORT_* options of a sink with the options of its connection."""
-    connection = _connection(pipe, connections)
+    named = pipe.export.get("EXPORT_CONNECTION_NAME")
+    connection = connections.get(named.text) if named is not None else None
     words = {**(connection.options if connection else {}), **pipe.export}
     return {name: word.text for name, word in words.items()}
 
@@ -134,8 +136,8 @@ def sink_obstacle(pipe: Pipe, connections: Mapping[str, Connection]) -> tuple[Wo
     export = pipe.export
     if not export:
         return None  # an error already
-    if "EXPORT_KAFKA_TOPIC" in export:
-        return export["EXPORT_KAFKA_TOPIC"], "sinks to Kafka are not built yet"
+    if is_topic_sink(export):
+        return topic_obstacle(pipe, connections)
     for needed in ("EXPORT_BUCKET_URI", "EXPORT_FILE_TEMPLATE", "EXPORT_CONNECTION_NAME"):
         if needed not in export:
             return next(iter(export.values())), f"there is no {needed}"

@@ -1,4 +1,4 @@
-"""Runs a workspace's sinks, on schedule or on demand: rows to files in a bucket, then a manifest that lists them."""
+"""Runs a workspace's sinks, on schedule or on demand: rows to a topic, or to files in a bucket and a manifest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from clickpipe.catalog import Job
 from clickpipe.compiler import SinkPipe
 from clickpipe.concurrency import Turns
-from clickpipe.connect import Manifests, Outgoing, Sink, require_sink, sink_of
+from clickpipe.connect import Manifests, Outgoing, Sink, TopicSink, require_sink, sink_of
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError
 from clickpipe.jobs import Report, Work, bind, export, hiding_secrets
@@ -19,8 +19,10 @@ from clickpipe.observe import SinkLog
 from clickpipe.project import FileNames, file_key
 from clickpipe.query import shown_error
 from clickpipe.runtime.schedules import set_paused
+from clickpipe.runtime.sending import send_rows
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.tables import LiveTables
+from clickpipe.template import BoundSQL
 
 _MODES = {"append": False, "replace": True}
 
@@ -44,7 +46,9 @@ class Sinks:
         if mode is not None and mode not in _MODES:
             message = f"The mode of a sink is append or replace, not '{mode}'"
             raise ClickpipeError(message, code="bad_mode")
-        self._sink(name)
+        if isinstance(self._sink(name), TopicSink) and mode == "replace":
+            message = f"The sink '{name}' sends to a topic: rows there cannot be replaced"
+            raise ClickpipeError(message, code="bad_mode")
         parameters = {"values": dict(values), "mode": mode}
         return self._services.jobs.submit(self._id, "sink", name, self.work(name, values, mode), parameters)
 
@@ -66,7 +70,7 @@ class Sinks:
     def _require(self, name: str) -> SinkPipe:
         return require_sink(self._tables.live(), name)
 
-    def _sink(self, name: str) -> Sink:
+    def _sink(self, name: str) -> Sink | TopicSink:
         return sink_of(self._tables.live(), name, partial(self._services.secrets.value, self._id))
 
     def _run(
@@ -88,19 +92,36 @@ class Sinks:
             with self._turns.turn(name, report.check):
                 sink = self._sink(name)
                 told["service"] = sink.service
-                done = self._export(sink, values, mode, before or {}, report)
+                done = self._write(sink, values, mode, before or {}, report)
         except (ClickpipeError, EngineError) as error:
             self._log.ran(
                 self._id, name, report.job_id, seconds=time.monotonic() - started, error=shown_error(error), **told
             )
             raise
-        files = list(done["files"])
+        files = [done["topic"]] if "topic" in done else list(done["files"])
         told |= {"rows": done["rows"], "size": done["bytes"], "files": files}
         self._log.ran(self._id, name, report.job_id, seconds=time.monotonic() - started, **told)
         return done
 
+    def _write(
+        self,
+        sink: Sink | TopicSink,
+        values: Mapping[str, Any],
+        mode: str | None,
+        before: Mapping[str, Any],
+        report: Report,
+    ) -> dict[str, Any]:
+        """Run the query, and write its rows; return what was written."""
+        services, live = self._services, self._tables.live()
+        secret = partial(services.secrets.value, self._id)
+        bound = bind(services.engine, live, live.compiled.sinks[sink.pipe].pipe, values, secret)
+        with hiding_secrets(bound):
+            if isinstance(sink, TopicSink):
+                return {**send_rows(services, self._id, sink, bound, report), "topic": sink.topic}
+            return self._export(sink, bound, mode, before, report)
+
     def _export(
-        self, sink: Sink, values: Mapping[str, Any], mode: str | None, before: Mapping[str, Any], report: Report
+        self, sink: Sink, bound: BoundSQL, mode: str | None, before: Mapping[str, Any], report: Report
     ) -> dict[str, Any]:
         """Write the files, then the manifest; then remove the files of the last run, if this one replaces them."""
         services, names = self._services, sink.files.names
@@ -108,17 +129,9 @@ class Sinks:
         private = services.settings.import_private_urls == "allow"
         seconds = services.settings.import_max_seconds
         outgoing = Outgoing(sink, report, private=private, seconds=seconds)
-        live = self._tables.live()
-        bound = bind(
-            services.engine,
-            live,
-            live.compiled.sinks[sink.pipe].pipe,
-            values,
-            partial(services.secrets.value, self._id),
-        )
         scratch = services.uploads.path(str(uuid.uuid4()))
         manifests = Manifests(sink, outgoing, scratch)
-        with hiding_secrets(bound), export(services.engine, bound, self._id, sink.pipe, names, report) as found:
+        with export(services.engine, bound, self._id, sink.pipe, names, report) as found:
             before_keys = before.get("keys") or {}
             keys = _keys(outgoing, names, found.files, before_keys, replaces=replaces, report=report)
             done: dict[str, Any] = {"keys": {**before_keys, **keys}, "rows": 0, "bytes": 0, "files": {}}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from confluent_kafka import Producer
 
 from tests.cli.conftest import ADMIN_TOKEN, Run, start
 from tests.connect.buckets import TestBucket, serving
@@ -74,3 +75,25 @@ def test_sinks_are_listed_run_paused_and_resumed(
             refused = run("sink", *wrong)
             assert (refused.code, said in refused.err) == (1, True)
         assert server.stop() == 0
+
+
+def test_rows_are_sent_to_a_topic(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Producer({"bootstrap.servers": "", "test.mock.num.brokers": 1, "log_level": 2})
+    servers = ",".join(f"{one.host}:{one.port}" for one in broker.list_topics(timeout=60).brokers.values())
+    (tmp_path / "kafka.connection").write_text(
+        f"TYPE kafka\nKAFKA_BOOTSTRAP_SERVERS {servers}\nKAFKA_SECURITY_PROTOCOL PLAINTEXT\n"
+    )
+    (tmp_path / "out.pipe").write_text(
+        "NODE n\nSQL >\n    SELECT number FROM numbers(5)\n\nTYPE sink\nEXPORT_CONNECTION_NAME kafka\n"
+        "EXPORT_KAFKA_TOPIC numbers\nEXPORT_SCHEDULE @on-demand\n"
+    )
+    with start("serve", "--data-dir", "data", cwd=tmp_path, CLICKPIPE_ADMIN_TOKEN=ADMIN_TOKEN) as server:
+        monkeypatch.setenv("CLICKPIPE_HOST", server.url)
+        monkeypatch.setenv("CLICKPIPE_TOKEN", ADMIN_TOKEN)
+        done = run("deploy", tmp_path)
+        assert (done.code, "warning" in done.err + done.out) == (0, False)
+        done = run("sink", "run", "out")
+        assert (done.code, "5 rows sent to the topic numbers" in done.err + done.out) == (0, True)
+        assert json.loads(run("sink", "ls", "--json").out)[0]["sink_to"] == "numbers"
+        refused = run("sink", "run", "out", "--mode", "replace")
+        assert (refused.code, "cannot be replaced" in refused.err) == (1, True)
