@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from clickpipe.config import available_memory
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import parquet_reader
 from clickpipe.engine.protocol import EngineError
@@ -23,15 +24,18 @@ _IN_ORDER += f", input_format_parquet_max_block_size = {BLOCK_ROWS}"
 _BEFORE, _BEHIND = "Error:\n", "\nYou can specify"
 _AROUND = re.compile(r": \(in file/uri|: While executing|: read stage:| \(version |\.? \([A-Z_]+\)")
 _LENGTH = 8  # bytes before a block
+# A small file can stand for huge values, which ClickHouse decodes before it cuts blocks.
+_LEAST_MEMORY, _MOST_MEMORY = 1 << 30, 4 << 30
+_TOO_MUCH = "emory limit exceeded"
 
 
 class ParquetFile:
     """An open file: its columns (names and ClickHouse types), and its rows, which can be read once, in order."""
 
-    def __init__(self, process: subprocess.Popen[bytes], path: Path, types: Mapping[str, str]) -> None:
-        """Read the columns. Raises ClickpipeError if it is not a Parquet file."""
+    def __init__(self, process: subprocess.Popen[bytes], path: Path, types: Mapping[str, str], limit: int) -> None:
+        """Read the columns; `limit` is how many bytes of rows there may be (0: any). Raises ClickpipeError if it is not a Parquet file."""
         assert process.stdout is not None and process.stdin is not None  # noqa: S101, PT018 - they are pipes
-        self._process, self._path, self._types = process, path, types
+        self._process, self._path, self._types, self._limit = process, path, types, limit
         self._out, self._in = process.stdout, process.stdin
         told = self._out.readline()
         if not told:
@@ -42,14 +46,19 @@ class ParquetFile:
     def blocks(self) -> Iterator[bytes]:
         """Yield the rows in blocks in ClickHouse's Native format, `BLOCK_ROWS` rows and some MB at most.
 
-        Raises ClickpipeError if the file cannot be read to its end.
+        Raises ClickpipeError: 400 if the file cannot be read to its end, 413 if it holds too much.
         """
         structure = ", ".join(f"{quote_identifier(name)} {type_}" for name, type_ in self.columns)
-        sql = f"SELECT * FROM {_table(self._path, structure if self._types else '')} SETTINGS {_IN_ORDER}"
+        sql = f"SELECT * FROM {_table(self._path, structure if self._types else '')} SETTINGS {_IN_ORDER}, {_memory()}"
         self._in.write(json.dumps(sql).encode() + b"\n")
         self._in.close()
+        read = 0
         while length := self._out.read(_LENGTH):
             size = int.from_bytes(length, "big")
+            read += size
+            if self._limit and read > self._limit:
+                message = f"The file is larger than {self._limit} bytes when decompressed: see import_max_bytes."
+                raise ClickpipeError(message, status=413, code="file_too_large")
             block = self._out.read(size)
             if len(block) < size:
                 break
@@ -62,7 +71,10 @@ class ParquetFile:
             reason = (
                 _reason(told.decode(errors="replace")) if code > 0 else f"what reads it was ended by signal {-code}"
             )
-            message = f"The Parquet file cannot be read: {reason}. Was it written, and sent, to its end?"
+            hint = "Was it written, and sent, to its end?"
+            if _TOO_MUCH in reason:
+                reason, hint = "it takes too much memory", "Write it with smaller values, or smaller row groups."
+            message = f"The Parquet file cannot be read: {reason}. {hint}"
             raise ClickpipeError(message, code="unreadable_file")
 
 
@@ -75,24 +87,28 @@ def _reason(told: str) -> str:
 
 
 @contextmanager
-def open_parquet(path: Path, types: Mapping[str, str] | None = None) -> Iterator[ParquetFile]:
-    """Open a Parquet file. Raises ClickpipeError if it is not one.
+def open_parquet(path: Path, types: Mapping[str, str] | None = None, limit: int = 0) -> Iterator[ParquetFile]:
+    """Open a Parquet file, with at most `limit` bytes of rows (0: any). Raises ClickpipeError if it is not one.
 
     `types` gives ClickHouse types, by column, that Parquet lacks; without it such columns come as plain bytes.
     """
-    command = [sys.executable, "-P", parquet_reader.__file__, _table(path)]
+    command = [sys.executable, "-P", parquet_reader.__file__, f"{_table(path)} SETTINGS {_memory()}"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(  # noqa: S603 - this Python, a file of ours, and an argument
         command, stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
-        yield ParquetFile(process, path, types or {})
+        yield ParquetFile(process, path, types or {}, limit)
     finally:
         process.kill()
         if process.stdin is not None and not process.stdin.closed:
             process.stdin.close()
         with process:
             pass
+
+
+def _memory() -> str:
+    return f"max_memory_usage = {min(max(available_memory() // 4, _LEAST_MEMORY), _MOST_MEMORY)}"
 
 
 def _table(path: Path, structure: str = "") -> str:

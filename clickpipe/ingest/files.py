@@ -112,10 +112,10 @@ def read_file(
 ) -> Iterator[FileRows]:
     """Open a file and yield its rows, at most `limit` bytes (0: no limit) when decompressed.
 
-    Raises ClickpipeError 400 if it cannot be read.
+    Raises ClickpipeError: 400 if it cannot be read, 413 if it holds more.
     """
     if format_ == "parquet":
-        with open_parquet(path, _types(source)) as file:
+        with open_parquet(path, _types(source), limit) as file:
             yield FileRows(typed_parts(file, source))
         return
     with open_file(path, encoding, limit) as compressed:

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from clickpipe.diagnostics import ClickpipeError
-from clickpipe.engine import Engine, EngineError, open_parquet
+from clickpipe.engine import Engine, EngineError, open_parquet, parquet
 from clickpipe.engine.parquet import _reason as reason
 
 ROWS = 300_000
@@ -77,6 +79,42 @@ def test_a_reader_that_is_ended(groups: Path) -> None:
         file._process.kill()
         with pytest.raises(ClickpipeError, match="was ended by signal 9"):
             list(blocks)
+
+
+@pytest.mark.parametrize("kind", ["dictionary", "plain", "delta", "list", "struct", "many columns"])
+def test_a_small_file_does_not_take_all_memory(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value is large, and compresses to nothing. ClickHouse decodes the values of a block at once."""
+    monkeypatch.setattr(parquet, "_LEAST_MEMORY", 256 << 20)
+    monkeypatch.setattr(parquet, "available_memory", lambda: 0)
+    value = "x" * (10 << 20)
+    column = pa.array([value] * 100)
+    columns = {"v": column}
+    if kind == "list":
+        columns = {"v": pa.array([[value] * 10] * 10)}
+    elif kind == "struct":
+        columns = {"v": pa.array([{"a": value, "b": {"c": value}}] * 50)}
+    elif kind == "many columns":
+        columns = {f"v{n}": pa.array([value] * 2) for n in range(60)}
+    encoding = {"delta": {"v": "DELTA_BYTE_ARRAY"}}.get(kind)
+    path = tmp_path / "file.parquet"
+    packed = kind in {"dictionary", "list", "struct", "many columns"}
+    pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=packed, column_encoding=encoding)
+    assert path.stat().st_size < 4 << 20
+    with pytest.raises(ClickpipeError) as caught, open_parquet(path) as file:
+        for _ in file.blocks():
+            pass
+    told = "it takes too much memory. Write it with smaller values, or smaller row groups."
+    assert caught.value.message == f"The Parquet file cannot be read: {told}"
+
+
+def test_what_a_file_holds_is_counted(groups: Path) -> None:
+    with open_parquet(groups) as file:
+        size = sum(map(len, file.blocks()))
+    with open_parquet(groups, limit=size) as file:
+        assert sum(map(len, file.blocks())) == size
+    with pytest.raises(ClickpipeError) as caught, open_parquet(groups, limit=size - 1) as file:
+        list(file.blocks())
+    assert (caught.value.status, caught.value.code) == (413, "file_too_large")
 
 
 def _cut(data: bytes) -> bytes:
