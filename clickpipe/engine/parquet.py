@@ -33,7 +33,10 @@ class ParquetFile:
     """An open file: its columns (names and ClickHouse types), and its rows, which can be read once, in order."""
 
     def __init__(self, process: subprocess.Popen[bytes], path: Path, types: Mapping[str, str], limit: int) -> None:
-        """Read the columns; `limit` is how many bytes of rows there may be (0: any). Raises ClickpipeError if it is not a Parquet file."""
+        """Read the columns; `limit` is how many bytes of rows there may be (0: any).
+
+        Raises ClickpipeError if it is not a Parquet file.
+        """
         assert process.stdout is not None and process.stdin is not None  # noqa: S101, PT018 - they are pipes
         self._process, self._path, self._types, self._limit = process, path, types, limit
         self._out, self._in = process.stdout, process.stdin

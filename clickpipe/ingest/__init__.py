@@ -10,7 +10,7 @@ from clickpipe.ingest.fetch import Check, ask, fetch, send
 from clickpipe.ingest.files import FORMATS, FileRows, open_file, read_file
 from clickpipe.ingest.imports import Importer, Replacing
 from clickpipe.ingest.ingester import Ingester
-from clickpipe.ingest.judge import is_passing
+from clickpipe.ingest.judge import is_disk_full, is_passing
 from clickpipe.ingest.leftovers import drop_leftovers
 from clickpipe.ingest.log import WriteAheadLog
 from clickpipe.ingest.messages import Message, Stored, line_of, refused
@@ -60,6 +60,7 @@ __all__ = [
     "has_views",
     "in_utf8",
     "is_charset",
+    "is_disk_full",
     "is_ndjson",
     "is_passing",
     "is_public",

@@ -7,6 +7,7 @@ logged loudly, nothing is dropped, and the write is retried too.
 
 from __future__ import annotations
 
+import errno
 import re
 import sqlite3
 
@@ -46,6 +47,7 @@ _SYSTEM = re.compile(
     r"No space left on device|Input/output error|Too many open files|Cannot allocate memory"
     r"|Disk quota exceeded|Read-only file system|\berrno: \d+|std::bad_alloc"
 )
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 # For a chain of views, all are named, first the one that refused.
 _VIEW = re.compile(r"(?s)^(?P<reason>.*?)(?::|,)? while pushing to view `?[^`\s.]+`?\.`?(?P<view>[^`\s.:]+)`?")
 # Context that means nothing to a caller: the tables ClickHouse worked on.
@@ -57,6 +59,15 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, EngineError):
         return error.name in _PASSING or _SYSTEM.search(error.message) is not None
     return isinstance(error, OSError | sqlite3.OperationalError)  # the disk, also the catalog's
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Return whether the disk had no space: for ClickHouse, for the catalog, or for a file of ours."""
+    if isinstance(error, EngineError):
+        return error.name == "NOT_ENOUGH_SPACE" or _FULL.search(error.message) is not None
+    if isinstance(error, sqlite3.OperationalError):
+        return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def refusing_view(error: EngineError) -> str:

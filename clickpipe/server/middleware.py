@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from clickpipe.catalog import without_physical_names
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.diagnostics.errors import DOCS
+from clickpipe.ingest import is_disk_full
 from clickpipe.observe import request_id
 from clickpipe.runtime import Instance
 from clickpipe.server.context import for_caller
@@ -181,8 +182,12 @@ async def on_gone(_request: Request, _error: Exception) -> Response:
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
-    """Respond to a bug: the details go to the log, the caller gets the request id."""
+    """Respond to a bug: the details go to the log, the caller gets the request id. A full disk is none."""
     name = request.scope.get("state", {}).get("request_id", "")
+    if is_disk_full(error):
+        _LOGGER.error("request %s failed: %s", name, error)
+        message = "The disk of the server is full. Please try again when there is space."
+        return error_response(ClickpipeError(message, status=503, code="disk_full"))
     _LOGGER.error("request %s failed", name, exc_info=error)
     message = f"Internal error. The server's log has the details under request id {name}."
     return JSONResponse({"error": message, "documentation": DOCS + "README.md"}, status_code=500)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
+
 import pytest
 
+from clickpipe.engine import EngineError
 from clickpipe.server.app import ROUTES
 from tests.server.conftest import Client
 
@@ -64,6 +68,37 @@ def test_a_bug_gives_a_request_id_and_no_details(empty: Client, monkeypatch: pyt
     assert response.status_code == 500
     assert "hunter2" not in response.text
     assert response.headers["x-request-id"] in response.json()["error"]
+
+
+def _sqlite_full() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (EngineError("Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE)"), 503),
+        (EngineError("Cannot write to file /data/x: , errno: 28, strerror: No space left on device"), 503),
+        (_sqlite_full(), 503),
+        (OSError(errno.ENOSPC, "No space left on device", "/data/x"), 503),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 503),
+        (EngineError("There is not enough space between the words"), 500),
+        (sqlite3.OperationalError("database is locked"), 500),
+        (OSError(errno.EACCES, "Permission denied", "/data/x"), 500),
+    ],
+)
+def test_a_full_disk_is_no_bug(empty: Client, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int) -> None:
+    def broken(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(empty.instance.catalog.jobs, "newest", broken)
+    response = empty("GET", "/v0/jobs")
+    assert (response.status_code, "/data/x" in response.text) == (status, False)
+    if status == 503:
+        assert response.json()["error"].startswith("The disk of the server is full.")
+        assert response.headers["retry-after"] == "1"
 
 
 def test_listings(client: Client) -> None:
