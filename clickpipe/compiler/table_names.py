@@ -56,10 +56,15 @@ class TableNames:
                 or reference.use is Use.IN  # it may be a column
             )
             if not known and reference.database.lower() not in _NOT_SHARED:  # the statement check reports those
-                yield self._unknown(pipe, rendered, reference)
+                yield self._unknown(pipe, node, rendered, reference)
 
-    def _unknown(self, pipe: Pipe, rendered: Rendered, reference: TableReference) -> Diagnostic:
+    def _unknown(self, pipe: Pipe, node: Node, rendered: Rendered, reference: TableReference) -> Diagnostic:
         span = rendered.locate(reference.start, reference.end - reference.start)
+        if reference.full_name in {node.name, pipe.name}:
+            message = (
+                f"the {'node' if reference.full_name == node.name else 'pipe'} '{reference.full_name}' reads itself"
+            )
+            return Diagnostic("CP2003", message, span, hint="read a data source, a pipe or another node")
         near = [*self.project.data_sources, *self.project.pipes, *(n.name for n in pipe.nodes)]
         near += self.project.names_elsewhere(".datasource", ".pipe")
         meant = did_you_mean(reference.name, near)
