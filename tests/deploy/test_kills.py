@@ -22,6 +22,7 @@ SCHEMA >
 ENGINE_PARTITION_KEY n % 2
 ENGINE_SORTING_KEY id
 """
+IN_ORDER = EVENTS + "ENGINE ReplacingMergeTree\n"  # history is put in front of what arrived meanwhile
 SUMS = (
     "SCHEMA >\n    id String,\n    n SimpleAggregateFunction(sum, Int64)\n\n"
     "ENGINE AggregatingMergeTree\nENGINE_SORTING_KEY id\n"
@@ -33,6 +34,7 @@ CHANGES = {
         "events.datasource": EVENTS.replace("KEY id", "KEY n, id"),
         "sums_mv.pipe": VIEW.replace("n * 1", "n * 2 / 2"),
     },
+    "rewritten, with rows in order": {"events.datasource": IN_ORDER.replace("n Int32", "n Int64")},
     "altered": {"events.datasource": EVENTS.replace("n Int32", "n Int32,\n    tag String DEFAULT 'none'")},
 }
 
@@ -113,7 +115,8 @@ def test_a_kill_before_each_step(run_python: RunPython, tmp_path: Path, change: 
     resumed = sent = 0
     number = [*itertools.product(CHANGES, KEEPS)].index((change, keep)) % stride
     while True:
-        arguments = json.dumps(FILES), json.dumps({**FILES, **CHANGES[change]}), str(number), keep
+        before = {**FILES, "events.datasource": IN_ORDER} if "in order" in change else FILES
+        arguments = json.dumps(before), json.dumps({**before, **CHANGES[change]}), str(number), keep
         done = run_python(RUN, tmp_path, *arguments, check=False)
         lines = done.stdout.splitlines()
         found: dict[str, Any] = json.loads(lines[0])
