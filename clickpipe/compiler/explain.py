@@ -37,6 +37,15 @@ _NEWER_ENGINE = (
 )
 _QUOTED = re.compile("[`'\u2018]([^`'\u2019]+)[`'\u2019]")
 _FUNCTION = re.compile(r"function (\w+)")
+_WORD = re.compile(r"\w+")
+# How ClickHouse calls what an ENGINE_ option holds.
+_OPTIONS = {
+    "TTL expression": "TTL",
+    "Partition key": "PARTITION_KEY",
+    "Sorting key": "SORTING_KEY",
+    "Primary key": "PRIMARY_KEY",
+    "Sampling expression": "SAMPLING_KEY",
+}
 
 
 def clean(message: str) -> str:
@@ -79,18 +88,21 @@ def place_in_sql(variant: Variant, message: str) -> Span:
 
 
 def place_in_schema(source: DataSource, message: str) -> Span:
-    """Return the span of the column or index that the message is about; else the first column."""
-    for word in _QUOTED.findall(message):
-        column = source.column(word)
-        if column is not None:
+    """Return the span of the column, index, option or default that the message names; else of the first column."""
+    for begins, option in _OPTIONS.items():
+        if begins in message and (word := source.engine.options.get(option)) is not None:
+            return word.span
+    lines = [(index.expression, index.span) for index in source.indexes]
+    words = (*source.engine.options.values(), *(c.default for c in source.columns if c.default))
+    lines += [(word.text, word.span) for word in words]
+    for name in _QUOTED.findall(message):
+        if (column := source.column(name)) is not None:
             return column.span
-        for index in source.indexes:
-            if re.search(rf"\b{re.escape(word)}\b", index.expression):
-                return index.span
-    for column in source.columns:
-        if column.type in message:
-            return column.span
-    return source.columns[0].span if source.columns else source.span
+        if (span := next((span for text, span in lines if name in _WORD.findall(text)), None)) is not None:
+            return span
+    typed = next((column for column in source.columns if column.type in message), None)
+    named = typed or next(iter(source.columns), None)
+    return named.span if named else source.span
 
 
 def character(text: str, byte: int) -> int:
