@@ -25,7 +25,7 @@ FORMS: dict[str, tuple[list[str], Callable[[], bytes], tuple[int, int]]] = {
     "a large text": (["id", "t"], lambda: b'1,"' + b"x" * SIZE + b'"\n', (1, 0)),
     "a text of line ends": (["id", "t"], lambda: b'1,"' + b"\n" * SIZE + b'"\n', (1, 0)),
     "a text of quotes": (["id", "t"], lambda: b'1,"' + b'""' * (SIZE // 2) + b'"\n', (1, 0)),
-    "a quote that stays open": (["id", "t"], lambda: b'1,"' + b"\n" * SIZE, (1, 0)),
+    "a quote that stays open": (["id", "t"], lambda: b'1,"' + b"\n" * SIZE, (0, 1)),
     "wide rows": (WIDE, lambda: (b"1" + b",ab" * 200 + b"\n") * (SIZE // 602), (9_966, 0)),
     "a wide row with a large text": (WIDE, lambda: b"1" + b",a" * 199 + b',"' + b"x" * SIZE + b'"\n', (1, 0)),
     "a wide row of commas": (WIDE, lambda: b"," * SIZE, (0, 1)),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clickpipe.engine import EngineError, Settings
-from clickpipe.ingest import Dialect, Importer, Replacing, files, read_file
+from clickpipe.ingest import Dialect, Importer, Replacing, json_file, read_file
 from clickpipe.jobs import run_copy
 from clickpipe.runtime import Instance, Workspace
 from tests.ingest.dying import Dying, forget_memory
@@ -62,7 +62,7 @@ def test_rows_that_are_appended(
 ) -> None:
     workspace.deploy({**PROJECT, **VIEWS[views]})
     source = workspace.queries.live().compiled.data_sources["events"]
-    monkeypatch.setattr(files, "_CHUNK", 100)
+    monkeypatch.setattr(json_file, "_CHUNK", 100)
     file = tmp_path / "file"
     groups: Settings = {"output_format_parquet_row_group_size": 5, "max_block_size": 5}
     file.write_bytes(FORMS[form] or instance.engine.execute(PARQUET, output="Parquet", settings=groups).body)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clickpipe.engine import Engine, Settings
-from clickpipe.ingest import Dialect, files, read_file
+from clickpipe.ingest import Dialect, json_file, read_file
 from clickpipe.project import DataSource
 from tests.conftest import Compile
 
@@ -57,7 +57,7 @@ def parts(path: Path, form: str, source: DataSource) -> list[bytes]:
 def test_parts_are_the_same_after_a_deployment(
     compile_files: Compile, monkeypatch: pytest.MonkeyPatch, path: Path, form: str, after: str
 ) -> None:
-    monkeypatch.setattr(files, "_CHUNK", 10_000)
+    monkeypatch.setattr(json_file, "_CHUNK", 10_000)
     monkeypatch.setattr("clickpipe.ingest.csv_rows._CHUNK", 10_000)
     monkeypatch.setattr("clickpipe.ingest.json_file._CHUNK", 10_000)
     sources = [compile_files({"e.datasource": schema}).data_sources["e"] for schema in (BEFORE, AFTER[after])]

@@ -7,7 +7,7 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import Engine
-from clickpipe.ingest import IngestResult, files
+from clickpipe.ingest import IngestResult, json_file
 from clickpipe.runtime import Instance, LoadedFixture, Workspace, fixture_path, load_fixtures
 
 EVENTS = "SCHEMA >\n    id String,\n    n Int32\n\nENGINE_SORTING_KEY id\n"
@@ -62,7 +62,7 @@ def test_a_data_source_with_rows_is_left_as_it_is(deployed: Workspace, root: Pat
 
 
 def test_a_long_fixture_is_loaded_in_parts(deployed: Workspace, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_CHUNK", len(GOOD) * 2)
+    monkeypatch.setattr(json_file, "_CHUNK", len(GOOD) * 2)
     fixture_path(root, "events").write_text(GOOD * 5 + BAD * 2)
     assert [f.result for f in load_fixtures(deployed, root)] == [IngestResult(5, 2)]
     assert counts(deployed) == (5, 2, 0)

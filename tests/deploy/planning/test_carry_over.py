@@ -203,7 +203,7 @@ def test_connectors_and_sinks_are_said_not_to_run(workspace: Workspace) -> None:
     kafka = EVENTS + "KAFKA_CONNECTION_NAME k\nKAFKA_TOPIC t\nKAFKA_GROUP_ID g\nKAFKA_VALUE_FORMAT avro\n"
     sink = (
         "NODE n\nSQL >\n    SELECT id FROM events\nTYPE sink\n"
-        "EXPORT_CONNECTION_NAME k\nEXPORT_KAFKA_TOPIC t\nEXPORT_SCHEDULE @on-demand\n"
+        "EXPORT_CONNECTION_NAME k\nEXPORT_KAFKA_TOPIC not/a/name\nEXPORT_SCHEDULE @on-demand\n"
     )
     connection = "TYPE kafka\nKAFKA_BOOTSTRAP_SERVERS localhost:9092\n"
     plan = workspace.deploy({"events.datasource": kafka, "out.pipe": sink, "k.connection": connection})
