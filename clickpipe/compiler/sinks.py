@@ -46,8 +46,8 @@ def check_names(
     """Yield a warning for each column in EXPORT_FILE_TEMPLATE that the query does not return, or that is no time."""
     for sink in sinks.values():
         columns = types.get((sink.name, sink.pipe.output.name))
-        files_go = is_file_sink(sink.pipe.export) and sink_obstacle(sink.pipe, project.connections) is None
-        if columns is None or not files_go:
+        runs = sink_obstacle(sink.pipe, project.connections) is None
+        if columns is None or not runs or not is_file_sink(sink.pipe.export):
             continue
         known = {column.name: column.type for column in columns}
         word = sink.pipe.export["EXPORT_FILE_TEMPLATE"]

@@ -61,9 +61,8 @@ class TableNames:
     def _unknown(self, pipe: Pipe, node: Node, rendered: Rendered, reference: TableReference) -> Diagnostic:
         span = rendered.locate(reference.start, reference.end - reference.start)
         if reference.full_name in {node.name, pipe.name}:
-            message = (
-                f"the {'node' if reference.full_name == node.name else 'pipe'} '{reference.full_name}' reads itself"
-            )
+            what = "node" if reference.full_name == node.name else "pipe"
+            message = f"the {what} '{reference.full_name}' reads itself"
             return Diagnostic("CP2003", message, span, hint="read a data source, a pipe or another node")
         near = [*self.project.data_sources, *self.project.pipes, *(n.name for n in pipe.nodes)]
         near += self.project.names_elsewhere(".datasource", ".pipe")

@@ -1,4 +1,4 @@
-"""Warns of lines that are checked but have no effect in this build, such as connectors and sinks."""
+"""Warns of data sources that read nothing and of sinks that do not run, at the line that keeps them from it."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def unserved_lines(project: Project, rules: ProjectRules = DEFAULT_RULES) -> Ite
 
 def _unsent(project: Project, rules: ProjectRules) -> Iterator[Diagnostic]:
     for pipe in project.pipes.values():
-        if pipe.kind is PipeKind.SINK and (found := _unsendable(project, pipe, rules)) is not None:
-            for directive, word in pipe.export.items():
-                message = f"{directive} has no effect: this build does not export the rows of '{pipe.name}'"
-                if word is found[0]:
-                    message = f"'{pipe.name}' does not export its rows: {found[1]}"
-                hint = "make it an endpoint, and fetch its rows"
-                yield Diagnostic("CP1014", message, word.span, Severity.WARNING, hint)
+        if pipe.kind is PipeKind.SINK and (found := _not_exported(project, pipe, rules)) is not None:
+            word, reason = found
+            message, hint = (
+                f"'{pipe.name}' does not export its rows: {reason}",
+                "change that: until then it does not run",
+            )
+            yield Diagnostic("CP1014", message, word.span, Severity.WARNING, hint)
 
 
 def unserved_resources(project: Project, rules: ProjectRules) -> tuple[list[str], list[str]]:
@@ -65,12 +65,12 @@ def unserved_resources(project: Project, rules: ProjectRules) -> tuple[list[str]
     sinks = [
         pipe.name
         for pipe in project.pipes.values()
-        if pipe.kind is PipeKind.SINK and _unsendable(project, pipe, rules) is not None
+        if pipe.kind is PipeKind.SINK and _not_exported(project, pipe, rules) is not None
     ]
     return sources, sinks
 
 
-def _unsendable(project: Project, pipe: Pipe, rules: ProjectRules) -> tuple[Word, str] | None:
+def _not_exported(project: Project, pipe: Pipe, rules: ProjectRules) -> tuple[Word, str] | None:
     """Return the line that keeps a sink from running, and why; None if it runs."""
     if (found := sink_obstacle(pipe, project.connections)) is not None:
         return found

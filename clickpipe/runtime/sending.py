@@ -23,18 +23,18 @@ def send_rows(services: Services, workspace: str, sink: TopicSink, bound: BoundS
     """
     if services.settings.no_producer:
         raise ClickpipeError(f"{services.settings.no_producer}.", code="not_installed")
-    from clickpipe.connect.producing import Sending
+    from clickpipe.connect.producer import TopicProducer
 
-    sending = Sending(sink, reach_of(workspace, services.registry, services.settings), report)
+    producer = TopicProducer(sink, reach_of(workspace, services.registry, services.settings), report)
     scratch = services.uploads.path(str(uuid.uuid4()))
     try:
         with export(services.engine, bound, workspace, sink.pipe, _ROWS.names, report) as found:
             for name in found.files:
                 found.write(name, scratch, _ROWS, report)
-                sending.send(_lines(scratch))
+                producer.send(_lines(scratch))
     finally:
         scratch.unlink(missing_ok=True)
-    return {"rows": sending.rows, "bytes": sending.size}
+    return {"rows": producer.rows, "bytes": producer.size}
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from clickpipe.catalog import Job
-from clickpipe.connect import TopicSink, producing
+from clickpipe.connect import TopicSink, producer
 from clickpipe.connect.brokers import Brokers
 from clickpipe.connect.reach import Reach
 from clickpipe.diagnostics import ClickpipeError
@@ -91,6 +91,19 @@ def test_each_row_is_a_message(workspace: Workspace, mock: Broker) -> None:
     assert len(sent(mock, 6)) == 6
 
 
+def test_another_broker_takes_them_in_all_its_partitions(workspace: Workspace, broker: Broker) -> None:
+    deployed(workspace, files(broker, "SELECT number AS id FROM numbers(3000)"), 0)
+    assert run(workspace).result["rows"] == 3000
+    assert [row["id"] for row in sent(broker, 3000)] == list(range(3000))
+
+
+def test_a_topic_that_the_broker_creates_has_the_rows(workspace: Workspace, broker: Broker) -> None:
+    deployed(workspace, files(broker, EXPORT_KAFKA_TOPIC=f"{broker.topic}-new"))
+    assert run(workspace).status == "done"
+    broker.topic += "-new"
+    assert [row["id"] for row in sent(broker, 3)] == [0, 1, 2]
+
+
 def test_a_query_without_rows_and_one_that_fails_send_nothing(workspace: Workspace, mock: Broker) -> None:
     deployed(
         workspace,
@@ -104,7 +117,7 @@ def test_a_query_without_rows_and_one_that_fails_send_nothing(workspace: Workspa
 
 
 def test_more_rows_than_wait_for_a_broker(workspace: Workspace, mock: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(producing._SETTINGS, "queue.buffering.max.messages", 500)
+    monkeypatch.setitem(producer._SETTINGS, "queue.buffering.max.messages", 500)
     deployed(workspace, files(mock, "SELECT number AS id FROM numbers(7000)"), 0)
     assert run(workspace).result["rows"] == 7000
     assert [row["id"] for row in sent(mock, 7000)] == list(range(7000))
@@ -118,18 +131,18 @@ def test_a_row_that_is_too_large_is_named(workspace: Workspace, mock: Broker) ->
 
 
 def test_what_was_sent_before_a_failure_is_told(mock: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(producing._SETTINGS, "message.timeout.ms", 1_000)
+    monkeypatch.setitem(producer._SETTINGS, "message.timeout.ms", 1_000)
     sink = TopicSink("out", mock.topic, Brokers({"bootstrap.servers": mock.servers}))
-    sending = producing.Sending(sink, Reach(), Report())
+    sending = producer.TopicProducer(sink, Reach(), Report())
 
     def values() -> Iterator[bytes]:
-        yield from (b"{}" for _ in range(producing._POLL))
+        yield from (b"{}" for _ in range(producer._POLL))
         sending._producer.flush(20)
         del mock.producer  # and its cluster
         yield b"{}"
 
     with pytest.raises(
-        ClickpipeError, match=f"cannot be written to: .*{producing._POLL} rows were sent; the next run sends all"
+        ClickpipeError, match=f"cannot be written to: .*{producer._POLL} rows were sent; the next run sends all"
     ):
         sending.send(values())
 
@@ -146,7 +159,7 @@ def test_what_was_sent_before_a_failure_is_told(mock: Broker, monkeypatch: pytes
 def test_brokers_that_cannot_be_used(
     instance: Instance, servers: str, settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producing, "_TIMEOUT", 1.0)
+    monkeypatch.setattr(producer, "_TIMEOUT", 1.0)
     workspace = instance.workspaces.create(f"other_{uuid.uuid4().hex[:8]}")
     monkeypatch.setattr(instance._services, "settings", replace(instance.settings, **settings))
     secret = "KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT\nKAFKA_SASL_MECHANISM PLAIN\nKAFKA_KEY u\nKAFKA_SECRET hunter2\n"
@@ -178,7 +191,7 @@ def test_a_schedule_runs_it_and_the_ops_log_tells(workspace: Workspace, instance
 
 
 def test_a_run_that_is_cancelled_ends(workspace: Workspace, mock: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(producing._SETTINGS, "linger.ms", 60_000)
+    monkeypatch.setitem(producer._SETTINGS, "linger.ms", 60_000)
     deployed(workspace, files(mock))
     job = workspace.sinks.start("out", {})
     until(lambda: workspace._services.catalog.jobs.get(workspace.id, job.id).status == "working")  # type: ignore[union-attr]

@@ -27,8 +27,8 @@ _POLL = 1_000  # messages
 _AGAIN = 1.0  # seconds between two reports
 
 
-class Sending:
-    """The messages of one run. Used by one thread; `rows` and `size` (bytes) count what brokers have confirmed."""
+class TopicProducer:
+    """Sends the rows of one run. Used by one thread; `rows` and `size` (bytes) count what brokers have confirmed."""
 
     def __init__(self, sink: TopicSink, reach: Reach, report: Report) -> None:
         """Connect to brokers within `reach`. Raises ClickpipeError if the topic cannot be written to."""
