@@ -189,6 +189,8 @@ def _hold(
         if took < ENOUGH:
             continue
         ratio = took / cpu_seconds(partial(run, texts[1]), times=3)
+        if ratio >= times * times * 0.5:  # measure again: the machine may have stood still
+            ratio = cpu_seconds(partial(run, texts[2]), times=8) / cpu_seconds(partial(run, texts[1]), times=8)
         assert ratio < times * times * 0.5, f"{said}: {took:.3f} s, {ratio:.0f} times"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -38,17 +39,26 @@ class Tenant:
 
 
 @pytest.fixture(scope="module")
-def tenants() -> Iterator[tuple[Tenant, Tenant]]:
-    """A server with a small limit, and two workspaces of it."""
+def server() -> Iterator[tuple[Instance, int]]:
+    """A server with a small limit, and its port."""
     settings = Settings(connections_max_memory_bytes=MOST)
     with Instance(None, settings) as instance, serve_in_thread(instance) as url:
+        instance.default.deploy({"large.pipe": LARGE})
+        yield instance, int(url.rsplit(":", 1)[1])
 
-        def tenant(workspace: Workspace) -> Tenant:
-            workspace.deploy({"large.pipe": LARGE})
-            found = next(t for t in instance.catalog.tokens.all(workspace.id) if t.name == ADMIN_TOKEN)
-            return Tenant(int(url.rsplit(":", 1)[1]), found.value.encode())
 
-        yield tenant(instance.default), tenant(instance.workspaces.create("other"))
+@pytest.fixture
+def tenants(server: tuple[Instance, int]) -> tuple[Tenant, Tenant]:
+    """Two workspaces. One is new for each test: what the last test's connections held may not be dropped yet."""
+    instance, port = server
+    other = instance.workspaces.create(f"other_{uuid.uuid4().hex[:8]}")
+    other.deploy({"large.pipe": LARGE})
+
+    def tenant(workspace: Workspace) -> Tenant:
+        found = next(t for t in instance.catalog.tokens.all(workspace.id) if t.name == ADMIN_TOKEN)
+        return Tenant(port, found.value.encode())
+
+    return tenant(instance.default), tenant(other)
 
 
 def is_whole(connection: socket.socket) -> bool:
