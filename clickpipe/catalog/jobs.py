@@ -14,6 +14,8 @@ from clickpipe.catalog.shown import without_physical_names
 from clickpipe.catalog.times import now
 from clickpipe.config import Cipher
 
+_MOST_MAKERS = 100  # of one job
+
 
 class JobStore:
     """The jobs of all workspaces. Methods may be called from any thread."""
@@ -49,8 +51,15 @@ class JobStore:
         )
 
     def give_to(self, job_id: str, maker: str) -> None:
-        """Record whose job it is (`Token.maker`): that token may see it, besides those that may see everything."""
-        self._database.run("UPDATE jobs SET maker = ? WHERE id = ?", maker, job_id)
+        """Record who asked for a job (`Token.maker`): that token may see it, besides those that may see everything.
+
+        Others who asked for it before, while it ran, go on seeing it; of more than 100, the latest do.
+        """
+        with self._database.transaction():
+            rows = self._database.rows("SELECT maker FROM jobs WHERE id = ?", job_id)
+            makers = [one for row in rows for one in row["maker"].split() if one != maker]
+            kept = " ".join([*makers[-_MOST_MAKERS + 1 :], maker])
+            self._database.run("UPDATE jobs SET maker = ? WHERE id = ?", kept, job_id)
 
     def get(self, workspace_id: str, job_id: str) -> Job | None:
         """Return one job, or None."""

@@ -124,7 +124,7 @@ class Secret:
 class Job:
     """A long-running piece of work, with the field names of the jobs API; `parameters` can start it again.
 
-    `maker` is the `Token.maker` of its requester, '' for the server itself.
+    `maker` has the `Token.maker` of each of its requesters, separated by spaces; '' for the server itself.
     """
 
     id: str
@@ -138,6 +138,10 @@ class Job:
     result: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     maker: str = ""
+
+    def is_made_by(self, token: Token) -> bool:
+        """Return whether this token asked for the job."""
+        return token.maker in self.maker.split()
 
     @property
     def told(self) -> dict[str, Any]:

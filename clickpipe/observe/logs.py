@@ -8,10 +8,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from clickpipe.diagnostics import indented, one_line, redact
+
+_EVERY = 60.0  # seconds between two lines that say the same
+_MOST_KINDS = 1_000  # of lines to remember
+_ANYBODYS = frozenset({"uvicorn.error", "asyncio"})  # who writes of requests without a token
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -48,6 +53,37 @@ class _Console(logging.Formatter):
         return f"{line}\n{indented(redact(self.formatException(record.exc_info), urls=True))}"
 
 
+class Repeated(logging.Filter):
+    """Lets few lines through of those that anyone can cause, even without a token, and counts the others.
+
+    uvicorn writes a line or two for each request that it cannot read. Of each such line, one appears in a minute; the
+    next one then says how many were left out.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        super().__init__()
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}  # when one was written, and how many since then
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a line is written; add to its text how many like it were not."""
+        if record.name not in _ANYBODYS or record.exc_info:
+            return True
+        key = (record.name, str(record.msg))
+        with self._lock:
+            at, left_out = self._seen.get(key, (-_EVERY, 0))
+            if 0 <= record.created - at < _EVERY:
+                self._seen[key] = at, left_out + 1
+                return False
+            if len(self._seen) >= _MOST_KINDS:
+                self._seen.clear()
+            self._seen[key] = record.created, 0
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} ({left_out} more since the last such line)", ()
+        return True
+
+
 def set_up_logs(level: str, form: str) -> None:
     """Write this process's log to standard error; `form` is console or json.
 
@@ -55,6 +91,7 @@ def set_up_logs(level: str, form: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Console())
+    handler.addFilter(Repeated())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

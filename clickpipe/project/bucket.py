@@ -39,13 +39,18 @@ class Files:
     pieces: tuple[Piece, ...]
 
     def match(self, key: str) -> bool:
-        """Return whether a key matches. Takes its length times that of the pieces at most: nothing is tried twice."""
-        places = {0}  # up to which the pieces so far may reach
+        """Return whether a key matches. Takes steps for each piece, and for each place where one of its texts is."""
+        inside = sum(1 << at for at, letter in enumerate(key) if letter != "/")
+        places = 1  # up to which the pieces so far may reach: a bit for each
+        known: dict[str, int] = {}
         for piece in self.pieces:
             if not places:
                 return False
-            places = _after(piece, key, places)
-        return len(key) in places
+            if isinstance(piece, tuple):
+                places = _after_texts(piece, key, places, known)
+            else:
+                places = _after(piece, len(key), places, inside)
+        return bool(places >> len(key) & 1)
 
 
 def is_bucket(connector: Mapping[str, Word]) -> bool:
@@ -123,19 +128,36 @@ def files_of(uri: str) -> Files:
     return Files(match["bucket"], literal.rpartition("/")[0] + "/" if "/" in literal else "", tuple(_pieces(path)))
 
 
-def _after(piece: Piece, key: str, places: set[int]) -> set[int]:
-    """Return the places in a key that a piece may reach from others."""
-    if isinstance(piece, tuple):
-        return {at + len(text) for at in places for text in piece if key.startswith(text, at)}
+def _after(piece: Wild, length: int, places: int, inside: int) -> int:
+    """Return the places in a key that a piece may reach from others; `inside` are those of all letters but `/`.
+
+    Whole numbers are sets of places, so a piece takes a few operations for all places at once.
+    """
     if piece is Wild.ANY:
-        return set(range(min(places), len(key) + 1))
+        return (1 << length + 1) - (places & -places)
     if piece is Wild.ONE:
-        return {at + 1 for at in places if key[at : at + 1] not in {"", "/"}}
-    found: set[int] = set()
-    for at in sorted(places):
-        if at not in found:  # else an earlier one has reached as far
-            end = key.find("/", at)
-            found.update(range(at, (len(key) if end < 0 else end) + 1))
+        return (places & inside) << 1
+    return places | (((places & inside) + inside) ^ inside)  # adding carries a place on through a folder, to its end
+
+
+def _after_texts(texts: tuple[str, ...], key: str, places: int, known: dict[str, int]) -> int:
+    """Return the places behind one of these texts; `known` has where each text is, as far as it was looked for."""
+    found = 0
+    for text in texts:
+        if text not in known:
+            known[text] = _where(text, key)
+        found |= (places & known[text]) << len(text)
+    return found
+
+
+def _where(text: str, key: str) -> int:
+    """Return the places in a key where a text begins."""
+    if not text:
+        return (1 << len(key) + 1) - 1
+    found, at = 0, key.find(text)
+    while at >= 0:
+        found |= 1 << at
+        at = key.find(text, at + 1)
     return found
 
 

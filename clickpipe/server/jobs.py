@@ -18,7 +18,7 @@ _ALL = "WORKSPACE:READ_ALL"
 
 
 def started(request: Request, who: Caller, job: Job) -> dict[str, Any]:
-    """Record the caller as the job's owner; return the job as the jobs API sends it."""
+    """Record the caller as one of the job's owners; return the job as the jobs API sends it."""
     instance_of(request).catalog.jobs.give_to(job.id, who.token.maker)
     return job_reply(request, job)
 
@@ -93,7 +93,7 @@ def _job(request: Request, who: Caller) -> Job:
     """
     given, sees_all = request.path_params["id"], allows(who.token, _ALL)
     job = instance_of(request).catalog.jobs.get(who.workspace.id, given)
-    if job is None or not (sees_all or job.maker == who.token.maker):
+    if job is None or not (sees_all or job.is_made_by(who.token)):
         message = f"The job '{given}' does not exist"
         if not sees_all:
             message += f", or another token started it: only that token, and tokens with {_ALL}, can see it"

@@ -21,15 +21,10 @@ from clickpipe.ingest import is_disk_full
 from clickpipe.observe import request_id
 from clickpipe.runtime import Instance
 from clickpipe.server.context import for_caller
+from clickpipe.server.origins import NO_SNIFF, Origins
 
 _LOGGER = logging.getLogger(__name__)
 
-_EXPOSED = (
-    "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-    "ETag, Age, X-Cache, Server-Timing, X-DB-Exception-Code, Content-Range, Accept-Ranges, "
-    "X-ClickHouse-Summary, X-ClickHouse-Query-Id, X-ClickHouse-Format, X-ClickHouse-Timezone, "
-    "X-ClickHouse-Exception-Code, X-ClickHouse-Exception-Tag, X-ClickHouse-Server-Display-Name"
-)
 _CLICKHOUSE = ", ".join(
     f"X-ClickHouse-{name}" for name in ("User", "Key", "Database", "Format", "Quota", "SSL-Certificate-Auth")
 )
@@ -48,10 +43,6 @@ _STOPS = JSONResponse(
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}", re.ASCII)
 
-_NO_SNIFF = (b"x-content-type-options", b"nosniff")  # rows are untrusted: browsers must not render them as a page
-
-_Headers = list[tuple[bytes, bytes]]
-
 
 class GeneralRules:
     """ASGI middleware: trailing slashes, OPTIONS, CORS, request ids, metrics and the request log."""
@@ -63,8 +54,7 @@ class GeneralRules:
         self._body_seconds = instance.settings.request_body_seconds
         self._paths = paths
         self._logged = {"off": 1000, "errors": 500, "all": 0}[instance.settings.log_requests]
-        origins = [origin.strip().encode() for origin in instance.settings.cors_origins.split(",") if origin.strip()]
-        self._origins = frozenset(origins)
+        self._origins = Origins(instance.settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -81,7 +71,7 @@ class GeneralRules:
         state = scope.setdefault("state", {})
         state.update(request_id=name, began=began, headers={}, given=headers)
         request_id.set(name)
-        extra = [*self._cors(headers.get(b"origin", b"")), (b"x-request-id", name.encode()), _NO_SNIFF]
+        extra = [*self._origins.headers(headers.get(b"origin", b"")), (b"x-request-id", name.encode()), NO_SNIFF]
         status, begun = 500, False
 
         async def send_with_headers(message: Message) -> None:
@@ -132,15 +122,6 @@ class GeneralRules:
             return message
 
         return received
-
-    def _cors(self, origin: bytes) -> _Headers:
-        if b"*" in self._origins:
-            return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED.encode())]
-        found: _Headers = [(b"vary", b"Origin")]
-        if origin and origin in self._origins:
-            found.append((b"access-control-allow-origin", origin))
-            found.append((b"access-control-expose-headers", _EXPOSED.encode()))
-        return found
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = self._paths.get(scope.get("endpoint"), "other")

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from clickpipe.diagnostics.errors import DOCS
 from clickpipe.server.memory import ConnectionMemory
+from clickpipe.server.origins import NO_SNIFF, Origins
 
 MAX_URL = 65_535  # bytes: the URL parser's own limit
 MAX_HEADERS = 262_144  # bytes of all headers of a request
@@ -31,6 +32,7 @@ class JsonErrors(HttpToolsProtocol):
     _is_ended = False
     head_seconds = 30.0  # time for all headers of a request to arrive
     memory = ConnectionMemory(0)
+    origins = Origins()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start a connection."""
@@ -160,9 +162,10 @@ class JsonErrors(HttpToolsProtocol):
             status, message = 431, f"The headers are longer than {MAX_HEADERS} bytes."
         body = json.dumps({"error": message, "documentation": f"{DOCS}http-api.md"}).encode()
         head = (
-            f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
-            "content-type: application/json\r\naccess-control-allow-origin: *\r\nconnection: close\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            f"content-length: {len(body)}\r\n"
+        ).encode()
+        origin = dict(reversed(getattr(self, "headers", []))).get(b"origin", b"")  # of those read so far
+        more = b"".join(b"%s: %s\r\n" % header for header in [*self.origins.headers(origin), NO_SNIFF])
+        self.transport.write(head + more + b"\r\n" + body)
         self.transport.close()

@@ -21,6 +21,7 @@ from clickpipe.observe import set_up_logs
 from clickpipe.runtime import Instance
 from clickpipe.server.app import create_app
 from clickpipe.server.memory import ConnectionMemory
+from clickpipe.server.origins import Origins
 from clickpipe.server.protocol import JsonErrors
 from clickpipe.server.stopping import StopLimit
 
@@ -103,9 +104,10 @@ def run(
 
 
 def _protocol(instance: Instance, **more: Any) -> type[JsonErrors]:
-    """Return the protocol with a limit for all connections of this server together."""
+    """Return the protocol, with the settings of this server and one limit for all its connections together."""
     most = instance.settings.connections_max_memory_bytes or available_memory() // 8
-    return type("Connection", (JsonErrors,), {"memory": ConnectionMemory(most), **more})
+    origins = Origins(instance.settings.cors_origins)
+    return type("Connection", (JsonErrors,), {"memory": ConnectionMemory(most), "origins": origins, **more})
 
 
 def _collect_less() -> None:

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from clickpipe.observe import set_up_logs
+from clickpipe.observe.logs import Repeated
 
 FORGED = {
     "a line": "x\n12:00:00 error   the disk is full",
@@ -57,3 +58,21 @@ def test_a_record_is_a_line(form: str, text: str, where: str, capsys: pytest.Cap
         assert all(line.startswith("  ") for line in rest)
         assert bool(rest) == (where == "error")
         assert "12:00:00 error" not in first[:16]
+
+
+def test_what_anyone_can_cause_is_written_once_a_minute_and_counted() -> None:
+    kept = Repeated()
+
+    def written(name: str, text: str, at: float) -> str:
+        record = logging.LogRecord(name, logging.WARNING, "", 0, text, (), None)
+        record.created = at
+        return record.getMessage() if kept.filter(record) else ""
+
+    bad, other = "Invalid HTTP request received.", "Unsupported upgrade request."
+    assert written("uvicorn.error", bad, 100.0) == bad
+    assert [written("uvicorn.error", bad, 100.0 + at) for at in range(50)] == [""] * 50
+    assert written("uvicorn.error", other, 120.0) == other  # each kind of line for itself
+    assert written("uvicorn.error", bad, 161.0) == f"{bad} (50 more since the last such line)"
+    assert written("uvicorn.error", bad, 222.0) == bad
+    assert written("uvicorn.error", bad, 50.0) == bad  # the clock was set back
+    assert [written("clickpipe.server", bad, 100.0 + at) for at in range(3)] == [bad] * 3

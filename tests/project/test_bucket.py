@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import string
+import sys
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -96,6 +98,26 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
 def test_no_address_takes_long(pattern: str) -> None:
     files = files_of(f"s3://bucket/{pattern}")
     assert cpu_seconds(lambda: files.match("a" * 1024 + "c"), 3, 1.0) < 5  # it would be hours
+
+
+@pytest.mark.parametrize("pattern", ["*" + "?*" * 500, "**a" * 330, "?" * 512 + "*?" * 250, "*{a,aa,aaa}" * 90])
+@pytest.mark.parametrize("key", ["a" * 1024, "a/" * 512, "ab" * 512])
+def test_a_key_takes_steps_by_the_piece_not_by_the_place(pattern: str, key: str) -> None:
+    """A page has thousands of keys, and while one is matched, no request is answered."""
+    files, steps = files_of(f"s3://bucket/{pattern}"), 0
+
+    def count(*_: object) -> Any:
+        nonlocal steps
+        steps += 1
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        files.match(key)
+    finally:
+        sys.settrace(before)
+    assert steps < 20 * (len(files.pieces) + len(key)), steps
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 
 import httpx
 import pytest
 
+from clickpipe.observe.logs import Repeated
+from clickpipe.server import serve_in_thread
 from clickpipe.server.protocol import MAX_HEADERS, MAX_URL
+from tests.server.conftest import Client
 
 
 def send(port: int, data: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -52,3 +56,46 @@ def test_what_cannot_be_read(port: int, data: bytes, status: int) -> None:
 def test_long_urls_that_can_be_read(port: int) -> None:
     answer = httpx.get(f"http://127.0.0.1:{port}/v0/health?q={'a' * (MAX_URL - 100)}")
     assert answer.status_code == 200
+
+
+_ORIGIN = b"GET /v0/health HTTP/1.1\r\nOrigin: %s\r\nHost: x\r\n"
+_UNREADABLE = [
+    (_ORIGIN + b"bad header\r\n\r\n", 400),
+    (_ORIGIN + b"Content-Length: many\r\n\r\n", 400),
+    (_ORIGIN + b"X-A: " + b"a" * (MAX_HEADERS + 1) + b"\r\n\r\n", 431),
+]
+
+
+@pytest.mark.parametrize(("data", "status"), _UNREADABLE)
+@pytest.mark.parametrize(
+    ("listed", "origin", "allowed"),
+    [
+        ("*", b"https://a.example", "*"),
+        ("https://a.example", b"https://a.example", "https://a.example"),
+        ("https://a.example", b"https://evil.example", None),
+        ("", b"https://evil.example", None),
+    ],
+)
+def test_pages_of_other_origins_read_of_malformed_requests_what_they_read_of_others(
+    empty: Client, monkeypatch: pytest.MonkeyPatch, data: bytes, status: int, listed: str, origin: bytes, allowed: str
+) -> None:
+    settings = dataclasses.replace(empty.instance.settings, cors_origins=listed)
+    monkeypatch.setattr(empty.instance._services, "settings", settings)
+    with serve_in_thread(empty.instance) as url:
+        found, headers, _ = send(int(url.rsplit(":", 1)[1]), data.replace(b"%s", origin))
+        plain = httpx.get(f"{url}/v0/health", headers={"Origin": origin.decode()}).headers
+    assert found == status
+    for name in ("access-control-allow-origin", "access-control-expose-headers", "vary", "x-content-type-options"):
+        assert headers.get(name) == (value.lower() if (value := plain.get(name)) else None)
+    assert headers.get("access-control-allow-origin") == allowed
+
+
+def test_malformed_requests_add_few_lines_to_the_log(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.addFilter(kept := Repeated())
+    try:
+        for _ in range(20):
+            send(port, b"nonsense\r\n\r\n")
+            send(port, b"GET /v0/health HTTP/1.1\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n")
+    finally:
+        caplog.handler.removeFilter(kept)
+    assert 0 < len([record for record in caplog.records if record.name == "uvicorn.error"]) <= 3

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import threading
+from collections.abc import Iterator
 
+import pytest
+from httpx import Response
+
+from clickpipe.connect import File, Objects
 from tests.server.conftest import Client, get, make
 
 FILES = {
@@ -58,3 +63,28 @@ def test_what_reads_nothing(client: Client) -> None:
     assert client("POST", "/v0/datasources/nothing/stop").status_code == 404
     assert client("POST", "/v0/datasources/plain/scheduling/runs").status_code == 400
     assert client("POST", "/v0/datasources/nothing/scheduling/runs").status_code == 404
+
+
+def test_a_running_job_is_told_to_all_who_asked_for_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def listed(*_: object) -> Iterator[list[File]]:
+        over.wait(60)
+        yield []
+
+    monkeypatch.setattr(Objects, "pages", listed)
+    one, two, other = (make(client, "DATASOURCES:CREATE:clicks", name=name) for name in ("one", "two", "other"))
+    path = "/v0/datasources/clicks/scheduling/runs"
+    try:
+        jobs = [asked(client, token, "POST", path).json()["id"] for token in (one, two, two)]
+        seen = [asked(client, token, "GET", f"/v0/jobs/{jobs[0]}").status_code for token in (one, two, other)]
+    finally:
+        over.set()
+    client.instance.jobs.wait(jobs[0])
+    assert len(set(jobs)) == 1
+    assert seen == [200, 200, 404]
+    assert asked(client, one, "GET", f"/v0/jobs/{jobs[0]}").json()["status"] == "done"
+
+
+def asked(client: Client, token: str, method: str, path: str) -> Response:
+    return client(method, path, token=None, headers={"Authorization": f"Bearer {token}"})
