@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
+from clickpipe.concurrency import remembered
 from clickpipe.datafile.plain import plain_columns, plain_type
 from clickpipe.datafile.syntax import ColumnDef, TypeExpr
 from clickpipe.diagnostics import Diagnostic, Related, Span, Word
@@ -26,7 +26,7 @@ def by_grammar(block: Word) -> list[ColumnDef] | Diagnostic:
     return parse_columns(block)
 
 
-@lru_cache(maxsize=4096)
+@remembered(1_000_000)
 def read_type(text: str) -> TypeExpr | None:
     """Parse the text of a type; None if it is not one. Spans are relative to the text."""
     if (plain := plain_type(text)) is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from clickpipe.engine import QueryResult
 
-_ENTRY = 1_000  # bytes of overhead per entry
+ENTRY = 1_000  # bytes of overhead per entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,4 @@ class Kept:
     etag: str
     at: float
     keep: float
-
-    @property
-    def size(self) -> int:
-        """Return how many bytes it takes."""
-        return len(self.result.body) + _ENTRY
+    size: int  # bytes that it takes, with its key

@@ -12,7 +12,6 @@ import hashlib
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +19,10 @@ from typing import Any
 from clickpipe.catalog import Live
 from clickpipe.engine import QueryResult
 from clickpipe.project import DataSource
-from clickpipe.query.answer import Answer, Kept
+from clickpipe.query.answer import ENTRY, Answer, Kept
+from clickpipe.query.bounded import weight
 from clickpipe.query.rest import close
+from clickpipe.query.shares import Shares
 from clickpipe.sql import Reads
 
 _OWN_TIME = 60.0  # seconds
@@ -82,15 +83,14 @@ class ResultCache:
         """Cache up to `max_bytes` of results; 0 turns caching and sharing off."""
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
-        self._size = 0
+        self._kept = Shares(max_bytes)
         self._flights: dict[_Place, _SingleFlight] = {}
         self.hits = self.misses = self.joined = 0
 
     @property
     def size(self) -> int:
         """Return how many bytes are cached."""
-        return self._size
+        return self._kept.size
 
     @property
     def active(self) -> bool:
@@ -104,21 +104,22 @@ class ResultCache:
         known: str,
         run: Callable[[], Coroutine[Any, Any, QueryResult]],
         rendered: float = 0.0,
+        whose: Hashable = "",
     ) -> Answer:
         """Return a cached result, or join an identical running query, or call `run`. Raises what `run` raises.
 
-        The result of `run` is cached for `keep` seconds. `known` is the caller's If-None-Match header, `rendered`
-        is passed on. The query is cancelled when the last caller that waits for it is.
+        The result of `run` is cached for `keep` seconds, in the share of the workspace `whose`. `known` is the
+        caller's If-None-Match header, `rendered` is passed on. The query is cancelled when the last caller that waits
+        for it is.
         """
         with self._lock:
-            found = self._kept.get(key)
+            found = self._kept.find(whose, key)
             if found is not None and (age := time.monotonic() - found.at) < found.keep:
-                self._kept.move_to_end(key)
                 self.hits += 1
                 return _answer(found.result, found.etag, known, "HIT", rendered, age)
         if known and keep == _FOREVER and _etag(key) in known:
             return _answer(_NOTHING, _etag(key), known, "HIT", rendered)
-        flight, joined = self._join(key, keep, run)
+        flight, joined = self._join(key, keep, whose, run)
         try:
             kept = await asyncio.shield(flight.task)
             if kept.result.more is not None and flight.claimed:
@@ -129,14 +130,14 @@ class ResultCache:
         return _answer(kept.result, kept.etag, known, "SHARED" if joined else "MISS" if keep else "", rendered)
 
     def _join(
-        self, key: Hashable, keep: float, run: Callable[[], Coroutine[Any, Any, QueryResult]]
+        self, key: Hashable, keep: float, whose: Hashable, run: Callable[[], Coroutine[Any, Any, QueryResult]]
     ) -> tuple[_SingleFlight, bool]:
         """Return the running query of this key on this event loop, started if there is none; and whether there was."""
         place = (asyncio.get_running_loop(), key)
         flight = self._flights.get(place)
         joined = flight is not None
         if flight is None:
-            flight = self._flights[place] = _SingleFlight(asyncio.create_task(self._fly(place, keep, run)))
+            flight = self._flights[place] = _SingleFlight(asyncio.create_task(self._fly(place, keep, whose, run)))
             flight.task.add_done_callback(_seen)
         with self._lock:
             self.misses, self.joined = self.misses + (not joined), self.joined + joined
@@ -159,7 +160,9 @@ class ResultCache:
         if flight is not None and flight.task is task:
             del self._flights[place]
 
-    async def _fly(self, place: _Place, keep: float, run: Callable[[], Coroutine[Any, Any, QueryResult]]) -> Kept:
+    async def _fly(
+        self, place: _Place, keep: float, whose: Hashable, run: Callable[[], Coroutine[Any, Any, QueryResult]]
+    ) -> Kept:
         """Run a query and cache its result, unless it is streamed."""
         task, key = asyncio.current_task(), place[1]
         try:
@@ -168,20 +171,11 @@ class ResultCache:
             if task is not None:
                 self._land(place, task)
         etag = "" if not keep or result.more else _etag(key if keep == _FOREVER else result.body)
-        kept = Kept(result, etag, time.monotonic(), keep)
-        if keep and result.more is None:
+        kept = Kept(result, etag, time.monotonic(), keep, len(result.body) + weight(key) + ENTRY)
+        if keep and result.more is None and kept.size * _SHARE <= self._max_bytes:
             with self._lock:
-                self._put(key, kept)
+                self._kept.put(whose, key, kept)
         return kept
-
-    def _put(self, key: Hashable, kept: Kept) -> None:
-        if kept.size * _SHARE > self._max_bytes:
-            return
-        before = self._kept.pop(key, None)
-        self._size += kept.size - (before.size if before else 0)
-        self._kept[key] = kept
-        while self._size > self._max_bytes:
-            self._size -= self._kept.popitem(last=False)[1].size
 
 
 def frozen(value: Any) -> Hashable:

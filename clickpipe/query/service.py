@@ -132,7 +132,9 @@ class QueryService:
         versions = self._engine.versions(facts.tables) if not asked else ()
         told = self._settings_key if settings is self._settings else frozen(settings)
         key = (bound.text, frozen(bound.params), options.output.clickhouse, told, tuple(versions), options.is_limited)
-        return await self._cache.answer(key, keep, known, partial(self._run, bound, options, settings), rendered)
+        return await self._cache.answer(
+            key, keep, known, partial(self._run, bound, options, settings), rendered, self._owner
+        )
 
     async def explain(self, name: str, options: QueryOptions) -> list[str]:
         """Return the lines of EXPLAIN for an endpoint's query, including what indexes skip.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Protocol
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clickpipe.concurrency import in_thread
+from clickpipe.concurrency import in_thread, remembered
 
 _LONGEST = 1_000  # bytes of an `Accept-Encoding` to read
 _LARGE = 100_000  # bytes above which compression runs outside the event loop
@@ -79,7 +78,7 @@ class _Lz4:
 _ENCODERS: Mapping[str, Callable[[], _Encoder]] = {"zstd": _Zstd, "gzip": _Gzip, "lz4": _Lz4}
 
 
-@lru_cache(maxsize=256)  # clients send only a few different ones
+@remembered(20_000)  # clients send only a few different ones
 def accepted(header: str) -> str:
     """Return the encoding for an `Accept-Encoding` header; '' for none."""
     weights: dict[str, float] = {}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
+from clickpipe.concurrency import remembered
+
 OTHER = '{"type":"Other"}'  # stands for a statement that `parseQueryToJSON` cannot represent: it is not a SELECT
+_KEPT = 8_000_000  # characters of trees to remember; parsed, they take about ten times as much
 _PART = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]|[^][{}",:\s]+')
 
 
-@lru_cache(maxsize=256)
+@remembered(_KEPT)
 def read_tree(text: str) -> Mapping[str, Any]:
     """Return the root: nodes are dicts with a `type`; do not change them. Raises ValueError if it is not a tree."""
     try:

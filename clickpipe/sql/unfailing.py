@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
+from clickpipe.concurrency import remembered
 from clickpipe.sql.allowed import unfailing
 from clickpipe.sql.guard import nodes
 from clickpipe.sql.scopes import IN_FUNCTIONS
@@ -151,7 +151,7 @@ def _outside_of_queries(node: _Node) -> Iterator[_Node]:
         yield from _outside_of_queries(argument)
 
 
-@lru_cache(maxsize=256)
+@remembered(8_000_000)
 def may_fail(tree: str, *, decimals: bool, times: bool) -> bool:
     """Return whether something in a SELECT's tree may raise an error for one row but not for another.
 

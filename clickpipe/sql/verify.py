@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
+from clickpipe.concurrency import remembered
 from clickpipe.sql.scopes import Use, table_uses
 from clickpipe.sql.syntax import Qualifier, Syntax, TableReference
 from clickpipe.sql.tree import read_tree
@@ -46,7 +46,7 @@ class _Expected:
     names: Mapping[int, Qualifier]
 
 
-@lru_cache(maxsize=512)
+@remembered(8_000_000)
 def _places(text: str) -> tuple[_Node, tuple[int, ...], tuple[int, ...]]:
     """Return a tree, the ids of its nodes that name tables, and of those qualified by a table's own name."""
     tree = read_tree(text)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Any
 
 from jinja2 import TemplateError as JinjaError, nodes
 
+from clickpipe.concurrency import remembered
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.template.dates import DATE_FUNCTIONS
 from clickpipe.template.discover import Parameter
@@ -103,7 +103,7 @@ def sample(parameter: Parameter) -> str:
     return "{}" if name == "JSON" else TYPES[name].sample
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def controls(text: str) -> Mapping[str, tuple[str, ...]]:
     """Return the parameters that a shape's conditions use, each with the values that make a difference."""
     parameters = {p.name: p for p in known_parameters(text) or ()}
@@ -179,7 +179,7 @@ def _within(node: nodes.Node, kind: Any) -> Iterator[Any]:
     yield from node.find_all(kind)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def explore(text: str) -> tuple[Sample, ...]:
     """Return values for each path through a shape: first with as few parameters as possible, then with all."""
     every = {p.name: sample(p) for p in known_parameters(text) or ()}

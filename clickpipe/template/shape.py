@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from jinja2 import Template, TemplateError as JinjaError, nodes
 from jinja2.runtime import Context
 
+from clickpipe.concurrency import remembered
 from clickpipe.diagnostics import Span, Word
 from clickpipe.template.discover import Parameter, find_parameters, forbidden_tags
 from clickpipe.template.environment import OWN, build, data_offsets, environment, parse
@@ -29,7 +29,7 @@ from clickpipe.template.values import raw
 _TAG = re.compile(r"\{\{(?![-+])[^{}%#\0]*(?<![-+])\}\}|\{%(?![-+])[^{}%#\0]*(?<![-+])%\}")
 _DELIMITER = re.compile(r"\{[{%#]|[}%#]\}|[\0\r]|^\}|\{\Z")
 _RAW = re.compile(r"\{%\s*raw\b")
-KEPT = 4096
+KEPT = 4_000_000  # characters of shapes to remember
 # Code generation always succeeds for trees of these nodes; for others (an unknown filter) we have to try.
 _CERTAIN = frozenset(
     {
@@ -102,7 +102,7 @@ def _stretches(source: str) -> tuple[Stretch, ...]:
     return tuple(Stretch(text, offset) for text, offset in zip(texts, offsets, strict=True))
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def known_parameters(text: str) -> tuple[Parameter, ...] | None:
     """Return the parameters of a shape; None if it has errors or cannot be parsed."""
     word = Word(text, Span("", 0, len(text)))
@@ -165,7 +165,7 @@ _QUICK = frozenset(
 _QUICK_CALLS = frozenset({*TYPED_CALLS, *NAMING, *SETTING_FUNCTIONS, "defined", "not_defined", "error", "tb_secret"})
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def is_quick(text: str) -> bool:
     """Return whether a shape's program runs in linear time: no loops, macros, filters and the like."""
     tree = parse(text)
@@ -176,7 +176,7 @@ def is_quick(text: str) -> bool:
     )
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def program(text: str) -> Compiled:
     """Return a shape's compiled program."""
     tree = parse(text)

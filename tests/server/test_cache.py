@@ -193,10 +193,44 @@ def test_memory_is_bounded() -> None:
     sources = []
     for number in [*range(100), 0, 99]:
         sources.append(ask(number, 5_000))
-        assert answers._size <= 100_000
-        assert answers._size == sum(kept.size for kept in answers._kept.values())
+        assert answers.size <= 100_000
+        assert answers.size == sum(kept.size for own in answers._kept._kept.values() for kept in own.values())
     assert sources == ["MISS"] * 101 + ["HIT"]
     assert [ask("large", 50_000) for _ in range(2)] == ["MISS", "MISS"]
+
+
+def test_parameters_count_as_well_as_results() -> None:
+    """They are part of the keys: a caller could fill the memory with long ones for short results."""
+    answers = ResultCache(1_000_000)
+
+    async def run() -> QueryResult:
+        return QueryResult(b"1", 0, 0, 0.0)
+
+    for number in range(100):
+        key = ("SELECT 1", (("text", f"{number:050000}"), ("list", ("list", *(["x" * 100] * 100)))))
+        assert asyncio.run(answers.answer(key, float("inf"), "", run)).source == "MISS"
+        assert answers.size >= min(1 + number, 10) * 60_000
+    assert answers.size <= 1_000_000
+    assert 0 < sum(len(own) for own in answers._kept._kept.values()) < 20
+
+
+def test_a_workspace_that_fills_the_cache_drops_its_own_results() -> None:
+    answers = ResultCache(100_000)
+
+    async def run() -> QueryResult:
+        return QueryResult(b"x" * 5_000, 0, 0, 0.0)
+
+    def ask(whose: str, number: int) -> str:
+        return asyncio.run(answers.answer((whose, number), float("inf"), "", run, whose=whose)).source
+
+    assert [ask("quiet", number) for number in range(2)] == ["MISS"] * 2
+    for number in range(200):
+        ask("loud", number)
+    assert [ask("quiet", number) for number in range(2)] == ["HIT"] * 2
+    assert ask("loud", 199) == "HIT"
+    for whose in ("c", "d", "e"):
+        assert [ask(whose, number) for number in range(3)] == ["MISS"] * 3
+    assert [ask("quiet", number) for number in range(2)] == ["HIT"] * 2
 
 
 def test_a_failure_is_not_kept() -> None:

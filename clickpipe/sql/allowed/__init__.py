@@ -7,8 +7,10 @@ people.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
+
+from clickpipe.concurrency import remembered
 
 # Suffixes of aggregate functions, which can be combined repeatedly.
 _COMBINATORS = (
@@ -47,7 +49,7 @@ def _lines(list_: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-@lru_cache(maxsize=10_000)
+@remembered(1_000_000)
 def is_function(name: str) -> bool:
     """Return whether SQL may call a function, including aggregate functions with combinators."""
     known = names("functions")
