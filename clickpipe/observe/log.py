@@ -1,14 +1,13 @@
 """Writes rows of service data sources asynchronously: buffered in memory, flushed to ClickHouse once a second.
 
 A crash loses a second's rows, which are about the data, not the data itself. If rows come faster than they are written,
-the oldest are dropped.
+the oldest are dropped, of the workspace that has most.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ import msgspec
 from clickpipe.catalog import service_tables
 from clickpipe.compiler import SERVED, SERVICE_SOURCES
 from clickpipe.engine import Engine, EngineError
+from clickpipe.observe.waiting_rows import WaitingRows
 from clickpipe.sql import quote_identifier
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class ServiceLog:
         """Flush every `seconds`."""
         self._engine = engine
         self._seconds = seconds
-        self._rows: deque[tuple[str, str, bytes]] = deque(maxlen=_MOST)
+        self._rows = WaitingRows(_MOST)
         self._prepared: set[str] = set()
         self._writing = threading.Lock()
         self._stop = threading.Event()
@@ -75,8 +75,7 @@ class ServiceLog:
     def remove(self, database: str) -> None:
         """Drop the tables of a workspace. Raises EngineError."""
         with self._writing:
-            waiting = [self._rows.popleft() for _ in range(len(self._rows))]
-            self._rows.extend(row for row in waiting if row[0] != database)
+            self._rows.remove(database)
             self._prepared.discard(database)
             self._engine.storage.drop_database(f"{database}_service")
 
@@ -84,16 +83,12 @@ class ServiceLog:
         """Add a row to a workspace's service data source `name`; missing columns get their defaults."""
         assert name in SERVED  # noqa: S101 - only these have tables
         if database:
-            self._rows.append((database, f"tinybird.{name}", msgspec.json.encode(row)))
+            self._rows.add(database, f"tinybird.{name}", msgspec.json.encode(row))
 
     def flush(self) -> None:
         """Write all buffered rows."""
         with self._writing:
-            batches: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
-            while self._rows:
-                database, name, row = self._rows.popleft()
-                batches[database, name].append(row)
-            for (database, name), lines in batches.items():
+            for (database, name), lines in self._rows.take().items():
                 try:
                     self.prepare(database)
                     table = service_tables(database)[name]
@@ -104,7 +99,7 @@ class ServiceLog:
 
     def _loop(self) -> None:
         while not self._stop.wait(self._seconds):
-            if self._rows:
+            if len(self._rows):
                 self.flush()
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from clickpipe.observe.log import ServiceLog
 
 QUERY_API = "query_api"  # used as the pipe's name for calls with SQL
 _MOST_TEXT = 10_000
+_LONGEST_NAME = 1_000  # characters of a pipe's name: callers may ask for any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class QueryLog:
         workspace = call.token.workspace_id
         database = self._workspaces.database(workspace)
         start = int(time.time() - seconds)
-        pipe_id = QUERY_API if call.pipe == QUERY_API else resource_id(workspace, "pipe", call.pipe)
+        pipe, error = call.pipe[:_LONGEST_NAME], error[:_MOST_TEXT]
+        pipe_id = QUERY_API if pipe == QUERY_API else resource_id(workspace, "pipe", pipe)
         url = call.url[:_MOST_TEXT]
         self._log.write(
             database,
@@ -54,7 +56,7 @@ class QueryLog:
             {
                 "start_datetime": start,
                 "pipe_id": pipe_id,
-                "pipe_name": call.pipe,
+                "pipe_name": pipe,
                 "token": call.token.id,
                 "token_name": call.token.name,
                 "duration": seconds,
@@ -77,7 +79,7 @@ class QueryLog:
                 "start_datetime": start,
                 "request_id": call.request_id,
                 "pipe_id": pipe_id,
-                "pipe_name": call.pipe,
+                "pipe_name": pipe,
                 "params": json.dumps(dict(call.parameters))[:_MOST_TEXT],
                 "url": url,
                 "status_code": status,
