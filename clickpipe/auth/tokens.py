@@ -34,6 +34,7 @@ class TokenIndex:
         self._settings = settings or Settings()
         self._lock = threading.Lock()
         self._by_digest: dict[bytes, Token] = {}
+        self._digests: dict[str, bytes] = {}  # by id
         self._admins: dict[str, str] = {}
         self._revoked: frozenset[str] = frozenset()
         self._signed: dict[bytes, Token] = {}
@@ -44,14 +45,29 @@ class TokenIndex:
 
     def refresh(self) -> None:
         """Read the tokens again, after any was added, changed or removed."""
-        tokens = self._catalog.tokens.all()
-        revoked = self._catalog.tokens.revoked()
-        with self._lock:
+        with self._lock:  # of two threads, the one that has read later is the last to write
+            tokens = self._catalog.tokens.all()
+            revoked = self._catalog.tokens.revoked()
             self._by_digest = {_digest(t.value): t for t in tokens}
+            self._digests = {t.id: digest for digest, t in self._by_digest.items()}
             self._admins = {t.workspace_id: t.value for t in tokens if t.name == ADMIN_TOKEN}
             self._revoked = revoked
             self._signed = {}
             self._outdated = False
+
+    def refresh_one(self, token_id: str) -> None:
+        """Read one token again, after it was added, changed or removed: reading thousands would hold everybody up."""
+        with self._lock:
+            token = self._catalog.tokens.get(token_id)
+            known = self._digests.pop(token_id, b"")
+            before = self._by_digest.get(known)
+            digest = _digest(token.value) if token is not None else b""
+            if token is not None:
+                self._digests[token_id], self._by_digest[digest] = digest, token
+            if known != digest:
+                self._by_digest.pop(known, None)
+        if ADMIN_TOKEN in {one.name for one in (before, token) if one is not None}:  # it signs others
+            self.refresh()
 
     def deployment_promoted(self, _event: DeploymentPromoted) -> None:
         """Read the tokens of the TOKEN lines. If that fails, no token is found until it succeeds."""

@@ -36,6 +36,16 @@ class TokenStore:
         sql = "SELECT * FROM tokens WHERE ? IS NULL OR workspace_id = ? ORDER BY created_at"
         return [self._token(row) for row in self._database.rows(sql, workspace_id, workspace_id)]
 
+    def get(self, token_id: str) -> Token | None:
+        """Return a token by its id, or None."""
+        rows = self._database.rows("SELECT * FROM tokens WHERE id = ?", token_id)
+        return self._token(rows[0]) if rows else None
+
+    def named(self, workspace_id: str, name: str) -> Token | None:
+        """Return a workspace's token by its name, or None."""
+        rows = self._database.rows("SELECT * FROM tokens WHERE workspace_id = ? AND name = ?", workspace_id, name)
+        return self._token(rows[0]) if rows else None
+
     def put(
         self,
         workspace_id: str,
@@ -50,8 +60,7 @@ class TokenStore:
         expires_at: float | None = None,
     ) -> Token:
         """Add a token, or change the rights of the one with this name; value, limits and expiry stay unless given."""
-        rows = self._database.rows("SELECT * FROM tokens WHERE workspace_id = ? AND name = ?", workspace_id, name)
-        found = self._token(rows[0]) if rows else None
+        found = self.named(workspace_id, name)
         granted = json.dumps(list(scopes))
         if found is not None:
             limits = found.limits if limits is None else limits

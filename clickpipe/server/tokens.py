@@ -77,7 +77,7 @@ async def post_token(request: Request) -> JSONResponse:
         return JSONResponse({"token": signed, **_warnings(who, grants)})
     grants, granted = await _granted(request, who, body)
     catalog = instance_of(request).catalog
-    if any(t.name == name for t in catalog.tokens.all(who.workspace.id)):
+    if catalog.tokens.named(who.workspace.id, name) is not None:
         message = f"A token with the name '{name}' exists. PUT /v0/tokens/{name} changes its scopes."
         raise ClickpipeError(message, status=409, code="exists")
     made = _put(request, who, name, granted, limits, _expiry(request, body), "api")
@@ -114,7 +114,7 @@ async def delete_token(request: Request) -> JSONResponse:
         message = f"'{found.name}' cannot be removed. POST /v0/tokens/{found.id}/refresh gives it a new value."
         raise ClickpipeError(message, status=409, code="default_token")
     instance.catalog.tokens.delete(found.id)
-    instance.tokens.refresh()
+    instance.tokens.refresh_one(found.id)
     return JSONResponse({"ok": True})
 
 
@@ -127,8 +127,10 @@ async def refresh_token(request: Request) -> JSONResponse:
         message = "The admin token comes from the setting admin_token: change it there, and restart."
         raise ClickpipeError(message, status=409, code="set_elsewhere")
     instance.catalog.tokens.set_value(found.id, new_token_value())
-    instance.tokens.refresh()
-    changed = next(t for t in instance.catalog.tokens.all(who.workspace.id) if t.id == found.id)
+    instance.tokens.refresh_one(found.id)
+    changed = instance.catalog.tokens.get(found.id)
+    if changed is None:
+        raise _unknown(found.name)
     return JSONResponse(_shown(changed))
 
 
@@ -152,7 +154,7 @@ def _put(
         limits=limits,
         expires_at=expires_at,
     )
-    instance.tokens.refresh()
+    instance.tokens.refresh_one(token.id)
     return token
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from clickpipe.auth import ADMIN_TOKEN, TokenIndex, ensure_admin_token, reconcile
-from clickpipe.catalog import Catalog
+from clickpipe.catalog import Catalog, Token
 from clickpipe.diagnostics import ClickpipeError
 from tests.conftest import Compile
 
@@ -108,3 +111,71 @@ def test_a_datafile_cannot_take_the_admin_token(catalog: Catalog, workspace: str
     admin = ensure_admin_token(catalog, workspace)
     reconcile(catalog, workspace, compile_files({"events.datasource": f'TOKEN "{ADMIN_TOKEN}" READ\n{SOURCE}'}))
     assert catalog.tokens.all(workspace) == [admin]
+
+
+def test_one_token_is_read_again_without_the_others(
+    catalog: Catalog, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading all of many thousands held up every request of every workspace, each time one was made."""
+    index = TokenIndex(catalog)
+    monkeypatch.setattr(catalog.tokens, "all", lambda *_: pytest.fail("all were read"))
+    made = catalog.tokens.put(workspace, "t", ["TOKENS"], origin="api", value="first")
+    index.refresh_one(made.id)
+    assert index.find("first") == made
+    changed = catalog.tokens.put(workspace, "t", ["PIPES:READ"], origin="api")
+    index.refresh_one(made.id)
+    assert index.find("first") == changed
+    catalog.tokens.set_value(made.id, "second")
+    index.refresh_one(made.id)
+    assert index.find("second").id == made.id
+    with pytest.raises(ClickpipeError, match="not valid"):
+        index.find("first")
+    catalog.tokens.delete(made.id)
+    for _ in range(2):
+        index.refresh_one(made.id)
+        with pytest.raises(ClickpipeError, match="not valid"):
+            index.find("second")
+
+
+def test_a_new_admin_token_ends_what_the_old_one_signed(catalog: Catalog, workspace: str) -> None:
+    index = TokenIndex(catalog)
+    admin = ensure_admin_token(catalog, workspace)
+    index.refresh()
+    signed = index.sign(workspace, "user", time.time() + 600, [{"type": "PIPES:READ", "resource": "top"}], {})
+    assert index.find(signed).name == "user"
+    catalog.tokens.set_value(admin.id, "another" * 8)
+    index.refresh_one(admin.id)
+    with pytest.raises(ClickpipeError, match="not valid"):
+        index.find(signed)
+
+
+def test_a_thread_that_read_before_a_removal_does_not_bring_a_token_back(
+    catalog: Catalog, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = TokenIndex(catalog)
+    made = catalog.tokens.put(workspace, "t", ["TOKENS"], origin="api", value="value")
+    index.refresh()
+    has_read, go_on, read = threading.Event(), threading.Event(), catalog.tokens.all
+
+    def slowly() -> list[Token]:
+        found = read()
+        has_read.set()
+        go_on.wait(30)
+        return found
+
+    monkeypatch.setattr(catalog.tokens, "all", slowly)
+    slow = threading.Thread(target=index.refresh)
+    slow.start()
+    has_read.wait(30)
+    monkeypatch.setattr(catalog.tokens, "all", read)
+    catalog.tokens.delete(made.id)
+    threads = [threading.Thread(target=again) for again in (index.refresh, lambda: index.refresh_one(made.id))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(0.2)
+    go_on.set()
+    for thread in (slow, *threads):
+        thread.join()
+    with pytest.raises(ClickpipeError, match="not valid"):
+        index.find("value")
