@@ -9,6 +9,9 @@ UV := $(shell command -v uv 2>/dev/null)
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 
+# A process of tests per core, each with an engine of its own. A file's tests stay together: they share what it starts.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 # One environment; a stamp for what is installed in it. `make demo` leaves the test tools out.
 MADE := $(VENV)/.made
 RUNTIME := $(VENV)/.installed-runtime
@@ -28,7 +31,7 @@ demo: $(RUNTIME) ## Serve the clickstream project of this folder with its data o
 
 test: $(DEV) ## Run the static checks, then the tests (SLOW=1: the slow ones too)
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(if $(filter-out 0,$(SLOW)),,-m 'not slow') $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(if $(filter-out 0,$(SLOW)),,-m 'not slow') $(ARGS)
 
 lint: $(DEV) ## Run the static checks only: ruff, mypy, import-linter
 	$(BIN)/ruff check

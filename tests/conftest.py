@@ -1,4 +1,4 @@
-"""One instance in memory for the whole run; each test gets a workspace of its own, which costs milliseconds.
+"""One instance in memory for each process of the run; each test gets a workspace of its own, which costs milliseconds.
 
 A process can open one data folder at a time, so tests that need a folder on disk start a process of
 their own (`run_python`).

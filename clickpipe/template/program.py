@@ -133,7 +133,7 @@ class TemplateProgram:
             error.line = self._shape.line(1, self.source.text)
             raise
         except MISTAKES as error:  # about a value, such as deeply nested lists
-            raise TemplateError(redact(str(error), binder.used_secrets.values(), parts=False)) from error
+            raise _mistaken(error, binder.used_secrets.values()) from error
 
     def bind(self, **values: Any) -> BoundSQL:
         """Return this node's own SQL, bound."""
@@ -164,7 +164,7 @@ class TemplateProgram:
             raise self._told(template, error, values, binder.used_secrets.values() if binder else ()) from None
         except MISTAKES as error:
             told = binder.used_secrets.values() if binder else ()
-            raise self._at(template, error, TemplateError(redact(str(error), told, parts=False))) from error
+            raise self._at(template, error, _mistaken(error, told)) from error
 
     def _told(
         self, template: Template, error: ClickpipeError, values: Mapping[str, Any], secrets: Collection[str]
@@ -276,3 +276,10 @@ def _forgotten_percent(source: Word) -> list[Diagnostic]:
     hint = "start the node's SQL with a line that contains only %"
     span = source.span.sub(at, at + 2)
     return [Diagnostic("CP3007", "{{ }} is evaluated only in a template", span, hint=hint)]
+
+
+def _mistaken(error: Exception, secrets: Collection[str]) -> TemplateError:
+    """Return what is told of a mistake in a template or a value, without secrets."""
+    if isinstance(error, RecursionError):  # whose text depends on where Python was
+        return TemplateError("a macro or a recursive loop has no end, or a value is nested too deeply")
+    return TemplateError(redact(str(error), secrets, parts=False))

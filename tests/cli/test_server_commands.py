@@ -39,7 +39,7 @@ def test_events_in_and_rows_out(deployed: Run, tmp_path: Path, monkeypatch: pyte
     before = json.loads(deployed("sql", "SELECT count() AS n FROM clickstream_events", "--json").out)[0]["n"]
     rows = [json.dumps({**EVENT, "event_id": f"e{n}"}) for n in range(3)]
     (tmp_path / "rows.ndjson").write_text("\n".join([*rows, "no json", ""]))
-    (tmp_path / "rows.ndjson.gz").write_bytes(gzip.compress(rows[0].encode()))
+    (tmp_path / "rows.ndjson.gz").write_bytes(gzip.compress(rows[0].encode(), mtime=0))
     (tmp_path / "rows.json").write_text(json.dumps([EVENT, EVENT], indent=1))
     result = deployed("datasource", "append", "clickstream_events", tmp_path / "rows.ndjson")
     assert result.out == "3 rows appended to clickstream_events, 1 went to quarantine\n"
@@ -69,7 +69,7 @@ def test_rows_of_files_are_looked_at_replaced_and_deleted(deployed: Run, tmp_pat
     assert replayed.out == "0 rows moved to clickstream_events, 4 left in quarantine\n"
     columns = [*EVENT]
     lines = [",".join(columns)] + [",".join([f"e{n}", *map(str, [*EVENT.values()][1:])]) for n in range(4)]
-    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
     deployed("datasource", "append", "clickstream_events", tmp_path / "rows.csv.gz")
     data = json.loads(deployed("datasource", "data", "clickstream_events", "--limit", 9, "--json").out)
     assert sorted(row["event_id"] for row in data) == ["e0", "e1", "e2", "e3"]

@@ -28,7 +28,7 @@ from tests.runtime.test_crash import killed
 def test_all_formats_and_compressions(workspace: Workspace, lake: TestBucket) -> None:
     lake.put("in/a.csv", "id,n\ncsv,1\n")
     lake.put("in/b.ndjson", rows({"id": "ndjson", "n": 1}))
-    lake.put("in/c.jsonl.gz", gzip.compress(rows({"id": "gz", "n": 1}).encode()))
+    lake.put("in/c.jsonl.gz", gzip.compress(rows({"id": "gz", "n": 1}).encode(), mtime=0))
     lake.put("in/d.JSON.zst", zstandard.compress(rows({"id": "zst", "n": 1}).encode()))
     lake.put("in/sub/e.csv", "id,n\nnot asked for,1\n")
     workspace.deploy(lake.files())
@@ -74,7 +74,7 @@ def test_a_broken_file_keeps_no_others_and_is_tried_again_on_request(workspace: 
         assert ids(workspace) == ["c"]
     job = sync(workspace)
     assert "2 of 2 files were not imported. in/a.ndjson.gz: The gzip file is broken" in job.error
-    lake.put("in/a.ndjson.gz", gzip.compress(rows({"id": "a", "n": 1}).encode()))
+    lake.put("in/a.ndjson.gz", gzip.compress(rows({"id": "a", "n": 1}).encode(), mtime=0))
     assert sync(workspace, again=False).status == "done"
     assert ids(workspace) == ["a", "c"]
 

@@ -40,13 +40,13 @@ def ended(client: Client, reply: dict[str, Any]) -> dict[str, Any]:
         ("", CSV, {}),
         ("&format=ndjson", NDJSON, {}),
         ("", NDJSON, {"Content-Type": "application/x-ndjson"}),
-        ("", gzip.compress(CSV), {"Content-Encoding": "gzip", "Content-Type": "text/csv"}),
+        ("", gzip.compress(CSV, mtime=0), {"Content-Encoding": "gzip", "Content-Type": "text/csv"}),
         ("", zstandard.compress(CSV), {"Content-Encoding": "zstd"}),
         ("&dialect_delimiter=%09", TSV, {}),
         ("&dialect_delimiter=\\t", TSV, {}),
         ("", CSV, AS_CURL),
         ("&format=ndjson", NDJSON, AS_CURL),
-        ("", gzip.compress(CSV), {"Content-Encoding": "gzip", **AS_CURL}),
+        ("", gzip.compress(CSV, mtime=0), {"Content-Encoding": "gzip", **AS_CURL}),
         ("&dialect_delimiter=%3D", CSV.replace(b",", b"="), AS_CURL),
     ],
 )
@@ -65,7 +65,7 @@ def test_a_body_is_appended_and_told_of_in_the_reply(
 
 @pytest.mark.parametrize("field", ["csv", "file"])
 def test_a_part_of_a_form_is_appended(emptied: Client, field: str) -> None:
-    files = {field: ("rows.csv.gz", gzip.compress(CSV), "text/csv")}
+    files = {field: ("rows.csv.gz", gzip.compress(CSV, mtime=0), "text/csv")}
     reply = emptied("POST", "/v0/datasources?mode=append&name=events", files=files).json()
     assert (reply["successful_rows"], reply["quarantined_rows"]) == (2, 1)
 
@@ -255,7 +255,7 @@ def test_the_quarantine_is_told_of_and_replayed(emptied: Client) -> None:
     [
         ("", NDJSON, {}, "id String `json:$.id`, amount String `json:$.amount`, at String `json:$.at`"),
         ("", b"id,n\na,1\n", {}, "id String, n Int16"),
-        ("?format=csv", gzip.compress(b"id;n\na;1\n"), {"Content-Encoding": "gzip"}, "id String, n Int16"),
+        ("?format=csv", gzip.compress(b"id;n\na;1\n", mtime=0), {"Content-Encoding": "gzip"}, "id String, n Int16"),
         ("", b'[{"a": 1}]', {}, "a Int16 `json:$.a`"),
         ("", b"id,n\na,1\n", AS_CURL, "id String, n Int16"),
         ("", b"a=b,n\nx,1\n", AS_CURL, "a_b String, n Int16"),
