@@ -212,12 +212,20 @@ def ended(
     client: Client, job: dict[str, Any], tell: Callable[[dict[str, Any]], None] = lambda _: None
 ) -> dict[str, Any]:
     """Wait for a job and return it; `tell` is told of it meanwhile. Raises ClickpipeError when it failed."""
+    job = awaited(client, job, tell)
+    if job["status"] != "done":
+        written = f" (written before: {plural(job['rows'], 'row')})" if job.get("rows") else ""
+        raise ClickpipeError(f"{job.get('error') or 'the job was cancelled'}{written}")
+    return job
+
+
+def awaited(
+    client: Client, job: dict[str, Any], tell: Callable[[dict[str, Any]], None] = lambda _: None
+) -> dict[str, Any]:
+    """Wait for a job and return it, also if it failed; `tell` is told of it meanwhile."""
     started = time.monotonic()
     while job["status"] not in _ENDED:
         tell(job)
         time.sleep(min(1.0, 0.02 + (time.monotonic() - started) / 10))
         job = client.get(f"/v0/jobs/{job['id']}")
-    if job["status"] != "done":
-        written = f" (written before: {plural(job['rows'], 'row')})" if job.get("rows") else ""
-        raise ClickpipeError(f"{job.get('error') or 'the job was cancelled'}{written}")
     return job

@@ -1,5 +1,6 @@
 """Data from and to other systems: topics of Kafka, files in buckets. The only room that knows confluent-kafka."""
 
+from clickpipe.connect.brokers import Brokers, brokers_of
 from clickpipe.connect.bucket import Bucket, buckets_of
 from clickpipe.connect.consumers import GAUGES, Consumers
 from clickpipe.connect.listing import File
@@ -12,6 +13,7 @@ from clickpipe.connect.topic import Topic, topics_of
 
 __all__ = [
     "GAUGES",
+    "Brokers",
     "Bucket",
     "Consumers",
     "File",
@@ -22,6 +24,7 @@ __all__ = [
     "Status",
     "Topic",
     "TopicSink",
+    "brokers_of",
     "buckets_of",
     "reach_of",
     "require_sink",

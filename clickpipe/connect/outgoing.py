@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,9 +103,14 @@ class Outgoing:
 
     def read(self, key: str, scratch: Path) -> bytes | None:
         """Return a small file, None if there is none; `scratch` is a file to write to."""
-        if not self.exists(key):
-            return None
-        url, headers = self._door.signed("GET", key, {}, {})
+        return self._get(key, {}, scratch) if self.exists(key) else None
+
+    def probe(self, scratch: Path) -> None:
+        """Ask for the bucket's listing, to see whether it answers and takes the keys; `scratch` as for `read`."""
+        self._get("", {"list-type": "2", "max-keys": "1"}, scratch)
+
+    def _get(self, key: str, parameters: Mapping[str, str], scratch: Path) -> bytes:
+        url, headers = self._door.signed("GET", key, parameters, {})
         try:
             fetch(
                 url,

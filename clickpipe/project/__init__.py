@@ -13,7 +13,7 @@ from clickpipe.project.bucket import (
     since,
 )
 from clickpipe.project.build import load_files, load_folder, load_texts
-from clickpipe.project.connectors import connection_names
+from clickpipe.project.connectors import connection_names, users_of
 from clickpipe.project.engine import check_engine
 from clickpipe.project.filenames import resource_name
 from clickpipe.project.files import decode, read_folder, read_texts
@@ -118,4 +118,5 @@ __all__ = [
     "sink_obstacle",
     "sink_schedule",
     "tls_of",
+    "users_of",
 ]

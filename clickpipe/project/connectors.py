@@ -9,7 +9,7 @@ from clickpipe.datafile import ConnectionFile, Statement
 from clickpipe.diagnostics import Diagnostic, Severity, Span, Word, did_you_mean
 from clickpipe.project.bucket import is_bucket_schedule
 from clickpipe.project.common import description, is_cron
-from clickpipe.project.model import Connection
+from clickpipe.project.model import Connection, Project
 from clickpipe.project.secrets import find_secrets
 
 
@@ -155,3 +155,13 @@ def _missing(needs: Sequence[Sequence[str]], options: Mapping[str, Word]) -> lis
     if any(not names for names in lacking):
         return []
     return min(lacking, key=len)
+
+
+def users_of(project: Project, connection: str) -> tuple[list[str], list[str]]:
+    """Return the names of the data sources that read through a connection, and of the pipes that write through it."""
+
+    def names(options: Mapping[str, Word]) -> bool:
+        return any(word.text == connection for option, word in options.items() if option.endswith("_CONNECTION_NAME"))
+
+    readers = [source.name for source in project.data_sources.values() if names(source.connector)]
+    return readers, [pipe.name for pipe in project.pipes.values() if names(pipe.export)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from heapq import nsmallest
+from itertools import chain, islice
 from typing import Any
 
 from clickpipe.catalog import DONE, FAILED, WORKING, Entry, Job
@@ -26,6 +27,7 @@ from clickpipe.runtime.upload import encoding_of
 BUCKET = "bucket"  # in the parameters of an import job that takes its files from a bucket
 _IN_VAIN = 3  # files that cannot be fetched, one after another, end a job
 _LISTED = 50_000  # files that a job remembers at once
+_PROBED = 10_000  # files that a try counts
 _TELL = 64 << 20  # bytes fetched between two reports
 
 
@@ -123,6 +125,12 @@ class BucketImports:
         """
         return next(self._new(self._objects(bucket), check, again=False), None) is not None
 
+    def probe(self, bucket: Bucket, check: Callable[[], None]) -> str:
+        """List a bucket, and return how many files of it match. Raises as `has_news` does."""
+        files = list(islice(chain.from_iterable(self._pages(self._objects(bucket), check)), _PROBED + 1))
+        many = f"more than {_PROBED:,}" if len(files) > _PROBED else f"{len(files):,}"
+        return f"{many} files match IMPORT_BUCKET_URI"
+
     def has_begun(self, bucket: Bucket) -> bool:
         """Return whether any file of a bucket was imported, or begun."""
         return self._services.catalog.files.begun(bucket.ledger)
@@ -148,12 +156,15 @@ class BucketImports:
     def _new(self, objects: Objects, check: Callable[[], None], *, again: bool) -> Iterator[File]:
         """Yield the files that are to be imported. Raises ClickpipeError if the bucket cannot be listed."""
         settled = {DONE} if again else {DONE, FAILED}
-        for page in objects.pages(self._services.uploads.path(str(uuid.uuid4())), check):
+        for page in self._pages(objects, check):
             known = self._services.catalog.files.read(objects.bucket.ledger, [file.key for file in page])
             for file in page:
                 entry = known.get((file.key, file.version))
                 if entry is None or entry.state not in settled:
                     yield file
+
+    def _pages(self, objects: Objects, check: Callable[[], None]) -> Iterator[list[File]]:
+        return objects.pages(self._services.uploads.path(str(uuid.uuid4())), check)
 
     def _import(self, objects: Objects, report: Report, *, again: bool) -> Mapping[str, Any]:
         counts, vain = _Counts(0), 0

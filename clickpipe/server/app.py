@@ -16,7 +16,7 @@ from clickpipe.diagnostics import ClickpipeError
 from clickpipe.runtime import Instance
 from clickpipe.server.clickhouse import clickhouse_query, ping
 from clickpipe.server.compression import Compression
-from clickpipe.server.connections import list_connectors
+from clickpipe.server.connections import list_connectors, post_check
 from clickpipe.server.datasources import get_data_source, get_dependencies, list_data_sources
 from clickpipe.server.deployments import (
     delete_deployment,
@@ -137,6 +137,7 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v1/datasources/{name}/quarantine/replay", post_replay),
     ("GET", "/v1/rejected", get_rejected),
     ("POST", "/v1/rejected/replay", post_rejected),
+    ("POST", "/v1/connectors/{name}/check", post_check),
     ("POST", "/v1/materializations/{name}/populate", post_rebuild),
     ("GET", "/v0/tokens", list_tokens),
     ("POST", "/v0/tokens", post_token),

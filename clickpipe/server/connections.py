@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse
 from clickpipe.auth import allows
 from clickpipe.catalog import Live, resource_id
 from clickpipe.concurrency import in_thread
-from clickpipe.project import Connection
+from clickpipe.project import Connection, users_of
 from clickpipe.runtime import Instance, Workspace
 from clickpipe.server.context import caller, instance_of
+from clickpipe.server.jobs import started
 
 # Directives whose values may be shown; a secret in one is shown as it is written in the file, by its name.
 _SHOWN = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "S3_REGION", "S3_ENDPOINT")
@@ -27,6 +28,14 @@ async def list_connectors(request: Request) -> JSONResponse:
     return JSONResponse({"connectors": await in_thread(_connectors, instance_of(request), who.workspace, live)})
 
 
+async def post_check(request: Request) -> JSONResponse:
+    """Answer `POST /v1/connectors/<name>/check`: try the connection as a job."""
+    who = caller(request)
+    who.require("DATASOURCES:CREATE")
+    job = await in_thread(who.workspace.probes.start, request.path_params["name"])
+    return JSONResponse(started(request, who, job))
+
+
 def _connectors(instance: Instance, workspace: Workspace, live: Live) -> list[dict[str, Any]]:
     states = instance.reading(workspace)
     connections = live.compiled.project.connections.values()
@@ -36,11 +45,7 @@ def _connectors(instance: Instance, workspace: Workspace, live: Live) -> list[di
 def _connector(
     workspace: str, live: Live, connection: Connection, states: dict[str, tuple[str, str]]
 ) -> dict[str, Any]:
-    readers = [
-        source.name
-        for source in live.compiled.data_sources.values()
-        if any(w.text == connection.name for option, w in source.connector.items() if option.endswith("_NAME"))
-    ]
+    readers, _ = users_of(live.compiled.project, connection.name)
     linkers = [
         {"name": name, "state": state, "error": error}
         for name in readers

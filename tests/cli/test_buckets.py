@@ -43,9 +43,21 @@ def test_a_project_imports_its_files(tmp_path: Path, run: Run, monkeypatch: pyte
         assert [(c["name"], c["service"], c["settings"]["s3_endpoint"]) for c in listed] == [("lake", "s3", url)]
         assert listed[0]["linkers"] == [{"name": "events", "state": "watching", "error": ""}]
         assert "a-secret-key" not in json.dumps(listed)
+        checked = run("connection", "check")
+        assert (checked.code, checked.out.splitlines()[-1].split()[:3]) == (0, ["lake", "events", "ok"])
+        told = json.loads(run("connection", "check", "lake", "--json").out)
+        assert told == [
+            {"connection": "lake", "name": "events", "found": "3 files match IMPORT_BUCKET_URI", "problem": ""}
+        ]
+        unknown = run("connection", "check", "lakes")
+        assert (unknown.code, "did you mean 'lake'" in unknown.err) == (1, True)
         assert run("datasource", "stop", "events").out.startswith("events reads no more")
         assert run("connection", "ls").out.split("\n")[-2].split() == ["lake", "s3", "events", "stopped"]
         assert run("datasource", "start", "events").out == "events reads\n"
         assert "reads neither a topic nor a bucket" in run("datasource", "stop", "sums").err
         refused = run("datasource", "sync", "sums")
         assert (refused.code, "no IMPORT_BUCKET_URI" in refused.err) == (1, True)
+        (project / "lake.connection").write_text(lake.connection.replace(url, "http://127.0.0.1:1"))
+        assert run("deploy", project).code == 0
+        failed = run("connection", "check")
+        assert (failed.code, " failed " in failed.out, "a-secret-key" in failed.out + failed.err) == (1, True, False)
