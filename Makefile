@@ -19,7 +19,7 @@ DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format crash-test fuzz soak bench interop clean
+.PHONY: help demo example test lint format crash-test fuzz soak bench interop clean
 
 help: ## Show this list
 	@echo 'clickpipe: .datasource and .pipe files to a live analytics API'
@@ -28,6 +28,9 @@ help: ## Show this list
 
 demo: $(RUNTIME) ## Serve the clickstream project of this folder with its data on 127.0.0.1:7181
 	@$(BIN)/clickpipe dev || test $$? -eq 130
+
+example: $(DEV) ## Serve one of examples/ with the broker or bucket it reads from (NAME=kafka-clickstream)
+	@$(BIN)/python -m examples.$(subst -,_,$(or $(NAME),kafka-clickstream)) $(ARGS) || test $$? -eq 130
 
 test: $(DEV) ## Run the static checks, then the tests (SLOW=1: the slow ones too)
 	@$(MAKE) --no-print-directory lint

@@ -65,7 +65,7 @@ _FILE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "EXPORT_COMPRESSION": (),
     "EXPORT_FILE_TEMPLATE": (),
     "EXPORT_STRATEGY": (),
-    "EXPORT_WRITE_STRATEGY": ("new", "truncate"),
+    "EXPORT_WRITE_STRATEGY": ("new", "@new", "create_new", "replace", "@replace", "truncate"),
 }
 
 

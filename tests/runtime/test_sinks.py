@@ -79,7 +79,13 @@ def test_new_files_never_replace_others(workspace: Workspace, lake: TestBucket) 
 
 
 @pytest.mark.parametrize(
-    "strategy", ["EXPORT_STRATEGY replace", 'EXPORT_STRATEGY "truncate"', "EXPORT_WRITE_STRATEGY truncate"]
+    "strategy",
+    [
+        "EXPORT_STRATEGY replace",
+        'EXPORT_STRATEGY "truncate"',
+        "EXPORT_WRITE_STRATEGY truncate",
+        "EXPORT_WRITE_STRATEGY replace",
+    ],
 )
 def test_a_run_replaces_the_files_of_the_last(workspace: Workspace, lake: TestBucket, strategy: str) -> None:
     name, _, value = strategy.partition(" ")
