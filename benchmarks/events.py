@@ -6,6 +6,19 @@ import json
 import random
 from collections.abc import Iterator
 
+FIELDS = (
+    "event_id",
+    "user_id",
+    "session_id",
+    "event_type",
+    "page_url",
+    "page_title",
+    "referrer",
+    "timestamp",
+    "device_type",
+    "browser",
+    "properties",
+)
 _PAGES = [f"/product/{n}" for n in range(200)] + ["/", "/cart", "/checkout"]
 
 

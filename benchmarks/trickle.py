@@ -36,7 +36,7 @@ def main() -> None:
         for number in range(SOURCES):
             (folder / "datasources" / f"hits_{number}.datasource").write_text(_SOURCE, encoding="utf-8")
         with serve(Path(name) / "data", folder) as server:
-            idle = _busy(server, 5.0)
+            idle = part_of_a_core(server, 5.0)
             busy, sent = asyncio.run(_trickle(server))
             time.sleep(3)
             late = _late(server)
@@ -47,7 +47,8 @@ def main() -> None:
     )
 
 
-def _busy(server: Server, seconds: float) -> float:
+def part_of_a_core(server: Server, seconds: float) -> float:
+    """Return the part of a core that a server takes for some seconds."""
     before = _cpu(server.pid)
     time.sleep(seconds)
     return (_cpu(server.pid) - before) / seconds
