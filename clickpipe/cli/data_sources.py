@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from clickpipe.cli.client import connect, server_options
+from clickpipe.cli.client import Client, connect, server_options
 from clickpipe.cli.data_analyze import analyze_file, create
 from clickpipe.cli.data_files import append, ended, replace, tell_of_views
 from clickpipe.cli.kept import rejected
@@ -169,6 +169,29 @@ def sync(name: str, host: str | None, token: str | None, *, wait: bool, as_json:
     """
     client = connect(host, token)
     job = client.request("POST", f"/v0/datasources/{name}/scheduling/runs").json()
+    _tell_of_files(client, name, job, wait=wait, as_json=as_json)
+
+
+@datasource.command("sample")
+@click.argument("name")
+@click.option("--max-files", type=click.IntRange(1, 10), default=1, help="How many files: 1 (the default) to 10.")
+@click.option("--wait/--no-wait", default=True, help="Wait until the files are imported.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@server_options
+def sample(name: str, host: str | None, token: str | None, *, max_files: int, wait: bool, as_json: bool) -> None:
+    """Import a few of the files that are new in the bucket of NAME, oldest first, to see whether they fit.
+
+    `sync`, or the schedule, imports the others later. In a preview, too: there nothing is imported by itself.
+
+    \b
+    clickpipe datasource sample orders --max-files 3
+    """
+    client = connect(host, token)
+    job = client.request("POST", f"/v0/datasources/{name}/sample", json={"max_files": max_files}).json()["job"]
+    _tell_of_files(client, name, job, wait=wait, as_json=as_json)
+
+
+def _tell_of_files(client: Client, name: str, job: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     if wait:
         job = ended(client, job)
     if as_json:

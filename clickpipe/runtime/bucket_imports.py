@@ -24,6 +24,7 @@ from clickpipe.runtime.services import Services
 from clickpipe.runtime.tables import LiveTables
 from clickpipe.runtime.upload import encoding_of
 
+MOST = "max_files"  # in the parameters of such a job: after how many files it ends
 BUCKET = "bucket"  # in the parameters of an import job that takes its files from a bucket
 _IN_VAIN = 3  # files that cannot be fetched, one after another, end a job
 _LISTED = 50_000  # files that a job remembers at once
@@ -102,10 +103,10 @@ class BucketImports:
         message = f"'{name}' imports no files from a bucket: its datafile has no IMPORT_BUCKET_URI."
         raise ClickpipeError(message, code="no_bucket")
 
-    def start(self, name: str, *, again: bool) -> Job:
+    def start(self, name: str, *, again: bool, most: int | None = None) -> Job:
         """Start a job that imports what is new, or return the one that is doing so; `again` tries failed files again.
 
-        Raises ClickpipeError as `bucket` does.
+        With `most`, the job ends after so many files. Raises ClickpipeError as `bucket` does.
         """
         self.bucket(name)
         jobs = self._services.jobs
@@ -114,7 +115,8 @@ class BucketImports:
                 found = self._services.catalog.jobs.get(self._id, known)
                 if found is not None:
                     return found
-            job = jobs.submit(self._id, "import", name, self.work(name, again=again), {BUCKET: True, "again": again})
+            parameters = {BUCKET: True, "again": again, **({} if most is None else {MOST: most})}
+            job = jobs.submit(self._id, "import", name, self.work(name, again=again, most=most), parameters)
             self._jobs[name] = job.id
             return job
 
@@ -135,15 +137,15 @@ class BucketImports:
         """Return whether any file of a bucket was imported, or begun."""
         return self._services.catalog.files.begun(bucket.ledger)
 
-    def work(self, name: str, *, again: bool) -> Work:
-        """Return the work of a job that imports the new files of a data source's bucket, oldest first.
+    def work(self, name: str, *, again: bool, most: int | None = None) -> Work:
+        """Return the work of a job that imports the new files of a data source's bucket, oldest first, or `most`.
 
         A file that is broken does not keep the others; the job fails in the end, and says how many are missing.
         """
 
         def work(report: Report) -> Mapping[str, Any]:
             with self._turns.turn(name, report.check):
-                return self._import(self._objects(self.bucket(name)), report, again=again)
+                return self._import(self._objects(self.bucket(name)), report, again=again, most=most)
 
         return work
 
@@ -166,9 +168,9 @@ class BucketImports:
     def _pages(self, objects: Objects, check: Callable[[], None]) -> Iterator[list[File]]:
         return objects.pages(self._services.uploads.path(str(uuid.uuid4())), check)
 
-    def _import(self, objects: Objects, report: Report, *, again: bool) -> Mapping[str, Any]:
+    def _import(self, objects: Objects, report: Report, *, again: bool, most: int | None) -> Mapping[str, Any]:
         counts, vain = _Counts(0), 0
-        for file in self._oldest_first(objects, report, counts, again=again):
+        for file in islice(self._oldest_first(objects, report, counts, again=again), most):
             report(counts.as_dict())
             try:
                 counts.add(self._import_file(objects, file, report, counts))
@@ -183,11 +185,12 @@ class BucketImports:
                 vain = 0 if fetched else vain + 1
                 if vain >= _IN_VAIN:
                     break
-        report.tell(counts.as_dict())
+        done = counts.as_dict() if most is None else {**counts.as_dict(), "stats": {"found_files": counts.files}}
+        report.tell(done)
         if counts.failed:
             message = f"{counts.failed} of {counts.files} files were not imported. {counts.problem}"
             raise ClickpipeError(message, code="files_failed")
-        return counts.as_dict()
+        return done
 
     def _oldest_first(self, objects: Objects, report: Report, counts: _Counts, *, again: bool) -> Iterator[File]:
         """Yield the files that are to be imported, and count them. Raises ClickpipeError if the bucket has no listing.

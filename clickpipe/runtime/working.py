@@ -9,7 +9,7 @@ from typing import Any
 from clickpipe.catalog import Job
 from clickpipe.diagnostics import ClickpipeError, UnknownResource
 from clickpipe.jobs import Population, Work
-from clickpipe.runtime.bucket_imports import BUCKET
+from clickpipe.runtime.bucket_imports import BUCKET, MOST
 from clickpipe.runtime.copying import Copies
 from clickpipe.runtime.data_in import LiveData
 from clickpipe.runtime.populating import may_be_repeated, population, rebuilding, why_not_repeated
@@ -101,7 +101,8 @@ class WorkspaceJobs:
         if job.kind == "populateview" and self._is_deployed() and job.parameters:
             return population(self._services, self._tables, Population(**job.parameters), before)
         if job.kind == "import" and job.parameters.get(BUCKET):
-            return self._data.buckets.work(job.resource, again=bool(job.parameters.get("again")))
+            again, most = bool(job.parameters.get("again")), job.parameters.get(MOST)
+            return self._data.buckets.work(job.resource, again=again, most=most)
         if job.kind == "import" and resumed and (job.result.get(COMPLETE) or is_there(job.parameters)):
             return self._data.importing(job.parameters, job.result)
         return self._data.replaying(job.resource) if job.kind == "quarantine_replay" else None

@@ -62,7 +62,7 @@ from clickpipe.server.pipes import (
     post_population,
     resume_copy,
 )
-from clickpipe.server.reading import get_reading, post_start, post_stop, post_sync, put_reading
+from clickpipe.server.reading import get_reading, post_sample, post_start, post_stop, post_sync, put_reading
 from clickpipe.server.sinks import pause_sink, post_sink, resume_sink
 from clickpipe.server.sql import query_sql
 from clickpipe.server.tokens import delete_token, get_token, list_tokens, post_token, put_token, refresh_token
@@ -127,6 +127,7 @@ ROUTES: tuple[tuple[str, str, _Endpoint], ...] = (
     ("POST", "/v0/datasources/{name}/stop", post_stop),
     ("POST", "/v0/datasources/{name}/start", post_start),
     ("POST", "/v0/datasources/{name}/scheduling/runs", post_sync),
+    ("POST", "/v0/datasources/{name}/sample", post_sample),
     ("GET", "/v0/datasources/{name}/scheduling/state", get_reading),
     ("PUT", "/v0/datasources/{name}/scheduling/state", put_reading),
     ("POST", "/v1/datasources/{name}/append", post_rows),

@@ -16,7 +16,8 @@ from clickpipe.server.metadata import find
 from clickpipe.server.parameters import limited
 
 _STATES = {"paused": True, "running": False}
-_MOST = 10_000  # bytes of a state
+_MOST = 10_000  # bytes of a body
+_SAMPLED, _MOST_SAMPLED = 1, 10  # files
 
 
 def _allowed(request: Request) -> tuple[Caller, str]:
@@ -34,6 +35,23 @@ async def post_sync(request: Request) -> Response:
     who, name = _allowed(request)
     job = await in_thread(partial(who.workspace.data.buckets.start, name, again=True))
     return JSONResponse(started(request, who, job), status_code=202)
+
+
+async def post_sample(request: Request) -> Response:
+    """Start a job that imports a few of the new files of a bucket, by a body such as `{"max_files": 3}`."""
+    who, name = _allowed(request)
+    message = f'The body is {{"max_files": n}}, from 1 to {_MOST_SAMPLED}, or empty.'
+    wrong = ClickpipeError(message, code="bad_sample")
+    try:
+        body = await limited(request, _MOST, wrong).body()
+        most = json.loads(body).get("max_files", _SAMPLED) if body.strip() else _SAMPLED
+    except (ValueError, AttributeError, RecursionError):
+        raise wrong from None
+    if type(most) is not int or not 1 <= most <= _MOST_SAMPLED:
+        raise wrong
+    job = await in_thread(partial(who.workspace.data.buckets.start, name, again=True, most=most))
+    reply = started(request, who, job)
+    return JSONResponse({**reply, "job": reply}, status_code=202)
 
 
 async def post_stop(request: Request) -> Response:

@@ -36,6 +36,11 @@ def test_a_project_imports_its_files(tmp_path: Path, run: Run, monkeypatch: pyte
         assert "1 row in quarantine: clickpipe datasource quarantine events" in synced.err
         assert run("datasource", "sync", "events").out == "0 files imported into events: 0 rows\n"
         assert json.loads(run("datasource", "sync", "events", "--json").out)["files"] == 0
+        lake.put("in/d.ndjson", rows({"id": "d", "n": 1}))
+        lake.put("in/e.ndjson", rows({"id": "e", "n": 1}))
+        sampled = json.loads(run("datasource", "sample", "events", "--json").out)
+        assert (sampled["files_done"], sampled["stats"], sampled["rows"]) == (1, {"found_files": 2}, 1)
+        assert run("datasource", "sample", "events", "--max-files", "5").out.startswith("1 file imported into events")
         lake.put("in/c.gz", "no file")
         failed = run("datasource", "sync", "events")
         assert (failed.code, "1 of 1 files were not imported. in/c.gz: its name" in failed.err) == (1, True)
@@ -47,7 +52,7 @@ def test_a_project_imports_its_files(tmp_path: Path, run: Run, monkeypatch: pyte
         assert (checked.code, checked.out.splitlines()[-1].split()[:3]) == (0, ["lake", "events", "ok"])
         told = json.loads(run("connection", "check", "lake", "--json").out)
         assert told == [
-            {"connection": "lake", "name": "events", "found": "3 files match IMPORT_BUCKET_URI", "problem": ""}
+            {"connection": "lake", "name": "events", "found": "5 files match IMPORT_BUCKET_URI", "problem": ""}
         ]
         unknown = run("connection", "check", "lakes")
         assert (unknown.code, "did you mean 'lake'" in unknown.err) == (1, True)

@@ -129,7 +129,7 @@ def test_what_is_no_bucket(workspace: Workspace, lake: TestBucket) -> None:
     files = {**lake.files(), "plain.datasource": "SCHEMA >\n    id String `json:$.id`\n"}
     workspace.deploy(files)
     with pytest.raises(ClickpipeError, match="no IMPORT_BUCKET_URI"):
-        workspace.data.buckets.start("plain", again=True)
+        workspace.data.buckets.start("plain", again=True, most=1)
     with pytest.raises(ClickpipeError, match="does not exist"):
         workspace.data.buckets.start("nothing", again=True)
 

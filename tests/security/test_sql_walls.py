@@ -78,7 +78,8 @@ WRITES = frozenset(
     | {"/v1/datasources/{name}/quarantine/replay", "/v1/rejected/replay", "/v1/materializations/{name}/populate"}
     | {"/v0/tokens/{name}/refresh", "/v0/variables", "/v1/workspaces", "/v0/environments", "/v1/environments"}
     | {"/v1/deploy", "/v1/deployments/{id:number}/set-live", "/v0/datasources/{name}/scheduling/runs"}
-    | {"/v0/datasources/{name}/stop", "/v0/datasources/{name}/start", "/v1/connectors/{name}/check"}
+    | {"/v0/datasources/{name}/stop", "/v0/datasources/{name}/start", "/v0/datasources/{name}/sample"}
+    | {"/v1/connectors/{name}/check"}
 )
 
 

@@ -44,6 +44,15 @@ def test_other_states_are_refused(client: Client, body: bytes) -> None:
     assert (reply.status_code, '{"state": "paused"}' in reply.json()["error"]) == (400, True)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"3", b"[]", b"{", b'{"max_files": 0}', b'{"max_files": 11}', b'{"max_files": "2"}', b'{"max_files": true}'],
+)
+def test_other_samples_are_refused(client: Client, body: bytes) -> None:
+    reply = client("POST", "/v0/datasources/clicks/sample", content=body)
+    assert (reply.status_code, "from 1 to 10" in reply.json()["error"]) == (400, True)
+
+
 def test_connections_are_listed_without_secrets_for_those_who_may_read_all(client: Client) -> None:
     client("POST", "/v0/datasources/clicks/stop")
     [found] = client("GET", "/v0/connectors").json()["connectors"]
