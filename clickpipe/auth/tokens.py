@@ -93,6 +93,10 @@ class TokenIndex:
             raise forbidden(message)
         return token
 
+    def stored(self, value: str) -> Token | None:
+        """Return the stored token with this value, valid or not; None if there is none."""
+        return self._by_digest.get(_digest(value))
+
     def _read_signed(self, value: str, digest: bytes) -> Token:
         signed = self._signed
         workspace_id = workspace_of(value)

@@ -41,6 +41,12 @@ class TokenStore:
         rows = self._database.rows("SELECT * FROM tokens WHERE id = ?", token_id)
         return self._token(rows[0]) if rows else None
 
+    def of_workspace(self, workspace_id: str, name: str) -> Token | None:
+        """Return a workspace's token by its id or name, or None; an id comes first."""
+        sql = "SELECT * FROM tokens WHERE workspace_id = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC"
+        rows = self._database.rows(sql, workspace_id, name, name, name)
+        return self._token(rows[0]) if rows else None
+
     def named(self, workspace_id: str, name: str) -> Token | None:
         """Return a workspace's token by its name, or None."""
         rows = self._database.rows("SELECT * FROM tokens WHERE workspace_id = ? AND name = ?", workspace_id, name)

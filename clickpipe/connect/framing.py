@@ -24,6 +24,8 @@ _NESTED = 50  # references of a schema, at most
 _PAUSE = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds until a registry that failed is asked again
 _FORGET = 60.0  # seconds until an unknown id is asked for again
 _SECONDS = 10.0
+_LARGEST = 4 << 20  # bytes of an answer: registries keep schemas of up to 1 MiB, and escape them
+_REMEMBERED = 32 << 20  # bytes of answers whose schemas are remembered; compiled, they take about ten times as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Frames:
         self._url, who = _of_url(framing.url)
         self._headers = {"Accept": "application/json"} | ({"Authorization": who} if who else {})
         self._known: dict[int, Avro | str] = {}  # a text says why a schema cannot be used
+        self._bytes = 0  # of the answers that they were made from
         self._unknown: dict[int, float] = {}
         self._failed: tuple[float, str] = (0.0, "")
         self._failures = 0
@@ -106,8 +109,11 @@ class Frames:
             self._unknown = {one: end for one, end in self._unknown.items() if end > time.monotonic()}
             self._unknown[number] = time.monotonic() + _FORGET
             return "the registry has no such schema"
-        self._known[number] = self._compiled(told)
-        return self._known[number]
+        schema = self._compiled(told)
+        if self._bytes > _REMEMBERED:  # a message may name any of four billion
+            self._known, self._bytes = {}, 0
+        self._known[number] = schema
+        return schema
 
     def _compiled(self, told: _Schema) -> Avro | str:
         if told.schemaType != "AVRO":
@@ -145,8 +151,10 @@ class Frames:
                 headers=self._headers,
                 ca=self._framing.ca,
                 seconds=_SECONDS,
+                limit=_LARGEST,
                 explain=_explain,
             )
+            self._bytes += len(body)
             found = msgspec.json.decode(body, type=_Schema)
         except ClickpipeError as error:
             if error.code == "unknown_schema":

@@ -8,6 +8,9 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
+from clickpipe.query.bounded import weight
+
+_ENTRY = 1_000  # bytes of overhead per result
 _MOST = 256 << 20  # largest result to cut ranges from, in bytes, if none are held
 
 
@@ -49,13 +52,14 @@ class HeldResults:
         with self._lock:
             self._expire()
             self._remove((key, result.etag))
-            if len(result.body) > self._max_bytes:
+            size = _size_of(key, result)
+            if size > self._max_bytes:
                 return
-            while self._held and self._size + len(result.body) > self._max_bytes:
+            while self._held and self._size + size > self._max_bytes:
                 self._remove(next(iter(self._held)))
             self._held[key, result.etag] = (time.monotonic(), result)
             self._newest[key] = result.etag
-            self._size += len(result.body)
+            self._size += size
 
     def _expire(self) -> None:
         oldest = time.monotonic() - self._seconds
@@ -65,6 +69,11 @@ class HeldResults:
     def _remove(self, place: tuple[Hashable, str]) -> None:
         found = self._held.pop(place, None)
         if found is not None:
-            self._size -= len(found[1].body)
+            self._size -= _size_of(place[0], found[1])
             if self._newest.get(place[0]) == place[1]:
                 del self._newest[place[0]]
+
+
+def _size_of(key: Hashable, result: HeldResult) -> int:
+    """Return about how many bytes a result takes with the request that it is of, whose URL may be long."""
+    return len(result.body) + weight(key) + _ENTRY

@@ -26,7 +26,7 @@ from clickpipe.auth import (
     scope_objects,
     uncovered,
 )
-from clickpipe.catalog import Token, new_token_value
+from clickpipe.catalog import Catalog, Token, new_token_value
 from clickpipe.concurrency import in_thread
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.query import compose_condition
@@ -40,7 +40,11 @@ async def list_tokens(request: Request) -> JSONResponse:
     """Answer `GET /v0/tokens` for a token with the scope TOKENS."""
     who = caller(request)
     who.require("TOKENS")
-    found = instance_of(request).catalog.tokens.all(who.workspace.id)
+    return await in_thread(_listed, who, instance_of(request).catalog)
+
+
+def _listed(who: Caller, catalog: Catalog) -> JSONResponse:
+    found = catalog.tokens.all(who.workspace.id)
     return JSONResponse({"tokens": [_shown(t) for t in found if _may_see(who, t)]})
 
 
@@ -159,9 +163,9 @@ def _put(
 
 
 def _named(request: Request, who: Caller) -> Token | None:
-    given = request.path_params["name"]
-    tokens = instance_of(request).catalog.tokens.all(who.workspace.id)
-    return next((t for t in tokens if given in {t.id, t.name, t.value}), None)
+    instance, given = instance_of(request), request.path_params["name"]
+    found = instance.catalog.tokens.of_workspace(who.workspace.id, given) or instance.tokens.stored(given)
+    return found if found is not None and found.workspace_id == who.workspace.id else None
 
 
 def _managed(request: Request, who: Caller) -> Token:

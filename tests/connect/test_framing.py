@@ -95,6 +95,23 @@ def test_what_cannot_be_read_is_told(schemas: SchemaRegistry, value: bytes, told
     assert len(schemas.asked) <= 1
 
 
+def test_schemas_do_not_fill_the_memory(schemas: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes to a topic names any number of them, and whoever owns the registry makes them large."""
+    monkeypatch.setattr("clickpipe.connect.framing._REMEMBERED", 50_000)
+    made = frames(schemas)
+    for number in range(20):
+        schemas.add(number, {"type": "enum", "name": "e", "symbols": ["a", "x" * 10_000]})
+        assert opened(made, framed(number, b"\0"))[1] == b'"a"'
+        assert len(made._known) <= 7
+    asked = len(schemas.asked)
+    assert opened(made, framed(19, b"\0"))[1] == b'"a"'
+    assert len(schemas.asked) == asked
+    schemas.add(99, {"type": "enum", "name": "e", "symbols": ["x" * (5 << 20)]})
+    with pytest.raises(ClickpipeError) as caught:
+        opened(made, framed(99, b"\0"))
+    assert caught.value.status == 503
+
+
 def test_a_registry_that_fails_is_left_alone_for_a_while(
     schemas: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,21 +102,30 @@ def held(size: int, name: str = "a") -> HeldResult:
 
 
 def test_what_is_held_is_bounded() -> None:
-    results = HeldResults(100, 60)
-    results.hold("one", held(60))
-    results.hold("two", held(50))
+    results = HeldResults(100_000, 60)
+    results.hold("one", held(60_000))
+    results.hold("two", held(50_000))
     assert results.find("one") is None
-    assert results.find("two") == held(50)
-    results.hold("two", held(101))
-    assert results.find("two") == held(50)
-    results.hold("two", held(40))
-    assert (results.find("two"), results.find("two", '"a50"')) == (held(40), held(50))
-    short = HeldResults(100, 0.05)
-    short.hold("one", held(60))
+    assert results.find("two") == held(50_000)
+    results.hold("two", held(101_000))
+    assert results.find("two") == held(50_000)
+    results.hold("two", held(40_000))
+    assert (results.find("two"), results.find("two", '"a50000"')) == (held(40_000), held(50_000))
+    short = HeldResults(100_000, 0.05)
+    short.hold("one", held(60_000))
     time.sleep(0.1)
     assert short.find("one") is None
     assert short._size == 0
     assert HeldResults(0, 60).find("one") is None
+
+
+def test_the_urls_of_held_results_count() -> None:
+    """A row that is asked for by a long URL takes the memory of the URL."""
+    results = HeldResults(100_000, 60)
+    for number in range(100):
+        results.hold(("reader", "/", f"{number:050000}".encode()), held(1))
+        assert len(results._held) <= 2
+    assert results.find(("reader", "/", f"{99:050000}".encode())) == held(1)
 
 
 ASKED = (

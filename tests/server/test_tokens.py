@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jwt
@@ -258,3 +259,23 @@ def test_other_ways_round_a_filter(client: Client) -> None:
     other["pipes/snapshot.pipe"] = other["pipes/snapshot.pipe"].replace("GROUP BY id", "GROUP BY key")
     client.workspace.deploy(other, allow_destructive=True)
     assert sql(client, few, "SELECT count() AS n FROM events") == 400  # closed, not open
+
+
+def test_one_token_costs_no_look_at_all_others(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many thousands of them, one workspace's requests for tokens would hold up everybody's."""
+    headers = {"Authorization": f"Bearer {client.instance.workspaces.admin_token(client.workspace).value}"}
+    foreign = client.instance.workspaces.admin_token(client.instance.default).value
+    ask = partial(client, token=None, headers=headers)
+    monkeypatch.setattr(client.instance.catalog.tokens, "all", lambda *_: pytest.fail("all tokens were read"))
+    made = ask("POST", "/v0/tokens?name=one&scope=TOKENS").json()
+    assert ask("POST", "/v0/tokens?name=one&scope=TOKENS").status_code == 409
+    other = ask("POST", f"/v0/tokens?name={made['id']}&scope=TOKENS").json()  # called as the first one's id is
+    for name in (made["id"], made["name"], made["token"]):
+        assert ask("GET", f"/v0/tokens/{name}").json()["id"] == made["id"]
+    assert ask("PUT", "/v0/tokens/one?scope=PIPES:READ").json()["id"] == made["id"]
+    fresh = ask("POST", "/v0/tokens/one/refresh").json()["token"]
+    assert ask("GET", f"/v0/tokens/{made['token']}").status_code == 403
+    assert ask("GET", f"/v0/tokens/{fresh}").json()["id"] == made["id"]
+    assert ask("DELETE", f"/v0/tokens/{made['id']}").json() == {"ok": True}
+    assert ask("GET", f"/v0/tokens/{other['id']}").json()["name"] == made["id"]
+    assert ask("GET", f"/v0/tokens/{foreign}").status_code == 403  # another workspace's names nothing here
