@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clickpipe.catalog import without_physical_names
-from clickpipe.diagnostics import ClickpipeError
+from clickpipe.diagnostics import ClickpipeError, redact
 from clickpipe.diagnostics.errors import DOCS
 from clickpipe.ingest import is_disk_full
 from clickpipe.observe import request_id
@@ -66,7 +66,7 @@ class GeneralRules:
             scope = {**scope, "path": path.rstrip("/") or "/"}
         headers = dict(reversed(scope["headers"]))  # the first one of a repeated name
         given = headers.get(b"x-request-id", b"")
-        name = given.decode() if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+        name = _id_of(given)
         began = time.perf_counter()
         state = scope.setdefault("state", {})
         state.update(request_id=name, began=began, headers={}, given=headers)
@@ -172,3 +172,9 @@ async def on_bug(request: Request, error: Exception) -> Response:
     _LOGGER.error("request %s failed", name, exc_info=error)
     message = f"Internal error. The server's log has the details under request id {name}."
     return JSONResponse({"error": message, "documentation": DOCS + "README.md"}, status_code=500)
+
+
+def _id_of(given: bytes) -> str:
+    """Return a request's id: the caller's, unless it could not be logged as it is."""
+    name = given.decode() if _REQUEST_ID.fullmatch(given) else ""
+    return name if name and redact(name) == name else f"{random.getrandbits(128):032x}"

@@ -60,10 +60,10 @@ def _call(request: Request, who: Caller, pipe: str, values: Mapping[str, str | l
     query = redact_query(scope["query_string"].decode("latin-1"))
     client = scope["client"]
     return Call(
-        pipe,
+        redact(pipe),  # a token may be in any place
         who.token,
         request.method,
-        scope["path"] + (f"?{query}" if query else ""),
+        redact(scope["path"]) + (f"?{query}" if query else ""),
         scope["state"]["request_id"],
         _agent(header(request, b"user-agent")[:_LONGEST_AGENT]) or None,
         client[0] if client else None,

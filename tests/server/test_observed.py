@@ -51,6 +51,19 @@ def test_calls_are_told_of_without_tokens(client: Client) -> None:
     ]
 
 
+def test_a_token_in_an_odd_place_is_not_told_of(client: Client) -> None:
+    value = client.token("reader").value
+    named = client("GET", f"/v0/pipes/{value}.json", headers={"X-Request-Id": value})
+    assert (named.status_code, named.headers["x-request-id"] == value) == (404, False)
+    client("GET", "/v0/pipes/totals.json", token="reader", headers={"X-Request-Id": value, "User-Agent": value})
+    for table in ("pipe_stats_rt", "pipe_stats", "endpoint_errors"):
+        found = rows(client, f"SELECT toString(tuple(*)) AS t FROM tinybird.{table}")
+        assert found
+        assert not any(value in row["t"] for row in found), table
+    kept = client("GET", "/v0/pipes/totals.json", token="reader", headers={"X-Request-Id": "mine-1"})
+    assert kept.headers["x-request-id"] == "mine-1"
+
+
 def test_calls_are_summed_up_by_day(client: Client) -> None:
     for query in ("limit=1", "limit=2", "limit=x"):
         client("GET", f"/v0/pipes/totals.json?{query}", token="reader")
