@@ -102,7 +102,7 @@ def open_instance(data_dir: Path, settings: Settings) -> Iterator[Instance]:
         tell(f"opening {data_dir}")
         instance = Instance(data_dir, settings)
     if instance.recovered_segments:
-        say(f"{plural(instance.recovered_segments, 'batch')} of events from before the last stop inserted")
+        say(f"{plural(instance.recovered_segments, 'segment')} of events from before the last stop inserted")
     try:
         yield instance
     finally:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clickpipe.engine.affinity import Apart
+from clickpipe.engine.bad_parts import BadParts
 from clickpipe.engine.damage import Inspector
 from clickpipe.engine.encode import encode_params, insert_of_rows, settings_clause
 from clickpipe.engine.outlet import Outlet, comes_out, pass_on
@@ -62,14 +63,14 @@ class EmbeddedEngine:
         self._sessions: list[Any] = []
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed, self._bad = False, BadParts()
         with environment("TMPDIR", str(scratch) if scratch else None):
             start_on_what_is_readable(path, partial(self._start, path, sources, ingests=ingests))
         self._results, self._disk = ResultSpace(path or scratch, results_on_disk), path
         self._versions = Versions()
         self._inspector = Inspector(path, self._run_now, self._versions.ran)
         self.inspect = self._inspector.inspect
-        self.storage = Storage(self)
+        self.storage = Storage(self, self._bad)
         self._pool = Workers(workers, "engine", most=most_workers, changed=self._rein_in)
         self.stuck, self.stuck_of, self.end_all = self._pool.stuck, self._pool.stuck_of, self._pool.end_all
         self.stuck_callers, self._apart = self._pool.stuck_callers, Apart()
@@ -247,7 +248,7 @@ class EmbeddedEngine:
             if not isinstance(error, RuntimeError) and type(error).__name__ != "ChdbError":
                 raise
             forget_output(self._session())
-            raise EngineError(str(error)) from error
+            raise self._bad.heard(EngineError(str(error))) from error
 
     def versions(self, tables: Sequence[str]) -> tuple[int, ...]:
         """Return a counter of writes for each table (`database.table`)."""

@@ -76,7 +76,7 @@ def _mend(folder: Path) -> int:
     parts = _parts(folder.parent)
     left, count = _NEWEST, 0
     for log in reversed(_logs(folder)):
-        lines = log.read_text(encoding="utf-8").splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         before = lines[:-left]
         mended = [
             (line, entry if (entry := _entry(line)) and not _is_stale(entry, parts) else "") for line in lines[-left:]

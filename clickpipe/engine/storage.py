@@ -7,10 +7,12 @@ describes them (`system.*`) and how tables share files (`ATTACH PARTITION`).
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clickpipe.engine.bad_parts import BadParts
 from clickpipe.engine.ports import Queries
 from clickpipe.engine.protocol import Params, ResultColumn
 from clickpipe.sql import quote_identifier, quote_literal
@@ -45,9 +47,9 @@ def split_table(table: str) -> tuple[str, str]:
 class Storage:
     """The tables of one ClickHouse. Methods block, and raise EngineError."""
 
-    def __init__(self, queries: Queries) -> None:
-        """Run statements through `queries`, none yet."""
-        self._queries = queries
+    def __init__(self, queries: Queries, bad: BadParts | None = None) -> None:
+        """Run statements through `queries`, none yet; `bad` are the parts that it could not read."""
+        self._queries, self._bad = queries, bad or BadParts()
 
     # Databases
 
@@ -170,12 +172,13 @@ class Storage:
         return [Crowded(f"{quote_identifier(d)}.{quote_identifier(t)}", int(count)) for d, t, count in found]
 
     def damaged(self, prefix: str) -> dict[str, int]:
-        """Return how many parts ClickHouse set aside as damaged, by table (`database.table`)."""
+        """Return how many damaged parts ClickHouse set aside, or could not read, by table (`database.table`)."""
         sql = (
             "SELECT concat(database, '.', table), count() FROM system.detached_parts "
             "WHERE reason LIKE '%broken%' AND startsWith(database, {prefix:String}) GROUP BY ALL ORDER BY ALL"
         )
-        return {table: int(count) for table, count in self._rows(sql, prefix=prefix)}
+        aside = {table: int(count) for table, count in self._rows(sql, prefix=prefix)}
+        return dict(self._bad.of(prefix) + Counter(aside))
 
     def columns_in_all_parts(self, table: str) -> set[str]:
         """Return the columns that every part of a table contains; others have only their default in some rows."""

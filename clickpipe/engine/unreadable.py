@@ -51,8 +51,7 @@ def start_on_what_is_readable(folder: Path | None, start: Callable[[], None]) ->
             if not told:
                 raise
             if file is None or _TWICE in told or file in seen:
-                text = f"{file} defines a table that another file there defines too"
-                text = text if file is not None and _TWICE in told else _reason(told)
+                text = _twice(data, file) if file is not None and _TWICE in told else _reason(told)
                 raise EngineError(text) from None
             seen.add(file)
             _put_aside(data, file, _reason(told))
@@ -82,6 +81,16 @@ def _named(data: Path, told: str) -> Path | None:
     codes = [int(code) for code in _CODES.findall(told)]
     about_it = file.is_dir() or _TWICE in told or (bool(codes) and codes[-1] in _ABOUT_A_FILE)
     return file if about_it and file.exists() else None
+
+
+def _twice(data: Path, file: Path) -> str:
+    """Return why a table is defined twice."""
+    if any(path.is_dir() and not path.is_symlink() for path in (data / "metadata").iterdir()):
+        return (
+            f"{data / 'metadata'} has folders where ClickHouse keeps links: a copy that follows links has everything "
+            "twice. Copy the whole data folder again, with its links (`cp -a`, `rsync -a`, `tar`)"
+        )
+    return f"{file} defines a table that another file there defines too"
 
 
 def _reason(told: str) -> str:

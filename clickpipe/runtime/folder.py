@@ -31,6 +31,13 @@ def open_folder(data_dir: Path | None, opened: ExitStack) -> Path:
     return folder
 
 
+def unusable(folder: Path | None, error: OSError) -> ClickpipeError:
+    """Return what is said of a data folder (None: a temporary one) when the system refuses one of its files."""
+    file = f" ({error.filename})" if error.filename else ""
+    message = f"The data folder {folder or 'in memory'} cannot be used: {error.strerror or error}{file}."
+    return ClickpipeError(message, status=503, code="folder_unusable")
+
+
 def _lock(folder: Path) -> int:
     """Lock the folder for this process. Raises ClickpipeError, naming the process that holds it."""
     path = folder / "lock"

@@ -12,6 +12,7 @@ from clickpipe.config import Settings
 from clickpipe.connect import Bucket
 from clickpipe.query import HeldResults
 from clickpipe.runtime.compose import open_app
+from clickpipe.runtime.folder import unusable
 from clickpipe.runtime.workspace import Workspace
 
 
@@ -23,12 +24,15 @@ class Instance:
 
         `is_new` says afterwards whether this was the folder's first start.
 
-        Raises ClickpipeError if another process has the folder open or the engine cannot open it.
+        Raises ClickpipeError if another process has the folder open, or it or the engine cannot be opened.
         """
         settings = settings or Settings()
-        with ExitStack() as opened:  # closed in reverse order, even if the start fails
-            app = open_app(data_dir, settings, opened)
-            self._opened = opened.pop_all()
+        try:
+            with ExitStack() as opened:  # closed in reverse order, even if the start fails
+                app = open_app(data_dir, settings, opened)
+                self._opened = opened.pop_all()
+        except OSError as error:
+            raise unusable(data_dir, error) from error
         self._services = services = app.services
         self.data_dir, self.cipher, self.log = app.folder, app.cipher, app.log
         self.is_new, self.recovered_segments = app.is_new, app.recovered_segments

@@ -47,7 +47,7 @@ def told(missing: Sized, lost: Sized, damaged: Iterable[tuple[str, int]]) -> lis
     found = [
         (len(missing), "tables or views were missing at the start"),
         (len(lost), "tables lost their rows: their folders are gone"),
-        (parts, "damaged parts of tables were put aside"),
+        (parts, "parts of tables are damaged"),
     ]
     return [f"{count} {text}: see the log" for count, text in found if count]
 

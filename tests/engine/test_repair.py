@@ -119,3 +119,10 @@ def test_clickhouse_knows_the_tokens_of_what_is_there_alone(
     first = run_python(INSERTS, tmp_path, json.dumps([tokens, part, before, after]))
     again = [run_python(INSERTS, tmp_path, json.dumps([tokens, "", "", ""])) for _ in range(2)]
     assert [int(run.stdout) for run in (first, *again)] == [len(tokens)] * 3
+
+
+def test_bytes_that_are_no_text_cost_their_line_and_no_other(tmp_path: Path, table: Path) -> None:
+    log = table / "deduplication_logs" / "deduplication_log_1.txt"
+    log.write_bytes(f"{ENTRY}\n".encode() + b"\xff\xfe\x80\n" + f"{ENTRY}\n".encode())
+    assert mend_deduplication_logs(tmp_path) == 1
+    assert log.read_text() == f"{ENTRY}\n" * 2

@@ -182,3 +182,13 @@ def test_only_an_error_about_a_file_puts_one_aside(tmp_path: Path, error: str, *
     (tmp_path / "metadata" / "a.sql").write_text("nonsense")
     (tmp_path / "metadata" / "b.sql").mkdir()
     assert (unreadable._named(tmp_path, error) is not None) is found
+
+
+@pytest.mark.slow
+def test_a_copy_that_followed_links_is_told_how_to_copy(run_python: RunPython, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    run_python(MADE, folder, json.dumps(FILES))
+    shutil.copytree(folder, tmp_path / "copy")
+    code, message = json.loads(run_python(OPENED, tmp_path / "copy", "[]").stdout.splitlines()[-1])
+    assert code == "engine_unavailable"
+    assert "Copy the whole data folder again, with its links (`cp -a`" in message

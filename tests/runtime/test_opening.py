@@ -131,3 +131,33 @@ def test_a_data_folder_that_cannot_be_made_is_told_plainly(tmp_path: Path) -> No
     for folder in (tmp_path / "file", tmp_path / "file" / "data"):
         with ExitStack() as opened, pytest.raises(ClickpipeError, match=r"cannot be used: .* with --data-dir"):
             open_folder(folder, opened)
+
+
+@pytest.mark.parametrize("name", ["wal", "uploads", "made-by", "catalog.generation", "engine/config", "engine/spool"])
+def test_a_file_of_the_data_folder_that_is_of_another_kind_is_told_plainly(
+    run_python: RunPython, tmp_path: Path, name: str
+) -> None:
+    """A folder instead of a file or the other way round stands for all that the system may refuse at a start."""
+    code = """
+        import sys
+        from pathlib import Path
+        from clickpipe.diagnostics import ClickpipeError
+        from clickpipe.runtime import Instance
+
+        folder, path = Path(sys.argv[1]), Path(sys.argv[1], sys.argv[2])
+        Instance(folder).close()
+        aside = folder / "aside"
+        path.rename(aside)
+        path.mkdir() if aside.is_file() else path.write_text("")
+        try:
+            Instance(folder)
+        except ClickpipeError as error:
+            assert error.code == "folder_unusable", error.code
+            assert "cannot be used" in error.message and str(path) in error.message, error.message
+        else:
+            raise AssertionError("it started")
+        path.rmdir() if path.is_dir() else path.unlink()
+        aside.rename(path)
+        Instance(folder).close()
+    """
+    run_python(code, tmp_path / "data", name)
