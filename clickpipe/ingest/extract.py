@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clickpipe.columns import base, takes_json
+from clickpipe.ingest.flat_nested import with_flat
 from clickpipe.ingest.jsonpath import json_at, keys_of, text_at
 from clickpipe.ingest.messages import WHOLE_MESSAGE
 from clickpipe.project import Column, DataSource, Each, Key, Step, is_kafka, is_of_message, parse_jsonpath
@@ -118,10 +119,10 @@ def texts_of(source: DataSource) -> Texts:
 def _column(column: Column, steps: tuple[Step, ...] | None, places: Mapping[_Path, str]) -> str:
     """Return SQL for a column's text."""
     if steps and takes_json(column.type):
-        return json_at("line", steps)
-    text = _text(steps, places)
+        return with_flat(json_at("line", steps), "line", column, steps)
+    text = with_flat(_text(steps, places), "line", column, steps)
     if steps and needs_digits(column.type):
-        return f"if({_EXACT} = '', {text}, {text_at(_EXACT, steps)})"
+        return f"if({_EXACT} = '', {text}, {with_flat(text_at(_EXACT, steps), _EXACT, column, steps)})"
     if steps and _WIDE.match(base(column.type)):
         altered = f"length({text}) >= {_FLOAT_DIGITS} AND position(line, assumeNotNull({text})) = 0"
         return f"if({altered}, {text_at(_quoted('line'), steps)}, {text})"

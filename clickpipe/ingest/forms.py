@@ -36,7 +36,7 @@ _EXACT_BITS = 54  # numbers with more digits are left to ClickHouse
 def fitting_form(field: Field) -> tuple[Any, bool] | None:
     """Return the type of values that fit a column, and whether a value is required; None if no value certainly fits."""
     type_ = _fitting(field.column.type)
-    if type_ is None and field.required:
+    if nested_fields(field.column.type) or (type_ is None and field.required):  # a Nested has keys of its own
         return None
     return type_, field.required
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from clickpipe.columns import base, enum_names, holder, is_array, is_nullable
 from clickpipe.ingest.extract import steps_of
+from clickpipe.ingest.flat_nested import has_flat
 from clickpipe.project import Column, DataSource, Each, Key
 from clickpipe.sql import quote_identifier, quote_literal
 
@@ -56,7 +57,7 @@ def typed_columns(source: DataSource, file: Sequence[tuple[str, str]]) -> TypedC
         steps = steps_of(source, number)
         name = steps[0].name if steps and isinstance(steps[0], Key) else ""
         if steps is None or (name and name not in types):
-            if not _may_miss(column):
+            if not _may_miss(column) or has_flat(column, steps, types):
                 return None
             continue
         path = len(steps) == 1 or (len(steps) == 2 and isinstance(steps[1], Each))  # noqa: PLR2004 - `$.key[:]`
