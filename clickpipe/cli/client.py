@@ -138,13 +138,17 @@ def connect(host: str | None, token: str | None, *, staging: bool = False) -> Cl
     settings = load_settings()
     found = find_address(Path(settings.data_dir), settings.encryption_key)
     url = host or os.environ.get("CLICKPIPE_HOST") or (found.url if found else f"http://127.0.0.1:{DEFAULT_PORT}")
+    url = url.strip()
     url = (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/v0")
     own = found.token if found and found.url == url else ""
-    secret = token or os.environ.get("CLICKPIPE_TOKEN") or own
+    secret = (token or os.environ.get("CLICKPIPE_TOKEN") or own).strip()  # a file's last line end is no part of it
     if not secret:
         message = (
             f"no token for {url}: use --token, or set CLICKPIPE_TOKEN. "
             "In the folder of a running `clickpipe dev` it is found automatically."
         )
+        raise ClickpipeError(message, status=403, code="no_token")
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        message = "this is no token: it has characters that no token has. Is --token or CLICKPIPE_TOKEN right?"
         raise ClickpipeError(message, status=403, code="no_token")
     return Client(url, secret, staging)

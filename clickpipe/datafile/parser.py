@@ -58,6 +58,7 @@ def _nodes(
     """Split a pipe's statements into those before the first NODE and those of each node."""
     head: list[Statement] = []
     nodes: list[tuple[Statement, list[Statement]]] = []
+    early: list[Statement] = []
     for statement in statements:
         if statement.directive == "NODE":
             nodes.append((statement, []))
@@ -66,8 +67,11 @@ def _nodes(
         elif statement.directive in _BEFORE_NODES:
             head.append(statement)
         else:
-            message = f"{statement.directive} must be called after a NODE command"
-            diagnostics.append(Diagnostic("CP1002", message, statement.keyword.span, hint="put NODE name before it"))
+            early.append(statement)
+    is_told = any(diagnostic.message.startswith("NODE ") for diagnostic in diagnostics)  # it needs a value
+    for statement in () if is_told else early[:1]:  # the others are the same mistake
+        message = f"{statement.directive} must be called after a NODE command"
+        diagnostics.append(Diagnostic("CP1002", message, statement.keyword.span, hint="put NODE name before it"))
     kept = _last_of_each(head, Kind.PIPE, diagnostics)
     clauses = [(node, _last_of_each(body, Kind.PIPE, diagnostics, once={"SQL"})) for node, body in nodes]
     return tuple(kept), tuple(NodeClause(node.argument, tuple(body)) for node, body in clauses)
