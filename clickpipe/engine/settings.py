@@ -44,7 +44,7 @@ EXACT_JSON: Settings = {
     "output_format_json_quote_decimals": 1,
     "output_format_json_quote_denormals": 1,
     "output_format_json_named_tuples_as_objects": 1,
-    "output_format_json_validate_utf8": 1,
+    "output_format_json_validate_utf8": 0,  # bytes stay bytes, for the reader to refuse: 1 puts U+FFFD in their place
     "date_time_output_format": "iso",
 }
 

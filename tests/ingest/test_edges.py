@@ -246,6 +246,36 @@ def test_what_was_written_to_parquet_comes_back(instance: Instance, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("String", "v"),
+        ("Array(String)", "[v]"),
+        ("Map(String, String)", "map('k', v)"),
+        ("Tuple(a String)", "CAST(tuple(v), 'Tuple(a String)')"),
+    ],
+)
+def test_bytes_of_a_parquet_file_are_stored_or_refused_never_replaced(
+    instance: Instance, tmp_path: Path, type_: str, value: str
+) -> None:
+    """The Map makes all rows go as JSON lines, which have to be UTF-8."""
+    workspace = instance.workspaces.create("bytes")
+    try:
+        schema = f"SCHEMA >\n    v {type_},\n    m Map(String, Int32)\n\nENGINE_SORTING_KEY tuple()\n"
+        workspace.deploy({"first.datasource": schema})
+        texts = "SELECT arrayJoin(['fine', 'é', unhex('E974E9'), unhex('00FFFE')]) AS v"
+        rows_ = f"SELECT {value} AS v, map('k', 1) AS m FROM ({texts})"
+        (tmp_path / "file.parquet").write_bytes(workspace.select(rows_, "parquet"))
+        source = workspace.queries.live().compiled.data_sources["first"]
+        with read_file(tmp_path / "file.parquet", "parquet", source, Dialect()) as rows:
+            result = workspace.append("first", rows)
+        assert (result.successful_rows, result.quarantined_rows) == (2, 2)
+        found = workspace.sql("SELECT position(toString(v), '\ufffd') AS n FROM first")
+        assert found == [{"n": 0}, {"n": 0}]
+    finally:
+        instance.workspaces.delete(workspace)
+
+
+@pytest.mark.parametrize(
     "type_", [type_ for type_ in DIGITS if "Decimal" in type_ or "Array" in type_ or "64(9)" in type_]
 )
 def test_a_replay_of_the_quarantine_keeps_every_digit(instance: Instance, type_: str) -> None:
