@@ -13,7 +13,7 @@ from clickpipe.compiler.conflicts import conflicting_types
 from clickpipe.compiler.derive import derive_targets, infer_types, restore_targets, type_of_default
 from clickpipe.compiler.forward_queries import check_forward_queries
 from clickpipe.compiler.graph import Graph, Key, NodeInfo, build_graph, publish_untyped, unused_nodes
-from clickpipe.compiler.ingestible import check_ingestion
+from clickpipe.compiler.ingestible import check_codecs, check_ingestion
 from clickpipe.compiler.known import KnownNames
 from clickpipe.compiler.model import CompiledProject, CopyPipe, MaterializedView, QueryFunction
 from clickpipe.compiler.names import file_names
@@ -61,6 +61,7 @@ def compile_project(project: Project, checker: Checker, rules: ProjectRules = DE
     diagnostics += check_forward_queries(checker, project, rules)
     diagnostics += _check_targets(checker, compiled, types) if not has_errors(diagnostics) else []
     diagnostics += check_names(compiled.project, compiled.sinks, types) if not has_errors(diagnostics) else []
+    diagnostics += check_codecs(compiled.data_sources.values()) if not has_errors(diagnostics) else []
     diagnostics += check_ingestion(checker, _fed_by_events(compiled)) if not has_errors(diagnostics) else []
     broken = _files_with_errors(project, diagnostics)
     remarks = [*unused_nodes(graph, project), *conflicting_types(graph, project), *unserved_lines(project, rules)]

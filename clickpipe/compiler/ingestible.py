@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from clickpipe.columns import Raw, holder, judge, named_field, plain, sample, taken, takes_json
 from clickpipe.compiler.checker import Checker, CheckFailure
-from clickpipe.diagnostics import Diagnostic
+from clickpipe.diagnostics import Diagnostic, Severity
 from clickpipe.project import Column, DataSource
 from clickpipe.sql import quote_literal
 
@@ -19,6 +19,10 @@ _KNOWN = re.compile(
 )
 
 
+_FREE = re.compile(r"\b(?:JSON|Dynamic)\b")  # they may hold texts, each kind in a column of its own
+_OF_NUMBERS = re.compile(r"\b(?:Delta|DoubleDelta|Gorilla|T64|FPC|GCD)\b", re.IGNORECASE)
+
+
 def check_ingestion(checker: Checker, sources: Iterable[DataSource]) -> list[Diagnostic]:
     """Report columns that are filled from events but have a type to which nothing can be written."""
     asked = [column for source in sources for column in taken(source) if not _is_known(column.type)]
@@ -26,6 +30,18 @@ def check_ingestion(checker: Checker, sources: Iterable[DataSource]) -> list[Dia
     answers = checker.describe_all([(_question(type_), {}) for type_ in types])
     refused = {t: found for t, found in zip(types, answers, strict=True) if isinstance(found, CheckFailure)}
     return [_diagnostic(column) for column in asked if column.type in refused]
+
+
+def check_codecs(sources: Iterable[DataSource]) -> list[Diagnostic]:
+    """Warn of columns with a codec for which ClickHouse makes the table, and then refuses rows."""
+    found: list[Diagnostic] = []
+    for column in (column for source in sources for column in source.columns if column.codec):
+        codec = _OF_NUMBERS.search(column.codec or "")
+        if codec is not None and _FREE.search(plain(column.type)):
+            message = f"ClickHouse may refuse rows because of '{column.name}': the codec {codec[0]} takes only numbers"
+            hint = "remove the codec, or take ZSTD"
+            found.append(Diagnostic("CP4009", message, column.span, Severity.WARNING, hint))
+    return found
 
 
 def _is_known(type_: str) -> bool:

@@ -61,7 +61,11 @@ def _write_asking(
     engine: Engine, rows: StagedRows, known: Narrowed | None, keep: Callable[[Narrowed], None], sever: Sever
 ) -> Inserted:
     """Write the fitting rows with one insert, in which the views run again."""
-    if known is None and rows.ahead and (error := _probed(engine, rows, rows.mapping.good_of(rows.mapping.table))):
+    if (
+        known is None
+        and rows.ahead
+        and (error := _probed(engine, rows.probe(), rows.mapping.good_of(rows.mapping.table)))
+    ):
         known = _narrowed(engine, rows, error)
         keep(known)
     if known is None and rows.kept is not None:  # once begun in this way, it must be completed in this way
@@ -116,10 +120,9 @@ def _write_kept(
         return _write_refused(engine, rows, refused, table, sever)
 
 
-def _probed(engine: Engine, rows: StagedRows, statement: str, params: Params | None = None) -> EngineError | None:
+def _probed(engine: Engine, probe: Probe, statement: str, params: Params | None = None) -> EngineError | None:
     """Return the error with which the views or table refuse an insert, or None. Raises temporary EngineErrors."""
-    table = rows.probe().table
-    return _tried(lambda: execute_patiently(engine, retarget(statement, table), ONE_BLOCK, params))
+    return _tried(lambda: execute_patiently(engine, retarget(statement, probe.table), ONE_BLOCK, params))
 
 
 def _tried(insert: Callable[[], None]) -> EngineError | None:
@@ -137,7 +140,7 @@ def _narrowed(engine: Engine, rows: StagedRows, error: EngineError) -> Narrowed:
     mapping, probe = rows.mapping, rows.probe()
     with numbered_rows(engine, mapping) as (table, count):
         each = _refused_by_each(engine, rows, table, error) if rows.kept is None else None
-        found = each or _refused_by_any(engine, rows, table, error)
+        found = each or _refused_by_all(engine, rows, table, error)
     where, why = probe.refused_by(error)
     refused = len(found.refused)
     _LOGGER.warning("%d of %d rows are refused by %s, and go to quarantine: %s", refused, count, where, why)
@@ -155,16 +158,30 @@ def _refused_by_each(engine: Engine, rows: StagedRows, table: str, error: Engine
                 return None
             refused += [replace(one, row=fitting.numbers[one.row]) for one in found]
         rest, params = _without(table, refused)
-        again = _probed(engine, rows, mapping.good_of(rest), params)
+        again = _probed(engine, rows.probe(), mapping.good_of(rest), params)
         if again is None:
             return Narrowed(tuple(sorted(refused, key=lambda one: one.row)))
         error = again
 
 
-def _refused_by_any(engine: Engine, rows: StagedRows, table: str, error: EngineError) -> Narrowed:
-    """Find them by probing the table and all views together."""
+def _refused_by_all(engine: Engine, rows: StagedRows, table: str, error: EngineError) -> Narrowed:
+    """Find them by probing the table and all views together; if these take each row, in a table like the real one."""
+    if rows.ahead or rows.kept is not None:
+        return _refused_by(engine, rows, rows.probe(), table, error)
+    try:
+        if (found := _refused_by(engine, rows, rows.probe(), table, error)).refused:
+            return found
+    except EngineError as again:
+        if again is not error:
+            raise
+    with rows.probe().real() as like_it:  # what refuses them is its engine, a codec, a TTL
+        return _refused_by(engine, rows, like_it, table, error)
+
+
+def _refused_by(engine: Engine, rows: StagedRows, probe: Probe, table: str, error: EngineError) -> Narrowed:
+    """Find them by inserting ranges of rows into a probe. Raises the error if no row is to blame."""
     with prepared(engine, rows.mapping, table) as fitting:
-        look, numbers = partial(_look, engine, rows.probe(), fitting), fitting.numbers
+        look, numbers = partial(_look, engine, probe, fitting), fitting.numbers
         found, free = narrow(look, len(numbers), AT_ONCE)
         refused = [replace(one, row=numbers[one.row]) for one in found]
         taken = [(numbers[first], numbers[end - 1] + 1) for first, end in free]
@@ -176,7 +193,7 @@ def _refused_by_any(engine: Engine, rows: StagedRows, table: str, error: EngineE
             pieces = tuple((at, min(at + _FEW, end)) for first, end in taken for at in range(first, end, _FEW))
         elif refused:
             rest, params = _without(table, refused)
-            if _probed(engine, rows, rows.mapping.good_of(rest), params) is None:
+            if _probed(engine, probe, rows.mapping.good_of(rest), params) is None:
                 pieces = ()
     return Narrowed(tuple(refused), pieces)
 

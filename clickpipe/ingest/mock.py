@@ -6,7 +6,7 @@ import math
 import random
 import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,6 +54,7 @@ _WORDS: dict[tuple[str, ...], Sequence[str]] = {
 _BY_NAME = {name: words for names, words in _WORDS.items() for name in names}
 _PATHS = ("/", "/pricing", "/docs", "/blog", "/cart", "/product/1", "/product/2", "/product/3", "/about")
 _LONG, _BITS, _DIGITS = 100, 256, 76  # maximum length of a FixedString, bits and digits
+_MARKS = {"SIGN": (1, 1, 1, -1), "IS_DELETED": (0, 0, 0, 1)}  # columns of engines that take few values
 _ITEMS = ("red", "green", "blue", "new", "sale")
 
 
@@ -66,11 +67,12 @@ def mock_rows(source: DataSource, rows: int, seed: int, until: datetime) -> Iter
         message = f"The data source '{source.name}' stores aggregate states: only a materialized view can fill it."
         raise ClickpipeError(message, code="not_ingestible")
     columns = taken(source)
-    tried = _Maker(random.Random(seed), 1, until)  # noqa: S311 - plausible, not secret
+    marks = {source.engine.option(name): words for name, words in _MARKS.items()}
+    tried = _Maker(random.Random(seed), 1, until, marks)  # noqa: S311 - plausible, not secret
     tried.next_row(0)
     for column in columns:
         tried.value_of(column)
-    return _rows(_Maker(random.Random(seed), rows, until), columns, rows)  # noqa: S311
+    return _rows(_Maker(random.Random(seed), rows, until, marks), columns, rows)  # noqa: S311
 
 
 def _rows(maker: _Maker, columns: list[Column], rows: int) -> Iterator[dict[str, Any]]:
@@ -82,8 +84,9 @@ def _rows(maker: _Maker, columns: list[Column], rows: int) -> Iterator[dict[str,
 class _Maker:
     """What a row's values share: its time, its user, and the user's session."""
 
-    def __init__(self, rng: random.Random, rows: int, until: datetime) -> None:
+    def __init__(self, rng: random.Random, rows: int, until: datetime, marks: Mapping[str, Sequence[int]]) -> None:
         self.random = rng
+        self._marks = marks
         self._rows = max(1, rows)
         self._until = until
         self._users = max(3, rows // 8)
@@ -105,6 +108,8 @@ class _Maker:
 
     def value_of(self, column: Column) -> Any:
         """Return a value of a column. Raises ClickpipeError for an invalid type."""
+        if column.name in self._marks:
+            return self.random.choice(self._marks[column.name])
         try:
             return self.value(column.type, column)
         except (ValueError, IndexError, RecursionError):

@@ -45,13 +45,15 @@ class Probe:
         keeps: bool = False,
         on_disk: str = "",
         only: str = "",
+        real: bool = False,
     ) -> None:
         """Create it for the live deployment of the workspace `owner`; without `views`, for the table alone.
 
         `only` restricts the views to this one and those that feed it.
 
-        With `keeps`, its tables keep the rows, in memory. With `on_disk`, a suffix, tables on disk keep what the views
-        produce, named like the view's target plus this suffix. Raises EngineError.
+        With `real`, the copy of its table is one like it, on disk. With `keeps`, its tables keep the rows, in memory.
+        With `on_disk`, a suffix, tables on disk keep what the views produce, named like the view's target plus this
+        suffix. Raises EngineError.
         """
         self._engine = engine
         self._live = live
@@ -60,6 +62,7 @@ class Probe:
         self._behind = list(views_behind(live, data_source)) if views else []
         self._behind = _through(self._behind, only) if only else self._behind
         self._owner = owner
+        self._real = real
         self._store = " ENGINE = Memory" if keeps else " ENGINE = Null"
         targets = {view.target for view in self._behind} if on_disk else set()
         self._on_disk = {name: f"{live.physical.tables[name][:-1]}{on_disk}`" for name in targets}
@@ -92,6 +95,10 @@ class Probe:
             self._engine.execute(sql)
 
     def _copy(self, source: DataSource) -> None:
+        if self._real and source.name == self._source:
+            like = self._live.physical.tables[source.name]
+            self._engine.execute(f"CREATE TABLE IF NOT EXISTS {self.copy_of(source.name)} AS {like}")
+            return
         columns = ", ".join(
             f"{quote_identifier(c.name)} {c.type}" + (f" DEFAULT {c.default.text}" if c.default else "")
             for c in source.columns
@@ -137,6 +144,15 @@ class Probe:
         finally:
             probe.drop()
 
+    @contextmanager
+    def real(self) -> Iterator[Probe]:
+        """Yield a probe that is a table like the real one, with its engine, codecs and TTL. Raises EngineError."""
+        probe = Probe(self._engine, self._live, self._source, f"{self._owner}_real", views=False, real=True)
+        try:
+            yield probe
+        finally:
+            probe.drop()
+
     def drop(self) -> None:
         """Remove the copies, except those from `on_disk`. Raises EngineError."""
         names = [f"{quote_identifier(PROBES)}.{quote_identifier(name)}" for name in self._views]
@@ -164,3 +180,5 @@ def _checked(source: DataSource) -> Iterator[str]:
     yield from (f"ignore({index.expression})" for index in source.indexes)
     if sign := engine.option("SIGN"):
         yield f"throwIf({sign} NOT IN (1, -1), 'a sign is 1 or -1')"
+    if deleted := engine.option("IS_DELETED"):
+        yield f"throwIf({deleted} NOT IN (0, 1), 'whether a row is deleted is 0 or 1')"
