@@ -48,6 +48,21 @@ def test_rows_for_the_example_all_fit(workspace: Workspace, name: str) -> None:
     assert (result.successful_rows, result.quarantined_rows) == (500, 0)
 
 
+def test_columns_that_engines_mark_rows_with_have_what_these_take(workspace: Workspace) -> None:
+    key = "ENGINE_SORTING_KEY id\n"
+    files = {
+        "c.datasource": f"SCHEMA >\n    id String,\n    sign Int8\nENGINE CollapsingMergeTree\nENGINE_SIGN sign\n{key}",
+        "r.datasource": "SCHEMA >\n    id String,\n    v UInt8,\n    gone UInt8\nENGINE ReplacingMergeTree\n"
+        f"ENGINE_VER v\nENGINE_IS_DELETED gone\n{key}",
+    }
+    workspace.deploy(files)
+    for name, column, wanted in (("c", "sign", {1, -1}), ("r", "gone", {0, 1})):
+        assert workspace.live is not None
+        rows = list(mock_rows(workspace.live.compiled.data_sources[name], 100, 7, UNTIL))
+        assert {row[column] for row in rows} == wanted
+        assert workspace.ingest(name, rows).quarantined_rows == 0
+
+
 def test_rows_of_every_type_all_fit_and_go_by_names_too(workspace: Workspace) -> None:
     names = ["country", "user_id", "age", "is_new", "price", "created_at", "email", "status", "latitude", "ts"]
     columns = [f"    c{n} {type_} `json:$.nested.c{n}`" for n, type_ in enumerate(TYPES)]
