@@ -10,7 +10,7 @@ PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 
 # A process of tests per core, each with an engine of its own. A file's tests stay together: they share what it starts.
-WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # One environment; a stamp for what is installed in it. `make demo` leaves the test tools out.
 MADE := $(VENV)/.made
