@@ -85,9 +85,9 @@ def start(*args: str | Path, cwd: Path, **environment: str) -> Iterator[Process]
             popen.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server with nothing deployed at first."""
+    """The URL of a server of each file's own, with nothing deployed at first: files run in any order."""
     folder = tmp_path_factory.mktemp("server")
     with start("serve", "--data-dir", folder / "data", cwd=folder, CLICKPIPE_ADMIN_TOKEN=ADMIN_TOKEN) as process:
         yield process.url
