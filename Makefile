@@ -30,7 +30,7 @@ demo: $(RUNTIME) ## Serve the clickstream project of this folder with its data o
 	@$(BIN)/clickpipe dev || test $$? -eq 130
 
 example: $(DEV) ## Serve one of examples/ with the broker or bucket it reads from (NAME=kafka-clickstream)
-	@$(BIN)/python -m examples.$(subst -,_,$(or $(NAME),kafka-clickstream)) $(ARGS) || test $$? -eq 130
+	@$(BIN)/python -m examples $(or $(NAME),kafka-clickstream) $(ARGS) || test $$? -eq 130
 
 test: $(DEV) ## Run the static checks, then the tests (SLOW=1: the slow ones too)
 	@$(MAKE) --no-print-directory lint

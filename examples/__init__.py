@@ -1,1 +1,1 @@
-"""Projects to start from: each module starts one, with the broker or bucket that it reads from."""
+"""Projects to start from, and what starts each with the broker or bucket that it reads from."""

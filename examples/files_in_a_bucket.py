@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import random
-import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,8 +52,8 @@ def as_ndjson(rows: list[dict[str, object]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def main() -> int:
-    """Run it; return the server's exit code."""
+def main(options: list[str]) -> int:
+    """Run it with options of `clickpipe dev`; return the server's exit code."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -74,10 +73,6 @@ def main() -> int:
             first += 100
 
     try:
-        return serve(FOLDER, {"LAKE_URL": url, "LAKE_KEY": KEY, "LAKE_SECRET": SECRET}, feed)
+        return serve(FOLDER, {"LAKE_URL": url, "LAKE_KEY": KEY, "LAKE_SECRET": SECRET}, feed, options)
     finally:
         server.stop()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -32,8 +31,8 @@ def page_view() -> bytes:
     ).encode()
 
 
-def main() -> int:
-    """Run it; return the server's exit code."""
+def main(options: list[str]) -> int:
+    """Run it with options of `clickpipe dev`; return the server's exit code."""
     broker = Producer({"test.mock.num.brokers": 1, "log_level": 2})  # a mock cluster within this process
     servers = ",".join(f"{one.host}:{one.port}" for one in broker.list_topics(timeout=30).brokers.values())
 
@@ -46,8 +45,4 @@ def main() -> int:
             number = 5
             time.sleep(EVERY)
 
-    return serve(FOLDER, {"STREAM_SERVERS": servers}, feed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return serve(FOLDER, {"STREAM_SERVERS": servers}, feed, options)

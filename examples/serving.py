@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
-def serve(folder: Path, secrets: Mapping[str, str], feed: Callable[[threading.Event], None]) -> int:
-    """Run `clickpipe dev --with-connections` with the command line's options; return its exit code.
+def serve(folder: Path, secrets: Mapping[str, str], feed: Callable[[threading.Event], None], options: list[str]) -> int:
+    """Run `clickpipe dev --with-connections` with further options; return its exit code.
 
     `secrets` are for the example's connections. `feed` runs in a thread until the event it is given is set.
     """
@@ -21,7 +21,7 @@ def serve(folder: Path, secrets: Mapping[str, str], feed: Callable[[threading.Ev
     stop = threading.Event()
     feeder = threading.Thread(target=feed, args=[stop], name="feed", daemon=True)
     feeder.start()
-    command = [sys.executable, "-m", "clickpipe", "dev", str(folder), "--with-connections", *sys.argv[1:]]
+    command = [sys.executable, "-m", "clickpipe", "dev", str(folder), "--with-connections", *options]
     process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - our own command
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C ends the server first, then what it reads from
         signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))

@@ -105,7 +105,7 @@ class Outgoing:
         """Return a small file, None if there is none; `scratch` is a file to write to."""
         return self._get(key, {}, scratch) if self.exists(key) else None
 
-    def probe(self, scratch: Path) -> None:
+    def list_some(self, scratch: Path) -> None:
         """Ask for the bucket's listing, to see whether it answers and takes the keys; `scratch` as for `read`."""
         self._get("", {"list-type": "2", "max-keys": "1"}, scratch)
 

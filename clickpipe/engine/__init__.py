@@ -1,6 +1,5 @@
 """ClickHouse behind a set of ports. The only room that imports chdb and clickhouse-driver."""
 
-from clickpipe.engine.bad_parts import tells_of_damage
 from clickpipe.engine.checker import EngineChecker, reader_on, scratch, throwaway
 from clickpipe.engine.embedded import EmbeddedEngine
 from clickpipe.engine.encode import encode_param, encode_params, inline, insert_of_select
@@ -113,7 +112,6 @@ __all__ = [
     "split_cache",
     "split_table",
     "tagged",
-    "tells_of_damage",
     "threads",
     "throwaway",
     "time_limit",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
+from pathlib import Path
 
 from clickpipe.engine.protocol import EngineError
 
 _LOGGER = logging.getLogger(__name__)
 _PART = re.compile(
-    r"\(while reading from part (?P<path>[^\n]{1,1000}?)/? in table (?P<table>[^\s()]{1,500}) \([0-9a-f-]{36}\)"
+    r"\(while reading from part (?P<path>[^\n]{1,1000}?)/? in table (?P<table>[^\s()]{1,500}) "
+    r"\((?P<uuid>[0-9a-f-]{36})\)"
 )
+_END = 4_000  # characters of a message in which it is: ClickHouse adds it behind the reason
 # What ClickHouse says of bytes that are not what was written, or are gone. Other errors of reading are passing ones.
 _DAMAGE = frozenset(
     {
@@ -30,21 +33,19 @@ _DAMAGE = frozenset(
 )
 
 
-def tells_of_damage(error: EngineError) -> bool:
-    """Return whether a query failed because a file of a table is damaged, and not by itself."""
-    return error.name in _DAMAGE and _PART.search(error.message) is not None
-
-
 class BadParts:
     """The damaged parts that queries of one engine came across. Methods may be called from any thread."""
 
-    def __init__(self) -> None:
-        """Know of none."""
+    def __init__(self, folder: Path | None = None) -> None:
+        """Know of none yet; `folder` has the engine's files."""
+        self._folder = folder.absolute() if folder is not None else None
         self._seen: dict[str, str] = {}  # folder -> `database.table`
 
     def heard(self, error: EngineError) -> EngineError:
-        """Remember the part that an error is about, if it is about one, and log it once; return the error."""
-        match = _PART.search(error.message) if error.name in _DAMAGE else None
+        """Remember the part that an error is about, if it is about one, and log it once; return the error, marked."""
+        found = _PART.finditer(error.message[-_END:]) if error.name in _DAMAGE else ()
+        match = next(filter(self._is_part, found), None)
+        error.is_damage = match is not None
         if match is not None and match["path"] not in self._seen:
             self._seen[match["path"]] = match["table"]
             _LOGGER.error(
@@ -55,6 +56,12 @@ class BadParts:
                 match["path"],
             )
         return error
+
+    def _is_part(self, match: re.Match[str]) -> bool:
+        """Return whether there is such a table. A caller's text may look like a report, but knows no table's id."""
+        path = Path(match["path"])
+        inside = self._folder is not None and ".." not in path.parts and path.is_relative_to(self._folder)
+        return inside and match["uuid"] in path.parts and path.parent.is_dir()
 
     def of(self, prefix: str) -> Counter[str]:
         """Return the number of such parts of each table (`database.table`) whose database begins with `prefix`."""

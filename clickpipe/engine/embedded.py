@@ -63,7 +63,7 @@ class EmbeddedEngine:
         self._sessions: list[Any] = []
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._closed, self._bad = False, BadParts()
+        self._closed, self._bad = False, BadParts(path)
         with environment("TMPDIR", str(scratch) if scratch else None):
             start_on_what_is_readable(path, partial(self._start, path, sources, ingests=ingests))
         self._results, self._disk = ResultSpace(path or scratch, results_on_disk), path

@@ -102,6 +102,7 @@ class EngineError(Exception):
     def __init__(self, text: str) -> None:
         """Parse a ClickHouse error message."""
         head = self._HEAD.search(text)
+        self.is_damage = False  # whether a file of a table is damaged: then it is no fault of the statement
         self.code = int(head["code"]) if head else 0
         self.name = ""
         self.message = text[head.end() :].strip() if head else text.strip()

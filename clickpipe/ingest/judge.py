@@ -42,7 +42,13 @@ _PASSING = frozenset(
         "TOO_MANY_SIMULTANEOUS_QUERIES",
     }
 )
-# Errors of the operating system have no ClickHouse error name, or a general one.
+# Errors of the operating system have no ClickHouse error name, or a general one, or that of a call. In others, these
+# words may be a row's.
+_OF_SYSTEM = re.compile(
+    r"|(?:STD|POCO|UNKNOWN)_EXCEPTION|(?:SYSTEM|EPOLL)_ERROR|PATH_ACCESS_DENIED|(?:FILE|DIRECTORY)_\w+"
+    r"|CANNOT_(?:ADVISE|APPEND_TO_FILE|CREATE_(?:FILE|IO_BUFFER)|F(?:CNTL|ORK|STAT)|IO\w+|LINK|M(?:REMAP|UNMAP|PROTECT)"
+    r"|P(?:IPE|OLL)|READ_FROM_\w+|RMDIR|SELECT|STAT(?:VFS)?|UNLINK|WRITE_TO_\w+)"
+)
 _SYSTEM = re.compile(
     r"No space left on device|Input/output error|Too many open files|Cannot allocate memory"
     r"|Disk quota exceeded|Read-only file system|\berrno: \d+|std::bad_alloc"
@@ -57,17 +63,22 @@ _CONTEXT = re.compile(r"(?s)(?:: |\. )?(?:[Ww]hile executing|In scope|while proc
 def is_passing(error: Exception) -> bool:
     """Return whether the same write may succeed later: no memory, a full disk, too many parts."""
     if isinstance(error, EngineError):
-        return error.name in _PASSING or _SYSTEM.search(error.message) is not None
+        return error.name in _PASSING or _is_of_system(error, _SYSTEM)
     return isinstance(error, OSError | sqlite3.OperationalError)  # the disk, also the catalog's
 
 
 def is_disk_full(error: Exception) -> bool:
     """Return whether the disk had no space: for ClickHouse, for the catalog, or for a file of ours."""
     if isinstance(error, EngineError):
-        return error.name == "NOT_ENOUGH_SPACE" or _FULL.search(error.message) is not None
+        return error.name == "NOT_ENOUGH_SPACE" or _is_of_system(error, _FULL)
     if isinstance(error, sqlite3.OperationalError):
         return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _is_of_system(error: EngineError, words: re.Pattern[str]) -> bool:
+    told = error.name in _PASSING or _OF_SYSTEM.fullmatch(error.name) is not None
+    return told and words.search(error.message) is not None
 
 
 def refusing_view(error: EngineError) -> str:

@@ -9,6 +9,7 @@ compute the keys, as the table would.
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,15 +46,15 @@ class Probe:
         keeps: bool = False,
         on_disk: str = "",
         only: str = "",
-        real: bool = False,
+        like: str = "",
     ) -> None:
         """Create it for the live deployment of the workspace `owner`; without `views`, for the table alone.
 
-        `only` restricts the views to this one and those that feed it.
+        `only` restricts the views to this one and those that feed it. With `like`, a suffix, the copy of its table is
+        one like it, beside it on disk.
 
-        With `real`, the copy of its table is one like it, on disk. With `keeps`, its tables keep the rows, in memory.
-        With `on_disk`, a suffix, tables on disk keep what the views produce, named like the view's target plus this
-        suffix. Raises EngineError.
+        With `keeps`, its tables keep the rows, in memory. With `on_disk`, a suffix, tables on disk keep what the views
+        produce, named like the view's target plus this suffix. Raises EngineError.
         """
         self._engine = engine
         self._live = live
@@ -62,10 +63,10 @@ class Probe:
         self._behind = list(views_behind(live, data_source)) if views else []
         self._behind = _through(self._behind, only) if only else self._behind
         self._owner = owner
-        self._real = real
         self._store = " ENGINE = Memory" if keeps else " ENGINE = Null"
         targets = {view.target for view in self._behind} if on_disk else set()
         self._on_disk = {name: f"{live.physical.tables[name][:-1]}{on_disk}`" for name in targets}
+        self._like = f"{live.physical.tables[data_source][:-1]}{like}`" if like else ""
         self.names = list(dict.fromkeys([data_source, *(view.target for view in self._behind)]))
         self._views: dict[str, str] = {}
         self.table = self.copy_of(data_source)
@@ -74,6 +75,8 @@ class Probe:
 
     def copy_of(self, resource: str) -> str:
         """Return the quoted name of the copy of a data source's table."""
+        if self._like and resource == self._source:
+            return self._like
         name = quote_identifier(f"{self._prefix}_{resource}")
         return self._on_disk.get(resource) or f"{quote_identifier(PROBES)}.{name}"
 
@@ -95,9 +98,8 @@ class Probe:
             self._engine.execute(sql)
 
     def _copy(self, source: DataSource) -> None:
-        if self._real and source.name == self._source:
-            like = self._live.physical.tables[source.name]
-            self._engine.execute(f"CREATE TABLE IF NOT EXISTS {self.copy_of(source.name)} AS {like}")
+        if self._like and source.name == self._source:
+            self._engine.execute(f"CREATE TABLE {self._like} AS {self._live.physical.tables[source.name]}")
             return
         columns = ", ".join(
             f"{quote_identifier(c.name)} {c.type}" + (f" DEFAULT {c.default.text}" if c.default else "")
@@ -146,8 +148,13 @@ class Probe:
 
     @contextmanager
     def real(self) -> Iterator[Probe]:
-        """Yield a probe that is a table like the real one, with its engine, codecs and TTL. Raises EngineError."""
-        probe = Probe(self._engine, self._live, self._source, f"{self._owner}_real", views=False, real=True)
+        """Yield a probe that is a table like the real one, with its engine, codecs and TTL. Raises EngineError.
+
+        It is beside the real one: what a kill leaves of it is removed at the next start, as all tables there that no
+        deployment has.
+        """
+        suffix = f"_like_{uuid.uuid4().hex[:8]}"
+        probe = Probe(self._engine, self._live, self._source, self._owner, views=False, like=suffix)
         try:
             yield probe
         finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 from clickpipe.catalog import Live, without_physical_names
 from clickpipe.diagnostics import ClickpipeError, redact, redact_parameters
-from clickpipe.engine import Engine, EngineError, Parts, QueryResult, tells_of_damage
+from clickpipe.engine import Engine, EngineError, Parts, QueryResult
 from clickpipe.query.formats import format_named
 from clickpipe.sql import Composition, Refusal, check, is_as_meant
 from clickpipe.template import SECRET_NAMES
@@ -68,7 +68,7 @@ def refuse(refusal: Refusal | None) -> None:
 def failure(error: EngineError) -> ClickpipeError:
     """Return the error that a caller gets for an engine's error: without physical names."""
     message = without_physical_names(_without_scope(error.message)).strip()
-    status = 500 if tells_of_damage(error) else _STATUS.get(error.name, 400)
+    status = 500 if error.is_damage else _STATUS.get(error.name, 400)
     told = f"[Error] {message} ({error.name})"
     headers = {"X-DB-Exception-Code": str(error.code)} if error.code else {}
     return ClickpipeError(told, status=status, code=error.name.lower() or "engine_error", headers=headers)

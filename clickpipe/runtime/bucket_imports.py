@@ -28,7 +28,7 @@ MOST = "max_files"  # in the parameters of such a job: after how many files it e
 BUCKET = "bucket"  # in the parameters of an import job that takes its files from a bucket
 _IN_VAIN = 3  # files that cannot be fetched, one after another, end a job
 _LISTED = 50_000  # files that a job remembers at once
-_PROBED = 10_000  # files that a try counts
+_COUNTED = 10_000  # files that a check counts
 _TELL = 64 << 20  # bytes fetched between two reports
 
 
@@ -127,10 +127,10 @@ class BucketImports:
         """
         return next(self._new(self._objects(bucket), check, again=False), None) is not None
 
-    def probe(self, bucket: Bucket, check: Callable[[], None]) -> str:
+    def count_matching(self, bucket: Bucket, check: Callable[[], None]) -> str:
         """List a bucket, and return how many files of it match. Raises as `has_news` does."""
-        files = list(islice(chain.from_iterable(self._pages(self._objects(bucket), check)), _PROBED + 1))
-        many = f"more than {_PROBED:,}" if len(files) > _PROBED else f"{len(files):,}"
+        files = list(islice(chain.from_iterable(self._pages(self._objects(bucket), check)), _COUNTED + 1))
+        many = f"more than {_COUNTED:,}" if len(files) > _COUNTED else f"{len(files):,}"
         return f"{many} files match IMPORT_BUCKET_URI"
 
     def has_begun(self, bucket: Bucket) -> bool:

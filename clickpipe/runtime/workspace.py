@@ -27,9 +27,9 @@ from clickpipe.query import (
     format_named,
     split_format_clause,
 )
+from clickpipe.runtime.connection_checks import ConnectionChecks
 from clickpipe.runtime.data_in import LiveData
 from clickpipe.runtime.deploying import Deployments
-from clickpipe.runtime.probing import Probes
 from clickpipe.runtime.services import Services
 from clickpipe.runtime.sinking import Sinks
 from clickpipe.runtime.staging import StagingData
@@ -41,7 +41,7 @@ class Workspace:
     """One workspace of a running instance, with its parts. Methods may be called from any thread.
 
     `deployments` plans and carries out deployments, `data` writes to the live one and `staging_data` to the one in
-    staging, `queries` and `staging_queries` read them, `copies`, `sinks`, `probes` and `jobs` start jobs.
+    staging, `queries` and `staging_queries` read them, `copies`, `sinks`, `connection_checks` and `jobs` start jobs.
     """
 
     def __init__(self, services: Services, record: WorkspaceRecord) -> None:
@@ -61,7 +61,7 @@ class Workspace:
         self.data = LiveData(services, tables, queries, bounds)
         self.copies = self.data.copies
         self.sinks = Sinks(services, tables)
-        self.probes = Probes(services, tables, self.data.buckets)
+        self.connection_checks = ConnectionChecks(services, tables, self.data.buckets)
         self.jobs = WorkspaceJobs(services, tables, self.data, self.copies, self.sinks)
         queries = QueryService(services.engine, self.deployments.staging, *shared)
         staging = StagingTables(entry, lock, queries, services.standbys, services.bus)

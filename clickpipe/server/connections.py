@@ -32,7 +32,7 @@ async def post_check(request: Request) -> JSONResponse:
     """Answer `POST /v1/connectors/<name>/check`: try the connection as a job."""
     who = caller(request)
     who.require("DATASOURCES:CREATE")
-    job = await in_thread(who.workspace.probes.start, request.path_params["name"])
+    job = await in_thread(who.workspace.connection_checks.start, request.path_params["name"])
     return JSONResponse(started(request, who, job))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from examples.__main__ import EXAMPLES, main
 from tests.cli.conftest import Process
 from tests.conftest import ROOT, python_environment
 
@@ -25,7 +26,7 @@ def example(name: str, tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Start an example's own command on a copy; yield its URL, and headers with a token."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns(".clickpipe"))
     popen = subprocess.Popen(
-        [sys.executable, "-m", f"examples.{name}", "--port", "0"],
+        [sys.executable, "-m", "examples", name, "--port", "0"],
         cwd=tmp_path,
         env={**python_environment(), "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))},
         stdout=subprocess.PIPE,
@@ -58,7 +59,7 @@ def answer(url: str, headers: dict[str, str], pipe: str, least: int, column: str
 
 @pytest.mark.slow
 def test_a_topic_becomes_an_api(tmp_path: Path) -> None:
-    with example("kafka_clickstream", tmp_path) as (url, headers):
+    with example("kafka-clickstream", tmp_path) as (url, headers):
         pages = answer(url, headers, "top_pages", 2_000, "views")
         assert {"/", "/pricing", "/docs"} <= {str(row["page"]) for row in pages}
         behind = answer(url, headers, "behind", 2_000, "messages")
@@ -67,7 +68,7 @@ def test_a_topic_becomes_an_api(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_files_become_an_api_and_rows_files(tmp_path: Path) -> None:
-    with example("files_in_a_bucket", tmp_path) as (url, headers):
+    with example("files-in-a-bucket", tmp_path) as (url, headers):
         assert httpx.post(f"{url}/v0/datasources/orders/scheduling/runs", headers=headers).status_code in {200, 202}
         countries = answer(url, headers, "revenue", 1_000, "orders")
         assert len(countries) == 5
@@ -86,6 +87,11 @@ def test_files_become_an_api_and_rows_files(tmp_path: Path) -> None:
 def test_each_example_is_listed_and_has_a_page() -> None:
     listed = (ROOT / "examples/README.md").read_text(encoding="utf-8")
     found = {path.parent.name for path in (ROOT / "examples").glob("*/clickpipe.toml")}
-    assert found == set(re.findall(r"make example NAME=([\w-]+)", listed))
+    assert found == set(EXAMPLES) == set(re.findall(r"make example NAME=([\w-]+)", listed))
     for name in found:
         assert f"make example NAME={name}\n" in (ROOT / f"examples/{name}/README.md").read_text(encoding="utf-8")
+
+
+def test_an_unknown_example_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kafka"]) == 2
+    assert capsys.readouterr().err.startswith("no example named kafka; there are: kafka-clickstream, ")

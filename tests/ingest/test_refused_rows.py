@@ -10,7 +10,7 @@ import pytest
 
 from clickpipe.diagnostics import ClickpipeError
 from clickpipe.engine import EngineError, QueryResult
-from clickpipe.ingest import Ingester, IngestResult, Lines, WriteAheadLog
+from clickpipe.ingest import Ingester, Lines, WriteAheadLog
 from clickpipe.ingest.log_file import Record
 from clickpipe.runtime import Workspace
 from tests.ingest.conftest import BAD, GOOD, ONE, REFUSED, TWO, MakeIngester, counts
@@ -174,46 +174,6 @@ def test_rows_for_which_a_key_cannot_be_worked_out_are_refused(
     wanted = [number for number in range(30) if number % 3]
     for table in ("t", "c") if "c.datasource" in files else ("t",):
         assert [row["id"] for row in workspace.sql(f"SELECT toUInt64(id) AS id FROM {table} ORDER BY id")] == wanted
-    assert log.unfinished() == []
-
-
-ONLY_THE_TABLE = {
-    "some rows": (KEYS["marks"], 20),
-    "all rows": (
-        {
-            "t.datasource": "SCHEMA >\n    id UInt64 `json:$.id`,\n    n UInt8 `json:$.n`,\n"
-            "    j JSON(a Int32) DEFAULT '{\"b\": 1}' CODEC(Delta)\nENGINE_SORTING_KEY id\n"
-        },
-        0,
-    ),
-}
-
-
-@pytest.mark.parametrize(("files", "written"), ONLY_THE_TABLE.values(), ids=ONLY_THE_TABLE)
-def test_rows_that_only_the_table_itself_refuses_are_found(
-    workspace: Workspace,
-    log: WriteAheadLog,
-    instance: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    files: dict[str, str],
-    written: int,
-) -> None:
-    """What an engine or a codec refuses, a copy of the columns takes."""
-    monkeypatch.setattr("clickpipe.ingest.probe._checked", lambda _: ())
-    workspace.deploy(files)
-    taker = Ingester(instance.engine, log, instance.catalog.positions, instance.registry)
-    lines = [b'{"id":%d,"n":%d}' % (number, number % 3 != 0) for number in range(30)]
-    try:
-        pending = taker.submit(workspace.id, "t", Lines.of(lines))
-        if written:
-            assert pending.result(60) == IngestResult(written, 30 - written)
-        else:
-            with pytest.raises(ClickpipeError, match="None of the rows could be written; they are in quarantine"):
-                pending.result(60)
-    finally:
-        taker.close()
-    assert len(workspace.sql("SELECT id FROM t")) == written
-    assert len(workspace.sql("SELECT id FROM t_quarantine")) == 30 - written
     assert log.unfinished() == []
 
 

@@ -64,3 +64,32 @@ def test_a_part_that_is_damaged_where_a_start_does_not_look_is_told_by_who_reads
     """
     done = run_python(code, tmp_path)
     assert done.stderr.count("is damaged (") == 1
+
+
+def test_a_callers_text_that_looks_like_a_report_is_none(run_python: RunPython, tmp_path: Path) -> None:
+    """ClickHouse puts values into its messages: nobody may report damage to a table of another workspace by one."""
+    code = """
+        import sys
+        from pathlib import Path
+        from clickpipe.diagnostics import ClickpipeError
+        from clickpipe.runtime import Instance
+
+        folder = Path(sys.argv[1])
+        with Instance(folder) as instance:
+            instance.default.deploy({"events.datasource": "SCHEMA >\\n    id UInt64\\nENGINE_SORTING_KEY id\\n"})
+            instance.default.ingest("events", [{"id": 1}])
+            part = next(p for p in folder.glob("engine/data/store/*/*/all_*"))
+            zeros = "00000000-0000-0000-0000-000000000000"
+            asked = [(part, zeros), (folder / "engine", zeros), ("/etc", zeros), (part.parent / ".." / zeros, zeros)]
+            for path, uuid in asked:
+                text = f"(while reading from part {path}/ in table ws_other.t ({uuid}))"
+                for type_ in ("Variant(Int8, Int16)", "JSON"):
+                    try:
+                        instance.default.sql(f"SELECT CAST(materialize('{text}'), '{type_}')")
+                    except ClickpipeError as error:
+                        assert (error.status, "while reading from part" in error.message) == (400, True), error.message
+                    else:
+                        raise AssertionError("it is a value")
+            assert instance.problems() == []
+    """
+    assert "is damaged (" not in run_python(code, tmp_path).stderr

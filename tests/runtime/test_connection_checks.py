@@ -13,9 +13,9 @@ from tests.connect.buckets import TestBucket, rows
 from tests.runtime import sinks
 
 
-def probed(workspace: Workspace, name: str) -> tuple[Job, dict[str, str]]:
+def checked(workspace: Workspace, name: str) -> tuple[Job, dict[str, str]]:
     """The job that tried a connection, and what it found, by the name of who uses it."""
-    job = workspace.probes.start(name)
+    job = workspace.connection_checks.start(name)
     workspace._services.jobs.wait(job.id)
     found = workspace._services.catalog.jobs.get(workspace.id, job.id)
     assert found is not None
@@ -29,14 +29,14 @@ def test_files_that_match_are_counted_and_none_is_imported(workspace: Workspace,
         lake.put(f"in/{number}.ndjson", rows({"id": "a", "n": number}))
     lake.put("out/3.ndjson", "")
     workspace.deploy(lake.files(schedule="@on-demand"))
-    job, found = probed(workspace, "lake")
+    job, found = checked(workspace, "lake")
     assert (job.status, found) == ("done", {"events": "3 files match IMPORT_BUCKET_URI"})
     assert workspace.sql("SELECT count() AS n FROM events") == [{"n": 0}]
 
 
 def test_sinks_are_tried_and_write_nothing(workspace: Workspace, lake: TestBucket) -> None:
     workspace.deploy(sinks.project(lake, "all"))
-    job, found = probed(workspace, "lake")
+    job, found = checked(workspace, "lake")
     assert (job.status, list(found)) == ("done", ["out"])
     assert found["out"].startswith(f"the bucket '{lake.name}' answers")
     assert lake.names() == []
@@ -44,7 +44,7 @@ def test_sinks_are_tried_and_write_nothing(workspace: Workspace, lake: TestBucke
 
 def test_a_connection_that_nothing_uses_is_told(workspace: Workspace, lake: TestBucket) -> None:
     workspace.deploy({"lake.connection": lake.connection})
-    job, found = probed(workspace, "lake")
+    job, found = checked(workspace, "lake")
     assert (job.status, found) == (
         "done",
         {"lake": "nothing reads or writes through it, so there is nothing to try"},
@@ -63,7 +63,7 @@ def test_what_is_wrong_is_told(workspace: Workspace, lake: TestBucket, old: str,
     lake_files, sink_files = lake.files(schedule="@on-demand"), sinks.project(lake, "all")
     changed = {"out.pipe": sink_files["out.pipe"].replace("kind, at", "n"), **lake_files}
     workspace.deploy({name: text.replace(old, new) for name, text in changed.items()})
-    job, found = probed(workspace, "lake")
+    job, found = checked(workspace, "lake")
     assert (job.status, sorted(found)) == ("error", ["events", "out"])
     assert all(said in problem for problem in found.values())
     assert job.error == f"events: {found['events']}"
@@ -73,12 +73,12 @@ def test_an_address_that_does_not_answer(workspace: Workspace, lake: TestBucket)
     files = lake.files(schedule="@on-demand")
     files["lake.connection"] = files["lake.connection"].replace(lake.url, "http://127.0.0.1:1")
     workspace.deploy(files)
-    job, found = probed(workspace, "lake")
+    job, found = checked(workspace, "lake")
     assert (job.status, "refused" in found["events"].lower()) == ("error", True)
 
 
 def test_an_unknown_connection_is_told(workspace: Workspace, lake: TestBucket) -> None:
     workspace.deploy(lake.files(schedule="@on-demand"))
     with pytest.raises(ClickpipeError, match="There is no connection 'lak'") as told:
-        workspace.probes.start("lak")
+        workspace.connection_checks.start("lak")
     assert told.value.status == 404

@@ -16,7 +16,7 @@ _QUIET.setLevel(logging.CRITICAL)  # errors also reach `error_cb`
 _TIMEOUT = 10.0  # seconds
 
 
-def probe_brokers(brokers: Brokers, topic: str | None, reach: Reach) -> str:
+def check_brokers(brokers: Brokers, topic: str | None, reach: Reach) -> str:
     """Ask brokers for their topics; return what is known of one, or how many there are (`topic` is None).
 
     Takes up to ten seconds. Raises ClickpipeError if they are out of `reach`, do not answer, refuse the keys, or have
@@ -37,14 +37,18 @@ def probe_brokers(brokers: Brokers, topic: str | None, reach: Reach) -> str:
         raise _refused("; ".join(causes), brokers) from None
     reach.require(str(broker.host) for broker in found.brokers.values())
     if topic is None:
-        return f"{len(found.brokers)} brokers, {len(found.topics)} topics"
+        return f"{_counted(len(found.brokers), 'broker')}, {_counted(len(found.topics), 'topic')}"
     about = found.topics.get(topic)
     if about is None:
         raise _refused(f"there is no topic '{topic}', or the key may not see it", brokers)
     if about.error is not None:
         raise _refused(f"the topic '{topic}' cannot be read: {about.error.str()}", brokers)
-    return f"the topic '{topic}', {len(about.partitions)} partitions"
+    return f"the topic '{topic}', {_counted(len(about.partitions), 'partition')}"
 
 
 def _refused(text: str, brokers: Brokers) -> ClickpipeError:
     return ClickpipeError(redact(text, brokers.hidden), code="bad_connection")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

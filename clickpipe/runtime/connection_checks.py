@@ -31,7 +31,7 @@ _KAFKA = "kafka"
 _Try = Callable[[Report], str]
 
 
-class Probes:
+class ConnectionChecks:
     """The connections of one workspace's live deployment. Methods may be called from any thread."""
 
     def __init__(self, services: Services, tables: LiveTables, buckets: BucketImports) -> None:
@@ -108,7 +108,7 @@ class Probes:
         return found
 
     def _bucket(self, bucket: Bucket, report: Report) -> str:
-        return self._buckets.probe(bucket, report.check)
+        return self._buckets.count_matching(bucket, report.check)
 
     def _sink(self, live: Live, name: str, report: Report) -> str:
         sink = sink_of(live, name, self._secret)
@@ -117,7 +117,7 @@ class Probes:
         settings = self._services.settings
         private = settings.import_private_urls == "allow"
         outgoing = Outgoing(sink, report, private=private, seconds=settings.import_max_seconds)
-        outgoing.probe(self._services.uploads.path(str(uuid.uuid4())))
+        outgoing.list_some(self._services.uploads.path(str(uuid.uuid4())))
         return f"the bucket '{sink.files.names.bucket}' answers; that it takes files is not tried"
 
     def _brokers(self, connection: Connection, report: Report) -> str:
@@ -128,9 +128,9 @@ class Probes:
     def _topic(self, brokers: Brokers, topic: str | None, _report: Report) -> str:
         if self._services.settings.no_producer:
             raise ClickpipeError(f"{self._services.settings.no_producer}.", code="not_installed")
-        from clickpipe.connect.probing import probe_brokers
+        from clickpipe.connect.broker_check import check_brokers
 
-        return probe_brokers(brokers, topic, reach_of(self._id, self._services.registry, self._services.settings))
+        return check_brokers(brokers, topic, reach_of(self._id, self._services.registry, self._services.settings))
 
     def _secret(self, name: str) -> str | None:
         return self._services.secrets.value(self._id, name)
